@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Everything that is built or run here goes through the scripts in scripts/;
+# objects stay outside of the clone, in $IOASID_CACHE.
+
+FLAVOUR ?= fast
+export KSRC
+
+help:
+	@echo 'make kernel [FLAVOUR=debug]   build a test kernel with /dev/ioasid'
+	@echo 'make test                     build all, run all tests and checks'
+	@echo 'make check                    only the static checks'
+	@echo 'make demo                     a userspace NVMe driver on /dev/ioasid, in a VM'
+	@echo 'make bench                    instructions per operation, in a VM'
+	@echo 'make selftests                build the kselftests'
+	@echo 'make overlay KSRC=TREE        lay this repository over a kernel tree of yours'
+	@echo 'make series KSRC=TREE OUT=DIR write it as a series of patches to mail'
+	@echo 'make -s print-image [FLAVOUR=debug], make -s print-tree'
+	@echo '                              where the kernel image, the laid-over tree are'
+	@echo 'scripts/vm --help             run a command in a VM'
+	@echo
+	@echo 'KSRC=TREE      another Linux 6.12 than the linux-source-6.12 of Debian'
+	@echo 'IOASID_CACHE   where trees and objects live (~/.cache/ioasid)'
+
+kernel:
+	@scripts/kernel build $(FLAVOUR)
+
+print-image:
+	@scripts/kernel print-image $(FLAVOUR)
+
+print-tree:
+	@scripts/kernel print-tree
+
+selftests:
+	@scripts/selftests
+
+test:
+	@scripts/test $(TESTS)
+
+check:
+	@scripts/check $(CHECKS)
+
+demo:
+	@scripts/demo
+
+bench:
+	@scripts/bench
+
+overlay:
+	@scripts/overlay $(or $(KSRC),$(error KSRC=TREE is missing))
+
+series:
+	@scripts/overlay --series $(or $(OUT),$(error OUT=DIR is missing)) \
+		$(or $(KSRC),$(shell scripts/kernel prepare && scripts/kernel print-tree))
+
+.PHONY: help kernel print-image print-tree selftests test check demo bench overlay series

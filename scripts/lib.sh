@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+# What the scripts share; to be sourced.
+
+repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+cache=${IOASID_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/ioasid}
+me=${0##*/}
+
+say() { echo "$me: $*" >&2; }
+die() { say "$*"; exit 1; }
+
+# need COMMAND=PACKAGE... - install the Debian packages of missing commands
+# (or of missing files, where COMMAND is a path).
+need() {
+	local pair missing=() sudo=()
+
+	for pair; do
+		case $pair in
+		/*) [ -e "${pair%%=*}" ] ;;
+		*) PATH=$PATH:/sbin:/usr/sbin command -v "${pair%%=*}" >/dev/null ;;
+		esac || missing+=("${pair#*=}")
+	done
+	[ ${#missing[@]} -gt 0 ] || return 0
+	command -v apt-get >/dev/null || die "please install: ${missing[*]}"
+	[ "$(id -u)" = 0 ] || sudo=(sudo)
+	say "installing ${missing[*]}"
+	mkdir -p "$cache"
+	# One at a time: apt gives up when its own lock is taken.
+	(
+		flock 9
+		apt_quiet "${sudo[@]}" -- install -y --no-install-recommends "${missing[@]}"
+	) 9>"$cache/apt.lock"
+}
+
+# apt_quiet [sudo] -- ARGS... - apt-get that speaks only when it fails; with
+# package lists fetched anew when the first try fails.
+apt_quiet() {
+	local pre=() log try
+
+	while [ "$1" != -- ]; do pre+=("$1"); shift; done
+	shift
+	log=$(mktemp)
+	for try in 1 2; do
+		if "${pre[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 \
+			-o Dpkg::Use-Pty=0 "$@" >"$log" 2>&1 </dev/null; then
+			rm -f "$log"
+			return 0
+		fi
+		[ "$try" = 2 ] ||
+			"${pre[@]}" apt-get -qq -o DPkg::Lock::Timeout=300 update >>"$log" 2>&1 </dev/null || true
+	done
+	cat "$log" >&2
+	rm -f "$log"
+	die "apt-get failed"
+}
+
+# our_files - every file of the repository that lies at a kernel path
+our_files() {
+	(
+		cd "$repo" || exit
+		if git -c safe.directory='*' rev-parse --git-dir >/dev/null 2>&1; then
+			git -c safe.directory='*' ls-files -co --exclude-standard -- \
+				include drivers tools Documentation
+		else
+			find include drivers tools Documentation -type f 2>/dev/null || true
+		fi | sort -u | while read -r f; do
+			if [ -f "$f" ]; then echo "$f"; fi
+		done
+	)
+}
