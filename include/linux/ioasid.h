@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * /dev/ioasid: what the fronts in device frameworks (VFIO, vDPA) call.
+ *
+ * A front hands the commands of a device file to this subsystem.  It holds a
+ * context by a reference, never by its file; binds a device to it; and from
+ * then on attaches and detaches the device as the user says, until it unbinds
+ * it.  A front calls for one device from one thread at a time (VFIO: under
+ * dev_set->lock); calls for different devices may run at the same time.
+ */
+#ifndef _LINUX_IOASID_H
+#define _LINUX_IOASID_H
+
+#include <linux/types.h>
+
+struct device;
+struct file;
+struct iommu_group;
+struct ioasid_ctx;
+struct ioasid_device;
+struct ioasid_device_bind;
+struct page;
+
+/**
+ * struct ioasid_access_ops - what an emulated device gives to be told
+ * @unmap: the IOVAs [iova, iova + length) are about to be unmapped: every page
+ *	in it that the device pinned must be unpinned before this returns. Also
+ *	called for everything that is pinned when the device detaches. May
+ *	sleep; is called with no lock of this subsystem held; may be called for
+ *	ranges that the device never touched. May be NULL for a device that
+ *	never pins.
+ */
+struct ioasid_access_ops {
+	void (*unmap)(void *data, u64 iova, u64 length);
+};
+
+/* ioasid_access_rw(), ioasid_access_pin_pages() */
+enum {
+	IOASID_ACCESS_READ = 0,
+	IOASID_ACCESS_WRITE = 1 << 0,
+};
+
+struct ioasid_ctx *ioasid_ctx_from_file(struct file *file);
+struct ioasid_ctx *ioasid_ctx_from_fd(int fd);
+void ioasid_ctx_get(struct ioasid_ctx *ctx);
+void ioasid_ctx_put(struct ioasid_ctx *ctx);
+bool ioasid_ctx_has_group(struct ioasid_ctx *ctx, struct iommu_group *group);
+
+struct ioasid_device *ioasid_bind_device(struct ioasid_ctx *ctx,
+					 struct device *dev, u64 cookie);
+struct ioasid_device *
+ioasid_bind_access(struct ioasid_ctx *ctx, struct device *dev,
+		   const struct ioasid_access_ops *ops, void *data, u64 cookie);
+void ioasid_unbind(struct ioasid_device *idev);
+struct ioasid_ctx *ioasid_device_ctx(struct ioasid_device *idev);
+u32 ioasid_device_id(struct ioasid_device *idev);
+
+int ioasid_attach(struct ioasid_device *idev, u32 ioasid, u64 *fault_addr);
+int ioasid_detach(struct ioasid_device *idev, u32 ioasid);
+
+int ioasid_access_pin_pages(struct ioasid_device *idev, u64 iova,
+			    unsigned long npages, unsigned int flags,
+			    struct page **pages);
+void ioasid_access_unpin_pages(struct ioasid_device *idev, u64 iova,
+			       unsigned long npages);
+int ioasid_access_rw(struct ioasid_device *idev, u64 iova, void *data,
+		     size_t length, unsigned int flags);
+
+/* The commands of device files, for all fronts alike: see front.c */
+int ioasid_bind_from_user(void __user *arg, struct ioasid_device_bind *bind);
+int ioasid_bind_to_user(void __user *arg, const struct ioasid_device_bind *bind);
+void ioasid_bind_fault_to_user(void __user *arg,
+			       const struct ioasid_device_bind *bind);
+int ioasid_attach_user(struct ioasid_device *idev, void __user *arg);
+int ioasid_detach_user(struct ioasid_device *idev, void __user *arg);
+
+#endif /* _LINUX_IOASID_H */

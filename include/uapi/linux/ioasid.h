@@ -1,0 +1,652 @@
+/* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
+/*
+ * /dev/ioasid: I/O address spaces for devices that user space drives.
+ */
+#ifndef _UAPI_LINUX_IOASID_H
+#define _UAPI_LINUX_IOASID_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+
+/**
+ * DOC: Rules of the interface
+ *
+ * One open file of /dev/ioasid is a *context*.  It holds IOASIDs, each of them
+ * one I/O address space, and the devices that were bound to it.
+ *
+ * Every structure begins with @argsz, its size as the caller was compiled
+ * with, and @flags.  A caller may pass a structure that is shorter than the
+ * kernel's, down to the minimum that the first release of the command had:
+ * what is missing counts as zero.  A longer structure is accepted as long as
+ * what the kernel does not know of it is zero.  The layout is the same for 32
+ * and 64 bit user space.
+ *
+ * Ids of IOASIDs and of devices come from one namespace per context, are
+ * handed out cyclically and are never 0.  All addresses and lengths are in
+ * bytes and multiples of the CPU's page size; a range reaches at most to the
+ * last byte of the 64 bit space.  Structures are aligned to 8 bytes.
+ *
+ * Commands that fill an array of the caller's return 0, fill what fits, and
+ * say how many elements there are.
+ *
+ * A command that fails has changed nothing, unless its description says which
+ * of its outputs tell how far it came.  Errors that any command may return:
+ *
+ *  * ENOTTY: the command is not known.
+ *  * EFAULT: a structure or an array of the caller's cannot be read or
+ *    written.
+ *  * EINVAL: @argsz is below the command's minimum; a reserved field is not
+ *    0; an argument is malformed, misaligned or overflows.
+ *  * E2BIG: the structure is longer than the kernel's and its unknown part is
+ *    not zero.
+ *  * EOPNOTSUPP: an unknown flag, or a known field with a value that is not
+ *    supported here.
+ *  * ENOENT: an id that names no object, or an object of the wrong sort.
+ *  * ENOMEM: the kernel is out of memory, or the memory cgroup is.
+ *  * EINTR: a fatal signal ended the command early.
+ *
+ * What a command adds to these is said at its structure.
+ */
+
+#define IOASID_TYPE	'i'
+#define IOASID_BASE	0x40
+
+#define IOASID_CHECK_EXTENSION	_IO(IOASID_TYPE, IOASID_BASE + 0x00)
+#define IOASID_ALLOC		_IO(IOASID_TYPE, IOASID_BASE + 0x01)
+#define IOASID_FREE		_IO(IOASID_TYPE, IOASID_BASE + 0x02)
+#define IOASID_GET_INFO		_IO(IOASID_TYPE, IOASID_BASE + 0x03)
+#define IOASID_DEVICE_GET_INFO	_IO(IOASID_TYPE, IOASID_BASE + 0x04)
+#define IOASID_MAP_DMA		_IO(IOASID_TYPE, IOASID_BASE + 0x05)
+#define IOASID_UNMAP_DMA	_IO(IOASID_TYPE, IOASID_BASE + 0x06)
+#define IOASID_LIST		_IO(IOASID_TYPE, IOASID_BASE + 0x13)
+#define IOASID_SET_OPTION	_IO(IOASID_TYPE, IOASID_BASE + 0x14)
+
+/**
+ * enum ioasid_extension - what IOASID_CHECK_EXTENSION can be asked about
+ * @IOASID_EXT_MAP: IOASIDs of the kind IOASID_KIND_MAP. 1 when there.
+ * @IOASID_EXT_MAP_FILE: IOASID_MAP_FILE maps memfd, shmem and hugetlbfs files.
+ *	1 when there.
+ * @IOASID_EXT_SPLIT: IOASID_UNMAP_SPLIT cuts mappings off their grid. 1 when
+ *	there.
+ * @IOASID_EXT_MAX_DEPTH: how many levels of IOASIDs there may be, roots
+ *	included. 1 means that an IOASID cannot be a parent.
+ * @IOASID_EXT_MAX_IOASIDS: how many ids a context can hold, IOASIDs and
+ *	devices together.
+ */
+enum ioasid_extension {
+	IOASID_EXT_MAP = 1,
+	IOASID_EXT_MAP_FILE = 2,
+	IOASID_EXT_SPLIT = 3,
+	IOASID_EXT_MAX_DEPTH = 4,
+	IOASID_EXT_MAX_IOASIDS = 5,
+};
+
+/**
+ * struct ioasid_check_extension - ioctl(IOASID_CHECK_EXTENSION)
+ * @argsz: sizeof(struct ioasid_check_extension)
+ * @flags: must be 0
+ * @extension: one of enum ioasid_extension
+ * @__reserved: must be 0
+ *
+ * Returns 0 when the extension is not there or not known, or else its value,
+ * which is positive.
+ */
+struct ioasid_check_extension {
+	__u32 argsz;
+	__u32 flags;
+	__u32 extension;
+	__u32 __reserved;
+};
+
+/**
+ * enum ioasid_kind - what fills an IOASID
+ * @IOASID_KIND_MAP: IOASID_MAP_DMA and IOASID_UNMAP_DMA
+ */
+enum ioasid_kind {
+	IOASID_KIND_MAP = 1,
+};
+
+/**
+ * enum ioasid_snoop - whether no-snoop DMA of attached devices is made coherent
+ * @IOASID_SNOOP_AUTO: enforced for every device whose IOMMU is able to
+ * @IOASID_SNOOP_ON: enforced; devices whose IOMMU is not able to cannot attach
+ * @IOASID_SNOOP_OFF: not enforced. Not supported (EOPNOTSUPP).
+ */
+enum ioasid_snoop {
+	IOASID_SNOOP_AUTO = 0,
+	IOASID_SNOOP_ON = 1,
+	IOASID_SNOOP_OFF = 2,
+};
+
+/**
+ * struct ioasid_alloc - ioctl(IOASID_ALLOC)
+ * @argsz: sizeof(struct ioasid_alloc)
+ * @flags: must be 0
+ * @kind: enum ioasid_kind, what will fill the IOASID
+ * @parent: 0 for a root, whose mappings name memory of the caller. Other
+ *	values are not supported (EOPNOTSUPP).
+ * @cookie: any number; shown by IOASID_GET_INFO and IOASID_LIST
+ * @cut_size: the cut size of mappings that do not state their own, in bytes:
+ *	a power of two not below the page size, or 0 for none
+ * @snoop: enum ioasid_snoop
+ * @format: format of a user's table. Must be 0 for IOASID_KIND_MAP.
+ * @fault_queue: id of a fault queue. Must be 0.
+ * @ioasid: out, the id
+ *
+ * Makes an IOASID.  It is empty, costs no hardware resources before a device
+ * attaches to it, and can be mapped to at once.
+ *
+ * Errors: EDQUOT, IOASID_OPTION_LIMIT_IOASIDS is reached; ENOSPC, no id is
+ * left.
+ */
+struct ioasid_alloc {
+	__u32 argsz;
+	__u32 flags;
+	__u32 kind;
+	__u32 parent;
+	__u64 cookie;
+	__u64 cut_size;
+	__u32 snoop;
+	__u32 format;
+	__u32 fault_queue;
+	__u32 ioasid;
+};
+
+/**
+ * struct ioasid_free - ioctl(IOASID_FREE)
+ * @argsz: sizeof(struct ioasid_free)
+ * @flags: must be 0
+ * @ioasid: the IOASID to free
+ * @__reserved: must be 0
+ *
+ * Unmaps all that is mapped and frees the IOASID.
+ *
+ * Errors: EBUSY, a device is attached. A command on the IOASID that is under
+ * way in another thread goes on; one that is still pinning memory fails with
+ * ECANCELED.
+ */
+struct ioasid_free {
+	__u32 argsz;
+	__u32 flags;
+	__u32 ioasid;
+	__u32 __reserved;
+};
+
+/**
+ * struct ioasid_iova_range - a range of I/O virtual addresses
+ * @start: first byte
+ * @last: last byte, inclusive
+ */
+struct ioasid_iova_range {
+	__u64 start;
+	__u64 last;
+};
+
+/**
+ * enum ioasid_state - state bits of an IOASID, in ioasid_info.state
+ * @IOASID_STATE_ATTACHED: a device is attached
+ * @IOASID_STATE_PARTIAL_GROUP: a device that shares its iommu group with an
+ *	attached one was bound before the group attached, and has not joined:
+ *	IOASID_MAP_DMA fails with EDEADLK until it attaches too or is unbound.
+ *	@waiting_devid and @waiting_cookie of struct ioasid_info name it.
+ * @IOASID_STATE_POISONED: an IOMMU failed to take a translation out. Its
+ *	devices are blocked; what it may still reach stays pinned until they
+ *	are detached; IOASID_MAP_DMA and attaches fail with EIO.
+ */
+enum ioasid_state {
+	IOASID_STATE_ATTACHED = 1 << 0,
+	IOASID_STATE_PARTIAL_GROUP = 1 << 1,
+	IOASID_STATE_POISONED = 1 << 2,
+};
+
+/**
+ * struct ioasid_info - ioctl(IOASID_GET_INFO)
+ * @argsz: sizeof(struct ioasid_info)
+ * @flags: must be 0
+ * @ioasid: the IOASID to look at
+ * @state: out, enum ioasid_state
+ * @kind: out, enum ioasid_kind
+ * @parent: out, id of the parent, 0 for a root
+ * @cookie: out, as given at IOASID_ALLOC
+ * @cut_size: out, as given at IOASID_ALLOC
+ * @pgsizes: out, bitmap of the IOPTE sizes that every domain can use; before
+ *	any attach those of the CPU's page tables
+ * @snoop: out, enum ioasid_snoop, as given at IOASID_ALLOC
+ * @nr_domains: out, how many hardware page tables translate for this IOASID
+ * @nr_devices: out, how many devices are attached
+ * @nr_children: out, how many IOASIDs have this one as parent
+ * @nr_mappings: out, how many mappings there are, reserved ranges included
+ * @bytes_mapped: out, bytes that map memory
+ * @bytes_pinned: out, bytes of memory pinned by this IOASID's mappings
+ * @bytes_charged: out, bytes of locked memory that were charged for them
+ * @bytes_left: out, bytes that the caller could still pin before a limit of
+ *	the context or its RLIMIT_MEMLOCK is met; all ones when there is none
+ * @waiting_cookie: out, with IOASID_STATE_PARTIAL_GROUP: cookie of the device
+ *	waited for, otherwise 0
+ * @waiting_devid: out, with IOASID_STATE_PARTIAL_GROUP: its id, otherwise 0
+ * @nr_ranges: in, how many elements @ranges has room for; out, how many
+ *	permitted ranges there are
+ * @ranges: pointer to an array of struct ioasid_iova_range, filled with the
+ *	permitted IOVA ranges in ascending order. Not looked at when
+ *	@nr_ranges is 0.
+ *
+ * The permitted ranges change with every attach and detach.  Before any
+ * attach they are the whole 64 bit space.
+ */
+struct ioasid_info {
+	__u32 argsz;
+	__u32 flags;
+	__u32 ioasid;
+	__u32 state;
+	__u32 kind;
+	__u32 parent;
+	__u64 cookie;
+	__u64 cut_size;
+	__u64 pgsizes;
+	__u32 snoop;
+	__u32 nr_domains;
+	__u32 nr_devices;
+	__u32 nr_children;
+	__u64 nr_mappings;
+	__u64 bytes_mapped;
+	__u64 bytes_pinned;
+	__u64 bytes_charged;
+	__u64 bytes_left;
+	__u64 waiting_cookie;
+	__u32 waiting_devid;
+	__u32 nr_ranges;
+	__aligned_u64 ranges;
+};
+
+/**
+ * enum ioasid_device_caps - what a bound device and its IOMMU can do
+ * @IOASID_DEVICE_EMULATED: DMA is done by a kernel driver on the device's
+ *	behalf; there is no IOMMU, and no limit to its IOVAs
+ * @IOASID_DEVICE_ESTIMATE: the IOMMU tells ranges and page sizes only when a
+ *	device attaches; what is reported here is a guess
+ * @IOASID_DEVICE_ENFORCE_SNOOP: the IOMMU can make no-snoop DMA coherent
+ * @IOASID_DEVICE_DIRTY: the IOMMU can log which pages were written
+ * @IOASID_DEVICE_NESTING: the IOMMU can walk a table of the user's
+ * @IOASID_DEVICE_FAULTS: the device can issue page requests
+ */
+enum ioasid_device_caps {
+	IOASID_DEVICE_EMULATED = 1 << 0,
+	IOASID_DEVICE_ESTIMATE = 1 << 1,
+	IOASID_DEVICE_ENFORCE_SNOOP = 1 << 2,
+	IOASID_DEVICE_DIRTY = 1 << 3,
+	IOASID_DEVICE_NESTING = 1 << 4,
+	IOASID_DEVICE_FAULTS = 1 << 5,
+};
+
+/**
+ * struct ioasid_device_info - ioctl(IOASID_DEVICE_GET_INFO)
+ * @argsz: sizeof(struct ioasid_device_info)
+ * @flags: must be 0
+ * @devid: id of the device, as told when it was bound
+ * @caps: out, enum ioasid_device_caps
+ * @cookie: out, as given when the device was bound
+ * @group: out, number of its iommu group, -1 for an emulated device
+ * @ioasid: out, the IOASID it is attached to, or 0
+ * @pgsizes: out, bitmap of the IOPTE sizes its IOMMU can use
+ * @addr_width: out, width of an IOVA in bits
+ * @pasid_width: out, width of a PASID in bits, 0 when it has none
+ * @hw_type: out, what @hw_data holds: enum iommu_hw_info_type of
+ *	linux/iommufd.h, 0 for nothing
+ * @hw_len: in, size of the buffer at @hw_data; out, how much there is
+ * @hw_data: pointer to a buffer for what the IOMMU driver tells of its
+ *	hardware, or 0
+ * @nr_ranges: in, how many elements @ranges has room for; out, how many
+ *	permitted ranges there are
+ * @__reserved: must be 0
+ * @ranges: pointer to an array of struct ioasid_iova_range, filled with the
+ *	IOVA ranges that the device can use, in ascending order
+ *
+ * Tells before any attach what an IOASID that the device attaches to will
+ * permit.
+ *
+ * Errors: ENODEV, the device is being unbound.
+ */
+struct ioasid_device_info {
+	__u32 argsz;
+	__u32 flags;
+	__u32 devid;
+	__u32 caps;
+	__u64 cookie;
+	__s32 group;
+	__u32 ioasid;
+	__u64 pgsizes;
+	__u32 addr_width;
+	__u32 pasid_width;
+	__u32 hw_type;
+	__u32 hw_len;
+	__aligned_u64 hw_data;
+	__u32 nr_ranges;
+	__u32 __reserved;
+	__aligned_u64 ranges;
+};
+
+/**
+ * enum ioasid_map_flags - flags of IOASID_MAP_DMA
+ * @IOASID_MAP_READ: devices may read
+ * @IOASID_MAP_WRITE: devices may write
+ * @IOASID_MAP_FIXED: map at @iova; without it the kernel chooses
+ * @IOASID_MAP_FILE: @addr is an offset in the file @fd
+ * @IOASID_MAP_RESERVE: map nothing, but keep the range from being chosen by
+ *	the kernel. Excludes READ, WRITE and FILE.
+ */
+enum ioasid_map_flags {
+	IOASID_MAP_READ = 1 << 0,
+	IOASID_MAP_WRITE = 1 << 1,
+	IOASID_MAP_FIXED = 1 << 2,
+	IOASID_MAP_FILE = 1 << 3,
+	IOASID_MAP_RESERVE = 1 << 4,
+};
+
+/**
+ * struct ioasid_map_dma - ioctl(IOASID_MAP_DMA)
+ * @argsz: sizeof(struct ioasid_map_dma)
+ * @flags: enum ioasid_map_flags, at least one of READ, WRITE and RESERVE
+ * @ioasid: the IOASID to map to
+ * @fd: with IOASID_MAP_FILE a memfd, a file of a tmpfs or of a hugetlbfs;
+ *	must be 0 otherwise
+ * @iova: with IOASID_MAP_FIXED where to map, otherwise 0; out, where it was
+ *	mapped
+ * @addr: an address of the calling process, or an offset in @fd. Must be 0
+ *	with IOASID_MAP_RESERVE.
+ * @length: bytes, not 0
+ * @cut_size: the grid in IOVA on which IOASID_UNMAP_DMA may later cut this
+ *	mapping, in bytes: a power of two not below the page size, or 0 for
+ *	the IOASID's own. No IOPTE will span a line of the grid.
+ * @alignment: without IOASID_MAP_FIXED the alignment of the IOVA to choose, a
+ *	power of two not below the page size, or 0. Must be 0 with FIXED.
+ * @fault_addr: out on EEXIST: first IOVA that is taken; on EFAULT and EINVAL
+ *	of memory: the first address or offset that cannot be pinned; on
+ *	EINVAL of an IOVA: the first one that is not permitted. Otherwise not
+ *	written.
+ *
+ * Memory is pinned and charged at once, whether a device is attached or not,
+ * and stays so until it is unmapped.  The IOVA that the kernel chooses is
+ * congruent to @addr modulo the largest page that @length can hold, unless
+ * @alignment is given; before any device attached it is 4 GiB or higher.
+ *
+ * Errors: EEXIST, the range overlaps a mapping or a reserved range; EINVAL,
+ * the range is not within one permitted range, or the file ends before
+ * @length; EFAULT, memory cannot be pinned; EBADF, @fd is not open; EACCES,
+ * @fd is not open for reading, or for writing with IOASID_MAP_WRITE; EPERM,
+ * @fd is sealed against writing; EOPNOTSUPP, @fd is a file of another sort;
+ * ENOSPC, no free range is large enough; EDQUOT, RLIMIT_MEMLOCK or
+ * IOASID_OPTION_LIMIT_PINNED would be exceeded; EDEADLK, see
+ * IOASID_STATE_PARTIAL_GROUP; EIO, see IOASID_STATE_POISONED; ECANCELED, an
+ * unmap or free of the range came while memory was being pinned.
+ */
+struct ioasid_map_dma {
+	__u32 argsz;
+	__u32 flags;
+	__u32 ioasid;
+	__s32 fd;
+	__u64 iova;
+	__u64 addr;
+	__u64 length;
+	__u64 cut_size;
+	__u64 alignment;
+	__u64 fault_addr;
+};
+
+/**
+ * enum ioasid_unmap_flags - flags of IOASID_UNMAP_DMA
+ * @IOASID_UNMAP_ALL: unmap all; @iova and @length must be 0
+ * @IOASID_UNMAP_SPLIT: the edges of the range may cut mappings at any page.
+ *	Where an edge lies inside an IOPTE, that IOPTE is replaced by smaller
+ *	ones, and DMA to what remains of it fails for a moment.
+ */
+enum ioasid_unmap_flags {
+	IOASID_UNMAP_ALL = 1 << 0,
+	IOASID_UNMAP_SPLIT = 1 << 1,
+};
+
+/**
+ * struct ioasid_unmap_dma - ioctl(IOASID_UNMAP_DMA)
+ * @argsz: sizeof(struct ioasid_unmap_dma)
+ * @flags: enum ioasid_unmap_flags
+ * @ioasid: the IOASID to unmap from
+ * @__reserved: must be 0
+ * @iova: first byte
+ * @length: bytes, not 0 unless IOASID_UNMAP_ALL
+ * @unmapped: out, also when the command fails: bytes that were unmapped,
+ *	reserved ranges included
+ *
+ * The range may span several mappings and holes.  When the command returns no
+ * device can reach what was unmapped, and its memory is no longer pinned.  To
+ * unmap where nothing is mapped succeeds, with 0 in @unmapped.
+ *
+ * A mapping that is being made by another thread, and still waits for its
+ * memory, is cancelled.
+ *
+ * Errors: EINVAL, an edge of the range cuts a mapping where its cut size does
+ * not allow it (nothing was unmapped); EBUSY, a software device keeps on using
+ * the memory; EIO, the IOMMU failed, see IOASID_STATE_POISONED.
+ */
+struct ioasid_unmap_dma {
+	__u32 argsz;
+	__u32 flags;
+	__u32 ioasid;
+	__u32 __reserved;
+	__u64 iova;
+	__u64 length;
+	__u64 unmapped;
+};
+
+/**
+ * enum ioasid_list_type - what an entry of IOASID_LIST tells of
+ * @IOASID_LIST_IOASID: an IOASID: @id, @cookie, @kind, @parent
+ * @IOASID_LIST_DEVICE: a device: @id, @cookie
+ * @IOASID_LIST_ATTACHMENT: a device attached to an IOASID: @id and @cookie of
+ *	the device, @ioasid
+ */
+enum ioasid_list_type {
+	IOASID_LIST_IOASID = 1,
+	IOASID_LIST_DEVICE = 2,
+	IOASID_LIST_ATTACHMENT = 3,
+};
+
+/**
+ * struct ioasid_list_entry - one entry of IOASID_LIST
+ * @type: enum ioasid_list_type
+ * @id: id of the IOASID or device
+ * @cookie: its cookie
+ * @ioasid: of an attachment: the IOASID
+ * @vpasid: of an attachment: 0, by requester id
+ * @kind: of an IOASID: enum ioasid_kind
+ * @parent: of an IOASID: its parent, or 0
+ */
+struct ioasid_list_entry {
+	__u32 type;
+	__u32 id;
+	__u64 cookie;
+	__u32 ioasid;
+	__u32 vpasid;
+	__u32 kind;
+	__u32 parent;
+};
+
+/**
+ * struct ioasid_list - ioctl(IOASID_LIST)
+ * @argsz: sizeof(struct ioasid_list)
+ * @flags: must be 0
+ * @start: list objects with this id or a higher one
+ * @nr: in, how many elements @entries has room for; out, how many entries
+ *	there are from @start on
+ * @entries: pointer to an array of struct ioasid_list_entry, filled in
+ *	ascending order of ids; an attachment follows its device. Not looked
+ *	at when @nr is 0.
+ *
+ * For a process that took the file over, and has to learn what is in it.  To
+ * continue a list that did not fit, @start is set to the id that follows the
+ * last object that was told of in whole.
+ */
+struct ioasid_list {
+	__u32 argsz;
+	__u32 flags;
+	__u32 start;
+	__u32 nr;
+	__aligned_u64 entries;
+};
+
+/**
+ * enum ioasid_option - options of a context
+ * @IOASID_OPTION_CHARGE: what locked memory is charged to, enum ioasid_charge.
+ *	Can be set until the context's first mapping.
+ * @IOASID_OPTION_LIMIT_PINNED: bytes that the context may pin; all ones for
+ *	no limit, the default. What is pinned already stays, even if it is
+ *	more.
+ * @IOASID_OPTION_LIMIT_IOASIDS: how many IOASIDs the context may hold; all
+ *	ones for no limit, the default.
+ */
+enum ioasid_option {
+	IOASID_OPTION_CHARGE = 1,
+	IOASID_OPTION_LIMIT_PINNED = 2,
+	IOASID_OPTION_LIMIT_IOASIDS = 3,
+};
+
+/**
+ * enum ioasid_charge - values of IOASID_OPTION_CHARGE
+ * @IOASID_CHARGE_USER: to the user, together with all that this user's other
+ *	processes lock in this way
+ * @IOASID_CHARGE_MM: to the process that maps, as mlock() does
+ *
+ * Either way RLIMIT_MEMLOCK of the process that maps is the limit, and
+ * CAP_IPC_LOCK lifts it.
+ */
+enum ioasid_charge {
+	IOASID_CHARGE_USER = 0,
+	IOASID_CHARGE_MM = 1,
+};
+
+/**
+ * enum ioasid_option_flags - flags of IOASID_SET_OPTION
+ * @IOASID_OPTION_GET: do not set the option but read it
+ * @IOASID_OPTION_SEAL: set the option and let nobody change it any more.
+ *	Excludes IOASID_OPTION_GET.
+ */
+enum ioasid_option_flags {
+	IOASID_OPTION_GET = 1 << 0,
+	IOASID_OPTION_SEAL = 1 << 1,
+};
+
+/**
+ * struct ioasid_set_option - ioctl(IOASID_SET_OPTION)
+ * @argsz: sizeof(struct ioasid_set_option)
+ * @flags: enum ioasid_option_flags
+ * @option: enum ioasid_option
+ * @sealed: out with IOASID_OPTION_GET: 1 if the option is sealed; must be 0
+ *	on input
+ * @value: the value to set, must be 0 with IOASID_OPTION_GET; out with
+ *	IOASID_OPTION_GET, the value
+ *
+ * A manager sets and seals limits before it passes the file on.
+ *
+ * Errors: EPERM, the option is sealed; EBUSY, it is too late to set
+ * IOASID_OPTION_CHARGE; EOPNOTSUPP, no such option or value.
+ */
+struct ioasid_set_option {
+	__u32 argsz;
+	__u32 flags;
+	__u32 option;
+	__u32 sealed;
+	__u64 value;
+};
+
+/**
+ * DOC: Commands of device files
+ *
+ * Device frameworks give their device files three commands of their own
+ * numbers, which take these structures: VFIO_DEVICE_BIND_IOASID_FD,
+ * VFIO_DEVICE_ATTACH_IOASID and VFIO_DEVICE_DETACH_IOASID.
+ */
+
+/**
+ * struct ioasid_device_bind - bind a device to a context
+ * @argsz: sizeof(struct ioasid_device_bind)
+ * @flags: must be 0
+ * @ioasid_fd: an open file of /dev/ioasid
+ * @ioasid: an IOASID of that file to attach to at once, or 0
+ * @cookie: any number; shown wherever the kernel names the device
+ * @devid: out, the id of the device in that file
+ * @__reserved: must be 0
+ * @fault_addr: out on EADDRINUSE, see struct ioasid_device_attach
+ *
+ * From here until its file is closed the device can do no DMA but through an
+ * IOASID of this context: while it is attached to none, its DMA is blocked.
+ * The first device of an iommu group to be bound blocks the whole group.
+ * There is no access to the device before it is bound, and no unbind: closing
+ * the device file does it.
+ *
+ * Errors: EBADF, @ioasid_fd is not open or not a file of /dev/ioasid; EBUSY,
+ * the device is bound already, or is in use through a VFIO group, container
+ * or iommufd; or its group is in use by a kernel driver or another context;
+ * EPERM, the interrupts of the device are not isolated (see the module
+ * parameter allow_unsafe_interrupts), or a kernel driver owns its group's DMA;
+ * EOPNOTSUPP, the device has no IOMMU or its DMA is not coherent; and with
+ * @ioasid those of attaching.
+ */
+struct ioasid_device_bind {
+	__u32 argsz;
+	__u32 flags;
+	__s32 ioasid_fd;
+	__u32 ioasid;
+	__u64 cookie;
+	__u32 devid;
+	__u32 __reserved;
+	__u64 fault_addr;
+};
+
+/**
+ * struct ioasid_device_attach - attach a bound device to an IOASID
+ * @argsz: sizeof(struct ioasid_device_attach)
+ * @flags: must be 0
+ * @ioasid: the IOASID, of the context that the device was bound to
+ * @vpasid: must be 0
+ * @fault_addr: out on EADDRINUSE: the first IOVA that is mapped and that the
+ *	device cannot use
+ *
+ * Attaching a device that is attached already moves it to the new IOASID.
+ * When that fails, it stays where it was.  DMA that is under way during the
+ * move may fail where the hardware blocks for a moment.
+ *
+ * Routing by requester id belongs to the iommu group: the first device of the
+ * group to attach takes the group along; the others then may attach to the
+ * same IOASID; attaching one of the attached ones elsewhere moves them all.
+ *
+ * Errors: ENODEV, the device is not bound; EADDRINUSE, memory is mapped where
+ * the device cannot do DMA; EMEDIUMTYPE, the device's IOMMU cannot serve this
+ * IOASID; EBUSY, another device of the group is attached elsewhere; EDQUOT,
+ * ENOSPC, ENOMEM of the IOMMU driver; EIO, see IOASID_STATE_POISONED.
+ */
+struct ioasid_device_attach {
+	__u32 argsz;
+	__u32 flags;
+	__u32 ioasid;
+	__u32 vpasid;
+	__u64 fault_addr;
+};
+
+/**
+ * struct ioasid_device_detach - detach a device from its IOASID
+ * @argsz: sizeof(struct ioasid_device_detach)
+ * @flags: must be 0
+ * @ioasid: the IOASID it is attached to, or 0 for whichever
+ * @vpasid: must be 0
+ *
+ * The group is blocked when its last attached device detaches.
+ *
+ * Errors: ENODEV, the device is not bound; ENOENT, it is not attached, or not
+ * to @ioasid.
+ */
+struct ioasid_device_detach {
+	__u32 argsz;
+	__u32 flags;
+	__u32 ioasid;
+	__u32 vpasid;
+};
+
+#endif /* _UAPI_LINUX_IOASID_H */
