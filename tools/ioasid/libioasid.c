@@ -1,0 +1,349 @@
+// SPDX-License-Identifier: LGPL-2.1-only OR MIT
+/*
+ * libioasid: thin wrappers of the commands of /dev/ioasid, and the search for
+ * a device's VFIO file.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <linux/vfio.h>
+
+#include "libioasid.h"
+#include "vfio_ioasid.h"
+
+static __thread __u64 fault_addr;
+
+__u64 ioasid_fault_addr(void)
+{
+	return fault_addr;
+}
+
+static int do_ioctl(int fd, unsigned long command, void *arg)
+{
+	return ioctl(fd, command, arg) < 0 ? -errno : 0;
+}
+
+int ioasid_open(void)
+{
+	int fd = open("/dev/ioasid", O_RDWR | O_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
+int ioasid_alloc(int fd, __u64 cookie, __u32 *ioasid)
+{
+	struct ioasid_alloc alloc = {
+		.argsz = sizeof(alloc),
+		.kind = IOASID_KIND_MAP,
+		.cookie = cookie,
+	};
+	int ret = do_ioctl(fd, IOASID_ALLOC, &alloc);
+
+	if (!ret)
+		*ioasid = alloc.ioasid;
+	return ret;
+}
+
+int ioasid_free(int fd, __u32 ioasid)
+{
+	struct ioasid_free arg = {
+		.argsz = sizeof(arg),
+		.ioasid = ioasid,
+	};
+
+	return do_ioctl(fd, IOASID_FREE, &arg);
+}
+
+static int map(int fd, struct ioasid_map_dma *arg, __u64 *iova)
+{
+	int ret;
+
+	arg->argsz = sizeof(*arg);
+	if (arg->flags & IOASID_MAP_FIXED)
+		arg->iova = *iova;
+	ret = do_ioctl(fd, IOASID_MAP_DMA, arg);
+	if (ret)
+		fault_addr = arg->fault_addr;
+	else
+		*iova = arg->iova;
+	return ret;
+}
+
+int ioasid_map(int fd, __u32 ioasid, void *addr, __u64 len, __u32 flags,
+	       __u64 *iova)
+{
+	struct ioasid_map_dma arg = {
+		.flags = flags,
+		.ioasid = ioasid,
+		.addr = (uintptr_t)addr,
+		.length = len,
+	};
+
+	return map(fd, &arg, iova);
+}
+
+int ioasid_map_file(int fd, __u32 ioasid, int file, __u64 offset, __u64 len,
+		    __u32 flags, __u64 *iova)
+{
+	struct ioasid_map_dma arg = {
+		.flags = flags | IOASID_MAP_FILE,
+		.ioasid = ioasid,
+		.fd = file,
+		.addr = offset,
+		.length = len,
+	};
+
+	return map(fd, &arg, iova);
+}
+
+static int unmap(int fd, struct ioasid_unmap_dma *arg, __u64 *unmapped)
+{
+	int ret;
+
+	arg->argsz = sizeof(*arg);
+	ret = do_ioctl(fd, IOASID_UNMAP_DMA, arg);
+	if (unmapped)
+		*unmapped = arg->unmapped;
+	return ret;
+}
+
+int ioasid_unmap(int fd, __u32 ioasid, __u64 iova, __u64 len, __u64 *unmapped)
+{
+	struct ioasid_unmap_dma arg = {
+		.ioasid = ioasid,
+		.iova = iova,
+		.length = len,
+	};
+
+	return unmap(fd, &arg, unmapped);
+}
+
+int ioasid_unmap_all(int fd, __u32 ioasid, __u64 *unmapped)
+{
+	struct ioasid_unmap_dma arg = {
+		.flags = IOASID_UNMAP_ALL,
+		.ioasid = ioasid,
+	};
+
+	return unmap(fd, &arg, unmapped);
+}
+
+int ioasid_get_info(int fd, __u32 ioasid, struct ioasid_info *info,
+		    struct ioasid_iova_range *ranges, __u32 nr_ranges)
+{
+	memset(info, 0, sizeof(*info));
+	info->argsz = sizeof(*info);
+	info->ioasid = ioasid;
+	info->nr_ranges = nr_ranges;
+	info->ranges = (uintptr_t)ranges;
+	return do_ioctl(fd, IOASID_GET_INFO, info);
+}
+
+/*
+ * The device's directory in sysfs, without symbolic links, so that its last
+ * part is the name of the device.
+ */
+static int find_sysfs(const char *name, char sysfs[PATH_MAX])
+{
+	static const char node[] = "/dev/vfio/devices/";
+	const char *domain = "", *c;
+	char path[PATH_MAX];
+	int colons = 0, n;
+
+	if (!strncmp(name, node, strlen(node))) {
+		n = snprintf(path, sizeof(path), "/sys/class/vfio-dev/%s/device",
+			     name + strlen(node));
+	} else if (strchr(name, '/')) {
+		n = snprintf(path, sizeof(path), "%s", name);
+	} else {
+		for (c = name; *c; c++)
+			colons += *c == ':';
+		if (colons == 0)
+			domain = "0000:00:";
+		else if (colons == 1)
+			domain = "0000:";
+		n = snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s%s",
+			     domain, name);
+	}
+	if (n >= (int)sizeof(path))
+		return -ENAMETOOLONG;
+	return realpath(path, sysfs) ? 0 : -errno;
+}
+
+/* The device's VFIO device node, "/dev/vfio/devices/vfio0". */
+static int find_node(const char *sysfs, char node[PATH_MAX])
+{
+	char path[PATH_MAX];
+	struct dirent *entry;
+	int ret = -ENODEV;
+	DIR *dir;
+
+	if (snprintf(path, sizeof(path), "%s/vfio-dev", sysfs) >= (int)sizeof(path))
+		return -ENAMETOOLONG;
+	dir = opendir(path);
+	if (!dir)
+		return errno == ENOENT ? -ENODEV : -errno;
+	while ((entry = readdir(dir))) {
+		if (!strncmp(entry->d_name, "vfio", 4)) {
+			snprintf(node, PATH_MAX, "/dev/vfio/devices/%s",
+				 entry->d_name);
+			ret = 0;
+			break;
+		}
+	}
+	closedir(dir);
+	return ret;
+}
+
+static int open_node(const char *sysfs, struct ioasid_device *dev)
+{
+	char node[PATH_MAX];
+	int ret;
+
+	ret = find_node(sysfs, node);
+	if (ret)
+		return ret;
+	dev->fd = open(node, O_RDWR | O_CLOEXEC);
+	return dev->fd < 0 ? -errno : 0;
+}
+
+static int open_group(const char *sysfs, struct ioasid_device *dev)
+{
+	char path[PATH_MAX], target[PATH_MAX], *number;
+	ssize_t n;
+	int ret;
+
+	if (snprintf(path, sizeof(path), "%s/iommu_group", sysfs) >= (int)sizeof(path))
+		return -ENAMETOOLONG;
+	n = readlink(path, target, sizeof(target) - 1);
+	if (n < 0)
+		return errno == ENOENT ? -ENODEV : -errno;
+	target[n] = '\0';
+	number = strrchr(target, '/');
+	number = number ? number + 1 : target;
+	if (snprintf(path, sizeof(path), "/dev/vfio/%s", number) >= (int)sizeof(path))
+		return -ENAMETOOLONG;
+
+	dev->group = open(path, O_RDWR | O_CLOEXEC);
+	if (dev->group < 0)
+		return errno == ENOENT ? -ENODEV : -errno;
+	ret = do_ioctl(dev->group, VFIO_GROUP_SET_CONTAINER, &dev->ctx);
+	if (ret)
+		goto close_group;
+	dev->fd = ioctl(dev->group, VFIO_GROUP_GET_DEVICE_FD, dev->name);
+	if (dev->fd < 0) {
+		ret = -errno;
+		goto close_group;
+	}
+	return 0;
+
+close_group:
+	close(dev->group);
+	dev->group = -1;
+	return ret;
+}
+
+static int init_device(int fd, const char *name, struct ioasid_device *dev,
+		       char sysfs[PATH_MAX])
+{
+	const char *base;
+	int ret;
+
+	memset(dev, 0, sizeof(*dev));
+	dev->fd = -1;
+	dev->ctx = fd;
+	dev->group = -1;
+	ret = find_sysfs(name, sysfs);
+	if (ret)
+		return ret == -ENOENT ? -ENODEV : ret;
+	base = strrchr(sysfs, '/') + 1;
+	if (snprintf(dev->name, sizeof(dev->name), "%s", base) >= (int)sizeof(dev->name))
+		return -ENAMETOOLONG;
+	return 0;
+}
+
+static int bind_device(struct ioasid_device *dev, __u64 cookie)
+{
+	struct ioasid_device_bind arg = {
+		.argsz = sizeof(arg),
+		.ioasid_fd = dev->ctx,
+		.cookie = cookie,
+	};
+	int ret = do_ioctl(dev->fd, VFIO_DEVICE_BIND_IOASID_FD, &arg);
+
+	if (ret) {
+		fault_addr = arg.fault_addr;
+		ioasid_device_close(dev);
+		return ret;
+	}
+	dev->id = arg.devid;
+	return 0;
+}
+
+int ioasid_device_open(int fd, const char *name, __u64 cookie,
+		       struct ioasid_device *dev)
+{
+	char sysfs[PATH_MAX];
+	int ret;
+
+	ret = init_device(fd, name, dev, sysfs);
+	if (ret)
+		return ret;
+	ret = open_node(sysfs, dev);
+	/* A kernel without CONFIG_VFIO_DEVICE_CDEV makes no device nodes. */
+	if (ret == -ENOENT)
+		ret = open_group(sysfs, dev);
+	return ret ? ret : bind_device(dev, cookie);
+}
+
+int ioasid_device_open_group(int fd, const char *name, __u64 cookie,
+			     struct ioasid_device *dev)
+{
+	char sysfs[PATH_MAX];
+	int ret;
+
+	ret = init_device(fd, name, dev, sysfs);
+	if (!ret)
+		ret = open_group(sysfs, dev);
+	return ret ? ret : bind_device(dev, cookie);
+}
+
+int ioasid_device_attach(struct ioasid_device *dev, __u32 ioasid)
+{
+	struct ioasid_device_attach arg = {
+		.argsz = sizeof(arg),
+		.ioasid = ioasid,
+	};
+	int ret = do_ioctl(dev->fd, VFIO_DEVICE_ATTACH_IOASID, &arg);
+
+	if (ret)
+		fault_addr = arg.fault_addr;
+	return ret;
+}
+
+int ioasid_device_detach(struct ioasid_device *dev)
+{
+	struct ioasid_device_detach arg = {
+		.argsz = sizeof(arg),
+	};
+
+	return do_ioctl(dev->fd, VFIO_DEVICE_DETACH_IOASID, &arg);
+}
+
+void ioasid_device_close(struct ioasid_device *dev)
+{
+	if (dev->fd >= 0)
+		close(dev->fd);
+	if (dev->group >= 0)
+		close(dev->group);
+	dev->fd = -1;
+	dev->group = -1;
+}

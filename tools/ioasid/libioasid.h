@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: LGPL-2.1-only OR MIT */
+/*
+ * libioasid: a small library for programs that drive devices through
+ * /dev/ioasid.
+ *
+ * A program opens a context, allocates an I/O address space in it, maps memory
+ * and attaches devices:
+ *
+ *	struct ioasid_device dev;
+ *	__u32 ioasid;
+ *	__u64 iova;
+ *	int fd = ioasid_open();
+ *
+ *	ioasid_alloc(fd, 0, &ioasid);
+ *	ioasid_map(fd, ioasid, buf, len, IOASID_MAP_READ | IOASID_MAP_WRITE,
+ *		   &iova);
+ *	ioasid_device_open(fd, "0000:00:04.0", 0, &dev);
+ *	ioasid_device_attach(&dev, ioasid);
+ *	... drive the device by ioctl() and mmap() on dev.fd, see vfio_pci.h ...
+ *	ioasid_device_close(&dev);
+ *	close(fd);
+ *
+ * Mapping needs no device, and mappings outlive the devices.
+ *
+ * Every call returns 0, or -errno; where another value is returned, it is said.
+ * What an errno means is told in linux/ioasid.h at the structure of the
+ * command.  The library keeps no state but what is in struct ioasid_device and
+ * the per-thread ioasid_fault_addr(); its calls may be mixed with ioctls of
+ * one's own, and used from any thread.
+ */
+#ifndef LIBIOASID_H
+#define LIBIOASID_H
+
+#include <linux/ioasid.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/**
+ * ioasid_open - open a context
+ *
+ * Return: the file descriptor, to be closed by close(), or -errno.
+ */
+int ioasid_open(void);
+
+/**
+ * ioasid_alloc - allocate an I/O address space
+ * @fd: the context
+ * @cookie: any number; shown wherever the kernel names the IOASID
+ * @ioasid: out, its id
+ *
+ * For other attributes than the default ones use ioctl(IOASID_ALLOC).
+ */
+int ioasid_alloc(int fd, __u64 cookie, __u32 *ioasid);
+
+/**
+ * ioasid_free - unmap all that is mapped in an IOASID, and free it
+ * @fd: the context
+ * @ioasid: the IOASID; no device may be attached to it (-EBUSY)
+ */
+int ioasid_free(int fd, __u32 ioasid);
+
+/**
+ * ioasid_map - map memory of this process for the devices
+ * @fd: the context
+ * @ioasid: the IOASID
+ * @addr: start of the memory, on a page boundary
+ * @len: bytes, whole pages
+ * @flags: of IOASID_MAP_READ, IOASID_MAP_WRITE, IOASID_MAP_FIXED
+ * @iova: with IOASID_MAP_FIXED where to map; otherwise out, where the kernel
+ *	mapped it
+ *
+ * The memory is pinned, and counts against RLIMIT_MEMLOCK.
+ */
+int ioasid_map(int fd, __u32 ioasid, void *addr, __u64 len, __u32 flags,
+	       __u64 *iova);
+
+/**
+ * ioasid_map_file - map a part of a memfd, tmpfs or hugetlbfs file
+ * @fd: the context
+ * @ioasid: the IOASID
+ * @file: the file
+ * @offset: in the file, on a page boundary
+ * @len: bytes, whole pages
+ * @flags: as of ioasid_map()
+ * @iova: as of ioasid_map()
+ *
+ * The program needs no mapping of the file of its own.
+ */
+int ioasid_map_file(int fd, __u32 ioasid, int file, __u64 offset, __u64 len,
+		    __u32 flags, __u64 *iova);
+
+/**
+ * ioasid_unmap - unmap a range
+ * @fd: the context
+ * @ioasid: the IOASID
+ * @iova: first byte
+ * @len: bytes; the range may hold several mappings, and holes
+ * @unmapped: out, also with an error: bytes unmapped. May be NULL.
+ *
+ * When this returns, no device reaches what was mapped there.
+ */
+int ioasid_unmap(int fd, __u32 ioasid, __u64 iova, __u64 len, __u64 *unmapped);
+
+/**
+ * ioasid_unmap_all - unmap all that is mapped in an IOASID
+ * @fd: the context
+ * @ioasid: the IOASID
+ * @unmapped: out, also with an error: bytes unmapped. May be NULL.
+ */
+int ioasid_unmap_all(int fd, __u32 ioasid, __u64 *unmapped);
+
+/**
+ * ioasid_get_info - tell about an IOASID
+ * @fd: the context
+ * @ioasid: the IOASID
+ * @info: out
+ * @ranges: room for permitted IOVA ranges; may be NULL when @nr_ranges is 0
+ * @nr_ranges: how many elements @ranges has. @info->nr_ranges tells how many
+ *	there are, which may be more.
+ */
+int ioasid_get_info(int fd, __u32 ioasid, struct ioasid_info *info,
+		    struct ioasid_iova_range *ranges, __u32 nr_ranges);
+
+/**
+ * ioasid_fault_addr - where the last call of this thread failed
+ *
+ * Return: what the kernel gave as fault_addr when ioasid_map(),
+ * ioasid_map_file(), ioasid_device_open() or ioasid_device_attach() last
+ * failed in this thread: the IOVA that is taken, the address that cannot be
+ * pinned, ...; or 0 when it gave none.
+ */
+__u64 ioasid_fault_addr(void);
+
+/**
+ * struct ioasid_device - an open device
+ * @fd: the VFIO device file, for the VFIO_DEVICE ioctls, mmap(), ...
+ * @ctx: the context it is bound to
+ * @group: the VFIO group file if it was opened through one, or -1
+ * @id: what the kernel calls it in the context (devid)
+ * @name: its name in sysfs: "0000:00:04.0"
+ */
+struct ioasid_device {
+	int fd;
+	int ctx;
+	int group;
+	__u32 id;
+	char name[64];
+};
+
+/**
+ * ioasid_device_open - open a device and bind it to a context
+ * @fd: the context
+ * @name: which: the address of a PCI device ("0000:00:04.0", "00:04.0" or
+ *	"04.0"), a device's directory in sysfs, or its VFIO device node
+ *	("/dev/vfio/devices/vfio0")
+ * @cookie: any number; shown wherever the kernel names the device
+ * @dev: out
+ *
+ * The device must have been given to a VFIO driver (-ENODEV otherwise), and
+ * does no DMA before it is attached.  The VFIO device node is used, or the VFIO
+ * group where there are no device nodes.
+ */
+int ioasid_device_open(int fd, const char *name, __u64 cookie,
+		       struct ioasid_device *dev);
+
+/**
+ * ioasid_device_open_group - open a device through its VFIO group, and bind it
+ * @fd: the context
+ * @name: as of ioasid_device_open(), but no VFIO device node
+ * @cookie: as of ioasid_device_open()
+ * @dev: out
+ *
+ * A group can be opened once, so this is for groups of one device.
+ */
+int ioasid_device_open_group(int fd, const char *name, __u64 cookie,
+			     struct ioasid_device *dev);
+
+/**
+ * ioasid_device_attach - attach a device to an IOASID
+ * @dev: the device
+ * @ioasid: an IOASID of the context. If the device is attached to another one,
+ *	it moves.
+ */
+int ioasid_device_attach(struct ioasid_device *dev, __u32 ioasid);
+
+/**
+ * ioasid_device_detach - detach a device; its DMA is blocked from then on
+ * @dev: the device
+ */
+int ioasid_device_detach(struct ioasid_device *dev);
+
+/**
+ * ioasid_device_close - detach, unbind and close a device
+ * @dev: the device. What was mapped of it by mmap() must be unmapped before:
+ *	the device stays bound as long as its memory is mapped.
+ */
+void ioasid_device_close(struct ioasid_device *dev);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* LIBIOASID_H */
