@@ -1,0 +1,409 @@
+// SPDX-License-Identifier: LGPL-2.1-only OR MIT
+/*
+ * nvme-demo: drive an NVMe disk from user space through /dev/ioasid, tell what
+ * is going on, and show what the IOMMU does when the driver makes a mistake.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "libioasid.h"
+#include "nvme.h"
+
+#define NR_QUEUES	2
+#define BUFFER_SIZE	0x100000u
+#define SMALL_SIZE	0x10000u
+#define PATTERN		0x5a
+#define RW		(IOASID_MAP_READ | IOASID_MAP_WRITE)
+
+/* Memory that is mapped for the disk. */
+struct buffer {
+	char *mem;
+	size_t size;
+	__u64 iova;
+};
+
+struct demo {
+	int fd;
+	__u32 ioasid;
+	struct ioasid_device dev;
+	struct nvme nvme;
+	struct buffer queues;
+	struct buffer buffer;
+};
+
+static unsigned int step;
+
+static void __attribute__((format(printf, 1, 2))) title(const char *format, ...)
+{
+	va_list args;
+
+	printf("\n%u. ", ++step);
+	va_start(args, format);
+	vprintf(format, args);
+	va_end(args);
+	putchar('\n');
+	fflush(stdout);
+}
+
+static void __attribute__((format(printf, 1, 2))) say(const char *format, ...)
+{
+	va_list args;
+
+	fputs("   ", stdout);
+	va_start(args, format);
+	vprintf(format, args);
+	va_end(args);
+	putchar('\n');
+	fflush(stdout);
+}
+
+static void __attribute__((format(printf, 1, 2), noreturn))
+die(const char *format, ...)
+{
+	va_list args;
+
+	fflush(stdout);
+	fputs("nvme-demo: ", stderr);
+	va_start(args, format);
+	vfprintf(stderr, format, args);
+	va_end(args);
+	fputc('\n', stderr);
+	exit(1);
+}
+
+/* For what must succeed: -errno ends the program. */
+static int check(const char *what, int ret)
+{
+	if (ret < 0)
+		die("%s: %s", what, strerror(-ret));
+	return ret;
+}
+
+/* For commands that must succeed. */
+static void check_nvme(const char *what, int status)
+{
+	if (check(what, status))
+		die("%s: the disk says 0x%03x", what, status);
+}
+
+static void map_buffer(struct demo *d, struct buffer *b)
+{
+	check("map", ioasid_map(d->fd, d->ioasid, b->mem, b->size, RW, &b->iova));
+}
+
+static void make_buffer(struct demo *d, struct buffer *b, size_t size)
+{
+	b->size = size;
+	b->mem = mmap(NULL, size, PROT_READ | PROT_WRITE,
+		      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (b->mem == MAP_FAILED)
+		die("mmap: %s", strerror(errno));
+	map_buffer(d, b);
+}
+
+static void show_fdinfo(int fd)
+{
+	char path[64], *line = NULL;
+	size_t size = 0;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	file = fopen(path, "r");
+	if (!file)
+		die("%s: %s", path, strerror(errno));
+	while (getline(&line, &size, file) > 0)
+		printf("      %s", line);
+	free(line);
+	fclose(file);
+}
+
+/*
+ * Move a piece of the disk from or to the start of the buffer: commands as
+ * large as the controller takes, spread over the queues, all at once.
+ */
+static void transfer(struct demo *d, enum nvme_opcode opcode, __u64 lba,
+		     size_t size, struct buffer *b)
+{
+	struct nvme *nvme = &d->nvme;
+	unsigned int qids[BUFFER_SIZE / NVME_PAGE];
+	unsigned int cids[BUFFER_SIZE / NVME_PAGE];
+	unsigned int nr = 0, i, blocks;
+	size_t offset = 0, len;
+
+	for (; offset < size; offset += len, nr++) {
+		len = size - offset;
+		if (len > nvme->max_transfer)
+			len = nvme->max_transfer;
+		blocks = len / nvme->block_size;
+		qids[nr] = 1 + nr % nvme->nr_io_queues;
+		cids[nr] = check("submit", nvme_submit_rw(nvme, qids[nr], opcode, lba,
+							  blocks, b->iova + offset));
+		lba += blocks;
+	}
+	for (i = 0; i < nr; i++)
+		check_nvme(opcode == NVME_READ ? "read" : "write",
+			   nvme_wait(nvme, qids[i], cids[i], nvme->timeout_ms, NULL));
+}
+
+/* Read the whole disk into sha256sum. */
+static void read_disk(struct demo *d, char digest[65])
+{
+	__u64 done, size = d->nvme.nr_blocks * d->nvme.block_size;
+	char path[] = "/tmp/nvme-demo.XXXXXX", command[64];
+	FILE *sum, *file;
+	size_t len;
+	int fd;
+
+	fd = mkstemp(path);
+	if (fd < 0)
+		die("%s: %s", path, strerror(errno));
+	snprintf(command, sizeof(command), "sha256sum >%s", path);
+	sum = popen(command, "w");
+	if (!sum)
+		die("sha256sum: %s", strerror(errno));
+	for (done = 0; done < size; done += len) {
+		len = size - done < BUFFER_SIZE ? size - done : BUFFER_SIZE;
+		transfer(d, NVME_READ, done / d->nvme.block_size, len, &d->buffer);
+		if (fwrite(d->buffer.mem, 1, len, sum) != len)
+			die("sha256sum: %s", strerror(errno));
+	}
+	if (pclose(sum))
+		die("sha256sum failed");
+	file = fdopen(fd, "r");
+	if (!file || fscanf(file, "%64[0-9a-f]", digest) != 1)
+		die("sha256sum says nothing");
+	fclose(file);
+	unlink(path);
+}
+
+static void write_and_read_back(struct demo *d)
+{
+	static const char text[] = "written by nvme-demo through /dev/ioasid\n";
+	__u64 lba = d->nvme.nr_blocks - SMALL_SIZE / d->nvme.block_size;
+	char *mem = d->buffer.mem;
+	size_t i;
+
+	for (i = 0; i < SMALL_SIZE; i++)
+		mem[i] = text[i % (sizeof(text) - 1)];
+	transfer(d, NVME_WRITE, lba, SMALL_SIZE, &d->buffer);
+	check_nvme("flush", nvme_flush(&d->nvme, 1));
+	memset(mem, PATTERN, SMALL_SIZE);
+	transfer(d, NVME_READ, lba, SMALL_SIZE, &d->buffer);
+	for (i = 0; i < SMALL_SIZE; i++)
+		if (mem[i] != text[i % (sizeof(text) - 1)])
+			die("byte %zu read is not what was written", i);
+}
+
+/* Only what is logged from now on. */
+static int open_kernel_log(void)
+{
+	int fd = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+
+	if (fd < 0 || lseek(fd, 0, SEEK_END) < 0)
+		die("/dev/kmsg: %s", strerror(errno));
+	return fd;
+}
+
+/* The words of Intel's, AMD's, Arm's and virtio's drivers for it. */
+static bool tells_of_fault(const char *line)
+{
+	static const char * const drivers[] = {
+		"DMAR", "AMD-Vi", "arm-smmu", "virtio_iommu",
+	};
+	size_t i;
+
+	if (!strcasestr(line, "fault"))
+		return false;
+	for (i = 0; i < sizeof(drivers) / sizeof(drivers[0]); i++)
+		if (strstr(line, drivers[i]))
+			return true;
+	return false;
+}
+
+/* Show what the IOMMU driver logs; it may take a moment. */
+static unsigned int show_faults(int log)
+{
+	unsigned int lines = 0, tries = 0;
+	char record[8192], *line;
+	ssize_t n;
+
+	while (tries < 30) {
+		n = read(log, record, sizeof(record) - 1);
+		/* EPIPE: records were overwritten, there are others. */
+		if (n < 0 && errno == EPIPE)
+			continue;
+		if (n <= 0) {
+			if (lines)
+				break;
+			poll(NULL, 0, 100);
+			tries++;
+			continue;
+		}
+		record[n] = '\0';
+		line = strchr(record, ';');
+		if (!line || !tells_of_fault(line))
+			continue;
+		line++;
+		line[strcspn(line, "\n")] = '\0';
+		if (lines++ < 4)
+			say("   %s", line);
+	}
+	return lines;
+}
+
+static void make_a_mistake(struct demo *d)
+{
+	struct buffer b;
+	int log, cid, status;
+	size_t i;
+
+	make_buffer(d, &b, SMALL_SIZE);
+	memset(b.mem, PATTERN, b.size);
+	log = open_kernel_log();
+
+	cid = check("queue", nvme_queue_rw(&d->nvme, 1, NVME_READ, 0,
+					   b.size / d->nvme.block_size, b.iova));
+	check("unmap", ioasid_unmap(d->fd, d->ioasid, b.iova, b.size, NULL));
+	nvme_ring(&d->nvme, 1);
+	say("A read into IOVA 0x%llx is queued; the buffer is unmapped; now the", b.iova);
+	say("disk is told to go.");
+	status = nvme_wait(&d->nvme, 1, cid, 2000, NULL);
+	if (status == -ETIMEDOUT)
+		say("The disk does not answer any more.");
+	else if (check("wait", status))
+		say("The disk reports that the command failed: 0x%03x.", status);
+	else
+		say("The disk did not notice, and believes that all went well.");
+	say("The kernel log:");
+	if (!show_faults(log))
+		die("no IOMMU fault in the kernel log");
+	for (i = 0; i < b.size; i++)
+		if (b.mem[i] != PATTERN)
+			die("byte %zu of the unmapped buffer was changed", i);
+	say("The IOMMU stopped the DMA: not a byte of the %zu KiB has changed.",
+	    b.size >> 10);
+	close(log);
+
+	title("Recover");
+	check_nvme("reset", nvme_reset(&d->nvme));
+	map_buffer(d, &b);
+	say("The controller was reset; the buffer is mapped again, at IOVA 0x%llx.",
+	    b.iova);
+	transfer(d, NVME_READ, 0, b.size, &d->buffer);
+	transfer(d, NVME_READ, 0, b.size, &b);
+	if (memcmp(b.mem, d->buffer.mem, b.size))
+		die("what is read now is not what is on the disk");
+	say("The same read now brings what is on the disk.");
+}
+
+static void take_device(struct demo *d, const char *name)
+{
+	title("Open /dev/ioasid, and bind the disk to it");
+	d->fd = check("/dev/ioasid", ioasid_open());
+	check(name, ioasid_device_open(d->fd, name, 0xd15c, &d->dev));
+	say("%s is device %u of this file. Its DMA is blocked: it reaches", d->dev.name,
+	    d->dev.id);
+	say("no memory at all.");
+}
+
+static void make_space(struct demo *d)
+{
+	title("Make an I/O address space, and map memory into it");
+	check("alloc", ioasid_alloc(d->fd, 0xdee0, &d->ioasid));
+	make_buffer(d, &d->queues, nvme_mem_size(NR_QUEUES));
+	make_buffer(d, &d->buffer, BUFFER_SIZE);
+	say("IOASID %u: queues, %4zu KiB at IOVA 0x%llx", d->ioasid,
+	    d->queues.size >> 10, d->queues.iova);
+	say("          buffer, %4zu KiB at IOVA 0x%llx", d->buffer.size >> 10,
+	    d->buffer.iova);
+}
+
+static void attach(struct demo *d)
+{
+	title("Attach the disk to the address space");
+	check("attach", ioasid_device_attach(&d->dev, d->ioasid));
+	say("It now reaches these %zu KiB, and nothing else. What the kernel",
+	    (d->queues.size + d->buffer.size) >> 10);
+	say("tells of it, in /proc/self/fdinfo/%d:", d->fd);
+	show_fdinfo(d->fd);
+}
+
+static void start(struct demo *d)
+{
+	struct nvme *nvme = &d->nvme;
+
+	title("Start the controller");
+	check("start", nvme_start(nvme, d->dev.fd, d->queues.mem, d->queues.iova,
+				  NR_QUEUES, 0));
+	say("%s, serial number %s: %llu blocks of %u bytes.", nvme->model, nvme->serial,
+	    nvme->nr_blocks, nvme->block_size);
+	say("%u I/O queues, each with an interrupt.", nvme->nr_io_queues);
+	if (nvme->nr_blocks * nvme->block_size < SMALL_SIZE)
+		die("the disk is too small");
+}
+
+static void stop(struct demo *d)
+{
+	struct ioasid_info info;
+
+	nvme_stop(&d->nvme);
+	check("detach", ioasid_device_detach(&d->dev));
+	ioasid_device_close(&d->dev);
+	check("unmap", ioasid_unmap_all(d->fd, d->ioasid, NULL));
+	check("info", ioasid_get_info(d->fd, d->ioasid, &info, NULL, 0));
+	if (info.bytes_mapped || info.bytes_pinned || info.nr_devices)
+		die("%llu bytes are still mapped, %llu pinned, %u devices attached",
+		    info.bytes_mapped, info.bytes_pinned, info.nr_devices);
+	check("free", ioasid_free(d->fd, d->ioasid));
+	close(d->fd);
+}
+
+int main(int argc, char **argv)
+{
+	static struct demo d;
+	char digest[65];
+
+	if (argc < 2 || argc > 3 || argv[1][0] == '-') {
+		fprintf(stderr,
+			"usage: nvme-demo DEVICE [SHA256]\n"
+			"Reads all of the NVMe disk DEVICE (a PCI address; the device must have been\n"
+			"given to vfio-pci), compares its SHA-256, and OVERWRITES its last %u KiB.\n",
+			SMALL_SIZE >> 10);
+		return 2;
+	}
+	printf("A disk driver in user space, on /dev/ioasid\n");
+	take_device(&d, argv[1]);
+	make_space(&d);
+	attach(&d);
+	start(&d);
+
+	title("Read the whole disk, %llu KiB",
+	      d.nvme.nr_blocks * d.nvme.block_size >> 10);
+	read_disk(&d, digest);
+	say("SHA-256 of what was read: %s", digest);
+	if (argc == 3) {
+		if (strcmp(digest, argv[2]))
+			die("it should be %s", argv[2]);
+		say("That is what it should be.");
+	}
+
+	title("Write the last %u KiB, and read them back", SMALL_SIZE >> 10);
+	write_and_read_back(&d);
+	say("What was read is what was written.");
+
+	title("Make a mistake: unmap a buffer that the disk is about to write to");
+	make_a_mistake(&d);
+
+	title("Stop the controller, detach, unmap, close");
+	stop(&d);
+	say("Nothing is left behind. All went well.");
+	return 0;
+}
