@@ -324,6 +324,108 @@ static inline long long ia_status(const char *name)
 	return ia_proc_field("/proc/self/status", name);
 }
 
+/* Whether this kernel checks itself so much that big loops take too long. */
+static inline bool ia_slow_kernel(void)
+{
+	return !access("/sys/kernel/debug/kmemleak", F_OK);
+}
+
+/* What the kernel shows of a context: two of them can be compared. */
+#define IA_STATE_MAX 64
+
+struct ia_state {
+	__u32 nr;
+	__u32 pad;
+	long long vm_pin;
+	long long vm_lck;
+	struct ioasid_list_entry entries[IA_STATE_MAX];
+	struct ioasid_info infos[IA_STATE_MAX];
+};
+
+static inline int ia_state_read(int fd, struct ia_state *state)
+{
+	struct ioasid_list_entry *e;
+	int rc;
+
+	memset(state, 0, sizeof(*state));
+	state->vm_pin = ia_status("VmPin");
+	state->vm_lck = ia_status("VmLck");
+	state->nr = IA_STATE_MAX;
+	rc = ia_list(fd, 0, state->entries, &state->nr);
+	if (rc)
+		return rc;
+	if (state->nr > IA_STATE_MAX)
+		return -E2BIG;
+	for (e = state->entries; e < state->entries + state->nr; e++) {
+		if (e->type != IOASID_LIST_IOASID)
+			continue;
+		rc = ia_info(fd, e->id, &state->infos[e - state->entries]);
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
+/* NULL when @a and @b are the same, or else what differs. */
+static inline const char *ia_state_diff(const struct ia_state *a,
+					const struct ia_state *b)
+{
+	static char text[160];
+	__u32 i;
+
+	if (a->vm_pin != b->vm_pin || a->vm_lck != b->vm_lck) {
+		snprintf(text, sizeof(text),
+			 "VmPin %lld, now %lld; VmLck %lld, now %lld",
+			 a->vm_pin, b->vm_pin, a->vm_lck, b->vm_lck);
+		return text;
+	}
+	if (a->nr != b->nr) {
+		snprintf(text, sizeof(text), "%u objects, now %u", a->nr, b->nr);
+		return text;
+	}
+	for (i = 0; i < a->nr; i++) {
+		if (memcmp(&a->entries[i], &b->entries[i],
+			   sizeof(a->entries[i]))) {
+			snprintf(text, sizeof(text), "entry %u: id %u, now %u",
+				 i, a->entries[i].id, b->entries[i].id);
+			return text;
+		}
+		if (memcmp(&a->infos[i], &b->infos[i], sizeof(a->infos[i]))) {
+			snprintf(text, sizeof(text),
+				 "id %u: mappings %llu/%llu mapped %llu/%llu pinned %llu/%llu charged %llu/%llu left %llu/%llu",
+				 a->entries[i].id, a->infos[i].nr_mappings,
+				 b->infos[i].nr_mappings,
+				 a->infos[i].bytes_mapped,
+				 b->infos[i].bytes_mapped,
+				 a->infos[i].bytes_pinned,
+				 b->infos[i].bytes_pinned,
+				 a->infos[i].bytes_charged,
+				 b->infos[i].bytes_charged,
+				 a->infos[i].bytes_left, b->infos[i].bytes_left);
+			return text;
+		}
+	}
+	return NULL;
+}
+
+/* The page frame behind an address of ours, 0 if there is none. For root. */
+static inline __u64 ia_pfn(const void *addr)
+{
+	__u64 entry = 0;
+	int fd;
+
+	fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return 0;
+	if (pread(fd, &entry, sizeof(entry),
+		  (uintptr_t)addr / page_size * sizeof(entry)) != sizeof(entry))
+		entry = 0;
+	close(fd);
+	if (!(entry & (1ULL << 63)))
+		return 0;
+	return entry & ((1ULL << 55) - 1);
+}
+
 static inline __u64 ia_now_ms(void)
 {
 	struct timespec ts;
