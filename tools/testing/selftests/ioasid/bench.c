@@ -1,0 +1,914 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What map, unmap and the life of an address space cost, on /dev/ioasid and
+ * beside it, on the same device in the same boot, on iommufd and on VFIO
+ * type1.
+ *
+ * How to read the numbers
+ *
+ * Times are nanoseconds of CLOCK_MONOTONIC. In a VM of one vCPU under QEMU's
+ * -icount shift=0 one nanosecond is one instruction, of the kernel and of this
+ * program together, and the numbers repeat to about one in a hundred; the
+ * heading says whether that is so. They do not show cache misses, contention,
+ * or what an IOTLB flush takes in hardware; the flushes are therefore counted
+ * apart, by tracing, outside of the timed loops.
+ *
+ * Each number is the median of several runs, after one that warms up page
+ * tables, slabs and caches. "Fresh" memory is touched, but not known to the
+ * address space: a map pins it, an unmap unpins it. Lists of mappings are
+ * mapped in ascending order, then unmapped in ascending order, one ioctl each.
+ * "per page" is per 4 KiB.
+ *
+ * A device is attached, but in the rows that say otherwise. Root does not pay
+ * for the accounting of locked memory; the second table is of an unprivileged
+ * process with a large RLIMIT_MEMLOCK, which does. iommufd and VFIO type1 have
+ * no bar; a row without an IOASID bar is there to be compared only.
+ *
+ * Bytes per address space come from the memory cgroup, and, to see what is
+ * not accounted, from MemFree.
+ *
+ *	bench [-d DEVICE] [-j FILE] [-r RUNS] [-b BACKEND] [-q] [-c]
+ *	  -d  address of a PCI device, which vfio-pci gets (default: an edu)
+ *	  -j  write the numbers as JSON, too
+ *	  -r  runs per row (default: 7)
+ *	  -b  measure only ioasid, iommufd or type1
+ *	  -q  quick: fewer address spaces, less memory; bars do not apply
+ *	  -c  exit with status 1 if a bar was missed
+ */
+#define _GNU_SOURCE
+#include <getopt.h>
+#include <time.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+
+#include <linux/iommufd.h>
+
+#include "hw.h"
+
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+#define SZ_4K 0x1000ULL
+#define SZ_2M 0x200000ULL
+#define SZ_4M 0x400000ULL
+#define SZ_64M 0x4000000ULL
+#define SZ_256M 0x10000000ULL
+
+#define IOVA 0x100000000ULL
+#define MAX_RUNS 31
+#define NOBODY 65534
+
+#define TRACING "/sys/kernel/tracing/"
+#define CGROUP "/sys/fs/cgroup/ioasid-bench"
+
+enum backend_id { IOASID, IOMMUFD, TYPE1, NR_BACKENDS };
+
+/* One address space that the device is attached to, on one of three paths. */
+struct backend {
+	const char *name;
+	int (*open)(struct backend *be, const char *name);
+	int (*map)(struct backend *be, uint64_t iova, void *addr,
+		   uint64_t length);
+	int (*unmap)(struct backend *be, uint64_t iova, uint64_t length);
+	/* an address space with no device */
+	int (*alloc)(int fd, uint32_t *id);
+	int (*free)(int fd, uint32_t id);
+	int (*attach)(struct backend *be, uint32_t id);
+	const char *node;
+
+	int fd;
+	int device;
+	int group;
+	uint32_t id;
+};
+
+enum row {
+	MAP_4K, UNMAP_4K, PAIR_4K,
+	RING_4K,
+	MAP_2M, UNMAP_2M,
+	MAP_64M, UNMAP_64M,
+	MAP_PAGES, UNMAP_PAGES,
+	MAP_SCATTER, UNMAP_SCATTER,
+	LAZY_MAP_4K, LAZY_UNMAP_4K, LAZY_BYTES,
+	ALLOC, FREE, BYTES, BYTES_FREE, CLOSE,
+	REPLACE,
+	FLUSH_4K, FLUSH_2M, FLUSH_64M, FLUSH_PAGES,
+	NR_ROWS
+};
+
+static const struct {
+	const char *key;
+	const char *name;
+	const char *unit;
+	double bar;
+} rows[NR_ROWS] = {
+	[MAP_4K] = { "map_4k", "4K map, fresh, one ioctl", "op", 0 },
+	[UNMAP_4K] = { "unmap_4k", "4K unmap, one ioctl", "op", 0 },
+	[PAIR_4K] = { "pair_4k", "4K map + unmap, fresh", "pair", 4800 },
+	[RING_4K] = { "ring_4k", "ring of 256 x 4K, fresh", "pair", 0 },
+	[MAP_2M] = { "map_2m", "2M THP map, fresh", "op", 20000 },
+	[UNMAP_2M] = { "unmap_2m", "2M THP unmap", "op", 3000 },
+	[MAP_64M] = { "map_64m", "64M THP map, fresh", "op", 0 },
+	[UNMAP_64M] = { "unmap_64m", "64M THP unmap", "op", 0 },
+	[MAP_PAGES] = { "map_256m", "256M of 4K pages map", "per page", 250 },
+	[UNMAP_PAGES] = { "unmap_256m", "256M of 4K pages unmap", "per page",
+			  130 },
+	[MAP_SCATTER] = { "map_scatter", "64M scattered pages map",
+			  "per page", 0 },
+	[UNMAP_SCATTER] = { "unmap_scatter", "64M scattered pages unmap",
+			    "per page", 0 },
+	[LAZY_MAP_4K] = { "lazy_map_4k", "4K map, no device", "op", 0 },
+	[LAZY_UNMAP_4K] = { "lazy_unmap_4k", "4K unmap, no device", "op", 0 },
+	[LAZY_BYTES] = { "lazy_bytes", "memory of a 4K mapping, no device",
+			 "bytes", 0 },
+	[ALLOC] = { "alloc", "address space alloc", "op", 1300 },
+	[FREE] = { "free", "address space free", "op", 1200 },
+	[BYTES] = { "bytes", "memory of an idle address space", "bytes", 320 },
+	[BYTES_FREE] = { "bytes_memfree", "  the same, by MemFree", "bytes",
+			 0 },
+	[CLOSE] = { "close", "close of 1,048,576 address spaces", "each",
+		    350 },
+	[REPLACE] = { "replace", "move the device to another one", "op", 0 },
+	[FLUSH_4K] = { "flush_4k", "IOTLB flushes of a 4K unmap", "flushes",
+		       1 },
+	[FLUSH_2M] = { "flush_2m", "IOTLB flushes of a 2M THP unmap",
+		       "flushes", 1 },
+	[FLUSH_64M] = { "flush_64m", "IOTLB flushes of a 64M THP unmap",
+			"flushes", 1 },
+	[FLUSH_PAGES] = { "flush_scatter", "IOTLB flushes of a 64M page unmap",
+			  "flushes", 1 },
+};
+
+/* Of the unprivileged and of root; 0 is "no number". */
+static double results[2][NR_BACKENDS][NR_ROWS];
+static unsigned int runs = 7;
+static bool quick;
+
+static void die(const char *what)
+{
+	fprintf(stderr, "bench: %s: %s\n", what, strerror(errno));
+	exit(2);
+}
+
+static uint64_t now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
+}
+
+static int compare_u64(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static double median(uint64_t *v, unsigned int n)
+{
+	qsort(v, n, sizeof(*v), compare_u64);
+	return n % 2 ? v[n / 2] : (v[n / 2 - 1] + v[n / 2]) / 2.0;
+}
+
+/* --- /dev/ioasid --- */
+
+static int ioasid_alloc(int fd, uint32_t *id)
+{
+	struct ioasid_alloc cmd = {
+		.argsz = sizeof(cmd),
+		.kind = IOASID_KIND_MAP,
+	};
+
+	if (ioctl(fd, IOASID_ALLOC, &cmd))
+		return -1;
+	*id = cmd.ioasid;
+	return 0;
+}
+
+static int ioasid_free(int fd, uint32_t id)
+{
+	struct ioasid_free cmd = { .argsz = sizeof(cmd), .ioasid = id };
+
+	return ioctl(fd, IOASID_FREE, &cmd);
+}
+
+static int ioasid_map(struct backend *be, uint64_t iova, void *addr,
+		      uint64_t length)
+{
+	struct ioasid_map_dma cmd = {
+		.argsz = sizeof(cmd),
+		.flags = IOASID_MAP_FIXED | IOASID_MAP_READ | IOASID_MAP_WRITE,
+		.ioasid = be->id,
+		.iova = iova,
+		.addr = (uintptr_t)addr,
+		.length = length,
+	};
+
+	return ioctl(be->fd, IOASID_MAP_DMA, &cmd);
+}
+
+static int ioasid_unmap(struct backend *be, uint64_t iova, uint64_t length)
+{
+	struct ioasid_unmap_dma cmd = {
+		.argsz = sizeof(cmd),
+		.ioasid = be->id,
+		.iova = iova,
+		.length = length,
+	};
+
+	return ioctl(be->fd, IOASID_UNMAP_DMA, &cmd);
+}
+
+static int ioasid_attach(struct backend *be, uint32_t id)
+{
+	return hw_attach(be->device, id);
+}
+
+static int ioasid_open(struct backend *be, const char *name)
+{
+	be->fd = open(be->node, O_RDWR | O_CLOEXEC);
+	if (be->fd < 0)
+		return -1;
+	be->device = hw_open_cdev(name);
+	if (be->device < 0 || ioasid_alloc(be->fd, &be->id))
+		return -1;
+	return hw_bind_full(be->device, be->fd, be->id, 0, NULL, NULL);
+}
+
+/* --- iommufd --- */
+
+static int iommufd_alloc(int fd, uint32_t *id)
+{
+	struct iommu_ioas_alloc cmd = { .size = sizeof(cmd) };
+
+	if (ioctl(fd, IOMMU_IOAS_ALLOC, &cmd))
+		return -1;
+	*id = cmd.out_ioas_id;
+	return 0;
+}
+
+static int iommufd_free(int fd, uint32_t id)
+{
+	struct iommu_destroy cmd = { .size = sizeof(cmd), .id = id };
+
+	return ioctl(fd, IOMMU_DESTROY, &cmd);
+}
+
+static int iommufd_map(struct backend *be, uint64_t iova, void *addr,
+		       uint64_t length)
+{
+	struct iommu_ioas_map cmd = {
+		.size = sizeof(cmd),
+		.flags = IOMMU_IOAS_MAP_FIXED_IOVA | IOMMU_IOAS_MAP_READABLE |
+			 IOMMU_IOAS_MAP_WRITEABLE,
+		.ioas_id = be->id,
+		.user_va = (uintptr_t)addr,
+		.length = length,
+		.iova = iova,
+	};
+
+	return ioctl(be->fd, IOMMU_IOAS_MAP, &cmd);
+}
+
+static int iommufd_unmap(struct backend *be, uint64_t iova, uint64_t length)
+{
+	struct iommu_ioas_unmap cmd = {
+		.size = sizeof(cmd),
+		.ioas_id = be->id,
+		.iova = iova,
+		.length = length,
+	};
+
+	return ioctl(be->fd, IOMMU_IOAS_UNMAP, &cmd);
+}
+
+static int iommufd_attach(struct backend *be, uint32_t id)
+{
+	struct vfio_device_attach_iommufd_pt cmd = {
+		.argsz = sizeof(cmd),
+		.pt_id = id,
+	};
+
+	return ioctl(be->device, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &cmd);
+}
+
+static int iommufd_open(struct backend *be, const char *name)
+{
+	struct vfio_device_bind_iommufd bind = { .argsz = sizeof(bind) };
+
+	be->fd = open(be->node, O_RDWR | O_CLOEXEC);
+	if (be->fd < 0)
+		return -1;
+	be->device = hw_open_cdev(name);
+	if (be->device < 0 || iommufd_alloc(be->fd, &be->id))
+		return -1;
+	bind.iommufd = be->fd;
+	if (ioctl(be->device, VFIO_DEVICE_BIND_IOMMUFD, &bind))
+		return -1;
+	return iommufd_attach(be, be->id);
+}
+
+/* --- VFIO type1 --- */
+
+static int type1_map(struct backend *be, uint64_t iova, void *addr,
+		     uint64_t length)
+{
+	struct vfio_iommu_type1_dma_map cmd = {
+		.argsz = sizeof(cmd),
+		.flags = VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE,
+		.vaddr = (uintptr_t)addr,
+		.iova = iova,
+		.size = length,
+	};
+
+	return ioctl(be->fd, VFIO_IOMMU_MAP_DMA, &cmd);
+}
+
+static int type1_unmap(struct backend *be, uint64_t iova, uint64_t length)
+{
+	struct vfio_iommu_type1_dma_unmap cmd = {
+		.argsz = sizeof(cmd),
+		.iova = iova,
+		.size = length,
+	};
+
+	return ioctl(be->fd, VFIO_IOMMU_UNMAP_DMA, &cmd);
+}
+
+static int type1_open(struct backend *be, const char *name)
+{
+	be->fd = open(be->node, O_RDWR | O_CLOEXEC);
+	if (be->fd < 0)
+		return -1;
+	be->group = hw_open_group(name);
+	if (be->group < 0 || hw_set_container(be->group, be->fd) ||
+	    ioctl(be->fd, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU))
+		return -1;
+	be->device = hw_group_device(be->group, name);
+	return be->device < 0 ? -1 : 0;
+}
+
+static struct backend backends[NR_BACKENDS] = {
+	[IOASID] = {
+		.name = "ioasid", .node = "/dev/ioasid",
+		.open = ioasid_open, .map = ioasid_map, .unmap = ioasid_unmap,
+		.alloc = ioasid_alloc, .free = ioasid_free,
+		.attach = ioasid_attach,
+	},
+	[IOMMUFD] = {
+		.name = "iommufd", .node = "/dev/iommu",
+		.open = iommufd_open, .map = iommufd_map,
+		.unmap = iommufd_unmap, .alloc = iommufd_alloc,
+		.free = iommufd_free, .attach = iommufd_attach,
+	},
+	[TYPE1] = {
+		.name = "type1", .node = "/dev/vfio/vfio",
+		.open = type1_open, .map = type1_map, .unmap = type1_unmap,
+	},
+};
+
+static void backend_close(struct backend *be)
+{
+	if (be->device > 0)
+		close(be->device);
+	if (be->group > 0)
+		close(be->group);
+	if (be->fd > 0)
+		close(be->fd);
+	be->device = 0;
+	be->group = 0;
+	be->fd = 0;
+}
+
+/* --- memory --- */
+
+/* Aligned to 2 MiB, of huge pages or of none, not touched yet. */
+static char *get_memory(uint64_t length, bool huge)
+{
+	char *p, *aligned;
+
+	p = mmap(NULL, length + SZ_2M, PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (p == MAP_FAILED)
+		die("mmap");
+	aligned = (char *)(((uintptr_t)p + SZ_2M - 1) & ~(SZ_2M - 1));
+	if (madvise(aligned, length, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE))
+		die("madvise");
+	return aligned;
+}
+
+/*
+ * All that is mapped; the same pages for every backend, as what is adjacent
+ * in physical memory counts.
+ */
+static struct {
+	char *small;
+	char *huge;
+	char *pages;
+	char *scatter;
+} mem;
+
+static void get_all_memory(void)
+{
+	uint64_t i, n = SZ_64M / SZ_4K;
+
+	mem.pages = get_memory(SZ_256M, false);
+	memset(mem.pages, 1, quick ? SZ_64M : SZ_256M);
+	mem.huge = get_memory(SZ_64M, true);
+	memset(mem.huge, 1, SZ_64M);
+	mem.small = get_memory(SZ_4M, false);
+	memset(mem.small, 1, SZ_4M);
+	mem.scatter = get_memory(SZ_64M, false);
+	/* An odd stride visits every page of a power of two of them. */
+	for (i = 0; i < n; i++)
+		mem.scatter[i * 7919 % n * SZ_4K] = 1;
+}
+
+/* --- the rows --- */
+
+/* Map @n pieces of @size at @stride, then unmap them. */
+static int run_list(struct backend *be, enum row map, enum row unmap,
+		    char *p, unsigned int n, uint64_t size, uint64_t per,
+		    double *out)
+{
+	uint64_t m[MAX_RUNS], u[MAX_RUNS], t0, t1, t2, i;
+	unsigned int r;
+
+	for (r = 0; r <= runs; r++) {
+		t0 = now();
+		for (i = 0; i < n; i++)
+			if (be->map(be, IOVA + i * size, p + i * size, size))
+				return -1;
+		t1 = now();
+		for (i = 0; i < n; i++)
+			if (be->unmap(be, IOVA + i * size, size))
+				return -1;
+		t2 = now();
+		if (!r)
+			continue;
+		m[r - 1] = t1 - t0;
+		u[r - 1] = t2 - t1;
+	}
+	out[map] = median(m, runs) / n / per;
+	out[unmap] = median(u, runs) / n / per;
+	return 0;
+}
+
+/* A window of 256 mappings that moves over 1024 slots. */
+static int run_ring(struct backend *be, char *p, double *out)
+{
+	const unsigned int window = 256, slots = 1024;
+	uint64_t v[MAX_RUNS], t, i;
+	unsigned int r;
+
+	for (i = 0; i < window; i++)
+		if (be->map(be, IOVA + i * SZ_4K, p + i * SZ_4K, SZ_4K))
+			return -1;
+	for (r = 0; r <= runs; r++) {
+		t = now();
+		for (; i < window + (r + 1) * (uint64_t)slots; i++) {
+			uint64_t in = i % slots * SZ_4K;
+			uint64_t old = (i - window) % slots * SZ_4K;
+
+			if (be->unmap(be, IOVA + old, SZ_4K) ||
+			    be->map(be, IOVA + in, p + in, SZ_4K))
+				return -1;
+		}
+		if (r)
+			v[r - 1] = now() - t;
+	}
+	out[RING_4K] = median(v, runs) / slots;
+	for (; i < window + (runs + 1) * (uint64_t)slots + window; i++)
+		if (be->unmap(be, IOVA + (i - window) % slots * SZ_4K, SZ_4K))
+			return -1;
+	return 0;
+}
+
+static void try(int rc, struct backend *be, const char *what)
+{
+	if (rc)
+		fprintf(stderr, "bench: %s: %s: %s\n", be->name, what,
+			strerror(errno));
+}
+
+static void run_maps(struct backend *be, double *out)
+{
+	uint64_t pages = quick ? SZ_64M : SZ_256M;
+
+	try(run_list(be, MAP_4K, UNMAP_4K, mem.small, 1024, SZ_4K, 1, out), be,
+	    "4K");
+	out[PAIR_4K] = out[MAP_4K] + out[UNMAP_4K];
+	try(run_ring(be, mem.small, out), be, "ring");
+	try(run_list(be, MAP_2M, UNMAP_2M, mem.huge, 32, SZ_2M, 1, out), be,
+	    "2M");
+	try(run_list(be, MAP_64M, UNMAP_64M, mem.huge, 1, SZ_64M, 1, out), be,
+	    "64M");
+	try(run_list(be, MAP_PAGES, UNMAP_PAGES, mem.pages, 1, pages,
+		     pages / SZ_4K, out), be, "256M");
+	try(run_list(be, MAP_SCATTER, UNMAP_SCATTER, mem.scatter, 1, SZ_64M,
+		     SZ_64M / SZ_4K, out), be, "scattered");
+}
+
+/* --- memory of the kernel --- */
+
+/* -1 if there is no memory cgroup. */
+static int64_t memcg_kernel(void)
+{
+	char buf[4096], *p;
+
+	if (hw_read_file(CGROUP "/memory.stat", buf, sizeof(buf)) < 0)
+		return -1;
+	p = strstr(buf, "\nkernel ");
+	return p ? strtoll(p + 8, NULL, 10) : -1;
+}
+
+static int64_t mem_free(void)
+{
+	char buf[4096], *p;
+
+	if (hw_read_file("/proc/meminfo", buf, sizeof(buf)) < 0)
+		return 0;
+	p = strstr(buf, "MemFree:");
+	return p ? strtoll(p + 8, NULL, 10) * 1024 : 0;
+}
+
+/* Counters of the kernel settle a while after the fact. */
+static void settle(void)
+{
+	sync();
+	usleep(3000000);
+}
+
+/*
+ * Kernel memory is accounted in a cgroup only, and that takes its time: be in
+ * one where bytes are counted, but not where instructions are.
+ */
+static void join_cgroup(bool join)
+{
+	char pid[16];
+
+	if (mkdir(CGROUP, 0755) && errno != EEXIST)
+		return;
+	snprintf(pid, sizeof(pid), "%d", getpid());
+	hw_write_file(join ? CGROUP "/cgroup.procs" :
+		      "/sys/fs/cgroup/cgroup.procs", pid);
+}
+
+static void run_spaces(struct backend *be, double *out)
+{
+	unsigned int i, r, n = 4096, many = quick ? 65536 : 1048576;
+	uint64_t a[MAX_RUNS], f[MAX_RUNS], t0, t1, t2;
+	int64_t kernel, avail;
+	uint32_t *ids, id;
+	int fd;
+
+	ids = malloc(n * sizeof(*ids));
+	fd = open(be->node, O_RDWR | O_CLOEXEC);
+	if (!ids || fd < 0)
+		goto out;
+	for (r = 0; r <= runs; r++) {
+		t0 = now();
+		for (i = 0; i < n; i++)
+			if (be->alloc(fd, &ids[i]))
+				goto out;
+		t1 = now();
+		for (i = 0; i < n; i++)
+			if (be->free(fd, ids[i]))
+				goto out;
+		t2 = now();
+		if (!r)
+			continue;
+		a[r - 1] = t1 - t0;
+		f[r - 1] = t2 - t1;
+	}
+	out[ALLOC] = median(a, runs) / n;
+	out[FREE] = median(f, runs) / n;
+	close(fd);
+
+	join_cgroup(true);
+	settle();
+	kernel = memcg_kernel();
+	avail = mem_free();
+	fd = open(be->node, O_RDWR | O_CLOEXEC);
+	for (i = 0; i < many; i++)
+		if (be->alloc(fd, &id))
+			goto out;
+	settle();
+	if (kernel >= 0)
+		out[BYTES] = (double)(memcg_kernel() - kernel) / many;
+	out[BYTES_FREE] = (double)(avail - mem_free()) / many;
+	close(fd);
+
+	join_cgroup(false);
+	fd = open(be->node, O_RDWR | O_CLOEXEC);
+	for (i = 0; i < many; i++)
+		if (be->alloc(fd, &id))
+			goto out;
+	t0 = now();
+	close(fd);
+	out[CLOSE] = (double)(now() - t0) / many;
+	free(ids);
+	return;
+out:
+	try(-1, be, "address spaces");
+	join_cgroup(false);
+	close(fd);
+	free(ids);
+}
+
+/* An address space that no device ever attached to. */
+static void run_lazy(struct backend *be, double *out)
+{
+	unsigned int i, n = quick ? 8192 : 65536;
+	struct backend lazy = *be;
+	int64_t kernel;
+
+	lazy.fd = open(be->node, O_RDWR | O_CLOEXEC);
+	if (lazy.fd < 0)
+		return;
+	if (be->alloc(lazy.fd, &lazy.id) ||
+	    run_list(&lazy, LAZY_MAP_4K, LAZY_UNMAP_4K, mem.small, 1024, SZ_4K,
+		     1, out)) {
+		try(-1, be, "no device");
+		goto out;
+	}
+	join_cgroup(true);
+	settle();
+	kernel = memcg_kernel();
+	for (i = 0; i < n; i++)
+		if (lazy.map(&lazy, IOVA + i * SZ_4K,
+			     mem.small + i % 1024 * SZ_4K, SZ_4K))
+			goto out;
+	settle();
+	if (kernel >= 0)
+		out[LAZY_BYTES] = (double)(memcg_kernel() - kernel) / n;
+out:
+	join_cgroup(false);
+	close(lazy.fd);
+}
+
+static void run_replace(struct backend *be, double *out)
+{
+	uint64_t v[MAX_RUNS], t;
+	unsigned int r, i;
+	uint32_t other;
+
+	if (be->alloc(be->fd, &other)) {
+		try(-1, be, "alloc");
+		return;
+	}
+	for (r = 0; r <= runs; r++) {
+		t = now();
+		for (i = 0; i < 8; i++)
+			if (be->attach(be, other) || be->attach(be, be->id)) {
+				try(-1, be, "replace");
+				return;
+			}
+		if (r)
+			v[r - 1] = now() - t;
+	}
+	out[REPLACE] = median(v, runs) / 16;
+	be->free(be->fd, other);
+}
+
+/* --- IOTLB flushes, by VT-d's tracepoint --- */
+
+static bool trace_start(void)
+{
+	if (hw_write_file(TRACING "events/intel_iommu/qi_submit/enable", "1"))
+		return false;
+	close(open(TRACING "trace", O_WRONLY | O_TRUNC));
+	return true;
+}
+
+static unsigned int trace_stop(void)
+{
+	unsigned int n = 0;
+	char line[512];
+	FILE *f;
+
+	hw_write_file(TRACING "events/intel_iommu/qi_submit/enable", "0");
+	f = fopen(TRACING "trace", "re");
+	while (f && fgets(line, sizeof(line), f))
+		if (strstr(line, "qi_submit") && strstr(line, "iotlb_inv"))
+			n++;
+	if (f)
+		fclose(f);
+	return n;
+}
+
+static void run_flush(struct backend *be, char *p, uint64_t length,
+		      double *flushes)
+{
+	if (be->map(be, IOVA, p, length)) {
+		try(-1, be, "map");
+		return;
+	}
+	if (!trace_start()) {
+		be->unmap(be, IOVA, length);
+		return;
+	}
+	be->unmap(be, IOVA, length);
+	*flushes = trace_stop();
+}
+
+static void run_flushes(struct backend *be, double *out)
+{
+	hw_write_file(TRACING "buffer_size_kb", "16384");
+	run_flush(be, mem.small, SZ_4K, &out[FLUSH_4K]);
+	run_flush(be, mem.huge, SZ_2M, &out[FLUSH_2M]);
+	run_flush(be, mem.huge, SZ_64M, &out[FLUSH_64M]);
+	run_flush(be, mem.scatter, SZ_64M, &out[FLUSH_PAGES]);
+	hw_write_file(TRACING "buffer_size_kb", "64");
+}
+
+/* --- putting it together --- */
+
+/*
+ * Another real user id is another user to charge; a process whose effective
+ * one is not 0 has no CAP_IPC_LOCK, but with the saved one finds the way back.
+ */
+static void be_root(bool root)
+{
+	if (setresuid(root ? 0 : NOBODY, root ? 0 : NOBODY, 0))
+		die("setresuid");
+}
+
+static void run_backend(struct backend *be, enum backend_id b)
+{
+	double *out = results[1][b];
+
+	run_maps(be, out);
+	if (be->attach)
+		run_replace(be, out);
+	run_flushes(be, out);
+	if (be->alloc) {
+		run_lazy(be, out);
+		run_spaces(be, out);
+	}
+	be_root(false);
+	run_maps(be, results[0][b]);
+	be_root(true);
+}
+
+/* Nanoseconds per instruction, in a loop of a known number of them. */
+static double calibrate(void)
+{
+	unsigned long n = 5000000;
+	uint64_t t = now();
+
+#ifdef __x86_64__
+	asm volatile("1: dec %0; jnz 1b" : "+r" (n));
+	return (now() - t) / 10000000.0;
+#else
+	return (now() - t) * 0.0 * n;
+#endif
+}
+
+static void print_number(double v)
+{
+	if (v)
+		printf(" %11.*f", v < 10 ? 1 : 0, v);
+	else
+		printf(" %11s", "-");
+}
+
+static bool print_table(bool privileged)
+{
+	double (*value)[NR_ROWS] = results[privileged];
+	bool missed = false, any;
+	unsigned int b, r;
+
+	printf("\n%-36s %-8s", privileged ? "root" : "unprivileged", "");
+	for (b = 0; b < NR_BACKENDS; b++)
+		printf(" %11s", backends[b].name);
+	printf(" %9s\n", privileged ? "bar" : "");
+	for (r = 0; r < NR_ROWS; r++) {
+		double bar = privileged && !quick ? rows[r].bar : 0;
+		double ours = value[IOASID][r];
+
+		for (any = false, b = 0; b < NR_BACKENDS; b++)
+			any |= value[b][r] != 0;
+		if (!any)
+			continue;
+		printf("%-36s %-8s", rows[r].name, rows[r].unit);
+		for (b = 0; b < NR_BACKENDS; b++)
+			print_number(value[b][r]);
+		if (bar) {
+			bool pass = ours && ours <= bar;
+
+			missed |= !pass;
+			printf(" %9.0f %s", bar,
+			       !ours ? "" : pass ? "ok" : "MISSED");
+		}
+		printf("\n");
+	}
+	return !missed;
+}
+
+static void write_json(const char *path, double scale)
+{
+	unsigned int p, b, r;
+	FILE *f;
+
+	f = fopen(path, "we");
+	if (!f)
+		die(path);
+	fprintf(f, "{\n\t\"ns_per_instruction\": %.4f,\n\t\"quick\": %s", scale,
+		quick ? "true" : "false");
+	for (p = 0; p < 2; p++) {
+		fprintf(f, ",\n\t\"%s\": {", p ? "root" : "unprivileged");
+		for (r = 0; r < NR_ROWS; r++) {
+			fprintf(f, "%s\n\t\t\"%s\": {", r ? "," : "",
+				rows[r].key);
+			for (b = 0; b < NR_BACKENDS; b++)
+				if (results[p][b][r])
+					fprintf(f, " \"%s\": %.1f,",
+						backends[b].name,
+						results[p][b][r]);
+			fprintf(f, " \"bar\": ");
+			if (rows[r].bar && p)
+				fprintf(f, "%.0f }", rows[r].bar);
+			else
+				fprintf(f, "null }");
+		}
+		fprintf(f, "\n\t}");
+	}
+	fprintf(f, "\n}\n");
+	if (fclose(f))
+		die(path);
+}
+
+int main(int argc, char **argv)
+{
+	struct rlimit limit = { 1ULL << 40, 1ULL << 40 };
+	const char *json = NULL, *only = NULL;
+	char device[HW_NAME] = "";
+	bool check = false, met;
+	double scale;
+	int opt, b;
+
+	while ((opt = getopt(argc, argv, "d:j:r:b:qc")) != -1) {
+		switch (opt) {
+		case 'd':
+			snprintf(device, sizeof(device), "%s", optarg);
+			break;
+		case 'j':
+			json = optarg;
+			break;
+		case 'r':
+			runs = atoi(optarg);
+			break;
+		case 'b':
+			only = optarg;
+			break;
+		case 'q':
+			quick = true;
+			break;
+		case 'c':
+			check = true;
+			break;
+		default:
+			return 2;
+		}
+	}
+	if (!runs || runs > MAX_RUNS) {
+		fprintf(stderr, "bench: 1 to %u runs\n", MAX_RUNS);
+		return 2;
+	}
+	if (!device[0] && !hw_find(&hw_edu, &device, 1) &&
+	    !hw_find(&hw_nvme, &device, 1)) {
+		fprintf(stderr, "bench: no edu and no NVMe device\n");
+		return 2;
+	}
+	if (hw_take(device))
+		die(device);
+
+	/* A limit that is there, and that is counted against. */
+	if (setrlimit(RLIMIT_MEMLOCK, &limit))
+		die("RLIMIT_MEMLOCK");
+	get_all_memory();
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	scale = calibrate();
+	printf("device %s; median of %u runs; ", device, runs);
+	if (scale > 0.97 && scale < 1.05)
+		printf("instructions\n");
+	else
+		printf("NANOSECONDS: an instruction takes %.3f\n", scale);
+
+	for (b = 0; b < NR_BACKENDS; b++) {
+		struct backend *be = &backends[b];
+
+		if (only && strcmp(only, be->name))
+			continue;
+		if (be->open(be, device))
+			try(-1, be, be->node);
+		else
+			run_backend(be, b);
+		backend_close(be);
+	}
+	met = print_table(true);
+	print_table(false);
+	if (json)
+		write_json(json, scale);
+	return check && !met;
+}
