@@ -30,7 +30,7 @@ function failure(what) {
 /^not ok / {
 	seen++
 	bad++
-	failure(program ": " $0)
+	failure((program ? program ": " : "") $0)
 }
 
 /^# end / {
