@@ -494,7 +494,7 @@ static void show_json(struct context *ctx)
 	comma = ",";
 }
 
-static void usage(FILE *to)
+static void print_usage(FILE *to)
 {
 	fputs("usage: ioasidctl [-j]\n"
 	      "Show every open file of /dev/ioasid: the process that has it open, the I/O\n"
@@ -526,15 +526,15 @@ int main(int argc, char **argv)
 			proc = optarg;
 			break;
 		case 'h':
-			usage(stdout);
+			print_usage(stdout);
 			return 0;
 		default:
-			usage(stderr);
+			print_usage(stderr);
 			return 2;
 		}
 	}
 	if (optind < argc) {
-		usage(stderr);
+		print_usage(stderr);
 		return 2;
 	}
 

@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,43 +41,29 @@ struct demo {
 
 static unsigned int step;
 
-static void __attribute__((format(printf, 1, 2))) title(const char *format, ...)
-{
-	va_list args;
+#define title(...)					\
+	do {						\
+		printf("\n%u. ", ++step);		\
+		printf(__VA_ARGS__);			\
+		puts("");				\
+		fflush(stdout);				\
+	} while (0)
 
-	printf("\n%u. ", ++step);
-	va_start(args, format);
-	vprintf(format, args);
-	va_end(args);
-	putchar('\n');
-	fflush(stdout);
-}
+#define say(...)					\
+	do {						\
+		fputs("   ", stdout);			\
+		printf(__VA_ARGS__);			\
+		puts("");				\
+		fflush(stdout);				\
+	} while (0)
 
-static void __attribute__((format(printf, 1, 2))) say(const char *format, ...)
-{
-	va_list args;
-
-	fputs("   ", stdout);
-	va_start(args, format);
-	vprintf(format, args);
-	va_end(args);
-	putchar('\n');
-	fflush(stdout);
-}
-
-static void __attribute__((format(printf, 1, 2), noreturn))
-die(const char *format, ...)
-{
-	va_list args;
-
-	fflush(stdout);
-	fputs("nvme-demo: ", stderr);
-	va_start(args, format);
-	vfprintf(stderr, format, args);
-	va_end(args);
-	fputc('\n', stderr);
-	exit(1);
-}
+#define die(...)					\
+	do {						\
+		fputs("nvme-demo: ", stderr);		\
+		fprintf(stderr, __VA_ARGS__);		\
+		fputs("\n", stderr);			\
+		exit(1);				\
+	} while (0)
 
 /* For what must succeed: -errno ends the program. */
 static int check(const char *what, int ret)
@@ -110,20 +95,39 @@ static void make_buffer(struct demo *d, struct buffer *b, size_t size)
 	map_buffer(d, b);
 }
 
-static void show_fdinfo(int fd)
+static void show_lines(FILE *file)
 {
-	char path[64], *line = NULL;
+	char *line = NULL;
 	size_t size = 0;
+
+	while (getline(&line, &size, file) > 0)
+		printf("      %s", line);
+	free(line);
+	fflush(stdout);
+}
+
+static void show_state(int fd)
+{
+	char path[64];
 	FILE *file;
 
 	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
 	file = fopen(path, "r");
 	if (!file)
 		die("%s: %s", path, strerror(errno));
-	while (getline(&line, &size, file) > 0)
-		printf("      %s", line);
-	free(line);
+	say("The kernel tells of it in %s:", path);
+	show_lines(file);
 	fclose(file);
+
+	if (system("command -v ioasidctl >/dev/null"))
+		return;
+	file = popen("ioasidctl", "r");
+	if (!file)
+		die("ioasidctl: %s", strerror(errno));
+	say("And this is how ioasidctl shows it:");
+	show_lines(file);
+	if (pclose(file))
+		die("ioasidctl failed");
 }
 
 /*
@@ -217,13 +221,13 @@ static int open_kernel_log(void)
 static bool tells_of_fault(const char *line)
 {
 	static const char * const drivers[] = {
-		"DMAR", "AMD-Vi", "arm-smmu", "virtio_iommu",
+		"DMAR", "AMD-Vi", "arm-smmu", "virtio_iommu", NULL
 	};
 	size_t i;
 
 	if (!strcasestr(line, "fault"))
 		return false;
-	for (i = 0; i < sizeof(drivers) / sizeof(drivers[0]); i++)
+	for (i = 0; drivers[i]; i++)
 		if (strstr(line, drivers[i]))
 			return true;
 	return false;
@@ -334,10 +338,9 @@ static void attach(struct demo *d)
 {
 	title("Attach the disk to the address space");
 	check("attach", ioasid_device_attach(&d->dev, d->ioasid));
-	say("It now reaches these %zu KiB, and nothing else. What the kernel",
+	say("It now reaches these %zu KiB, and nothing else.",
 	    (d->queues.size + d->buffer.size) >> 10);
-	say("tells of it, in /proc/self/fdinfo/%d:", d->fd);
-	show_fdinfo(d->fd);
+	show_state(d->fd);
 }
 
 static void start(struct demo *d)

@@ -59,37 +59,37 @@ static_assert(sizeof(struct nvme_cqe) == 16, "size of a CQ entry");
 static_assert(NVME_PAGE % PRP_LIST_SIZE == 0, "no PRP list may cross a page");
 static_assert(NVME_QUEUE_DEPTH * sizeof(struct nvme_sqe) <= NVME_PAGE, "SQ");
 
-/* Memory is in order before what follows: a doorbell, a look at an entry. */
-static inline void dma_wmb(void)
-{
-#if defined(__x86_64__)
-	asm volatile("" ::: "memory");
-#elif defined(__aarch64__)
-	asm volatile("dmb oshst" ::: "memory");
-#else
-	__sync_synchronize();
-#endif
-}
-
-static inline void dma_rmb(void)
-{
-#if defined(__x86_64__)
-	asm volatile("" ::: "memory");
-#elif defined(__aarch64__)
-	asm volatile("dmb oshld" ::: "memory");
-#else
-	__sync_synchronize();
-#endif
-}
-
+/*
+ * Accesses of what the controller accesses, too: single ones, that the compiler
+ * neither splits nor drops nor moves.
+ */
 static __u32 read32(struct nvme *nvme, unsigned int reg)
 {
-	return *(volatile __u32 *)((char *)nvme->regs + reg);
+	__u32 *p = (void *)((char *)nvme->regs + reg);
+
+	return __atomic_load_n(p, __ATOMIC_ACQUIRE);
 }
 
 static void write32(struct nvme *nvme, unsigned int reg, __u32 value)
 {
-	*(volatile __u32 *)((char *)nvme->regs + reg) = value;
+	__u32 *p = (void *)((char *)nvme->regs + reg);
+
+	__atomic_store_n(p, value, __ATOMIC_RELEASE);
+}
+
+static __u16 read_status(const struct nvme_cqe *cqe)
+{
+	return __atomic_load_n(&cqe->status, __ATOMIC_ACQUIRE);
+}
+
+/* What was written to memory is there for the controller. */
+static void dma_wmb(void)
+{
+#ifdef __aarch64__
+	asm volatile("dmb oshst" ::: "memory");
+#else
+	__atomic_thread_fence(__ATOMIC_RELEASE);
+#endif
 }
 
 static __u64 read64(struct nvme *nvme, unsigned int reg)
@@ -246,17 +246,16 @@ int nvme_submit_rw(struct nvme *nvme, unsigned int qid, enum nvme_opcode opcode,
 /* Take what the controller completed. */
 static void reap(struct nvme *nvme, struct nvme_queue *q)
 {
-	volatile struct nvme_cqe *cqe;
+	const struct nvme_cqe *cqe;
 	struct nvme_slot *slot;
 	bool any = false;
 	__u16 status;
 
 	for (;;) {
 		cqe = &q->cq[q->cq_head];
-		status = cqe->status;
+		status = read_status(cqe);
 		if ((status & 1) != q->phase)
 			break;
-		dma_rmb();
 		/* A controller that went mad must not make the driver do so. */
 		slot = &q->slots[cqe->cid % NVME_QUEUE_DEPTH];
 		if (slot->state == NVME_SLOT_SENT) {
@@ -398,7 +397,7 @@ static int enable(struct nvme *nvme, bool on)
 static void init_queue(struct nvme_queue *q)
 {
 	memset(q->sq, 0, NVME_PAGE);
-	memset((void *)q->cq, 0, NVME_PAGE);
+	memset(q->cq, 0, NVME_PAGE);
 	memset(q->slots, 0, sizeof(q->slots));
 	q->sq_tail = 0;
 	q->cq_head = 0;

@@ -95,7 +95,7 @@ struct nvme_queue {
 	unsigned int next_cid;
 	int eventfd;
 	struct nvme_sqe *sq;
-	volatile struct nvme_cqe *cq;
+	struct nvme_cqe *cq;
 	__u64 *prp_lists;
 	__u64 sq_iova;
 	__u64 cq_iova;

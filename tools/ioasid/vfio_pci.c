@@ -113,20 +113,20 @@ int vfio_pci_nr_irqs(int fd, unsigned int index)
 int vfio_pci_enable_irqs(int fd, unsigned int index, const int *eventfds,
 			 unsigned int nr)
 {
-	struct {
+	/* The file descriptors follow the header. */
+	union {
 		struct vfio_irq_set set;
-		__s32 fds[MAX_IRQS];
-	} arg = {
-		.set.argsz = sizeof(arg.set) + nr * sizeof(__s32),
-		.set.flags = VFIO_IRQ_SET_DATA_EVENTFD |
-			     VFIO_IRQ_SET_ACTION_TRIGGER,
-		.set.index = index,
-		.set.count = nr,
-	};
+		char room[sizeof(struct vfio_irq_set) + MAX_IRQS * sizeof(__s32)];
+	} arg;
 
 	if (!nr || nr > MAX_IRQS)
 		return -EINVAL;
-	memcpy(arg.fds, eventfds, nr * sizeof(__s32));
+	memset(&arg.set, 0, sizeof(arg.set));
+	arg.set.argsz = sizeof(arg.set) + nr * sizeof(__s32);
+	arg.set.flags = VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER;
+	arg.set.index = index;
+	arg.set.count = nr;
+	memcpy(arg.room + sizeof(arg.set), eventfds, nr * sizeof(__s32));
 	return ioctl(fd, VFIO_DEVICE_SET_IRQS, &arg) ? -errno : 0;
 }
 
