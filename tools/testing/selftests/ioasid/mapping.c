@@ -1287,21 +1287,90 @@ TEST_F(file, holes)
 	ASSERT_EQ(0, ia_unmap_all(self->fd, self->id, NULL));
 	EXPECT_EQ(self->page, blocks(self->file));
 	/* nothing stayed pinned by the failures */
-	if (!variant->tmpfs) {
-		ASSERT_EQ(0, seal_write(self->file));
-		/* and with the seal nobody may make it grow */
-		EXPECT_EQ(-EFAULT, ia_map_file(self->fd, self->id,
-					       IOASID_MAP_READ |
-					       IOASID_MAP_FIXED, &iova,
-					       self->file, 0, self->size));
-		EXPECT_EQ(self->page, blocks(self->file));
-	} else {
+	if (variant->tmpfs) {
 		/* who may write, may fill holes */
 		ASSERT_EQ(0, ia_map_file(self->fd, self->id, IA_RW_FIXED,
 					 &iova, self->file, 0, self->size));
 		EXPECT_EQ(self->size, blocks(self->file));
+	} else {
+		EXPECT_EQ(0, seal_write(self->file));
 	}
 	close(ro);
+}
+
+/*
+ * fallocate() gives a tmpfs file pages without clearing them, which is left
+ * to whoever first looks at them: before a device may. Until then there is no
+ * data for lseek().
+ */
+TEST_F(file, fallocated)
+{
+	__u64 iova = base;
+	unsigned int i;
+	char *p;
+
+	ASSERT_EQ(0, fallocate(self->file, 0, 0, self->size));
+	if (variant->huge || lseek(self->file, 0, SEEK_DATA) >= 0)
+		SKIP(return, "pages are cleared at once");
+	ASSERT_EQ(0, ia_map_file(self->fd, self->id, IA_RW_FIXED, &iova,
+				 self->file, 0, self->size));
+	EXPECT_EQ(0, lseek(self->file, 0, SEEK_DATA))
+		TH_LOG("mapped pages with whatever was in them");
+	EXPECT_EQ(self->size, lseek(self->file, 0, SEEK_HOLE));
+	p = mmap(NULL, self->size, PROT_READ, MAP_SHARED, self->file, 0);
+	ASSERT_NE(MAP_FAILED, p);
+	for (i = 0; i < self->size; i++)
+		ASSERT_EQ(0, p[i]);
+	munmap(p, self->size);
+}
+
+/* Huge pages that others reserved are not ours to take. */
+TEST_F(file, reservations)
+{
+	long long free, reserved, total;
+	__u64 iova = base, size, i;
+	struct ioasid_info info;
+	int file, rc;
+	char *p;
+
+	if (!variant->huge)
+		SKIP(return, "pages are small");
+	total = ia_proc_field("/proc/meminfo", "HugePages_Total");
+	free = ia_proc_field("/proc/meminfo", "HugePages_Free");
+	reserved = ia_proc_field("/proc/meminfo", "HugePages_Rsvd");
+	/* a hole: there is nothing reserved for it */
+	ASSERT_EQ(0, ia_map_file(self->fd, self->id, IA_RW_FIXED, &iova,
+				 self->file, 0, self->page));
+	EXPECT_EQ(free - 1, ia_proc_field("/proc/meminfo", "HugePages_Free"));
+	EXPECT_EQ(reserved, ia_proc_field("/proc/meminfo", "HugePages_Rsvd"));
+	ASSERT_EQ(0, ia_unmap_all(self->fd, self->id, NULL));
+
+	/* somebody else reserves all that is left, but touches none of it */
+	free = ia_proc_field("/proc/meminfo", "HugePages_Free");
+	reserved = ia_proc_field("/proc/meminfo", "HugePages_Rsvd");
+	size = (free - reserved) * self->page;
+	p = mmap(NULL, size, PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
+	ASSERT_NE(MAP_FAILED, p);
+	file = memfd_create("late", MFD_CLOEXEC | MFD_HUGETLB);
+	ASSERT_LE(0, file);
+	ASSERT_EQ(0, ftruncate(file, self->page));
+	rc = ia_map_file(self->fd, self->id, IA_RW_FIXED, &iova, file, 0,
+			 self->page);
+	EXPECT_TRUE(rc == -ENOMEM || rc == -EFAULT)
+		TH_LOG("%d", rc);
+	EXPECT_EQ(free, ia_proc_field("/proc/meminfo", "HugePages_Free"));
+	EXPECT_EQ(free, ia_proc_field("/proc/meminfo", "HugePages_Rsvd"));
+	ASSERT_EQ(0, ia_info(self->fd, self->id, &info));
+	EXPECT_EQ(0, info.bytes_pinned);
+	/* a SIGBUS ends the test */
+	for (i = 0; i < size; i += self->page)
+		p[i] = 1;
+	munmap(p, size);
+	close(file);
+	EXPECT_EQ(total, ia_proc_field("/proc/meminfo", "HugePages_Total"));
+	EXPECT_EQ(free, ia_proc_field("/proc/meminfo", "HugePages_Free"));
+	EXPECT_EQ(reserved, ia_proc_field("/proc/meminfo", "HugePages_Rsvd"));
 }
 
 TEST_F(file, seals)
