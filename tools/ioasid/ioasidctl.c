@@ -17,6 +17,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Far more levels of IOASIDs than the kernel has. */
+#define MAX_DEPTH 16
+
 /* A line "key:\tvalue" of an fdinfo file. */
 struct line {
 	char *key;
@@ -317,7 +320,7 @@ static void print_ioasid(const char *value)
 }
 
 static void print_below(const struct context *ctx, const char *prefix,
-			unsigned int parent, bool more)
+			unsigned int parent, bool more, unsigned int depth)
 {
 	const struct line *line;
 	size_t i, last = 0;
@@ -336,8 +339,11 @@ static void print_below(const struct context *ctx, const char *prefix,
 			continue;
 		}
 		print_ioasid(line->value);
+		/* What loops is not the kernel's, but must not hang. */
+		if (depth == MAX_DEPTH)
+			continue;
 		longer = longer_prefix(prefix, i == last && !more);
-		print_below(ctx, longer, line->id, false);
+		print_below(ctx, longer, line->id, false, depth + 1);
 		free(longer);
 	}
 }
@@ -381,7 +387,7 @@ static void show_pending(bool last)
 	print_context(&pending);
 	more = find_value(&pending, "ioasid-more");
 	prefix = longer_prefix("", last);
-	print_below(&pending, prefix, 0, more);
+	print_below(&pending, prefix, 0, more, 0);
 	if (more) {
 		print_branch(prefix, true);
 		printf("%s more IOASIDs\n", more);
@@ -424,7 +430,8 @@ static void print_value(const char *s, int len)
 
 	if (len == 3 && !strncmp(s, "max", 3))
 		printf("null");
-	else if (len && (int)strspn(s + sign, "0123456789") >= len - sign)
+	else if (len && (int)strspn(s + sign, "0123456789") >= len - sign &&
+		 (s[sign] != '0' || len == sign + 1))
 		printf("%.*s", len, s);
 	else
 		print_string(s, len);
