@@ -231,9 +231,10 @@ TEST_F(charge, given_back)
 	hole = ia_mem(8 * PG);
 	ASSERT_NE(NULL, hole);
 	ASSERT_EQ(0, munmap(hole + 4 * PG, PG));
-	for (i = 0; i < 2 * LIMIT; i++)
+	for (i = 0; i < 2 * LIMIT; i++) {
 		ASSERT_EQ(-EFAULT, ia_map(self->fd, self->id, SZ_4G, hole,
 					  8 * PG));
+	}
 	ROOM(LIMIT - 1);
 	ASSERT_EQ(0, UNMAP(4, 1));
 	ASSERT_EQ(0, MAP(0, LIMIT));

@@ -214,9 +214,10 @@ TEST_F(space, kernel_chooses)
 					self->mem, (i % 3 + 1) * PG));
 		ASSERT_LE(SZ_4G, iova[i]);
 		ASSERT_EQ(0, iova[i] % PG);
-		for (j = 0; j < i; j++)
+		for (j = 0; j < i; j++) {
 			ASSERT_TRUE(iova[j] >= iova[i] + (i % 3 + 1) * PG ||
 				    iova[i] >= iova[j] + (j % 3 + 1) * PG);
+		}
 		/* it is really there */
 		ASSERT_EQ(-EEXIST, MAP_AT(iova[i], 1));
 	}
@@ -627,9 +628,10 @@ TEST_F(space, many)
 	UNMAP(n / 2, base, n * 2);
 	EXPECT_TRUE(counts(self->fd, self->id, 0, 0));
 
-	for (i = 0; i < n; i++)
+	for (i = 0; i < n; i++) {
 		ASSERT_EQ(0, ia_map(self->fd, self->id, base + i * PG,
 				    self->mem + i % 64 * PG, PG));
+	}
 	/* the teardown removes them */
 }
 
@@ -1573,15 +1575,17 @@ TEST_F(file, closed)
 				 0, 2 * self->page));
 	close(file);
 	EXPECT_TRUE(counts(self->fd, self->id, 1, 2 * self->page));
-	if (variant->huge)
+	if (variant->huge) {
 		EXPECT_EQ(free - 2, ia_proc_field("/proc/meminfo",
 						  "HugePages_Free"));
+	}
 	ASSERT_EQ(0, ia_unmap(self->fd, self->id, iova, 2 * self->page,
 			      &unmapped));
 	EXPECT_EQ(2 * self->page, unmapped);
-	if (variant->huge)
+	if (variant->huge) {
 		EXPECT_EQ(free, ia_proc_field("/proc/meminfo",
 					      "HugePages_Free"));
+	}
 }
 
 /* Files of other sorts. */

@@ -746,19 +746,21 @@ TEST_F(uapi, unknown_commands)
 		EXPECT_EQ(-ENOTTY, ia_cmd(self->fd, _IOW('i', nr, int), NULL));
 		EXPECT_EQ(-ENOTTY, ia_cmd(self->fd, _IOR('i', nr, int), NULL));
 		EXPECT_EQ(-ENOTTY, ia_cmd(self->fd, _IOWR('i', nr, int), NULL));
-		for (size = 1; size < 1 << _IOC_SIZEBITS; size <<= 1)
+		for (size = 1; size < 1 << _IOC_SIZEBITS; size <<= 1) {
 			EXPECT_EQ(-ENOTTY,
 				  ia_cmd(self->fd,
 					 _IOC(_IOC_NONE, 'i', nr, size), NULL));
+		}
 	}
 	/* other types: of iommufd, of neighbours, of all bits */
 	for (type = 0; type < 256; type++) {
 		if (type == 'i' || type == 'T' || type == 'f' || type == ';' ||
 		    type == 'X')
 			continue;
-		for (i = 0; i < sizeof(known); i++)
+		for (i = 0; i < sizeof(known); i++) {
 			EXPECT_EQ(-ENOTTY,
 				  ia_cmd(self->fd, _IO(type, known[i]), NULL));
+		}
 	}
 	EXPECT_EQ(-ENOTTY, ia_cmd(self->fd, _IO(';', 0x80), NULL));
 	EXPECT_EQ(-ENOTTY, ia_cmd(self->fd, 0xffffffff, NULL));
@@ -1002,9 +1004,10 @@ TEST_F(uapi, list)
 	ASSERT_EQ(0, nr);
 	ASSERT_EQ(0xa5a5a5a5, all[0].id);
 
-	for (i = 0; i < NR_LISTED; i++)
+	for (i = 0; i < NR_LISTED; i++) {
 		ASSERT_EQ(0, ia_alloc_full(self->fd, &ids[i],
 					   ~(__u64)i, 0));
+	}
 	/* holes between the ids */
 	for (i = 0, n = 0; i < NR_LISTED; i++) {
 		if (i % 10 == 3) {

@@ -1,0 +1,1004 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Commands at the same time: with one that hangs in the pin of its memory,
+ * with each other, with close(), with the end of a process.
+ *
+ * A pin hangs for as long as a test wants by userfaultfd: the memory is of a
+ * memfd, and faults on its second half wait for the test. That nothing stays
+ * pinned is seen by the memfd, which then can be sealed against writing.
+ */
+#include <linux/memfd.h>
+#include <linux/userfaultfd.h>
+#include <poll.h>
+#include <stdatomic.h>
+
+#include "ioasid_util.h"
+
+#define PG page_size
+
+static const __u64 base = SZ_1G;
+
+static int open_userfaultfd(void)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	int fd;
+
+	fd = syscall(__NR_userfaultfd, O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	if (ioctl(fd, UFFDIO_API, &api)) {
+		close(fd);
+		return -EOPNOTSUPP;
+	}
+	return fd;
+}
+
+static int hold_faults(int uffd, void *addr, unsigned long length)
+{
+	struct uffdio_register reg = {
+		.range = { .start = IA_PTR(addr), .len = length },
+		.mode = UFFDIO_REGISTER_MODE_MISSING,
+	};
+
+	return ioctl(uffd, UFFDIO_REGISTER, &reg) ? -errno : 0;
+}
+
+/* Wait until a fault waits. */
+static bool fault_waits(int uffd)
+{
+	struct pollfd p = { .fd = uffd, .events = POLLIN };
+	struct uffd_msg msg;
+
+	return poll(&p, 1, 20000) == 1 &&
+	       read(uffd, &msg, sizeof(msg)) == sizeof(msg) &&
+	       msg.event == UFFD_EVENT_PAGEFAULT;
+}
+
+static int release_faults(int uffd, void *addr, unsigned long length)
+{
+	struct uffdio_range range = { .start = IA_PTR(addr), .len = length };
+
+	return ioctl(uffd, UFFDIO_UNREGISTER, &range) ? -errno : 0;
+}
+
+/* Pages that are mapped; faults on the second half of them wait. */
+#define NR_PAGES 8
+
+struct mapper {
+	pthread_t thread;
+	int fd;
+	__u32 id;
+	__u64 iova;
+	char *mem;
+	__u64 fault_addr;
+	int rc;
+	atomic_int done;
+};
+
+static void *mapper_thread(void *arg)
+{
+	struct mapper *m = arg;
+
+	m->rc = ia_map_full(m->fd, m->id, IA_RW_FIXED, &m->iova,
+			    IA_PTR(m->mem), NR_PAGES * PG, 0, 0, 0,
+			    &m->fault_addr);
+	atomic_store(&m->done, 1);
+	return NULL;
+}
+
+static void count_signal(int sig)
+{
+}
+
+FIXTURE(hung)
+{
+	int fd;
+	int file;
+	int uffd;
+	__u32 id;
+	char *mem;
+	char *other;
+	struct mapper mapper;
+	bool released;
+};
+
+FIXTURE_VARIANT(hung)
+{
+	__u64 charge;
+};
+
+FIXTURE_VARIANT_ADD(hung, charge_user)
+{
+	.charge = IOASID_CHARGE_USER,
+};
+
+FIXTURE_VARIANT_ADD(hung, charge_mm)
+{
+	.charge = IOASID_CHARGE_MM,
+};
+
+FIXTURE_SETUP(hung)
+{
+	struct sigaction sa = { .sa_handler = count_signal };
+
+	self->fd = ia_open();
+	if (self->fd == -ENOENT)
+		SKIP(return, IA_ABSENT);
+	ASSERT_LE(0, self->fd);
+	self->uffd = open_userfaultfd();
+	if (self->uffd < 0)
+		SKIP(return, "no userfaultfd");
+	ASSERT_EQ(0, sigaction(SIGUSR1, &sa, NULL));
+	ASSERT_EQ(0, ia_set_option(self->fd, IOASID_OPTION_CHARGE,
+				   variant->charge, 0));
+	ASSERT_EQ(0, ia_alloc(self->fd, &self->id));
+	self->other = ia_mem(NR_PAGES * PG);
+	ASSERT_NE(NULL, self->other);
+	self->file = memfd_create("races", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	ASSERT_LE(0, self->file);
+	ASSERT_EQ(0, ftruncate(self->file, NR_PAGES * PG));
+	self->mem = mmap(NULL, NR_PAGES * PG, PROT_READ | PROT_WRITE,
+			 MAP_SHARED, self->file, 0);
+	ASSERT_NE(MAP_FAILED, self->mem);
+	memset(self->mem, 1, NR_PAGES / 2 * PG);
+	ASSERT_EQ(0, hold_faults(self->uffd, self->mem + NR_PAGES / 2 * PG,
+				 NR_PAGES / 2 * PG));
+	self->mapper = (struct mapper) {
+		.fd = self->fd,
+		.id = self->id,
+		.iova = base,
+		.mem = self->mem,
+	};
+	ASSERT_EQ(0, pthread_create(&self->mapper.thread, NULL, mapper_thread,
+				    &self->mapper));
+	ASSERT_TRUE(fault_waits(self->uffd))
+		TH_LOG("the map did not wait for its memory: %d",
+		       self->mapper.rc);
+	ASSERT_EQ(0, atomic_load(&self->mapper.done));
+}
+
+/* Let the mapper go on; returns what it returned. */
+#define RELEASE()							\
+({									\
+	EXPECT_EQ(0, atomic_load(&self->mapper.done));			\
+	ASSERT_EQ(0, release_faults(self->uffd,				\
+				    self->mem + NR_PAGES / 2 * PG,	\
+				    NR_PAGES / 2 * PG));		\
+	ASSERT_EQ(0, pthread_join(self->mapper.thread, NULL));		\
+	self->released = true;						\
+	self->mapper.rc;						\
+})
+
+/* After all is unmapped and closed, nothing may be pinned. */
+FIXTURE_TEARDOWN(hung)
+{
+	if (!self->released) {
+		close(self->uffd);
+		pthread_join(self->mapper.thread, NULL);
+	}
+	close(self->fd);
+	munmap(self->mem, NR_PAGES * PG);
+	EXPECT_EQ(0, fcntl(self->file, F_ADD_SEALS, F_SEAL_WRITE))
+		TH_LOG("pages stayed pinned");
+	EXPECT_EQ(0, ia_status("VmPin"));
+}
+
+static __u64 pinned(int fd, __u32 id)
+{
+	struct ioasid_info info;
+
+	return ia_info(fd, id, &info) ? ~0ULL : info.bytes_pinned;
+}
+
+/* Everything but the mapper goes on. */
+TEST_F_TIMEOUT(hung, others_go_on, 30)
+{
+	struct ioasid_list_entry entries[4];
+	__u64 unmapped, value, iova;
+	struct ioasid_info info;
+	__u32 id, nr = 4;
+	int i;
+
+	for (i = 0; i < 10; i++) {
+		ASSERT_EQ(0, ia_info(self->fd, self->id, &info));
+		EXPECT_EQ(0, info.bytes_mapped);
+		ASSERT_EQ(0, ia_list(self->fd, 0, entries, &nr));
+		ASSERT_EQ(0, ia_get_option(self->fd, IOASID_OPTION_CHARGE,
+					   &value, NULL));
+		ASSERT_EQ(0, ia_alloc(self->fd, &id));
+		ASSERT_EQ(0, ia_map(self->fd, id, base, self->other, PG));
+		ASSERT_EQ(0, ia_free(self->fd, id));
+		ASSERT_EQ(0, ia_map(self->fd, self->id, base - PG, self->other,
+				    PG));
+		ASSERT_EQ(0, ia_map(self->fd, self->id, base + NR_PAGES * PG,
+				    self->other, PG));
+		ASSERT_EQ(0, ia_map_any(self->fd, self->id, &iova, self->other,
+					PG));
+		ASSERT_EQ(0, ia_unmap(self->fd, self->id, iova, PG,
+				      &unmapped));
+		EXPECT_EQ(PG, unmapped);
+		ASSERT_EQ(0, ia_unmap(self->fd, self->id, base - PG, PG,
+				      &unmapped));
+		EXPECT_EQ(PG, unmapped);
+		ASSERT_EQ(0, ia_unmap(self->fd, self->id, base + NR_PAGES * PG,
+				      PG, &unmapped));
+		EXPECT_EQ(PG, unmapped);
+	}
+	EXPECT_EQ(0, RELEASE());
+	EXPECT_EQ(NR_PAGES * PG, pinned(self->fd, self->id));
+	ASSERT_EQ(0, ia_unmap(self->fd, self->id, base, NR_PAGES * PG,
+			      &unmapped));
+	EXPECT_EQ(NR_PAGES * PG, unmapped);
+}
+
+/* The range of a map under way is taken. */
+TEST_F_TIMEOUT(hung, range_is_taken, 30)
+{
+	__u64 iova, fault_addr = 0;
+
+	EXPECT_EQ(-EEXIST, ia_map(self->fd, self->id, base, self->other, PG));
+	EXPECT_EQ(-EEXIST, ia_reserve(self->fd, self->id, base, PG));
+	iova = base - 2 * PG;
+	EXPECT_EQ(-EEXIST, ia_map_full(self->fd, self->id, IA_RW_FIXED, &iova,
+				       IA_PTR(self->other), 4 * PG, 0, 0, 0,
+				       &fault_addr));
+	EXPECT_EQ(base, fault_addr);
+	ASSERT_EQ(0, ia_reserve(self->fd, self->id, 0, base));
+	ASSERT_EQ(0, ia_reserve(self->fd, self->id, base + NR_PAGES * PG,
+				-(base + NR_PAGES * PG)));
+	EXPECT_EQ(-ENOSPC, ia_map_any(self->fd, self->id, &iova, self->other,
+				      PG));
+	EXPECT_EQ(0, RELEASE());
+}
+
+/* A cancelled map leaves its range at once, long before it returns. */
+TEST_F_TIMEOUT(hung, unmap, 30)
+{
+	__u64 unmapped;
+
+	ASSERT_EQ(0, ia_unmap(self->fd, self->id, base, NR_PAGES * PG,
+			      &unmapped));
+	EXPECT_EQ(0, unmapped);
+	ASSERT_EQ(0, ia_map(self->fd, self->id, base + PG, self->other,
+			    2 * PG));
+	ASSERT_EQ(0, ia_map(self->fd, self->id, base + 3 * PG, self->other,
+			    NR_PAGES * PG));
+	EXPECT_EQ(-ECANCELED, RELEASE());
+	EXPECT_EQ((NR_PAGES + 2) * PG, pinned(self->fd, self->id));
+	ASSERT_EQ(0, ia_unmap_all(self->fd, self->id, &unmapped));
+	EXPECT_EQ((NR_PAGES + 2) * PG, unmapped);
+}
+
+TEST_F_TIMEOUT(hung, unmap_wider, 30)
+{
+	__u64 unmapped;
+
+	ASSERT_EQ(0, ia_map(self->fd, self->id, base - PG, self->other, PG));
+	ASSERT_EQ(0, ia_map(self->fd, self->id, base + 2 * NR_PAGES * PG,
+			    self->other, 3 * PG));
+	ASSERT_EQ(0, ia_unmap(self->fd, self->id, 0, SZ_4G, &unmapped));
+	EXPECT_EQ(4 * PG, unmapped);
+	EXPECT_EQ(-ECANCELED, RELEASE());
+	EXPECT_EQ(0, pinned(self->fd, self->id));
+}
+
+TEST_F_TIMEOUT(hung, unmap_all, 30)
+{
+	__u64 unmapped;
+
+	ASSERT_EQ(0, ia_map(self->fd, self->id, base - PG, self->other, PG));
+	ASSERT_EQ(0, ia_unmap_all(self->fd, self->id, &unmapped));
+	EXPECT_EQ(PG, unmapped);
+	EXPECT_EQ(-ECANCELED, RELEASE());
+	EXPECT_EQ(0, pinned(self->fd, self->id));
+}
+
+/* An unmap beside it does not touch it. */
+TEST_F_TIMEOUT(hung, unmap_beside, 30)
+{
+	__u64 unmapped;
+
+	ASSERT_EQ(0, ia_unmap(self->fd, self->id, 0, base, &unmapped));
+	ASSERT_EQ(0, ia_unmap(self->fd, self->id, base + NR_PAGES * PG, SZ_4G,
+			      &unmapped));
+	EXPECT_EQ(0, RELEASE());
+	EXPECT_EQ(NR_PAGES * PG, pinned(self->fd, self->id));
+}
+
+/* An unmap of a part is refused, or it is an unmap of the whole. */
+TEST_F_TIMEOUT(hung, unmap_part, 30)
+{
+	__u64 unmapped;
+	int rc, map_rc;
+
+	rc = ia_unmap(self->fd, self->id, base + PG, PG, &unmapped);
+	EXPECT_EQ(0, unmapped);
+	EXPECT_TRUE(rc == 0 || rc == -EINVAL)
+		TH_LOG("%d", rc);
+	map_rc = RELEASE();
+	EXPECT_EQ(rc ? 0 : -ECANCELED, map_rc);
+	EXPECT_EQ(rc ? NR_PAGES * PG : 0, pinned(self->fd, self->id));
+}
+
+TEST_F_TIMEOUT(hung, free, 30)
+{
+	struct ioasid_info info;
+	__u32 id;
+
+	ASSERT_EQ(0, ia_free(self->fd, self->id));
+	EXPECT_EQ(-ENOENT, ia_info(self->fd, self->id, &info));
+	EXPECT_EQ(-ENOENT, ia_free(self->fd, self->id));
+	ASSERT_EQ(0, ia_alloc(self->fd, &id));
+	EXPECT_NE(self->id, id);
+	EXPECT_EQ(-ECANCELED, RELEASE());
+	EXPECT_EQ(0, pinned(self->fd, id));
+}
+
+/* close() returns; the mapper has the file until it returns. */
+TEST_F_TIMEOUT(hung, close, 30)
+{
+	int rc;
+
+	ASSERT_EQ(0, close(self->fd));
+	self->fd = -1;
+	rc = RELEASE();
+	EXPECT_TRUE(rc == 0 || rc == -ECANCELED)
+		TH_LOG("%d", rc);
+}
+
+/* Signals that do not kill are no reason to give up. */
+TEST_F_TIMEOUT(hung, signal, 30)
+{
+	int i;
+
+	for (i = 0; i < 20; i++) {
+		ASSERT_EQ(0, pthread_kill(self->mapper.thread, SIGUSR1));
+		usleep(5000);
+	}
+	EXPECT_EQ(0, RELEASE());
+	EXPECT_EQ(NR_PAGES * PG, pinned(self->fd, self->id));
+}
+
+/* The memory goes away meanwhile. */
+TEST_F_TIMEOUT(hung, munmap, 30)
+{
+	ASSERT_EQ(0, munmap(self->mem + NR_PAGES / 2 * PG,
+			    NR_PAGES / 2 * PG));
+	close(self->uffd);
+	ASSERT_EQ(0, pthread_join(self->mapper.thread, NULL));
+	self->released = true;
+	EXPECT_EQ(-EFAULT, self->mapper.rc);
+	EXPECT_EQ(IA_PTR(self->mem + NR_PAGES / 2 * PG),
+		  self->mapper.fault_addr);
+	EXPECT_EQ(0, pinned(self->fd, self->id));
+	EXPECT_EQ(0, ia_map(self->fd, self->id, base, self->other, PG));
+}
+
+/* Many that hang, one of which is let go. */
+TEST_F_TIMEOUT(hung, several, 60)
+{
+	struct mapper more[6];
+	struct ioasid_info info;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(more); i++) {
+		more[i] = self->mapper;
+		more[i].iova = base + (i + 1) * SZ_1M;
+		ASSERT_EQ(0, pthread_create(&more[i].thread, NULL,
+					    mapper_thread, &more[i]));
+		ASSERT_TRUE(fault_waits(self->uffd));
+	}
+	ASSERT_EQ(0, ia_unmap(self->fd, self->id, base + 3 * SZ_1M, SZ_1M,
+			      NULL));
+	ASSERT_EQ(0, ia_map(self->fd, self->id, base + 3 * SZ_1M, self->other,
+			    NR_PAGES * PG));
+	ASSERT_EQ(0, ia_info(self->fd, self->id, &info));
+	EXPECT_EQ(NR_PAGES * PG, info.bytes_mapped);
+	EXPECT_EQ(0, RELEASE());
+	for (i = 0; i < ARRAY_SIZE(more); i++) {
+		ASSERT_EQ(0, pthread_join(more[i].thread, NULL));
+		EXPECT_EQ(i == 2 ? -ECANCELED : 0, more[i].rc);
+	}
+	EXPECT_EQ((ARRAY_SIZE(more) + 1) * NR_PAGES * PG,
+		  pinned(self->fd, self->id));
+}
+
+/*
+ * A process that hangs in a map dies; others hold the file.
+ */
+FIXTURE(dying)
+{
+	int fd;
+	int file;
+	__u32 id;
+	char *mem;
+};
+
+FIXTURE_VARIANT(dying)
+{
+	bool shared;	/* the parent has the file, too */
+	bool kill;	/* or it exits by itself, from another thread */
+};
+
+FIXTURE_VARIANT_ADD(dying, killed) { .kill = true };
+
+FIXTURE_VARIANT_ADD(dying, killed_shared) { .kill = true, .shared = true };
+
+FIXTURE_VARIANT_ADD(dying, exits) {};
+
+FIXTURE_VARIANT_ADD(dying, exits_shared) { .shared = true };
+
+FIXTURE_SETUP(dying)
+{
+	self->fd = ia_open();
+	if (self->fd == -ENOENT)
+		SKIP(return, IA_ABSENT);
+	ASSERT_LE(0, self->fd);
+	ASSERT_EQ(0, ia_alloc(self->fd, &self->id));
+	self->file = memfd_create("dying", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	ASSERT_LE(0, self->file);
+	ASSERT_EQ(0, ftruncate(self->file, NR_PAGES * PG));
+	self->mem = ia_mem(NR_PAGES * PG);
+	ASSERT_NE(NULL, self->mem);
+}
+
+FIXTURE_TEARDOWN(dying)
+{
+	close(self->fd);
+}
+
+static void dying_child(int fd, __u32 id, int file, int tell, bool by_itself)
+{
+	struct mapper m = { .fd = fd, .id = id, .iova = base };
+	int uffd = open_userfaultfd();
+
+	if (uffd < 0)
+		_exit(KSFT_SKIP);
+	m.mem = mmap(NULL, NR_PAGES * PG, PROT_READ | PROT_WRITE, MAP_SHARED,
+		     file, 0);
+	if (m.mem == MAP_FAILED)
+		_exit(1);
+	memset(m.mem, 1, PG);
+	if (hold_faults(uffd, m.mem + PG, (NR_PAGES - 1) * PG) ||
+	    pthread_create(&m.thread, NULL, mapper_thread, &m) ||
+	    !fault_waits(uffd) || write(tell, "", 1) != 1)
+		_exit(2);
+	if (by_itself)
+		_exit(0);
+	for (;;)
+		pause();
+}
+
+TEST_F_TIMEOUT(dying, while_mapping, 30)
+{
+	struct ioasid_info info;
+	int pipe_fd[2], status;
+	__u64 iova = base;
+	pid_t pid;
+	char c;
+
+	ASSERT_EQ(0, pipe(pipe_fd));
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid) {
+		if (!variant->shared) {
+			close(self->fd);
+			self->fd = ia_open();
+			if (ia_alloc(self->fd, &self->id))
+				_exit(1);
+		}
+		dying_child(self->fd, self->id, self->file, pipe_fd[1],
+			    !variant->kill);
+	}
+	close(pipe_fd[1]);
+	if (read(pipe_fd[0], &c, 1) != 1) {
+		ASSERT_EQ(pid, waitpid(pid, &status, 0));
+		ASSERT_TRUE(WIFEXITED(status));
+		if (WEXITSTATUS(status) == KSFT_SKIP)
+			SKIP(return, "no userfaultfd");
+		ASSERT_EQ(0, status);
+	}
+	if (variant->kill)
+		ASSERT_EQ(0, kill(pid, SIGKILL));
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	close(pipe_fd[0]);
+
+	/* nothing of it is left */
+	EXPECT_EQ(0, fcntl(self->file, F_ADD_SEALS, F_SEAL_SHRINK));
+	ASSERT_EQ(0, ia_info(self->fd, self->id, &info));
+	EXPECT_EQ(0, info.nr_mappings);
+	EXPECT_EQ(0, info.bytes_pinned);
+	EXPECT_EQ(0, ia_map(self->fd, self->id, base, self->mem, PG));
+	ASSERT_EQ(0, ia_unmap_all(self->fd, self->id, NULL));
+	ASSERT_EQ(0, ia_map_file(self->fd, self->id, IA_RW_FIXED, &iova,
+				 self->file, 0, NR_PAGES * PG));
+	ASSERT_EQ(0, ia_unmap_all(self->fd, self->id, NULL));
+	EXPECT_EQ(0, fcntl(self->file, F_ADD_SEALS, F_SEAL_WRITE));
+}
+
+/*
+ * Every pair of commands, on the same few ids and addresses.
+ */
+#define NR_SLOTS 3
+#define NR_PLACES 6
+
+struct arena {
+	int fd;
+	int file;
+	char *mem;
+	atomic_uint ids[NR_SLOTS];
+};
+
+struct worker {
+	struct arena *arena;
+	int op;
+	int rounds;
+	unsigned int seed;
+	int bad;		/* an error that the command does not have */
+	pthread_barrier_t *barrier;
+};
+
+static __u32 worker_id(struct worker *w)
+{
+	return atomic_load(&w->arena->ids[rand_r(&w->seed) % NR_SLOTS]);
+}
+
+static __u64 worker_place(struct worker *w)
+{
+	return base + rand_r(&w->seed) % NR_PLACES * PG;
+}
+
+static int op_alloc(struct worker *w)
+{
+	unsigned int slot = rand_r(&w->seed) % NR_SLOTS;
+	__u32 id;
+	int rc;
+
+	/* on a grid of one page, so that every cut is on it */
+	rc = ia_alloc_full(w->arena->fd, &id, slot, PG);
+	if (rc)
+		return rc;
+	id = atomic_exchange(&w->arena->ids[slot], id);
+	rc = id ? ia_free(w->arena->fd, id) : 0;
+	return rc == -ENOENT ? 0 : rc;
+}
+
+static int op_free(struct worker *w)
+{
+	return ia_free(w->arena->fd, worker_id(w));
+}
+
+static int op_info(struct worker *w)
+{
+	struct ioasid_iova_range range;
+	struct ioasid_info info = {
+		.argsz = sizeof(info),
+		.ioasid = worker_id(w),
+		.nr_ranges = 1,
+		.ranges = IA_PTR(&range),
+	};
+	int rc = ia_cmd(w->arena->fd, IOASID_GET_INFO, &info);
+
+	/* counters that fit together */
+	if (!rc && (info.bytes_pinned % PG || info.nr_ranges != 1 ||
+		    info.cut_size != PG))
+		return -EPROTO;
+	return rc;
+}
+
+static int op_list(struct worker *w)
+{
+	struct ioasid_list_entry entries[2 * NR_SLOTS] = {};
+	__u32 i, nr = ARRAY_SIZE(entries);
+	int rc = ia_list(w->arena->fd, 0, entries, &nr);
+
+	if (!rc) {
+		for (i = 0; i < nr && i < ARRAY_SIZE(entries); i++)
+			if (!entries[i].id ||
+			    entries[i].type != IOASID_LIST_IOASID ||
+			    (i && entries[i].id <= entries[i - 1].id))
+				return -EPROTO;
+	}
+	return rc;
+}
+
+static int op_map(struct worker *w)
+{
+	unsigned int pages = 1 + rand_r(&w->seed) % 3;
+
+	return ia_map(w->arena->fd, worker_id(w), worker_place(w),
+		      w->arena->mem, pages * PG);
+}
+
+static int op_map_any(struct worker *w)
+{
+	__u64 iova;
+
+	return ia_map_any(w->arena->fd, worker_id(w), &iova, w->arena->mem,
+			  PG);
+}
+
+static int op_map_file(struct worker *w)
+{
+	__u64 iova = worker_place(w);
+
+	return ia_map_file(w->arena->fd, worker_id(w), IA_RW_FIXED, &iova,
+			   w->arena->file, 0, 2 * PG);
+}
+
+static int op_reserve(struct worker *w)
+{
+	return ia_reserve(w->arena->fd, worker_id(w), worker_place(w), PG);
+}
+
+static int op_unmap(struct worker *w)
+{
+	return ia_unmap(w->arena->fd, worker_id(w), worker_place(w), 2 * PG,
+			NULL);
+}
+
+static int op_unmap_all(struct worker *w)
+{
+	return ia_unmap_all(w->arena->fd, worker_id(w), NULL);
+}
+
+static int op_option(struct worker *w)
+{
+	__u64 value;
+	int rc;
+
+	rc = ia_set_option(w->arena->fd, IOASID_OPTION_LIMIT_PINNED, ~0ULL, 0);
+	if (rc)
+		return rc;
+	rc = ia_get_option(w->arena->fd, IOASID_OPTION_LIMIT_PINNED, &value,
+			   NULL);
+	return rc || value == ~0ULL ? rc : -EPROTO;
+}
+
+static const struct {
+	const char *name;
+	int (*run)(struct worker *w);
+	int errors[4];
+} ops[] = {
+	{ "alloc", op_alloc, {} },
+	{ "free", op_free, { ENOENT } },
+	{ "info", op_info, { ENOENT } },
+	{ "list", op_list, {} },
+	{ "map", op_map, { ENOENT, EEXIST, ECANCELED } },
+	{ "map_any", op_map_any, { ENOENT, ECANCELED } },
+	{ "map_file", op_map_file, { ENOENT, EEXIST, ECANCELED } },
+	{ "reserve", op_reserve, { ENOENT, EEXIST, ECANCELED } },
+	{ "unmap", op_unmap, { ENOENT } },
+	{ "unmap_all", op_unmap_all, { ENOENT } },
+	{ "option", op_option, {} },
+};
+
+static void *worker_thread(void *arg)
+{
+	struct worker *w = arg;
+	unsigned int i, k;
+	int rc;
+
+	for (i = 0; i < w->rounds; i++) {
+		pthread_barrier_wait(w->barrier);
+		rc = ops[w->op].run(w);
+		for (k = 0; rc && k < ARRAY_SIZE(ops[0].errors); k++)
+			if (ops[w->op].errors[k] && rc == -ops[w->op].errors[k])
+				rc = 0;
+		if (rc)
+			w->bad = rc;
+		/* the first one sees to it that there is something to race on */
+		pthread_barrier_wait(w->barrier);
+		if (w->seed & 1)
+			continue;
+		for (k = 0; k < NR_SLOTS; k++) {
+			__u32 id = atomic_load(&w->arena->ids[k]);
+			struct ioasid_info info;
+
+			if ((!id || ia_info(w->arena->fd, id, &info)) &&
+			    !ia_alloc_full(w->arena->fd, &id, k, PG))
+				atomic_store(&w->arena->ids[k], id);
+		}
+	}
+	return NULL;
+}
+
+FIXTURE(pairs)
+{
+	struct arena arena;
+};
+
+FIXTURE_VARIANT(pairs)
+{
+	__u64 charge;
+};
+
+FIXTURE_VARIANT_ADD(pairs, charge_user)
+{
+	.charge = IOASID_CHARGE_USER,
+};
+
+FIXTURE_VARIANT_ADD(pairs, charge_mm)
+{
+	.charge = IOASID_CHARGE_MM,
+};
+
+FIXTURE_SETUP(pairs)
+{
+	struct arena *a = &self->arena;
+
+	a->fd = ia_open();
+	if (a->fd == -ENOENT)
+		SKIP(return, IA_ABSENT);
+	ASSERT_LE(0, a->fd);
+	ASSERT_EQ(0, ia_set_option(a->fd, IOASID_OPTION_CHARGE,
+				   variant->charge, 0));
+	a->file = memfd_create("pairs", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	ASSERT_LE(0, a->file);
+	ASSERT_EQ(0, ftruncate(a->file, 4 * PG));
+	a->mem = mmap(NULL, 4 * PG, PROT_READ | PROT_WRITE, MAP_SHARED,
+		      a->file, 0);
+	ASSERT_NE(MAP_FAILED, a->mem);
+}
+
+FIXTURE_TEARDOWN(pairs)
+{
+	struct arena *a = &self->arena;
+
+	close(a->fd);
+	munmap(a->mem, 4 * PG);
+	EXPECT_EQ(0, fcntl(a->file, F_ADD_SEALS, F_SEAL_WRITE))
+		TH_LOG("pages stayed pinned");
+	EXPECT_EQ(0, ia_status("VmPin"));
+	/* what an mm is given back may come a little later */
+	if (ia_status("VmLck")) {
+		usleep(200000);
+		EXPECT_EQ(0, ia_status("VmLck"));
+	}
+}
+
+TEST_F_TIMEOUT(pairs, all, 280)
+{
+	struct ioasid_list_entry entries[16];
+	struct arena *a = &self->arena;
+	pthread_barrier_t barrier;
+	struct worker w[2];
+	pthread_t thread;
+	unsigned int i, j, k;
+	__u32 nr;
+
+	for (i = 0; i < ARRAY_SIZE(ops); i++) {
+		for (j = i; j < ARRAY_SIZE(ops); j++) {
+			ASSERT_EQ(0, pthread_barrier_init(&barrier, NULL, 2));
+			for (k = 0; k < NR_SLOTS; k++)
+				atomic_store(&a->ids[k], 0);
+			for (k = 0; k < 2; k++) {
+				w[k] = (struct worker) {
+					.arena = a,
+					.op = k ? j : i,
+					.rounds = ia_slow_kernel() ? 100 : 500,
+					.seed = 2 * (i * 100 + j) + k,
+					.barrier = &barrier,
+				};
+			}
+			ASSERT_EQ(0, pthread_create(&thread, NULL,
+						    worker_thread, &w[1]));
+			worker_thread(&w[0]);
+			ASSERT_EQ(0, pthread_join(thread, NULL));
+			for (k = 0; k < 2; k++) {
+				EXPECT_EQ(0, w[k].bad)
+					TH_LOG("%s with %s: %s: %s",
+					       ops[i].name, ops[j].name,
+					       ops[w[k].op].name,
+					       strerror(-w[k].bad));
+			}
+			nr = ARRAY_SIZE(entries);
+			ASSERT_EQ(0, ia_list(a->fd, 0, entries, &nr));
+			/* nobody lost one */
+			EXPECT_EQ(NR_SLOTS, nr);
+			while (nr)
+				ASSERT_EQ(0, ia_free(a->fd, entries[--nr].id));
+			pthread_barrier_destroy(&barrier);
+		}
+	}
+}
+
+/*
+ * close() while others are in a command.
+ */
+struct looper {
+	int fd;
+	__u32 id;
+	char *mem;
+	int place;
+	int rc;
+	atomic_int going;
+};
+
+static void *looper_thread(void *arg)
+{
+	struct looper *l = arg;
+	__u64 iova = base + l->place * SZ_1M;
+
+	do {
+		l->rc = ia_map(l->fd, l->id, iova, l->mem, 2 * PG);
+		atomic_store(&l->going, 1);
+		if (!l->rc)
+			l->rc = ia_unmap(l->fd, l->id, iova, 2 * PG, NULL);
+	} while (!l->rc);
+	return NULL;
+}
+
+FIXTURE(many)
+{
+	int fd;
+};
+
+FIXTURE_SETUP(many)
+{
+	self->fd = ia_open();
+	if (self->fd == -ENOENT)
+		SKIP(return, IA_ABSENT);
+	ASSERT_LE(0, self->fd);
+}
+
+FIXTURE_TEARDOWN(many)
+{
+	close(self->fd);
+}
+
+TEST_F(many, close_under_way)
+{
+	int file, i, k, rounds = ia_slow_kernel() ? 40 : 200;
+	struct looper l[2];
+	pthread_t thread[2];
+	char *mem;
+	__u32 id;
+	int fd;
+
+	file = memfd_create("close", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	ASSERT_LE(0, file);
+	ASSERT_EQ(0, ftruncate(file, 2 * PG));
+	mem = mmap(NULL, 2 * PG, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+	ASSERT_NE(MAP_FAILED, mem);
+	for (i = 0; i < rounds; i++) {
+		fd = ia_open();
+		ASSERT_LE(0, fd);
+		ASSERT_EQ(0, ia_alloc(fd, &id));
+		for (k = 0; k < 2; k++) {
+			l[k] = (struct looper) {
+				.fd = fd, .id = id, .mem = mem, .place = k,
+			};
+			ASSERT_EQ(0, pthread_create(&thread[k], NULL,
+						    looper_thread, &l[k]));
+		}
+		for (k = 0; k < 2; k++)
+			while (!atomic_load(&l[k].going))
+				sched_yield();
+		usleep(i % 7 * 10);
+		ASSERT_EQ(0, close(fd));
+		for (k = 0; k < 2; k++) {
+			ASSERT_EQ(0, pthread_join(thread[k], NULL));
+			EXPECT_EQ(-EBADF, l[k].rc);
+		}
+	}
+	munmap(mem, 2 * PG);
+	EXPECT_EQ(0, fcntl(file, F_ADD_SEALS, F_SEAL_WRITE));
+	EXPECT_EQ(0, ia_status("VmPin"));
+	close(file);
+}
+
+/* Free in one thread, and look in another: gone is gone. */
+static void *freer_thread(void *arg)
+{
+	struct looper *l = arg;
+
+	l->rc = ia_free(l->fd, l->id);
+	atomic_store(&l->going, 1);
+	return NULL;
+}
+
+TEST_F(many, freed_is_gone)
+{
+	int i, rounds = ia_slow_kernel() ? 200 : 1000;
+	struct ioasid_info info;
+	struct looper l[2];
+	pthread_t thread[2];
+	__u32 id;
+	int k;
+
+	for (i = 0; i < rounds; i++) {
+		ASSERT_EQ(0, ia_alloc(self->fd, &id));
+		for (k = 0; k < 2; k++) {
+			l[k] = (struct looper) { .fd = self->fd, .id = id };
+			ASSERT_EQ(0, pthread_create(&thread[k], NULL,
+						    freer_thread, &l[k]));
+		}
+		while (!atomic_load(&l[0].going) && !atomic_load(&l[1].going)) {
+			int rc = ia_info(self->fd, id, &info);
+
+			ASSERT_TRUE(rc == 0 || rc == -ENOENT);
+		}
+		for (k = 0; k < 2; k++)
+			ASSERT_EQ(0, pthread_join(thread[k], NULL));
+		EXPECT_EQ(-ENOENT, ia_info(self->fd, id, &info));
+		/* exactly one of them freed it */
+		EXPECT_EQ(-ENOENT, l[0].rc + l[1].rc);
+	}
+}
+
+/* The end of a process, or of a file, that has many of everything. */
+TEST_F_TIMEOUT(many, exit, 280)
+{
+	unsigned int nr = ia_slow_kernel() ? 20000 : 100000;
+	int status, file;
+	__u64 start;
+	pid_t pid;
+	char *mem;
+
+	file = memfd_create("exit", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	ASSERT_LE(0, file);
+	ASSERT_EQ(0, ftruncate(file, PG));
+	close(self->fd);
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid) {
+		__u32 id = 0, i;
+		int fd = ia_open();
+
+		mem = mmap(NULL, PG, PROT_READ | PROT_WRITE, MAP_SHARED, file,
+			   0);
+		for (i = 0; i < nr; i++)
+			if (ia_alloc(fd, &id) ||
+			    (i % 4 == 0 && ia_map(fd, id, base, mem, PG)))
+				_exit(1);
+		for (i = 0; i < nr / 4; i++)
+			if (ia_map(fd, id, SZ_4G + i * 2 * PG, mem, PG))
+				_exit(2);
+		/* the parent measures from here */
+		raise(SIGSTOP);
+		_exit(0);
+	}
+	ASSERT_EQ(pid, waitpid(pid, &status, WUNTRACED));
+	ASSERT_TRUE(WIFSTOPPED(status));
+	start = ia_now_ms();
+	ASSERT_EQ(0, kill(pid, SIGCONT));
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	ASSERT_EQ(0, status);
+	ksft_print_msg("%u IOASIDs, %u mappings: exit took %llu ms\n", nr,
+		       nr / 2, ia_now_ms() - start);
+	EXPECT_EQ(0, fcntl(file, F_ADD_SEALS, F_SEAL_WRITE));
+	self->fd = -1;
+}
+
+TEST_F_TIMEOUT(many, million, 280)
+{
+	const unsigned int nr = 1 << 20;
+	__u64 start, alloc_ms, close_ms;
+	struct ioasid_list_entry entry;
+	__u32 id = 0, count;
+	unsigned int i;
+
+	if (ia_slow_kernel())
+		SKIP(return, "takes too long on a debug kernel");
+	if (ia_proc_field("/proc/meminfo", "MemAvailable") < 1024 * 1024)
+		SKIP(return, "needs 1 GiB of memory");
+	start = ia_now_ms();
+	for (i = 0; i < nr; i++)
+		ASSERT_EQ(0, ia_alloc(self->fd, &id));
+	alloc_ms = ia_now_ms() - start;
+	count = 1;
+	ASSERT_EQ(0, ia_list(self->fd, id, &entry, &count));
+	EXPECT_EQ(1, count);
+	EXPECT_EQ(id, entry.id);
+	start = ia_now_ms();
+	ASSERT_EQ(0, close(self->fd));
+	close_ms = ia_now_ms() - start;
+	self->fd = -1;
+	ksft_print_msg("%u IOASIDs: alloc %llu ms, close %llu ms\n", nr,
+		       alloc_ms, close_ms);
+	/* far from what would make a soft lockup of it */
+	EXPECT_GT(20000, close_ms);
+}
+
+TEST_HARNESS_MAIN
