@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Emulated devices: a kernel driver does DMA on their behalf, by pinning pages
+ * of an IOASID, or by copying from and to it.
+ *
+ * Invariants:
+ *  - A page that a driver pinned stays usable until the driver unpins it: who
+ *    unmaps it has the driver told, and waits.
+ *  - A device that is detached holds no pin.
+ *
+ * Locks: access_sem keeps a device where it is attached while its driver pins,
+ * unpins or copies.  The driver's unmap callback is called with access_sem not
+ * held, as it may wait for a thread of the driver that wants it.
+ */
+#include <linux/export.h>
+#include <linux/overflow.h>
+#include <linux/slab.h>
+
+#include <trace/events/ioasid.h>
+
+#include "device.h"
+
+static void access_unmap(struct ioasid_listener *listener, u64 start, u64 last)
+{
+	struct ioasid_device *idev =
+		container_of(listener, struct ioasid_device, listener);
+
+	if (idev->access_ops && idev->access_ops->unmap)
+		idev->access_ops->unmap(idev->access_data, start,
+					last - start + 1);
+}
+
+/**
+ * ioasid_bind_access() - bind an emulated device to a context
+ * @ctx: the context; referenced until ioasid_unbind()
+ * @dev: the device, for its name
+ * @ops: told what is unmapped; may be NULL for a device that never pins
+ * @data: passed to @ops
+ * @cookie: the user's
+ *
+ * Return: the binding, or an ERR_PTR: -ENOSPC; -ENOMEM.
+ */
+struct ioasid_device *
+ioasid_bind_access(struct ioasid_ctx *ctx, struct device *dev,
+		   const struct ioasid_access_ops *ops, void *data, u64 cookie)
+{
+	struct ioasid_device *idev;
+
+	idev = ioasid_device_alloc(ctx, dev, cookie);
+	if (IS_ERR(idev))
+		return idev;
+	idev->access_ops = ops;
+	idev->access_data = data;
+	idev->listener.unmap = access_unmap;
+	ioasid_object_publish(&idev->obj);
+	trace_ioasid_bind(idev->obj.id, cookie, dev_name(dev));
+	return idev;
+}
+EXPORT_SYMBOL_GPL(ioasid_bind_access);
+
+static void set_access(struct ioasid_device *idev, struct ioasid *ioasid,
+		       struct ioasid *leaving)
+{
+	struct ioasid_ctx *ctx = idev->obj.ctx;
+
+	down_write(&idev->access_sem);
+	spin_lock(&ctx->routes_lock);
+	idev->access = ioasid;
+	idev->attached = ioasid;
+	spin_unlock(&ctx->routes_lock);
+	idev->leaving = leaving;
+	up_write(&idev->access_sem);
+}
+
+static void access_leave(struct ioasid_device *idev)
+{
+	struct ioasid *ioasid = idev->access;
+	struct ioasid_space *space = &ioasid->space;
+
+	/* From here on nothing more is pinned, but pins can be dropped */
+	set_access(idev, NULL, ioasid);
+	ioasid_space_unpin_all(space, &idev->listener);
+	down_write(&space->domains_sem);
+	list_del(&idev->listener.node);
+	up_write(&space->domains_sem);
+	set_access(idev, NULL, NULL);
+
+	spin_lock(&space->lock);
+	space->devices--;
+	spin_unlock(&space->lock);
+	ioasid_put(ioasid);
+}
+
+/**
+ * ioasid_access_attach() - attach an emulated device
+ * @idev: the device
+ * @ioasid: what to attach it to
+ *
+ * Return: 0; -ENOENT, @ioasid is being freed.
+ */
+int ioasid_access_attach(struct ioasid_device *idev, struct ioasid *ioasid)
+{
+	struct ioasid_space *space = &ioasid->space;
+	int ret = 0;
+
+	if (idev->access == ioasid)
+		return 0;
+	spin_lock(&space->lock);
+	if (space->dead)
+		ret = -ENOENT;
+	else
+		space->devices++;
+	spin_unlock(&space->lock);
+	if (ret)
+		return ret;
+
+	if (idev->access)
+		access_leave(idev);
+	refcount_inc(&ioasid->obj.users);
+	down_write(&space->domains_sem);
+	list_add_tail(&idev->listener.node, &space->listeners);
+	up_write(&space->domains_sem);
+	set_access(idev, ioasid, NULL);
+	return 0;
+}
+
+/**
+ * ioasid_access_detach() - detach an emulated device
+ * @idev: the device
+ * @id: the IOASID that it is attached to, or 0 for whichever
+ *
+ * Return: 0; -ENOENT, it is not attached to it.
+ */
+int ioasid_access_detach(struct ioasid_device *idev, u32 id)
+{
+	if (!idev->access || (id && idev->access->obj.id != id))
+		return -ENOENT;
+	access_leave(idev);
+	return 0;
+}
+
+/* Is [iova, iova + length) within the 64 bit space, and not empty? */
+static bool range_ok(u64 iova, u64 length)
+{
+	u64 last;
+
+	return length && !check_add_overflow(iova, length - 1, &last);
+}
+
+/**
+ * ioasid_access_pin_pages() - pin pages for an emulated device
+ * @idev: the device
+ * @iova: first byte, page aligned
+ * @npages: how many pages
+ * @flags: IOASID_ACCESS_WRITE when the device will write
+ * @pages: out, the pages; usable until ioasid_access_unpin_pages()
+ *
+ * Context: may sleep; not from the unmap callback.
+ * Return: 0; -EINVAL, the device is not attached, or a malformed range;
+ * -ENOENT, not all is mapped; -EPERM, not with this permission; -ENOMEM.
+ */
+int ioasid_access_pin_pages(struct ioasid_device *idev, u64 iova,
+			    unsigned long npages, unsigned int flags,
+			    struct page **pages)
+{
+	int ret = -EINVAL;
+
+	if (!PAGE_ALIGNED(iova) || npages > (ULONG_MAX >> PAGE_SHIFT) ||
+	    !range_ok(iova, (u64)npages << PAGE_SHIFT))
+		return -EINVAL;
+	down_read(&idev->access_sem);
+	if (idev->access)
+		ret = ioasid_space_pin(&idev->access->space, iova, npages,
+				       flags & IOASID_ACCESS_WRITE, pages);
+	up_read(&idev->access_sem);
+	return ret;
+}
+EXPORT_SYMBOL_GPL(ioasid_access_pin_pages);
+
+/**
+ * ioasid_access_unpin_pages() - let go of pages
+ * @idev: the device
+ * @iova: first byte, page aligned
+ * @npages: how many pages; those that are not pinned are passed over
+ *
+ * Context: may sleep; from the unmap callback too.
+ */
+void ioasid_access_unpin_pages(struct ioasid_device *idev, u64 iova,
+			       unsigned long npages)
+{
+	struct ioasid *ioasid;
+
+	if (!PAGE_ALIGNED(iova) || npages > (ULONG_MAX >> PAGE_SHIFT) ||
+	    !range_ok(iova, (u64)npages << PAGE_SHIFT))
+		return;
+	down_read(&idev->access_sem);
+	ioasid = idev->access ?: idev->leaving;
+	if (ioasid)
+		ioasid_space_unpin(&ioasid->space, iova, npages);
+	up_read(&idev->access_sem);
+}
+EXPORT_SYMBOL_GPL(ioasid_access_unpin_pages);
+
+/**
+ * ioasid_access_rw() - read or write as an emulated device
+ * @idev: the device
+ * @iova: first byte, of any alignment
+ * @data: kernel memory
+ * @length: bytes
+ * @flags: IOASID_ACCESS_WRITE to write to the IOVA
+ *
+ * Context: may sleep; from any thread, kernel threads too.
+ * Return: 0; -EINVAL, the device is not attached, or a malformed range;
+ * -ENOENT, not all is mapped; -EPERM, not with this permission. Part may have
+ * been copied then.
+ */
+int ioasid_access_rw(struct ioasid_device *idev, u64 iova, void *data,
+		     size_t length, unsigned int flags)
+{
+	int ret = -EINVAL;
+
+	if (!range_ok(iova, length))
+		return -EINVAL;
+	down_read(&idev->access_sem);
+	if (idev->access)
+		ret = ioasid_space_rw(&idev->access->space, iova, data, length,
+				      flags & IOASID_ACCESS_WRITE);
+	up_read(&idev->access_sem);
+	return ret;
+}
+EXPORT_SYMBOL_GPL(ioasid_access_rw);

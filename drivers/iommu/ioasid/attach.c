@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Attachments by requester id: which IOASID a group's DMA goes through.
+ *
+ * Invariants:
+ *  - Routing by requester id belongs to the iommu group.  The first device that
+ *    attaches takes the group along; siblings may join the same IOASID only;
+ *    any that has joined may move all; the group is blocked when the last one
+ *    detaches.
+ *  - Siblings that were bound before the first attach are waited for: until
+ *    they join or are unbound the IOASID takes no more mappings.
+ *  - A group that cannot move stays where it is.
+ *  - Every attached device counts in the space, which cannot be freed while it
+ *    does.
+ *
+ * Locks: ioasid_group.lock around all of it, which is held while a domain is
+ * filled; routes_lock around each change of who is attached, for those who look.
+ */
+#include <linux/iommu.h>
+#include <linux/slab.h>
+
+#include <trace/events/ioasid.h>
+
+#include "device.h"
+
+/* Count devices in, unless the space is being freed */
+static int space_hold(struct ioasid_space *space, unsigned int devices)
+{
+	int ret = 0;
+
+	spin_lock(&space->lock);
+	if (space->dead)
+		ret = -ENOENT;
+	else
+		space->devices += devices;
+	spin_unlock(&space->lock);
+	return ret;
+}
+
+static void space_unhold(struct ioasid_space *space, unsigned int devices)
+{
+	spin_lock(&space->lock);
+	space->devices -= devices;
+	spin_unlock(&space->lock);
+}
+
+static void space_set_partial(struct ioasid_space *space, bool partial)
+{
+	spin_lock(&space->lock);
+	space->partial += partial ? 1 : -1;
+	spin_unlock(&space->lock);
+}
+
+/* A sibling need not be waited for any more */
+static void stop_waiting(struct ioasid_group *group, struct ioasid_device *idev)
+{
+	if (!idev->waiting)
+		return;
+	idev->waiting = false;
+	if (!--group->waiting)
+		space_set_partial(&group->ioasid->space, false);
+}
+
+/* A sibling of an attached device joins it */
+static int attach_sibling(struct ioasid_device *idev)
+{
+	struct ioasid_group *group = idev->group;
+	struct ioasid_ctx *ctx = idev->obj.ctx;
+	int ret;
+
+	if (idev->attached)
+		return 0;
+	ret = space_hold(&group->ioasid->space, 1);
+	if (ret)
+		return ret;
+	spin_lock(&ctx->routes_lock);
+	idev->attached = true;
+	group->attached++;
+	stop_waiting(group, idev);
+	spin_unlock(&ctx->routes_lock);
+	return 0;
+}
+
+/* The first device of the group: the group goes from blocked to @ioasid */
+static int attach_first(struct ioasid_device *idev, struct ioasid *ioasid,
+			u64 *fault_addr)
+{
+	struct ioasid_member *member = ioasid_group_member(idev->group);
+	struct ioasid_group *group = idev->group;
+	struct ioasid_ctx *ctx = idev->obj.ctx;
+	struct ioasid_device *other;
+	unsigned int siblings = 0;
+	int ret;
+
+	list_for_each_entry(other, &group->devices, node)
+		siblings += other != idev;
+
+	ret = space_hold(&ioasid->space, 1);
+	if (ret)
+		return ret;
+	/* Before the group gets there, so that no map slips in between */
+	if (siblings)
+		space_set_partial(&ioasid->space, true);
+	member->group = group->group;
+	member->dev = idev->dev;
+	ret = ioasid_space_join(&ioasid->space, member, fault_addr);
+	if (ret) {
+		if (siblings)
+			space_set_partial(&ioasid->space, false);
+		space_unhold(&ioasid->space, 1);
+		return ret;
+	}
+
+	refcount_inc(&ioasid->obj.users);
+	spin_lock(&ctx->routes_lock);
+	group->ioasid = ioasid;
+	group->attached = 1;
+	group->waiting = siblings;
+	list_for_each_entry(other, &group->devices, node)
+		other->waiting = other != idev;
+	idev->attached = true;
+	spin_unlock(&ctx->routes_lock);
+	return 0;
+}
+
+/* All attached devices of the group go from one IOASID to another */
+static int move_group(struct ioasid_device *idev, struct ioasid *ioasid,
+		      u64 *fault_addr)
+{
+	struct ioasid_group *group = idev->group;
+	struct ioasid_member *from = ioasid_group_member(group);
+	struct ioasid_member *to = &group->member[!group->current_member];
+	struct ioasid_ctx *ctx = idev->obj.ctx;
+	struct ioasid *old = group->ioasid;
+	bool late = from->dom->late, poisoned = from->dom->poisoned;
+	int ret;
+
+	ret = space_hold(&ioasid->space, group->attached);
+	if (ret)
+		return ret;
+	if (group->waiting)
+		space_set_partial(&ioasid->space, true);
+	if (late)
+		ioasid_space_block(&old->space, from);
+	to->group = group->group;
+	to->dev = idev->dev;
+	ret = ioasid_space_join(&ioasid->space, to, fault_addr);
+	if (ret) {
+		if (late && !poisoned)
+			ioasid_space_unblock(&old->space, from);
+		if (group->waiting)
+			space_set_partial(&ioasid->space, false);
+		space_unhold(&ioasid->space, group->attached);
+		return ret;
+	}
+
+	refcount_inc(&ioasid->obj.users);
+	spin_lock(&ctx->routes_lock);
+	group->ioasid = ioasid;
+	group->current_member = !group->current_member;
+	spin_unlock(&ctx->routes_lock);
+
+	ioasid_space_leave(&old->space, from, true);
+	if (group->waiting)
+		space_set_partial(&old->space, false);
+	space_unhold(&old->space, group->attached);
+	ioasid_put(old);
+	return 0;
+}
+
+/**
+ * ioasid_group_attach() - attach a device that is not emulated
+ * @idev: the device
+ * @ioasid: what to attach it to
+ * @fault_addr: out on -EADDRINUSE
+ *
+ * Return: 0; -EBUSY, its group is attached elsewhere and the device is not;
+ * -ENOENT, @ioasid is being freed; or the errors of ioasid_space_join().
+ */
+int ioasid_group_attach(struct ioasid_device *idev, struct ioasid *ioasid,
+			u64 *fault_addr)
+{
+	struct ioasid_group *group = idev->group;
+	int ret;
+
+	mutex_lock(&group->lock);
+	if (!group->ioasid)
+		ret = attach_first(idev, ioasid, fault_addr);
+	else if (group->ioasid == ioasid)
+		ret = attach_sibling(idev);
+	else if (!idev->attached)
+		ret = -EBUSY;
+	else
+		ret = move_group(idev, ioasid, fault_addr);
+	mutex_unlock(&group->lock);
+	return ret;
+}
+
+/* The group lock is held */
+static void detach_locked(struct ioasid_device *idev)
+{
+	struct ioasid_group *group = idev->group;
+	struct ioasid_ctx *ctx = idev->obj.ctx;
+	struct ioasid *ioasid = group->ioasid;
+	struct ioasid_device *other;
+	bool last;
+
+	lockdep_assert_held(&group->lock);
+	last = group->attached == 1;
+	if (last)
+		ioasid_space_leave(&ioasid->space, ioasid_group_member(group),
+				   false);
+	spin_lock(&ctx->routes_lock);
+	idev->attached = false;
+	group->attached--;
+	if (last) {
+		list_for_each_entry(other, &group->devices, node)
+			stop_waiting(group, other);
+		group->ioasid = NULL;
+	}
+	spin_unlock(&ctx->routes_lock);
+	space_unhold(&ioasid->space, 1);
+	if (last)
+		ioasid_put(ioasid);
+}
+
+/**
+ * ioasid_group_detach() - detach a device that is not emulated
+ * @idev: the device
+ * @id: the IOASID that it is attached to, or 0 for whichever
+ *
+ * Return: 0; -ENOENT, it is not attached to it.
+ */
+int ioasid_group_detach(struct ioasid_device *idev, u32 id)
+{
+	struct ioasid_group *group = idev->group;
+	int ret = 0;
+
+	mutex_lock(&group->lock);
+	if (!idev->attached || (id && group->ioasid->obj.id != id))
+		ret = -ENOENT;
+	else
+		detach_locked(idev);
+	mutex_unlock(&group->lock);
+	return ret;
+}
+
+/**
+ * ioasid_group_forget() - a device is about to be unbound
+ * @idev: the device, not emulated; is detached, and nobody waits for it
+ */
+void ioasid_group_forget(struct ioasid_device *idev)
+{
+	struct ioasid_group *group = idev->group;
+	struct ioasid_ctx *ctx = idev->obj.ctx;
+
+	mutex_lock(&group->lock);
+	if (idev->attached)
+		detach_locked(idev);
+	spin_lock(&ctx->routes_lock);
+	stop_waiting(group, idev);
+	spin_unlock(&ctx->routes_lock);
+	mutex_unlock(&group->lock);
+}
+
+/**
+ * ioasid_waits_for() - why an IOASID refuses mappings
+ * @ioasid: the IOASID
+ * @devid: out, id of a device that has to attach
+ * @cookie: out, its cookie
+ *
+ * Return: whether there is such a device.
+ */
+bool ioasid_waits_for(struct ioasid *ioasid, u32 *devid, u64 *cookie)
+{
+	struct ioasid_ctx *ctx = ioasid->obj.ctx;
+	struct ioasid_device *idev;
+	struct ioasid_group *group;
+	bool found = false;
+
+	mutex_lock(&ctx->lock);
+	spin_lock(&ctx->routes_lock);
+	list_for_each_entry(group, &ctx->groups, node) {
+		if (group->ioasid != ioasid || !group->waiting)
+			continue;
+		list_for_each_entry(idev, &group->devices, node) {
+			if (!idev->waiting)
+				continue;
+			*devid = idev->obj.id;
+			*cookie = idev->cookie;
+			found = true;
+			goto unlock;
+		}
+	}
+unlock:
+	spin_unlock(&ctx->routes_lock);
+	mutex_unlock(&ctx->lock);
+	return found;
+}
+
+/* A domain is poisoned: block the groups that are on it */
+static void attach_poisoned(struct ioasid_space *space)
+{
+	struct ioasid *ioasid = container_of(space, struct ioasid, space);
+	struct ioasid_ctx *ctx = ioasid->obj.ctx;
+	struct ioasid_member *member;
+	struct ioasid_group *group;
+
+	mutex_lock(&ctx->lock);
+	list_for_each_entry(group, &ctx->groups, node) {
+		mutex_lock(&group->lock);
+		member = ioasid_group_member(group);
+		if (group->ioasid == ioasid && member->dom->poisoned) {
+			ioasid_space_block(space, member);
+			trace_ioasid_poison(ioasid->obj.id);
+		}
+		mutex_unlock(&group->lock);
+	}
+	mutex_unlock(&ctx->lock);
+}
+
+const struct ioasid_space_ops ioasid_attach_space_ops = {
+	.poisoned = attach_poisoned,
+};

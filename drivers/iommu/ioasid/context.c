@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Contexts, ids, and the IOASIDs of a context.
+ *
+ * Invariants:
+ *  - An object is reserved, initialised and published, or aborted.  Until it is
+ *    published it has an id, but no look-up finds it: its count is 0.
+ *  - Look-ups take no lock: RCU keeps the memory of an object an object of that
+ *    sort (SLAB_TYPESAFE_BY_RCU, or kfree_rcu()), a count that is not 0 says
+ *    that it lives, and a look at context and id says that it is the one.
+ *  - A context lives as long as its file is open or a device is bound to it.
+ *    It is destroyed with no device left, needs no memory for that, and yields.
+ *
+ * Locks: the xarray's own lock, a leaf.  See struct ioasid_ctx.
+ */
+#include <linux/sched.h>
+#include <linux/slab.h>
+
+#include "context.h"
+
+static struct kmem_cache *ioasid_cache;
+
+/* ---- Ids ---- */
+
+/**
+ * ioasid_object_reserve() - take an id for an object
+ * @ctx: the context
+ * @obj: the object; stays invisible until ioasid_object_publish()
+ * @type: its sort
+ *
+ * Return: 0; -ENOSPC, no id is left; -ENOMEM.
+ */
+int ioasid_object_reserve(struct ioasid_ctx *ctx, struct ioasid_object *obj,
+			  enum ioasid_object_type type)
+{
+	int ret;
+
+	obj->ctx = ctx;
+	obj->type = type;
+	ret = xa_alloc_cyclic(&ctx->objects, &obj->id, obj,
+			      XA_LIMIT(1, INT_MAX), &ctx->next_id,
+			      GFP_KERNEL_ACCOUNT);
+	if (ret == -EBUSY)
+		ret = -ENOSPC;
+	return min(ret, 0);
+}
+
+/**
+ * ioasid_object_publish() - let look-ups find an object
+ * @obj: reserved, and initialised
+ *
+ * The caller's reference is the one that freeing it will drop.
+ */
+void ioasid_object_publish(struct ioasid_object *obj)
+{
+	/* Whoever sees the count sees what was written before it */
+	atomic_set_release(&obj->users.refs, 1);
+}
+
+/**
+ * ioasid_object_get() - look an object up
+ * @ctx: the context
+ * @id: its id
+ * @type: its sort
+ *
+ * Return: the object with a reference, or NULL.
+ */
+struct ioasid_object *ioasid_object_get(struct ioasid_ctx *ctx, u32 id,
+					enum ioasid_object_type type)
+{
+	struct ioasid_object *obj;
+
+	rcu_read_lock();
+	obj = xa_load(&ctx->objects, id);
+	if (obj && obj->type == type && refcount_inc_not_zero(&obj->users))
+		smp_acquire__after_ctrl_dep();
+	else
+		obj = NULL;
+	rcu_read_unlock();
+	return obj;
+}
+
+/* ---- IOASIDs ---- */
+
+/**
+ * ioasid_alloc() - make an IOASID
+ * @ctx: the context
+ * @params: its attributes
+ * @ops: what its space tells the floor above
+ *
+ * To be followed by ioasid_object_publish() or ioasid_abort().
+ *
+ * Return: the IOASID with its id, or an ERR_PTR: -EDQUOT, the context has as
+ * many as it may; -ENOSPC; -ENOMEM.
+ */
+struct ioasid *ioasid_alloc(struct ioasid_ctx *ctx,
+			    const struct ioasid_params *params,
+			    const struct ioasid_space_ops *ops)
+{
+	struct ioasid *ioasid;
+	int ret;
+
+	if ((u32)atomic_inc_return(&ctx->nr_ioasids) >
+	    READ_ONCE(ctx->limit_ioasids)) {
+		ret = -EDQUOT;
+		goto err_count;
+	}
+	ret = -ENOMEM;
+	ioasid = kmem_cache_zalloc(ioasid_cache, GFP_KERNEL);
+	if (!ioasid)
+		goto err_count;
+	ioasid->cookie = params->cookie;
+	ioasid->kind = params->kind;
+	ioasid->snoop = params->snoop;
+	ioasid_space_init(&ioasid->space, &ctx->account, ops);
+	ioasid->space.cut_shift = params->cut_shift;
+	ioasid->space.must_enforce = params->snoop == IOASID_SNOOP_ON;
+	ret = ioasid_object_reserve(ctx, &ioasid->obj, IOASID_OBJECT_IOASID);
+	if (ret)
+		goto err_free;
+	return ioasid;
+
+err_free:
+	kmem_cache_free(ioasid_cache, ioasid);
+err_count:
+	atomic_dec(&ctx->nr_ioasids);
+	return ERR_PTR(ret);
+}
+
+static void ioasid_destroy(struct ioasid *ioasid)
+{
+	ioasid_space_exit(&ioasid->space);
+	kmem_cache_free(ioasid_cache, ioasid);
+}
+
+/**
+ * ioasid_abort() - undo ioasid_alloc()
+ * @ioasid: not published
+ */
+void ioasid_abort(struct ioasid *ioasid)
+{
+	struct ioasid_ctx *ctx = ioasid->obj.ctx;
+
+	xa_erase(&ctx->objects, ioasid->obj.id);
+	atomic_dec(&ctx->nr_ioasids);
+	ioasid_destroy(ioasid);
+}
+
+/**
+ * ioasid_get() - look an IOASID up
+ * @ctx: the context
+ * @id: its id
+ *
+ * Return: the IOASID with a reference, or NULL.
+ */
+struct ioasid *ioasid_get(struct ioasid_ctx *ctx, u32 id)
+{
+	struct ioasid_object *obj = ioasid_object_get(ctx, id,
+						      IOASID_OBJECT_IOASID);
+	struct ioasid *ioasid;
+
+	if (!obj)
+		return NULL;
+	ioasid = container_of(obj, struct ioasid, obj);
+	/* Its memory may have become another IOASID between look and count */
+	if (unlikely(obj->ctx != ctx || obj->id != id)) {
+		ioasid_put(ioasid);
+		return NULL;
+	}
+	return ioasid;
+}
+
+/**
+ * ioasid_put() - drop a reference to an IOASID
+ * @ioasid: the IOASID
+ *
+ * Context: may sleep.
+ */
+void ioasid_put(struct ioasid *ioasid)
+{
+	if (refcount_dec_and_test(&ioasid->obj.users))
+		ioasid_destroy(ioasid);
+}
+
+/**
+ * ioasid_free() - free an IOASID
+ * @ioasid: the caller's reference stays
+ *
+ * Unmaps all.  Commands that are under way end; new ones do not find it.
+ *
+ * Context: may sleep; waits for nobody's page fault.
+ * Return: 0; -EBUSY, a device is attached; -ENOENT, another thread was first.
+ */
+int ioasid_free(struct ioasid *ioasid)
+{
+	struct ioasid_ctx *ctx = ioasid->obj.ctx;
+	u64 removed;
+	int ret;
+
+	ret = ioasid_space_kill(&ioasid->space);
+	if (ret)
+		return ret;
+	xa_erase(&ctx->objects, ioasid->obj.id);
+	atomic_dec(&ctx->nr_ioasids);
+	/* A fatal signal cuts this short; the last reference does the rest */
+	if (!RB_EMPTY_ROOT(&ioasid->space.mappings))
+		ioasid_space_unmap(&ioasid->space, 0, U64_MAX,
+				   IOASID_UNMAP_ALL, &removed);
+	ioasid_put(ioasid);
+	return 0;
+}
+
+/* ---- Contexts ---- */
+
+/**
+ * ioasid_ctx_alloc() - make a context
+ *
+ * Return: the context with one reference, or NULL.
+ */
+struct ioasid_ctx *ioasid_ctx_alloc(void)
+{
+	struct ioasid_ctx *ctx;
+
+	ctx = kzalloc(sizeof(*ctx), GFP_KERNEL_ACCOUNT);
+	if (!ctx)
+		return NULL;
+	refcount_set(&ctx->users, 1);
+	xa_init_flags(&ctx->objects, XA_FLAGS_ALLOC1);
+	ioasid_account_init(&ctx->account);
+	atomic_set(&ctx->nr_ioasids, 0);
+	ctx->limit_ioasids = U64_MAX;
+	mutex_init(&ctx->lock);
+	INIT_LIST_HEAD(&ctx->groups);
+	spin_lock_init(&ctx->routes_lock);
+	return ctx;
+}
+
+/* How many IOASIDs are freed between two looks at the scheduler */
+#define DESTROY_BATCH	64
+
+static void ioasid_ctx_destroy(struct ioasid_ctx *ctx)
+{
+	struct ioasid_object *obj;
+	unsigned int n = 0;
+	unsigned long id;
+
+	/* No device is left, and nobody looks anything up */
+	xa_for_each(&ctx->objects, id, obj) {
+		refcount_set(&obj->users, 0);
+		ioasid_destroy(container_of(obj, struct ioasid, obj));
+		if (++n % DESTROY_BATCH == 0)
+			cond_resched();
+	}
+	xa_destroy(&ctx->objects);
+	ioasid_account_exit(&ctx->account);
+	mutex_destroy(&ctx->lock);
+	kfree(ctx);
+}
+
+/**
+ * ioasid_ctx_get() - take a reference to a context
+ * @ctx: the context; the caller has one already
+ */
+void ioasid_ctx_get(struct ioasid_ctx *ctx)
+{
+	refcount_inc(&ctx->users);
+}
+EXPORT_SYMBOL_GPL(ioasid_ctx_get);
+
+/**
+ * ioasid_ctx_put() - drop a reference to a context
+ * @ctx: the context; destroyed with the last one
+ *
+ * Context: may sleep.
+ */
+void ioasid_ctx_put(struct ioasid_ctx *ctx)
+{
+	if (refcount_dec_and_test(&ctx->users))
+		ioasid_ctx_destroy(ctx);
+}
+EXPORT_SYMBOL_GPL(ioasid_ctx_put);
+
+int __init ioasid_context_init(void)
+{
+	ioasid_cache = kmem_cache_create("ioasid", sizeof(struct ioasid), 0,
+					 SLAB_ACCOUNT | SLAB_TYPESAFE_BY_RCU,
+					 NULL);
+	return ioasid_cache ? 0 : -ENOMEM;
+}
+
+void ioasid_context_exit(void)
+{
+	kmem_cache_destroy(ioasid_cache);
+}

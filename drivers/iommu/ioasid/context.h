@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Contexts, ids, and the IOASIDs of a context.
+ *
+ * Knows spaces; knows nothing of devices but that they are objects with ids.
+ */
+#ifndef _IOASID_CONTEXT_H
+#define _IOASID_CONTEXT_H
+
+#include <linux/ioasid.h>
+#include <linux/list.h>
+#include <linux/mutex.h>
+#include <linux/refcount.h>
+#include <linux/spinlock.h>
+#include <linux/xarray.h>
+
+#include "space.h"
+
+enum ioasid_object_type {
+	IOASID_OBJECT_IOASID = 1,
+	IOASID_OBJECT_DEVICE,
+};
+
+/**
+ * struct ioasid_object - what has an id
+ * @ctx: the context
+ * @id: the id
+ * @type: enum ioasid_object_type
+ * @users: references; 0 until the object is published
+ */
+struct ioasid_object {
+	struct ioasid_ctx *ctx;
+	u32 id;
+	u8 type;
+	refcount_t users;
+};
+
+/**
+ * struct ioasid - an IOASID
+ * @obj: first, its id
+ * @cookie: the user's
+ * @kind: enum ioasid_kind
+ * @snoop: enum ioasid_snoop
+ * @space: what it holds
+ */
+struct ioasid {
+	struct ioasid_object obj;
+	u64 cookie;
+	u8 kind;
+	u8 snoop;
+	struct ioasid_space space;
+};
+
+/**
+ * struct ioasid_ctx - an open file of /dev/ioasid, and the devices bound to it
+ * @users: the file, and each bound device
+ * @objects: IOASIDs and devices by id
+ * @next_id: where the search for a free id begins
+ * @account: what is pinned
+ * @nr_ioasids: how many IOASIDs there are
+ * @limit_ioasids: how many there may be, U64_MAX for no limit
+ * @lock: protects the options and @groups; taken before the locks of a group
+ * @sealed: bit per enum ioasid_option
+ * @groups: iommu groups with a bound device
+ * @routes_lock: protects who is attached to what against readers that must not
+ *	wait for an attach; a leaf
+ */
+struct ioasid_ctx {
+	refcount_t users;
+	struct xarray objects;
+	u32 next_id;
+	struct ioasid_account account;
+	atomic_t nr_ioasids;
+	u64 limit_ioasids;
+	struct mutex lock;
+	unsigned int sealed;
+	struct list_head groups;
+	spinlock_t routes_lock;
+};
+
+struct ioasid_ctx *ioasid_ctx_alloc(void);
+
+int ioasid_object_reserve(struct ioasid_ctx *ctx, struct ioasid_object *obj,
+			  enum ioasid_object_type type);
+void ioasid_object_publish(struct ioasid_object *obj);
+struct ioasid_object *ioasid_object_get(struct ioasid_ctx *ctx, u32 id,
+					enum ioasid_object_type type);
+
+/**
+ * struct ioasid_params - what an IOASID is born with
+ * @cookie: the user's
+ * @kind: enum ioasid_kind
+ * @snoop: enum ioasid_snoop
+ * @cut_shift: log2 of the default cut size, 0 for none
+ */
+struct ioasid_params {
+	u64 cookie;
+	u8 kind;
+	u8 snoop;
+	u8 cut_shift;
+};
+
+struct ioasid *ioasid_alloc(struct ioasid_ctx *ctx,
+			    const struct ioasid_params *params,
+			    const struct ioasid_space_ops *ops);
+void ioasid_abort(struct ioasid *ioasid);
+int ioasid_free(struct ioasid *ioasid);
+struct ioasid *ioasid_get(struct ioasid_ctx *ctx, u32 id);
+void ioasid_put(struct ioasid *ioasid);
+
+int __init ioasid_context_init(void);
+void ioasid_context_exit(void);
+
+#endif /* _IOASID_CONTEXT_H */

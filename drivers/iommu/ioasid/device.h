@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Bound devices, their groups, and where they are attached.
+ */
+#ifndef _IOASID_DEVICE_H
+#define _IOASID_DEVICE_H
+
+#include <linux/rwsem.h>
+
+#include "context.h"
+
+/**
+ * struct ioasid_group - an iommu group with a device bound to a context
+ * @node: in ioasid_ctx.groups
+ * @group: the iommu group
+ * @bound: devices bound; protected by ioasid_ctx.lock
+ * @lock: one bind, unbind, attach or detach at a time. Taken after
+ *	ioasid_ctx.lock, before the locks of a space
+ * @devices: the bound devices
+ * @ioasid: what the group is attached to, with a reference, or NULL
+ * @member: membership in its space, and the one to be while it moves
+ * @current_member: which of the two
+ * @attached: devices that attached
+ * @waiting: devices that were bound before the group attached, and have not
+ *	attached
+ *
+ * From @devices on all is written under both @lock and ioasid_ctx.routes_lock,
+ * but the members, which are the space's.
+ */
+struct ioasid_group {
+	struct list_head node;
+	struct iommu_group *group;
+	unsigned int bound;
+	struct mutex lock;
+	struct list_head devices;
+	struct ioasid *ioasid;
+	struct ioasid_member member[2];
+	unsigned int current_member;
+	unsigned int attached;
+	unsigned int waiting;
+};
+
+/**
+ * struct ioasid_device - a device bound to a context
+ * @obj: first, its id
+ * @dev: the device; that it does not go is up to who bound it
+ * @cookie: the user's
+ * @group: its group, NULL for an emulated device
+ * @node: in ioasid_group.devices
+ * @attached: see struct ioasid_group
+ * @waiting: see struct ioasid_group
+ * @lock: keeps @dev from going while it is looked at
+ * @gone: it was unbound
+ * @rcu: for look-ups
+ * @access_ops: of an emulated device
+ * @access_data: of an emulated device
+ * @access_sem: of an emulated device: held for reading to use @access
+ * @access: of an emulated device: what it is attached to, with a reference
+ * @leaving: of an emulated device: what it is being detached from
+ * @listener: of an emulated device
+ */
+struct ioasid_device {
+	struct ioasid_object obj;
+	struct device *dev;
+	u64 cookie;
+	struct ioasid_group *group;
+	struct list_head node;
+	bool attached;
+	bool waiting;
+	struct mutex lock;
+	bool gone;
+	struct rcu_head rcu;
+
+	const struct ioasid_access_ops *access_ops;
+	void *access_data;
+	struct rw_semaphore access_sem;
+	struct ioasid *access;
+	struct ioasid *leaving;
+	struct ioasid_listener listener;
+};
+
+/* device.c */
+struct ioasid_device *ioasid_device_get(struct ioasid_ctx *ctx, u32 id);
+void ioasid_device_put(struct ioasid_device *idev);
+struct ioasid_device *ioasid_device_alloc(struct ioasid_ctx *ctx,
+					  struct device *dev, u64 cookie);
+void ioasid_device_gone(struct ioasid_device *idev);
+void ioasid_group_unbind(struct ioasid_device *idev);
+u32 ioasid_device_attached_to(struct ioasid_device *idev);
+struct ioasid_ranges *ioasid_device_describe(struct ioasid_device *idev,
+					     struct ioasid_device_info *info,
+					     void **hw_data);
+
+static inline struct ioasid_member *
+ioasid_group_member(struct ioasid_group *group)
+{
+	return &group->member[group->current_member];
+}
+
+/* attach.c */
+extern const struct ioasid_space_ops ioasid_attach_space_ops;
+int ioasid_group_attach(struct ioasid_device *idev, struct ioasid *ioasid,
+			u64 *fault_addr);
+int ioasid_group_detach(struct ioasid_device *idev, u32 id);
+void ioasid_group_forget(struct ioasid_device *idev);
+bool ioasid_waits_for(struct ioasid *ioasid, u32 *devid, u64 *cookie);
+
+/* access.c */
+int ioasid_access_attach(struct ioasid_device *idev, struct ioasid *ioasid);
+int ioasid_access_detach(struct ioasid_device *idev, u32 id);
+
+#endif /* _IOASID_DEVICE_H */

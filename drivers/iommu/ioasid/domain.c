@@ -1,0 +1,594 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * One hardware page table, and the ranges of IOVA that devices can use.
+ *
+ * Invariants:
+ *  - No IOPTE spans a line of the cut grid that its mapping was given: a run
+ *    is handed to the driver in pieces that end on the lines.
+ *  - A translation is gone only after ioasid_drain_finish(): that is what
+ *    callers wait for before they unpin.
+ *  - When a driver takes out less than it was told to, the domain is poisoned:
+ *    nobody may trust the table any more, and whoever owns the domain must
+ *    block its devices and keep every page that it may still reach.
+ *  - Coherency is enforced before the first map, or never.
+ *
+ * Locks: none here.  Callers see to it that no two calls touch the same IOVA
+ * of a domain at a time, and that a driver attaches no device to it meanwhile;
+ * calls for different IOVAs run in parallel, as the IOMMU API has it.
+ */
+#include <linux/bits.h>
+#include <linux/iommu.h>
+#include <linux/overflow.h>
+#include <linux/slab.h>
+#include <linux/sort.h>
+
+#include "../iommu-pages.h"
+#include "../iommu-priv.h"
+#include "domain.h"
+
+/* ---- Make ---- */
+
+/**
+ * ioasid_domain_alloc() - make a domain that suits a device
+ * @dev: the device
+ * @must_enforce: fail where no-snoop DMA cannot be made coherent
+ *
+ * Where the device's IOMMU is able to make no-snoop DMA coherent it does, so
+ * that what VFIO tells KVM of the device stays true.
+ *
+ * Context: may sleep.
+ * Return: the domain, or an ERR_PTR: -EMEDIUMTYPE, the IOMMU has no paging
+ * domains or cannot enforce what it must; -ENOMEM.
+ */
+struct ioasid_domain *ioasid_domain_alloc(struct device *dev, bool must_enforce)
+{
+	bool enforce = device_iommu_capable(dev,
+					    IOMMU_CAP_ENFORCE_CACHE_COHERENCY);
+	struct ioasid_domain *dom;
+	int ret;
+
+	if (must_enforce && !enforce)
+		return ERR_PTR(-EMEDIUMTYPE);
+
+	dom = kzalloc(sizeof(*dom), GFP_KERNEL_ACCOUNT);
+	if (!dom)
+		return ERR_PTR(-ENOMEM);
+	dom->iommu = iommu_paging_domain_alloc(dev);
+	if (IS_ERR(dom->iommu)) {
+		ret = PTR_ERR(dom->iommu);
+		if (ret != -ENOMEM)
+			ret = -EMEDIUMTYPE;
+		goto err_free;
+	}
+	/* Drivers that learn the aperture at attach leave it empty until then */
+	dom->late = !dom->iommu->geometry.aperture_end;
+	if (!dom->late && !ioasid_domain_usable(dom)) {
+		ret = -EMEDIUMTYPE;
+		goto err_domain;
+	}
+	dom->queued = device_iommu_capable(dev, IOMMU_CAP_DEFERRED_FLUSH) &&
+		      dom->iommu->ops->flush_iotlb_all;
+
+	if (enforce) {
+		if (!dom->iommu->ops->enforce_cache_coherency ||
+		    !dom->iommu->ops->enforce_cache_coherency(dom->iommu)) {
+			ret = -EMEDIUMTYPE;
+			goto err_domain;
+		}
+		dom->enforced = true;
+	}
+	return dom;
+
+err_domain:
+	iommu_domain_free(dom->iommu);
+err_free:
+	kfree(dom);
+	return ERR_PTR(ret);
+}
+
+/**
+ * ioasid_domain_usable() - can a domain map single pages of the CPU
+ * @dom: the domain; if it is late, after its first attach
+ *
+ * Return: whether it can.
+ */
+bool ioasid_domain_usable(struct ioasid_domain *dom)
+{
+	return dom->iommu->pgsize_bitmap & (PAGE_SIZE | (PAGE_SIZE - 1));
+}
+
+/**
+ * ioasid_domain_free() - free a domain, with all that is mapped in it
+ * @dom: the domain; no device is attached
+ *
+ * Needs no memory.  Afterwards no device reaches what was mapped.
+ *
+ * Context: may sleep.
+ */
+void ioasid_domain_free(struct ioasid_domain *dom)
+{
+	iommu_domain_free(dom->iommu);
+	kfree(dom);
+}
+
+/**
+ * ioasid_domain_fits() - may a device be attached to a domain
+ * @dom: the domain
+ * @dev: the device
+ * @must_enforce: whether no-snoop DMA must be made coherent
+ *
+ * Return: true when there is nothing against it; the driver may still refuse.
+ */
+bool ioasid_domain_fits(struct ioasid_domain *dom, struct device *dev,
+			bool must_enforce)
+{
+	if (dom->poisoned || dev_iommu_ops(dev) != dom->iommu->owner)
+		return false;
+	if (must_enforce ||
+	    device_iommu_capable(dev, IOMMU_CAP_ENFORCE_CACHE_COHERENCY))
+		return dom->enforced;
+	return true;
+}
+
+/* ---- Fill and drain ---- */
+
+/*
+ * The largest IOPTE that can stand at the front of a run, and how many of that
+ * size before either the run ends or a larger one becomes possible.
+ */
+static size_t best_pgsize(unsigned long sizes, unsigned long iova,
+			  phys_addr_t phys, size_t size, size_t *count)
+{
+	unsigned long fit, larger, to_larger;
+	size_t pgsize;
+
+	fit = sizes & GENMASK(__fls(size), 0);
+	if (iova | phys)
+		fit &= GENMASK(__ffs(iova | phys), 0);
+	pgsize = BIT(__fls(fit));
+
+	larger = sizes & ~((pgsize << 1) - 1);
+	if (larger) {
+		larger = BIT(__ffs(larger));
+		if (!((iova ^ phys) & (larger - 1))) {
+			to_larger = larger - (iova & (larger - 1));
+			if (to_larger < size && size - to_larger >= larger)
+				size = to_larger;
+		}
+	}
+	*count = size / pgsize;
+	return pgsize;
+}
+
+static int map_run(struct iommu_domain *iommu, unsigned long iova,
+		   phys_addr_t phys, size_t size, int prot, gfp_t gfp,
+		   size_t *done)
+{
+	while (size) {
+		size_t count, pgsize, mapped = 0;
+		int ret;
+
+		pgsize = best_pgsize(iommu->pgsize_bitmap, iova, phys, size,
+				     &count);
+		ret = iommu->ops->map_pages(iommu, iova, phys, pgsize, count,
+					    prot, gfp, &mapped);
+		*done += mapped;
+		if (ret)
+			return ret;
+		/* A driver that maps nothing and says so with 0 would hang us */
+		if (!mapped)
+			return -EIO;
+		iova += mapped;
+		phys += mapped;
+		size -= min(size, mapped);
+	}
+	return 0;
+}
+
+static int flags_to_prot(unsigned int flags)
+{
+	return IOMMU_CACHE | (flags & IOASID_MAP_READ ? IOMMU_READ : 0) |
+	       (flags & IOASID_MAP_WRITE ? IOMMU_WRITE : 0);
+}
+
+/* Map pages [@from, @to) of memory that begins at @iova */
+static int map_pages(struct iommu_domain *iommu, u64 iova,
+		     const struct ioasid_memory *mem, unsigned long from,
+		     unsigned long to, int prot, unsigned int cut_shift,
+		     gfp_t gfp, size_t *done)
+{
+	struct ioasid_runs runs;
+	struct ioasid_run run;
+	unsigned long index = 0;
+	int ret;
+
+	ioasid_runs_start(&runs, mem);
+	while (index < to && ioasid_runs_next(&runs, &run)) {
+		unsigned long start = max(index, from);
+		unsigned long end = min(index + run.npages, to);
+		phys_addr_t phys = PFN_PHYS(run.pfn + (start - index));
+		u64 at = iova + ((u64)start << PAGE_SHIFT), piece;
+		u64 left = (u64)(end - start) << PAGE_SHIFT;
+
+		index += run.npages;
+		if (start >= end)
+			continue;
+		while (left) {
+			piece = left;
+			if (cut_shift)
+				piece = min(left, BIT_ULL(cut_shift) -
+						  (at & (BIT_ULL(cut_shift) - 1)));
+			ret = map_run(iommu, at, phys, piece, prot, gfp, done);
+			if (ret)
+				return ret;
+			at += piece;
+			phys += piece;
+			left -= piece;
+		}
+		if (index < to)
+			cond_resched();
+	}
+	return 0;
+}
+
+/* What drivers return that user space has no errno for */
+static int map_errno(int ret)
+{
+	switch (ret) {
+	case -ENOMEM:
+	case -ENOSPC:
+		return ret;
+	default:
+		return -EIO;
+	}
+}
+
+/**
+ * ioasid_domain_map() - map memory
+ * @dom: the domain
+ * @iova: first byte; nothing is mapped from there to the memory's end
+ * @mem: the memory
+ * @flags: IOASID_MAP_READ, IOASID_MAP_WRITE
+ * @cut_shift: log2 of the cut size, 0 for none
+ *
+ * One iotlb_sync_map() for all.  On failure nothing stays mapped, unless
+ * @dom->poisoned says otherwise.
+ *
+ * Context: may sleep.
+ * Return: 0; -ENOMEM; -ENOSPC; -EIO, the driver failed.
+ */
+int ioasid_domain_map(struct ioasid_domain *dom, u64 iova,
+		      const struct ioasid_memory *mem, unsigned int flags,
+		      unsigned int cut_shift)
+{
+	struct iommu_domain *iommu = dom->iommu;
+	struct ioasid_drain drain;
+	size_t done = 0;
+	int ret;
+
+	ret = map_pages(iommu, iova, mem, 0, mem->npages, flags_to_prot(flags),
+			cut_shift, GFP_KERNEL_ACCOUNT, &done);
+	if (!ret && iommu->ops->iotlb_sync_map)
+		ret = iommu->ops->iotlb_sync_map(iommu, iova, done);
+	if (likely(!ret))
+		return 0;
+
+	if (done) {
+		ioasid_drain_start(&drain, dom, false);
+		ioasid_drain_range(&drain, iova, done);
+		ioasid_drain_finish(&drain);
+	}
+	return map_errno(ret);
+}
+
+/**
+ * ioasid_drain_start() - begin to take translations out
+ * @drain: uninitialised
+ * @dom: the domain
+ * @scattered: the ranges to come do not all touch
+ */
+void ioasid_drain_start(struct ioasid_drain *drain, struct ioasid_domain *dom,
+			bool scattered)
+{
+	drain->dom = dom;
+	iommu_iotlb_gather_init(&drain->gather);
+	/* Left to themselves gathers flush at every gap between ranges */
+	drain->gather.queued = scattered && dom->queued;
+}
+
+/**
+ * ioasid_drain_range() - take out what is mapped in a range
+ * @drain: begun
+ * @iova: first byte, where an IOPTE begins
+ * @length: bytes, all of them mapped
+ *
+ * Poisons the domain when the driver takes out less.
+ */
+void ioasid_drain_range(struct ioasid_drain *drain, u64 iova, u64 length)
+{
+	if (iommu_unmap_fast(drain->dom->iommu, iova, length, &drain->gather) <
+	    length)
+		WRITE_ONCE(drain->dom->poisoned, true);
+}
+
+/**
+ * ioasid_drain_finish() - flush what was taken out
+ * @drain: begun; ends
+ *
+ * On return no device reaches it any more.
+ */
+void ioasid_drain_finish(struct ioasid_drain *drain)
+{
+	struct iommu_domain *iommu = drain->dom->iommu;
+
+	if (drain->gather.queued) {
+		iommu_flush_iotlb_all(iommu);
+		iommu_put_pages_list(&drain->gather.freelist);
+	} else {
+		iommu_iotlb_sync(iommu, &drain->gather);
+	}
+}
+
+/**
+ * ioasid_domain_split() - let an IOPTE boundary come to be
+ * @dom: the domain
+ * @iova: where the mapping begins
+ * @mem: its memory
+ * @flags: its permission
+ * @cut_shift: its cut size
+ * @floor: an address in the mapping, below @at, that an IOPTE begins at: where
+ *	the mapping begins, or where it was split before
+ * @at: the address that an IOPTE shall begin at, inside the mapping
+ *
+ * Only the IOPTE that spans @at is replaced, by smaller ones; DMA to it fails
+ * for a moment.  Which size the driver chose it does not tell: the largest it
+ * could have chosen there is taken out and mapped again on either side of @at.
+ *
+ * Context: may sleep.
+ * Return: 0; on failure all is mapped as it was, unless @dom->poisoned says
+ * otherwise: -ENOMEM; -ENOSPC; -EIO, the driver failed.
+ */
+int ioasid_domain_split(struct ioasid_domain *dom, u64 iova,
+			const struct ioasid_memory *mem, unsigned int flags,
+			unsigned int cut_shift, u64 floor, u64 at)
+{
+	struct iommu_domain *iommu = dom->iommu;
+	unsigned long cut = (at - iova) >> PAGE_SHIFT, index = 0, sizes;
+	int prot = flags_to_prot(flags), ret;
+	struct ioasid_drain drain;
+	struct ioasid_runs runs;
+	struct ioasid_run run;
+	u64 start, last, from, to;
+	size_t done = 0, pgsize;
+	phys_addr_t phys;
+
+	/* The run that holds the cut, and so every IOPTE that may span it */
+	ioasid_runs_start(&runs, mem);
+	while (ioasid_runs_next(&runs, &run) && index + run.npages <= cut)
+		index += run.npages;
+	start = iova + ((u64)index << PAGE_SHIFT);
+	last = start + ((u64)run.npages << PAGE_SHIFT) - 1;
+	phys = PFN_PHYS(run.pfn);
+	if (start == at)
+		return 0;
+
+	for (sizes = iommu->pgsize_bitmap; sizes; sizes &= ~pgsize) {
+		pgsize = BIT(__fls(sizes));
+		if (pgsize <= PAGE_SIZE)
+			return 0;
+		if (cut_shift && pgsize > BIT_ULL(cut_shift))
+			continue;
+		from = at & ~((u64)pgsize - 1);
+		to = from + (pgsize - 1);
+		if (from >= max(start, floor) && to <= last && from < at &&
+		    !((from ^ (phys + (from - start))) & (pgsize - 1)))
+			break;
+	}
+	if (!sizes)
+		return 0;
+
+	ioasid_drain_start(&drain, dom, false);
+	ioasid_drain_range(&drain, from, pgsize);
+	ioasid_drain_finish(&drain);
+	if (dom->poisoned)
+		return -EIO;
+
+	phys += from - start;
+	ret = map_run(iommu, from, phys, at - from, prot, GFP_KERNEL_ACCOUNT,
+		      &done);
+	if (!ret)
+		ret = map_run(iommu, at, phys + (at - from), to - at + 1, prot,
+			      GFP_KERNEL_ACCOUNT, &done);
+	if (!ret && iommu->ops->iotlb_sync_map)
+		ret = iommu->ops->iotlb_sync_map(iommu, from, pgsize);
+	if (!ret)
+		return 0;
+
+	/* Put back what was there: this must not fail for want of memory */
+	if (done) {
+		ioasid_drain_start(&drain, dom, false);
+		ioasid_drain_range(&drain, from, done);
+		ioasid_drain_finish(&drain);
+	}
+	done = 0;
+	if (map_run(iommu, from, phys, pgsize, prot,
+		    GFP_KERNEL_ACCOUNT | __GFP_NOFAIL, &done) ||
+	    (iommu->ops->iotlb_sync_map &&
+	     iommu->ops->iotlb_sync_map(iommu, from, pgsize)))
+		WRITE_ONCE(dom->poisoned, true);
+	return map_errno(ret);
+}
+
+/* ---- Ranges ---- */
+
+static int range_cmp(const void *a, const void *b)
+{
+	const struct ioasid_iova_range *x = a, *y = b;
+
+	return x->start < y->start ? -1 : x->start > y->start;
+}
+
+/* What is in [start, end], in whole pages, and in none of the holes */
+static void ranges_between(struct ioasid_ranges *ranges, u64 start, u64 end,
+			   const struct ioasid_iova_range *hole,
+			   unsigned int nr_holes)
+{
+	unsigned int i;
+	u64 last;
+
+	for (i = 0; start <= end; i++) {
+		last = end;
+		if (i < nr_holes && hole[i].start <= end) {
+			if (hole[i].last < start)
+				continue;
+			if (hole[i].start <= start)
+				goto skip;
+			last = hole[i].start - 1;
+		}
+		ranges->nr++;
+		ranges->range[ranges->nr - 1].start = start;
+		ranges->range[ranges->nr - 1].last = last;
+		if (last == end)
+			break;
+skip:
+		if (hole[i].last == U64_MAX)
+			break;
+		start = hole[i].last + 1;
+	}
+}
+
+/**
+ * ioasid_ranges_of_group() - which IOVAs the devices of a group can use
+ * @group: the group
+ * @iommu: a domain that tells the aperture
+ * @sw_msi: out, where the IOMMU driver wants MSIs mapped by software, or
+ *	PHYS_ADDR_MAX
+ *
+ * That is the aperture less the regions that are reserved for the devices.
+ *
+ * Context: may sleep.
+ * Return: the ranges, to be freed by kfree(), or an ERR_PTR: -ENOMEM.
+ */
+struct ioasid_ranges *ioasid_ranges_of_group(struct iommu_group *group,
+					     struct iommu_domain *iommu,
+					     phys_addr_t *sw_msi)
+{
+	struct iommu_resv_region *resv, *next;
+	struct ioasid_ranges *ranges = NULL;
+	struct ioasid_iova_range *hole;
+	u64 start = 0, end = U64_MAX;
+	unsigned int n = 0;
+	bool hw_msi = false;
+	LIST_HEAD(list);
+
+	*sw_msi = PHYS_ADDR_MAX;
+	if (iommu->geometry.aperture_end) {
+		start = iommu->geometry.aperture_start;
+		end = iommu->geometry.aperture_end;
+	}
+	/* Inwards to whole pages */
+	if (!PAGE_ALIGNED(start))
+		start = (start | ~PAGE_MASK) + 1;
+	if (!PAGE_ALIGNED(end + 1))
+		end = (end & PAGE_MASK) - 1;
+
+	if (iommu_get_group_resv_regions(group, &list))
+		goto out;
+	list_for_each_entry(resv, &list, list)
+		n++;
+	hole = kcalloc(n + 1, sizeof(*hole), GFP_KERNEL);
+	ranges = kzalloc(struct_size(ranges, range, n + 1), GFP_KERNEL_ACCOUNT);
+	if (!hole || !ranges) {
+		kfree(hole);
+		kfree(ranges);
+		ranges = NULL;
+		goto out;
+	}
+
+	n = 0;
+	list_for_each_entry(resv, &list, list) {
+		if (resv->type == IOMMU_RESV_DIRECT_RELAXABLE || !resv->length)
+			continue;
+		if (resv->type == IOMMU_RESV_MSI)
+			hw_msi = true;
+		if (resv->type == IOMMU_RESV_SW_MSI)
+			*sw_msi = resv->start;
+		hole[n].start = resv->start & PAGE_MASK;
+		if (check_add_overflow((u64)resv->start, resv->length - 1,
+				       &hole[n].last))
+			hole[n].last = U64_MAX;
+		hole[n].last |= ~PAGE_MASK;
+		n++;
+	}
+	if (hw_msi)
+		*sw_msi = PHYS_ADDR_MAX;
+	sort(hole, n, sizeof(*hole), range_cmp, NULL);
+	ranges_between(ranges, start, end, hole, n);
+	kfree(hole);
+out:
+	list_for_each_entry_safe(resv, next, &list, list)
+		kfree(resv);
+	return ranges ?: ERR_PTR(-ENOMEM);
+}
+
+/**
+ * ioasid_ranges_and() - what is in both
+ * @a: some ranges
+ * @b: some other ranges
+ *
+ * Return: the ranges, to be freed by kfree(), or NULL for want of memory.
+ */
+struct ioasid_ranges *ioasid_ranges_and(const struct ioasid_ranges *a,
+					const struct ioasid_ranges *b)
+{
+	struct ioasid_ranges *both;
+	unsigned int i = 0, j = 0;
+
+	both = kzalloc(struct_size(both, range, a->nr + b->nr),
+		       GFP_KERNEL_ACCOUNT);
+	if (!both)
+		return NULL;
+	while (i < a->nr && j < b->nr) {
+		u64 start = max(a->range[i].start, b->range[j].start);
+		u64 last = min(a->range[i].last, b->range[j].last);
+
+		if (start <= last) {
+			both->nr++;
+			both->range[both->nr - 1].start = start;
+			both->range[both->nr - 1].last = last;
+		}
+		if (a->range[i].last < b->range[j].last)
+			i++;
+		else
+			j++;
+	}
+	return both;
+}
+
+/**
+ * ioasid_ranges_hold() - does one of the ranges hold all of a range
+ * @ranges: the ranges
+ * @start: first byte
+ * @last: last byte
+ * @bad: out when not, the first byte that is not held
+ *
+ * Return: whether it does.
+ */
+bool ioasid_ranges_hold(const struct ioasid_ranges *ranges, u64 start,
+			u64 last, u64 *bad)
+{
+	unsigned int i;
+
+	*bad = start;
+	for (i = 0; i < ranges->nr; i++) {
+		if (ranges->range[i].last < start)
+			continue;
+		if (ranges->range[i].start > start)
+			return false;
+		if (ranges->range[i].last >= last)
+			return true;
+		*bad = ranges->range[i].last + 1;
+		return false;
+	}
+	return false;
+}

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * One hardware page table: make it, fill it from extents, drain it, flush it.
+ *
+ * Knows struct iommu_domain and memory; knows nothing of mappings and IOASIDs.
+ */
+#ifndef _IOASID_DOMAIN_H
+#define _IOASID_DOMAIN_H
+
+#include <linux/iommu.h>
+#include <linux/list.h>
+
+#include <uapi/linux/ioasid.h>
+
+#include "memory.h"
+
+/**
+ * struct ioasid_domain - a hardware page table
+ * @node: in the list of who owns it
+ * @iommu: the domain
+ * @users: how many groups are attached
+ * @enforced: no-snoop DMA is made coherent; from before the first map to the
+ *	end
+ * @late: the driver tells aperture and page sizes, and can map, only after an
+ *	attach; and must not be asked to replace a domain by another
+ * @queued: ranges that do not touch can share one flush
+ * @poisoned: a translation could not be taken out. Set once.
+ */
+struct ioasid_domain {
+	struct list_head node;
+	struct iommu_domain *iommu;
+	unsigned int users;
+	bool enforced : 1;
+	bool late : 1;
+	bool queued : 1;
+	bool poisoned;
+};
+
+struct ioasid_domain *ioasid_domain_alloc(struct device *dev,
+					  bool must_enforce);
+void ioasid_domain_free(struct ioasid_domain *dom);
+bool ioasid_domain_usable(struct ioasid_domain *dom);
+bool ioasid_domain_fits(struct ioasid_domain *dom, struct device *dev,
+			bool must_enforce);
+
+int ioasid_domain_map(struct ioasid_domain *dom, u64 iova,
+		      const struct ioasid_memory *mem, unsigned int flags,
+		      unsigned int cut_shift);
+int ioasid_domain_split(struct ioasid_domain *dom, u64 iova,
+			const struct ioasid_memory *mem, unsigned int flags,
+			unsigned int cut_shift, u64 floor, u64 at);
+
+/**
+ * struct ioasid_drain - translations on their way out of one domain
+ * @dom: the domain
+ * @gather: what the IOMMU driver collects
+ *
+ * ioasid_drain_range() takes translations out of the table; only when
+ * ioasid_drain_finish() returned are they out of every cache.
+ */
+struct ioasid_drain {
+	struct ioasid_domain *dom;
+	struct iommu_iotlb_gather gather;
+};
+
+void ioasid_drain_start(struct ioasid_drain *drain, struct ioasid_domain *dom,
+			bool scattered);
+void ioasid_drain_range(struct ioasid_drain *drain, u64 iova, u64 length);
+void ioasid_drain_finish(struct ioasid_drain *drain);
+
+/**
+ * struct ioasid_ranges - IOVA ranges, ascending, disjoint
+ * @nr: how many
+ * @range: the ranges
+ */
+struct ioasid_ranges {
+	unsigned int nr;
+	struct ioasid_iova_range range[] __counted_by(nr);
+};
+
+struct ioasid_ranges *ioasid_ranges_of_group(struct iommu_group *group,
+					     struct iommu_domain *iommu,
+					     phys_addr_t *sw_msi);
+struct ioasid_ranges *ioasid_ranges_and(const struct ioasid_ranges *a,
+					const struct ioasid_ranges *b);
+bool ioasid_ranges_hold(const struct ioasid_ranges *ranges, u64 start,
+			u64 last, u64 *bad);
+
+#endif /* _IOASID_DOMAIN_H */

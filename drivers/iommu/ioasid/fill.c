@@ -1,0 +1,463 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * How an iommu group comes to translate by a space, and stops to.
+ *
+ * Invariants:
+ *  - A domain holds every LIVE mapping before a group is attached to it; where
+ *    a driver cannot have that (struct ioasid_domain.late), before the attach
+ *    is reported to be done.
+ *  - The fill of a domain keeps no map and no unmap waiting, but those of the
+ *    mapping it is at.  It goes through the mappings in ascending order;
+ *    space->fill_next says how far it came.  A mapping that begins below is in
+ *    the filling domain: the fill put it there, or, when it was published
+ *    after the fill came past, who mapped it.
+ *  - Permitted ranges only ever narrow while no mapping of memory lies outside.
+ *
+ * Locks: everything here takes attach_lock; then domains_sem for writing
+ * around what a driver does when it attaches, and around changes of the lists.
+ */
+#include <linux/iommu.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+
+#include "../iommu-priv.h"
+#include "space.h"
+
+/* The first mapping of memory that touches [start, last] */
+static struct ioasid_mapping *memory_within(struct ioasid_space *space,
+					    u64 start, u64 last)
+{
+	struct ioasid_mapping *m = ioasid_mapping_first(space, start);
+
+	while (m && m->start <= last && m->flags & IOASID_MAP_RESERVE)
+		m = ioasid_mapping_next(m);
+	return m && m->start <= last ? m : NULL;
+}
+
+/*
+ * Permit only @ranges from now on, unless memory is mapped outside of them.
+ * The ranges that were permitted before are returned in @ranges.
+ */
+static int swap_permitted(struct ioasid_space *space,
+			  struct ioasid_ranges **ranges, u64 *fault_addr)
+{
+	const struct ioasid_ranges *r = *ranges;
+	struct ioasid_mapping *m;
+	u64 start = 0, last;
+	unsigned int i;
+
+	lockdep_assert_held(&space->attach_lock);
+	spin_lock(&space->lock);
+	for (i = 0; r && i <= r->nr; i++) {
+		/* The hole before range i, or after the last one */
+		if (i < r->nr && r->range[i].start == start)
+			goto next;
+		last = i < r->nr ? r->range[i].start - 1 : U64_MAX;
+		m = memory_within(space, start, last);
+		if (m) {
+			*fault_addr = max(m->start, start);
+			spin_unlock(&space->lock);
+			return -EADDRINUSE;
+		}
+next:
+		if (i == r->nr || r->range[i].last == U64_MAX)
+			break;
+		start = r->range[i].last + 1;
+	}
+	swap(space->permitted, *ranges);
+	spin_unlock(&space->lock);
+	return 0;
+}
+
+/* Narrow the permitted ranges to what @member can use in @dom too */
+static int narrow(struct ioasid_space *space, struct ioasid_member *member,
+		  struct ioasid_domain *dom, struct ioasid_ranges **before,
+		  u64 *fault_addr)
+{
+	struct ioasid_ranges *ranges, *both;
+	phys_addr_t sw_msi;
+	int ret;
+
+	ranges = ioasid_ranges_of_group(member->group, dom->iommu, &sw_msi);
+	if (IS_ERR(ranges))
+		return PTR_ERR(ranges);
+	both = ioasid_ranges_and(space->permitted ?: ranges, ranges);
+	if (!both) {
+		kfree(ranges);
+		return -ENOMEM;
+	}
+	*before = both;
+	ret = swap_permitted(space, before, fault_addr);
+	if (ret) {
+		kfree(both);
+		goto err;
+	}
+	if (sw_msi != PHYS_ADDR_MAX && !dom->users) {
+		ret = iommu_get_msi_cookie(dom->iommu, sw_msi);
+		if (ret) {
+			swap_permitted(space, before, fault_addr);
+			kfree(*before);
+			goto err;
+		}
+	}
+	member->ranges = ranges;
+	return 0;
+err:
+	kfree(ranges);
+	return ret;
+}
+
+/* Permit again what was before narrow(): wider, so nothing is in the way */
+static void widen(struct ioasid_space *space, struct ioasid_member *member,
+		  struct ioasid_ranges *before)
+{
+	u64 unused;
+
+	swap_permitted(space, &before, &unused);
+	kfree(before);
+	kfree(member->ranges);
+	member->ranges = NULL;
+}
+
+/* What all members can use; with no memory to be had it stays as it is */
+static void recompute_permitted(struct ioasid_space *space)
+{
+	struct ioasid_ranges *ranges = NULL, *both;
+	struct ioasid_member *member;
+	u64 unused;
+
+	lockdep_assert_held(&space->attach_lock);
+	list_for_each_entry(member, &space->members, node) {
+		both = ioasid_ranges_and(ranges ?: member->ranges,
+					 member->ranges);
+		kfree(ranges);
+		if (!both)
+			return;
+		ranges = both;
+	}
+	swap_permitted(space, &ranges, &unused);
+	kfree(ranges);
+}
+
+/* ---- Fill ---- */
+
+static void fill_begin(struct ioasid_space *space, struct ioasid_domain *dom)
+{
+	lockdep_assert_held_write(&space->domains_sem);
+	spin_lock(&space->lock);
+	space->filling = dom;
+	space->fill_next = 0;
+	space->fill_done = false;
+	spin_unlock(&space->lock);
+}
+
+static void fill_end(struct ioasid_space *space)
+{
+	lockdep_assert_held_write(&space->domains_sem);
+	spin_lock(&space->lock);
+	space->filling = NULL;
+	spin_unlock(&space->lock);
+}
+
+/* The next mapping that the fill has to put in */
+static struct ioasid_mapping *fill_first(struct ioasid_space *space)
+{
+	struct ioasid_mapping *m = ioasid_mapping_first(space,
+							space->fill_next);
+
+	/*
+	 * What is PINNING or FILLING its mapper will put in, when it sees that
+	 * the fill came past.
+	 */
+	while (m && (m->start < space->fill_next || !m->mem.npages ||
+		     m->state == IOASID_MAPPING_PINNING ||
+		     m->state == IOASID_MAPPING_FILLING))
+		m = ioasid_mapping_next(m);
+	return m;
+}
+
+static int fill(struct ioasid_space *space, struct ioasid_domain *dom)
+{
+	struct ioasid_mapping *m;
+	u64 addr;
+	int ret;
+
+	lockdep_assert_held(&space->attach_lock);
+	for (;;) {
+		spin_lock(&space->lock);
+		m = fill_first(space);
+		if (!m) {
+			space->fill_done = true;
+			spin_unlock(&space->lock);
+			return 0;
+		}
+		if (m->state != IOASID_MAPPING_LIVE) {
+			/* Goes, is cut, or stays after all */
+			addr = m->start;
+			wait_event_cmd(space->wait,
+				       !ioasid_space_in_transit(space, addr),
+				       spin_unlock(&space->lock),
+				       spin_lock(&space->lock));
+			spin_unlock(&space->lock);
+			continue;
+		}
+		m->readers++;
+		space->fill_next = min(m->last, U64_MAX - 1) + 1;
+		spin_unlock(&space->lock);
+
+		ret = ioasid_domain_map(dom, m->start, &m->mem, m->flags,
+					m->cut_shift);
+
+		spin_lock(&space->lock);
+		if (ret)
+			space->fill_next = m->start;
+		if (!--m->readers)
+			ioasid_space_wake(space);
+		spin_unlock(&space->lock);
+		if (ret)
+			return ret;
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		cond_resched();
+	}
+}
+
+/* ---- Join and leave ---- */
+
+/*
+ * Point the group at a domain, from blocked or from where it is.  Late domains
+ * must not replace each other: their callers block the group first.
+ */
+static int point_group(struct ioasid_space *space, struct ioasid_member *member,
+		       struct ioasid_domain *dom)
+{
+	lockdep_assert_held_write(&space->domains_sem);
+	if (dom->late)
+		return iommu_attach_group(dom->iommu, member->group);
+	return iommu_group_replace_domain(member->group, dom->iommu);
+}
+
+static void add_member(struct ioasid_space *space, struct ioasid_member *member,
+		       struct ioasid_domain *dom)
+{
+	dom->users++;
+	member->dom = dom;
+	member->blocked = false;
+	list_add_tail(&member->node, &space->members);
+}
+
+static int join_existing(struct ioasid_space *space,
+			 struct ioasid_member *member,
+			 struct ioasid_domain *dom, u64 *fault_addr)
+{
+	struct ioasid_ranges *before;
+	int ret;
+
+	ret = narrow(space, member, dom, &before, fault_addr);
+	if (ret)
+		return ret;
+	down_write(&space->domains_sem);
+	ret = point_group(space, member, dom);
+	up_write(&space->domains_sem);
+	if (ret) {
+		widen(space, member, before);
+		return ret;
+	}
+	kfree(before);
+	add_member(space, member, dom);
+	return 0;
+}
+
+static int join_new(struct ioasid_space *space, struct ioasid_member *member,
+		    struct ioasid_domain *dom, u64 *fault_addr)
+{
+	struct ioasid_ranges *before;
+	bool pointed = false;
+	int ret;
+
+	if (dom->late) {
+		down_write(&space->domains_sem);
+		ret = point_group(space, member, dom);
+		up_write(&space->domains_sem);
+		if (ret)
+			return ret;
+		pointed = true;
+		ret = -EMEDIUMTYPE;
+		if (!ioasid_domain_usable(dom))
+			goto err_point;
+	}
+	ret = narrow(space, member, dom, &before, fault_addr);
+	if (ret)
+		goto err_point;
+
+	down_write(&space->domains_sem);
+	fill_begin(space, dom);
+	up_write(&space->domains_sem);
+	ret = fill(space, dom);
+
+	down_write(&space->domains_sem);
+	if (!ret && !pointed)
+		ret = point_group(space, member, dom);
+	fill_end(space);
+	if (!ret)
+		list_add_tail(&dom->node, &space->domains);
+	up_write(&space->domains_sem);
+	if (ret)
+		goto err_narrow;
+
+	kfree(before);
+	add_member(space, member, dom);
+	return 0;
+
+err_narrow:
+	widen(space, member, before);
+err_point:
+	if (pointed)
+		iommu_detach_group(dom->iommu, member->group);
+	return ret;
+}
+
+/* Free a domain, and what only it could still reach */
+static void free_domain(struct ioasid_space *space, struct ioasid_domain *dom)
+{
+	bool poisoned = dom->poisoned;
+
+	lockdep_assert_held(&space->attach_lock);
+	ioasid_domain_free(dom);
+	if (!poisoned)
+		return;
+	list_for_each_entry(dom, &space->domains, node)
+		if (dom->poisoned)
+			return;
+	ioasid_space_free_kept(space);
+}
+
+/**
+ * ioasid_space_join() - have a group translate by a space
+ * @space: the space
+ * @member: the group and one of its devices; on success in the space's list,
+ *	until ioasid_space_leave()
+ * @fault_addr: out on -EADDRINUSE
+ *
+ * The group is blocked, or attached to a domain of another space that is not
+ * late, which it leaves without being blocked in between (but by its driver).
+ *
+ * Context: may sleep; takes attach_lock, which is held while a domain is
+ * filled.
+ * Return: 0; -EADDRINUSE, memory is mapped where the group cannot do DMA;
+ * -EMEDIUMTYPE, no domain suits it; -EIO, the space is poisoned; -ENOMEM;
+ * -EINTR; or what the IOMMU driver says. The group is then where it was; a late
+ * one blocked.
+ */
+int ioasid_space_join(struct ioasid_space *space, struct ioasid_member *member,
+		      u64 *fault_addr)
+{
+	struct ioasid_domain *dom;
+	int ret = -EIO;
+
+	mutex_lock(&space->attach_lock);
+	if (READ_ONCE(space->poisoned))
+		goto unlock;
+
+	list_for_each_entry(dom, &space->domains, node) {
+		if (!ioasid_domain_fits(dom, member->dev, space->must_enforce))
+			continue;
+		ret = join_existing(space, member, dom, fault_addr);
+		/* -EINVAL: this one does not suit, says the driver */
+		if (ret != -EINVAL)
+			goto unlock;
+	}
+
+	dom = ioasid_domain_alloc(member->dev, space->must_enforce);
+	if (IS_ERR(dom)) {
+		ret = PTR_ERR(dom);
+		goto unlock;
+	}
+	ret = join_new(space, member, dom, fault_addr);
+	if (ret) {
+		free_domain(space, dom);
+		if (ret == -EINVAL)
+			ret = -EMEDIUMTYPE;
+	}
+unlock:
+	mutex_unlock(&space->attach_lock);
+	return ret;
+}
+
+/**
+ * ioasid_space_leave() - a group stops to translate by a space
+ * @space: the space
+ * @member: the group, joined
+ * @moved: it has joined another space since; otherwise it is blocked
+ *
+ * A domain that nobody is attached to is freed, and what a poisoned one could
+ * reach with it.
+ *
+ * Context: may sleep; needs no memory.
+ */
+void ioasid_space_leave(struct ioasid_space *space,
+			struct ioasid_member *member, bool moved)
+{
+	struct ioasid_domain *dom = member->dom;
+
+	mutex_lock(&space->attach_lock);
+	down_write(&space->domains_sem);
+	if (!moved && !member->blocked)
+		iommu_detach_group(dom->iommu, member->group);
+	list_del(&member->node);
+	member->dom = NULL;
+	if (--dom->users)
+		dom = NULL;
+	else
+		list_del(&dom->node);
+	up_write(&space->domains_sem);
+
+	kfree(member->ranges);
+	member->ranges = NULL;
+	recompute_permitted(space);
+	if (dom)
+		free_domain(space, dom);
+	mutex_unlock(&space->attach_lock);
+}
+
+/**
+ * ioasid_space_block() - block a group, but let it stay a member
+ * @space: the space
+ * @member: the group, joined
+ *
+ * Context: may sleep; needs no memory.
+ */
+void ioasid_space_block(struct ioasid_space *space,
+			struct ioasid_member *member)
+{
+	mutex_lock(&space->attach_lock);
+	if (!member->blocked) {
+		down_write(&space->domains_sem);
+		iommu_detach_group(member->dom->iommu, member->group);
+		up_write(&space->domains_sem);
+		member->blocked = true;
+	}
+	mutex_unlock(&space->attach_lock);
+}
+
+/**
+ * ioasid_space_unblock() - undo ioasid_space_block()
+ * @space: the space
+ * @member: the group, blocked
+ *
+ * Should the driver fail, the group stays blocked.
+ *
+ * Context: may sleep.
+ */
+void ioasid_space_unblock(struct ioasid_space *space,
+			  struct ioasid_member *member)
+{
+	mutex_lock(&space->attach_lock);
+	if (member->blocked && !member->dom->poisoned) {
+		down_write(&space->domains_sem);
+		member->blocked = !!iommu_attach_group(member->dom->iommu,
+						       member->group);
+		up_write(&space->domains_sem);
+	}
+	mutex_unlock(&space->attach_lock);
+}

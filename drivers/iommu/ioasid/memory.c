@@ -1,0 +1,832 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Memory of user space: pin, extents, charge.
+ *
+ * Invariants:
+ *  - A page is pinned (FOLL_PIN, FOLL_LONGTERM) once for each mapping that it
+ *    is in; memory of files, which the mm pins by folio, gets the missing pins
+ *    added, so that unpinning does not ask where memory came from.
+ *  - What a mapping was charged is given back to the same payer, whoever asks,
+ *    and needs no memory.
+ *  - Giving back does not wait for mmap_lock, which a page fault that hangs in
+ *    another thread may hold.
+ *
+ * Locks: ioasid_account.lock is a leaf.  Pinning takes mmap_lock and, for
+ * files, i_rwsem; callers hold no lock of this subsystem.
+ */
+#include <linux/capability.h>
+#include <linux/cred.h>
+#include <linux/fs.h>
+#include <linux/hugetlb.h>
+#include <linux/memfd.h>
+#include <linux/overflow.h>
+#include <linux/pagemap.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/sched/user.h>
+#include <linux/shmem_fs.h>
+#include <linux/slab.h>
+#include <linux/vmstat.h>
+#include <linux/workqueue.h>
+#include <uapi/linux/fcntl.h>
+
+#include "memory.h"
+
+struct ioasid_extents {
+	refcount_t users;
+	u64 ext[];
+};
+
+static struct workqueue_struct *ioasid_wq;
+
+/* ---- Extents ---- */
+
+static u64 extent_pack(unsigned long pfn, unsigned long npages)
+{
+	return (u64)pfn << IOASID_EXTENT_COUNT_BITS | (npages - 1);
+}
+
+static const u64 *memory_extents(const struct ioasid_memory *mem)
+{
+	return mem->is_shared ? mem->shared->ext + mem->first :
+				mem->inline_ext + mem->first;
+}
+
+/**
+ * ioasid_runs_start() - begin to walk the runs of memory
+ * @runs: the walk
+ * @mem: what to walk; must not change or go until the walk ends
+ */
+void ioasid_runs_start(struct ioasid_runs *runs,
+		       const struct ioasid_memory *mem)
+{
+	runs->ext = memory_extents(mem);
+	runs->skip = mem->skip;
+	runs->left = mem->npages;
+}
+
+/**
+ * ioasid_memory_page() - the page at an index
+ * @mem: the memory
+ * @index: below mem->npages
+ *
+ * Return: the page, pinned as long as @mem is.
+ */
+struct page *ioasid_memory_page(const struct ioasid_memory *mem,
+				unsigned long index)
+{
+	struct ioasid_runs runs;
+	struct ioasid_run run;
+
+	ioasid_runs_start(&runs, mem);
+	while (ioasid_runs_next(&runs, &run)) {
+		if (index < run.npages)
+			return pfn_to_page(run.pfn + index);
+		index -= run.npages;
+	}
+	return NULL;
+}
+
+/**
+ * ioasid_memory_cut() - cut memory in two
+ * @mem: what to cut; keeps the pages below @at
+ * @at: index of the first page of the second part, 0 < @at < mem->npages
+ * @tail: gets the pages from @at on
+ *
+ * Needs no memory and cannot fail.
+ */
+void ioasid_memory_cut(struct ioasid_memory *mem, unsigned long at,
+		       struct ioasid_memory *tail)
+{
+	const u64 *ext = memory_extents(mem);
+	unsigned long rest = at + mem->skip;
+	unsigned int index = 0;
+
+	while (rest >= (ext[index] & (IOASID_EXTENT_MAX_PAGES - 1)) + 1) {
+		rest -= (ext[index] & (IOASID_EXTENT_MAX_PAGES - 1)) + 1;
+		index++;
+	}
+
+	*tail = *mem;
+	tail->first += index;
+	tail->skip = rest;
+	tail->npages -= at;
+	mem->npages = at;
+	if (mem->is_shared)
+		refcount_inc(&mem->shared->users);
+}
+
+/*
+ * A list of extents that grows while pages are pinned.  The inline ones serve
+ * first; @grown takes over when they are full.
+ */
+struct extent_list {
+	struct ioasid_memory *mem;
+	struct ioasid_extents *grown;
+	u64 *ext;
+	unsigned int nr;
+	unsigned int room;
+};
+
+static void extent_list_init(struct extent_list *list,
+			     struct ioasid_memory *mem, bool writable)
+{
+	*list = (struct extent_list){
+		.mem = mem,
+		.ext = mem->inline_ext,
+		.room = IOASID_INLINE_EXTENTS,
+	};
+	mem->npages = 0;
+	mem->first = 0;
+	mem->skip = 0;
+	mem->is_shared = false;
+	mem->writable = writable;
+}
+
+static int extent_list_grow(struct extent_list *list, unsigned long left)
+{
+	struct ioasid_extents *grown;
+	unsigned int room;
+
+	/* Doubles, but never beyond what the pages to come could need */
+	room = min(max(list->room * 2UL, 16UL), list->nr + left);
+	grown = kvmalloc(struct_size(grown, ext, room), GFP_KERNEL_ACCOUNT);
+	if (!grown)
+		return -ENOMEM;
+	memcpy(grown->ext, list->ext, list->nr * sizeof(u64));
+	kvfree(list->grown);
+	list->grown = grown;
+	list->ext = grown->ext;
+	list->room = room;
+	return 0;
+}
+
+/*
+ * Append @npages contiguous pages, at most IOASID_EXTENT_MAX_PAGES; @left is
+ * how many more pages may come.  On failure none was appended.
+ */
+static int extent_list_add(struct extent_list *list, unsigned long pfn,
+			   unsigned long npages, unsigned long left)
+{
+	unsigned long take = 0, have;
+	u64 last;
+	int ret;
+
+	if (list->nr) {
+		last = list->ext[list->nr - 1];
+		have = (last & (IOASID_EXTENT_MAX_PAGES - 1)) + 1;
+		if ((last >> IOASID_EXTENT_COUNT_BITS) + have == pfn)
+			take = min(npages, IOASID_EXTENT_MAX_PAGES - have);
+	}
+	if (take < npages && list->nr == list->room) {
+		ret = extent_list_grow(list, left + 1);
+		if (ret)
+			return ret;
+	}
+	if (take)
+		list->ext[list->nr - 1] += take;
+	if (take < npages)
+		list->ext[list->nr++] = extent_pack(pfn + take, npages - take);
+	list->mem->npages += npages;
+	return 0;
+}
+
+/* The list is complete, or is to be unpinned: hand it to its memory */
+static void extent_list_finish(struct extent_list *list)
+{
+	struct ioasid_extents *fit;
+
+	if (!list->grown)
+		return;
+	if (list->nr < list->room / 2) {
+		fit = kvmalloc(struct_size(fit, ext, list->nr),
+			       GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+		if (fit) {
+			memcpy(fit->ext, list->ext, list->nr * sizeof(u64));
+			kvfree(list->grown);
+			list->grown = fit;
+		}
+	}
+	refcount_set(&list->grown->users, 1);
+	list->mem->shared = list->grown;
+	list->mem->is_shared = true;
+}
+
+/* ---- Pin ---- */
+
+/* How many of the @n pages follow each other physically */
+static unsigned long contiguous_pages(struct page **pages, unsigned long n)
+{
+	struct page *first = pages[0];
+	unsigned long i = 1;
+
+	while (i < n && pages[i] == nth_page(first, i))
+		i++;
+	return i;
+}
+
+static int extent_list_add_pages(struct extent_list *list,
+				 struct page **pages, unsigned long n,
+				 unsigned long left)
+{
+	unsigned long run;
+	int ret;
+
+	while (n) {
+		run = contiguous_pages(pages, n);
+		n -= run;
+		ret = extent_list_add(list, page_to_pfn(pages[0]), run,
+				      left + n);
+		if (ret) {
+			unpin_user_pages(pages, run + n);
+			return ret;
+		}
+		pages += run;
+	}
+	return 0;
+}
+
+/* Errors of the mm that a user need not tell apart */
+static int pin_errno(long err)
+{
+	switch (err) {
+	case -ENOMEM:
+	case -EINTR:
+		return err;
+	default:
+		return -EFAULT;
+	}
+}
+
+#define PIN_STACK_PAGES		8
+
+/**
+ * ioasid_pin_user() - pin memory of the calling process
+ * @mem: out, the memory; unpin with ioasid_unpin(). Untouched pins on failure:
+ *	none.
+ * @addr: first byte, page aligned
+ * @npages: how many pages, not 0
+ * @writable: pin for writing
+ * @fault_addr: out on -EFAULT, the address of the first page that cannot be
+ *	pinned
+ *
+ * Context: may sleep, for as long as a page fault takes.  Only a fatal signal
+ * interrupts it.
+ * Return: 0; -EFAULT, some page cannot be pinned; -ENOMEM; -EINTR, a fatal
+ * signal is pending.
+ */
+int ioasid_pin_user(struct ioasid_memory *mem, u64 addr, unsigned long npages,
+		    bool writable, u64 *fault_addr)
+{
+	unsigned int gup = FOLL_LONGTERM | (writable ? FOLL_WRITE : 0);
+	struct page *stack[PIN_STACK_PAGES], **pages = stack;
+	unsigned long batch = PIN_STACK_PAGES;
+	struct extent_list list;
+	long pinned;
+	int ret = 0;
+
+	extent_list_init(&list, mem, writable);
+	if (npages > batch) {
+		pages = (struct page **)__get_free_page(GFP_KERNEL);
+		if (!pages)
+			return -ENOMEM;
+		batch = PAGE_SIZE / sizeof(*pages);
+	}
+
+	while (npages) {
+		pinned = pin_user_pages_fast(addr, min(npages, batch), gup,
+					     pages);
+		if (pinned <= 0) {
+			ret = pin_errno(pinned);
+			if (ret == -EFAULT)
+				*fault_addr = addr;
+			break;
+		}
+		npages -= pinned;
+		addr += (u64)pinned << PAGE_SHIFT;
+		ret = extent_list_add_pages(&list, pages, pinned, npages);
+		if (ret)
+			break;
+		if (!npages)
+			break;
+		if (fatal_signal_pending(current)) {
+			ret = -EINTR;
+			break;
+		}
+		cond_resched();
+	}
+
+	if (pages != stack)
+		free_page((unsigned long)pages);
+	extent_list_finish(&list);
+	if (ret)
+		ioasid_unpin(mem);
+	return ret;
+}
+
+static unsigned int file_seals(struct file *file)
+{
+	struct inode *inode = file_inode(file);
+
+	if (shmem_file(file))
+		return SHMEM_I(inode)->seals;
+#ifdef CONFIG_HUGETLBFS
+	return HUGETLBFS_I(inode)->seals;
+#else
+	return 0;
+#endif
+}
+
+/* First page from @index on, below @end, that the file has no memory for */
+static pgoff_t file_first_hole(struct file *file, pgoff_t index, pgoff_t end)
+{
+	XA_STATE(xas, &file->f_mapping->i_pages, index);
+	void *entry;
+
+	rcu_read_lock();
+	while (index < end) {
+		xas_set(&xas, index);
+		entry = xas_load(&xas);
+		if (xas_retry(&xas, entry))
+			continue;
+		if (!entry)
+			break;
+		/* A folio or, in swap, an entry of some order */
+		index = (index | ((1UL << xas_get_order(&xas)) - 1)) + 1;
+		if (need_resched()) {
+			rcu_read_unlock();
+			cond_resched();
+			rcu_read_lock();
+		}
+	}
+	rcu_read_unlock();
+	return min(index, end);
+}
+
+/*
+ * memfd_pin_folios() pinned a folio once; make that once for each of @npages.
+ * Safe because the folio is pinned already.
+ */
+static int folio_pin_more(struct folio *folio, unsigned long more)
+{
+	if (!more)
+		return 0;
+	if (folio_ref_count(folio) > (long)(INT_MAX / 2) - (long)more)
+		return -ENOMEM;
+	folio_ref_add(folio, more);
+	atomic_add(more, &folio->_pincount);
+	node_stat_mod_folio(folio, NR_FOLL_PIN_ACQUIRED, more);
+	return 0;
+}
+
+/* Unpin once each */
+static void unpin_folio_array(struct folio **folios, long n)
+{
+	while (n > 0)
+		unpin_user_folio(folios[--n], 1);
+}
+
+#define PIN_FILE_FOLIOS		512
+
+/*
+ * Pin as many pages as one call of memfd_pin_folios() gives.  The inode's lock
+ * keeps holes from being punched between the look for them and the pin, and
+ * seals from being added between the look at them and the pin.
+ */
+static long pin_file_some(struct extent_list *list, struct file *file,
+			  struct folio **folios, u64 offset,
+			  unsigned long npages, u64 *fault_addr)
+{
+	struct inode *inode = file_inode(file);
+	unsigned long done = 0;
+	pgoff_t first, hole;
+	long n, i, ret;
+	u64 size;
+
+	ret = down_read_killable(&inode->i_rwsem);
+	if (ret)
+		return -EINTR;
+
+	*fault_addr = offset;
+	ret = -EPERM;
+	if (list->mem->writable &&
+	    file_seals(file) & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE))
+		goto unlock;
+
+	ret = -EINVAL;
+	size = i_size_read(inode) & PAGE_MASK;
+	if (offset + ((u64)npages << PAGE_SHIFT) > size) {
+		*fault_addr = max(offset, size);
+		goto unlock;
+	}
+
+	if (!(file->f_mode & FMODE_WRITE)) {
+		pgoff_t index = offset >> PAGE_SHIFT;
+
+		hole = file_first_hole(file, index, index + npages);
+		if (hole < index + npages) {
+			*fault_addr = (u64)hole << PAGE_SHIFT;
+			ret = -EFAULT;
+			goto unlock;
+		}
+	}
+
+	n = memfd_pin_folios(file, offset,
+			     offset + ((u64)npages << PAGE_SHIFT) - 1, folios,
+			     PIN_FILE_FOLIOS, &first);
+	if (n <= 0) {
+		ret = pin_errno(n);
+		goto unlock;
+	}
+	first >>= PAGE_SHIFT;
+
+	for (i = 0; i < n; i++) {
+		unsigned long take = min(folio_nr_pages(folios[i]) - first,
+					 npages - done);
+		unsigned long pfn = folio_pfn(folios[i]) + first;
+
+		ret = folio_pin_more(folios[i], take - 1);
+		if (!ret) {
+			ret = extent_list_add(list, pfn, take,
+					      npages - done - take);
+			if (ret && take > 1)
+				unpin_user_folio(folios[i], take - 1);
+		}
+		if (ret) {
+			unpin_folio_array(folios + i, n - i);
+			goto unlock;
+		}
+		done += take;
+		first = 0;
+	}
+	ret = done;
+unlock:
+	up_read(&inode->i_rwsem);
+	return ret;
+}
+
+/**
+ * ioasid_pin_file() - pin memory of a memfd, a file of tmpfs or of hugetlbfs
+ * @mem: out, the memory; unpin with ioasid_unpin()
+ * @file: the file, opened for reading, and for writing when @writable
+ * @offset: first byte in the file, page aligned
+ * @npages: how many pages, not 0
+ * @writable: pin for writing
+ * @fault_addr: out on failure, the offset that it failed at
+ *
+ * Pages that the file has not yet are added to it, but only if it was opened
+ * for writing.
+ *
+ * Context: may sleep; takes the inode's lock for reading.
+ * Return: 0; -EOPNOTSUPP, a file of another sort; -EACCES, not opened for
+ * this; -EPERM, sealed against writing; -EINVAL, the file ends before; -EFAULT,
+ * a hole in a file that is not open for writing, or memory that cannot be
+ * pinned; -ENOMEM; -EINTR, a fatal signal is pending.
+ */
+int ioasid_pin_file(struct ioasid_memory *mem, struct file *file, u64 offset,
+		    unsigned long npages, bool writable, u64 *fault_addr)
+{
+	struct extent_list list;
+	struct folio **folios;
+	long done;
+	int ret = 0;
+
+	if (!shmem_file(file) && !is_file_hugepages(file))
+		return -EOPNOTSUPP;
+	if (!(file->f_mode & FMODE_READ) ||
+	    (writable && !(file->f_mode & FMODE_WRITE)))
+		return -EACCES;
+	if (offset > LLONG_MAX - ((u64)npages << PAGE_SHIFT)) {
+		*fault_addr = offset;
+		return -EINVAL;
+	}
+
+	extent_list_init(&list, mem, writable);
+	folios = kmalloc_array(PIN_FILE_FOLIOS, sizeof(*folios), GFP_KERNEL);
+	if (!folios)
+		return -ENOMEM;
+
+	while (npages) {
+		done = pin_file_some(&list, file, folios, offset, npages,
+				     fault_addr);
+		if (done < 0) {
+			ret = done;
+			break;
+		}
+		npages -= done;
+		offset += (u64)done << PAGE_SHIFT;
+		if (npages && fatal_signal_pending(current)) {
+			ret = -EINTR;
+			break;
+		}
+		cond_resched();
+	}
+
+	kfree(folios);
+	extent_list_finish(&list);
+	if (ret)
+		ioasid_unpin(mem);
+	return ret;
+}
+
+/* Pages to unpin between two looks at the scheduler */
+#define UNPIN_BATCH		(1UL << 16)
+
+/**
+ * ioasid_unpin() - unpin memory
+ * @mem: the memory; holds none afterwards
+ *
+ * No translation to these pages may be left, in any table or cache.
+ *
+ * Context: may sleep.
+ */
+void ioasid_unpin(struct ioasid_memory *mem)
+{
+	struct ioasid_runs runs;
+	struct ioasid_run run;
+	unsigned long n;
+
+	ioasid_runs_start(&runs, mem);
+	while (ioasid_runs_next(&runs, &run)) {
+		while (run.npages) {
+			n = min(run.npages, UNPIN_BATCH);
+			unpin_user_page_range_dirty_lock(pfn_to_page(run.pfn),
+							 n, mem->writable);
+			run.pfn += n;
+			run.npages -= n;
+			if (runs.left)
+				cond_resched();
+		}
+	}
+	mem->npages = 0;
+	if (mem->is_shared) {
+		if (refcount_dec_and_test(&mem->shared->users))
+			kvfree(mem->shared);
+		mem->is_shared = false;
+	}
+}
+
+/* ---- Charge ---- */
+
+static void payer_free_rcu(struct rcu_head *rcu)
+{
+	kfree(container_of(rcu, struct ioasid_payer, rcu));
+}
+
+static void payer_put(struct ioasid_payer *payer)
+{
+	if (!refcount_dec_and_test(&payer->users))
+		return;
+	mmdrop(payer->mm);
+	free_uid(payer->user);
+	call_rcu(&payer->rcu, payer_free_rcu);
+}
+
+/* Called with mmap_lock held for writing */
+static void payer_settle(struct ioasid_payer *payer)
+{
+	long owed = atomic_long_xchg(&payer->owed, 0);
+
+	if (owed)
+		__account_locked_vm(payer->mm, owed, false, current, true);
+}
+
+static void payer_work(struct work_struct *work)
+{
+	struct ioasid_payer *payer =
+		container_of(work, struct ioasid_payer, work);
+
+	mmap_write_lock(payer->mm);
+	payer_settle(payer);
+	mmap_write_unlock(payer->mm);
+	payer_put(payer);
+}
+
+static struct ioasid_payer *payer_get_slow(struct ioasid_account *account)
+{
+	struct ioasid_payer *payer, *old;
+
+	payer = kzalloc(sizeof(*payer), GFP_KERNEL_ACCOUNT);
+	if (!payer)
+		return ERR_PTR(-ENOMEM);
+	/* One for the caller, one for the cache */
+	refcount_set(&payer->users, 2);
+	payer->mm = current->mm;
+	mmgrab(payer->mm);
+	payer->user = get_uid(current_user());
+	atomic_long_set(&payer->owed, 0);
+	INIT_WORK(&payer->work, payer_work);
+
+	spin_lock(&account->lock);
+	account->used = true;
+	payer->by_mm = account->by_mm;
+	old = rcu_replace_pointer(account->cache, payer,
+				  lockdep_is_held(&account->lock));
+	spin_unlock(&account->lock);
+	if (old)
+		payer_put(old);
+	return payer;
+}
+
+/* The payer for the calling process: nearly always the one of last time */
+static struct ioasid_payer *payer_get(struct ioasid_account *account)
+{
+	struct ioasid_payer *payer;
+
+	rcu_read_lock();
+	payer = rcu_dereference(account->cache);
+	if (payer && payer->mm == current->mm &&
+	    payer->user == current_user() &&
+	    refcount_inc_not_zero(&payer->users)) {
+		rcu_read_unlock();
+		return payer;
+	}
+	rcu_read_unlock();
+	return payer_get_slow(account);
+}
+
+static int payer_charge_user(struct ioasid_payer *payer, unsigned long npages)
+{
+	unsigned long limit = rlimit(RLIMIT_MEMLOCK) >> PAGE_SHIFT;
+	atomic_long_t *locked = &payer->user->locked_vm;
+	long old = atomic_long_read(locked), new;
+
+	do {
+		if (check_add_overflow(old, (long)npages, &new))
+			return -EDQUOT;
+		if ((unsigned long)new > limit && !capable(CAP_IPC_LOCK))
+			return -EDQUOT;
+	} while (!atomic_long_try_cmpxchg(locked, &old, new));
+	atomic64_add(npages, &payer->mm->pinned_vm);
+	return 0;
+}
+
+static int payer_charge_mm(struct ioasid_payer *payer, unsigned long npages)
+{
+	int ret;
+
+	if (mmap_write_lock_killable(payer->mm))
+		return -EINTR;
+	payer_settle(payer);
+	ret = __account_locked_vm(payer->mm, npages, true, current,
+				  capable(CAP_IPC_LOCK));
+	mmap_write_unlock(payer->mm);
+	return ret ? -EDQUOT : 0;
+}
+
+static void payer_uncharge_mm(struct ioasid_payer *payer, unsigned long npages)
+{
+	atomic_long_add(npages, &payer->owed);
+	if (down_write_trylock(&payer->mm->mmap_lock)) {
+		payer_settle(payer);
+		mmap_write_unlock(payer->mm);
+		return;
+	}
+	refcount_inc(&payer->users);
+	if (!queue_work(ioasid_wq, &payer->work))
+		payer_put(payer);
+}
+
+/**
+ * ioasid_charge() - charge the calling process for memory
+ * @account: the context's account
+ * @npages: how many pages
+ *
+ * Context: may sleep.
+ * Return: the payer, to be passed to ioasid_uncharge(); or an ERR_PTR:
+ * -EDQUOT, a limit would be exceeded; -ENOMEM; -EINTR.
+ */
+struct ioasid_payer *ioasid_charge(struct ioasid_account *account,
+				   unsigned long npages)
+{
+	u64 bytes = (u64)npages << PAGE_SHIFT;
+	struct ioasid_payer *payer;
+	int ret;
+
+	if (atomic64_add_return(bytes, &account->pinned) >
+	    READ_ONCE(account->limit)) {
+		ret = -EDQUOT;
+		goto err_bytes;
+	}
+	payer = payer_get(account);
+	if (IS_ERR(payer)) {
+		ret = PTR_ERR(payer);
+		goto err_bytes;
+	}
+	ret = payer->by_mm ? payer_charge_mm(payer, npages) :
+			     payer_charge_user(payer, npages);
+	if (ret)
+		goto err_put;
+	return payer;
+
+err_put:
+	payer_put(payer);
+err_bytes:
+	atomic64_sub(bytes, &account->pinned);
+	return ERR_PTR(ret);
+}
+
+/**
+ * ioasid_uncharge() - give back what was charged
+ * @account: the context's account
+ * @payer: as ioasid_charge() returned it; the caller's reference goes
+ * @npages: how many pages
+ *
+ * Context: may sleep; does not wait for mmap_lock.
+ */
+void ioasid_uncharge(struct ioasid_account *account,
+		     struct ioasid_payer *payer, unsigned long npages)
+{
+	atomic64_sub((u64)npages << PAGE_SHIFT, &account->pinned);
+	if (payer->by_mm) {
+		payer_uncharge_mm(payer, npages);
+	} else {
+		atomic_long_sub(npages, &payer->user->locked_vm);
+		atomic64_sub(npages, &payer->mm->pinned_vm);
+	}
+	payer_put(payer);
+}
+
+/**
+ * ioasid_account_left() - what the calling process could still pin
+ * @account: the context's account
+ *
+ * Return: bytes, U64_MAX when nothing limits them.
+ */
+u64 ioasid_account_left(struct ioasid_account *account)
+{
+	u64 limit = READ_ONCE(account->limit), left = U64_MAX, locked;
+	u64 pinned = atomic64_read(&account->pinned);
+	unsigned long rlim = rlimit(RLIMIT_MEMLOCK);
+
+	if (limit != U64_MAX)
+		left = limit > pinned ? limit - pinned : 0;
+	if (rlim == RLIM_INFINITY || capable(CAP_IPC_LOCK))
+		return left;
+	locked = READ_ONCE(account->by_mm) ?
+			 READ_ONCE(current->mm->locked_vm) :
+			 atomic_long_read(&current_user()->locked_vm);
+	locked <<= PAGE_SHIFT;
+	rlim &= PAGE_MASK;
+	return min(left, rlim > locked ? rlim - locked : 0);
+}
+
+/**
+ * ioasid_account_set_by_mm() - choose what locked memory is charged to
+ * @account: the context's account
+ * @by_mm: the mm, otherwise the user
+ *
+ * Return: 0; -EBUSY, something was charged already.
+ */
+int ioasid_account_set_by_mm(struct ioasid_account *account, bool by_mm)
+{
+	int ret = -EBUSY;
+
+	spin_lock(&account->lock);
+	if (!account->used) {
+		account->by_mm = by_mm;
+		ret = 0;
+	}
+	spin_unlock(&account->lock);
+	return ret;
+}
+
+/**
+ * ioasid_account_init() - make an account without limit that charges users
+ * @account: the account
+ */
+void ioasid_account_init(struct ioasid_account *account)
+{
+	atomic64_set(&account->pinned, 0);
+	account->limit = U64_MAX;
+	spin_lock_init(&account->lock);
+	RCU_INIT_POINTER(account->cache, NULL);
+	account->by_mm = false;
+	account->used = false;
+}
+
+/**
+ * ioasid_account_exit() - the context goes
+ * @account: its account; nothing is charged any more
+ */
+void ioasid_account_exit(struct ioasid_account *account)
+{
+	struct ioasid_payer *payer =
+		rcu_dereference_protected(account->cache, true);
+
+	if (payer)
+		payer_put(payer);
+}
+
+int __init ioasid_memory_init(void)
+{
+	ioasid_wq = alloc_workqueue("ioasid", WQ_UNBOUND, 0);
+	return ioasid_wq ? 0 : -ENOMEM;
+}
+
+void ioasid_memory_exit(void)
+{
+	destroy_workqueue(ioasid_wq);
+	/* Payers are freed by our code */
+	rcu_barrier();
+}

@@ -1,0 +1,1353 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * One address space: its mappings, and map and unmap.
+ *
+ * Invariants:
+ *  - Mappings do not overlap.  A LIVE mapping of memory is in every domain of
+ *    the space; reserved ranges are in none.
+ *  - A mapping is made in three steps.  Its range is reserved, under the lock;
+ *    its memory is charged and pinned, with no lock held, for however long that
+ *    takes; it is written to the domains and published.  A step that fails
+ *    undoes those before it.
+ *  - A mapping is taken out in the reverse order: out of the software devices,
+ *    out of every table, flush, and only then unpinned (table before pin).
+ *    Where a table cannot be trusted any more the memory is kept.
+ *  - Taking out needs no memory.
+ *
+ * Locks: see struct ioasid_space.  The lock is held for a bounded number of
+ * steps; whatever is long is done with the mapping in a state that keeps
+ * others off it.
+ */
+#include <linux/highmem.h>
+#include <linux/log2.h>
+#include <linux/overflow.h>
+#include <linux/rbtree_augmented.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+
+#include "space.h"
+
+/* Before any device told its ranges, keep off where reserved ones may be */
+#define FIRST_CHOICE		(4ULL << 30)
+/* Mappings taken out with one flush */
+#define DRAIN_BATCH		256
+/* How long a software device may take to let a page go */
+#define LISTENER_TIMEOUT	(5 * HZ)
+
+static struct kmem_cache *mapping_cache;
+
+/* ---- The tree ---- */
+
+#define to_mapping(node)	rb_entry_safe(node, struct ioasid_mapping, rb)
+
+static inline u64 mapping_gap(struct ioasid_mapping *m)
+{
+	return m->gap;
+}
+
+RB_DECLARE_CALLBACKS_MAX(static, gap_callbacks, struct ioasid_mapping, rb, u64,
+			 subtree_gap, mapping_gap)
+
+/**
+ * ioasid_mapping_next() - the mapping after a mapping
+ * @m: a mapping in the tree
+ *
+ * Return: the next one, or NULL.
+ */
+struct ioasid_mapping *ioasid_mapping_next(struct ioasid_mapping *m)
+{
+	return to_mapping(rb_next(&m->rb));
+}
+
+/**
+ * ioasid_mapping_first() - the first mapping that ends at or after an address
+ * @space: the space; its lock is held
+ * @start: the address
+ *
+ * Return: the mapping, or NULL.
+ */
+struct ioasid_mapping *ioasid_mapping_first(struct ioasid_space *space,
+					    u64 start)
+{
+	struct rb_node *node = space->mappings.rb_node;
+	struct ioasid_mapping *first = NULL, *m;
+
+	lockdep_assert_held(&space->lock);
+	while (node) {
+		m = to_mapping(node);
+		if (m->last >= start) {
+			first = m;
+			if (m->start <= start)
+				break;
+			node = node->rb_left;
+		} else {
+			node = node->rb_right;
+		}
+	}
+	return first;
+}
+
+static void set_gap(struct ioasid_mapping *m, u64 gap)
+{
+	m->gap = gap;
+	gap_callbacks.propagate(&m->rb, NULL);
+}
+
+/* Put a mapping in, unless the range is taken */
+static bool tree_insert(struct ioasid_space *space, struct ioasid_mapping *m)
+{
+	struct rb_node **link = &space->mappings.rb_node, *parent = NULL;
+	struct ioasid_mapping *prev = NULL, *next = NULL, *at;
+
+	lockdep_assert_held(&space->lock);
+	while (*link) {
+		parent = *link;
+		at = to_mapping(parent);
+		if (m->last < at->start) {
+			next = at;
+			link = &parent->rb_left;
+		} else if (m->start > at->last) {
+			prev = at;
+			link = &parent->rb_right;
+		} else {
+			return false;
+		}
+	}
+	rb_link_node(&m->rb, parent, link);
+	m->subtree_gap = 0;
+	set_gap(m, m->start - (prev ? prev->last + 1 : 0));
+	if (next)
+		set_gap(next, next->start - m->last - 1);
+	rb_insert_augmented(&m->rb, &space->mappings, &gap_callbacks);
+	return true;
+}
+
+static void tree_erase(struct ioasid_space *space, struct ioasid_mapping *m)
+{
+	struct ioasid_mapping *next = ioasid_mapping_next(m);
+
+	lockdep_assert_held(&space->lock);
+	rb_erase_augmented(&m->rb, &space->mappings, &gap_callbacks);
+	if (next)
+		set_gap(next, next->gap + (m->last - m->start + 1) + m->gap);
+}
+
+/* The leftmost mapping of a subtree that has a wide enough gap before it */
+static struct ioasid_mapping *leftmost_gap(struct rb_node *node, u64 length)
+{
+	struct ioasid_mapping *m, *left;
+
+	for (;;) {
+		m = to_mapping(node);
+		left = to_mapping(node->rb_left);
+		if (left && left->subtree_gap >= length)
+			node = node->rb_left;
+		else if (m->gap >= length)
+			return m;
+		else
+			node = node->rb_right;
+	}
+}
+
+/* The first mapping after @m with a wide enough gap before it */
+static struct ioasid_mapping *next_gap(struct ioasid_mapping *m, u64 length)
+{
+	struct rb_node *node = &m->rb, *parent;
+	struct ioasid_mapping *right;
+
+	for (;;) {
+		right = to_mapping(node->rb_right);
+		if (right && right->subtree_gap >= length)
+			return leftmost_gap(node->rb_right, length);
+		while ((parent = rb_parent(node)) && node == parent->rb_right)
+			node = parent;
+		if (!parent)
+			return NULL;
+		node = parent;
+		m = to_mapping(node);
+		if (m->gap >= length)
+			return m;
+	}
+}
+
+static u64 tree_last(struct ioasid_space *space)
+{
+	struct ioasid_mapping *m = to_mapping(rb_last(&space->mappings));
+
+	return m ? m->last : 0;
+}
+
+/*
+ * Choose a place within [low, high], @offset beyond a multiple of @align.
+ * Returns false when there is none.
+ */
+static bool choose_within(struct ioasid_space *space, u64 low, u64 high,
+			  u64 length, u64 align, u64 offset, u64 *iova)
+{
+	struct ioasid_mapping *m;
+	u64 from, to, start, last;
+
+	m = ioasid_mapping_first(space, low);
+	if (m && (m->start <= low || m->gap < length))
+		m = next_gap(m, length);
+	for (;;) {
+		if (m) {
+			from = max(low, m->start - m->gap);
+			to = m->start - 1;
+		} else {
+			/* After the last mapping */
+			last = tree_last(space);
+			if (last == U64_MAX)
+				return false;
+			from = max(low, RB_EMPTY_ROOT(&space->mappings) ?
+						0 : last + 1);
+			to = U64_MAX;
+		}
+		if (from > high)
+			return false;
+		to = min(to, high);
+		start = from + ((offset - from) & (align - 1));
+		if (start >= from &&
+		    !check_add_overflow(start, length - 1, &last) && last <= to)
+			break;
+		if (!m)
+			return false;
+		m = next_gap(m, length);
+	}
+	*iova = start;
+	return true;
+}
+
+/* The largest IOPTE that could be used for a mapping of this length */
+static u64 largest_page(struct ioasid_space *space, u64 length)
+{
+	unsigned long sizes = PAGE_SIZE | PMD_SIZE | PUD_SIZE;
+	struct ioasid_domain *dom;
+
+	dom = list_first_entry_or_null(&space->domains, struct ioasid_domain,
+				       node);
+	if (dom)
+		sizes = dom->iommu->pgsize_bitmap;
+	sizes &= GENMASK(__fls(length), PAGE_SHIFT);
+	return sizes ? BIT_ULL(__fls(sizes)) : PAGE_SIZE;
+}
+
+static bool choose_iova(struct ioasid_space *space,
+			struct ioasid_map_request *req, u64 largest)
+{
+	const struct ioasid_ranges *permitted = space->permitted;
+	u64 align = req->alignment, offset = 0;
+	unsigned int i;
+
+	if (!align) {
+		align = largest;
+		offset = req->addr & (align - 1);
+	}
+	for (;;) {
+		if (!permitted) {
+			if (choose_within(space, FIRST_CHOICE, U64_MAX,
+					  req->length, align, offset,
+					  &req->iova))
+				return true;
+		}
+		for (i = 0; permitted && i < permitted->nr; i++) {
+			/* 0 is what a driver that forgot to map would use */
+			u64 low = max(permitted->range[i].start, PAGE_SIZE);
+
+			if (choose_within(space, low, permitted->range[i].last,
+					  req->length, align, offset,
+					  &req->iova))
+				return true;
+		}
+		/* Where large pages find no place small ones may */
+		if (req->alignment || align == PAGE_SIZE)
+			return false;
+		align = PAGE_SIZE;
+		offset = 0;
+	}
+}
+
+/* ---- States ---- */
+
+static void set_state(struct ioasid_mapping *m, enum ioasid_mapping_state state)
+{
+	m->state = state;
+}
+
+static u64 mapping_bytes(const struct ioasid_mapping *m)
+{
+	return m->last - m->start + 1;
+}
+
+/* Must it be waited for before it can be taken out or cut? */
+static bool in_transit(const struct ioasid_mapping *m)
+{
+	return m && (m->state == IOASID_MAPPING_FILLING ||
+		     m->state == IOASID_MAPPING_CUTTING ||
+		     m->state == IOASID_MAPPING_DYING || m->readers);
+}
+
+/**
+ * ioasid_space_wake() - a mapping changed state, or lost its last reader or pin
+ * @space: the space; its lock is held since before the change
+ */
+void ioasid_space_wake(struct ioasid_space *space)
+{
+	lockdep_assert_held(&space->lock);
+	/* Waiters queue themselves before they look, under the lock */
+	if (waitqueue_active(&space->wait))
+		wake_up_all(&space->wait);
+}
+
+/**
+ * ioasid_space_in_transit() - must the mapping at an address be waited for
+ * @space: the space; its lock is held
+ * @addr: the address
+ *
+ * Return: true while it changes state, or is read.
+ */
+bool ioasid_space_in_transit(struct ioasid_space *space, u64 addr)
+{
+	struct ioasid_mapping *m = ioasid_mapping_first(space, addr);
+
+	return m && m->start <= addr && in_transit(m);
+}
+
+/* Wait until the mapping at @addr can be used; drops and takes the lock */
+static void wait_in_transit(struct ioasid_space *space, u64 addr)
+	__must_hold(&space->lock)
+{
+	lockdep_assert_not_held(&space->domains_sem);
+	wait_event_cmd(space->wait, !ioasid_space_in_transit(space, addr),
+		       spin_unlock(&space->lock), spin_lock(&space->lock));
+}
+
+/* ---- Map ---- */
+
+static void mapping_free(struct ioasid_mapping *m)
+{
+	kmem_cache_free(mapping_cache, m);
+}
+
+/* Nothing reaches the memory any more */
+static void mapping_release(struct ioasid_space *space,
+			    struct ioasid_mapping *m)
+{
+	unsigned long npages = m->mem.npages;
+
+	if (npages) {
+		ioasid_unpin(&m->mem);
+		ioasid_uncharge(space->account, m->payer, npages);
+	}
+	mapping_free(m);
+}
+
+/**
+ * ioasid_space_reserve() - take a range of IOVA for a new mapping
+ * @space: the space
+ * @req: what to map; @iova is set when it was chosen
+ *
+ * The first step of a map: to be followed by ioasid_space_commit() or
+ * ioasid_space_abort().
+ *
+ * Context: may sleep.
+ * Return: the mapping, not yet visible, or an ERR_PTR: -ENOENT, the space is
+ * being freed; -EIO; -EDEADLK; -EINVAL, not permitted; -EEXIST; -ENOSPC;
+ * -ENOMEM.
+ */
+struct ioasid_mapping *ioasid_space_reserve(struct ioasid_space *space,
+					    struct ioasid_map_request *req)
+{
+	bool reserve = req->flags & IOASID_MAP_RESERVE;
+	struct ioasid_mapping *m, *taken;
+	u64 largest = 0;
+	int ret;
+
+	m = kmem_cache_alloc(mapping_cache, GFP_KERNEL);
+	if (!m)
+		return ERR_PTR(-ENOMEM);
+	m->mem.npages = 0;
+	m->mem.is_shared = false;
+	m->payer = NULL;
+	m->addr = req->addr;
+	m->pins = 0;
+	m->readers = 0;
+	m->flags = req->flags & ~IOASID_MAP_FIXED;
+	m->cut_shift = req->cut_shift ?: space->cut_shift;
+	m->state = IOASID_MAPPING_PINNING;
+
+	if (!(req->flags & IOASID_MAP_FIXED)) {
+		down_read(&space->domains_sem);
+		largest = largest_page(space, req->length);
+		up_read(&space->domains_sem);
+	}
+
+	spin_lock(&space->lock);
+	ret = -ENOENT;
+	if (unlikely(space->dead))
+		goto err;
+	ret = -EIO;
+	if (unlikely(space->poisoned))
+		goto err;
+	ret = -EDEADLK;
+	if (unlikely(space->partial))
+		goto err;
+
+	if (req->flags & IOASID_MAP_FIXED) {
+		ret = -EINVAL;
+		if (space->permitted && !reserve &&
+		    !ioasid_ranges_hold(space->permitted, req->iova,
+					req->iova + (req->length - 1),
+					&req->fault_addr))
+			goto err;
+	} else {
+		ret = -ENOSPC;
+		if (!choose_iova(space, req, largest))
+			goto err;
+	}
+	m->start = req->iova;
+	m->last = req->iova + (req->length - 1);
+	if (unlikely(!tree_insert(space, m))) {
+		taken = ioasid_mapping_first(space, m->start);
+		req->fault_addr = max(taken->start, m->start);
+		ret = -EEXIST;
+		goto err;
+	}
+	spin_unlock(&space->lock);
+	return m;
+
+err:
+	spin_unlock(&space->lock);
+	mapping_free(m);
+	return ERR_PTR(ret);
+}
+
+/**
+ * ioasid_space_abort() - give a reserved range back
+ * @space: the space
+ * @m: from ioasid_space_reserve(); freed
+ */
+void ioasid_space_abort(struct ioasid_space *space, struct ioasid_mapping *m)
+{
+	spin_lock(&space->lock);
+	if (m->state != IOASID_MAPPING_CANCELLED)
+		tree_erase(space, m);
+	ioasid_space_wake(space);
+	spin_unlock(&space->lock);
+	mapping_release(space, m);
+}
+
+/* What cannot be unpinned, as a poisoned domain may still reach it */
+static void keep_mapping(struct ioasid_space *space, struct ioasid_mapping *m)
+{
+	lockdep_assert_held(&space->lock);
+	space->poisoned = true;
+	space->bytes_kept += mapping_bytes(m);
+	m->next = space->kept;
+	space->kept = m;
+}
+
+/**
+ * ioasid_space_free_kept() - the poisoned domains are gone
+ * @space: the space; attach_lock is held
+ */
+void ioasid_space_free_kept(struct ioasid_space *space)
+{
+	struct ioasid_mapping *m, *next;
+
+	spin_lock(&space->lock);
+	m = space->kept;
+	space->kept = NULL;
+	space->bytes_kept = 0;
+	space->poisoned = false;
+	spin_unlock(&space->lock);
+	for (; m; m = next) {
+		next = m->next;
+		mapping_release(space, m);
+	}
+}
+
+static void domain_take_out(struct ioasid_domain *dom, struct ioasid_mapping *m)
+{
+	struct ioasid_drain drain;
+
+	ioasid_drain_start(&drain, dom, false);
+	ioasid_drain_range(&drain, m->start, mapping_bytes(m));
+	ioasid_drain_finish(&drain);
+}
+
+static int domain_put_in(struct ioasid_domain *dom, struct ioasid_mapping *m)
+{
+	return ioasid_domain_map(dom, m->start, &m->mem, m->flags,
+				 m->cut_shift);
+}
+
+/*
+ * Write a FILLING mapping to all domains, and to the filling one if its fill
+ * came past.  Publishes the mapping.  Returns with the lock held; on failure the
+ * mapping is in no domain that can be trusted.
+ */
+static int fill_domains(struct ioasid_space *space, struct ioasid_mapping *m)
+	__acquires(&space->lock)
+{
+	struct ioasid_domain *dom, *filled = NULL;
+	bool in_filling = false;
+	int ret = 0;
+
+	lockdep_assert_held_read(&space->domains_sem);
+	list_for_each_entry(dom, &space->domains, node) {
+		ret = domain_put_in(dom, m);
+		if (ret)
+			goto undo;
+		filled = dom;
+	}
+	spin_lock(&space->lock);
+	while (space->filling && !in_filling &&
+	       (space->fill_done || m->start < space->fill_next)) {
+		spin_unlock(&space->lock);
+		ret = domain_put_in(space->filling, m);
+		if (ret)
+			goto undo;
+		in_filling = true;
+		spin_lock(&space->lock);
+		/* So that a piece cut from it is not taken for one to fill */
+		if (m->last >= space->fill_next)
+			space->fill_next = min(m->last, U64_MAX - 1) + 1;
+	}
+	set_state(m, IOASID_MAPPING_LIVE);
+	return 0;
+
+undo:
+	if (filled) {
+		struct ioasid_domain *out;
+
+		list_for_each_entry(out, &space->domains, node) {
+			domain_take_out(out, m);
+			if (out == filled)
+				break;
+		}
+	}
+	spin_lock(&space->lock);
+	return ret;
+}
+
+/* Is there a domain that may still reach what was taken out of it? */
+static bool any_poisoned(struct ioasid_space *space)
+{
+	struct ioasid_domain *dom;
+
+	lockdep_assert_held_read(&space->domains_sem);
+	if (space->filling && READ_ONCE(space->filling->poisoned))
+		return true;
+	list_for_each_entry(dom, &space->domains, node)
+		if (unlikely(READ_ONCE(dom->poisoned)))
+			return true;
+	return false;
+}
+
+/* Charge and pin, with no lock held: a page fault in here may hang for ever */
+static int get_memory(struct ioasid_space *space, struct ioasid_mapping *m,
+		      struct ioasid_map_request *req)
+{
+	unsigned long npages = req->length >> PAGE_SHIFT;
+	bool writable = req->flags & IOASID_MAP_WRITE;
+	struct ioasid_payer *payer;
+	int ret;
+
+	payer = ioasid_charge(space->account, npages);
+	if (IS_ERR(payer))
+		return PTR_ERR(payer);
+	if (req->file)
+		ret = ioasid_pin_file(&m->mem, req->file, req->addr, npages,
+				      writable, &req->fault_addr);
+	else
+		ret = ioasid_pin_user(&m->mem, req->addr, npages, writable,
+				      &req->fault_addr);
+	if (ret) {
+		m->mem.npages = 0;
+		ioasid_uncharge(space->account, payer, npages);
+		return ret;
+	}
+	m->payer = payer;
+	return 0;
+}
+
+/**
+ * ioasid_space_commit() - make a reserved mapping real
+ * @space: the space
+ * @m: from ioasid_space_reserve(); not to be touched afterwards
+ * @req: as given there
+ *
+ * Context: may sleep, for as long as a page fault takes.
+ * Return: 0; -ECANCELED, somebody took the range back; -EDQUOT; -EFAULT and
+ * the other errors of ioasid_pin_user() and ioasid_pin_file(); -ENOMEM, -ENOSPC
+ * or -EIO of the IOMMU driver. On failure the range is free again.
+ */
+int ioasid_space_commit(struct ioasid_space *space, struct ioasid_mapping *m,
+			struct ioasid_map_request *req)
+{
+	bool poisoned = false, release = true;
+	int ret = 0;
+
+	if (!(req->flags & IOASID_MAP_RESERVE)) {
+		ret = get_memory(space, m, req);
+		if (ret) {
+			/* Why it failed matters less than that it was undone */
+			spin_lock(&space->lock);
+			if (m->state == IOASID_MAPPING_CANCELLED)
+				ret = -ECANCELED;
+			spin_unlock(&space->lock);
+			ioasid_space_abort(space, m);
+			return ret;
+		}
+	}
+
+	down_read(&space->domains_sem);
+	spin_lock(&space->lock);
+	if (unlikely(m->state == IOASID_MAPPING_CANCELLED)) {
+		ret = -ECANCELED;
+		goto out;
+	}
+	if (!m->mem.npages ||
+	    (list_empty(&space->domains) && !space->filling)) {
+		set_state(m, IOASID_MAPPING_LIVE);
+	} else {
+		set_state(m, IOASID_MAPPING_FILLING);
+		spin_unlock(&space->lock);
+		ret = fill_domains(space, m);
+	}
+	if (likely(!ret)) {
+		space->nr_mappings++;
+		if (m->mem.npages)
+			space->bytes_mapped += mapping_bytes(m);
+		release = false;
+	} else {
+		tree_erase(space, m);
+		poisoned = any_poisoned(space);
+		if (poisoned) {
+			keep_mapping(space, m);
+			release = false;
+		}
+	}
+	ioasid_space_wake(space);
+out:
+	spin_unlock(&space->lock);
+	up_read(&space->domains_sem);
+	if (release)
+		mapping_release(space, m);
+	if (unlikely(poisoned))
+		space->ops->poisoned(space);
+	return ret;
+}
+
+/* ---- Cut ---- */
+
+/* Needs a cut at @at the IOPTEs that span it replaced? */
+static bool off_grid(const struct ioasid_mapping *m, u64 at)
+{
+	return !m->cut_shift || (at & (BIT_ULL(m->cut_shift) - 1));
+}
+
+/* The mapping that a range's edge would cut: @at is not its first byte */
+static struct ioasid_mapping *cut_by(struct ioasid_space *space, u64 at)
+{
+	struct ioasid_mapping *m = ioasid_mapping_first(space, at);
+
+	return m && m->start < at ? m : NULL;
+}
+
+static int split_iopte(struct ioasid_space *space, struct ioasid_mapping *m,
+		       u64 floor, u64 at)
+{
+	struct ioasid_domain *dom;
+	int ret;
+
+	lockdep_assert_held_read(&space->domains_sem);
+	if (!m->mem.npages || !off_grid(m, at))
+		return 0;
+	list_for_each_entry(dom, &space->domains, node) {
+		ret = ioasid_domain_split(dom, m->start, &m->mem, m->flags,
+					  m->cut_shift, floor, at);
+		if (ret)
+			return ret;
+	}
+	/* m->in_filling was set when it became CUTTING */
+	if (m->in_filling)
+		return ioasid_domain_split(space->filling, m->start, &m->mem,
+					   m->flags, m->cut_shift, floor, at);
+	return 0;
+}
+
+/* Is the mapping in the domain that is being filled? */
+static bool is_in_filling(struct ioasid_space *space, struct ioasid_mapping *m)
+{
+	lockdep_assert_held(&space->lock);
+	return space->filling && m->mem.npages &&
+	       (space->fill_done || m->start < space->fill_next);
+}
+
+static void cut_object(struct ioasid_space *space, struct ioasid_mapping *m,
+		       struct ioasid_mapping *tail, u64 at)
+{
+	struct ioasid_mapping *at_m = m;
+	unsigned long index;
+	void *entry;
+
+	lockdep_assert_held(&space->lock);
+	*tail = *m;
+	if (m->mem.npages)
+		ioasid_memory_cut(&m->mem, (at - m->start) >> PAGE_SHIFT,
+				  &tail->mem);
+	if (m->payer)
+		refcount_inc(&m->payer->users);
+	if (!(m->flags & IOASID_MAP_RESERVE))
+		tail->addr += at - m->start;
+	tail->start = at;
+	m->last = at - 1;
+	tree_insert(space, tail);
+	space->nr_mappings++;
+	/* Keeps what lies before its filling cursor true for the tail */
+	tail->in_filling = false;
+
+	if (!at_m->pins)
+		return;
+	tail->pins = 0;
+	xa_for_each_range(&space->pinned, index, entry, at >> PAGE_SHIFT,
+			  tail->last >> PAGE_SHIFT)
+		tail->pins += xa_to_value(entry);
+	m->pins -= tail->pins;
+}
+
+/*
+ * Make mapping boundaries at the edges of [start, last].  Nothing has changed
+ * when it fails.
+ */
+static int cut_edges(struct ioasid_space *space, u64 start, u64 last,
+		     bool split)
+{
+	struct ioasid_mapping *spare[2] = {}, *left, *right;
+	unsigned int need, have = 0;
+	bool poisoned = false;
+	int ret;
+
+again:
+	down_read(&space->domains_sem);
+	spin_lock(&space->lock);
+	left = cut_by(space, start);
+	right = last == U64_MAX ? NULL : cut_by(space, last + 1);
+
+	ret = -EINVAL;
+	if (!split) {
+		if (left && left->flags & (IOASID_MAP_READ | IOASID_MAP_WRITE) &&
+		    off_grid(left, start))
+			goto unlock;
+		if (right &&
+		    right->flags & (IOASID_MAP_READ | IOASID_MAP_WRITE) &&
+		    off_grid(right, last + 1))
+			goto unlock;
+	}
+	if (in_transit(left) || in_transit(right)) {
+		u64 addr = in_transit(left) ? left->start : right->start;
+
+		spin_unlock(&space->lock);
+		up_read(&space->domains_sem);
+		spin_lock(&space->lock);
+		wait_in_transit(space, addr);
+		spin_unlock(&space->lock);
+		goto again;
+	}
+	/* What is still being pinned is not cut, but cancelled as a whole */
+	if (left && left->state == IOASID_MAPPING_PINNING)
+		left = NULL;
+	if (right && right->state == IOASID_MAPPING_PINNING)
+		right = NULL;
+
+	need = !!left + !!right;
+	if (need > have) {
+		spin_unlock(&space->lock);
+		up_read(&space->domains_sem);
+		ret = -ENOMEM;
+		while (have < need) {
+			spare[have] = kmem_cache_alloc(mapping_cache,
+						       GFP_KERNEL);
+			if (!spare[have])
+				goto free;
+			have++;
+		}
+		goto again;
+	}
+	ret = 0;
+	if (!need)
+		goto unlock;
+
+	if (left) {
+		left->in_filling = is_in_filling(space, left);
+		set_state(left, IOASID_MAPPING_CUTTING);
+	}
+	if (right) {
+		right->in_filling = is_in_filling(space, right);
+		set_state(right, IOASID_MAPPING_CUTTING);
+	}
+	spin_unlock(&space->lock);
+	if (left)
+		ret = split_iopte(space, left, left->start, start);
+	if (right && !ret)
+		ret = split_iopte(space, right,
+				  right == left ? start : right->start,
+				  last + 1);
+	poisoned = any_poisoned(space);
+	spin_lock(&space->lock);
+	space->poisoned |= poisoned;
+	if (left)
+		set_state(left, IOASID_MAPPING_LIVE);
+	if (right)
+		set_state(right, IOASID_MAPPING_LIVE);
+	if (!ret) {
+		/* From the right, so that @left still is what is cut by @start */
+		if (right)
+			cut_object(space, right, spare[--have], last + 1);
+		if (left)
+			cut_object(space, left, spare[--have], start);
+	}
+	ioasid_space_wake(space);
+unlock:
+	spin_unlock(&space->lock);
+	up_read(&space->domains_sem);
+free:
+	while (have)
+		mapping_free(spare[--have]);
+	if (unlikely(poisoned))
+		space->ops->poisoned(space);
+	return ret;
+}
+
+/* ---- Unmap ---- */
+
+/* Mappings that are on their way out together, ascending */
+struct dying {
+	struct ioasid_mapping *first;
+	struct ioasid_mapping **tail;
+	unsigned int nr;
+	bool scattered;
+	bool pinned;
+};
+
+static void take_out_of(struct ioasid_domain *dom, const struct dying *dying,
+			bool filling)
+{
+	struct ioasid_mapping *m;
+	struct ioasid_drain drain;
+	u64 start = 0, length = 0;
+
+	ioasid_drain_start(&drain, dom, dying->scattered);
+	for (m = dying->first; m; m = m->next) {
+		if (!m->mem.npages || (filling && !m->in_filling))
+			continue;
+		if (length && start + length == m->start) {
+			length += mapping_bytes(m);
+			continue;
+		}
+		if (length)
+			ioasid_drain_range(&drain, start, length);
+		start = m->start;
+		length = mapping_bytes(m);
+	}
+	if (length)
+		ioasid_drain_range(&drain, start, length);
+	ioasid_drain_finish(&drain);
+}
+
+static bool pins_left(const struct dying *dying)
+{
+	const struct ioasid_mapping *m;
+
+	for (m = dying->first; m; m = m->next)
+		if (m->pins)
+			return true;
+	return false;
+}
+
+/* Have the software devices let go; whoever does not stays mapped */
+static int take_out_of_listeners(struct ioasid_space *space,
+				 struct dying *dying)
+{
+	struct ioasid_mapping **link = &dying->first, *m;
+	struct ioasid_listener *listener;
+	long left = LISTENER_TIMEOUT;
+	int ret = 0;
+
+	list_for_each_entry(listener, &space->listeners, node)
+		for (m = dying->first; m; m = m->next)
+			if (READ_ONCE(m->pins))
+				listener->unmap(listener, m->start, m->last);
+
+	spin_lock(&space->lock);
+	while (pins_left(dying) && left) {
+		DEFINE_WAIT(wait);
+
+		prepare_to_wait(&space->wait, &wait, TASK_UNINTERRUPTIBLE);
+		spin_unlock(&space->lock);
+		left = schedule_timeout(left);
+		finish_wait(&space->wait, &wait);
+		spin_lock(&space->lock);
+	}
+	while ((m = *link)) {
+		if (m->pins) {
+			set_state(m, IOASID_MAPPING_LIVE);
+			*link = m->next;
+			dying->scattered = true;
+			ret = -EBUSY;
+		} else {
+			link = &m->next;
+		}
+	}
+	ioasid_space_wake(space);
+	spin_unlock(&space->lock);
+	return ret;
+}
+
+/* Collect what can go out with one flush; waits for what is in transit */
+static void collect_dying(struct ioasid_space *space, u64 *cursor, u64 start,
+			  u64 last, struct dying *dying)
+	__must_hold(&space->lock)
+{
+	struct ioasid_mapping *m, *next;
+	u64 end = 0;
+
+again:
+	*dying = (struct dying){ .tail = &dying->first };
+	for (m = ioasid_mapping_first(space, *cursor);
+	     m && m->start <= last && dying->nr < DRAIN_BATCH; m = next) {
+		next = ioasid_mapping_next(m);
+		if (m->state == IOASID_MAPPING_PINNING) {
+			tree_erase(space, m);
+			set_state(m, IOASID_MAPPING_CANCELLED);
+			continue;
+		}
+		/* Came after the edges were cut: after us */
+		if (m->start < start || m->last > last)
+			continue;
+		if (in_transit(m)) {
+			u64 addr = m->start;
+
+			if (dying->nr)
+				break;
+			spin_unlock(&space->lock);
+			up_read(&space->domains_sem);
+			spin_lock(&space->lock);
+			wait_in_transit(space, addr);
+			spin_unlock(&space->lock);
+			down_read(&space->domains_sem);
+			spin_lock(&space->lock);
+			goto again;
+		}
+		m->in_filling = is_in_filling(space, m);
+		set_state(m, IOASID_MAPPING_DYING);
+		if (m->mem.npages) {
+			dying->scattered |= end && end != m->start;
+			end = m->last + 1;
+		}
+		dying->pinned |= m->pins;
+		*dying->tail = m;
+		dying->tail = &m->next;
+		dying->nr++;
+	}
+	*dying->tail = NULL;
+	*cursor = m && m->start <= last ? m->start : last;
+}
+
+/*
+ * Take out a batch.  Returns how many bytes; -errno in @ret.  @cursor goes on
+ * to @last when nothing is left.
+ */
+static u64 unmap_some(struct ioasid_space *space, u64 *cursor, u64 start,
+		      u64 last, bool *more, int *ret)
+{
+	struct ioasid_mapping *m, *next, *release = NULL;
+	struct ioasid_domain *dom;
+	struct dying dying;
+	bool poisoned;
+	u64 bytes = 0;
+
+	down_read(&space->domains_sem);
+	spin_lock(&space->lock);
+	collect_dying(space, cursor, start, last, &dying);
+	*more = *cursor != last;
+	spin_unlock(&space->lock);
+	if (!dying.first) {
+		up_read(&space->domains_sem);
+		return 0;
+	}
+
+	if (unlikely(dying.pinned))
+		*ret = take_out_of_listeners(space, &dying);
+	list_for_each_entry(dom, &space->domains, node)
+		take_out_of(dom, &dying, false);
+	if (unlikely(space->filling))
+		take_out_of(space->filling, &dying, true);
+	poisoned = any_poisoned(space);
+
+	spin_lock(&space->lock);
+	for (m = dying.first; m; m = next) {
+		next = m->next;
+		bytes += mapping_bytes(m);
+		tree_erase(space, m);
+		space->nr_mappings--;
+		if (m->mem.npages) {
+			space->bytes_mapped -= mapping_bytes(m);
+			if (unlikely(poisoned)) {
+				keep_mapping(space, m);
+				continue;
+			}
+		}
+		m->next = release;
+		release = m;
+	}
+	ioasid_space_wake(space);
+	spin_unlock(&space->lock);
+	up_read(&space->domains_sem);
+
+	for (m = release; m; m = next) {
+		next = m->next;
+		mapping_release(space, m);
+	}
+	if (unlikely(poisoned)) {
+		*ret = -EIO;
+		space->ops->poisoned(space);
+	}
+	return bytes;
+}
+
+/**
+ * ioasid_space_unmap() - take out what is mapped in a range
+ * @space: the space
+ * @start: first byte
+ * @last: last byte
+ * @flags: enum ioasid_unmap_flags; with IOASID_UNMAP_ALL @start is 0 and @last
+ *	U64_MAX
+ * @removed: out, bytes that were taken out, also on failure
+ *
+ * Context: may sleep; waits for nobody's page fault.
+ * Return: 0; -EINVAL, an edge cuts a mapping off its grid; -EBUSY, a software
+ * device did not let go; -EIO, an IOMMU failed; -EINTR, a fatal signal; -ENOMEM
+ * and -ENOSPC when a mapping had to be cut.
+ */
+int ioasid_space_unmap(struct ioasid_space *space, u64 start, u64 last,
+		       unsigned int flags, u64 *removed)
+{
+	u64 cursor = start;
+	bool more = true;
+	int ret = 0, err;
+
+	*removed = 0;
+	if (!(flags & IOASID_UNMAP_ALL)) {
+		ret = cut_edges(space, start, last,
+				flags & IOASID_UNMAP_SPLIT);
+		if (ret)
+			return ret;
+	}
+	for (;;) {
+		err = 0;
+		*removed += unmap_some(space, &cursor, start, last, &more,
+				       &err);
+		if (err)
+			ret = err;
+		if (!more || ret == -EIO)
+			return ret;
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		cond_resched();
+	}
+}
+
+/* ---- Software devices ---- */
+
+/* The usable mapping at @addr; waits where it is about to be usable */
+static struct ioasid_mapping *mapping_at(struct ioasid_space *space, u64 addr)
+{
+	struct ioasid_mapping *m = ioasid_mapping_first(space, addr);
+
+	if (!m || m->start > addr || !m->mem.npages)
+		return NULL;
+	return m->state == IOASID_MAPPING_LIVE ? m : NULL;
+}
+
+static int pin_one(struct ioasid_space *space, u64 iova, bool write,
+		   struct page **page)
+{
+	unsigned int need = write ? IOASID_MAP_WRITE : IOASID_MAP_READ;
+	unsigned long index = iova >> PAGE_SHIFT;
+	struct ioasid_mapping *m;
+	unsigned long count;
+	int ret;
+
+	/* Makes room, so that the store under the lock needs no memory */
+	ret = xa_reserve(&space->pinned, index, GFP_KERNEL_ACCOUNT);
+	if (ret)
+		return ret;
+	spin_lock(&space->lock);
+	m = mapping_at(space, iova);
+	if (!m) {
+		ret = -ENOENT;
+	} else if (!(m->flags & need)) {
+		ret = -EPERM;
+	} else {
+		void *entry = xa_load(&space->pinned, index);
+
+		count = entry ? xa_to_value(entry) : 0;
+		/* An unpin may have taken the room away again */
+		ret = xa_err(xa_store(&space->pinned, index,
+				      xa_mk_value(count + 1), GFP_ATOMIC));
+		if (!ret) {
+			m->pins++;
+			*page = ioasid_memory_page(&m->mem, (iova - m->start) >>
+							    PAGE_SHIFT);
+		}
+	}
+	spin_unlock(&space->lock);
+	if (ret)
+		xa_release(&space->pinned, index);
+	return ret;
+}
+
+/**
+ * ioasid_space_unpin() - a software device lets pages go
+ * @space: the space
+ * @iova: first byte, page aligned
+ * @npages: how many pages; those that are not pinned are passed over
+ */
+void ioasid_space_unpin(struct ioasid_space *space, u64 iova,
+			unsigned long npages)
+{
+	unsigned long index = iova >> PAGE_SHIFT, count;
+	struct ioasid_mapping *m;
+	void *entry;
+
+	spin_lock(&space->lock);
+	for (; npages; npages--, index++) {
+		entry = xa_load(&space->pinned, index);
+		if (!entry)
+			continue;
+		count = xa_to_value(entry) - 1;
+		if (count)
+			xa_store(&space->pinned, index, xa_mk_value(count),
+				 GFP_ATOMIC);
+		else
+			xa_erase(&space->pinned, index);
+		m = ioasid_mapping_first(space, (u64)index << PAGE_SHIFT);
+		if (m && m->pins && !--m->pins)
+			ioasid_space_wake(space);
+	}
+	spin_unlock(&space->lock);
+}
+
+/**
+ * ioasid_space_pin() - a software device pins pages
+ * @space: the space
+ * @iova: first byte, page aligned
+ * @npages: how many pages
+ * @write: the device will write
+ * @pages: out, the pages
+ *
+ * They stay usable until they are unpinned; who unmaps them has the listeners
+ * told, and waits.
+ *
+ * Context: may sleep.
+ * Return: 0; -ENOENT, not all is mapped; -EPERM, not with this permission;
+ * -ENOMEM.
+ */
+int ioasid_space_pin(struct ioasid_space *space, u64 iova,
+		     unsigned long npages, bool write, struct page **pages)
+{
+	unsigned long done;
+	int ret;
+
+	for (done = 0; done < npages; done++) {
+		ret = pin_one(space, iova + ((u64)done << PAGE_SHIFT), write,
+			      &pages[done]);
+		if (ret) {
+			ioasid_space_unpin(space, iova, done);
+			return ret;
+		}
+	}
+	return 0;
+}
+
+/**
+ * ioasid_space_unpin_all() - have a software device let everything go
+ * @space: the space
+ * @listener: the device
+ *
+ * Called before the device leaves.
+ */
+void ioasid_space_unpin_all(struct ioasid_space *space,
+			    struct ioasid_listener *listener)
+{
+	struct ioasid_mapping *m;
+	u64 cursor = 0, start, last;
+
+	down_read(&space->domains_sem);
+	for (;;) {
+		spin_lock(&space->lock);
+		m = ioasid_mapping_first(space, cursor);
+		while (m && !m->pins)
+			m = ioasid_mapping_next(m);
+		if (m) {
+			start = m->start;
+			last = m->last;
+		}
+		spin_unlock(&space->lock);
+		if (!m)
+			break;
+		listener->unmap(listener, start, last);
+		if (last == U64_MAX)
+			break;
+		cursor = last + 1;
+		cond_resched();
+	}
+	up_read(&space->domains_sem);
+}
+
+static void copy_memory(struct ioasid_mapping *m, u64 offset, void *data,
+			size_t length, bool write)
+{
+	while (length) {
+		size_t in_page = offset_in_page(offset);
+		size_t n = min(length, PAGE_SIZE - in_page);
+		struct page *page = ioasid_memory_page(&m->mem,
+						       offset >> PAGE_SHIFT);
+
+		if (write)
+			memcpy_to_page(page, in_page, data, n);
+		else
+			memcpy_from_page(data, page, in_page, n);
+		offset += n;
+		data += n;
+		length -= n;
+	}
+}
+
+/**
+ * ioasid_space_rw() - read or write as a device would
+ * @space: the space
+ * @iova: first byte, of any alignment
+ * @data: kernel memory
+ * @length: bytes
+ * @write: from @data to the IOVA
+ *
+ * Context: may sleep; any thread.
+ * Return: 0; -ENOENT, not all is mapped; -EPERM, not with this permission. Part
+ * may have been copied then.
+ */
+int ioasid_space_rw(struct ioasid_space *space, u64 iova, void *data,
+		    size_t length, bool write)
+{
+	unsigned int need = write ? IOASID_MAP_WRITE : IOASID_MAP_READ;
+	struct ioasid_mapping *m;
+	size_t n;
+
+	while (length) {
+		spin_lock(&space->lock);
+		m = mapping_at(space, iova);
+		if (!m || !(m->flags & need)) {
+			spin_unlock(&space->lock);
+			return m ? -EPERM : -ENOENT;
+		}
+		m->readers++;
+		spin_unlock(&space->lock);
+
+		n = min_t(u64, length - 1, m->last - iova) + 1;
+		copy_memory(m, iova - m->start, data, n, write);
+
+		spin_lock(&space->lock);
+		if (!--m->readers)
+			ioasid_space_wake(space);
+		spin_unlock(&space->lock);
+		iova += n;
+		data += n;
+		length -= n;
+	}
+	return 0;
+}
+
+/* ---- Begin and end ---- */
+
+/**
+ * ioasid_space_init() - make an empty space
+ * @space: zeroed
+ * @account: charged for its mappings; outlives it
+ * @ops: the floor above
+ */
+void ioasid_space_init(struct ioasid_space *space,
+		       struct ioasid_account *account,
+		       const struct ioasid_space_ops *ops)
+{
+	space->account = account;
+	space->ops = ops;
+	spin_lock_init(&space->lock);
+	space->mappings = RB_ROOT;
+	init_waitqueue_head(&space->wait);
+	xa_init(&space->pinned);
+	init_rwsem(&space->domains_sem);
+	INIT_LIST_HEAD(&space->domains);
+	INIT_LIST_HEAD(&space->listeners);
+	mutex_init(&space->attach_lock);
+	INIT_LIST_HEAD(&space->members);
+}
+
+/**
+ * ioasid_space_kill() - let nobody begin anything any more
+ * @space: the space
+ *
+ * Return: 0; -EBUSY, a device is attached; -ENOENT, was called before.
+ */
+int ioasid_space_kill(struct ioasid_space *space)
+{
+	int ret = 0;
+
+	spin_lock(&space->lock);
+	if (space->dead)
+		ret = -ENOENT;
+	else if (space->devices)
+		ret = -EBUSY;
+	else
+		space->dead = true;
+	spin_unlock(&space->lock);
+	return ret;
+}
+
+/**
+ * ioasid_space_exit() - free all that is in a space
+ * @space: the space; nobody else has it, and no device is attached
+ *
+ * Context: may sleep; yields.
+ */
+void ioasid_space_exit(struct ioasid_space *space)
+{
+	struct ioasid_mapping *m, *next;
+
+	if (!RB_EMPTY_ROOT(&space->mappings)) {
+		rbtree_postorder_for_each_entry_safe(m, next, &space->mappings,
+						     rb) {
+			mapping_release(space, m);
+			cond_resched();
+		}
+		space->mappings = RB_ROOT;
+	}
+	xa_destroy(&space->pinned);
+	kfree(space->permitted);
+	mutex_destroy(&space->attach_lock);
+}
+
+int __init ioasid_space_cache_init(void)
+{
+	mapping_cache = kmem_cache_create("ioasid_mapping",
+					  sizeof(struct ioasid_mapping), 0,
+					  SLAB_ACCOUNT, NULL);
+	return mapping_cache ? 0 : -ENOMEM;
+}
+
+void ioasid_space_cache_exit(void)
+{
+	kmem_cache_destroy(mapping_cache);
+}

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * One address space: mappings, and the domains and software devices that
+ * translate for it.
+ *
+ * Knows memory and domains; knows nothing of devices, groups and ids.
+ */
+#ifndef _IOASID_SPACE_H
+#define _IOASID_SPACE_H
+
+#include <linux/list.h>
+#include <linux/mutex.h>
+#include <linux/rbtree.h>
+#include <linux/rwsem.h>
+#include <linux/spinlock.h>
+#include <linux/wait.h>
+#include <linux/xarray.h>
+
+#include "domain.h"
+#include "memory.h"
+
+struct iommu_group;
+
+/*
+ * The life of a mapping.  All changes are made under ioasid_space.lock.
+ *
+ *	PINNING -> FILLING -> LIVE -> DYING -> gone
+ *	   |                   |  ^
+ *	   v                   v  |
+ *	CANCELLED             CUTTING
+ *
+ * PINNING: its range is taken, its memory is being pinned, which may hang for
+ * ever: nobody waits for it.  Who wants the range back takes it out of the tree
+ * and makes it CANCELLED; the mapper, who owns it, finds out and frees it.
+ * FILLING: its IOPTEs are being written; bounded, others wait for it.
+ * LIVE: it is in every domain, and in the filling one if that came past it.
+ * CUTTING: its IOPTEs are being replaced by smaller ones; bounded.
+ * DYING: its IOPTEs are on their way out; bounded, but for software devices
+ * that do not let go, in which case it is LIVE again.
+ */
+enum ioasid_mapping_state {
+	IOASID_MAPPING_PINNING,
+	IOASID_MAPPING_FILLING,
+	IOASID_MAPPING_LIVE,
+	IOASID_MAPPING_CUTTING,
+	IOASID_MAPPING_DYING,
+	IOASID_MAPPING_CANCELLED,
+};
+
+/**
+ * struct ioasid_mapping - a range of IOVA with one permission
+ * @rb: in ioasid_space.mappings
+ * @start: first byte
+ * @last: last byte
+ * @gap: bytes between the mapping before and this one
+ * @subtree_gap: the largest @gap in this subtree
+ * @mem: what is mapped; no pages for a reserved range
+ * @payer: who was charged; NULL for a reserved range
+ * @addr: user address or file offset it was mapped from
+ * @next: in a list of who takes it out
+ * @pins: pages that software devices hold
+ * @readers: who uses @mem for a moment
+ * @flags: IOASID_MAP_READ, IOASID_MAP_WRITE, IOASID_MAP_FILE,
+ *	IOASID_MAP_RESERVE
+ * @cut_shift: log2 of the cut size, 0 for none
+ * @state: enum ioasid_mapping_state
+ * @in_filling: while DYING: it is in the filling domain too
+ */
+struct ioasid_mapping {
+	struct rb_node rb;
+	u64 start;
+	u64 last;
+	u64 gap;
+	u64 subtree_gap;
+	struct ioasid_memory mem;
+	struct ioasid_payer *payer;
+	u64 addr;
+	struct ioasid_mapping *next;
+	unsigned int pins;
+	unsigned int readers;
+	u8 flags;
+	u8 cut_shift;
+	u8 state;
+	bool in_filling;
+};
+
+/**
+ * struct ioasid_listener - a software device that uses a space
+ * @node: in ioasid_space.listeners
+ * @unmap: stop using the IOVAs from @start to @last: unpin what was pinned.
+ *	Called with ioasid_space.domains_sem held for reading.
+ */
+struct ioasid_listener {
+	struct list_head node;
+	void (*unmap)(struct ioasid_listener *listener, u64 start, u64 last);
+};
+
+/**
+ * struct ioasid_member - an iommu group that translates by a space
+ * @node: in ioasid_space.members
+ * @group: the group
+ * @dev: one of its devices, bound
+ * @dom: the domain it is attached to; NULL while it is not
+ * @ranges: the IOVAs that its devices can use
+ * @blocked: its domain was poisoned, and it was taken off it
+ *
+ * Protected by ioasid_space.attach_lock.
+ */
+struct ioasid_member {
+	struct list_head node;
+	struct iommu_group *group;
+	struct device *dev;
+	struct ioasid_domain *dom;
+	struct ioasid_ranges *ranges;
+	bool blocked;
+};
+
+struct ioasid_space;
+
+/**
+ * struct ioasid_space_ops - what a space tells the floor above
+ * @poisoned: one of its domains is poisoned: block the groups that are on it.
+ *	May sleep; called with no lock held.
+ */
+struct ioasid_space_ops {
+	void (*poisoned)(struct ioasid_space *space);
+};
+
+/**
+ * struct ioasid_space - an address space
+ * @account: what its mappings are charged to
+ * @ops: the floor above
+ * @lock: protects the mappings and all that follows up to @domains_sem
+ * @cut_shift: cut size of mappings that do not state one, log2, 0 for none
+ * @must_enforce: no-snoop DMA must be made coherent
+ * @dead: freed; takes no new mapping and no new device
+ * @poisoned: a domain is poisoned
+ * @partial: groups that wait for a sibling
+ * @devices: devices attached
+ * @mappings: by IOVA
+ * @wait: for mappings that change state, and pins that go
+ * @nr_mappings: published mappings
+ * @bytes_mapped: bytes of memory in them
+ * @bytes_kept: bytes of memory in @kept
+ * @kept: mappings that a poisoned domain may still reach
+ * @permitted: IOVAs that all members can use, NULL for all
+ * @pinned: by page of IOVA, how often software devices pinned it
+ * @filling: domain that is being filled, before it is in @domains
+ * @fill_next: mappings that begin below it are in @filling
+ * @fill_done: all are
+ * @domains_sem: held for reading to use the domains and listeners, and from
+ *	making a mapping FILLING, CUTTING or DYING until it leaves that state;
+ *	for writing to change the lists, and while a driver attaches a group
+ * @domains: the domains, filled
+ * @listeners: software devices
+ * @attach_lock: one attach or detach at a time; protects @members
+ * @members: groups
+ *
+ * Lock order: attach_lock, domains_sem, lock.  Who waits for a mapping to
+ * change state holds none of them.
+ */
+struct ioasid_space {
+	struct ioasid_account *account;
+	const struct ioasid_space_ops *ops;
+
+	spinlock_t lock;
+	u8 cut_shift;
+	bool must_enforce;
+	bool dead;
+	bool poisoned;
+	bool fill_done;
+	unsigned int partial;
+	unsigned int devices;
+	struct rb_root mappings;
+	wait_queue_head_t wait;
+	u64 nr_mappings;
+	u64 bytes_mapped;
+	u64 bytes_kept;
+	struct ioasid_mapping *kept;
+	struct ioasid_ranges *permitted;
+	struct xarray pinned;
+	struct ioasid_domain *filling;
+	u64 fill_next;
+
+	struct rw_semaphore domains_sem;
+	struct list_head domains;
+	struct list_head listeners;
+
+	struct mutex attach_lock;
+	struct list_head members;
+};
+
+void ioasid_space_init(struct ioasid_space *space,
+		       struct ioasid_account *account,
+		       const struct ioasid_space_ops *ops);
+void ioasid_space_exit(struct ioasid_space *space);
+int ioasid_space_kill(struct ioasid_space *space);
+
+/**
+ * struct ioasid_map_request - a mapping to be made
+ * @iova: with IOASID_MAP_FIXED where; out, where it is
+ * @addr: user address, or offset in @file
+ * @length: bytes
+ * @alignment: of an IOVA to be chosen, or 0
+ * @file: with IOASID_MAP_FILE
+ * @flags: enum ioasid_map_flags
+ * @cut_shift: log2 of the cut size, 0 for the space's own
+ * @fault_addr: out on some failures, where
+ */
+struct ioasid_map_request {
+	u64 iova;
+	u64 addr;
+	u64 length;
+	u64 alignment;
+	struct file *file;
+	unsigned int flags;
+	unsigned int cut_shift;
+	u64 fault_addr;
+};
+
+struct ioasid_mapping *ioasid_space_reserve(struct ioasid_space *space,
+					    struct ioasid_map_request *req);
+void ioasid_space_abort(struct ioasid_space *space, struct ioasid_mapping *m);
+int ioasid_space_commit(struct ioasid_space *space, struct ioasid_mapping *m,
+			struct ioasid_map_request *req);
+int ioasid_space_unmap(struct ioasid_space *space, u64 start, u64 last,
+		       unsigned int flags, u64 *removed);
+
+int ioasid_space_pin(struct ioasid_space *space, u64 iova,
+		     unsigned long npages, bool write, struct page **pages);
+void ioasid_space_unpin(struct ioasid_space *space, u64 iova,
+			unsigned long npages);
+void ioasid_space_unpin_all(struct ioasid_space *space,
+			    struct ioasid_listener *listener);
+int ioasid_space_rw(struct ioasid_space *space, u64 iova, void *data,
+		    size_t length, bool write);
+
+/* fill.c */
+int ioasid_space_join(struct ioasid_space *space, struct ioasid_member *member,
+		      u64 *fault_addr);
+void ioasid_space_leave(struct ioasid_space *space,
+			struct ioasid_member *member, bool moved);
+void ioasid_space_block(struct ioasid_space *space,
+			struct ioasid_member *member);
+void ioasid_space_unblock(struct ioasid_space *space,
+			  struct ioasid_member *member);
+
+/* For fill.c: space.c's tree */
+struct ioasid_mapping *ioasid_mapping_first(struct ioasid_space *space,
+					    u64 start);
+struct ioasid_mapping *ioasid_mapping_next(struct ioasid_mapping *m);
+bool ioasid_space_in_transit(struct ioasid_space *space, u64 addr);
+void ioasid_space_wake(struct ioasid_space *space);
+void ioasid_space_free_kept(struct ioasid_space *space);
+
+int __init ioasid_space_cache_init(void);
+void ioasid_space_cache_exit(void);
+
+#endif /* _IOASID_SPACE_H */
