@@ -101,6 +101,9 @@ void ioasid_device_gone(struct ioasid_device *idev)
 	mutex_lock(&idev->lock);
 	idev->gone = true;
 	mutex_unlock(&idev->lock);
+	/* After @gone, so that nobody looks at a group that goes */
+	if (idev->group)
+		ioasid_group_unbind(idev);
 	xa_erase(&ctx->objects, idev->obj.id);
 	if (refcount_read(&idev->obj.users))
 		ioasid_device_put(idev);
