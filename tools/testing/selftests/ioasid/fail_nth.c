@@ -1,0 +1,570 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Every command, with its first, second, third... allocation or copy of user
+ * memory made to fail, until it needs no more of them. A command that fails
+ * has to leave the state as it was; in the end it succeeds.
+ */
+#include <linux/memfd.h>
+
+#include "ioasid_util.h"
+
+#define PG page_size
+
+#define DEBUGFS "/sys/kernel/debug/"
+#define FAIL_NTH "/proc/thread-self/fail-nth"
+
+/* More than any command needs */
+#define MAX_FAILURES 3000
+
+static const __u64 base = SZ_1G;
+
+/* What makes the kernel fail all that it can, and what it was before. */
+static struct {
+	const char *path;
+	const char *value;
+	char before[16];
+	int fd;
+} knobs[] = {
+	{ DEBUGFS "failslab/ignore-gfp-wait", "N" },
+	{ DEBUGFS "failslab/cache-filter", "N" },
+	{ DEBUGFS "failslab/verbose", "0" },
+	{ DEBUGFS "fail_page_alloc/ignore-gfp-wait", "N" },
+	{ DEBUGFS "fail_page_alloc/ignore-gfp-highmem", "N" },
+	{ DEBUGFS "fail_page_alloc/min-order", "0" },
+	{ DEBUGFS "fail_page_alloc/verbose", "0" },
+	{ DEBUGFS "fail_usercopy/verbose", "0" },
+};
+
+static bool set_knobs(void)
+{
+	unsigned int i;
+	bool any = false;
+	ssize_t n;
+
+	for (i = 0; i < ARRAY_SIZE(knobs); i++) {
+		knobs[i].fd = open(knobs[i].path, O_RDWR | O_CLOEXEC);
+		if (knobs[i].fd < 0)
+			continue;
+		n = pread(knobs[i].fd, knobs[i].before,
+			  sizeof(knobs[i].before) - 1, 0);
+		if (n <= 0 || pwrite(knobs[i].fd, knobs[i].value,
+				     strlen(knobs[i].value), 0) < 0)
+			return false;
+		any = true;
+	}
+	return any;
+}
+
+static void restore_knobs(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(knobs); i++) {
+		if (knobs[i].fd < 0)
+			continue;
+		if (pwrite(knobs[i].fd, knobs[i].before,
+			   strlen(knobs[i].before), 0) < 0)
+			ksft_print_msg("%s: not restored\n", knobs[i].path);
+		close(knobs[i].fd);
+	}
+}
+
+/* What the commands work on. */
+struct stage {
+	int fd;
+	int file;
+	int fd_close;		/* a context that is to be closed */
+	__u32 id;
+	__u32 id_new;
+	__u64 iova;
+	char *mem;		/* 600 pages, no two of them neighbours */
+	char *fresh;		/* never touched */
+};
+
+/*
+ * A command: prepare() makes what it needs, run() issues it, undo() takes away
+ * what a success made, so that the state is the one before prepare() again.
+ */
+FIXTURE(command)
+{
+	struct stage stage;
+	int fail_nth;
+};
+
+FIXTURE_VARIANT(command)
+{
+	__u64 charge;
+	int (*prepare)(struct stage *s);
+	int (*run)(struct stage *s);
+	int (*undo)(struct stage *s);
+	/*
+	 * Taking away cannot be undone: when its answer cannot be copied out,
+	 * all may have been done.
+	 */
+	bool takes_away;
+	int rc;
+};
+
+static int run_check(struct stage *s)
+{
+	return ia_check(s->fd, IOASID_EXT_MAP);
+}
+
+FIXTURE_VARIANT_ADD(command, check_extension)
+{
+	.run = run_check,
+	.rc = 1,
+};
+
+static int run_alloc(struct stage *s)
+{
+	return ia_alloc(s->fd, &s->id_new);
+}
+
+static int undo_alloc(struct stage *s)
+{
+	return ia_free(s->fd, s->id_new);
+}
+
+FIXTURE_VARIANT_ADD(command, alloc)
+{
+	.run = run_alloc,
+	.undo = undo_alloc,
+};
+
+static int prepare_free(struct stage *s)
+{
+	int rc;
+
+	/* the same state every time, but for the id */
+	if (s->id_new && !ia_free(s->fd, s->id_new))
+		s->id_new = 0;
+	rc = ia_alloc(s->fd, &s->id_new);
+	return rc ? rc : ia_map(s->fd, s->id_new, base, s->mem, 100 * PG);
+}
+
+static int run_free(struct stage *s)
+{
+	return ia_free(s->fd, s->id_new);
+}
+
+FIXTURE_VARIANT_ADD(command, free)
+{
+	.prepare = prepare_free,
+	.run = run_free,
+	.takes_away = true,
+};
+
+static int run_info(struct stage *s)
+{
+	struct ioasid_iova_range range;
+	struct ioasid_info info = {
+		.argsz = sizeof(info),
+		.ioasid = s->id,
+		.nr_ranges = 1,
+		.ranges = IA_PTR(&range),
+	};
+
+	return ia_cmd(s->fd, IOASID_GET_INFO, &info);
+}
+
+FIXTURE_VARIANT_ADD(command, get_info)
+{
+	.run = run_info,
+};
+
+static int run_device_info(struct stage *s)
+{
+	struct ioasid_device_info info;
+
+	return ia_device_info(s->fd, s->id, &info);
+}
+
+FIXTURE_VARIANT_ADD(command, device_get_info)
+{
+	.run = run_device_info,
+	.rc = -ENOENT,
+};
+
+static int run_list(struct stage *s)
+{
+	struct ioasid_list_entry entries[4];
+	__u32 nr = ARRAY_SIZE(entries);
+
+	return ia_list(s->fd, 0, entries, &nr);
+}
+
+FIXTURE_VARIANT_ADD(command, list)
+{
+	.run = run_list,
+};
+
+static int run_set_option(struct stage *s)
+{
+	return ia_set_option(s->fd, IOASID_OPTION_LIMIT_PINNED, ~0ULL, 0);
+}
+
+FIXTURE_VARIANT_ADD(command, set_option)
+{
+	.run = run_set_option,
+};
+
+static int run_get_option(struct stage *s)
+{
+	__u64 value;
+
+	return ia_get_option(s->fd, IOASID_OPTION_LIMIT_PINNED, &value, NULL);
+}
+
+FIXTURE_VARIANT_ADD(command, get_option)
+{
+	.run = run_get_option,
+};
+
+static int undo_map(struct stage *s)
+{
+	__u64 unmapped;
+	int rc = ia_unmap(s->fd, s->id, s->iova, SZ_1G, &unmapped);
+
+	return rc || unmapped ? rc : -EPROTO;
+}
+
+static int run_map(struct stage *s)
+{
+	s->iova = SZ_4G;
+	return ia_map(s->fd, s->id, s->iova, s->mem, PG);
+}
+
+FIXTURE_VARIANT_ADD(command, map_page)
+{
+	.run = run_map,
+	.undo = undo_map,
+};
+
+FIXTURE_VARIANT_ADD(command, map_page_charge_mm)
+{
+	.charge = IOASID_CHARGE_MM,
+	.run = run_map,
+	.undo = undo_map,
+};
+
+static int run_map_any(struct stage *s)
+{
+	return ia_map_any(s->fd, s->id, &s->iova, s->mem, PG);
+}
+
+FIXTURE_VARIANT_ADD(command, map_any)
+{
+	.run = run_map_any,
+	.undo = undo_map,
+};
+
+static int run_map_long(struct stage *s)
+{
+	s->iova = SZ_4G;
+	return ia_map(s->fd, s->id, s->iova, s->mem, 600 * PG);
+}
+
+FIXTURE_VARIANT_ADD(command, map_long)
+{
+	.run = run_map_long,
+	.undo = undo_map,
+};
+
+FIXTURE_VARIANT_ADD(command, map_long_charge_mm)
+{
+	.charge = IOASID_CHARGE_MM,
+	.run = run_map_long,
+	.undo = undo_map,
+};
+
+static int prepare_fresh(struct stage *s)
+{
+	return madvise(s->fresh, 16 * PG, MADV_DONTNEED) ? -errno : 0;
+}
+
+static int run_map_fresh(struct stage *s)
+{
+	s->iova = SZ_4G;
+	return ia_map(s->fd, s->id, s->iova, s->fresh, 16 * PG);
+}
+
+FIXTURE_VARIANT_ADD(command, map_fresh_memory)
+{
+	.prepare = prepare_fresh,
+	.run = run_map_fresh,
+	.undo = undo_map,
+};
+
+/* Of the 16 pages of the file all but the first and the last are holes. */
+static int prepare_file(struct stage *s)
+{
+	return fallocate(s->file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+			 PG, 14 * PG) ? -errno : 0;
+}
+
+static int run_map_file(struct stage *s)
+{
+	s->iova = SZ_4G;
+	return ia_map_file(s->fd, s->id, IA_RW_FIXED, &s->iova, s->file, 0,
+			   16 * PG);
+}
+
+FIXTURE_VARIANT_ADD(command, map_file)
+{
+	.prepare = prepare_file,
+	.run = run_map_file,
+	.undo = undo_map,
+};
+
+static int run_reserve(struct stage *s)
+{
+	s->iova = SZ_4G;
+	return ia_reserve(s->fd, s->id, s->iova, PG);
+}
+
+FIXTURE_VARIANT_ADD(command, reserve)
+{
+	.run = run_reserve,
+	.undo = undo_map,
+};
+
+static int prepare_unmap(struct stage *s)
+{
+	ia_unmap(s->fd, s->id, SZ_4G, SZ_1G, NULL);
+	s->iova = SZ_4G;
+	return ia_map_full(s->fd, s->id, IA_RW_FIXED, &s->iova, IA_PTR(s->mem),
+			   600 * PG, 4 * PG, 0, 0, NULL);
+}
+
+static int run_unmap(struct stage *s)
+{
+	return ia_unmap(s->fd, s->id, SZ_4G, 600 * PG, NULL);
+}
+
+FIXTURE_VARIANT_ADD(command, unmap)
+{
+	.prepare = prepare_unmap,
+	.run = run_unmap,
+	.takes_away = true,
+};
+
+FIXTURE_VARIANT_ADD(command, unmap_charge_mm)
+{
+	.charge = IOASID_CHARGE_MM,
+	.prepare = prepare_unmap,
+	.run = run_unmap,
+	.takes_away = true,
+};
+
+static int run_cut(struct stage *s)
+{
+	return ia_unmap(s->fd, s->id, SZ_4G + 100 * PG, 200 * PG, NULL);
+}
+
+FIXTURE_VARIANT_ADD(command, unmap_cut)
+{
+	.prepare = prepare_unmap,
+	.run = run_cut,
+	.takes_away = true,
+};
+
+static int run_split(struct stage *s)
+{
+	return ia_unmap_full(s->fd, s->id, IOASID_UNMAP_SPLIT, SZ_4G + 101 * PG,
+			     PG, NULL);
+}
+
+FIXTURE_VARIANT_ADD(command, unmap_split)
+{
+	.prepare = prepare_unmap,
+	.run = run_split,
+	.takes_away = true,
+};
+
+static int prepare_unmap_all(struct stage *s)
+{
+	int rc = prepare_unmap(s);
+	unsigned int i;
+
+	for (i = 0; !rc && i < 20; i++)
+		rc = ia_map(s->fd, s->id, SZ_4G + SZ_1G / 2 + i * 2 * PG,
+			    s->mem, PG);
+	return rc;
+}
+
+static int run_unmap_all(struct stage *s)
+{
+	return ia_unmap_all(s->fd, s->id, NULL);
+}
+
+FIXTURE_VARIANT_ADD(command, unmap_all)
+{
+	.prepare = prepare_unmap_all,
+	.run = run_unmap_all,
+	.takes_away = true,
+};
+
+static int run_open(struct stage *s)
+{
+	s->fd_close = ia_open();
+	return s->fd_close < 0 ? s->fd_close : 0;
+}
+
+static int undo_open(struct stage *s)
+{
+	return close(s->fd_close) ? -errno : 0;
+}
+
+FIXTURE_VARIANT_ADD(command, open)
+{
+	.run = run_open,
+	.undo = undo_open,
+};
+
+/* close() cannot fail; what was in the context must be gone nevertheless. */
+static int prepare_close(struct stage *s)
+{
+	__u32 id;
+	int i, rc;
+
+	s->fd_close = ia_open();
+	if (s->fd_close < 0)
+		return s->fd_close;
+	for (i = 0; i < 4; i++) {
+		rc = ia_alloc(s->fd_close, &id);
+		if (!rc)
+			rc = ia_map(s->fd_close, id, base, s->mem, 600 * PG);
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
+FIXTURE_VARIANT_ADD(command, close)
+{
+	.prepare = prepare_close,
+	.run = undo_open,
+	.takes_away = true,
+};
+
+FIXTURE_SETUP(command)
+{
+	struct stage *s = &self->stage;
+	int i;
+
+	s->fd = ia_open();
+	if (s->fd == -ENOENT)
+		SKIP(return, IA_ABSENT);
+	ASSERT_LE(0, s->fd);
+	self->fail_nth = open(FAIL_NTH, O_RDWR | O_CLOEXEC);
+	if (self->fail_nth < 0)
+		SKIP(return, "no fault injection");
+	if (!set_knobs())
+		SKIP(return, "no fault injection in debugfs");
+	ASSERT_EQ(0, ia_set_option(s->fd, IOASID_OPTION_CHARGE,
+				   variant->charge, 0));
+	ASSERT_EQ(0, ia_alloc(s->fd, &s->id));
+	s->mem = ia_mem(600 * PG);
+	ASSERT_NE(NULL, s->mem);
+	ASSERT_EQ(0, madvise(s->mem, 600 * PG, MADV_NOHUGEPAGE));
+	/* from the end, so that page frames do not ascend */
+	for (i = 599; i >= 0; i--)
+		s->mem[i * PG] = 1;
+	s->fresh = ia_mem(16 * PG);
+	ASSERT_NE(NULL, s->fresh);
+	s->file = memfd_create("fail_nth", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	ASSERT_LE(0, s->file);
+	ASSERT_EQ(0, ftruncate(s->file, 16 * PG));
+	ASSERT_EQ(1, pwrite(s->file, "", 1, 0));
+	ASSERT_EQ(1, pwrite(s->file, "", 1, 15 * PG));
+	/* something that has to stay as it is */
+	ASSERT_EQ(0, ia_map(s->fd, s->id, base, s->mem, 2 * PG));
+	ASSERT_EQ(0, ia_reserve(s->fd, s->id, SZ_4G - SZ_1M, PG));
+}
+
+FIXTURE_TEARDOWN(command)
+{
+	close(self->fail_nth);
+	restore_knobs();
+	close(self->stage.fd);
+	EXPECT_EQ(0, fcntl(self->stage.file, F_ADD_SEALS, F_SEAL_WRITE))
+		TH_LOG("pages stayed pinned");
+	EXPECT_EQ(0, ia_status("VmPin"));
+	EXPECT_EQ(0, ia_status("VmLck"));
+}
+
+/* Arm: from now on the @nth thing that can fail, will. */
+static bool arm(int fail_nth, unsigned int nth)
+{
+	char text[16];
+	int n = snprintf(text, sizeof(text), "%u", nth);
+
+	return pwrite(fail_nth, text, n, 0) == n;
+}
+
+/* Disarm; returns whether something was made to fail. */
+static int disarm(int fail_nth)
+{
+	char text[16] = {};
+	bool failed = false;
+	int i;
+
+	/* Reading it copies memory, which may be what is made to fail. */
+	if (pread(fail_nth, text, sizeof(text) - 1, 0) > 0)
+		failed = text[0] == '0';
+	for (i = 0; i < 3; i++)
+		if (pwrite(fail_nth, "0", 1, 0) == 1)
+			return failed;
+	return -1;
+}
+
+TEST_F_TIMEOUT(command, fails_cleanly, 250)
+{
+	struct ia_state before, after;
+	struct stage *s = &self->stage;
+	unsigned int nth, errors = 0;
+	const char *diff;
+	int rc, failed;
+
+	for (nth = 1; nth < MAX_FAILURES; nth++) {
+		if (variant->prepare)
+			ASSERT_EQ(0, variant->prepare(s));
+		ASSERT_EQ(0, ia_state_read(s->fd, &before));
+		ASSERT_TRUE(arm(self->fail_nth, nth));
+		rc = variant->run(s);
+		failed = disarm(self->fail_nth);
+		ASSERT_LE(0, failed);
+		if (!failed)
+			break;
+		if (rc == variant->rc) {
+			/* it could do without */
+			if (variant->undo) {
+				ASSERT_EQ(0, variant->undo(s));
+				ASSERT_EQ(0, ia_state_read(s->fd, &after));
+				diff = ia_state_diff(&before, &after);
+				ASSERT_EQ(NULL, diff)
+					TH_LOG("undone %u: %s", nth, diff);
+			}
+			continue;
+		}
+		errors++;
+		/* of memory, or of a copy from or to user space */
+		EXPECT_TRUE(rc == -ENOMEM || rc == -EFAULT)
+			TH_LOG("failure %u: %s", nth, strerror(-rc));
+		ASSERT_EQ(0, ia_state_read(s->fd, &after));
+		diff = ia_state_diff(&before, &after);
+		if (!diff)
+			continue;
+		/* what was taken away without telling so, is away as a whole */
+		ASSERT_TRUE(variant->takes_away && rc == -EFAULT)
+			TH_LOG("failure %u (%s): %s", nth, strerror(-rc), diff);
+	}
+	ASSERT_GT(MAX_FAILURES, nth);
+	EXPECT_EQ(variant->rc, rc);
+	if (rc == variant->rc && variant->undo)
+		EXPECT_EQ(0, variant->undo(s));
+	ksft_print_msg("%u failures, %u errors\n", nth - 1, errors);
+}
+
+TEST_HARNESS_MAIN
