@@ -91,7 +91,7 @@ static long cmd_alloc(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 		return -EOPNOTSUPP;
 	if (cmd->snoop > IOASID_SNOOP_ON)
 		return -EOPNOTSUPP;
-	if (cmd->format || cmd->fault_queue || cmd->ioasid)
+	if (cmd->format || cmd->fault_queue)
 		return -EINVAL;
 	if (size_to_shift(cmd->cut_size, &shift))
 		return -EINVAL;
@@ -306,7 +306,7 @@ static int check_map(const struct ioasid_map_dma *cmd, unsigned int *cut_shift)
 
 	if (flags & IOASID_MAP_RESERVE) {
 		if (flags & (IOASID_MAP_READ | IOASID_MAP_WRITE |
-			     IOASID_MAP_FILE) || cmd->addr || cmd->cut_size)
+			     IOASID_MAP_FILE) || cmd->addr)
 			return -EINVAL;
 	} else if (!(flags & (IOASID_MAP_READ | IOASID_MAP_WRITE))) {
 		return -EINVAL;
@@ -400,6 +400,9 @@ static long cmd_unmap_dma(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 	struct ioasid *ioasid;
 	int ret;
 
+	/* What is unmapped cannot be mapped again when this cannot be told */
+	if (put_user(0, &out->unmapped))
+		return -EFAULT;
 	if (cmd->__reserved)
 		return -EINVAL;
 	if (cmd->flags & IOASID_UNMAP_ALL) {

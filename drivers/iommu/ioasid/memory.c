@@ -16,6 +16,7 @@
  */
 #include <linux/capability.h>
 #include <linux/cred.h>
+#include <linux/falloc.h>
 #include <linux/fs.h>
 #include <linux/hugetlb.h>
 #include <linux/memfd.h>
@@ -386,7 +387,88 @@ static void unpin_folio_array(struct folio **folios, long n)
 		unpin_user_folio(folios[--n], 1);
 }
 
-#define PIN_FILE_FOLIOS		512
+/*
+ * fallocate() leaves pages in tmpfs for whoever writes them first to clear:
+ * that is us, as a device may read them.
+ */
+static void folio_make_uptodate(struct folio *folio)
+{
+	if (folio_test_uptodate(folio))
+		return;
+	folio_lock(folio);
+	if (!folio_test_uptodate(folio)) {
+		folio_zero_range(folio, 0, folio_size(folio));
+		flush_dcache_folio(folio);
+		folio_mark_uptodate(folio);
+	}
+	folio_unlock(folio);
+}
+
+/*
+ * Have a hugetlbfs file get pages of its own for a hole.  What
+ * memfd_pin_folios() would put there it takes from the reservations of others.
+ */
+static int file_fill_hole(struct file *file, u64 offset, u64 length)
+{
+	int ret = vfs_fallocate(file, FALLOC_FL_KEEP_SIZE, offset, length);
+
+	switch (ret) {
+	case 0:
+		return 0;
+	case -EINTR:
+		/* Any signal does that; the caller need not know */
+		return fatal_signal_pending(current) ? -EINTR :
+						       -ERESTARTNOINTR;
+	case -ENOSPC:
+	case -ENOMEM:
+		return -ENOMEM;
+	default:
+		return -EFAULT;
+	}
+}
+
+/* Are holes to be found before memfd_pin_folios() finds them? */
+static bool file_must_not_grow(struct file *file)
+{
+	return !(file->f_mode & FMODE_WRITE) || is_file_hugepages(file);
+}
+
+static unsigned int file_order(struct file *file)
+{
+	return is_file_hugepages(file) ? huge_page_order(hstate_file(file)) : 0;
+}
+
+#define PIN_FILE_FOLIOS		512UL
+/* How often somebody may punch the hole again that was just filled */
+#define PIN_FILE_TRIES		16
+
+/* May these pages of the file be pinned?  -EAGAIN: when the hole is filled */
+static int file_check(struct extent_list *list, struct file *file, u64 offset,
+		      unsigned long npages, u64 *fault_addr)
+{
+	pgoff_t first = offset >> PAGE_SHIFT, hole;
+	u64 size;
+
+	lockdep_assert_held_read(&file_inode(file)->i_rwsem);
+	*fault_addr = offset;
+	if (list->mem->writable &&
+	    file_seals(file) & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE))
+		return -EPERM;
+
+	size = i_size_read(file_inode(file)) & PAGE_MASK;
+	if (offset + ((u64)npages << PAGE_SHIFT) > size) {
+		*fault_addr = max(offset, size);
+		return -EINVAL;
+	}
+
+	if (!file_must_not_grow(file))
+		return 0;
+	hole = file_first_hole(file, first, first + npages);
+	if (hole == first + npages)
+		return 0;
+	*fault_addr = (u64)hole << PAGE_SHIFT;
+	return file->f_mode & FMODE_WRITE ? -EAGAIN : -EFAULT;
+}
 
 /*
  * Pin as many pages as one call of memfd_pin_folios() gives.  The inode's lock
@@ -398,42 +480,35 @@ static long pin_file_some(struct extent_list *list, struct file *file,
 			  unsigned long npages, u64 *fault_addr)
 {
 	struct inode *inode = file_inode(file);
+	u64 end = offset + ((u64)npages << PAGE_SHIFT);
+	unsigned int tries = PIN_FILE_TRIES;
 	unsigned long done = 0;
-	pgoff_t first, hole;
+	pgoff_t first;
 	long n, i, ret;
-	u64 size;
 
-	ret = down_read_killable(&inode->i_rwsem);
-	if (ret)
-		return -EINTR;
-
-	*fault_addr = offset;
-	ret = -EPERM;
-	if (list->mem->writable &&
-	    file_seals(file) & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE))
-		goto unlock;
-
-	ret = -EINVAL;
-	size = i_size_read(inode) & PAGE_MASK;
-	if (offset + ((u64)npages << PAGE_SHIFT) > size) {
-		*fault_addr = max(offset, size);
-		goto unlock;
+	if (file_must_not_grow(file)) {
+		npages = min(npages, PIN_FILE_FOLIOS << file_order(file));
+		end = offset + ((u64)npages << PAGE_SHIFT);
+	}
+	for (;;) {
+		ret = down_read_killable(&inode->i_rwsem);
+		if (ret)
+			return -EINTR;
+		ret = file_check(list, file, offset, npages, fault_addr);
+		if (!ret)
+			break;
+		up_read(&inode->i_rwsem);
+		if (ret != -EAGAIN)
+			return ret;
+		if (!tries--)
+			return -EFAULT;
+		ret = file_fill_hole(file, *fault_addr, end - *fault_addr);
+		if (ret)
+			return ret;
 	}
 
-	if (!(file->f_mode & FMODE_WRITE)) {
-		pgoff_t index = offset >> PAGE_SHIFT;
-
-		hole = file_first_hole(file, index, index + npages);
-		if (hole < index + npages) {
-			*fault_addr = (u64)hole << PAGE_SHIFT;
-			ret = -EFAULT;
-			goto unlock;
-		}
-	}
-
-	n = memfd_pin_folios(file, offset,
-			     offset + ((u64)npages << PAGE_SHIFT) - 1, folios,
-			     PIN_FILE_FOLIOS, &first);
+	n = memfd_pin_folios(file, offset, end - 1, folios, PIN_FILE_FOLIOS,
+			     &first);
 	if (n <= 0) {
 		ret = pin_errno(n);
 		goto unlock;
@@ -445,6 +520,7 @@ static long pin_file_some(struct extent_list *list, struct file *file,
 					 npages - done);
 		unsigned long pfn = folio_pfn(folios[i]) + first;
 
+		folio_make_uptodate(folios[i]);
 		ret = folio_pin_more(folios[i], take - 1);
 		if (!ret) {
 			ret = extent_list_add(list, pfn, take,

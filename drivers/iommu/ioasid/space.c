@@ -689,7 +689,6 @@ static bool is_in_filling(struct ioasid_space *space, struct ioasid_mapping *m)
 static void cut_object(struct ioasid_space *space, struct ioasid_mapping *m,
 		       struct ioasid_mapping *tail, u64 at)
 {
-	struct ioasid_mapping *at_m = m;
 	unsigned long index;
 	void *entry;
 
@@ -709,7 +708,7 @@ static void cut_object(struct ioasid_space *space, struct ioasid_mapping *m,
 	/* Keeps what lies before its filling cursor true for the tail */
 	tail->in_filling = false;
 
-	if (!at_m->pins)
+	if (!m->pins)
 		return;
 	tail->pins = 0;
 	xa_for_each_range(&space->pinned, index, entry, at >> PAGE_SHIFT,
@@ -737,15 +736,9 @@ again:
 	right = last == U64_MAX ? NULL : cut_by(space, last + 1);
 
 	ret = -EINVAL;
-	if (!split) {
-		if (left && left->flags & (IOASID_MAP_READ | IOASID_MAP_WRITE) &&
-		    off_grid(left, start))
-			goto unlock;
-		if (right &&
-		    right->flags & (IOASID_MAP_READ | IOASID_MAP_WRITE) &&
-		    off_grid(right, last + 1))
-			goto unlock;
-	}
+	if (!split && ((left && off_grid(left, start)) ||
+		       (right && off_grid(right, last + 1))))
+		goto unlock;
 	if (in_transit(left) || in_transit(right)) {
 		u64 addr = in_transit(left) ? left->start : right->start;
 
