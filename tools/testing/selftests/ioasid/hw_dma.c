@@ -59,21 +59,6 @@ static __u64 first_hole(const struct ranges *r)
 	return r->range[0].last + 1;
 }
 
-/* The physical address behind @p, for a device that translates nothing. */
-static __u64 physical(const void *p)
-{
-	__u64 entry = 0;
-	int fd;
-
-	fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return 0;
-	if (pread(fd, &entry, 8, IA_PTR(p) / page_size * 8) != 8)
-		entry = 0;
-	close(fd);
-	return (entry & ((1ULL << 55) - 1)) * page_size;
-}
-
 static void *huge_memory(size_t length)
 {
 	void *p = ia_mem_aligned(length, SZ_2M);
@@ -402,7 +387,8 @@ TEST_F(hw_dma, blocked)
 	if (variant->engine != &engine_edu)
 		SKIP(return, "it has to reach its queues");
 	mlock(self->mem, page_size);
-	phys = physical(self->mem);
+	phys = ia_pfn(self->mem) * page_size;
+	ASSERT_NE(0, phys);
 	/* before it ever attaches: what there is in its memory will do */
 	ASSERT_EQ(0, engine_edu.start(&self->dut));
 	self->dut.started = true;

@@ -105,7 +105,7 @@ FIXTURE_TEARDOWN(hw_group)
 
 /* Is @dut attached to @id, as the kernel says? 0 for to nothing. */
 static void expect_on(struct __test_metadata *_metadata,
-		      FIXTURE_DATA(hw_group) *self, struct dut *dut, __u32 id)
+		      struct _test_data_hw_group *self, struct dut *dut, __u32 id)
 {
 	struct ioasid_device_info info;
 
@@ -117,7 +117,7 @@ static void expect_on(struct __test_metadata *_metadata,
 
 /* The state of the IOASID, and that MAP agrees with it. */
 static void expect_state(struct __test_metadata *_metadata,
-			 FIXTURE_DATA(hw_group) *self, __u32 state,
+			 struct _test_data_hw_group *self, __u32 state,
 			 const struct dut *waiting, __u64 cookie)
 {
 	int mapped = state & IOASID_STATE_PARTIAL_GROUP ? -EDEADLK : 0;

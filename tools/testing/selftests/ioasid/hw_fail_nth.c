@@ -1,0 +1,344 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The commands that need hardware, with their first, second, third...
+ * allocation or copy of user memory made to fail: the tables of the IOMMU come
+ * into it, and the device tells whether they are what they were. Detach, close
+ * and driver unbind are left out: there a failure is one of the IOMMU core,
+ * which warns.
+ */
+#include "dut.h"
+#include "fault.h"
+
+#define NR_PAGES 600
+
+/* Where the commands map; what has to stay as it is, is at TEST_IOVA. */
+#define BASE (2 * TEST_IOVA)
+
+struct stage {
+	int ctx;
+	__u32 id;
+	__u32 other;
+	struct dut dut;
+	char *mem;		/* NR_PAGES, no two of them neighbours */
+	char *huge;
+	char *keep;
+	int file;
+	__u64 iova;
+	bool bound;
+};
+
+/* See fail_nth.c: state after undo() is that before prepare(). */
+FIXTURE(hw_command)
+{
+	struct stage stage;
+	int fail_nth;
+};
+
+FIXTURE_VARIANT(hw_command)
+{
+	int (*prepare)(struct stage *s);
+	int (*run)(struct stage *s);
+	int (*undo)(struct stage *s);
+	/* as run() leaves it, the device is attached */
+	bool attached;
+	/* or bound, but nowhere; or not even bound */
+	bool unbound;
+	bool takes_away;
+};
+
+static int undo_map(struct stage *s)
+{
+	__u64 unmapped;
+	int rc = ia_unmap(s->ctx, s->id, s->iova, SZ_1G, &unmapped);
+
+	return rc || unmapped ? rc : -EPROTO;
+}
+
+static int run_map_page(struct stage *s)
+{
+	s->iova = BASE;
+	return ia_map(s->ctx, s->id, s->iova, s->mem, page_size);
+}
+
+FIXTURE_VARIANT_ADD(hw_command, map_page) {
+	.run = run_map_page, .undo = undo_map, .attached = true,
+};
+
+/* Tables of every level are new each time. */
+static int run_map_far(struct stage *s)
+{
+	static unsigned int nr;
+
+	s->iova = 8 * BASE + ++nr * SZ_1G;
+	return ia_map(s->ctx, s->id, s->iova, s->mem, page_size);
+}
+
+FIXTURE_VARIANT_ADD(hw_command, map_far) {
+	.run = run_map_far, .undo = undo_map, .attached = true,
+};
+
+static int run_map_long(struct stage *s)
+{
+	s->iova = BASE - page_size;
+	return ia_map(s->ctx, s->id, s->iova, s->mem, NR_PAGES * page_size);
+}
+
+FIXTURE_VARIANT_ADD(hw_command, map_long) {
+	.run = run_map_long, .undo = undo_map, .attached = true,
+};
+
+static int run_map_cells(struct stage *s)
+{
+	s->iova = BASE;
+	return ia_map_full(s->ctx, s->id, IA_RW_FIXED, &s->iova,
+			   IA_PTR(s->huge), SZ_2M, SZ_64K, 0, 0, NULL);
+}
+
+FIXTURE_VARIANT_ADD(hw_command, map_cells) {
+	.run = run_map_cells, .undo = undo_map, .attached = true,
+};
+
+static int run_map_any(struct stage *s)
+{
+	return ia_map_any(s->ctx, s->id, &s->iova, s->huge, SZ_2M);
+}
+
+FIXTURE_VARIANT_ADD(hw_command, map_any) {
+	.run = run_map_any, .undo = undo_map, .attached = true,
+};
+
+static int run_map_file(struct stage *s)
+{
+	s->iova = BASE;
+	return ia_map_file(s->ctx, s->id, IA_RW_FIXED, &s->iova, s->file, 0,
+			   16 * page_size);
+}
+
+FIXTURE_VARIANT_ADD(hw_command, map_file) {
+	.run = run_map_file, .undo = undo_map, .attached = true,
+};
+
+static int prepare_unmap(struct stage *s)
+{
+	ia_unmap(s->ctx, s->id, BASE, SZ_1G, NULL);
+	s->iova = BASE;
+	return ia_map(s->ctx, s->id, BASE, s->mem, NR_PAGES * page_size);
+}
+
+static int run_unmap(struct stage *s)
+{
+	return ia_unmap(s->ctx, s->id, BASE, NR_PAGES * page_size, NULL);
+}
+
+FIXTURE_VARIANT_ADD(hw_command, unmap) {
+	.prepare = prepare_unmap, .run = run_unmap, .attached = true,
+	.takes_away = true,
+};
+
+/* To split a large IOPTE takes a new table. */
+static int prepare_split(struct stage *s)
+{
+	ia_unmap(s->ctx, s->id, BASE, SZ_1G, NULL);
+	s->iova = BASE;
+	return ia_map(s->ctx, s->id, BASE, s->huge, SZ_2M);
+}
+
+static int run_split(struct stage *s)
+{
+	return ia_unmap_full(s->ctx, s->id, IOASID_UNMAP_SPLIT,
+			     BASE + SZ_1M, page_size, NULL);
+}
+
+FIXTURE_VARIANT_ADD(hw_command, split) {
+	.prepare = prepare_split, .run = run_split, .attached = true,
+	.takes_away = true,
+};
+
+static int run_attach(struct stage *s)
+{
+	return hw_attach(s->dut.fd, s->id);
+}
+
+static int undo_attach(struct stage *s)
+{
+	return hw_detach(s->dut.fd, s->id);
+}
+
+FIXTURE_VARIANT_ADD(hw_command, attach) {
+	.run = run_attach, .undo = undo_attach,
+};
+
+static int run_replace(struct stage *s)
+{
+	return hw_attach(s->dut.fd, s->other);
+}
+
+static int undo_replace(struct stage *s)
+{
+	return hw_attach(s->dut.fd, s->id);
+}
+
+FIXTURE_VARIANT_ADD(hw_command, replace) {
+	.run = run_replace, .undo = undo_replace, .attached = true,
+};
+
+static int run_bind(struct stage *s)
+{
+	return hw_bind(s->dut.fd, s->ctx, 1, &s->dut.devid);
+}
+
+/* There is no unbind but close. */
+static int undo_bind(struct stage *s)
+{
+	close(s->dut.fd);
+	s->dut.fd = hw_open_cdev(s->dut.name);
+	return s->dut.fd < 0 ? s->dut.fd : 0;
+}
+
+FIXTURE_VARIANT_ADD(hw_command, bind) {
+	.run = run_bind, .undo = undo_bind, .unbound = true,
+};
+
+static int run_bind_attach(struct stage *s)
+{
+	return hw_bind_full(s->dut.fd, s->ctx, s->id, 1, &s->dut.devid, NULL);
+}
+
+FIXTURE_VARIANT_ADD(hw_command, bind_and_attach) {
+	.run = run_bind_attach, .undo = undo_bind, .unbound = true,
+};
+
+static int run_device_info(struct stage *s)
+{
+	struct ioasid_iova_range ranges[8];
+	char hw[256];
+	struct ioasid_device_info info = {
+		.argsz = sizeof(info),
+		.devid = s->dut.devid,
+		.nr_ranges = 8,
+		.ranges = IA_PTR(ranges),
+		.hw_len = sizeof(hw),
+		.hw_data = IA_PTR(hw),
+	};
+
+	return ia_cmd(s->ctx, IOASID_DEVICE_GET_INFO, &info);
+}
+
+FIXTURE_VARIANT_ADD(hw_command, device_get_info) {
+	.run = run_device_info, .attached = true,
+};
+
+FIXTURE_SETUP(hw_command)
+{
+	struct stage *s = &self->stage;
+	int i, rc;
+
+	s->dut.fd = -1;
+	s->ctx = ia_open();
+	if (s->ctx == -ENOENT)
+		SKIP(return, IA_ABSENT);
+	ASSERT_LE(0, s->ctx);
+	self->fail_nth = open(FAIL_NTH, O_RDWR | O_CLOEXEC);
+	if (self->fail_nth < 0)
+		SKIP(return, "no fault injection");
+	if (!set_knobs())
+		SKIP(return, "no fault injection in debugfs");
+	rc = dut_open(&s->dut, &engine_nvme, 0, 0);
+	if (rc == -ENOENT)
+		SKIP(return, "no nvme behind an IOMMU");
+	ASSERT_EQ(0, rc);
+	s->keep = ia_mem(page_size);
+	ASSERT_NE(NULL, s->keep);
+	s->huge = ia_mem_aligned(SZ_2M, SZ_2M);
+	ASSERT_NE(NULL, s->huge);
+	madvise(s->huge, SZ_2M, MADV_HUGEPAGE);
+	memset(s->huge, 1, SZ_2M);
+	s->mem = ia_mem(NR_PAGES * page_size);
+	ASSERT_NE(NULL, s->mem);
+	ASSERT_EQ(0, madvise(s->mem, NR_PAGES * page_size, MADV_NOHUGEPAGE));
+	/* from the end, so that page frames do not ascend */
+	for (i = NR_PAGES - 1; i >= 0; i--)
+		s->mem[i * page_size] = 1;
+	s->file = memfd_create("hw_fail_nth", MFD_CLOEXEC);
+	ASSERT_LE(0, s->file);
+	ASSERT_EQ(0, ftruncate(s->file, 16 * page_size));
+
+	ASSERT_EQ(0, ia_alloc(s->ctx, &s->id));
+	ASSERT_EQ(0, ia_alloc(s->ctx, &s->other));
+	ASSERT_EQ(0, dut_admit(&s->dut, s->ctx, s->id));
+	ASSERT_EQ(0, dut_admit(&s->dut, s->ctx, s->other));
+	ASSERT_EQ(0, ia_map(s->ctx, s->id, TEST_IOVA, s->keep, page_size));
+	ASSERT_EQ(0, ia_map(s->ctx, s->other, TEST_IOVA, s->mem,
+			    NR_PAGES * page_size));
+	if (!variant->unbound) {
+		ASSERT_EQ(0, dut_bind(&s->dut, s->ctx, 1));
+		ASSERT_EQ(0, dut_attach(&s->dut, s->id));
+		if (!variant->attached)
+			ASSERT_EQ(0, hw_detach(s->dut.fd, s->id));
+	}
+}
+
+FIXTURE_TEARDOWN(hw_command)
+{
+	close(self->fail_nth);
+	restore_knobs();
+	dut_close(&self->stage.dut);
+	close(self->stage.ctx);
+	/* nothing stays pinned or charged */
+	EXPECT_EQ(0, ia_status("VmPin"));
+	EXPECT_EQ(0, ia_status("VmLck"));
+}
+
+TEST_F_TIMEOUT(hw_command, fails_cleanly, 250)
+{
+	struct ia_state before, after;
+	struct stage *s = &self->stage;
+	unsigned int nth, errors = 0;
+	const char *diff;
+	int rc, failed;
+
+	for (nth = 1; nth < MAX_FAILURES; nth++) {
+		if (variant->prepare)
+			ASSERT_EQ(0, variant->prepare(s));
+		ASSERT_EQ(0, ia_state_read(s->ctx, &before));
+		ASSERT_TRUE(arm(self->fail_nth, nth));
+		rc = variant->run(s);
+		failed = disarm(self->fail_nth);
+		ASSERT_LE(0, failed);
+		if (!failed)
+			break;
+		if (!rc) {
+			/* it could do without */
+			if (variant->undo)
+				ASSERT_EQ(0, variant->undo(s));
+			continue;
+		}
+		errors++;
+		EXPECT_TRUE(rc == -ENOMEM || rc == -EFAULT) {
+			TH_LOG("failure %u: %s", nth, strerror(-rc));
+		}
+		ASSERT_EQ(0, ia_state_read(s->ctx, &after));
+		diff = ia_state_diff(&before, &after);
+		if (diff && !(variant->takes_away && rc == -EFAULT))
+			ASSERT_EQ(NULL, diff) {
+				TH_LOG("failure %u (%s): %s", nth,
+				       strerror(-rc), diff);
+			}
+		if (variant->attached && nth % 4 == 0)
+			ASSERT_TRUE(dut_reaches(&s->dut, TEST_IOVA, s->keep));
+	}
+	ASSERT_GT(MAX_FAILURES, nth);
+	ASSERT_EQ(0, rc);
+	if (variant->undo)
+		ASSERT_EQ(0, variant->undo(s));
+	ksft_print_msg("%u failures, %u errors\n", nth - 1, errors);
+	/* after all this it works */
+	if (variant->unbound)
+		ASSERT_EQ(0, dut_bind(&s->dut, s->ctx, 1));
+	ASSERT_EQ(0, dut_attach(&s->dut, s->id));
+	ASSERT_TRUE(dut_reaches(&s->dut, TEST_IOVA, s->keep));
+	ASSERT_EQ(0, ia_map(s->ctx, s->id, 4 * BASE, s->mem, page_size));
+	ASSERT_TRUE(dut_reaches(&s->dut, 4 * BASE, s->mem));
+}
+
+TEST_HARNESS_MAIN
