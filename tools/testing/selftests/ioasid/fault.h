@@ -41,10 +41,11 @@ static inline bool set_knobs(void)
 		knobs[i].fd = open(knobs[i].path, O_RDWR | O_CLOEXEC);
 		if (knobs[i].fd < 0)
 			continue;
-		n = pread(knobs[i].fd, knobs[i].before,
-			  sizeof(knobs[i].before) - 1, 0);
-		if (n <= 0 || pwrite(knobs[i].fd, knobs[i].value,
-				     strlen(knobs[i].value), 0) < 0)
+		/* not all of them can seek */
+		n = read(knobs[i].fd, knobs[i].before,
+			 sizeof(knobs[i].before) - 1);
+		if (n <= 0 || write(knobs[i].fd, knobs[i].value,
+				    strlen(knobs[i].value)) < 0)
 			return false;
 		any = true;
 	}
@@ -58,8 +59,8 @@ static inline void restore_knobs(void)
 	for (i = 0; i < ARRAY_SIZE(knobs); i++) {
 		if (knobs[i].fd < 0)
 			continue;
-		if (pwrite(knobs[i].fd, knobs[i].before,
-			   strlen(knobs[i].before), 0) < 0)
+		if (write(knobs[i].fd, knobs[i].before,
+			  strlen(knobs[i].before)) < 0)
 			ksft_print_msg("%s: not restored\n", knobs[i].path);
 		close(knobs[i].fd);
 	}

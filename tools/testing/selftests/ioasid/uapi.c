@@ -1158,13 +1158,13 @@ TEST_F(uapi, map_arguments)
 	EXPECT_EQ(-EINVAL, MAP(.iova = -page_size, .length = 2 * page_size));
 	EXPECT_EQ(-EINVAL, MAP(.iova = 1ULL << 63, .length = (1ULL << 63) +
 							     page_size));
-	EXPECT_EQ(-EINVAL, MAP(.iova = page_size, .length = -page_size));
+	EXPECT_EQ(-EINVAL, MAP(.iova = 2 * page_size, .length = -page_size));
 	EXPECT_EQ(-EINVAL, MAP(.addr = -page_size, .length = 2 * page_size));
 	EXPECT_EQ(-EINVAL, MAP(.iova = 0, .length = -page_size));
 	EXPECT_EQ(-EINVAL, MAP(.flags = IA_RW, .iova = 0,
 			       .length = -page_size));
 	EXPECT_EQ(-EINVAL, MAP(.flags = IOASID_MAP_RESERVE | IOASID_MAP_FIXED,
-			       .addr = 0, .iova = page_size,
+			       .addr = 0, .iova = 2 * page_size,
 			       .length = -page_size));
 
 	/* grids */
