@@ -345,6 +345,7 @@ static struct ioasid_ranges *describe_physical(struct ioasid_device *idev,
 	struct ioasid_ranges *ranges;
 	struct iommu_domain *iommu;
 	phys_addr_t sw_msi;
+	bool late;
 
 	info->group = iommu_group_id(idev->group->group);
 	if (dev->iommu->max_pasids)
@@ -360,14 +361,16 @@ static struct ioasid_ranges *describe_physical(struct ioasid_device *idev,
 		info->caps |= IOASID_DEVICE_FAULTS;
 
 	/* A domain made for the device tells what its table can do */
-	iommu = iommu_paging_domain_alloc(dev);
+	iommu = ioasid_iommu_alloc(dev, false, &late);
+	if (IS_ERR(iommu) && PTR_ERR(iommu) != -ENOMEM)
+		iommu = ioasid_iommu_alloc(dev, true, &late);
 	if (IS_ERR(iommu))
 		return ERR_CAST(iommu);
 	info->pgsizes = iommu->pgsize_bitmap;
 	info->addr_width = 64;
 	if (iommu->geometry.aperture_end)
 		info->addr_width = fls64(iommu->geometry.aperture_end);
-	else
+	if (late)
 		info->caps |= IOASID_DEVICE_ESTIMATE;
 	ranges = ioasid_ranges_of_group(idev->group->group, iommu, &sw_msi);
 	iommu_domain_free(iommu);

@@ -29,22 +29,61 @@
 /* ---- Make ---- */
 
 /**
+ * ioasid_iommu_alloc() - have the IOMMU driver make a domain for a device
+ * @dev: the device
+ * @plain: the way that kernel drivers have it made
+ * @late: out, the driver has not looked at the device: it does when one
+ *	attaches, and tells aperture and page sizes only then
+ *
+ * Drivers have two ways.  The one made for user space is told the device and
+ * says everything at once; but on an Intel IOMMU that has only first stage
+ * tables, what it makes cannot be attached.
+ *
+ * Return: the domain, or an ERR_PTR: -EMEDIUMTYPE, the driver has no such way;
+ * -ENOMEM.
+ */
+struct iommu_domain *ioasid_iommu_alloc(struct device *dev, bool plain,
+					bool *late)
+{
+	const struct iommu_ops *ops = dev_iommu_ops(dev);
+	struct iommu_domain *iommu;
+
+	if (plain)
+		iommu = iommu_paging_domain_alloc(dev);
+	else if (ops->domain_alloc_user)
+		iommu = ops->domain_alloc_user(dev, 0, NULL, NULL);
+	else
+		iommu = ERR_PTR(-EOPNOTSUPP);
+	if (IS_ERR(iommu))
+		return PTR_ERR(iommu) == -ENOMEM ? iommu :
+						   ERR_PTR(-EMEDIUMTYPE);
+	if (!iommu->owner)
+		iommu->owner = ops;
+	*late = !iommu->geometry.aperture_end ||
+		(plain && !ops->domain_alloc_paging);
+	return iommu;
+}
+
+/**
  * ioasid_domain_alloc() - make a domain that suits a device
  * @dev: the device
+ * @plain: see ioasid_iommu_alloc()
  * @must_enforce: fail where no-snoop DMA cannot be made coherent
  *
  * Where the device's IOMMU is able to make no-snoop DMA coherent it does, so
  * that what VFIO tells KVM of the device stays true.
  *
  * Context: may sleep.
- * Return: the domain, or an ERR_PTR: -EMEDIUMTYPE, the IOMMU has no paging
+ * Return: the domain, or an ERR_PTR: -EMEDIUMTYPE, the IOMMU has no such
  * domains or cannot enforce what it must; -ENOMEM.
  */
-struct ioasid_domain *ioasid_domain_alloc(struct device *dev, bool must_enforce)
+struct ioasid_domain *ioasid_domain_alloc(struct device *dev, bool plain,
+					  bool must_enforce)
 {
 	bool enforce = device_iommu_capable(dev,
 					    IOMMU_CAP_ENFORCE_CACHE_COHERENCY);
 	struct ioasid_domain *dom;
+	bool late;
 	int ret;
 
 	if (must_enforce && !enforce)
@@ -53,28 +92,22 @@ struct ioasid_domain *ioasid_domain_alloc(struct device *dev, bool must_enforce)
 	dom = kzalloc(sizeof(*dom), GFP_KERNEL_ACCOUNT);
 	if (!dom)
 		return ERR_PTR(-ENOMEM);
-	dom->iommu = iommu_paging_domain_alloc(dev);
+	dom->iommu = ioasid_iommu_alloc(dev, plain, &late);
 	if (IS_ERR(dom->iommu)) {
 		ret = PTR_ERR(dom->iommu);
-		if (ret != -ENOMEM)
-			ret = -EMEDIUMTYPE;
 		goto err_free;
 	}
-	/* Drivers that learn the aperture at attach leave it empty until then */
-	dom->late = !dom->iommu->geometry.aperture_end;
-	if (!dom->late && !ioasid_domain_usable(dom)) {
-		ret = -EMEDIUMTYPE;
-		goto err_domain;
-	}
+	dom->late = late;
 	dom->queued = device_iommu_capable(dev, IOMMU_CAP_DEFERRED_FLUSH) &&
 		      dom->iommu->ops->flush_iotlb_all;
 
+	ret = -EMEDIUMTYPE;
+	if (!late && !ioasid_domain_usable(dom))
+		goto err_domain;
 	if (enforce) {
 		if (!dom->iommu->ops->enforce_cache_coherency ||
-		    !dom->iommu->ops->enforce_cache_coherency(dom->iommu)) {
-			ret = -EMEDIUMTYPE;
+		    !dom->iommu->ops->enforce_cache_coherency(dom->iommu))
 			goto err_domain;
-		}
 		dom->enforced = true;
 	}
 	return dom;

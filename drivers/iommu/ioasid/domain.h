@@ -36,7 +36,9 @@ struct ioasid_domain {
 	bool poisoned;
 };
 
-struct ioasid_domain *ioasid_domain_alloc(struct device *dev,
+struct iommu_domain *ioasid_iommu_alloc(struct device *dev, bool plain,
+					bool *late);
+struct ioasid_domain *ioasid_domain_alloc(struct device *dev, bool plain,
 					  bool must_enforce);
 void ioasid_domain_free(struct ioasid_domain *dom);
 bool ioasid_domain_usable(struct ioasid_domain *dom);

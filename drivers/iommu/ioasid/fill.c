@@ -231,9 +231,14 @@ static int fill(struct ioasid_space *space, struct ioasid_domain *dom)
 static int point_group(struct ioasid_space *space, struct ioasid_member *member,
 		       struct ioasid_domain *dom)
 {
+	int ret;
+
 	lockdep_assert_held_write(&space->domains_sem);
-	if (dom->late)
-		return iommu_attach_group(dom->iommu, member->group);
+	if (dom->late) {
+		ret = iommu_attach_group(dom->iommu, member->group);
+		/* Comes from a domain that was not: no way to get here */
+		return ret == -EBUSY ? -EINVAL : ret;
+	}
 	return iommu_group_replace_domain(member->group, dom->iommu);
 }
 
@@ -332,6 +337,22 @@ static void free_domain(struct ioasid_space *space, struct ioasid_domain *dom)
 	ioasid_space_free_kept(space);
 }
 
+/* Join by a new domain, made in one of the ways that drivers make them */
+static int join_made(struct ioasid_space *space, struct ioasid_member *member,
+		     bool plain, u64 *fault_addr)
+{
+	struct ioasid_domain *dom;
+	int ret;
+
+	dom = ioasid_domain_alloc(member->dev, plain, space->must_enforce);
+	if (IS_ERR(dom))
+		return PTR_ERR(dom);
+	ret = join_new(space, member, dom, fault_addr);
+	if (ret)
+		free_domain(space, dom);
+	return ret == -EINVAL ? -EMEDIUMTYPE : ret;
+}
+
 /**
  * ioasid_space_join() - have a group translate by a space
  * @space: the space
@@ -368,17 +389,9 @@ int ioasid_space_join(struct ioasid_space *space, struct ioasid_member *member,
 			goto unlock;
 	}
 
-	dom = ioasid_domain_alloc(member->dev, space->must_enforce);
-	if (IS_ERR(dom)) {
-		ret = PTR_ERR(dom);
-		goto unlock;
-	}
-	ret = join_new(space, member, dom, fault_addr);
-	if (ret) {
-		free_domain(space, dom);
-		if (ret == -EINVAL)
-			ret = -EMEDIUMTYPE;
-	}
+	ret = join_made(space, member, false, fault_addr);
+	if (ret == -EMEDIUMTYPE)
+		ret = join_made(space, member, true, fault_addr);
 unlock:
 	mutex_unlock(&space->attach_lock);
 	return ret;
