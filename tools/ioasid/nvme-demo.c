@@ -36,6 +36,7 @@ struct demo {
 	struct nvme nvme;
 	struct buffer queues;
 	struct buffer buffer;
+	char expected[SMALL_SIZE];	/* the start of the disk */
 	bool no_fault_log;
 };
 
@@ -177,6 +178,8 @@ static void read_disk(struct demo *d, char digest[65])
 	for (done = 0; done < size; done += len) {
 		len = size - done < BUFFER_SIZE ? size - done : BUFFER_SIZE;
 		transfer(d, NVME_READ, done / d->nvme.block_size, len, &d->buffer);
+		if (!done)
+			memcpy(d->expected, d->buffer.mem, sizeof(d->expected));
 		if (fwrite(d->buffer.mem, 1, len, sum) != len)
 			die("sha256sum: %s", strerror(errno));
 	}
@@ -238,6 +241,7 @@ static unsigned int show_faults(int log)
 {
 	unsigned int lines = 0, tries = 0;
 	char record[8192], *line;
+	bool quiet = false;
 	ssize_t n;
 
 	while (tries < 30) {
@@ -246,12 +250,15 @@ static unsigned int show_faults(int log)
 		if (n < 0 && errno == EPIPE)
 			continue;
 		if (n <= 0) {
-			if (lines)
+			/* One line may come before the others. */
+			if (lines && quiet)
 				break;
+			quiet = true;
 			poll(NULL, 0, 100);
 			tries++;
 			continue;
 		}
+		quiet = false;
 		record[n] = '\0';
 		line = strchr(record, ';');
 		if (!line || !tells_of_fault(line))
@@ -262,6 +269,15 @@ static unsigned int show_faults(int log)
 			say("   %s", line);
 	}
 	return lines;
+}
+
+static void read_again(struct demo *d, struct buffer *b)
+{
+	memset(b->mem, PATTERN, SMALL_SIZE);
+	transfer(d, NVME_READ, 0, SMALL_SIZE, b);
+	if (memcmp(b->mem, d->expected, SMALL_SIZE))
+		die("what is read now is not what is on the disk");
+	say("Its first %u KiB can be read again, and are as they were.", SMALL_SIZE >> 10);
 }
 
 static void make_a_mistake(struct demo *d)
@@ -305,11 +321,33 @@ static void make_a_mistake(struct demo *d)
 	map_buffer(d, &b);
 	say("The controller was reset; the buffer is mapped again, at IOVA 0x%llx.",
 	    b.iova);
-	transfer(d, NVME_READ, 0, b.size, &d->buffer);
-	transfer(d, NVME_READ, 0, b.size, &b);
-	if (memcmp(b.mem, d->buffer.mem, b.size))
-		die("what is read now is not what is on the disk");
-	say("The same read now brings what is on the disk.");
+	read_again(d, &b);
+}
+
+/* Without its queues a disk can neither learn what to do, nor tell. */
+static void make_a_worse_mistake(struct demo *d)
+{
+	struct buffer *q = &d->queues;
+	int cid, status;
+
+	check("unmap", ioasid_unmap(d->fd, d->ioasid, q->iova, q->size, NULL));
+	cid = check("submit", nvme_submit_rw(&d->nvme, 1, NVME_READ, 0, 1,
+					     d->buffer.iova));
+	status = nvme_wait(&d->nvme, 1, cid, 2000, NULL);
+	if (status == -EIO)
+		say("The disk reports a fatal error.");
+	else if (status == -ETIMEDOUT)
+		say("The disk does not answer any more.");
+	else
+		die("the disk answers (%d), without memory to do so", status);
+
+	title("Recover");
+	check("map", ioasid_map(d->fd, d->ioasid, q->mem, q->size,
+				RW | IOASID_MAP_FIXED, &q->iova));
+	check_nvme("reset", nvme_reset(&d->nvme));
+	say("The queues are mapped again, at IOVA 0x%llx as before; the controller", q->iova);
+	say("was reset.");
+	read_again(d, &d->buffer);
 }
 
 static void take_device(struct demo *d, const char *name)
@@ -353,7 +391,7 @@ static void start(struct demo *d)
 	say("%s, serial number %s: %llu blocks of %u bytes.", nvme->model, nvme->serial,
 	    nvme->nr_blocks, nvme->block_size);
 	say("%u I/O queues, each with an interrupt.", nvme->nr_io_queues);
-	if (nvme->nr_blocks * nvme->block_size < SMALL_SIZE)
+	if (nvme->nr_blocks * nvme->block_size < 2 * SMALL_SIZE)
 		die("the disk is too small");
 }
 
@@ -415,6 +453,9 @@ int main(int argc, char **argv)
 
 	title("Make a mistake: unmap a buffer that the disk is about to write to");
 	make_a_mistake(&d);
+
+	title("Make a worse mistake: unmap the queues, and send a command");
+	make_a_worse_mistake(&d);
 
 	title("Stop the controller, detach, unmap, close");
 	stop(&d);
