@@ -352,9 +352,14 @@ static void make_a_worse_mistake(struct demo *d)
 
 static void take_device(struct demo *d, const char *name)
 {
+	int ret;
+
 	title("Open /dev/ioasid, and bind the disk to it");
 	d->fd = check("/dev/ioasid", ioasid_open());
-	check(name, ioasid_device_open(d->fd, name, 0xd15c, &d->dev));
+	ret = ioasid_device_open(d->fd, name, 0xd15c, &d->dev);
+	if (ret == -ENODEV)
+		die("%s: there is no such device, or vfio-pci has not got it", name);
+	check(name, ret);
 	say("%s is device %u of this file. Its DMA is blocked: it reaches", d->dev.name,
 	    d->dev.id);
 	say("no memory at all.");
