@@ -63,6 +63,18 @@ static inline void edu_close(struct edu *edu)
 	edu->regs = NULL;
 }
 
+static inline int edu_wait(struct edu *edu)
+{
+	int i;
+
+	for (i = 0; i < 20000; i++) {
+		if (!(edu_read(edu, EDU_DMA_CMD) & EDU_DMA_RUN))
+			return 0;
+		usleep(1000);
+	}
+	return -ETIMEDOUT;
+}
+
 static inline int edu_open(struct edu *edu, int device)
 {
 	int rc;
@@ -72,7 +84,10 @@ static inline int edu_open(struct edu *edu, int device)
 		edu->regs = NULL;
 		return rc;
 	}
-	rc = vfio_pci_enable(device);
+	/* No reset stops what a user before left under way; so let it end. */
+	rc = edu_wait(edu);
+	if (!rc)
+		rc = vfio_pci_enable(device);
 	if (!rc && (edu_read(edu, EDU_ID) & 0xff) != 0xed)
 		rc = -ENODEV;
 	if (rc)
@@ -87,18 +102,6 @@ static inline void edu_start(struct edu *edu, uint64_t src, uint64_t dst,
 	edu_write64(edu, EDU_DMA_DST, dst);
 	edu_write64(edu, EDU_DMA_COUNT, length);
 	edu_write64(edu, EDU_DMA_CMD, EDU_DMA_RUN | flags);
-}
-
-static inline int edu_wait(struct edu *edu)
-{
-	int i;
-
-	for (i = 0; i < 20000; i++) {
-		if (!(edu_read(edu, EDU_DMA_CMD) & EDU_DMA_RUN))
-			return 0;
-		usleep(1000);
-	}
-	return -ETIMEDOUT;
 }
 
 /* Have the device read @length bytes at @iova into its memory at @offset. */
