@@ -13,7 +13,7 @@
  *
  * Locks: the xarray's own lock, a leaf.  See struct ioasid_ctx.
  */
-#include <linux/sched.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 
 #include "context.h"
@@ -22,27 +22,45 @@ static struct kmem_cache *ioasid_cache;
 
 /* ---- Ids ---- */
 
+/* How many ids in a row may be found taken between two looks around */
+#define ID_TRIES	1024
+
 /**
  * ioasid_object_reserve() - take an id for an object
  * @ctx: the context
  * @obj: the object; stays invisible until ioasid_object_publish()
  * @type: its sort
  *
- * Return: 0; -ENOSPC, no id is left; -ENOMEM.
+ * Ids are handed out one after the other; only when they have gone round can
+ * one be taken, and the next be tried.
+ *
+ * Return: 0; -ENOSPC, no id is left; -ENOMEM; -EINTR, a fatal signal.
  */
 int ioasid_object_reserve(struct ioasid_ctx *ctx, struct ioasid_object *obj,
 			  enum ioasid_object_type type)
 {
+	unsigned int tries = 0;
 	int ret;
 
 	obj->ctx = ctx;
 	obj->type = type;
-	ret = xa_alloc_cyclic(&ctx->objects, &obj->id, obj,
-			      XA_LIMIT(1, INT_MAX), &ctx->next_id,
-			      GFP_KERNEL_ACCOUNT);
-	if (ret == -EBUSY)
-		ret = -ENOSPC;
-	return min(ret, 0);
+	/* Before look-ups can come across it, whatever the memory was */
+	refcount_set(&obj->users, 0);
+	do {
+		obj->id = atomic_inc_return(&ctx->last_id) & IOASID_MAX_ID;
+		ret = -EBUSY;
+		if (likely(obj->id))
+			ret = xa_insert(&ctx->objects, obj->id, obj,
+					GFP_KERNEL_ACCOUNT);
+		if (likely(ret != -EBUSY))
+			return ret;
+		if (++tries % ID_TRIES == 0) {
+			if (fatal_signal_pending(current))
+				return -EINTR;
+			cond_resched();
+		}
+	} while (tries < IOASID_MAX_ID);
+	return -ENOSPC;
 }
 
 /**
@@ -106,7 +124,8 @@ struct ioasid *ioasid_alloc(struct ioasid_ctx *ctx,
 		goto err_count;
 	}
 	ret = -ENOMEM;
-	ioasid = kmem_cache_zalloc(ioasid_cache, GFP_KERNEL);
+	/* Not zeroed: every field is set */
+	ioasid = kmem_cache_alloc(ioasid_cache, GFP_KERNEL);
 	if (!ioasid)
 		goto err_count;
 	ioasid->cookie = params->cookie;
@@ -225,7 +244,7 @@ struct ioasid_ctx *ioasid_ctx_alloc(void)
 	if (!ctx)
 		return NULL;
 	refcount_set(&ctx->users, 1);
-	xa_init_flags(&ctx->objects, XA_FLAGS_ALLOC1);
+	xa_init(&ctx->objects);
 	ioasid_account_init(&ctx->account);
 	atomic_set(&ctx->nr_ioasids, 0);
 	ctx->limit_ioasids = U64_MAX;
@@ -236,21 +255,36 @@ struct ioasid_ctx *ioasid_ctx_alloc(void)
 }
 
 /* How many IOASIDs are freed between two looks at the scheduler */
-#define DESTROY_BATCH	64
+#define DESTROY_BATCH	256
 
 static void ioasid_ctx_destroy(struct ioasid_ctx *ctx)
 {
+	XA_STATE(xas, &ctx->objects, 0);
 	struct ioasid_object *obj;
+	struct ioasid *ioasid;
 	unsigned int n = 0;
-	unsigned long id;
 
-	/* No device is left, and nobody looks anything up */
-	xa_for_each(&ctx->objects, id, obj) {
+	/*
+	 * No device is left, and nobody looks anything up: the lock only keeps
+	 * the xarray's own checks content.
+	 */
+	rcu_read_lock();
+	xas_for_each(&xas, obj, ULONG_MAX) {
+		ioasid = container_of(obj, struct ioasid, obj);
 		refcount_set(&obj->users, 0);
-		ioasid_destroy(container_of(obj, struct ioasid, obj));
-		if (++n % DESTROY_BATCH == 0)
-			cond_resched();
+		if (likely(RB_EMPTY_ROOT(&ioasid->space.mappings)) &&
+		    ++n % DESTROY_BATCH) {
+			ioasid_destroy(ioasid);
+			continue;
+		}
+		/* Unpinning may sleep */
+		xas_pause(&xas);
+		rcu_read_unlock();
+		ioasid_destroy(ioasid);
+		cond_resched();
+		rcu_read_lock();
 	}
+	rcu_read_unlock();
 	xa_destroy(&ctx->objects);
 	ioasid_account_exit(&ctx->account);
 	mutex_destroy(&ctx->lock);

@@ -21,6 +21,9 @@ enum ioasid_object_type {
 	IOASID_OBJECT_DEVICE,
 };
 
+/* Ids are positive as an int, so that nobody takes one for an errno */
+#define IOASID_MAX_ID	INT_MAX
+
 /**
  * struct ioasid_object - what has an id
  * @ctx: the context
@@ -55,7 +58,7 @@ struct ioasid {
  * struct ioasid_ctx - an open file of /dev/ioasid, and the devices bound to it
  * @users: the file, and each bound device
  * @objects: IOASIDs and devices by id
- * @next_id: where the search for a free id begins
+ * @last_id: the id handed out last; the high bit does not count
  * @account: what is pinned
  * @nr_ioasids: how many IOASIDs there are
  * @limit_ioasids: how many there may be, U64_MAX for no limit
@@ -68,7 +71,7 @@ struct ioasid {
 struct ioasid_ctx {
 	refcount_t users;
 	struct xarray objects;
-	u32 next_id;
+	atomic_t last_id;
 	struct ioasid_account account;
 	atomic_t nr_ioasids;
 	u64 limit_ioasids;

@@ -175,6 +175,9 @@ static size_t best_pgsize(unsigned long sizes, unsigned long iova,
 	unsigned long fit, larger, to_larger;
 	size_t pgsize;
 
+	*count = 1;
+	if (size == PAGE_SIZE && likely(sizes & PAGE_SIZE))
+		return PAGE_SIZE;
 	fit = sizes & GENMASK(__fls(size), 0);
 	if (iova | phys)
 		fit &= GENMASK(__ffs(iova | phys), 0);
@@ -224,41 +227,48 @@ static int flags_to_prot(unsigned int flags)
 	       (flags & IOASID_MAP_WRITE ? IOMMU_WRITE : 0);
 }
 
-/* Map pages [@from, @to) of memory that begins at @iova */
-static int map_pages(struct iommu_domain *iommu, u64 iova,
-		     const struct ioasid_memory *mem, unsigned long from,
-		     unsigned long to, int prot, unsigned int cut_shift,
-		     gfp_t gfp, size_t *done)
+/* Map a run in pieces that end on the lines of the cut grid */
+static int map_cells(struct iommu_domain *iommu, u64 iova, phys_addr_t phys,
+		     u64 size, int prot, unsigned int cut_shift, size_t *done)
+{
+	u64 cell = BIT_ULL(cut_shift), piece;
+	int ret;
+
+	while (size) {
+		piece = min(size, cell - (iova & (cell - 1)));
+		ret = map_run(iommu, iova, phys, piece, prot,
+			      GFP_KERNEL_ACCOUNT, done);
+		if (ret)
+			return ret;
+		iova += piece;
+		phys += piece;
+		size -= piece;
+	}
+	return 0;
+}
+
+static int map_memory(struct iommu_domain *iommu, u64 iova,
+		      const struct ioasid_memory *mem, int prot,
+		      unsigned int cut_shift, size_t *done)
 {
 	struct ioasid_runs runs;
 	struct ioasid_run run;
-	unsigned long index = 0;
 	int ret;
 
 	ioasid_runs_start(&runs, mem);
-	while (index < to && ioasid_runs_next(&runs, &run)) {
-		unsigned long start = max(index, from);
-		unsigned long end = min(index + run.npages, to);
-		phys_addr_t phys = PFN_PHYS(run.pfn + (start - index));
-		u64 at = iova + ((u64)start << PAGE_SHIFT), piece;
-		u64 left = (u64)(end - start) << PAGE_SHIFT;
+	while (ioasid_runs_next(&runs, &run)) {
+		u64 size = (u64)run.npages << PAGE_SHIFT;
 
-		index += run.npages;
-		if (start >= end)
-			continue;
-		while (left) {
-			piece = left;
-			if (cut_shift)
-				piece = min(left, BIT_ULL(cut_shift) -
-						  (at & (BIT_ULL(cut_shift) - 1)));
-			ret = map_run(iommu, at, phys, piece, prot, gfp, done);
-			if (ret)
-				return ret;
-			at += piece;
-			phys += piece;
-			left -= piece;
-		}
-		if (index < to)
+		if (cut_shift)
+			ret = map_cells(iommu, iova, PFN_PHYS(run.pfn), size,
+					prot, cut_shift, done);
+		else
+			ret = map_run(iommu, iova, PFN_PHYS(run.pfn), size,
+				      prot, GFP_KERNEL_ACCOUNT, done);
+		if (ret)
+			return ret;
+		iova += size;
+		if (runs.left)
 			cond_resched();
 	}
 	return 0;
@@ -299,8 +309,8 @@ int ioasid_domain_map(struct ioasid_domain *dom, u64 iova,
 	size_t done = 0;
 	int ret;
 
-	ret = map_pages(iommu, iova, mem, 0, mem->npages, flags_to_prot(flags),
-			cut_shift, GFP_KERNEL_ACCOUNT, &done);
+	ret = map_memory(iommu, iova, mem, flags_to_prot(flags), cut_shift,
+			 &done);
 	if (!ret && iommu->ops->iotlb_sync_map)
 		ret = iommu->ops->iotlb_sync_map(iommu, iova, done);
 	if (likely(!ret))

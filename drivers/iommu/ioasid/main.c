@@ -60,7 +60,7 @@ static long cmd_check_extension(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 	case IOASID_EXT_MAP_FILE:
 		return IS_ENABLED(CONFIG_MEMFD_CREATE);
 	case IOASID_EXT_MAX_IOASIDS:
-		return INT_MAX;
+		return IOASID_MAX_ID;
 	default:
 		return 0;
 	}
@@ -677,7 +677,8 @@ static long ioasid_fops_ioctl(struct file *filp, unsigned int nr,
 	unsigned int index = _IOC_NR(nr) - IOASID_BASE;
 	void __user *uptr = (void __user *)user;
 	const struct ioasid_cmd *cmd;
-	union ioasid_arg arg;
+	/* As much of it is copied in as the command looks at */
+	union ioasid_arg arg __uninitialized;
 	u32 argsz;
 	int ret;
 

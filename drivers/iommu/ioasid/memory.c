@@ -280,7 +280,7 @@ int ioasid_pin_user(struct ioasid_memory *mem, u64 addr, unsigned long npages,
 		    bool writable, u64 *fault_addr)
 {
 	unsigned int gup = FOLL_LONGTERM | (writable ? FOLL_WRITE : 0);
-	struct page *stack[PIN_STACK_PAGES], **pages = stack;
+	struct page *stack[PIN_STACK_PAGES] __uninitialized, **pages = stack;
 	unsigned long batch = PIN_STACK_PAGES;
 	struct extent_list list;
 	long pinned;

@@ -93,6 +93,28 @@ static void set_gap(struct ioasid_mapping *m, u64 gap)
 	gap_callbacks.propagate(&m->rb, NULL);
 }
 
+/*
+ * Know the gaps from now on.  Who always says where to map does without, and
+ * does not pay for it.
+ */
+static void know_gaps(struct ioasid_space *space)
+{
+	struct ioasid_mapping *m;
+	u64 start = 0;
+
+	if (space->knows_gaps)
+		return;
+	space->knows_gaps = true;
+	for (m = to_mapping(rb_first(&space->mappings)); m;
+	     m = ioasid_mapping_next(m)) {
+		m->gap = m->start - start;
+		start = m->last + 1;
+	}
+	for (m = to_mapping(rb_first_postorder(&space->mappings)); m;
+	     m = to_mapping(rb_next_postorder(&m->rb)))
+		gap_callbacks_compute_max(m, false);
+}
+
 /* Put a mapping in, unless the range is taken */
 static bool tree_insert(struct ioasid_space *space, struct ioasid_mapping *m)
 {
@@ -114,6 +136,10 @@ static bool tree_insert(struct ioasid_space *space, struct ioasid_mapping *m)
 		}
 	}
 	rb_link_node(&m->rb, parent, link);
+	if (likely(!space->knows_gaps)) {
+		rb_insert_color(&m->rb, &space->mappings);
+		return true;
+	}
 	m->subtree_gap = 0;
 	set_gap(m, m->start - (prev ? prev->last + 1 : 0));
 	if (next)
@@ -124,9 +150,14 @@ static bool tree_insert(struct ioasid_space *space, struct ioasid_mapping *m)
 
 static void tree_erase(struct ioasid_space *space, struct ioasid_mapping *m)
 {
-	struct ioasid_mapping *next = ioasid_mapping_next(m);
+	struct ioasid_mapping *next;
 
 	lockdep_assert_held(&space->lock);
+	if (likely(!space->knows_gaps)) {
+		rb_erase(&m->rb, &space->mappings);
+		return;
+	}
+	next = ioasid_mapping_next(m);
 	rb_erase_augmented(&m->rb, &space->mappings, &gap_callbacks);
 	if (next)
 		set_gap(next, next->gap + (m->last - m->start + 1) + m->gap);
@@ -402,6 +433,7 @@ struct ioasid_mapping *ioasid_space_reserve(struct ioasid_space *space,
 			goto err;
 	} else {
 		ret = -ENOSPC;
+		know_gaps(space);
 		if (!choose_iova(space, req, largest))
 			goto err;
 	}
@@ -718,6 +750,24 @@ static void cut_object(struct ioasid_space *space, struct ioasid_mapping *m,
 }
 
 /*
+ * Does the range begin and end where mappings do?  So it nearly always is, and
+ * one look tells when it is a single mapping.
+ */
+static bool edges_fit(struct ioasid_space *space, u64 start, u64 last)
+{
+	struct ioasid_mapping *m = ioasid_mapping_first(space, start);
+
+	lockdep_assert_held(&space->lock);
+	if (!m || m->start > last)
+		return true;
+	if (m->start < start)
+		return false;
+	if (m->last < last)
+		m = ioasid_mapping_first(space, last);
+	return !m || m->last <= last || m->start > last;
+}
+
+/*
  * Make mapping boundaries at the edges of [start, last].  Nothing has changed
  * when it fails.
  */
@@ -951,10 +1001,11 @@ again:
 
 /*
  * Take out a batch.  Returns how many bytes; -errno in @ret.  @cursor goes on
- * to @last when nothing is left.
+ * to @last when nothing is left.  With @edges, -EAGAIN when the range does not
+ * begin and end where mappings do.
  */
 static u64 unmap_some(struct ioasid_space *space, u64 *cursor, u64 start,
-		      u64 last, bool *more, int *ret)
+		      u64 last, bool edges, bool *more, int *ret)
 {
 	struct ioasid_mapping *m, *next, *release = NULL;
 	struct ioasid_domain *dom;
@@ -964,8 +1015,13 @@ static u64 unmap_some(struct ioasid_space *space, u64 *cursor, u64 start,
 
 	down_read(&space->domains_sem);
 	spin_lock(&space->lock);
-	collect_dying(space, cursor, start, last, &dying);
-	*more = *cursor != last;
+	if (edges && unlikely(!edges_fit(space, start, last))) {
+		*ret = -EAGAIN;
+		dying.first = NULL;
+	} else {
+		collect_dying(space, cursor, start, last, &dying);
+		*more = *cursor != last;
+	}
 	spin_unlock(&space->lock);
 	if (!dying.first) {
 		up_read(&space->domains_sem);
@@ -1028,22 +1084,26 @@ static u64 unmap_some(struct ioasid_space *space, u64 *cursor, u64 start,
 int ioasid_space_unmap(struct ioasid_space *space, u64 start, u64 last,
 		       unsigned int flags, u64 *removed)
 {
+	bool more, edges = !(flags & IOASID_UNMAP_ALL);
 	u64 cursor = start;
-	bool more = true;
 	int ret = 0, err;
 
 	*removed = 0;
-	if (!(flags & IOASID_UNMAP_ALL)) {
-		ret = cut_edges(space, start, last,
-				flags & IOASID_UNMAP_SPLIT);
-		if (ret)
-			return ret;
-	}
 	for (;;) {
 		err = 0;
-		*removed += unmap_some(space, &cursor, start, last, &more,
-				       &err);
-		if (err)
+		*removed += unmap_some(space, &cursor, start, last, edges,
+				       &more, &err);
+		if (unlikely(err == -EAGAIN)) {
+			ret = cut_edges(space, start, last,
+					flags & IOASID_UNMAP_SPLIT);
+			if (ret)
+				return ret;
+			/* Whatever cuts them now came after us */
+			edges = false;
+			continue;
+		}
+		edges = false;
+		if (unlikely(err))
 			ret = err;
 		if (!more || ret == -EIO)
 			return ret;
@@ -1267,7 +1327,7 @@ int ioasid_space_rw(struct ioasid_space *space, u64 iova, void *data,
 
 /**
  * ioasid_space_init() - make an empty space
- * @space: zeroed
+ * @space: uninitialised
  * @account: charged for its mappings; outlives it
  * @ops: the floor above
  */
@@ -1278,9 +1338,24 @@ void ioasid_space_init(struct ioasid_space *space,
 	space->account = account;
 	space->ops = ops;
 	spin_lock_init(&space->lock);
+	space->cut_shift = 0;
+	space->must_enforce = false;
+	space->dead = false;
+	space->poisoned = false;
+	space->knows_gaps = false;
+	space->fill_done = false;
+	space->partial = 0;
+	space->devices = 0;
 	space->mappings = RB_ROOT;
 	init_waitqueue_head(&space->wait);
+	space->nr_mappings = 0;
+	space->bytes_mapped = 0;
+	space->bytes_kept = 0;
+	space->kept = NULL;
+	space->permitted = NULL;
 	xa_init(&space->pinned);
+	space->filling = NULL;
+	space->fill_next = 0;
 	init_rwsem(&space->domains_sem);
 	INIT_LIST_HEAD(&space->domains);
 	INIT_LIST_HEAD(&space->listeners);
@@ -1319,7 +1394,7 @@ void ioasid_space_exit(struct ioasid_space *space)
 {
 	struct ioasid_mapping *m, *next;
 
-	if (!RB_EMPTY_ROOT(&space->mappings)) {
+	if (unlikely(!RB_EMPTY_ROOT(&space->mappings))) {
 		rbtree_postorder_for_each_entry_safe(m, next, &space->mappings,
 						     rb) {
 			mapping_release(space, m);
@@ -1327,8 +1402,10 @@ void ioasid_space_exit(struct ioasid_space *space)
 		}
 		space->mappings = RB_ROOT;
 	}
-	xa_destroy(&space->pinned);
-	kfree(space->permitted);
+	if (unlikely(!xa_empty(&space->pinned)))
+		xa_destroy(&space->pinned);
+	if (unlikely(space->permitted))
+		kfree(space->permitted);
 	mutex_destroy(&space->attach_lock);
 }
 

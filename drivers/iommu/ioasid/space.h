@@ -135,6 +135,7 @@ struct ioasid_space_ops {
  * @must_enforce: no-snoop DMA must be made coherent
  * @dead: freed; takes no new mapping and no new device
  * @poisoned: a domain is poisoned
+ * @knows_gaps: @gap and @subtree_gap of the mappings are kept
  * @partial: groups that wait for a sibling
  * @devices: devices attached
  * @mappings: by IOVA
@@ -168,6 +169,7 @@ struct ioasid_space {
 	bool must_enforce;
 	bool dead;
 	bool poisoned;
+	bool knows_gaps;
 	bool fill_done;
 	unsigned int partial;
 	unsigned int devices;
