@@ -100,7 +100,7 @@ FIXTURE_VARIANT_ADD(command, free)
 
 static int run_info(struct stage *s)
 {
-	struct ioasid_iova_range range;
+	struct ioasid_iova_range range = {};
 	struct ioasid_info info = {
 		.argsz = sizeof(info),
 		.ioasid = s->id,
@@ -108,7 +108,12 @@ static int run_info(struct stage *s)
 		.ranges = IA_PTR(&range),
 	};
 
-	return ia_cmd(s->fd, IOASID_GET_INFO, &info);
+	int rc = ia_cmd(s->fd, IOASID_GET_INFO, &info);
+
+	if (!rc && (info.nr_ranges != 1 || range.last != ~0ULL ||
+		    info.nr_mappings != 2))
+		return -EPROTO;
+	return rc;
 }
 
 FIXTURE_VARIANT_ADD(command, get_info)
@@ -131,10 +136,13 @@ FIXTURE_VARIANT_ADD(command, device_get_info)
 
 static int run_list(struct stage *s)
 {
-	struct ioasid_list_entry entries[4];
+	struct ioasid_list_entry entries[4] = {};
 	__u32 nr = ARRAY_SIZE(entries);
+	int rc = ia_list(s->fd, 0, entries, &nr);
 
-	return ia_list(s->fd, 0, entries, &nr);
+	if (!rc && (nr != 1 || entries[0].id != s->id))
+		return -EPROTO;
+	return rc;
 }
 
 FIXTURE_VARIANT_ADD(command, list)

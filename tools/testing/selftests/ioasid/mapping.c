@@ -1588,6 +1588,54 @@ TEST_F(file, closed)
 	}
 }
 
+/* Huge pages in a tmpfs, mapped and cut at any page of theirs. */
+TEST_F(space, huge_tmpfs)
+{
+	char dir[] = "/tmp/ioasid.XXXXXX";
+	const __u64 size = 2 * SZ_2M;
+	__u64 iova = SZ_2M, unmapped, left;
+	char path[64];
+	int file, i;
+
+	ASSERT_NE(NULL, mkdtemp(dir));
+	if (mount("none", dir, "tmpfs", 0, "huge=always,size=16m")) {
+		rmdir(dir);
+		SKIP(return, "no huge pages in tmpfs");
+	}
+	snprintf(path, sizeof(path), "%s/file", dir);
+	file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	ASSERT_LE(0, file);
+	ASSERT_EQ(0, ftruncate(file, size));
+	/* the last page stays a hole, as far as the huge page allows */
+	ASSERT_EQ(1, pwrite(file, "x", 1, 0));
+	for (i = 0; i < 2; i++) {
+		ASSERT_EQ(0, ia_map_file(self->fd, self->id, IA_RW_FIXED, &iova,
+					 file, 0, size));
+		EXPECT_TRUE(counts(self->fd, self->id, 1, size));
+		ASSERT_EQ(0, ia_unmap_full(self->fd, self->id,
+					   IOASID_UNMAP_SPLIT, iova + 3 * PG,
+					   size / 2, &unmapped));
+		EXPECT_EQ(size / 2, unmapped);
+		EXPECT_TRUE(counts(self->fd, self->id, 2, size / 2));
+		/* the file shrinks while the rest is pinned */
+		if (i)
+			ASSERT_EQ(0, ftruncate(file, 5 * PG));
+		UNMAP(3, iova, 3);
+		left = size - size / 2 - 3 * PG;
+		UNMAP(left / PG, iova + size - left, left / PG);
+		EXPECT_TRUE(counts(self->fd, self->id, 0, 0));
+	}
+	ASSERT_EQ(0, ftruncate(file, size));
+	/* starting and ending within a huge page */
+	ASSERT_EQ(0, ia_map_file(self->fd, self->id, IA_RW_FIXED, &iova, file,
+				 7 * PG, SZ_2M));
+	EXPECT_TRUE(counts(self->fd, self->id, 1, SZ_2M));
+	ASSERT_EQ(0, ia_unmap_all(self->fd, self->id, NULL));
+	close(file);
+	EXPECT_EQ(0, umount(dir));
+	rmdir(dir);
+}
+
 /* Files of other sorts. */
 TEST_F(space, other_files)
 {

@@ -533,6 +533,7 @@ struct worker {
 	struct arena *arena;
 	int op;
 	int rounds;
+	bool leads;		/* one of the two */
 	unsigned int seed;
 	int bad;		/* an error that the command does not have */
 	pthread_barrier_t *barrier;
@@ -655,6 +656,21 @@ static int op_option(struct worker *w)
 	return rc || value == ~0ULL ? rc : -EPROTO;
 }
 
+static int op_fdinfo(struct worker *w)
+{
+	char path[64], text[512];
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", w->arena->fd);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	n = read(fd, text, sizeof(text));
+	close(fd);
+	return n > 0 ? 0 : -EPROTO;
+}
+
 static const struct {
 	const char *name;
 	int (*run)(struct worker *w);
@@ -671,6 +687,7 @@ static const struct {
 	{ "unmap", op_unmap, { ENOENT } },
 	{ "unmap_all", op_unmap_all, { ENOENT } },
 	{ "option", op_option, {} },
+	{ "fdinfo", op_fdinfo, {} },
 };
 
 static void *worker_thread(void *arg)
@@ -687,10 +704,10 @@ static void *worker_thread(void *arg)
 				rc = 0;
 		if (rc)
 			w->bad = rc;
-		/* the first one sees to it that there is something to race on */
 		pthread_barrier_wait(w->barrier);
-		if (w->seed & 1)
+		if (!w->leads)
 			continue;
+		/* see to it that there is something to race on */
 		for (k = 0; k < NR_SLOTS; k++) {
 			__u32 id = atomic_load(&w->arena->ids[k]);
 			struct ioasid_info info;
@@ -777,6 +794,7 @@ TEST_F_TIMEOUT(pairs, all, 280)
 					.arena = a,
 					.op = k ? j : i,
 					.rounds = ia_slow_kernel() ? 100 : 500,
+					.leads = !k,
 					.seed = 2 * (i * 100 + j) + k,
 					.barrier = &barrier,
 				};
@@ -924,6 +942,222 @@ TEST_F(many, freed_is_gone)
 		EXPECT_EQ(-ENOENT, ia_info(self->fd, id, &info));
 		/* exactly one of them freed it */
 		EXPECT_EQ(-ENOENT, l[0].rc + l[1].rc);
+	}
+}
+
+/*
+ * A map while its memory, or its file, is changing under it.
+ */
+#define NR_CHANGING 16
+
+struct changing {
+	int fd;
+	int file;
+	__u32 id;
+	char *mem;
+	unsigned int seed;
+	int rounds;
+	atomic_int mapped, failed;	/* how often */
+	int bad;
+	atomic_int stop;
+};
+
+/* Go on until enough of both happened, even where a thread is kept waiting. */
+static bool enough(struct changing *c, unsigned int round)
+{
+	if (round < c->rounds)
+		return false;
+	usleep(round % 64 ? 0 : 1000);
+	return round > 1000 * c->rounds ||
+	       (atomic_load(&c->mapped) > 100 && atomic_load(&c->failed) > 100);
+}
+
+/* Map some of it, for reading only or not, and unmap it again. */
+static void *changing_thread(void *arg)
+{
+	struct changing *c = arg;
+	unsigned int first, pages, flags;
+	__u64 unmapped, iova;
+	int rc;
+
+	while (!atomic_load(&c->stop)) {
+		first = rand_r(&c->seed) % NR_CHANGING;
+		pages = 1 + rand_r(&c->seed) % (NR_CHANGING - first);
+		flags = rand_r(&c->seed) % 2 ? IOASID_MAP_READ : IA_RW;
+		iova = base;
+		if (c->mem)
+			rc = ia_map_full(c->fd, c->id, flags | IOASID_MAP_FIXED,
+					 &iova, IA_PTR(c->mem + first * PG),
+					 pages * PG, 0, 0, 0, NULL);
+		else
+			rc = ia_map_file(c->fd, c->id,
+					 IOASID_MAP_READ | IOASID_MAP_FIXED,
+					 &iova, c->file, first * PG,
+					 pages * PG);
+		if (!rc) {
+			atomic_fetch_add(&c->mapped, 1);
+			rc = ia_unmap_all(c->fd, c->id, &unmapped);
+			if (!rc && unmapped != pages * PG)
+				rc = -EPROTO;
+		} else if (rc == -EFAULT || (!c->mem && rc == -EINVAL)) {
+			atomic_fetch_add(&c->failed, 1);
+			rc = 0;
+		}
+		if (rc)
+			c->bad = rc;
+	}
+	return NULL;
+}
+
+FIXTURE(changing)
+{
+	struct changing c;
+	pthread_t thread;
+	int file;
+	char *mem;
+};
+
+FIXTURE_SETUP(changing)
+{
+	struct changing *c = &self->c;
+
+	c->fd = ia_open();
+	if (c->fd == -ENOENT)
+		SKIP(return, IA_ABSENT);
+	ASSERT_LE(0, c->fd);
+	ASSERT_EQ(0, ia_alloc(c->fd, &c->id));
+	c->rounds = ia_slow_kernel() ? 300 : 2000;
+	self->file = memfd_create("changing", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	ASSERT_LE(0, self->file);
+	ASSERT_EQ(0, ftruncate(self->file, NR_CHANGING * PG));
+	c->file = self->file;
+	c->seed = 1;
+}
+
+FIXTURE_TEARDOWN(changing)
+{
+	struct changing *c = &self->c;
+	struct ioasid_info info;
+
+	atomic_store(&c->stop, 1);
+	EXPECT_EQ(0, pthread_join(self->thread, NULL));
+	ksft_print_msg("%d mapped, %d failed\n", atomic_load(&c->mapped),
+		       atomic_load(&c->failed));
+	EXPECT_EQ(0, c->bad)
+		TH_LOG("%s", strerror(-c->bad));
+	/* both really happened */
+	EXPECT_LT(0, atomic_load(&c->mapped));
+	EXPECT_LT(0, atomic_load(&c->failed));
+	EXPECT_EQ(0, ia_info(c->fd, c->id, &info));
+	EXPECT_EQ(0, info.nr_mappings);
+	EXPECT_EQ(0, info.bytes_pinned);
+	EXPECT_EQ(0, ia_status("VmPin"));
+	if (self->mem)
+		munmap(self->mem, NR_CHANGING * PG);
+	EXPECT_EQ(0, fcntl(self->file, F_ADD_SEALS, F_SEAL_WRITE))
+		TH_LOG("pages stayed pinned");
+	close(c->fd);
+}
+
+TEST_F(changing, memory)
+{
+	unsigned int seed = 2, first, pages, i;
+	pid_t pid;
+	char *at;
+
+	self->mem = mmap(NULL, NR_CHANGING * PG, PROT_READ | PROT_WRITE,
+			 MAP_SHARED, self->file, 0);
+	ASSERT_NE(MAP_FAILED, self->mem);
+	self->c.mem = self->mem;
+	ASSERT_EQ(0, pthread_create(&self->thread, NULL, changing_thread,
+				    &self->c));
+	for (i = 0; !enough(&self->c, i); i++) {
+		first = rand_r(&seed) % NR_CHANGING;
+		pages = 1 + rand_r(&seed) % (NR_CHANGING - first);
+		at = self->mem + first * PG;
+		switch (rand_r(&seed) % 8) {
+		case 0:
+		case 1:
+			ASSERT_EQ(at, mmap(at, pages * PG,
+					   PROT_READ | PROT_WRITE, MAP_FIXED |
+					   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+			break;
+		case 2:
+		case 3:
+			ASSERT_EQ(at, mmap(at, pages * PG,
+					   PROT_READ | PROT_WRITE, MAP_FIXED |
+					   MAP_SHARED, self->file, first * PG));
+			break;
+		case 4:
+			ASSERT_EQ(0, mprotect(at, pages * PG, PROT_NONE));
+			break;
+		case 5:
+			ASSERT_EQ(0, mprotect(at, pages * PG,
+					      PROT_READ | PROT_WRITE));
+			break;
+		case 6:
+			ASSERT_EQ(0, madvise(at, pages * PG, MADV_DONTNEED));
+			break;
+		case 7:
+			if (i % 16)
+				break;
+			pid = fork();
+			ASSERT_LE(0, pid);
+			if (!pid)
+				_exit(0);
+			ASSERT_EQ(pid, waitpid(pid, NULL, 0));
+			break;
+		}
+	}
+}
+
+TEST_F(changing, file)
+{
+	unsigned int seed = 3, first, pages, i;
+
+	ASSERT_EQ(0, pthread_create(&self->thread, NULL, changing_thread,
+				    &self->c));
+	for (i = 0; !enough(&self->c, i); i++) {
+		first = rand_r(&seed) % NR_CHANGING;
+		pages = 1 + rand_r(&seed) % (NR_CHANGING - first);
+		switch (rand_r(&seed) % 3) {
+		case 0:
+			ASSERT_EQ(0, fallocate(self->file,
+					       FALLOC_FL_PUNCH_HOLE |
+					       FALLOC_FL_KEEP_SIZE,
+					       first * PG, pages * PG));
+			break;
+		case 1:
+			ASSERT_EQ(0, ftruncate(self->file, first * PG));
+			break;
+		case 2:
+			ASSERT_EQ(0, ftruncate(self->file, NR_CHANGING * PG));
+			break;
+		}
+	}
+}
+
+/* Who cannot write a file cannot make it grow, not even in a race. */
+TEST_F(changing, read_only_file)
+{
+	char path[64];
+	struct stat st;
+	unsigned int i;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", self->file);
+	self->c.file = open(path, O_RDONLY | O_CLOEXEC);
+	ASSERT_LE(0, self->c.file);
+	ASSERT_EQ(0, pthread_create(&self->thread, NULL, changing_thread,
+				    &self->c));
+	for (i = 0; !enough(&self->c, i); i++) {
+		ASSERT_EQ(0, fallocate(self->file, 0, 0, NR_CHANGING * PG));
+		if (i % 2)
+			sched_yield();
+		ASSERT_EQ(0, fallocate(self->file, FALLOC_FL_PUNCH_HOLE |
+				       FALLOC_FL_KEEP_SIZE, 0,
+				       NR_CHANGING * PG));
+		ASSERT_EQ(0, fstat(self->file, &st));
+		ASSERT_EQ(0, st.st_blocks);
 	}
 }
 
