@@ -26,7 +26,9 @@ struct page;
  * @unmap: the IOVAs [iova, iova + length) are about to be unmapped: every page
  *	in it that the device pinned must be unpinned before this returns. Also
  *	called for everything that is pinned when the device detaches. May
- *	sleep; is called with no lock of this subsystem held; may be called for
+ *	sleep, but not for long; may unpin, and wait for threads that pin,
+ *	unpin or copy, but not for one that binds, attaches or detaches, since
+ *	maps and attaches of the same IOASID wait for it. May be called for
  *	ranges that the device never touched. May be NULL for a device that
  *	never pins.
  */

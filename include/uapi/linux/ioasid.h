@@ -230,8 +230,8 @@ enum ioasid_state {
  *	permitted IOVA ranges in ascending order. Not looked at when
  *	@nr_ranges is 0.
  *
- * The permitted ranges change with every attach and detach.  Before any
- * attach they are the whole 64 bit space.
+ * The permitted ranges change with every attach and detach.  While no device
+ * is attached they are the whole 64 bit space.
  */
 struct ioasid_info {
 	__u32 argsz;
@@ -304,7 +304,8 @@ enum ioasid_device_caps {
  * Tells before any attach what an IOASID that the device attaches to will
  * permit.
  *
- * Errors: ENODEV, the device is being unbound.
+ * Errors: ENODEV, the device is being unbound; EMEDIUMTYPE, its IOMMU has no
+ * page tables that could be used; what the IOMMU driver says.
  */
 struct ioasid_device_info {
 	__u32 argsz;
@@ -331,8 +332,9 @@ struct ioasid_device_info {
  * @IOASID_MAP_WRITE: devices may write
  * @IOASID_MAP_FIXED: map at @iova; without it the kernel chooses
  * @IOASID_MAP_FILE: @addr is an offset in the file @fd
- * @IOASID_MAP_RESERVE: map nothing, but keep the range from being chosen by
- *	the kernel. Excludes READ, WRITE and FILE.
+ * @IOASID_MAP_RESERVE: map nothing, but keep the range from being mapped or
+ *	chosen by the kernel. With IOASID_MAP_FIXED it need not be within the
+ *	permitted ranges. Excludes READ, WRITE and FILE.
  */
 enum ioasid_map_flags {
 	IOASID_MAP_READ = 1 << 0,
@@ -367,7 +369,8 @@ enum ioasid_map_flags {
  * Memory is pinned and charged at once, whether a device is attached or not,
  * and stays so until it is unmapped.  The IOVA that the kernel chooses is
  * congruent to @addr modulo the largest page that @length can hold, unless
- * @alignment is given; before any device attached it is 4 GiB or higher.
+ * @alignment is given and as long as there is such a place; while no device
+ * restricts the IOASID it is 4 GiB or higher.
  *
  * Errors: EEXIST, the range overlaps a mapping or a reserved range; EINVAL,
  * the range is not within one permitted range, or the file ends before
@@ -376,8 +379,9 @@ enum ioasid_map_flags {
  * @fd is sealed against writing; EOPNOTSUPP, @fd is a file of another sort;
  * ENOSPC, no free range is large enough; EDQUOT, RLIMIT_MEMLOCK or
  * IOASID_OPTION_LIMIT_PINNED would be exceeded; EDEADLK, see
- * IOASID_STATE_PARTIAL_GROUP; EIO, see IOASID_STATE_POISONED; ECANCELED, an
- * unmap or free of the range came while memory was being pinned.
+ * IOASID_STATE_PARTIAL_GROUP; EIO, the IOMMU failed, or see
+ * IOASID_STATE_POISONED; ECANCELED, an unmap or free of the range came while
+ * memory was being pinned.
  */
 struct ioasid_map_dma {
 	__u32 argsz;
@@ -394,7 +398,8 @@ struct ioasid_map_dma {
 
 /**
  * enum ioasid_unmap_flags - flags of IOASID_UNMAP_DMA
- * @IOASID_UNMAP_ALL: unmap all; @iova and @length must be 0
+ * @IOASID_UNMAP_ALL: unmap all; @iova and @length must be 0. Excludes
+ *	IOASID_UNMAP_SPLIT.
  * @IOASID_UNMAP_SPLIT: the edges of the range may cut mappings at any page.
  *	Where an edge lies inside an IOPTE, that IOPTE is replaced by smaller
  *	ones, and DMA to what remains of it fails for a moment.
@@ -423,8 +428,9 @@ enum ioasid_unmap_flags {
  * memory, is cancelled.
  *
  * Errors: EINVAL, an edge of the range cuts a mapping where its cut size does
- * not allow it (nothing was unmapped); EBUSY, a software device keeps on using
- * the memory; EIO, the IOMMU failed, see IOASID_STATE_POISONED.
+ * not allow it (nothing was unmapped); ENOMEM or ENOSPC, there is no memory to
+ * cut a mapping with (nothing was unmapped); EBUSY, a software device keeps on
+ * using the memory; EIO, the IOMMU failed, see IOASID_STATE_POISONED.
  */
 struct ioasid_unmap_dma {
 	__u32 argsz;
@@ -495,7 +501,7 @@ struct ioasid_list {
 /**
  * enum ioasid_option - options of a context
  * @IOASID_OPTION_CHARGE: what locked memory is charged to, enum ioasid_charge.
- *	Can be set until the context's first mapping.
+ *	Can be set until memory is first charged.
  * @IOASID_OPTION_LIMIT_PINNED: bytes that the context may pin; all ones for
  *	no limit, the default. What is pinned already stays, even if it is
  *	more.
@@ -581,13 +587,14 @@ struct ioasid_set_option {
  * There is no access to the device before it is bound, and no unbind: closing
  * the device file does it.
  *
- * Errors: EBADF, @ioasid_fd is not open or not a file of /dev/ioasid; EBUSY,
+ * Errors: EBADF, @ioasid_fd is not open or not a file of /dev/ioasid; EINVAL,
+ * the device file is that of a group, which was given another context; EBUSY,
  * the device is bound already, or is in use through a VFIO group, container
  * or iommufd; or its group is in use by a kernel driver or another context;
  * EPERM, the interrupts of the device are not isolated (see the module
- * parameter allow_unsafe_interrupts), or a kernel driver owns its group's DMA;
- * EOPNOTSUPP, the device has no IOMMU or its DMA is not coherent; and with
- * @ioasid those of attaching.
+ * parameter allow_unsafe_interrupts); EOPNOTSUPP, the device has no IOMMU or
+ * its DMA is not coherent; ENOSPC, no id is left; what the IOMMU driver says
+ * when it cannot block the group; and with @ioasid those of attaching.
  */
 struct ioasid_device_bind {
 	__u32 argsz;
@@ -619,8 +626,8 @@ struct ioasid_device_bind {
  *
  * Errors: ENODEV, the device is not bound; EADDRINUSE, memory is mapped where
  * the device cannot do DMA; EMEDIUMTYPE, the device's IOMMU cannot serve this
- * IOASID; EBUSY, another device of the group is attached elsewhere; EDQUOT,
- * ENOSPC, ENOMEM of the IOMMU driver; EIO, see IOASID_STATE_POISONED.
+ * IOASID; EBUSY, another device of the group is attached elsewhere; EIO, the
+ * IOMMU failed, or see IOASID_STATE_POISONED; what else the IOMMU driver says.
  */
 struct ioasid_device_attach {
 	__u32 argsz;
