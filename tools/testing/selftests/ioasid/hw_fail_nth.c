@@ -24,7 +24,7 @@ struct stage {
 	char *keep;
 	int file;
 	__u64 iova;
-	bool bound;
+	__u64 length;
 };
 
 /* See fail_nth.c: state after undo() is that before prepare(). */
@@ -41,23 +41,29 @@ FIXTURE_VARIANT(hw_command)
 	int (*undo)(struct stage *s);
 	/* as run() leaves it, the device is attached */
 	bool attached;
-	/* or bound, but nowhere; or not even bound */
-	bool unbound;
+	/*
+	 * It is not even bound. What bind does first is ours; then it opens
+	 * the device, which evaluates ACPI methods, and these on 6.12 do not
+	 * survive more than a few failures: stop when this is in the trace for
+	 * the second time in a row (once it may be that ours could do without).
+	 */
+	const char *past;
 	bool takes_away;
 };
 
 static int undo_map(struct stage *s)
 {
 	__u64 unmapped;
-	int rc = ia_unmap(s->ctx, s->id, s->iova, SZ_1G, &unmapped);
+	int rc = ia_unmap(s->ctx, s->id, s->iova, s->length, &unmapped);
 
-	return rc || unmapped ? rc : -EPROTO;
+	return rc || unmapped == s->length ? rc : -EPROTO;
 }
 
 static int run_map_page(struct stage *s)
 {
 	s->iova = BASE;
-	return ia_map(s->ctx, s->id, s->iova, s->mem, page_size);
+	s->length = page_size;
+	return ia_map(s->ctx, s->id, s->iova, s->mem, s->length);
 }
 
 FIXTURE_VARIANT_ADD(hw_command, map_page) {
@@ -70,7 +76,8 @@ static int run_map_far(struct stage *s)
 	static unsigned int nr;
 
 	s->iova = 8 * BASE + ++nr * SZ_1G;
-	return ia_map(s->ctx, s->id, s->iova, s->mem, page_size);
+	s->length = page_size;
+	return ia_map(s->ctx, s->id, s->iova, s->mem, s->length);
 }
 
 FIXTURE_VARIANT_ADD(hw_command, map_far) {
@@ -80,7 +87,8 @@ FIXTURE_VARIANT_ADD(hw_command, map_far) {
 static int run_map_long(struct stage *s)
 {
 	s->iova = BASE - page_size;
-	return ia_map(s->ctx, s->id, s->iova, s->mem, NR_PAGES * page_size);
+	s->length = NR_PAGES * page_size;
+	return ia_map(s->ctx, s->id, s->iova, s->mem, s->length);
 }
 
 FIXTURE_VARIANT_ADD(hw_command, map_long) {
@@ -90,8 +98,9 @@ FIXTURE_VARIANT_ADD(hw_command, map_long) {
 static int run_map_cells(struct stage *s)
 {
 	s->iova = BASE;
+	s->length = SZ_2M;
 	return ia_map_full(s->ctx, s->id, IA_RW_FIXED, &s->iova,
-			   IA_PTR(s->huge), SZ_2M, SZ_64K, 0, 0, NULL);
+			   IA_PTR(s->huge), s->length, SZ_64K, 0, 0, NULL);
 }
 
 FIXTURE_VARIANT_ADD(hw_command, map_cells) {
@@ -100,7 +109,8 @@ FIXTURE_VARIANT_ADD(hw_command, map_cells) {
 
 static int run_map_any(struct stage *s)
 {
-	return ia_map_any(s->ctx, s->id, &s->iova, s->huge, SZ_2M);
+	s->length = SZ_2M;
+	return ia_map_any(s->ctx, s->id, &s->iova, s->huge, s->length);
 }
 
 FIXTURE_VARIANT_ADD(hw_command, map_any) {
@@ -110,8 +120,9 @@ FIXTURE_VARIANT_ADD(hw_command, map_any) {
 static int run_map_file(struct stage *s)
 {
 	s->iova = BASE;
+	s->length = 16 * page_size;
 	return ia_map_file(s->ctx, s->id, IA_RW_FIXED, &s->iova, s->file, 0,
-			   16 * page_size);
+			   s->length);
 }
 
 FIXTURE_VARIANT_ADD(hw_command, map_file) {
@@ -121,7 +132,6 @@ FIXTURE_VARIANT_ADD(hw_command, map_file) {
 static int prepare_unmap(struct stage *s)
 {
 	ia_unmap(s->ctx, s->id, BASE, SZ_1G, NULL);
-	s->iova = BASE;
 	return ia_map(s->ctx, s->id, BASE, s->mem, NR_PAGES * page_size);
 }
 
@@ -139,7 +149,6 @@ FIXTURE_VARIANT_ADD(hw_command, unmap) {
 static int prepare_split(struct stage *s)
 {
 	ia_unmap(s->ctx, s->id, BASE, SZ_1G, NULL);
-	s->iova = BASE;
 	return ia_map(s->ctx, s->id, BASE, s->huge, SZ_2M);
 }
 
@@ -196,7 +205,7 @@ static int undo_bind(struct stage *s)
 }
 
 FIXTURE_VARIANT_ADD(hw_command, bind) {
-	.run = run_bind, .undo = undo_bind, .unbound = true,
+	.run = run_bind, .undo = undo_bind, .past = "ioasid_bind: ",
 };
 
 static int run_bind_attach(struct stage *s)
@@ -205,7 +214,7 @@ static int run_bind_attach(struct stage *s)
 }
 
 FIXTURE_VARIANT_ADD(hw_command, bind_and_attach) {
-	.run = run_bind_attach, .undo = undo_bind, .unbound = true,
+	.run = run_bind_attach, .undo = undo_bind, .past = "ioasid_attach: ",
 };
 
 static int run_device_info(struct stage *s)
@@ -227,6 +236,34 @@ static int run_device_info(struct stage *s)
 FIXTURE_VARIANT_ADD(hw_command, device_get_info) {
 	.run = run_device_info, .attached = true,
 };
+
+#define TRACING "/sys/kernel/tracing/"
+#define EVENTS TRACING "events/ioasid/"
+
+static bool trace_clear(void)
+{
+	int fd = open(TRACING "trace", O_WRONLY | O_TRUNC | O_CLOEXEC);
+
+	close(fd);
+	return fd >= 0 && !hw_write_file(EVENTS "ioasid_bind/enable", "1") &&
+	       !hw_write_file(EVENTS "ioasid_attach/enable", "1");
+}
+
+/* Is there such an event, that succeeded? */
+static bool trace_has(const char *event)
+{
+	bool found = false;
+	char line[512];
+	FILE *f;
+
+	f = fopen(TRACING "trace", "re");
+	while (f && fgets(line, sizeof(line), f))
+		if (strstr(line, event) && !strstr(line, "ret=-"))
+			found = true;
+	if (f)
+		fclose(f);
+	return found;
+}
 
 FIXTURE_SETUP(hw_command)
 {
@@ -259,6 +296,8 @@ FIXTURE_SETUP(hw_command)
 	/* from the end, so that page frames do not ascend */
 	for (i = NR_PAGES - 1; i >= 0; i--)
 		s->mem[i * page_size] = 1;
+	if (variant->past && !trace_clear())
+		SKIP(return, "no tracing");
 	s->file = memfd_create("hw_fail_nth", MFD_CLOEXEC);
 	ASSERT_LE(0, s->file);
 	ASSERT_EQ(0, ftruncate(s->file, 16 * page_size));
@@ -270,7 +309,7 @@ FIXTURE_SETUP(hw_command)
 	ASSERT_EQ(0, ia_map(s->ctx, s->id, TEST_IOVA, s->keep, page_size));
 	ASSERT_EQ(0, ia_map(s->ctx, s->other, TEST_IOVA, s->mem,
 			    NR_PAGES * page_size));
-	if (!variant->unbound) {
+	if (!variant->past) {
 		ASSERT_EQ(0, dut_bind(&s->dut, s->ctx, 1));
 		ASSERT_EQ(0, dut_attach(&s->dut, s->id));
 		if (!variant->attached)
@@ -293,7 +332,7 @@ TEST_F_TIMEOUT(hw_command, fails_cleanly, 250)
 {
 	struct ia_state before, after;
 	struct stage *s = &self->stage;
-	unsigned int nth, errors = 0;
+	unsigned int nth, errors = 0, past = 0;
 	const char *diff;
 	int rc, failed;
 
@@ -301,12 +340,20 @@ TEST_F_TIMEOUT(hw_command, fails_cleanly, 250)
 		if (variant->prepare)
 			ASSERT_EQ(0, variant->prepare(s));
 		ASSERT_EQ(0, ia_state_read(s->ctx, &before));
+		if (variant->past)
+			ASSERT_TRUE(trace_clear());
 		ASSERT_TRUE(arm(self->fail_nth, nth));
 		rc = variant->run(s);
 		failed = disarm(self->fail_nth);
 		ASSERT_LE(0, failed);
 		if (!failed)
 			break;
+		past = variant->past && trace_has(variant->past) ? past + 1 : 0;
+		if (past == 2) {
+			if (rc)
+				rc = variant->run(s);
+			break;
+		}
 		if (!rc) {
 			/* it could do without */
 			if (variant->undo)
@@ -333,7 +380,7 @@ TEST_F_TIMEOUT(hw_command, fails_cleanly, 250)
 		ASSERT_EQ(0, variant->undo(s));
 	ksft_print_msg("%u failures, %u errors\n", nth - 1, errors);
 	/* after all this it works */
-	if (variant->unbound)
+	if (variant->past)
 		ASSERT_EQ(0, dut_bind(&s->dut, s->ctx, 1));
 	ASSERT_EQ(0, dut_attach(&s->dut, s->id));
 	ASSERT_TRUE(dut_reaches(&s->dut, TEST_IOVA, s->keep));
