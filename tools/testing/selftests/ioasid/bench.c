@@ -29,7 +29,7 @@
  *
  *	bench [-d DEVICE] [-j FILE] [-r RUNS] [-b BACKEND] [-q] [-c]
  *	  -d  address of a PCI device, which vfio-pci gets (default: an edu)
- *	  -j  write the numbers as JSON, too
+ *	  -j  write the numbers to FILE as JSON, too; "-" is standard output
  *	  -r  runs per row (default: 7)
  *	  -b  measure only ioasid, iommufd or type1
  *	  -q  quick: fewer address spaces, less memory; bars do not apply
@@ -810,7 +810,7 @@ static void write_json(const char *path, double scale)
 	unsigned int p, b, r;
 	FILE *f;
 
-	f = fopen(path, "we");
+	f = strcmp(path, "-") ? fopen(path, "we") : stdout;
 	if (!f)
 		die(path);
 	fprintf(f, "{\n\t\"ns_per_instruction\": %.4f,\n\t\"quick\": %s", scale,
@@ -834,7 +834,7 @@ static void write_json(const char *path, double scale)
 		fprintf(f, "\n\t}");
 	}
 	fprintf(f, "\n}\n");
-	if (fclose(f))
+	if (f != stdout && fclose(f))
 		die(path);
 }
 

@@ -8,6 +8,7 @@
  */
 #include "dut.h"
 #include "fault.h"
+#include "mdev.h"
 
 #define NR_PAGES 600
 
@@ -386,6 +387,59 @@ TEST_F_TIMEOUT(hw_command, fails_cleanly, 250)
 	ASSERT_TRUE(dut_reaches(&s->dut, TEST_IOVA, s->keep));
 	ASSERT_EQ(0, ia_map(s->ctx, s->id, 4 * BASE, s->mem, page_size));
 	ASSERT_TRUE(dut_reaches(&s->dut, 4 * BASE, s->mem));
+}
+
+/* An emulated device has no ACPI methods: all of bind and attach can fail. */
+TEST(emulated_bind_and_attach)
+{
+	struct ia_state before, after;
+	unsigned int nth, errors = 0;
+	int ctx, fail_nth, failed, fd, rc;
+	const char *diff;
+	__u32 id;
+
+	ctx = ia_open();
+	if (ctx == -ENOENT)
+		SKIP(return, IA_ABSENT);
+	ASSERT_LE(0, ctx);
+	fail_nth = open(FAIL_NTH, O_RDWR | O_CLOEXEC);
+	if (fail_nth < 0)
+		SKIP(return, "no fault injection");
+	if (mdev_create() == -ENOENT)
+		SKIP(return, "no mtty to emulate devices");
+	if (!set_knobs())
+		SKIP(return, "no fault injection in debugfs");
+	ASSERT_EQ(0, ia_alloc(ctx, &id));
+	for (nth = 1; nth < MAX_FAILURES; nth++) {
+		fd = mdev_open();
+		ASSERT_LE(0, fd);
+		ASSERT_EQ(0, ia_state_read(ctx, &before));
+		ASSERT_TRUE(arm(fail_nth, nth));
+		rc = hw_bind_full(fd, ctx, id, 1, NULL, NULL);
+		failed = disarm(fail_nth);
+		ASSERT_LE(0, failed);
+		if (rc) {
+			errors++;
+			EXPECT_TRUE(rc == -ENOMEM || rc == -EFAULT) {
+				TH_LOG("failure %u: %s", nth, strerror(-rc));
+			}
+			ASSERT_EQ(0, ia_state_read(ctx, &after));
+			diff = ia_state_diff(&before, &after);
+			ASSERT_EQ(NULL, diff) {
+				TH_LOG("failure %u (%s): %s", nth,
+				       strerror(-rc), diff);
+			}
+		}
+		close(fd);
+		if (!failed)
+			break;
+	}
+	restore_knobs();
+	ASSERT_GT(MAX_FAILURES, nth);
+	EXPECT_EQ(0, rc);
+	ksft_print_msg("%u failures, %u errors\n", nth - 1, errors);
+	close(ctx);
+	mdev_remove();
 }
 
 TEST_HARNESS_MAIN

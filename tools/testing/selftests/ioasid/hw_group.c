@@ -550,6 +550,53 @@ TEST_F(hw_group, kernel_driver)
 	ASSERT_EQ(0, hw_take(self->third));
 }
 
+/* A reset of the bus is a matter of all devices on it: all are this context's. */
+TEST_F(hw_group, hot_reset)
+{
+	struct {
+		struct vfio_pci_hot_reset_info info;
+		struct vfio_pci_dependent_device devices[16];
+	} arg = { .info.argsz = sizeof(arg) };
+	struct vfio_pci_hot_reset reset = { .argsz = sizeof(reset) };
+	bool a = false, b = false;
+	int round, rc;
+	__u32 i;
+
+	BIND_A();
+	for (round = 0; round < 2; round++) {
+		rc = ia_cmd(self->a.fd, VFIO_DEVICE_GET_PCI_HOT_RESET_INFO,
+			    &arg);
+		if (rc == -ENODEV)
+			SKIP(return, "no reset of this bus");
+		ASSERT_EQ(0, rc);
+		EXPECT_EQ(VFIO_PCI_HOT_RESET_FLAG_DEV_ID |
+			  VFIO_PCI_HOT_RESET_FLAG_DEV_ID_OWNED,
+			  arg.info.flags);
+		for (i = 0; i < arg.info.count; i++) {
+			__u32 devid = arg.devices[i].devid;
+
+			if (devid == self->a.devid)
+				a = true;
+			else if (round && devid == self->b.devid)
+				b = true;
+			else
+				EXPECT_EQ(VFIO_PCI_DEVID_OWNED, devid);
+		}
+		EXPECT_TRUE(a);
+		if (!round)
+			BIND_B();
+	}
+	EXPECT_TRUE(b);
+	ASSERT_EQ(0, dut_attach(&self->a, self->id));
+	ASSERT_EQ(0, dut_attach(&self->b, self->id));
+	ASSERT_EQ(0, ia_cmd(self->b.fd, VFIO_DEVICE_PCI_HOT_RESET, &reset));
+	ASSERT_EQ(0, vfio_pci_enable(self->a.fd));
+	ASSERT_EQ(0, vfio_pci_enable(self->b.fd));
+	/* they are where they were */
+	ASSERT_TRUE(reaches(self, &self->a, TEST_IOVA, self->mem));
+	ASSERT_TRUE(reaches(self, &self->b, TEST_IOVA, self->mem));
+}
+
 /* Both through the group's file, which only one process can have. */
 TEST_F(hw_group, group_file)
 {

@@ -10,9 +10,9 @@
 #include <sys/prctl.h>
 
 #include "dut.h"
+#include "mdev.h"
 
 #define NOBODY 65534
-#define UUID "83b8f4f2-509f-382f-3c1e-e6bfe0fa1001"
 
 /* A device fd is opened on its own, or by way of its group. */
 FIXTURE(hw_life)
@@ -1074,52 +1074,6 @@ FIXTURE(hw_mdev)
 	__u32 devid;
 };
 
-static int mdev_create(void)
-{
-	static const char parent[] = "/sys/class/mdev_bus/mtty";
-	char path[256];
-	struct dirent **list;
-	int i, n, rc = -ENOENT;
-
-	if (access(parent, F_OK) && system("modprobe -q mtty"))
-		return -ENOENT;
-	snprintf(path, sizeof(path), "%s/mdev_supported_types", parent);
-	n = scandir(path, &list, NULL, alphasort);
-	for (i = 0; i < n; i++) {
-		if (list[i]->d_name[0] != '.' && rc) {
-			snprintf(path, sizeof(path),
-				 "%s/mdev_supported_types/%.64s/create",
-				 parent, list[i]->d_name);
-			rc = hw_write_file(path, UUID);
-		}
-		free(list[i]);
-	}
-	if (n >= 0)
-		free(list);
-	return rc == -EEXIST ? 0 : rc;
-}
-
-static int mdev_open(void)
-{
-	struct dirent **list;
-	char path[300];
-	int i, n, fd = -ENOENT;
-
-	n = scandir("/sys/bus/mdev/devices/" UUID "/vfio-dev", &list, NULL,
-		    alphasort);
-	for (i = 0; i < n; i++) {
-		if (list[i]->d_name[0] != '.') {
-			snprintf(path, sizeof(path), "/dev/vfio/devices/%s",
-				 list[i]->d_name);
-			fd = open(path, O_RDWR | O_CLOEXEC);
-		}
-		free(list[i]);
-	}
-	if (n >= 0)
-		free(list);
-	return fd;
-}
-
 FIXTURE_SETUP(hw_mdev)
 {
 	self->fd = -1;
@@ -1139,7 +1093,7 @@ FIXTURE_TEARDOWN(hw_mdev)
 	if (self->fd >= 0)
 		close(self->fd);
 	close(self->ctx);
-	hw_write_file("/sys/bus/mdev/devices/" UUID "/remove", "1");
+	mdev_remove();
 }
 
 TEST_F(hw_mdev, info)
@@ -1243,8 +1197,7 @@ TEST_F(hw_mdev, remove)
 	if (!pid) {
 		/* waits for the last file of it */
 		close(self->fd);
-		_exit(!!hw_write_file("/sys/bus/mdev/devices/" UUID "/remove",
-				      "1"));
+		_exit(!!mdev_remove());
 	}
 	usleep(200000);
 	close(self->fd);
