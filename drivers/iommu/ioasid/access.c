@@ -96,7 +96,7 @@ static void access_leave(struct ioasid_device *idev)
  * @idev: the device
  * @ioasid: what to attach it to
  *
- * Return: 0; -ENOENT, @ioasid is being freed.
+ * Return: 0; -ENOENT, @ioasid is being freed; -EIO, it is poisoned.
  */
 int ioasid_access_attach(struct ioasid_device *idev, struct ioasid *ioasid)
 {
@@ -108,6 +108,8 @@ int ioasid_access_attach(struct ioasid_device *idev, struct ioasid *ioasid)
 	spin_lock(&space->lock);
 	if (space->dead)
 		ret = -ENOENT;
+	else if (space->poisoned)
+		ret = -EIO;
 	else
 		space->devices++;
 	spin_unlock(&space->lock);

@@ -23,7 +23,7 @@
 
 #include "device.h"
 
-/* Count devices in, unless the space is being freed */
+/* Count devices in, unless the space is being freed, or is poisoned */
 static int space_hold(struct ioasid_space *space, unsigned int devices)
 {
 	int ret = 0;
@@ -31,6 +31,8 @@ static int space_hold(struct ioasid_space *space, unsigned int devices)
 	spin_lock(&space->lock);
 	if (space->dead)
 		ret = -ENOENT;
+	else if (space->poisoned)
+		ret = -EIO;
 	else
 		space->devices += devices;
 	spin_unlock(&space->lock);
@@ -175,7 +177,8 @@ static int move_group(struct ioasid_device *idev, struct ioasid *ioasid,
  * @fault_addr: out on -EADDRINUSE
  *
  * Return: 0; -EBUSY, its group is attached elsewhere and the device is not;
- * -ENOENT, @ioasid is being freed; or the errors of ioasid_space_join().
+ * -ENOENT, @ioasid is being freed; -EIO, it is poisoned; or the errors of
+ * ioasid_space_join().
  */
 int ioasid_group_attach(struct ioasid_device *idev, struct ioasid *ioasid,
 			u64 *fault_addr)
@@ -247,7 +250,8 @@ int ioasid_group_detach(struct ioasid_device *idev, u32 id)
 
 /**
  * ioasid_group_forget() - a device is about to be unbound
- * @idev: the device, not emulated; is detached, and nobody waits for it
+ * @idev: the device, not emulated; is detached, and nobody waits for it from
+ *	here on
  */
 void ioasid_group_forget(struct ioasid_device *idev)
 {
@@ -259,6 +263,7 @@ void ioasid_group_forget(struct ioasid_device *idev)
 		detach_locked(idev);
 	spin_lock(&ctx->routes_lock);
 	stop_waiting(group, idev);
+	list_del(&idev->node);
 	spin_unlock(&ctx->routes_lock);
 	mutex_unlock(&group->lock);
 }
@@ -305,9 +310,16 @@ static void attach_poisoned(struct ioasid_space *space)
 	struct ioasid_ctx *ctx = ioasid->obj.ctx;
 	struct ioasid_member *member;
 	struct ioasid_group *group;
+	bool on_it;
 
 	mutex_lock(&ctx->lock);
 	list_for_each_entry(group, &ctx->groups, node) {
+		/* Not those that may be busy with an attach to something else */
+		spin_lock(&ctx->routes_lock);
+		on_it = group->ioasid == ioasid;
+		spin_unlock(&ctx->routes_lock);
+		if (!on_it)
+			continue;
 		mutex_lock(&group->lock);
 		member = ioasid_group_member(group);
 		if (group->ioasid == ioasid && member->dom->poisoned) {

@@ -100,6 +100,19 @@ struct ioasid_object *ioasid_object_get(struct ioasid_ctx *ctx, u32 id,
 
 /* ---- IOASIDs ---- */
 
+/* Count one more IOASID, unless there would be too many */
+static bool count_ioasid(struct ioasid_ctx *ctx)
+{
+	u64 limit = READ_ONCE(ctx->limit_ioasids);
+	int old = atomic_read(&ctx->nr_ioasids);
+
+	do {
+		if (unlikely(old >= limit))
+			return false;
+	} while (!atomic_try_cmpxchg(&ctx->nr_ioasids, &old, old + 1));
+	return true;
+}
+
 /**
  * ioasid_alloc() - make an IOASID
  * @ctx: the context
@@ -118,11 +131,8 @@ struct ioasid *ioasid_alloc(struct ioasid_ctx *ctx,
 	struct ioasid *ioasid;
 	int ret;
 
-	if ((u32)atomic_inc_return(&ctx->nr_ioasids) >
-	    READ_ONCE(ctx->limit_ioasids)) {
-		ret = -EDQUOT;
-		goto err_count;
-	}
+	if (unlikely(!count_ioasid(ctx)))
+		return ERR_PTR(-EDQUOT);
 	ret = -ENOMEM;
 	/* Not zeroed: every field is set */
 	ioasid = kmem_cache_alloc(ioasid_cache, GFP_KERNEL);
@@ -203,25 +213,38 @@ void ioasid_put(struct ioasid *ioasid)
 
 /**
  * ioasid_free() - free an IOASID
- * @ioasid: the caller's reference stays
+ * @ctx: the context
+ * @id: its id
  *
  * Unmaps all.  Commands that are under way end; new ones do not find it.
  *
  * Context: may sleep; waits for nobody's page fault.
- * Return: 0; -EBUSY, a device is attached; -ENOENT, another thread was first.
+ * Return: 0; -EBUSY, a device is attached; -ENOENT, there is no such IOASID.
  */
-int ioasid_free(struct ioasid *ioasid)
+int ioasid_free(struct ioasid_ctx *ctx, u32 id)
 {
-	struct ioasid_ctx *ctx = ioasid->obj.ctx;
+	XA_STATE(xas, &ctx->objects, id);
+	struct ioasid_object *obj;
+	struct ioasid *ioasid;
+	int ret = -ENOENT;
 	u64 removed;
-	int ret;
 
-	ret = ioasid_space_kill(&ioasid->space);
+	/* Under the xarray's lock what is in it and published stays so */
+	xas_lock(&xas);
+	obj = xas_load(&xas);
+	if (obj && obj->type == IOASID_OBJECT_IOASID &&
+	    refcount_read(&obj->users)) {
+		ioasid = container_of(obj, struct ioasid, obj);
+		ret = ioasid_space_kill(&ioasid->space);
+		if (!ret)
+			xas_store(&xas, NULL);
+	}
+	xas_unlock(&xas);
 	if (ret)
 		return ret;
-	xa_erase(&ctx->objects, ioasid->obj.id);
+
 	atomic_dec(&ctx->nr_ioasids);
-	/* A fatal signal cuts this short; the last reference does the rest */
+	/* Nothing cuts this short: see ioasid_ctx_destroy() */
 	if (!RB_EMPTY_ROOT(&ioasid->space.mappings))
 		ioasid_space_unmap(&ioasid->space, 0, U64_MAX,
 				   IOASID_UNMAP_ALL, &removed);
@@ -244,7 +267,7 @@ struct ioasid_ctx *ioasid_ctx_alloc(void)
 	if (!ctx)
 		return NULL;
 	refcount_set(&ctx->users, 1);
-	xa_init(&ctx->objects);
+	xa_init_flags(&ctx->objects, XA_FLAGS_ACCOUNT);
 	ioasid_account_init(&ctx->account);
 	atomic_set(&ctx->nr_ioasids, 0);
 	ctx->limit_ioasids = U64_MAX;
@@ -265,22 +288,23 @@ static void ioasid_ctx_destroy(struct ioasid_ctx *ctx)
 	unsigned int n = 0;
 
 	/*
-	 * No device is left, and nobody looks anything up: the lock only keeps
-	 * the xarray's own checks content.
+	 * No device is left, and nobody looks anything up here.  But who looks
+	 * something up in another context, in memory that was its own before,
+	 * may hold a count for a moment: what is left to it is an empty shell.
 	 */
 	rcu_read_lock();
 	xas_for_each(&xas, obj, ULONG_MAX) {
 		ioasid = container_of(obj, struct ioasid, obj);
-		refcount_set(&obj->users, 0);
 		if (likely(RB_EMPTY_ROOT(&ioasid->space.mappings)) &&
 		    ++n % DESTROY_BATCH) {
-			ioasid_destroy(ioasid);
+			ioasid_put(ioasid);
 			continue;
 		}
 		/* Unpinning may sleep */
 		xas_pause(&xas);
 		rcu_read_unlock();
-		ioasid_destroy(ioasid);
+		ioasid_space_exit(&ioasid->space);
+		ioasid_put(ioasid);
 		cond_resched();
 		rcu_read_lock();
 	}

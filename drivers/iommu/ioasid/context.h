@@ -107,7 +107,7 @@ struct ioasid *ioasid_alloc(struct ioasid_ctx *ctx,
 			    const struct ioasid_params *params,
 			    const struct ioasid_space_ops *ops);
 void ioasid_abort(struct ioasid *ioasid);
-int ioasid_free(struct ioasid *ioasid);
+int ioasid_free(struct ioasid_ctx *ctx, u32 id);
 struct ioasid *ioasid_get(struct ioasid_ctx *ctx, u32 id);
 void ioasid_put(struct ioasid *ioasid);
 

@@ -268,19 +268,13 @@ err_iommu_group:
 EXPORT_SYMBOL_GPL(ioasid_bind_device);
 
 /**
- * ioasid_group_unbind() - a device leaves its group
- * @idev: the device, not emulated, attached to nothing
+ * ioasid_group_unbind() - give up a device's group
+ * @idev: the device, not emulated, after ioasid_group_forget()
  */
 void ioasid_group_unbind(struct ioasid_device *idev)
 {
 	struct ioasid_ctx *ctx = idev->obj.ctx;
 	struct ioasid_group *group = idev->group;
-
-	mutex_lock(&group->lock);
-	spin_lock(&ctx->routes_lock);
-	list_del(&idev->node);
-	spin_unlock(&ctx->routes_lock);
-	mutex_unlock(&group->lock);
 
 	mutex_lock(&ctx->lock);
 	iommu_device_release_dma_owner(idev->dev);
@@ -289,6 +283,10 @@ void ioasid_group_unbind(struct ioasid_device *idev)
 }
 
 /* ---- Look ---- */
+
+/* Intel's extended capability register: scalable mode, second stage in it */
+#define VTD_ECAP_SMTS	BIT_ULL(43)
+#define VTD_ECAP_SLTS	BIT_ULL(46)
 
 /**
  * ioasid_device_attached_to() - what a device is attached to
@@ -322,6 +320,19 @@ static bool can_nest(struct device *dev)
 		return false;
 	iommu_domain_free(parent);
 	return true;
+}
+
+/*
+ * On an Intel IOMMU without second stage the domain that tells is of another
+ * sort than the one that will be attached: see ioasid_iommu_alloc().
+ */
+static bool only_first_stage(u32 hw_type, const void *hw_data)
+{
+	const struct iommu_hw_info_vtd *vtd = hw_data;
+
+	return hw_type == IOMMU_HW_INFO_TYPE_INTEL_VTD &&
+	       vtd->ecap_reg & VTD_ECAP_SMTS &&
+	       !(vtd->ecap_reg & VTD_ECAP_SLTS);
 }
 
 static struct ioasid_ranges *whole_space(void)
@@ -387,6 +398,8 @@ static struct ioasid_ranges *describe_physical(struct ioasid_device *idev,
 		}
 		info->hw_len = length;
 		*hw_data = data;
+		if (only_first_stage(info->hw_type, data))
+			info->caps |= IOASID_DEVICE_ESTIMATE;
 	}
 	return ranges;
 }

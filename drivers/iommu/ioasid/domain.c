@@ -19,6 +19,8 @@
 #include <linux/bits.h>
 #include <linux/iommu.h>
 #include <linux/overflow.h>
+#include <linux/sched/signal.h>
+#include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/sort.h>
 
@@ -196,16 +198,21 @@ static size_t best_pgsize(unsigned long sizes, unsigned long iova,
 	return pgsize;
 }
 
-static int map_run(struct iommu_domain *iommu, unsigned long iova,
+static int map_run(struct ioasid_domain *dom, unsigned long iova,
 		   phys_addr_t phys, size_t size, int prot, gfp_t gfp,
 		   size_t *done)
 {
+	struct iommu_domain *iommu = dom->iommu;
+
 	while (size) {
 		size_t count, pgsize, mapped = 0;
 		int ret;
 
 		pgsize = best_pgsize(iommu->pgsize_bitmap, iova, phys, size,
 				     &count);
+		/* There, what is mapped in one call cannot be cut */
+		if (unlikely(dom->late))
+			count = 1;
 		ret = iommu->ops->map_pages(iommu, iova, phys, pgsize, count,
 					    prot, gfp, &mapped);
 		*done += mapped;
@@ -228,7 +235,7 @@ static int flags_to_prot(unsigned int flags)
 }
 
 /* Map a run in pieces that end on the lines of the cut grid */
-static int map_cells(struct iommu_domain *iommu, u64 iova, phys_addr_t phys,
+static int map_cells(struct ioasid_domain *dom, u64 iova, phys_addr_t phys,
 		     u64 size, int prot, unsigned int cut_shift, size_t *done)
 {
 	u64 cell = BIT_ULL(cut_shift), piece;
@@ -236,8 +243,8 @@ static int map_cells(struct iommu_domain *iommu, u64 iova, phys_addr_t phys,
 
 	while (size) {
 		piece = min(size, cell - (iova & (cell - 1)));
-		ret = map_run(iommu, iova, phys, piece, prot,
-			      GFP_KERNEL_ACCOUNT, done);
+		ret = map_run(dom, iova, phys, piece, prot, GFP_KERNEL_ACCOUNT,
+			      done);
 		if (ret)
 			return ret;
 		iova += piece;
@@ -247,7 +254,7 @@ static int map_cells(struct iommu_domain *iommu, u64 iova, phys_addr_t phys,
 	return 0;
 }
 
-static int map_memory(struct iommu_domain *iommu, u64 iova,
+static int map_memory(struct ioasid_domain *dom, u64 iova,
 		      const struct ioasid_memory *mem, int prot,
 		      unsigned int cut_shift, size_t *done)
 {
@@ -255,21 +262,29 @@ static int map_memory(struct iommu_domain *iommu, u64 iova,
 	struct ioasid_run run;
 	int ret;
 
+	if (!cut_shift && likely(ioasid_memory_is_run(mem, &run)))
+		return map_run(dom, iova, PFN_PHYS(run.pfn),
+			       (u64)run.npages << PAGE_SHIFT, prot,
+			       GFP_KERNEL_ACCOUNT, done);
+
 	ioasid_runs_start(&runs, mem);
 	while (ioasid_runs_next(&runs, &run)) {
 		u64 size = (u64)run.npages << PAGE_SHIFT;
 
 		if (cut_shift)
-			ret = map_cells(iommu, iova, PFN_PHYS(run.pfn), size,
+			ret = map_cells(dom, iova, PFN_PHYS(run.pfn), size,
 					prot, cut_shift, done);
 		else
-			ret = map_run(iommu, iova, PFN_PHYS(run.pfn), size,
-				      prot, GFP_KERNEL_ACCOUNT, done);
+			ret = map_run(dom, iova, PFN_PHYS(run.pfn), size, prot,
+				      GFP_KERNEL_ACCOUNT, done);
 		if (ret)
 			return ret;
 		iova += size;
-		if (runs.left)
-			cond_resched();
+		if (!runs.left)
+			break;
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		cond_resched();
 	}
 	return 0;
 }
@@ -280,10 +295,30 @@ static int map_errno(int ret)
 	switch (ret) {
 	case -ENOMEM:
 	case -ENOSPC:
+	case -EINTR:
 		return ret;
 	default:
 		return -EIO;
 	}
+}
+
+/*
+ * Take out what a map that failed left behind.  Drivers need not count what
+ * they wrote before they failed: but they write upwards, so what follows @done
+ * and is there, up to @length, is theirs.
+ */
+static void take_out_partial(struct ioasid_domain *dom, u64 iova, u64 done,
+			     u64 length)
+{
+	struct ioasid_drain drain;
+
+	while (done < length && iommu_iova_to_phys(dom->iommu, iova + done))
+		done += PAGE_SIZE;
+	if (!done)
+		return;
+	ioasid_drain_start(&drain, dom, false);
+	ioasid_drain_range(&drain, iova, done);
+	ioasid_drain_finish(&drain);
 }
 
 /**
@@ -298,29 +333,24 @@ static int map_errno(int ret)
  * @dom->poisoned says otherwise.
  *
  * Context: may sleep.
- * Return: 0; -ENOMEM; -ENOSPC; -EIO, the driver failed.
+ * Return: 0; -ENOMEM; -ENOSPC; -EINTR, a fatal signal; -EIO, the driver failed.
  */
 int ioasid_domain_map(struct ioasid_domain *dom, u64 iova,
 		      const struct ioasid_memory *mem, unsigned int flags,
 		      unsigned int cut_shift)
 {
 	struct iommu_domain *iommu = dom->iommu;
-	struct ioasid_drain drain;
 	size_t done = 0;
 	int ret;
 
-	ret = map_memory(iommu, iova, mem, flags_to_prot(flags), cut_shift,
+	ret = map_memory(dom, iova, mem, flags_to_prot(flags), cut_shift,
 			 &done);
 	if (!ret && iommu->ops->iotlb_sync_map)
 		ret = iommu->ops->iotlb_sync_map(iommu, iova, done);
 	if (likely(!ret))
 		return 0;
 
-	if (done) {
-		ioasid_drain_start(&drain, dom, false);
-		ioasid_drain_range(&drain, iova, done);
-		ioasid_drain_finish(&drain);
-	}
+	take_out_partial(dom, iova, done, (u64)mem->npages << PAGE_SHIFT);
 	return map_errno(ret);
 }
 
@@ -334,9 +364,26 @@ void ioasid_drain_start(struct ioasid_drain *drain, struct ioasid_domain *dom,
 			bool scattered)
 {
 	drain->dom = dom;
+	drain->begun = false;
 	iommu_iotlb_gather_init(&drain->gather);
-	/* Left to themselves gathers flush at every gap between ranges */
 	drain->gather.queued = scattered && dom->queued;
+}
+
+/* What is taken out between two looks at the scheduler */
+#define DRAIN_STEP	SZ_1G
+
+/*
+ * Left to themselves gathers flush when a step is not like the one before, or
+ * does not follow it.  On an Intel IOMMU the tables that the new step freed are
+ * on the list by then, and would be given back before the flush that covers
+ * them.
+ */
+static bool would_flush(const struct iommu_iotlb_gather *gather,
+			unsigned long iova, size_t pgsize, size_t size)
+{
+	return gather->pgsize &&
+	       ((gather->pgsize != pgsize && gather->pgsize != size) ||
+		gather->end + 1 != iova);
 }
 
 /**
@@ -349,9 +396,33 @@ void ioasid_drain_start(struct ioasid_drain *drain, struct ioasid_domain *dom,
  */
 void ioasid_drain_range(struct ioasid_drain *drain, u64 iova, u64 length)
 {
-	if (iommu_unmap_fast(drain->dom->iommu, iova, length, &drain->gather) <
-	    length)
-		WRITE_ONCE(drain->dom->poisoned, true);
+	struct iommu_domain *iommu = drain->dom->iommu;
+	struct iommu_iotlb_gather *gather = &drain->gather;
+	size_t count, pgsize, size, out;
+
+	while (length) {
+		pgsize = best_pgsize(iommu->pgsize_bitmap, iova, iova,
+				     min_t(u64, length, DRAIN_STEP), &count);
+		size = pgsize * count;
+		/* One flush for all steps, if there are several */
+		if (!drain->begun && unlikely(size != length))
+			gather->queued |= drain->dom->queued;
+		else if (!gather->queued &&
+			 would_flush(gather, iova, pgsize, size))
+			iommu_iotlb_sync(iommu, gather);
+		drain->begun = true;
+
+		out = iommu->ops->unmap_pages(iommu, iova, pgsize, count,
+					      gather);
+		if (unlikely(!out)) {
+			WRITE_ONCE(drain->dom->poisoned, true);
+			return;
+		}
+		iova += out;
+		length -= min_t(u64, out, length);
+		if (length)
+			cond_resched();
+	}
 }
 
 /**
@@ -364,6 +435,8 @@ void ioasid_drain_finish(struct ioasid_drain *drain)
 {
 	struct iommu_domain *iommu = drain->dom->iommu;
 
+	if (!drain->begun)
+		return;
 	if (drain->gather.queued) {
 		iommu_flush_iotlb_all(iommu);
 		iommu_put_pages_list(&drain->gather.freelist);
@@ -437,10 +510,10 @@ int ioasid_domain_split(struct ioasid_domain *dom, u64 iova,
 		return -EIO;
 
 	phys += from - start;
-	ret = map_run(iommu, from, phys, at - from, prot, GFP_KERNEL_ACCOUNT,
+	ret = map_run(dom, from, phys, at - from, prot, GFP_KERNEL_ACCOUNT,
 		      &done);
 	if (!ret)
-		ret = map_run(iommu, at, phys + (at - from), to - at + 1, prot,
+		ret = map_run(dom, at, phys + (at - from), to - at + 1, prot,
 			      GFP_KERNEL_ACCOUNT, &done);
 	if (!ret && iommu->ops->iotlb_sync_map)
 		ret = iommu->ops->iotlb_sync_map(iommu, from, pgsize);
@@ -448,18 +521,14 @@ int ioasid_domain_split(struct ioasid_domain *dom, u64 iova,
 		return 0;
 
 	/* Put back what was there: this must not fail for want of memory */
-	if (done) {
-		ioasid_drain_start(&drain, dom, false);
-		ioasid_drain_range(&drain, from, done);
-		ioasid_drain_finish(&drain);
-	}
+	take_out_partial(dom, from, done, pgsize);
 	done = 0;
-	if (map_run(iommu, from, phys, pgsize, prot,
+	if (map_run(dom, from, phys, pgsize, prot,
 		    GFP_KERNEL_ACCOUNT | __GFP_NOFAIL, &done) ||
 	    (iommu->ops->iotlb_sync_map &&
 	     iommu->ops->iotlb_sync_map(iommu, from, pgsize)))
 		WRITE_ONCE(dom->poisoned, true);
-	return map_errno(ret);
+	return dom->poisoned ? -EIO : map_errno(ret);
 }
 
 /* ---- Ranges ---- */

@@ -24,6 +24,7 @@
  * @late: the driver tells aperture and page sizes, and can map, only after an
  *	attach; and must not be asked to replace a domain by another
  * @queued: ranges that do not touch can share one flush
+ * @has_msi: it maps MSIs by software
  * @poisoned: a translation could not be taken out. Set once.
  */
 struct ioasid_domain {
@@ -33,6 +34,7 @@ struct ioasid_domain {
 	bool enforced : 1;
 	bool late : 1;
 	bool queued : 1;
+	bool has_msi : 1;
 	bool poisoned;
 };
 
@@ -56,6 +58,7 @@ int ioasid_domain_split(struct ioasid_domain *dom, u64 iova,
  * struct ioasid_drain - translations on their way out of one domain
  * @dom: the domain
  * @gather: what the IOMMU driver collects
+ * @begun: something was taken out
  *
  * ioasid_drain_range() takes translations out of the table; only when
  * ioasid_drain_finish() returned are they out of every cache.
@@ -63,6 +66,7 @@ int ioasid_domain_split(struct ioasid_domain *dom, u64 iova,
 struct ioasid_drain {
 	struct ioasid_domain *dom;
 	struct iommu_iotlb_gather gather;
+	bool begun;
 };
 
 void ioasid_drain_start(struct ioasid_drain *drain, struct ioasid_domain *dom,

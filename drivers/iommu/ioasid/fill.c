@@ -11,7 +11,8 @@
  *    space->fill_next says how far it came.  A mapping that begins below is in
  *    the filling domain: the fill put it there, or, when it was published
  *    after the fill came past, who mapped it.
- *  - Permitted ranges only ever narrow while no mapping of memory lies outside.
+ *  - Permitted ranges only ever narrow while no mapping of memory lies outside;
+ *    they are narrowed before that is looked at, and widened again if not so.
  *
  * Locks: everything here takes attach_lock; then domains_sem for writing
  * around what a driver does when it attaches, and around changes of the lists.
@@ -23,50 +24,70 @@
 #include "../iommu-priv.h"
 #include "space.h"
 
-/* The first mapping of memory that touches [start, last] */
-static struct ioasid_mapping *memory_within(struct ioasid_space *space,
-					    u64 start, u64 last)
-{
-	struct ioasid_mapping *m = ioasid_mapping_first(space, start);
+/* Mappings that are passed over between two looks at the scheduler */
+#define WALK_BATCH	1024
 
-	while (m && m->start <= last && m->flags & IOASID_MAP_RESERVE)
-		m = ioasid_mapping_next(m);
-	return m && m->start <= last ? m : NULL;
+/* Swap the permitted ranges */
+static void swap_permitted(struct ioasid_space *space,
+			   struct ioasid_ranges **ranges)
+{
+	lockdep_assert_held(&space->attach_lock);
+	spin_lock(&space->lock);
+	swap(space->permitted, *ranges);
+	spin_unlock(&space->lock);
 }
 
 /*
- * Permit only @ranges from now on, unless memory is mapped outside of them.
- * The ranges that were permitted before are returned in @ranges.
+ * Is memory mapped in [start, last], where no more can be?  May be a long way
+ * past reserved ranges.
  */
-static int swap_permitted(struct ioasid_space *space,
-			  struct ioasid_ranges **ranges, u64 *fault_addr)
+static bool memory_within(struct ioasid_space *space, u64 start, u64 last,
+			  u64 *at)
 {
-	const struct ioasid_ranges *r = *ranges;
 	struct ioasid_mapping *m;
-	u64 start = 0, last;
-	unsigned int i;
+	unsigned int n = 0;
+	bool found;
 
-	lockdep_assert_held(&space->attach_lock);
 	spin_lock(&space->lock);
-	for (i = 0; r && i <= r->nr; i++) {
-		/* The hole before range i, or after the last one */
-		if (i < r->nr && r->range[i].start == start)
-			goto next;
-		last = i < r->nr ? r->range[i].start - 1 : U64_MAX;
-		m = memory_within(space, start, last);
-		if (m) {
-			*fault_addr = max(m->start, start);
+	m = ioasid_mapping_first(space, start);
+	while (m && m->start <= last && m->flags & IOASID_MAP_RESERVE) {
+		if (++n % WALK_BATCH == 0) {
+			if (m->last == U64_MAX) {
+				m = NULL;
+				break;
+			}
+			start = m->last + 1;
 			spin_unlock(&space->lock);
-			return -EADDRINUSE;
+			cond_resched();
+			spin_lock(&space->lock);
+			m = ioasid_mapping_first(space, start);
+			continue;
 		}
-next:
-		if (i == r->nr || r->range[i].last == U64_MAX)
-			break;
-		start = r->range[i].last + 1;
+		m = ioasid_mapping_next(m);
 	}
-	swap(space->permitted, *ranges);
+	found = m && m->start <= last;
+	if (found)
+		*at = max(m->start, start);
 	spin_unlock(&space->lock);
-	return 0;
+	return found;
+}
+
+/* Is memory mapped outside of @ranges, where no more can be? */
+static bool memory_outside(struct ioasid_space *space,
+			   const struct ioasid_ranges *ranges, u64 *at)
+{
+	unsigned int i;
+	u64 start = 0;
+
+	for (i = 0; i < ranges->nr; i++) {
+		if (ranges->range[i].start > start &&
+		    memory_within(space, start, ranges->range[i].start - 1, at))
+			return true;
+		if (ranges->range[i].last == U64_MAX)
+			return false;
+		start = ranges->range[i].last + 1;
+	}
+	return memory_within(space, start, U64_MAX, at);
 }
 
 /* Narrow the permitted ranges to what @member can use in @dom too */
@@ -86,23 +107,23 @@ static int narrow(struct ioasid_space *space, struct ioasid_member *member,
 		kfree(ranges);
 		return -ENOMEM;
 	}
+	/* First, so that nothing is mapped behind the look at what is */
 	*before = both;
-	ret = swap_permitted(space, before, fault_addr);
-	if (ret) {
-		kfree(both);
+	swap_permitted(space, before);
+	ret = -EADDRINUSE;
+	if (memory_outside(space, both, fault_addr))
 		goto err;
-	}
-	if (sw_msi != PHYS_ADDR_MAX && !dom->users) {
+	if (sw_msi != PHYS_ADDR_MAX && !dom->has_msi) {
 		ret = iommu_get_msi_cookie(dom->iommu, sw_msi);
-		if (ret) {
-			swap_permitted(space, before, fault_addr);
-			kfree(*before);
+		if (ret)
 			goto err;
-		}
+		dom->has_msi = true;
 	}
 	member->ranges = ranges;
 	return 0;
 err:
+	swap_permitted(space, before);
+	kfree(both);
 	kfree(ranges);
 	return ret;
 }
@@ -111,9 +132,7 @@ err:
 static void widen(struct ioasid_space *space, struct ioasid_member *member,
 		  struct ioasid_ranges *before)
 {
-	u64 unused;
-
-	swap_permitted(space, &before, &unused);
+	swap_permitted(space, &before);
 	kfree(before);
 	kfree(member->ranges);
 	member->ranges = NULL;
@@ -124,7 +143,6 @@ static void recompute_permitted(struct ioasid_space *space)
 {
 	struct ioasid_ranges *ranges = NULL, *both;
 	struct ioasid_member *member;
-	u64 unused;
 
 	lockdep_assert_held(&space->attach_lock);
 	list_for_each_entry(member, &space->members, node) {
@@ -135,7 +153,7 @@ static void recompute_permitted(struct ioasid_space *space)
 			return;
 		ranges = both;
 	}
-	swap_permitted(space, &ranges, &unused);
+	swap_permitted(space, &ranges);
 	kfree(ranges);
 }
 
@@ -159,20 +177,32 @@ static void fill_end(struct ioasid_space *space)
 	spin_unlock(&space->lock);
 }
 
-/* The next mapping that the fill has to put in */
+/*
+ * The next mapping that the fill has to put in.  What is PINNING or FILLING its
+ * mapper will put in, when it sees that the fill came past.  May be a long way:
+ * drops and takes the lock.
+ */
 static struct ioasid_mapping *fill_first(struct ioasid_space *space)
+	__must_hold(&space->lock)
 {
-	struct ioasid_mapping *m = ioasid_mapping_first(space,
-							space->fill_next);
+	struct ioasid_mapping *m;
+	unsigned int n = 0;
 
-	/*
-	 * What is PINNING or FILLING its mapper will put in, when it sees that
-	 * the fill came past.
-	 */
+	m = ioasid_mapping_first(space, space->fill_next);
 	while (m && (m->start < space->fill_next || !m->mem.npages ||
 		     m->state == IOASID_MAPPING_PINNING ||
-		     m->state == IOASID_MAPPING_FILLING))
+		     m->state == IOASID_MAPPING_FILLING)) {
+		if (++n % WALK_BATCH == 0) {
+			space->fill_next = m->start;
+			spin_unlock(&space->lock);
+			cond_resched();
+			spin_lock(&space->lock);
+			/* It may be published by now: look at it again */
+			m = ioasid_mapping_first(space, space->fill_next);
+			continue;
+		}
 		m = ioasid_mapping_next(m);
+	}
 	return m;
 }
 
@@ -262,7 +292,7 @@ static int join_existing(struct ioasid_space *space,
 	if (ret)
 		return ret;
 	down_write(&space->domains_sem);
-	ret = point_group(space, member, dom);
+	ret = dom->poisoned ? -EIO : point_group(space, member, dom);
 	up_write(&space->domains_sem);
 	if (ret) {
 		widen(space, member, before);
@@ -301,8 +331,15 @@ static int join_new(struct ioasid_space *space, struct ioasid_member *member,
 	ret = fill(space, dom);
 
 	down_write(&space->domains_sem);
+	if (!ret && dom->poisoned)
+		ret = -EIO;
 	if (!ret && !pointed)
 		ret = point_group(space, member, dom);
+	/* Off the domain before unmaps can no longer see it */
+	if (ret && pointed) {
+		iommu_detach_group(dom->iommu, member->group);
+		pointed = false;
+	}
 	fill_end(space);
 	if (!ret)
 		list_add_tail(&dom->node, &space->domains);

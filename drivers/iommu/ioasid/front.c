@@ -8,6 +8,7 @@
  */
 #include <linux/export.h>
 #include <linux/ioasid.h>
+#include <linux/mm.h>
 #include <linux/uaccess.h>
 
 #include <trace/events/ioasid.h>
@@ -118,6 +119,8 @@ static int copy_arg(void *to, size_t size, size_t min, void __user *arg)
 		return -EFAULT;
 	if (argsz < min)
 		return -EINVAL;
+	if (argsz > PAGE_SIZE)
+		return -E2BIG;
 	return copy_struct_from_user(to, size, arg, argsz);
 }
 

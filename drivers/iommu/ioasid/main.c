@@ -115,18 +115,13 @@ static long cmd_alloc(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 static long cmd_free(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 		     void __user *user)
 {
-	struct ioasid *ioasid;
 	int ret;
 
 	if (arg->free.__reserved)
 		return -EINVAL;
-	ioasid = ioasid_get(ctx, arg->free.ioasid);
-	if (!ioasid)
-		return -ENOENT;
-	ret = ioasid_free(ioasid);
+	ret = ioasid_free(ctx, arg->free.ioasid);
 	if (!ret)
 		trace_ioasid_free(arg->free.ioasid);
-	ioasid_put(ioasid);
 	return ret;
 }
 
@@ -324,18 +319,23 @@ static int check_map(const struct ioasid_map_dma *cmd, unsigned int *cut_shift)
 	return 0;
 }
 
-/* Which failures are told the place of */
-static bool has_fault_addr(int ret, const struct ioasid_map_request *req)
+/* Which failures of a map, with its argument in order, have a place */
+static bool has_fault_addr(int ret)
 {
-	switch (ret) {
-	case -EEXIST:
-	case -EFAULT:
-		return true;
-	case -EINVAL:
-		return req->fault_addr;
-	default:
-		return false;
-	}
+	return ret == -EEXIST || ret == -EFAULT || ret == -EINVAL;
+}
+
+/* Say where, and leave the structure such that the call can be repeated */
+static int tell_map_failed(const struct ioasid_map_dma *cmd,
+			   struct ioasid_map_dma __user *out,
+			   const struct ioasid_map_request *req, int ret)
+{
+	if (!(cmd->flags & IOASID_MAP_FIXED) && put_user(0, &out->iova))
+		return -EFAULT;
+	if (has_fault_addr(ret) &&
+	    put_user(req->fault_addr, &out->fault_addr))
+		return -EFAULT;
+	return 0;
 }
 
 static long cmd_map_dma(struct ioasid_ctx *ctx, union ioasid_arg *arg,
@@ -380,8 +380,7 @@ static long cmd_map_dma(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 		ret = ioasid_space_commit(&ioasid->space, m, &req);
 	}
 	trace_ioasid_map(cmd->ioasid, req.iova, cmd->length, cmd->flags, ret);
-	if (unlikely(ret) && has_fault_addr(ret, &req) &&
-	    put_user(req.fault_addr, &out->fault_addr))
+	if (unlikely(ret) && tell_map_failed(cmd, out, &req, ret))
 		ret = -EFAULT;
 out_file:
 	if (req.file)
@@ -693,6 +692,9 @@ static long ioasid_fops_ioctl(struct file *filp, unsigned int nr,
 		return -EFAULT;
 	if (argsz < cmd->min)
 		return -EINVAL;
+	/* No structure will be: do not look through gigabytes of zeroes */
+	if (argsz > PAGE_SIZE)
+		return -E2BIG;
 	ret = copy_struct_from_user(&arg, cmd->size, uptr, argsz);
 	if (ret)
 		return ret;

@@ -144,14 +144,21 @@ static void extent_list_init(struct extent_list *list,
 	mem->writable = writable;
 }
 
+/* What one allocation can hold */
+#define MAX_EXTENTS	((INT_MAX - sizeof(struct ioasid_extents)) / sizeof(u64))
+
 static int extent_list_grow(struct extent_list *list, unsigned long left)
 {
 	struct ioasid_extents *grown;
 	unsigned int room;
 
 	/* Doubles, but never beyond what the pages to come could need */
-	room = min(max(list->room * 2UL, 16UL), list->nr + left);
-	grown = kvmalloc(struct_size(grown, ext, room), GFP_KERNEL_ACCOUNT);
+	room = min3(max(list->room * 2UL, 16UL), list->nr + left,
+		    MAX_EXTENTS);
+	if (room <= list->nr)
+		return -ENOMEM;
+	grown = kvmalloc(struct_size(grown, ext, room),
+			 GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	if (!grown)
 		return -ENOMEM;
 	memcpy(grown->ext, list->ext, list->nr * sizeof(u64));
@@ -215,6 +222,15 @@ static void extent_list_finish(struct extent_list *list)
 
 /* ---- Pin ---- */
 
+/*
+ * Pinned so often that a little more would make the count of references
+ * overflow, which the mm warns of?  Far from it, as others pin too.
+ */
+static bool page_pinned_out(struct page *page)
+{
+	return (unsigned int)folio_ref_count(page_folio(page)) > INT_MAX / 2;
+}
+
 /* How many of the @n pages follow each other physically */
 static unsigned long contiguous_pages(struct page **pages, unsigned long n)
 {
@@ -236,8 +252,10 @@ static int extent_list_add_pages(struct extent_list *list,
 	while (n) {
 		run = contiguous_pages(pages, n);
 		n -= run;
-		ret = extent_list_add(list, page_to_pfn(pages[0]), run,
-				      left + n);
+		ret = -ENOMEM;
+		if (likely(!page_pinned_out(pages[0])))
+			ret = extent_list_add(list, page_to_pfn(pages[0]), run,
+					      left + n);
 		if (ret) {
 			unpin_user_pages(pages, run + n);
 			return ret;
@@ -257,6 +275,36 @@ static int pin_errno(long err)
 	default:
 		return -EFAULT;
 	}
+}
+
+/* The most frequent case: one page, one extent */
+static int pin_user_page(struct ioasid_memory *mem, u64 addr, bool writable,
+			 unsigned int gup, u64 *fault_addr)
+{
+	struct page *page;
+	long pinned;
+	int ret;
+
+	pinned = pin_user_pages_fast(addr, 1, gup, &page);
+	if (unlikely(pinned != 1)) {
+		mem->npages = 0;
+		ret = pin_errno(pinned);
+		if (ret == -EFAULT)
+			*fault_addr = addr;
+		return ret;
+	}
+	if (unlikely(page_pinned_out(page))) {
+		unpin_user_page(page);
+		mem->npages = 0;
+		return -ENOMEM;
+	}
+	mem->inline_ext[0] = extent_pack(page_to_pfn(page), 1);
+	mem->npages = 1;
+	mem->first = 0;
+	mem->skip = 0;
+	mem->is_shared = false;
+	mem->writable = writable;
+	return 0;
 }
 
 #define PIN_STACK_PAGES		8
@@ -285,6 +333,9 @@ int ioasid_pin_user(struct ioasid_memory *mem, u64 addr, unsigned long npages,
 	struct extent_list list;
 	long pinned;
 	int ret = 0;
+
+	if (npages == 1)
+		return pin_user_page(mem, addr, writable, gup, fault_addr);
 
 	extent_list_init(&list, mem, writable);
 	if (npages > batch) {
@@ -622,6 +673,13 @@ void ioasid_unpin(struct ioasid_memory *mem)
 	struct ioasid_run run;
 	unsigned long n;
 
+	if (ioasid_memory_is_run(mem, &run) && run.npages <= UNPIN_BATCH) {
+		unpin_user_page_range_dirty_lock(pfn_to_page(run.pfn),
+						 run.npages, mem->writable);
+		mem->npages = 0;
+		return;
+	}
+
 	ioasid_runs_start(&runs, mem);
 	while (ioasid_runs_next(&runs, &run)) {
 		while (run.npages) {
@@ -694,7 +752,6 @@ static struct ioasid_payer *payer_get_slow(struct ioasid_account *account)
 	INIT_WORK(&payer->work, payer_work);
 
 	spin_lock(&account->lock);
-	account->used = true;
 	payer->by_mm = account->by_mm;
 	old = rcu_replace_pointer(account->cache, payer,
 				  lockdep_is_held(&account->lock));
@@ -713,6 +770,7 @@ static struct ioasid_payer *payer_get(struct ioasid_account *account)
 	payer = rcu_dereference(account->cache);
 	if (payer && payer->mm == current->mm &&
 	    payer->user == current_user() &&
+	    payer->by_mm == READ_ONCE(account->by_mm) &&
 	    refcount_inc_not_zero(&payer->users)) {
 		rcu_read_unlock();
 		return payer;
@@ -763,6 +821,42 @@ static void payer_uncharge_mm(struct ioasid_payer *payer, unsigned long npages)
 		payer_put(payer);
 }
 
+/* Takes the reference too */
+static void payer_uncharge(struct ioasid_payer *payer, unsigned long npages)
+{
+	if (payer->by_mm) {
+		payer_uncharge_mm(payer, npages);
+	} else {
+		atomic_long_sub(npages, &payer->user->locked_vm);
+		atomic64_sub(npages, &payer->mm->pinned_vm);
+	}
+	payer_put(payer);
+}
+
+/* Count bytes in, unless there would be too many */
+static bool account_pin(struct ioasid_account *account, u64 bytes)
+{
+	u64 limit = READ_ONCE(account->limit);
+	s64 old = atomic64_read(&account->pinned);
+
+	do {
+		if (unlikely(old > limit || bytes > limit - old))
+			return false;
+	} while (!atomic64_try_cmpxchg(&account->pinned, &old, old + bytes));
+	return true;
+}
+
+/* The first charge succeeded: from here on the payers' sort is fixed */
+static bool account_use(struct ioasid_account *account,
+			const struct ioasid_payer *payer)
+{
+	spin_lock(&account->lock);
+	if (payer->by_mm == account->by_mm)
+		account->used = true;
+	spin_unlock(&account->lock);
+	return payer->by_mm == account->by_mm;
+}
+
 /**
  * ioasid_charge() - charge the calling process for memory
  * @account: the context's account
@@ -779,11 +873,9 @@ struct ioasid_payer *ioasid_charge(struct ioasid_account *account,
 	struct ioasid_payer *payer;
 	int ret;
 
-	if (atomic64_add_return(bytes, &account->pinned) >
-	    READ_ONCE(account->limit)) {
-		ret = -EDQUOT;
-		goto err_bytes;
-	}
+	if (unlikely(!account_pin(account, bytes)))
+		return ERR_PTR(-EDQUOT);
+again:
 	payer = payer_get(account);
 	if (IS_ERR(payer)) {
 		ret = PTR_ERR(payer);
@@ -791,9 +883,13 @@ struct ioasid_payer *ioasid_charge(struct ioasid_account *account,
 	}
 	ret = payer->by_mm ? payer_charge_mm(payer, npages) :
 			     payer_charge_user(payer, npages);
-	if (ret)
+	if (unlikely(ret))
 		goto err_put;
-	return payer;
+	if (likely(READ_ONCE(account->used)) || account_use(account, payer))
+		return payer;
+	/* Another thread chose otherwise just before this first charge */
+	payer_uncharge(payer, npages);
+	goto again;
 
 err_put:
 	payer_put(payer);
@@ -814,13 +910,7 @@ void ioasid_uncharge(struct ioasid_account *account,
 		     struct ioasid_payer *payer, unsigned long npages)
 {
 	atomic64_sub((u64)npages << PAGE_SHIFT, &account->pinned);
-	if (payer->by_mm) {
-		payer_uncharge_mm(payer, npages);
-	} else {
-		atomic_long_sub(npages, &payer->user->locked_vm);
-		atomic64_sub(npages, &payer->mm->pinned_vm);
-	}
-	payer_put(payer);
+	payer_uncharge(payer, npages);
 }
 
 /**

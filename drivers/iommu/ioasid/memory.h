@@ -92,6 +92,28 @@ static inline bool ioasid_runs_next(struct ioasid_runs *runs,
 	return true;
 }
 
+/**
+ * ioasid_memory_is_run() - is memory a single run
+ * @mem: the memory
+ * @run: out, when it is
+ *
+ * Tells the most frequent case at once.
+ *
+ * Return: false when it may be more than one.
+ */
+static inline bool ioasid_memory_is_run(const struct ioasid_memory *mem,
+					struct ioasid_run *run)
+{
+	u64 ext = mem->inline_ext[0];
+
+	if (mem->is_shared || mem->first || mem->skip ||
+	    (ext & (IOASID_EXTENT_MAX_PAGES - 1)) + 1 < mem->npages)
+		return false;
+	run->pfn = ext >> IOASID_EXTENT_COUNT_BITS;
+	run->npages = mem->npages;
+	return true;
+}
+
 int ioasid_pin_user(struct ioasid_memory *mem, u64 addr, unsigned long npages,
 		    bool writable, u64 *fault_addr);
 int ioasid_pin_file(struct ioasid_memory *mem, struct file *file, u64 offset,

@@ -94,6 +94,12 @@ static void set_gap(struct ioasid_mapping *m, u64 gap)
 }
 
 /*
+ * With more mappings than that the gaps are known, so that it does not take
+ * long to begin to know them.
+ */
+#define KNOW_GAPS	(1U << 16)
+
+/*
  * Know the gaps from now on.  Who always says where to map does without, and
  * does not pay for it.
  */
@@ -122,6 +128,8 @@ static bool tree_insert(struct ioasid_space *space, struct ioasid_mapping *m)
 	struct ioasid_mapping *prev = NULL, *next = NULL, *at;
 
 	lockdep_assert_held(&space->lock);
+	if (unlikely(space->nr_mappings >= KNOW_GAPS))
+		know_gaps(space);
 	while (*link) {
 		parent = *link;
 		at = to_mapping(parent);
@@ -201,51 +209,57 @@ static struct ioasid_mapping *next_gap(struct ioasid_mapping *m, u64 length)
 	}
 }
 
-static u64 tree_last(struct ioasid_space *space)
+/* Where in the gap before @m, or after all when it is NULL, does it fit? */
+static bool fits_gap(struct ioasid_space *space, struct ioasid_mapping *m,
+		     u64 low, u64 high, u64 length, u64 align, u64 offset,
+		     u64 *iova)
 {
-	struct ioasid_mapping *m = to_mapping(rb_last(&space->mappings));
+	u64 from = 0, to = U64_MAX, start, last;
 
-	return m ? m->last : 0;
+	if (m) {
+		from = m->start - m->gap;
+		to = m->start - 1;
+	} else if (!RB_EMPTY_ROOT(&space->mappings)) {
+		last = to_mapping(rb_last(&space->mappings))->last;
+		if (last == U64_MAX)
+			return false;
+		from = last + 1;
+	}
+	from = max(low, from);
+	to = min(to, high);
+	start = from + ((offset - from) & (align - 1));
+	if (start < from || check_add_overflow(start, length - 1, &last) ||
+	    last > to)
+		return false;
+	*iova = start;
+	return true;
 }
 
+/* Gaps that are long enough, but may not be aligned so, that are looked at */
+#define GAP_TRIES	1024
+
 /*
- * Choose a place within [low, high], @offset beyond a multiple of @align.
- * Returns false when there is none.
+ * Choose a place within [low, high], @offset beyond a multiple of @align: the
+ * first there is.  When too many gaps turn out not to hold it, one that is so
+ * long that it must.
  */
 static bool choose_within(struct ioasid_space *space, u64 low, u64 high,
 			  u64 length, u64 align, u64 offset, u64 *iova)
 {
-	struct ioasid_mapping *m;
-	u64 from, to, start, last;
+	struct ioasid_mapping *m = ioasid_mapping_first(space, low);
+	unsigned int tries = 0;
+	u64 need = length;
 
-	m = ioasid_mapping_first(space, low);
-	if (m && (m->start <= low || m->gap < length))
-		m = next_gap(m, length);
-	for (;;) {
-		if (m) {
-			from = max(low, m->start - m->gap);
-			to = m->start - 1;
-		} else {
-			/* After the last mapping */
-			last = tree_last(space);
-			if (last == U64_MAX)
-				return false;
-			from = max(low, RB_EMPTY_ROOT(&space->mappings) ?
-						0 : last + 1);
-			to = U64_MAX;
-		}
-		if (from > high)
+	if (m && (m->start <= low || m->gap < need))
+		m = next_gap(m, need);
+	while (!fits_gap(space, m, low, high, length, align, offset, iova)) {
+		if (!m || m->start > high)
 			return false;
-		to = min(to, high);
-		start = from + ((offset - from) & (align - 1));
-		if (start >= from &&
-		    !check_add_overflow(start, length - 1, &last) && last <= to)
-			break;
-		if (!m)
+		if (++tries == GAP_TRIES &&
+		    check_add_overflow(length, align - PAGE_SIZE, &need))
 			return false;
-		m = next_gap(m, length);
+		m = next_gap(m, need);
 	}
-	*iova = start;
 	return true;
 }
 
@@ -348,7 +362,12 @@ bool ioasid_space_in_transit(struct ioasid_space *space, u64 addr)
 static void wait_in_transit(struct ioasid_space *space, u64 addr)
 	__must_hold(&space->lock)
 {
+	struct ioasid_mapping *m = ioasid_mapping_first(space, addr);
+
 	lockdep_assert_not_held(&space->domains_sem);
+	/* Let no reader follow those there are */
+	if (m && m->start <= addr)
+		m->wanted = m->readers;
 	wait_event_cmd(space->wait, !ioasid_space_in_transit(space, addr),
 		       spin_unlock(&space->lock), spin_lock(&space->lock));
 }
@@ -403,6 +422,7 @@ struct ioasid_mapping *ioasid_space_reserve(struct ioasid_space *space,
 	m->addr = req->addr;
 	m->pins = 0;
 	m->readers = 0;
+	m->wanted = false;
 	m->flags = req->flags & ~IOASID_MAP_FIXED;
 	m->cut_shift = req->cut_shift ?: space->cut_shift;
 	m->state = IOASID_MAPPING_PINNING;
@@ -718,13 +738,13 @@ static bool is_in_filling(struct ioasid_space *space, struct ioasid_mapping *m)
 	       (space->fill_done || m->start < space->fill_next);
 }
 
-static void cut_object(struct ioasid_space *space, struct ioasid_mapping *m,
-		       struct ioasid_mapping *tail, u64 at)
+/*
+ * Prepare what a CUTTING mapping will lose to @tail.  Nobody looks at its
+ * memory in that state.
+ */
+static void cut_memory(struct ioasid_mapping *m, struct ioasid_mapping *tail,
+		       u64 at)
 {
-	unsigned long index;
-	void *entry;
-
-	lockdep_assert_held(&space->lock);
 	*tail = *m;
 	if (m->mem.npages)
 		ioasid_memory_cut(&m->mem, (at - m->start) >> PAGE_SHIFT,
@@ -734,7 +754,21 @@ static void cut_object(struct ioasid_space *space, struct ioasid_mapping *m,
 	if (!(m->flags & IOASID_MAP_RESERVE))
 		tail->addr += at - m->start;
 	tail->start = at;
+}
+
+/* Have @tail, prepared by cut_memory(), take over the end of a mapping */
+static void cut_object(struct ioasid_space *space, struct ioasid_mapping *m,
+		       struct ioasid_mapping *tail)
+{
+	unsigned long index;
+	u64 at = tail->start;
+	void *entry;
+
+	lockdep_assert_held(&space->lock);
+	/* Another cut may have taken the end off since */
+	tail->last = m->last;
 	m->last = at - 1;
+	set_state(tail, IOASID_MAPPING_LIVE);
 	tree_insert(space, tail);
 	space->nr_mappings++;
 	/* Keeps what lies before its filling cursor true for the tail */
@@ -749,22 +783,11 @@ static void cut_object(struct ioasid_space *space, struct ioasid_mapping *m,
 	m->pins -= tail->pins;
 }
 
-/*
- * Does the range begin and end where mappings do?  So it nearly always is, and
- * one look tells when it is a single mapping.
- */
+/* Does the range begin and end where mappings do? */
 static bool edges_fit(struct ioasid_space *space, u64 start, u64 last)
 {
-	struct ioasid_mapping *m = ioasid_mapping_first(space, start);
-
-	lockdep_assert_held(&space->lock);
-	if (!m || m->start > last)
-		return true;
-	if (m->start < start)
-		return false;
-	if (m->last < last)
-		m = ioasid_mapping_first(space, last);
-	return !m || m->last <= last || m->start > last;
+	return !cut_by(space, start) &&
+	       (last == U64_MAX || !cut_by(space, last + 1));
 }
 
 /*
@@ -775,7 +798,6 @@ static int cut_edges(struct ioasid_space *space, u64 start, u64 last,
 		     bool split)
 {
 	struct ioasid_mapping *spare[2] = {}, *left, *right;
-	unsigned int need, have = 0;
 	bool poisoned = false;
 	int ret;
 
@@ -805,23 +827,21 @@ again:
 	if (right && right->state == IOASID_MAPPING_PINNING)
 		right = NULL;
 
-	need = !!left + !!right;
-	if (need > have) {
+	ret = 0;
+	if (!left && !right)
+		goto unlock;
+	if (!spare[1]) {
 		spin_unlock(&space->lock);
 		up_read(&space->domains_sem);
 		ret = -ENOMEM;
-		while (have < need) {
-			spare[have] = kmem_cache_alloc(mapping_cache,
-						       GFP_KERNEL);
-			if (!spare[have])
-				goto free;
-			have++;
-		}
+		spare[0] = kmem_cache_alloc(mapping_cache, GFP_KERNEL);
+		if (!spare[0])
+			return ret;
+		spare[1] = kmem_cache_alloc(mapping_cache, GFP_KERNEL);
+		if (!spare[1])
+			goto free;
 		goto again;
 	}
-	ret = 0;
-	if (!need)
-		goto unlock;
 
 	if (left) {
 		left->in_filling = is_in_filling(space, left);
@@ -839,26 +859,36 @@ again:
 				  right == left ? start : right->start,
 				  last + 1);
 	poisoned = any_poisoned(space);
+	if (poisoned && ret)
+		ret = -EIO;
+	/* From the right, so that @left still is what is cut by @start */
+	if (right && !ret)
+		cut_memory(right, spare[1], last + 1);
+	if (left && !ret)
+		cut_memory(left, spare[0], start);
 	spin_lock(&space->lock);
 	space->poisoned |= poisoned;
 	if (left)
 		set_state(left, IOASID_MAPPING_LIVE);
 	if (right)
 		set_state(right, IOASID_MAPPING_LIVE);
-	if (!ret) {
-		/* From the right, so that @left still is what is cut by @start */
-		if (right)
-			cut_object(space, right, spare[--have], last + 1);
-		if (left)
-			cut_object(space, left, spare[--have], start);
-	}
+	if (right && !ret)
+		cut_object(space, right, spare[1]);
+	if (left && !ret)
+		cut_object(space, left, spare[0]);
+	if (right && !ret)
+		spare[1] = NULL;
+	if (left && !ret)
+		spare[0] = NULL;
 	ioasid_space_wake(space);
 unlock:
 	spin_unlock(&space->lock);
 	up_read(&space->domains_sem);
 free:
-	while (have)
-		mapping_free(spare[--have]);
+	if (spare[0])
+		mapping_free(spare[0]);
+	if (spare[1])
+		mapping_free(spare[1]);
 	if (unlikely(poisoned))
 		space->ops->poisoned(space);
 	return ret;
@@ -1000,44 +1030,35 @@ again:
 }
 
 /*
- * Take out a batch.  Returns how many bytes; -errno in @ret.  @cursor goes on
- * to @last when nothing is left.  With @edges, -EAGAIN when the range does not
- * begin and end where mappings do.
+ * Take out what is DYING, if anything is.  Returns how many bytes; -errno in
+ * @ret.  Drops domains_sem.
  */
-static u64 unmap_some(struct ioasid_space *space, u64 *cursor, u64 start,
-		      u64 last, bool edges, bool *more, int *ret)
+static u64 unmap_dying(struct ioasid_space *space, struct dying *dying,
+		       int *ret)
+	__releases(&space->domains_sem)
 {
 	struct ioasid_mapping *m, *next, *release = NULL;
 	struct ioasid_domain *dom;
-	struct dying dying;
-	bool poisoned;
+	bool poisoned = false;
 	u64 bytes = 0;
 
-	down_read(&space->domains_sem);
-	spin_lock(&space->lock);
-	if (edges && unlikely(!edges_fit(space, start, last))) {
-		*ret = -EAGAIN;
-		dying.first = NULL;
-	} else {
-		collect_dying(space, cursor, start, last, &dying);
-		*more = *cursor != last;
-	}
-	spin_unlock(&space->lock);
-	if (!dying.first) {
+	if (!dying->first) {
 		up_read(&space->domains_sem);
 		return 0;
 	}
-
-	if (unlikely(dying.pinned))
-		*ret = take_out_of_listeners(space, &dying);
-	list_for_each_entry(dom, &space->domains, node)
-		take_out_of(dom, &dying, false);
-	if (unlikely(space->filling))
-		take_out_of(space->filling, &dying, true);
-	poisoned = any_poisoned(space);
+	if (unlikely(dying->pinned))
+		*ret = take_out_of_listeners(space, dying);
+	list_for_each_entry(dom, &space->domains, node) {
+		take_out_of(dom, dying, false);
+		poisoned |= READ_ONCE(dom->poisoned);
+	}
+	if (unlikely(space->filling)) {
+		take_out_of(space->filling, dying, true);
+		poisoned |= READ_ONCE(space->filling->poisoned);
+	}
 
 	spin_lock(&space->lock);
-	for (m = dying.first; m; m = next) {
+	for (m = dying->first; m; m = next) {
 		next = m->next;
 		bytes += mapping_bytes(m);
 		tree_erase(space, m);
@@ -1067,6 +1088,25 @@ static u64 unmap_some(struct ioasid_space *space, u64 *cursor, u64 start,
 	return bytes;
 }
 
+/* Is the range exactly one mapping, that can be taken out at once? */
+static bool is_mapping(struct ioasid_space *space, u64 start, u64 last,
+		       struct dying *dying)
+{
+	struct ioasid_mapping *m = ioasid_mapping_first(space, start);
+
+	lockdep_assert_held(&space->lock);
+	if (!m || m->start != start || m->last != last ||
+	    m->state != IOASID_MAPPING_LIVE || m->readers)
+		return false;
+	m->in_filling = is_in_filling(space, m);
+	set_state(m, IOASID_MAPPING_DYING);
+	m->next = NULL;
+	dying->first = m;
+	dying->scattered = false;
+	dying->pinned = m->pins;
+	return true;
+}
+
 /**
  * ioasid_space_unmap() - take out what is mapped in a range
  * @space: the space
@@ -1084,54 +1124,101 @@ static u64 unmap_some(struct ioasid_space *space, u64 *cursor, u64 start,
 int ioasid_space_unmap(struct ioasid_space *space, u64 start, u64 last,
 		       unsigned int flags, u64 *removed)
 {
-	bool more, edges = !(flags & IOASID_UNMAP_ALL);
+	bool more = true, edges = !(flags & IOASID_UNMAP_ALL);
+	struct dying dying __uninitialized;
 	u64 cursor = start;
 	int ret = 0, err;
 
 	*removed = 0;
-	for (;;) {
-		err = 0;
-		*removed += unmap_some(space, &cursor, start, last, edges,
-				       &more, &err);
-		if (unlikely(err == -EAGAIN)) {
+	while (more) {
+		down_read(&space->domains_sem);
+		spin_lock(&space->lock);
+		if (edges && likely(is_mapping(space, start, last, &dying))) {
+			more = false;
+		} else if (edges && !edges_fit(space, start, last)) {
+			spin_unlock(&space->lock);
+			up_read(&space->domains_sem);
 			ret = cut_edges(space, start, last,
 					flags & IOASID_UNMAP_SPLIT);
 			if (ret)
 				return ret;
-			/* Whatever cuts them now came after us */
+			/* Whatever cuts the edges now came after us */
 			edges = false;
 			continue;
+		} else {
+			collect_dying(space, &cursor, start, last, &dying);
+			more = cursor != last;
 		}
+		spin_unlock(&space->lock);
 		edges = false;
+
+		err = 0;
+		/* Only the whole 64 bit space is more than can be told */
+		if (check_add_overflow(*removed,
+				       unmap_dying(space, &dying, &err),
+				       removed))
+			*removed = U64_MAX;
 		if (unlikely(err))
 			ret = err;
-		if (!more || ret == -EIO)
-			return ret;
-		if (fatal_signal_pending(current))
+		/* Who does not let go would have us wait again and again */
+		if (ret == -EBUSY)
+			break;
+		/* A space that is freed is emptied to the end */
+		if (more && fatal_signal_pending(current) &&
+		    !READ_ONCE(space->dead))
 			return -EINTR;
-		cond_resched();
+		if (more)
+			cond_resched();
 	}
+	return ret;
 }
 
 /* ---- Software devices ---- */
 
-/* The usable mapping at @addr; waits where it is about to be usable */
-static struct ioasid_mapping *mapping_at(struct ioasid_space *space, u64 addr)
+/*
+ * The usable mapping at @addr, with a reader counted; waits while it is being
+ * cut.  Called with the lock held.
+ */
+static struct ioasid_mapping *mapping_read(struct ioasid_space *space, u64 addr,
+					   bool write)
+	__must_hold(&space->lock)
 {
-	struct ioasid_mapping *m = ioasid_mapping_first(space, addr);
+	unsigned int need = write ? IOASID_MAP_WRITE : IOASID_MAP_READ;
+	struct ioasid_mapping *m;
 
-	if (!m || m->start > addr || !m->mem.npages)
-		return NULL;
-	return m->state == IOASID_MAPPING_LIVE ? m : NULL;
+	for (;;) {
+		m = ioasid_mapping_first(space, addr);
+		if (!m || m->start > addr || !m->mem.npages)
+			return ERR_PTR(-ENOENT);
+		if (m->state == IOASID_MAPPING_LIVE &&
+		    !(m->wanted && m->readers))
+			break;
+		if (m->state != IOASID_MAPPING_LIVE &&
+		    m->state != IOASID_MAPPING_CUTTING)
+			return ERR_PTR(-ENOENT);
+		wait_in_transit(space, addr);
+	}
+	if (!(m->flags & need))
+		return ERR_PTR(-EPERM);
+	m->wanted = false;
+	m->readers++;
+	return m;
+}
+
+static void mapping_read_done(struct ioasid_space *space,
+			      struct ioasid_mapping *m)
+{
+	lockdep_assert_held(&space->lock);
+	if (!--m->readers)
+		ioasid_space_wake(space);
 }
 
 static int pin_one(struct ioasid_space *space, u64 iova, bool write,
 		   struct page **page)
 {
-	unsigned int need = write ? IOASID_MAP_WRITE : IOASID_MAP_READ;
-	unsigned long index = iova >> PAGE_SHIFT;
+	unsigned long index = iova >> PAGE_SHIFT, count;
 	struct ioasid_mapping *m;
-	unsigned long count;
+	void *entry;
 	int ret;
 
 	/* Makes room, so that the store under the lock needs no memory */
@@ -1139,23 +1226,23 @@ static int pin_one(struct ioasid_space *space, u64 iova, bool write,
 	if (ret)
 		return ret;
 	spin_lock(&space->lock);
-	m = mapping_at(space, iova);
-	if (!m) {
-		ret = -ENOENT;
-	} else if (!(m->flags & need)) {
-		ret = -EPERM;
-	} else {
-		void *entry = xa_load(&space->pinned, index);
-
+	m = mapping_read(space, iova, write);
+	ret = PTR_ERR_OR_ZERO(m);
+	if (!ret) {
+		entry = xa_load(&space->pinned, index);
 		count = entry ? xa_to_value(entry) : 0;
 		/* An unpin may have taken the room away again */
 		ret = xa_err(xa_store(&space->pinned, index,
 				      xa_mk_value(count + 1), GFP_ATOMIC));
-		if (!ret) {
+		if (!ret)
 			m->pins++;
+		spin_unlock(&space->lock);
+		/* May be a long way through the extents */
+		if (!ret)
 			*page = ioasid_memory_page(&m->mem, (iova - m->start) >>
 							    PAGE_SHIFT);
-		}
+		spin_lock(&space->lock);
+		mapping_read_done(space, m);
 	}
 	spin_unlock(&space->lock);
 	if (ret)
@@ -1236,26 +1323,14 @@ int ioasid_space_pin(struct ioasid_space *space, u64 iova,
 void ioasid_space_unpin_all(struct ioasid_space *space,
 			    struct ioasid_listener *listener)
 {
-	struct ioasid_mapping *m;
-	u64 cursor = 0, start, last;
+	unsigned long index;
+	void *entry;
 
 	down_read(&space->domains_sem);
-	for (;;) {
-		spin_lock(&space->lock);
-		m = ioasid_mapping_first(space, cursor);
-		while (m && !m->pins)
-			m = ioasid_mapping_next(m);
-		if (m) {
-			start = m->start;
-			last = m->last;
-		}
-		spin_unlock(&space->lock);
-		if (!m)
-			break;
-		listener->unmap(listener, start, last);
-		if (last == U64_MAX)
-			break;
-		cursor = last + 1;
+	xa_for_each(&space->pinned, index, entry) {
+		u64 start = (u64)index << PAGE_SHIFT;
+
+		listener->unmap(listener, start, start + (PAGE_SIZE - 1));
 		cond_resched();
 	}
 	up_read(&space->domains_sem);
@@ -1295,26 +1370,21 @@ static void copy_memory(struct ioasid_mapping *m, u64 offset, void *data,
 int ioasid_space_rw(struct ioasid_space *space, u64 iova, void *data,
 		    size_t length, bool write)
 {
-	unsigned int need = write ? IOASID_MAP_WRITE : IOASID_MAP_READ;
 	struct ioasid_mapping *m;
 	size_t n;
 
 	while (length) {
 		spin_lock(&space->lock);
-		m = mapping_at(space, iova);
-		if (!m || !(m->flags & need)) {
-			spin_unlock(&space->lock);
-			return m ? -EPERM : -ENOENT;
-		}
-		m->readers++;
+		m = mapping_read(space, iova, write);
 		spin_unlock(&space->lock);
+		if (IS_ERR(m))
+			return PTR_ERR(m);
 
 		n = min_t(u64, length - 1, m->last - iova) + 1;
 		copy_memory(m, iova - m->start, data, n, write);
 
 		spin_lock(&space->lock);
-		if (!--m->readers)
-			ioasid_space_wake(space);
+		mapping_read_done(space, m);
 		spin_unlock(&space->lock);
 		iova += n;
 		data += n;
@@ -1353,7 +1423,7 @@ void ioasid_space_init(struct ioasid_space *space,
 	space->bytes_kept = 0;
 	space->kept = NULL;
 	space->permitted = NULL;
-	xa_init(&space->pinned);
+	xa_init_flags(&space->pinned, XA_FLAGS_ACCOUNT);
 	space->filling = NULL;
 	space->fill_next = 0;
 	init_rwsem(&space->domains_sem);
@@ -1386,7 +1456,9 @@ int ioasid_space_kill(struct ioasid_space *space)
 
 /**
  * ioasid_space_exit() - free all that is in a space
- * @space: the space; nobody else has it, and no device is attached
+ * @space: the space; nobody else uses it, and no device is attached
+ *
+ * May be called again, and then finds nothing to do.
  *
  * Context: may sleep; yields.
  */
@@ -1404,9 +1476,10 @@ void ioasid_space_exit(struct ioasid_space *space)
 	}
 	if (unlikely(!xa_empty(&space->pinned)))
 		xa_destroy(&space->pinned);
-	if (unlikely(space->permitted))
+	if (unlikely(space->permitted)) {
 		kfree(space->permitted);
-	mutex_destroy(&space->attach_lock);
+		space->permitted = NULL;
+	}
 }
 
 int __init ioasid_space_cache_init(void)

@@ -64,7 +64,8 @@ enum ioasid_mapping_state {
  *	IOASID_MAP_RESERVE
  * @cut_shift: log2 of the cut size, 0 for none
  * @state: enum ioasid_mapping_state
- * @in_filling: while DYING: it is in the filling domain too
+ * @in_filling: while DYING or CUTTING: it is in the filling domain too
+ * @wanted: somebody waits for the readers to go
  */
 struct ioasid_mapping {
 	struct rb_node rb;
@@ -81,7 +82,8 @@ struct ioasid_mapping {
 	u8 flags;
 	u8 cut_shift;
 	u8 state;
-	bool in_filling;
+	bool in_filling : 1;
+	bool wanted : 1;
 };
 
 /**

@@ -38,7 +38,7 @@
  *  * EINVAL: @argsz is below the command's minimum; a reserved field is not
  *    0; an argument is malformed, misaligned or overflows.
  *  * E2BIG: the structure is longer than the kernel's and its unknown part is
- *    not zero.
+ *    not zero, or it is longer than a page.
  *  * EOPNOTSUPP: an unknown flag, or a known field with a value that is not
  *    supported here.
  *  * ENOENT: an id that names no object, or an object of the wrong sort.
@@ -418,7 +418,7 @@ enum ioasid_unmap_flags {
  * @iova: first byte
  * @length: bytes, not 0 unless IOASID_UNMAP_ALL
  * @unmapped: out, also when the command fails: bytes that were unmapped,
- *	reserved ranges included
+ *	reserved ranges included; all ones for the whole 64 bit space
  *
  * The range may span several mappings and holes.  When the command returns no
  * device can reach what was unmapped, and its memory is no longer pinned.  To
