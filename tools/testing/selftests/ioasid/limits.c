@@ -27,7 +27,8 @@ static int become_limited(unsigned int uid, rlim_t bytes)
 	if (setrlimit(RLIMIT_MEMLOCK, &limit) || setgroups(0, NULL) ||
 	    setresgid(uid, uid, uid) || setresuid(uid, uid, uid))
 		return -errno;
-	return 0;
+	/* which a change of users forgets */
+	return prctl(PR_SET_PDEATHSIG, SIGKILL) ? -errno : 0;
 }
 
 static int become(unsigned int uid, unsigned long pages)
@@ -44,36 +45,47 @@ static bool exited_well(pid_t pid)
 }
 
 /*
- * A child of the test, with pipes that pass a byte at a time to take turns.
+ * A child and its parent that take turns. Who waits for one that is gone fails
+ * at once.
  */
 struct turns {
-	int to_child[2];
-	int to_parent[2];
+	pid_t pid;
+	int sock;
 };
 
-static int turns_init(struct turns *t)
+/* Returns as fork() does. */
+static pid_t turns_start(struct turns *t)
 {
-	return pipe2(t->to_child, O_CLOEXEC) || pipe2(t->to_parent, O_CLOEXEC);
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
+		return -1;
+	t->pid = ia_fork();
+	/* each keeps one end */
+	close(pair[t->pid ? 1 : 0]);
+	t->sock = pair[t->pid ? 0 : 1];
+	return t->pid;
 }
 
-static void turns_exit(struct turns *t)
+static bool tell(struct turns *t)
 {
-	close(t->to_child[0]);
-	close(t->to_child[1]);
-	close(t->to_parent[0]);
-	close(t->to_parent[1]);
+	return send(t->sock, "", 1, MSG_NOSIGNAL) == 1;
 }
 
-static bool tell(int fd[2])
-{
-	return write(fd[1], "", 1) == 1;
-}
-
-static bool await(int fd[2])
+static bool await(struct turns *t)
 {
 	char c;
 
-	return read(fd[0], &c, 1) == 1;
+	return recv(t->sock, &c, 1, 0) == 1;
+}
+
+/* For the parent: the child has come to its end, and all was well. */
+static bool turns_end(struct turns *t)
+{
+	bool well = exited_well(t->pid);
+
+	close(t->sock);
+	return well;
 }
 
 FIXTURE(charge)
@@ -254,11 +266,10 @@ TEST_F(charge, given_back_at_exit)
 				   0));
 	ASSERT_EQ(0, ia_alloc(other, &id));
 	for (how = 0; how < 3; how++) {
-		int pass[2];
+		struct turns t;
 
 		/* the child has the only descriptor of its own context */
-		ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM, 0, pass));
-		pid = fork();
+		pid = turns_start(&t);
 		ASSERT_LE(0, pid);
 		if (!pid) {
 			int fd;
@@ -274,15 +285,9 @@ TEST_F(charge, given_back_at_exit)
 				_exit(1);
 			if (how == 1)
 				_exit(0);
-			if (how == 2) {
-				char c;
-
-				/* wait for the kill */
-				send(pass[1], "", 1, 0);
-				if (recv(pass[1], &c, 1, 0))
-					_exit(2);
-				_exit(0);
-			}
+			/* wait for the kill */
+			if (how == 2 && (!tell(&t) || !await(&t)))
+				_exit(2);
 			/* close is enough, and is done when it returns */
 			if (close(fd) ||
 			    ia_map(self->fd, self->id, base, self->mem,
@@ -292,18 +297,12 @@ TEST_F(charge, given_back_at_exit)
 			_exit(0);
 		}
 		if (how == 2) {
-			char c;
-
-			ASSERT_EQ(1, recv(pass[0], &c, 1, 0));
+			ASSERT_TRUE(await(&t));
 			ASSERT_EQ(0, kill(pid, SIGKILL));
-			ASSERT_EQ(pid, waitpid(pid, NULL, 0));
-		} else {
-			ASSERT_TRUE(exited_well(pid));
 		}
-		close(pass[0]);
-		close(pass[1]);
+		ASSERT_EQ(how != 2, turns_end(&t));
 		/* the next process of this user has all of it again */
-		pid = fork();
+		pid = ia_fork();
 		ASSERT_LE(0, pid);
 		if (!pid) {
 			if (become(self->uid, LIMIT) ||
@@ -325,13 +324,12 @@ TEST_F(charge, two_processes)
 	pid_t pid;
 	__u32 id;
 
-	ASSERT_EQ(0, turns_init(&t));
 	ASSERT_EQ(0, ia_alloc(self->fd, &id));
-	pid = fork();
+	pid = turns_start(&t);
 	ASSERT_LE(0, pid);
 	if (!pid) {
 		if (become(self->uid, LIMIT) || MAP(0, LIMIT - 4) ||
-		    !tell(t.to_parent) || !await(t.to_child))
+		    !tell(&t) || !await(&t))
 			_exit(1);
 		/* the parent has as much as it can get */
 		if (MAP(LIMIT, 4) != (apart ? 0 : -EDQUOT) || MAP(32, 5) !=
@@ -339,7 +337,7 @@ TEST_F(charge, two_processes)
 			_exit(2);
 		_exit(0);
 	}
-	ASSERT_TRUE(await(t.to_parent));
+	ASSERT_TRUE(await(&t));
 	ASSERT_EQ(0, become(self->uid, LIMIT));
 	if (apart) {
 		ROOM(LIMIT);
@@ -349,9 +347,34 @@ TEST_F(charge, two_processes)
 		ROOM(4);
 		EXPECT_EQ(0, ia_map(self->fd, id, base, self->mem, 4 * PG));
 	}
-	ASSERT_TRUE(tell(t.to_child));
-	EXPECT_TRUE(exited_well(pid));
-	turns_exit(&t);
+	ASSERT_TRUE(tell(&t));
+	EXPECT_TRUE(turns_end(&t));
+}
+
+/* One process that changes its user: what counts is who maps. */
+static int switch_user(unsigned int uid)
+{
+	return setresuid(0, 0, 0) || setresuid(uid, uid, 0) ? -errno : 0;
+}
+
+TEST_F(charge, change_of_user)
+{
+	struct rlimit limit = { LIMIT * PG, LIMIT * PG };
+	bool mm = variant->to == IOASID_CHARGE_MM;
+
+	ASSERT_EQ(0, setrlimit(RLIMIT_MEMLOCK, &limit));
+	ASSERT_EQ(0, switch_user(self->uid));
+	ASSERT_EQ(0, MAP(0, LIMIT));
+	ASSERT_EQ(-EDQUOT, MAP(LIMIT, 1));
+	ASSERT_EQ(0, switch_user(self->uid + 10));
+	EXPECT_EQ(mm ? 0 : LIMIT * PG, bytes_left(self->fd, self->id));
+	EXPECT_EQ(mm ? -EDQUOT : 0, MAP(LIMIT, LIMIT));
+	EXPECT_EQ(0, bytes_left(self->fd, self->id));
+	/* and who mapped is given it back */
+	ASSERT_EQ(0, UNMAP(0, LIMIT));
+	EXPECT_EQ(mm ? LIMIT * PG : 0, bytes_left(self->fd, self->id));
+	ASSERT_EQ(0, switch_user(self->uid));
+	ROOM(LIMIT);
 }
 
 /* Another user is never charged with us. */
@@ -361,23 +384,21 @@ TEST_F(charge, two_users)
 	pid_t pid;
 	__u32 id;
 
-	ASSERT_EQ(0, turns_init(&t));
 	ASSERT_EQ(0, ia_alloc(self->fd, &id));
-	pid = fork();
+	pid = turns_start(&t);
 	ASSERT_LE(0, pid);
 	if (!pid) {
 		if (become(self->uid + 10, LIMIT) || MAP(0, LIMIT) ||
-		    !tell(t.to_parent) || !await(t.to_child) ||
+		    !tell(&t) || !await(&t) ||
 		    MAP(32, 1) != -EDQUOT)
 			_exit(1);
 		_exit(0);
 	}
-	ASSERT_TRUE(await(t.to_parent));
+	ASSERT_TRUE(await(&t));
 	ASSERT_EQ(0, become(self->uid, LIMIT));
 	ROOM(LIMIT);
-	ASSERT_TRUE(tell(t.to_child));
-	EXPECT_TRUE(exited_well(pid));
-	turns_exit(&t);
+	ASSERT_TRUE(tell(&t));
+	EXPECT_TRUE(turns_end(&t));
 }
 
 /* Two contexts of one process. */
@@ -470,8 +491,7 @@ TEST_F(charge, shared_space)
 	struct turns t;
 	pid_t pid;
 
-	ASSERT_EQ(0, turns_init(&t));
-	pid = fork();
+	pid = turns_start(&t);
 	ASSERT_LE(0, pid);
 	if (!pid) {
 		if (become(self->uid, LIMIT) || MAP(0, LIMIT) ||
@@ -479,22 +499,22 @@ TEST_F(charge, shared_space)
 			_exit(1);
 		if (ia_status("VmLck") != (mm ? LIMIT * PG / 1024 : 0))
 			_exit(2);
-		if (!tell(t.to_parent) || !await(t.to_child))
+		if (!tell(&t) || !await(&t))
 			_exit(3);
 		/* what the parent mapped has not changed that */
 		if (bytes_left(self->fd, self->id) || MAP(60, 1) != -EDQUOT)
 			_exit(4);
 		_exit(0);
 	}
-	ASSERT_TRUE(await(t.to_parent));
+	ASSERT_TRUE(await(&t));
 	ASSERT_EQ(0, become(self->uid + 10, LIMIT));
 	ASSERT_EQ(0, MAP(LIMIT, LIMIT));
 	EXPECT_EQ(0, bytes_left(self->fd, self->id));
 	ASSERT_EQ(0, ia_info(self->fd, self->id, &info));
 	EXPECT_EQ(2 * LIMIT * PG, info.bytes_pinned);
 	EXPECT_EQ(2 * LIMIT * PG, info.bytes_charged);
-	ASSERT_TRUE(tell(t.to_child));
-	EXPECT_TRUE(exited_well(pid));
+	ASSERT_TRUE(tell(&t));
+	EXPECT_TRUE(turns_end(&t));
 
 	/* the mapping of the dead stays, and does not become ours */
 	ASSERT_EQ(0, ia_info(self->fd, self->id, &info));
@@ -508,7 +528,6 @@ TEST_F(charge, shared_space)
 	EXPECT_EQ(mm ? LIMIT * PG / 1024 : 0, ia_status("VmLck"));
 	ASSERT_EQ(0, UNMAP(LIMIT, LIMIT));
 	ROOM(LIMIT);
-	turns_exit(&t);
 }
 
 /* Who unmaps does not matter: the payer is given back what it paid. */
@@ -517,24 +536,22 @@ TEST_F(charge, unmapped_by_another)
 	struct turns t;
 	pid_t pid;
 
-	ASSERT_EQ(0, turns_init(&t));
-	pid = fork();
+	pid = turns_start(&t);
 	ASSERT_LE(0, pid);
 	if (!pid) {
 		if (become(self->uid, LIMIT) || MAP(0, 10) ||
-		    MAP(10, LIMIT - 10) || !tell(t.to_parent) ||
-		    !await(t.to_child))
+		    MAP(10, LIMIT - 10) || !tell(&t) ||
+		    !await(&t))
 			_exit(1);
 		if (bytes_left(self->fd, self->id) != 10 * PG ||
 		    MAP(20, 11) != -EDQUOT || MAP(20, 10))
 			_exit(2);
 		_exit(0);
 	}
-	ASSERT_TRUE(await(t.to_parent));
+	ASSERT_TRUE(await(&t));
 	ASSERT_EQ(0, UNMAP(0, 10));
-	ASSERT_TRUE(tell(t.to_child));
-	EXPECT_TRUE(exited_well(pid));
-	turns_exit(&t);
+	ASSERT_TRUE(tell(&t));
+	EXPECT_TRUE(turns_end(&t));
 }
 
 /* What a dead process mapped is charged to its user, until it is unmapped. */
@@ -543,13 +560,13 @@ TEST_F(charge, remains_of_the_dead)
 	bool mm = variant->to == IOASID_CHARGE_MM;
 	pid_t pid;
 
-	pid = fork();
+	pid = ia_fork();
 	ASSERT_LE(0, pid);
 	if (!pid)
 		_exit(become(self->uid, LIMIT) || MAP(0, LIMIT) ? 1 : 0);
 	ASSERT_TRUE(exited_well(pid));
 	/* the user is still charged, a new mm never was */
-	pid = fork();
+	pid = ia_fork();
 	ASSERT_LE(0, pid);
 	if (!pid) {
 		if (become(self->uid, LIMIT) ||
@@ -669,7 +686,7 @@ TEST_F(manager, sealed)
 	int fd;
 
 	for (i = 0; i < ARRAY_SIZE(uids); i++) {
-		pid = fork();
+		pid = ia_fork();
 		ASSERT_LE(0, pid);
 		if (!pid)
 			sealed_user(self->sock[1], self->mem, uids[i]);
@@ -729,7 +746,7 @@ TEST_F(manager, successor)
 		ASSERT_EQ(0, ia_map(self->fd, id[i], base, self->mem,
 				    (i + 1) * PG));
 	}
-	pid = fork();
+	pid = ia_fork();
 	ASSERT_LE(0, pid);
 	if (!pid) {
 		int fd;
@@ -800,7 +817,7 @@ TEST_F(manager, memory_cgroup)
 		rmdir(CGROUP);
 		SKIP(return, "no memory controller");
 	}
-	pid = fork();
+	pid = ia_fork();
 	if (!pid) {
 		__u32 id, i;
 		int fd;

@@ -297,6 +297,18 @@ TEST_F(space, kernel_avoids)
 	}
 	ASSERT_EQ(0, ia_unmap_all(self->fd, self->id, NULL));
 
+	/* rather not congruent than not at all */
+	if (PG == 4096) {
+		x = 3 * SZ_2M + SZ_4G + PG;
+		ASSERT_EQ(0, ia_reserve(self->fd, self->id, 0, x));
+		ASSERT_EQ(0, ia_reserve(self->fd, self->id, x + SZ_2M,
+					-(x + SZ_2M)));
+		ASSERT_EQ(0, ia_map_any(self->fd, self->id, &iova, self->mem,
+					SZ_2M));
+		EXPECT_EQ(x, iova);
+		ASSERT_EQ(0, ia_unmap_all(self->fd, self->id, NULL));
+	}
+
 	/* what is free below 4 GiB is not for the kernel to take */
 	ASSERT_EQ(0, ia_reserve(self->fd, self->id, SZ_4G, -SZ_4G));
 	EXPECT_EQ(-ENOSPC, ia_map_any(self->fd, self->id, &iova, self->mem,
@@ -790,7 +802,7 @@ TEST_F(space, fork_writable)
 		ASSERT_NE(0, pfn[i]);
 	}
 	ASSERT_EQ(0, pipe(to_child));
-	pid = fork();
+	pid = ia_fork();
 	ASSERT_LE(0, pid);
 	if (!pid) {
 		/* the child writes first, then reads what it wrote */
@@ -833,7 +845,7 @@ TEST_F(space, fork_before)
 		for (i = 0; i < 4; i++)
 			self->mem[i * PG] = 'a';
 		ASSERT_EQ(0, pipe(to_child));
-		pid = fork();
+		pid = ia_fork();
 		ASSERT_LE(0, pid);
 		if (!pid) {
 			if (read(to_child[0], &c, 1) != 1)
@@ -943,7 +955,7 @@ TEST_F(space, memory_goes_away)
 	UNMAP(4, base, 4);
 
 	/* a process maps, unmaps its memory, and exits */
-	pid = fork();
+	pid = ia_fork();
 	ASSERT_LE(0, pid);
 	if (!pid) {
 		p = ia_mem(8 * PG);
@@ -1007,7 +1019,7 @@ TEST_F(space, huge_pages)
 	ASSERT_EQ(0, madvise(p, SZ_64K, MADV_DONTNEED));
 	ASSERT_EQ(0, mprotect(p + SZ_64K, PG, PROT_READ));
 	EXPECT_EQ(pfn, ia_pfn(p + SZ_1M));
-	pid = fork();
+	pid = ia_fork();
 	ASSERT_LE(0, pid);
 	if (!pid)
 		_exit(ia_pfn(p + SZ_1M) == pfn ? 1 : 0);
@@ -1474,7 +1486,7 @@ TEST_F(file, by_address)
 	ASSERT_EQ(0, munmap(p, self->size - self->page));
 
 	/* nor when a process that mapped is killed and takes its file along */
-	pid = fork();
+	pid = ia_fork();
 	ASSERT_LE(0, pid);
 	if (!pid) {
 		__u32 id;

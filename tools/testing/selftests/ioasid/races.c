@@ -478,7 +478,7 @@ TEST_F_TIMEOUT(dying, while_mapping, 30)
 	char c;
 
 	ASSERT_EQ(0, pipe(pipe_fd));
-	pid = fork();
+	pid = ia_fork();
 	ASSERT_LE(0, pid);
 	if (!pid) {
 		if (!variant->shared) {
@@ -1101,7 +1101,7 @@ TEST_F(changing, memory)
 		case 7:
 			if (i % 16)
 				break;
-			pid = fork();
+			pid = ia_fork();
 			ASSERT_LE(0, pid);
 			if (!pid)
 				_exit(0);
@@ -1174,7 +1174,7 @@ TEST_F_TIMEOUT(many, exit, 280)
 	ASSERT_LE(0, file);
 	ASSERT_EQ(0, ftruncate(file, PG));
 	close(self->fd);
-	pid = fork();
+	pid = ia_fork();
 	ASSERT_LE(0, pid);
 	if (!pid) {
 		__u32 id = 0, i;

@@ -687,7 +687,7 @@ TEST_F(uapi, node)
 	EXPECT_EQ(0660, st.st_mode & 07777);
 	EXPECT_EQ(0, st.st_uid);
 
-	pid = fork();
+	pid = ia_fork();
 	ASSERT_LE(0, pid);
 	if (!pid) {
 		if (setgroups(0, NULL) || setresgid(65534, 65534, 65534) ||
@@ -895,7 +895,7 @@ TEST_F(uapi, shared_by_all_descriptors)
 	ASSERT_EQ(0, close(copy));
 	ASSERT_EQ(0, ia_info(self->fd, id, &info));
 
-	pid = fork();
+	pid = ia_fork();
 	ASSERT_LE(0, pid);
 	if (!pid)
 		_exit(ia_free(self->fd, id) ? 1 : 0);
@@ -1225,6 +1225,7 @@ do {									\
 	UNMAP(-EINVAL, IOASID_UNMAP_ALL, iova_there, 0);
 	UNMAP(-EINVAL, IOASID_UNMAP_ALL, 0, page_size);
 	UNMAP(-EINVAL, IOASID_UNMAP_ALL, iova_there, page_size);
+	UNMAP(-EINVAL, IOASID_UNMAP_ALL | IOASID_UNMAP_SPLIT, 0, 0);
 	ASSERT_EQ(0, ia_state_read(self->fd, &after));
 	diff = ia_state_diff(&before, &after);
 	EXPECT_EQ(NULL, diff)
@@ -1325,7 +1326,9 @@ TEST_F(uapi, option_charge)
 				   NULL));
 	EXPECT_EQ(IOASID_CHARGE_USER, value);
 
-	/* until the first mapping, even when there is none any more */
+	/* a reserved range is not charged */
+	ASSERT_EQ(0, ia_reserve(self->fd, self->id, 0, page_size));
+	/* until the first charge, even when there is none any more */
 	ASSERT_EQ(0, ia_set_option(self->fd, IOASID_OPTION_CHARGE,
 				   IOASID_CHARGE_MM, 0));
 	ASSERT_EQ(0, ia_map(self->fd, self->id, iova, self->mem, page_size));
@@ -1454,7 +1457,7 @@ TEST_F(uapi, compat)
 	entry = (void *)range;
 
 	/* without the gate there is a SIGSEGV, or ENOSYS */
-	pid = fork();
+	pid = ia_fork();
 	ASSERT_LE(0, pid);
 	if (!pid) {
 		signal(SIGSEGV, SIG_DFL);
