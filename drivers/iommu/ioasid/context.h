@@ -75,10 +75,10 @@ struct ioasid_ctx {
 	struct ioasid_account account;
 	atomic_t nr_ioasids;
 	u64 limit_ioasids;
-	struct mutex lock;
+	struct mutex lock;		/* options, groups */
 	unsigned int sealed;
 	struct list_head groups;
-	spinlock_t routes_lock;
+	spinlock_t routes_lock;		/* who is attached to what */
 };
 
 struct ioasid_ctx *ioasid_ctx_alloc(void);

@@ -31,7 +31,7 @@ struct ioasid_group {
 	struct list_head node;
 	struct iommu_group *group;
 	unsigned int bound;
-	struct mutex lock;
+	struct mutex lock;		/* one change at a time */
 	struct list_head devices;
 	struct ioasid *ioasid;
 	struct ioasid_member member[2];
@@ -67,7 +67,7 @@ struct ioasid_device {
 	struct list_head node;
 	bool attached;
 	bool waiting;
-	struct mutex lock;
+	struct mutex lock;		/* keeps dev */
 	bool gone;
 	struct rcu_head rcu;
 

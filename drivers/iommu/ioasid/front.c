@@ -177,54 +177,60 @@ void ioasid_bind_fault_to_user(void __user *arg,
 EXPORT_SYMBOL_GPL(ioasid_bind_fault_to_user);
 
 /**
- * ioasid_attach_user() - an attach command
- * @idev: the device
- * @arg: user address of a struct ioasid_device_attach
+ * ioasid_attach_from_user() - copy the argument of an attach command in
+ * @arg: user address
+ * @attach: out
  *
- * Return: as ioasid_attach(); or -EFAULT, -EINVAL, -E2BIG, -EOPNOTSUPP for the
- * argument.
+ * Return: 0; -EFAULT; -EINVAL; -E2BIG; -EOPNOTSUPP, an unknown flag.
  */
-int ioasid_attach_user(struct ioasid_device *idev, void __user *arg)
+int ioasid_attach_from_user(void __user *arg,
+			    struct ioasid_device_attach *attach)
 {
-	struct ioasid_device_attach __user *to = arg;
-	struct ioasid_device_attach attach;
-	u64 fault_addr = 0;
-	int ret;
+	int ret = copy_arg(attach, sizeof(*attach), sizeof(*attach), arg);
 
-	ret = copy_arg(&attach, sizeof(attach), sizeof(attach), arg);
 	if (ret)
 		return ret;
-	if (attach.flags)
+	if (attach->flags)
 		return -EOPNOTSUPP;
-	if (attach.vpasid)
+	if (attach->vpasid)
 		return -EINVAL;
-	ret = ioasid_attach(idev, attach.ioasid, &fault_addr);
-	if (ret == -EADDRINUSE && put_user(fault_addr, &to->fault_addr))
-		return -EFAULT;
-	return ret;
+	return 0;
 }
-EXPORT_SYMBOL_GPL(ioasid_attach_user);
+EXPORT_SYMBOL_GPL(ioasid_attach_from_user);
 
 /**
- * ioasid_detach_user() - a detach command
- * @idev: the device
- * @arg: user address of a struct ioasid_device_detach
+ * ioasid_attach_fault_to_user() - tell where an attach command failed
+ * @arg: user address
+ * @fault_addr: what ioasid_attach() said with -EADDRINUSE
  *
- * Return: as ioasid_detach(); or -EFAULT, -EINVAL, -E2BIG, -EOPNOTSUPP for the
- * argument.
+ * Return: 0; -EFAULT.
  */
-int ioasid_detach_user(struct ioasid_device *idev, void __user *arg)
+int ioasid_attach_fault_to_user(void __user *arg, u64 fault_addr)
 {
-	struct ioasid_device_detach detach;
-	int ret;
+	struct ioasid_device_attach __user *to = arg;
 
-	ret = copy_arg(&detach, sizeof(detach), sizeof(detach), arg);
+	return put_user(fault_addr, &to->fault_addr);
+}
+EXPORT_SYMBOL_GPL(ioasid_attach_fault_to_user);
+
+/**
+ * ioasid_detach_from_user() - copy the argument of a detach command in
+ * @arg: user address
+ * @detach: out
+ *
+ * Return: 0; -EFAULT; -EINVAL; -E2BIG; -EOPNOTSUPP, an unknown flag.
+ */
+int ioasid_detach_from_user(void __user *arg,
+			    struct ioasid_device_detach *detach)
+{
+	int ret = copy_arg(detach, sizeof(*detach), sizeof(*detach), arg);
+
 	if (ret)
 		return ret;
-	if (detach.flags)
+	if (detach->flags)
 		return -EOPNOTSUPP;
-	if (detach.vpasid)
+	if (detach->vpasid)
 		return -EINVAL;
-	return ioasid_detach(idev, detach.ioasid);
+	return 0;
 }
-EXPORT_SYMBOL_GPL(ioasid_detach_user);
+EXPORT_SYMBOL_GPL(ioasid_detach_from_user);

@@ -647,26 +647,28 @@ struct ioasid_cmd {
 		   void __user *user);
 };
 
-#define CMD(_nr, _member, _last, _flags, _fn)				\
+#define CMD(_nr, _type, _last, _flags, _fn)				\
 	[_IOC_NR(_nr) - IOASID_BASE] = {				\
-		.size = sizeof_field(union ioasid_arg, _member),	\
-		.min = offsetofend(typeof_member(union ioasid_arg,	\
-						 _member), _last),	\
+		.size = sizeof(_type),					\
+		.min = offsetofend(_type, _last),			\
 		.flags = _flags,					\
 		.fn = _fn,						\
 	}
 
 static const struct ioasid_cmd ioasid_cmds[] = {
-	CMD(IOASID_CHECK_EXTENSION, check, __reserved, 0, cmd_check_extension),
-	CMD(IOASID_ALLOC, alloc, ioasid, 0, cmd_alloc),
-	CMD(IOASID_FREE, free, __reserved, 0, cmd_free),
-	CMD(IOASID_GET_INFO, info, ranges, 0, cmd_get_info),
-	CMD(IOASID_DEVICE_GET_INFO, device, ranges, 0, cmd_device_get_info),
-	CMD(IOASID_MAP_DMA, map, fault_addr, MAP_FLAGS, cmd_map_dma),
-	CMD(IOASID_UNMAP_DMA, unmap, unmapped,
+	CMD(IOASID_CHECK_EXTENSION, struct ioasid_check_extension, __reserved,
+	    0, cmd_check_extension),
+	CMD(IOASID_ALLOC, struct ioasid_alloc, ioasid, 0, cmd_alloc),
+	CMD(IOASID_FREE, struct ioasid_free, __reserved, 0, cmd_free),
+	CMD(IOASID_GET_INFO, struct ioasid_info, ranges, 0, cmd_get_info),
+	CMD(IOASID_DEVICE_GET_INFO, struct ioasid_device_info, ranges, 0,
+	    cmd_device_get_info),
+	CMD(IOASID_MAP_DMA, struct ioasid_map_dma, fault_addr, MAP_FLAGS,
+	    cmd_map_dma),
+	CMD(IOASID_UNMAP_DMA, struct ioasid_unmap_dma, unmapped,
 	    IOASID_UNMAP_ALL | IOASID_UNMAP_SPLIT, cmd_unmap_dma),
-	CMD(IOASID_LIST, list, entries, 0, cmd_list),
-	CMD(IOASID_SET_OPTION, option, value,
+	CMD(IOASID_LIST, struct ioasid_list, entries, 0, cmd_list),
+	CMD(IOASID_SET_OPTION, struct ioasid_set_option, value,
 	    IOASID_OPTION_GET | IOASID_OPTION_SEAL, cmd_set_option),
 };
 

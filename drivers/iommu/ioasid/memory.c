@@ -657,7 +657,7 @@ int ioasid_pin_file(struct ioasid_memory *mem, struct file *file, u64 offset,
 }
 
 /* Pages to unpin between two looks at the scheduler */
-#define UNPIN_BATCH		(1UL << 16)
+#define UNPIN_BATCH		BIT(16)
 
 /**
  * ioasid_unpin() - unpin memory

@@ -8,6 +8,7 @@
 #define _IOASID_MEMORY_H
 
 #include <linux/atomic.h>
+#include <linux/bits.h>
 #include <linux/mm.h>
 #include <linux/refcount.h>
 #include <linux/spinlock.h>
@@ -29,7 +30,7 @@ struct ioasid_run {
  * of pages less one below.
  */
 #define IOASID_EXTENT_COUNT_BITS	24
-#define IOASID_EXTENT_MAX_PAGES		(1UL << IOASID_EXTENT_COUNT_BITS)
+#define IOASID_EXTENT_MAX_PAGES		BIT(IOASID_EXTENT_COUNT_BITS)
 #define IOASID_INLINE_EXTENTS		2
 
 /**
@@ -156,7 +157,7 @@ struct ioasid_payer {
 struct ioasid_account {
 	atomic64_t pinned;
 	u64 limit;
-	spinlock_t lock;
+	spinlock_t lock;		/* cache, by_mm, used */
 	struct ioasid_payer __rcu *cache;
 	bool by_mm;
 	bool used;

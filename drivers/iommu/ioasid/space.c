@@ -97,7 +97,7 @@ static void set_gap(struct ioasid_mapping *m, u64 gap)
  * With more mappings than that the gaps are known, so that it does not take
  * long to begin to know them.
  */
-#define KNOW_GAPS	(1U << 16)
+#define KNOW_GAPS	BIT(16)
 
 /*
  * Know the gaps from now on.  Who always says where to map does without, and
@@ -179,12 +179,13 @@ static struct ioasid_mapping *leftmost_gap(struct rb_node *node, u64 length)
 	for (;;) {
 		m = to_mapping(node);
 		left = to_mapping(node->rb_left);
-		if (left && left->subtree_gap >= length)
+		if (left && left->subtree_gap >= length) {
 			node = node->rb_left;
-		else if (m->gap >= length)
+			continue;
+		}
+		if (m->gap >= length)
 			return m;
-		else
-			node = node->rb_right;
+		node = node->rb_right;
 	}
 }
 

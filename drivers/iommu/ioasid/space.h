@@ -166,7 +166,7 @@ struct ioasid_space {
 	struct ioasid_account *account;
 	const struct ioasid_space_ops *ops;
 
-	spinlock_t lock;
+	spinlock_t lock;		/* the mappings */
 	u8 cut_shift;
 	bool must_enforce;
 	bool dead;
@@ -190,7 +190,7 @@ struct ioasid_space {
 	struct list_head domains;
 	struct list_head listeners;
 
-	struct mutex attach_lock;
+	struct mutex attach_lock;	/* members */
 	struct list_head members;
 };
 
