@@ -584,6 +584,7 @@ TEST_F(hw_life, unbind_driver)
 /* The kernel's driver can have it back, and finds a disk by DMA of its own. */
 TEST_F(hw_life, give_back)
 {
+	bool had = !access("/sys/module/nvme", F_OK);
 	char path[64];
 	glob_t found;
 	int i, rc;
@@ -606,6 +607,8 @@ TEST_F(hw_life, give_back)
 	}
 	EXPECT_EQ(0, rc);
 	ASSERT_EQ(0, hw_take(self->dut.name));
+	if (!had)
+		EXPECT_EQ(0, system("modprobe -r nvme"));
 	ASSERT_EQ(0, life_open(&self->dut, self->ctx, variant->by_group,
 			       &self->group));
 	START();
