@@ -19,8 +19,14 @@
  *	while the device is open.
  *
  *	The locks of /dev/ioasid nest inside of dev_set->lock. An emulated
- *	device's driver is asked to unpin with none of them held, but possibly,
- *	when it is detached, with dev_set->lock.
+ *	device's driver is asked to unpin with one of them held, the space's
+ *	domains_sem for reading, which keeps attaches and detaches of the IOASID
+ *	waiting; and, when it is detached, with dev_set->lock.
+ *
+ *	User memory can take for ever to answer: it is read and written without
+ *	dev_set->lock, which siblings of the device wait for. Only the id that
+ *	a bind makes is written with it, since it must come before the file can
+ *	be used.
  */
 #include <linux/err.h>
 #include <linux/file.h>
@@ -37,12 +43,7 @@ static const struct vfio_iommu_backend vfio_ioasid_backend;
 
 static void *vfio_ioasid_ctx_from_file(struct file *file)
 {
-	struct ioasid_ctx *ctx = ioasid_ctx_from_file(file);
-
-	/* What SET_CONTAINER says of a file that nobody knows */
-	if (ctx == ERR_PTR(-EBADF))
-		return ERR_PTR(-EBADFD);
-	return ctx;
+	return ioasid_ctx_from_file(file);
 }
 
 static void vfio_ioasid_ctx_get(void *ctx)
@@ -167,23 +168,50 @@ out_put:
 	return ret;
 }
 
+static long vfio_ioasid_attach_ioctl(struct vfio_device *device,
+				     void __user *arg)
+{
+	struct ioasid_device_attach attach;
+	u64 fault_addr = 0;
+	int ret;
+
+	ret = ioasid_attach_from_user(arg, &attach);
+	if (ret)
+		return ret;
+
+	mutex_lock(&device->dev_set->lock);
+	ret = ioasid_attach(device->iommu_data, attach.ioasid, &fault_addr);
+	mutex_unlock(&device->dev_set->lock);
+
+	if (ret == -EADDRINUSE && ioasid_attach_fault_to_user(arg, fault_addr))
+		return -EFAULT;
+	return ret;
+}
+
+static long vfio_ioasid_detach_ioctl(struct vfio_device *device,
+				     void __user *arg)
+{
+	struct ioasid_device_detach detach;
+	int ret;
+
+	ret = ioasid_detach_from_user(arg, &detach);
+	if (ret)
+		return ret;
+
+	mutex_lock(&device->dev_set->lock);
+	ret = ioasid_detach(device->iommu_data, detach.ioasid);
+	mutex_unlock(&device->dev_set->lock);
+	return ret;
+}
+
 static long vfio_ioasid_ioctl(struct vfio_device_file *df, unsigned int cmd,
 			      void __user *arg)
 {
-	struct vfio_device *device = df->device;
-	long ret;
-
 	switch (cmd) {
 	case VFIO_DEVICE_ATTACH_IOASID:
-		mutex_lock(&device->dev_set->lock);
-		ret = ioasid_attach_user(device->iommu_data, arg);
-		mutex_unlock(&device->dev_set->lock);
-		return ret;
+		return vfio_ioasid_attach_ioctl(df->device, arg);
 	case VFIO_DEVICE_DETACH_IOASID:
-		mutex_lock(&device->dev_set->lock);
-		ret = ioasid_detach_user(device->iommu_data, arg);
-		mutex_unlock(&device->dev_set->lock);
-		return ret;
+		return vfio_ioasid_detach_ioctl(df->device, arg);
 	default:
 		return -ENOIOCTLCMD;
 	}

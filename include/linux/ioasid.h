@@ -18,7 +18,9 @@ struct file;
 struct iommu_group;
 struct ioasid_ctx;
 struct ioasid_device;
+struct ioasid_device_attach;
 struct ioasid_device_bind;
+struct ioasid_device_detach;
 struct page;
 
 /**
@@ -73,7 +75,10 @@ int ioasid_bind_from_user(void __user *arg, struct ioasid_device_bind *bind);
 int ioasid_bind_to_user(void __user *arg, const struct ioasid_device_bind *bind);
 void ioasid_bind_fault_to_user(void __user *arg,
 			       const struct ioasid_device_bind *bind);
-int ioasid_attach_user(struct ioasid_device *idev, void __user *arg);
-int ioasid_detach_user(struct ioasid_device *idev, void __user *arg);
+int ioasid_attach_from_user(void __user *arg,
+			    struct ioasid_device_attach *attach);
+int ioasid_attach_fault_to_user(void __user *arg, u64 fault_addr);
+int ioasid_detach_from_user(void __user *arg,
+			    struct ioasid_device_detach *detach);
 
 #endif /* _LINUX_IOASID_H */
