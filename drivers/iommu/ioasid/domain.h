@@ -18,6 +18,8 @@
  * struct ioasid_domain - a hardware page table
  * @node: in the list of who owns it
  * @iommu: the domain
+ * @fill_next: its owner's, while it is filled: what begins below it is in
+ * @fill_done: its owner's: all is in
  * @users: how many groups are attached
  * @enforced: no-snoop DMA is made coherent; from before the first map to the
  *	end
@@ -30,6 +32,8 @@
 struct ioasid_domain {
 	struct list_head node;
 	struct iommu_domain *iommu;
+	u64 fill_next;
+	bool fill_done;
 	unsigned int users;
 	bool enforced : 1;
 	bool late : 1;

@@ -8,7 +8,7 @@
  *    is reported to be done.
  *  - The fill of a domain keeps no map and no unmap waiting, but those of the
  *    mapping it is at.  It goes through the mappings in ascending order;
- *    space->fill_next says how far it came.  A mapping that begins below is in
+ *    fill_next of the domain says how far it came.  A mapping that begins below is in
  *    the filling domain: the fill put it there, or, when it was published
  *    after the fill came past, who mapped it.
  *  - Permitted ranges only ever narrow while no mapping of memory lies outside;
@@ -164,8 +164,8 @@ static void fill_begin(struct ioasid_space *space, struct ioasid_domain *dom)
 	lockdep_assert_held_write(&space->domains_sem);
 	spin_lock(&space->lock);
 	space->filling = dom;
-	space->fill_next = 0;
-	space->fill_done = false;
+	dom->fill_next = 0;
+	dom->fill_done = false;
 	spin_unlock(&space->lock);
 }
 
@@ -185,20 +185,21 @@ static void fill_end(struct ioasid_space *space)
 static struct ioasid_mapping *fill_first(struct ioasid_space *space)
 	__must_hold(&space->lock)
 {
+	struct ioasid_domain *dom = space->filling;
 	struct ioasid_mapping *m;
 	unsigned int n = 0;
 
-	m = ioasid_mapping_first(space, space->fill_next);
-	while (m && (m->start < space->fill_next || !m->mem.npages ||
+	m = ioasid_mapping_first(space, dom->fill_next);
+	while (m && (m->start < dom->fill_next || !m->mem.npages ||
 		     m->state == IOASID_MAPPING_PINNING ||
 		     m->state == IOASID_MAPPING_FILLING)) {
 		if (++n % WALK_BATCH == 0) {
-			space->fill_next = m->start;
+			dom->fill_next = m->start;
 			spin_unlock(&space->lock);
 			cond_resched();
 			spin_lock(&space->lock);
 			/* It may be published by now: look at it again */
-			m = ioasid_mapping_first(space, space->fill_next);
+			m = ioasid_mapping_first(space, dom->fill_next);
 			continue;
 		}
 		m = ioasid_mapping_next(m);
@@ -217,7 +218,7 @@ static int fill(struct ioasid_space *space, struct ioasid_domain *dom)
 		spin_lock(&space->lock);
 		m = fill_first(space);
 		if (!m) {
-			space->fill_done = true;
+			dom->fill_done = true;
 			spin_unlock(&space->lock);
 			return 0;
 		}
@@ -232,7 +233,7 @@ static int fill(struct ioasid_space *space, struct ioasid_domain *dom)
 			continue;
 		}
 		m->readers++;
-		space->fill_next = min(m->last, U64_MAX - 1) + 1;
+		dom->fill_next = min(m->last, U64_MAX - 1) + 1;
 		spin_unlock(&space->lock);
 
 		ret = ioasid_domain_map(dom, m->start, &m->mem, m->flags,
@@ -240,7 +241,7 @@ static int fill(struct ioasid_space *space, struct ioasid_domain *dom)
 
 		spin_lock(&space->lock);
 		if (ret)
-			space->fill_next = m->start;
+			dom->fill_next = m->start;
 		if (!--m->readers)
 			ioasid_space_wake(space);
 		spin_unlock(&space->lock);
@@ -411,10 +412,14 @@ int ioasid_space_join(struct ioasid_space *space, struct ioasid_member *member,
 		      u64 *fault_addr)
 {
 	struct ioasid_domain *dom;
+	bool poisoned;
 	int ret = -EIO;
 
 	mutex_lock(&space->attach_lock);
-	if (READ_ONCE(space->poisoned))
+	spin_lock(&space->lock);
+	poisoned = space->poisoned;
+	spin_unlock(&space->lock);
+	if (poisoned)
 		goto unlock;
 
 	list_for_each_entry(dom, &space->domains, node) {

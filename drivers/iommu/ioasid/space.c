@@ -520,6 +520,19 @@ void ioasid_space_free_kept(struct ioasid_space *space)
 	}
 }
 
+/*
+ * Is a published mapping in the domain that is being filled?  And must one that
+ * is to be published be put in there by who maps it?
+ */
+static bool is_in_filling(struct ioasid_space *space, struct ioasid_mapping *m)
+{
+	const struct ioasid_domain *filling = space->filling;
+
+	lockdep_assert_held(&space->lock);
+	return unlikely(filling) && m->mem.npages &&
+	       (filling->fill_done || m->start < filling->fill_next);
+}
+
 static void domain_take_out(struct ioasid_domain *dom, struct ioasid_mapping *m)
 {
 	struct ioasid_drain drain;
@@ -555,8 +568,7 @@ static int fill_domains(struct ioasid_space *space, struct ioasid_mapping *m)
 		filled = dom;
 	}
 	spin_lock(&space->lock);
-	while (space->filling && !in_filling &&
-	       (space->fill_done || m->start < space->fill_next)) {
+	while (!in_filling && is_in_filling(space, m)) {
 		spin_unlock(&space->lock);
 		ret = domain_put_in(space->filling, m);
 		if (ret)
@@ -564,8 +576,9 @@ static int fill_domains(struct ioasid_space *space, struct ioasid_mapping *m)
 		in_filling = true;
 		spin_lock(&space->lock);
 		/* So that a piece cut from it is not taken for one to fill */
-		if (m->last >= space->fill_next)
-			space->fill_next = min(m->last, U64_MAX - 1) + 1;
+		if (m->last >= space->filling->fill_next)
+			space->filling->fill_next =
+				min(m->last, U64_MAX - 1) + 1;
 	}
 	set_state(m, IOASID_MAPPING_LIVE);
 	return 0;
@@ -731,14 +744,6 @@ static int split_iopte(struct ioasid_space *space, struct ioasid_mapping *m,
 	return 0;
 }
 
-/* Is the mapping in the domain that is being filled? */
-static bool is_in_filling(struct ioasid_space *space, struct ioasid_mapping *m)
-{
-	lockdep_assert_held(&space->lock);
-	return space->filling && m->mem.npages &&
-	       (space->fill_done || m->start < space->fill_next);
-}
-
 /*
  * Prepare what a CUTTING mapping will lose to @tail.  Nobody looks at its
  * memory in that state.
@@ -775,9 +780,10 @@ static void cut_object(struct ioasid_space *space, struct ioasid_mapping *m,
 	/* Keeps what lies before its filling cursor true for the tail */
 	tail->in_filling = false;
 
+	/* What was copied with the rest need not be true any more */
+	tail->pins = 0;
 	if (!m->pins)
 		return;
-	tail->pins = 0;
 	xa_for_each_range(&space->pinned, index, entry, at >> PAGE_SHIFT,
 			  tail->last >> PAGE_SHIFT)
 		tail->pins += xa_to_value(entry);
@@ -1036,7 +1042,6 @@ again:
  */
 static u64 unmap_dying(struct ioasid_space *space, struct dying *dying,
 		       int *ret)
-	__releases(&space->domains_sem)
 {
 	struct ioasid_mapping *m, *next, *release = NULL;
 	struct ioasid_domain *dom;
@@ -1125,7 +1130,7 @@ static bool is_mapping(struct ioasid_space *space, u64 start, u64 last,
 int ioasid_space_unmap(struct ioasid_space *space, u64 start, u64 last,
 		       unsigned int flags, u64 *removed)
 {
-	bool more = true, edges = !(flags & IOASID_UNMAP_ALL);
+	bool more = true, dead = false, edges = !(flags & IOASID_UNMAP_ALL);
 	struct dying dying __uninitialized;
 	u64 cursor = start;
 	int ret = 0, err;
@@ -1149,6 +1154,7 @@ int ioasid_space_unmap(struct ioasid_space *space, u64 start, u64 last,
 		} else {
 			collect_dying(space, &cursor, start, last, &dying);
 			more = cursor != last;
+			dead = space->dead;
 		}
 		spin_unlock(&space->lock);
 		edges = false;
@@ -1165,8 +1171,7 @@ int ioasid_space_unmap(struct ioasid_space *space, u64 start, u64 last,
 		if (ret == -EBUSY)
 			break;
 		/* A space that is freed is emptied to the end */
-		if (more && fatal_signal_pending(current) &&
-		    !READ_ONCE(space->dead))
+		if (more && fatal_signal_pending(current) && !dead)
 			return -EINTR;
 		if (more)
 			cond_resched();
@@ -1414,7 +1419,6 @@ void ioasid_space_init(struct ioasid_space *space,
 	space->dead = false;
 	space->poisoned = false;
 	space->knows_gaps = false;
-	space->fill_done = false;
 	space->partial = 0;
 	space->devices = 0;
 	space->mappings = RB_ROOT;
@@ -1426,7 +1430,6 @@ void ioasid_space_init(struct ioasid_space *space,
 	space->permitted = NULL;
 	xa_init_flags(&space->pinned, XA_FLAGS_ACCOUNT);
 	space->filling = NULL;
-	space->fill_next = 0;
 	init_rwsem(&space->domains_sem);
 	INIT_LIST_HEAD(&space->domains);
 	INIT_LIST_HEAD(&space->listeners);

@@ -148,9 +148,8 @@ struct ioasid_space_ops {
  * @kept: mappings that a poisoned domain may still reach
  * @permitted: IOVAs that all members can use, NULL for all
  * @pinned: by page of IOVA, how often software devices pinned it
- * @filling: domain that is being filled, before it is in @domains
- * @fill_next: mappings that begin below it are in @filling
- * @fill_done: all are
+ * @filling: domain that is being filled, before it is in @domains; how far is
+ *	in struct ioasid_domain
  * @domains_sem: held for reading to use the domains and listeners, and from
  *	making a mapping FILLING, CUTTING or DYING until it leaves that state;
  *	for writing to change the lists, and while a driver attaches a group
@@ -168,11 +167,10 @@ struct ioasid_space {
 
 	spinlock_t lock;		/* the mappings */
 	u8 cut_shift;
-	bool must_enforce;
-	bool dead;
-	bool poisoned;
-	bool knows_gaps;
-	bool fill_done;
+	bool must_enforce : 1;
+	bool dead : 1;
+	bool poisoned : 1;
+	bool knows_gaps : 1;
 	unsigned int partial;
 	unsigned int devices;
 	struct rb_root mappings;
@@ -184,7 +182,6 @@ struct ioasid_space {
 	struct ioasid_ranges *permitted;
 	struct xarray pinned;
 	struct ioasid_domain *filling;
-	u64 fill_next;
 
 	struct rw_semaphore domains_sem;
 	struct list_head domains;
