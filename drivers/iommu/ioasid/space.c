@@ -363,14 +363,16 @@ bool ioasid_space_in_transit(struct ioasid_space *space, u64 addr)
 static void wait_in_transit(struct ioasid_space *space, u64 addr)
 	__must_hold(&space->lock)
 {
-	struct ioasid_mapping *m = ioasid_mapping_first(space, addr);
+	/* Let no readers follow those there are: see mapping_read() */
+	bool counted = space->wanting < U16_MAX;
 
 	lockdep_assert_not_held(&space->domains_sem);
-	/* Let no reader follow those there are */
-	if (m && m->start <= addr)
-		m->wanted = m->readers;
+	space->wanting += counted;
 	wait_event_cmd(space->wait, !ioasid_space_in_transit(space, addr),
 		       spin_unlock(&space->lock), spin_lock(&space->lock));
+	space->wanting -= counted;
+	if (!space->wanting)
+		ioasid_space_wake(space);
 }
 
 /* ---- Map ---- */
@@ -423,7 +425,6 @@ struct ioasid_mapping *ioasid_space_reserve(struct ioasid_space *space,
 	m->addr = req->addr;
 	m->pins = 0;
 	m->readers = 0;
-	m->wanted = false;
 	m->flags = req->flags & ~IOASID_MAP_FIXED;
 	m->cut_shift = req->cut_shift ?: space->cut_shift;
 	m->state = IOASID_MAPPING_PINNING;
@@ -1181,6 +1182,15 @@ int ioasid_space_unmap(struct ioasid_space *space, u64 start, u64 last,
 
 /* ---- Software devices ---- */
 
+/* Nobody waits for readers to go, and the mapping at @addr is not being cut */
+static bool may_read(struct ioasid_space *space, u64 addr)
+{
+	struct ioasid_mapping *m = ioasid_mapping_first(space, addr);
+
+	return !space->wanting &&
+	       !(m && m->start <= addr && m->state == IOASID_MAPPING_CUTTING);
+}
+
 /*
  * The usable mapping at @addr, with a reader counted; waits while it is being
  * cut.  Called with the lock held.
@@ -1196,17 +1206,17 @@ static struct ioasid_mapping *mapping_read(struct ioasid_space *space, u64 addr,
 		m = ioasid_mapping_first(space, addr);
 		if (!m || m->start > addr || !m->mem.npages)
 			return ERR_PTR(-ENOENT);
-		if (m->state == IOASID_MAPPING_LIVE &&
-		    !(m->wanted && m->readers))
-			break;
 		if (m->state != IOASID_MAPPING_LIVE &&
 		    m->state != IOASID_MAPPING_CUTTING)
 			return ERR_PTR(-ENOENT);
-		wait_in_transit(space, addr);
+		if (may_read(space, addr))
+			break;
+		wait_event_cmd(space->wait, may_read(space, addr),
+			       spin_unlock(&space->lock),
+			       spin_lock(&space->lock));
 	}
 	if (!(m->flags & need))
 		return ERR_PTR(-EPERM);
-	m->wanted = false;
 	m->readers++;
 	return m;
 }
@@ -1419,6 +1429,7 @@ void ioasid_space_init(struct ioasid_space *space,
 	space->dead = false;
 	space->poisoned = false;
 	space->knows_gaps = false;
+	space->wanting = 0;
 	space->partial = 0;
 	space->devices = 0;
 	space->mappings = RB_ROOT;

@@ -65,7 +65,6 @@ enum ioasid_mapping_state {
  * @cut_shift: log2 of the cut size, 0 for none
  * @state: enum ioasid_mapping_state
  * @in_filling: while DYING or CUTTING: it is in the filling domain too
- * @wanted: somebody waits for the readers to go
  */
 struct ioasid_mapping {
 	struct rb_node rb;
@@ -82,8 +81,7 @@ struct ioasid_mapping {
 	u8 flags;
 	u8 cut_shift;
 	u8 state;
-	bool in_filling : 1;
-	bool wanted : 1;
+	bool in_filling;
 };
 
 /**
@@ -138,6 +136,7 @@ struct ioasid_space_ops {
  * @dead: freed; takes no new mapping and no new device
  * @poisoned: a domain is poisoned
  * @knows_gaps: @gap and @subtree_gap of the mappings are kept
+ * @wanting: who waits for a mapping to have no reader; new ones wait meanwhile
  * @partial: groups that wait for a sibling
  * @devices: devices attached
  * @mappings: by IOVA
@@ -171,6 +170,7 @@ struct ioasid_space {
 	bool dead : 1;
 	bool poisoned : 1;
 	bool knows_gaps : 1;
+	u16 wanting;
 	unsigned int partial;
 	unsigned int devices;
 	struct rb_root mappings;
