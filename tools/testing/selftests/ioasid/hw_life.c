@@ -481,7 +481,7 @@ TEST_F(hw_life, kill)
 	pid_t pid;
 
 	life_close(&self->dut, &self->group);
-	for (i = 0; i < 6; i++) {
+	for (i = 0; i < 4; i++) {
 		struct ioasid_info info;
 		struct dut dut = self->dut;
 		int ctx, group, round;

@@ -38,7 +38,7 @@
 
 /* The debug kernel in an emulated machine takes its time. */
 #undef TEST_TIMEOUT_DEFAULT
-#define TEST_TIMEOUT_DEFAULT 120
+#define TEST_TIMEOUT_DEFAULT 240
 
 #define IA_NODE "/dev/ioasid"
 
