@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the model IOMMU shows to software: how a unit is made up, the tables
+ * that user space builds for it, and what it tells of itself.  Both the kernel
+ * module and the tests include this file.
+ *
+ * User tables
+ * ===========
+ * All are arrays of little-endian 64-bit words in the memory that stage 2 (the
+ * nesting parent) translates; all addresses in them are its input addresses.
+ * The unit reads and writes them when it walks, never when they are bound.
+ *
+ * Stage 1 has MODEL_S1_MIN_LEVELS to MODEL_S1_MAX_LEVELS levels.  A table is
+ * 512 entries in 4096 bytes, aligned; bits [12 + 9 * n, 20 + 9 * n] of an
+ * address index the table of level n, and the root is of level levels - 1.
+ * An entry is not there unless MODEL_S1_PRESENT.  It is a page if it is of level
+ * 0, or has MODEL_S1_HUGE, and then of 4096 << (9 * n) bytes, to which its
+ * address must be aligned; levels above MODEL_S1_MAX_HUGE have no pages.
+ * Otherwise it points to a table of level n - 1.  Writes need MODEL_S1_WRITE in
+ * all entries on the way.  The unit sets MODEL_S1_ACCESSED in every entry that
+ * it uses, and MODEL_S1_DIRTY in a page's that it writes through, with an atomic
+ * compare and exchange: stage 2 must let it write where tables are.  All other
+ * bits must be 0.
+ *
+ * A PASID table is 1 << pasid_bits entries of two words, aligned to 4096.  The
+ * first word is as MODEL_PASID_* say, the second must be 0.
+ *
+ * Caches
+ * ======
+ * The IOTLB, the PASID cache (entries of PASID tables of user space) and, for
+ * accesses that say so, the device TLB remember what they saw until they are told
+ * to forget it.  Nothing that is absent is remembered, unless the unit has
+ * MODEL_CACHE_ABSENT.  Who changes a table tells, with &struct
+ * model_invalidate.  Where a dirty bit was set it is not set again while the
+ * IOTLB knows: clear it, then invalidate.
+ */
+#ifndef IOASID_MOCK_MODEL_ABI_H
+#define IOASID_MOCK_MODEL_ABI_H
+
+#include <linux/types.h>
+
+/* ---- What a unit is like ---- */
+
+#define MODEL_MAX_RESV		8
+
+/* Types in struct model_resv */
+#define MODEL_RESV_DIRECT	0
+#define MODEL_RESV_RELAXABLE	1
+#define MODEL_RESV_RESERVED	2
+#define MODEL_RESV_MSI		3
+#define MODEL_RESV_SW_MSI	4
+
+/**
+ * struct model_resv - a reserved region
+ * @start: first byte
+ * @length: bytes
+ * @type: MODEL_RESV_DIRECT ...
+ * @reserved: 0
+ */
+struct model_resv {
+	__u64 start;
+	__u64 length;
+	__u32 type;
+	__u32 reserved;
+};
+
+/* Flags in struct model_params */
+#define MODEL_ENFORCE_COHERENCY	(1U << 0)  /* can enforce snooping */
+#define MODEL_DIRTY		(1U << 1)  /* has dirty bits in stage 2 */
+#define MODEL_NESTING		(1U << 2)  /* walks tables of user space */
+#define MODEL_USER_PASID_TABLE	(1U << 3)  /* and PASID tables */
+#define MODEL_PRI		(1U << 4)  /* takes page requests */
+#define MODEL_ATS		(1U << 5)  /* its devices have TLBs */
+#define MODEL_NO_DEFERRED_FLUSH	(1U << 6)  /* no flush of all by software */
+#define MODEL_NO_ISOLATED_MSI	(1U << 7)  /* MSIs of devices are not isolated */
+#define MODEL_EVICT_RANDOM	(1U << 8)  /* caches forget at random */
+#define MODEL_CACHE_ABSENT	(1U << 9)  /* remembers what is not mapped */
+#define MODEL_FLAGS		((1U << 10) - 1)
+
+/**
+ * struct model_params - how a unit is made up
+ * @page_sizes: bitmap of page sizes: 2^9 to 2^51
+ * @aperture_start: first IOVA
+ * @aperture_last: last IOVA
+ * @flags: MODEL_ENFORCE_COHERENCY ...
+ * @levels: of stage 2 tables, 1 to 6.  Each resolves 9 bits; the lowest one's
+ *	entries are of the smallest page size
+ * @pasid_bits: width of PASIDs, 0 for none, at most 20
+ * @unit: units that differ in nothing else are told apart by it
+ * @prq_depth: how many page requests fit in the queue, 0 for 32
+ * @nr_resv: how many are used of @resv
+ * @resv: reserved regions of all its devices
+ *
+ * Devices that are made with equal parameters are behind one unit, and so can
+ * share domains; no others can.  All 0 gives 4 KiB, 2 MiB and 1 GiB pages in
+ * four levels and a full aperture, and no capability.
+ */
+struct model_params {
+	__u64 page_sizes;
+	__u64 aperture_start;
+	__u64 aperture_last;
+	__u32 flags;
+	__u32 levels;
+	__u32 pasid_bits;
+	__u32 unit;
+	__u32 prq_depth;
+	__u32 nr_resv;
+	struct model_resv resv[MODEL_MAX_RESV];
+};
+
+/* ---- What it tells of itself ---- */
+
+/**
+ * enum model_reason - why an access failed
+ * @MODEL_OK: it did not
+ * @MODEL_PAGE_REQUEST: it may do later: ask for the page
+ * @MODEL_FAULT_BLOCKED: the RID is blocked, or the device is gone
+ * @MODEL_FAULT_PASID: the PASID is too wide, or nothing is attached to it
+ * @MODEL_FAULT_WIDTH: the address is beyond the aperture, or the table's width
+ * @MODEL_FAULT_ABSENT: not mapped in stage 2
+ * @MODEL_FAULT_DENIED: stage 2 does not permit it
+ * @MODEL_FAULT_S1_ABSENT: not mapped in stage 1
+ * @MODEL_FAULT_S1_DENIED: stage 1 does not permit it
+ * @MODEL_FAULT_S1_FORMAT: a table of user space is malformed
+ * @MODEL_FAULT_S1_TABLE: stage 2 does not map a table of user space, or not for
+ *	writing
+ * @MODEL_FAULT_MEMORY: no memory is there
+ * @MODEL_FAULT_LEDGER: the page was let go of while it could be reached
+ * @MODEL_FAULT_ALIGN: an atomic operation is not aligned
+ */
+enum model_reason {
+	MODEL_OK,
+	MODEL_PAGE_REQUEST,
+	MODEL_FAULT_BLOCKED,
+	MODEL_FAULT_PASID,
+	MODEL_FAULT_WIDTH,
+	MODEL_FAULT_ABSENT,
+	MODEL_FAULT_DENIED,
+	MODEL_FAULT_S1_ABSENT,
+	MODEL_FAULT_S1_DENIED,
+	MODEL_FAULT_S1_FORMAT,
+	MODEL_FAULT_S1_TABLE,
+	MODEL_FAULT_MEMORY,
+	MODEL_FAULT_LEDGER,
+	MODEL_FAULT_ALIGN,
+};
+
+#define MODEL_NO_PASID		(~0U)
+
+/**
+ * struct model_fault - the last fault of a device
+ * @address: where
+ * @pasid: the PASID, or MODEL_NO_PASID
+ * @reason: enum model_reason
+ * @write: whether it was a write
+ * @count: faults since the device was made
+ */
+struct model_fault {
+	__u64 address;
+	__u32 pasid;
+	__u32 reason;
+	__u32 write;
+	__u32 count;
+};
+
+/**
+ * struct model_counters - what a unit did and saw, since it was made
+ * @maps: calls of map_pages
+ * @unmaps: calls of unmap_pages
+ * @sync_maps: calls of iotlb_sync_map
+ * @flush_all: flushes of the whole of a domain
+ * @flush_range: flushes of a range of a domain
+ * @flush_user: flushes that user space asked for
+ * @flush_pasid: flushes of the PASID cache, or of one PASID
+ * @flush_devtlb: flushes of a device's TLB
+ * @walks: walks of tables
+ * @hits: accesses that a TLB translated
+ * @stale: hits that walking would have translated in another way
+ * @bypass: accesses through the identity domain
+ * @no_snoop: accesses that went past the caches of the CPU
+ * @faults: accesses that failed
+ * @requests: page requests that were queued
+ * @responses: page responses that came
+ * @overflows: page requests for which the queue had no room
+ * @ledger_pages: pages found that were let go of while they could be reached
+ * @ledger_address: the IOVA of the last of them
+ * @ledger_pfn: where the last of them is
+ * @ledger_where: what reached it: enum model_holder
+ * @attached: attachments there are: RIDs and PASIDs, but for blocked and
+ *	identity domains
+ * @domains: domains there are
+ * @cached: entries in IOTLBs and device TLBs
+ */
+struct model_counters {
+	__u64 maps;
+	__u64 unmaps;
+	__u64 sync_maps;
+	__u64 flush_all;
+	__u64 flush_range;
+	__u64 flush_user;
+	__u64 flush_pasid;
+	__u64 flush_devtlb;
+	__u64 walks;
+	__u64 hits;
+	__u64 stale;
+	__u64 bypass;
+	__u64 no_snoop;
+	__u64 faults;
+	__u64 requests;
+	__u64 responses;
+	__u64 overflows;
+	__u64 ledger_pages;
+	__u64 ledger_address;
+	__u64 ledger_pfn;
+	__u64 ledger_where;
+	__u64 attached;
+	__u64 domains;
+	__u64 cached;
+};
+
+/**
+ * enum model_holder - what reached a page that was let go of
+ * @MODEL_HELD_BY_NONE: none yet
+ * @MODEL_HELD_BY_TABLE: a live table
+ * @MODEL_HELD_BY_FLUSH: a table did, and no flush has followed
+ * @MODEL_HELD_BY_TLB: the IOTLB or a device TLB
+ */
+enum model_holder {
+	MODEL_HELD_BY_NONE,
+	MODEL_HELD_BY_TABLE,
+	MODEL_HELD_BY_FLUSH,
+	MODEL_HELD_BY_TLB,
+};
+
+/**
+ * enum model_injection - what can be made to fail
+ * @MODEL_INJECT_ATTACH: attach of a domain to a RID, never of the blocked one
+ * @MODEL_INJECT_ATTACH_PASID: the same, to a PASID
+ * @MODEL_INJECT_MAP: map_pages, after some pages
+ * @MODEL_INJECT_UNMAP: unmap_pages, that stops after some pages
+ * @MODEL_INJECT_ALLOC: the allocation of a domain
+ * @MODEL_INJECT_RESPONSE: a page response, that gets lost
+ */
+enum model_injection {
+	MODEL_INJECT_ATTACH,
+	MODEL_INJECT_ATTACH_PASID,
+	MODEL_INJECT_MAP,
+	MODEL_INJECT_UNMAP,
+	MODEL_INJECT_ALLOC,
+	MODEL_INJECT_RESPONSE,
+	MODEL_INJECTIONS,
+};
+
+/* ---- Tables of user space ---- */
+
+/* enum iommu_hwpt_data_type, enum iommu_hw_info_type */
+#define MODEL_HWPT_DATA_S1		0x494f4101
+#define MODEL_HWPT_DATA_PASID_TABLE	0x494f4102
+#define MODEL_HWPT_INVALIDATE		0x494f4103
+#define MODEL_HW_INFO			0x494f4104
+
+/**
+ * struct model_hw_info - what hw_info tells
+ * @params: how the unit is made up
+ * @s1_page_sizes: page sizes of stage 1
+ * @s1_max_levels: its levels, at most
+ * @reserved: 0
+ */
+struct model_hw_info {
+	struct model_params params;
+	__u64 s1_page_sizes;
+	__u32 s1_max_levels;
+	__u32 reserved;
+};
+
+#define MODEL_S1_MIN_LEVELS	2
+#define MODEL_S1_MAX_LEVELS	5
+#define MODEL_S1_MAX_HUGE	2
+#define MODEL_S1_ENTRIES	512
+
+#define MODEL_S1_PRESENT	(1ULL << 0)
+#define MODEL_S1_WRITE		(1ULL << 1)
+#define MODEL_S1_ACCESSED	(1ULL << 5)
+#define MODEL_S1_DIRTY		(1ULL << 6)
+#define MODEL_S1_HUGE		(1ULL << 7)
+#define MODEL_S1_ADDRESS	0x000ffffffffff000ULL
+
+/**
+ * struct model_s1 - data for a nested domain, of MODEL_HWPT_DATA_S1
+ * @root: address of the root table
+ * @levels: MODEL_S1_MIN_LEVELS to MODEL_S1_MAX_LEVELS
+ * @flags: 0
+ */
+struct model_s1 {
+	__u64 root;
+	__u32 levels;
+	__u32 flags;
+};
+
+#define MODEL_PASID_VALID	(1ULL << 0)
+#define MODEL_PASID_BYPASS	(1ULL << 1)  /* no stage 1 */
+#define MODEL_PASID_LEVELS	(7ULL << 4)  /* of stage 1 */
+#define MODEL_PASID_LEVELS_SHIFT 4
+#define MODEL_PASID_ROOT	MODEL_S1_ADDRESS
+
+/**
+ * struct model_pasid_table - data for a nested domain, of
+ *	MODEL_HWPT_DATA_PASID_TABLE
+ * @table: its address
+ * @pasid_bits: 1 << this is how many entries; 1 to the unit's pasid_bits
+ * @flags: 0
+ *
+ * Accesses of the device without a PASID use entry 0.
+ */
+struct model_pasid_table {
+	__u64 table;
+	__u32 pasid_bits;
+	__u32 flags;
+};
+
+/* Flags in struct model_invalidate */
+#define MODEL_INV_IOTLB		(1U << 0)  /* in the IOTLB */
+#define MODEL_INV_DEVTLB	(1U << 1)  /* in the TLBs of all attached devices */
+#define MODEL_INV_PASID_CACHE	(1U << 2)  /* in the PASID cache */
+#define MODEL_INV_PASID		(1U << 3)  /* @pasid only, else all of them */
+#define MODEL_INV_RANGE		(1U << 4)  /* @start to @last only */
+#define MODEL_INV_FLAGS		((1U << 5) - 1)
+
+/**
+ * struct model_invalidate - what the caches shall forget, of
+ *	MODEL_HWPT_INVALIDATE
+ * @start: first byte
+ * @last: last byte
+ * @flags: MODEL_INV_IOTLB ..., at least one of the caches
+ * @pasid: a PASID of the user's table; with other domains MODEL_INV_PASID is
+ *	refused
+ *
+ * The PASID cache is not divided by address.  To forget in it does not make the
+ * IOTLB forget.
+ */
+struct model_invalidate {
+	__u64 start;
+	__u64 last;
+	__u32 flags;
+	__u32 pasid;
+};
+
+#endif
