@@ -13,6 +13,7 @@
  *
  * Locks: the xarray's own lock, a leaf.  See struct ioasid_ctx.
  */
+#include <kunit/visibility.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 
@@ -62,6 +63,7 @@ int ioasid_object_reserve(struct ioasid_ctx *ctx, struct ioasid_object *obj,
 	} while (tries < IOASID_MAX_ID);
 	return -ENOSPC;
 }
+EXPORT_SYMBOL_IF_KUNIT(ioasid_object_reserve);
 
 /**
  * ioasid_object_publish() - let look-ups find an object
@@ -74,6 +76,7 @@ void ioasid_object_publish(struct ioasid_object *obj)
 	/* Whoever sees the count sees what was written before it */
 	atomic_set_release(&obj->users.refs, 1);
 }
+EXPORT_SYMBOL_IF_KUNIT(ioasid_object_publish);
 
 /**
  * ioasid_object_get() - look an object up
@@ -97,6 +100,7 @@ struct ioasid_object *ioasid_object_get(struct ioasid_ctx *ctx, u32 id,
 	rcu_read_unlock();
 	return obj;
 }
+EXPORT_SYMBOL_IF_KUNIT(ioasid_object_get);
 
 /* ---- IOASIDs ---- */
 
@@ -276,6 +280,7 @@ struct ioasid_ctx *ioasid_ctx_alloc(void)
 	spin_lock_init(&ctx->routes_lock);
 	return ctx;
 }
+EXPORT_SYMBOL_IF_KUNIT(ioasid_ctx_alloc);
 
 /* How many IOASIDs are freed between two looks at the scheduler */
 #define DESTROY_BATCH	256

@@ -16,6 +16,7 @@
  * of a domain at a time, and that a driver attaches no device to it meanwhile;
  * calls for different IOVAs run in parallel, as the IOMMU API has it.
  */
+#include <kunit/visibility.h>
 #include <linux/bits.h>
 #include <linux/iommu.h>
 #include <linux/overflow.h>
@@ -353,6 +354,7 @@ int ioasid_domain_map(struct ioasid_domain *dom, u64 iova,
 	take_out_partial(dom, iova, done, (u64)mem->npages << PAGE_SHIFT);
 	return map_errno(ret);
 }
+EXPORT_SYMBOL_IF_KUNIT(ioasid_domain_map);
 
 /**
  * ioasid_drain_start() - begin to take translations out
@@ -368,6 +370,7 @@ void ioasid_drain_start(struct ioasid_drain *drain, struct ioasid_domain *dom,
 	iommu_iotlb_gather_init(&drain->gather);
 	drain->gather.queued = scattered && dom->queued;
 }
+EXPORT_SYMBOL_IF_KUNIT(ioasid_drain_start);
 
 /* What is taken out between two looks at the scheduler */
 #define DRAIN_STEP	SZ_1G
@@ -424,6 +427,7 @@ void ioasid_drain_range(struct ioasid_drain *drain, u64 iova, u64 length)
 			cond_resched();
 	}
 }
+EXPORT_SYMBOL_IF_KUNIT(ioasid_drain_range);
 
 /**
  * ioasid_drain_finish() - flush what was taken out
@@ -444,6 +448,7 @@ void ioasid_drain_finish(struct ioasid_drain *drain)
 		iommu_iotlb_sync(iommu, &drain->gather);
 	}
 }
+EXPORT_SYMBOL_IF_KUNIT(ioasid_drain_finish);
 
 /**
  * ioasid_domain_split() - let an IOPTE boundary come to be
@@ -530,6 +535,7 @@ int ioasid_domain_split(struct ioasid_domain *dom, u64 iova,
 		WRITE_ONCE(dom->poisoned, true);
 	return dom->poisoned ? -EIO : map_errno(ret);
 }
+EXPORT_SYMBOL_IF_KUNIT(ioasid_domain_split);
 
 /* ---- Ranges ---- */
 
@@ -541,7 +547,8 @@ static int range_cmp(const void *a, const void *b)
 }
 
 /* What is in [start, end], in whole pages, and in none of the holes */
-static void ranges_between(struct ioasid_ranges *ranges, u64 start, u64 end,
+VISIBLE_IF_KUNIT
+void ioasid_ranges_between(struct ioasid_ranges *ranges, u64 start, u64 end,
 			   const struct ioasid_iova_range *hole,
 			   unsigned int nr_holes)
 {
@@ -568,6 +575,7 @@ skip:
 		start = hole[i].last + 1;
 	}
 }
+EXPORT_SYMBOL_IF_KUNIT(ioasid_ranges_between);
 
 /**
  * ioasid_ranges_of_group() - which IOVAs the devices of a group can use
@@ -635,7 +643,7 @@ struct ioasid_ranges *ioasid_ranges_of_group(struct iommu_group *group,
 	if (hw_msi)
 		*sw_msi = PHYS_ADDR_MAX;
 	sort(hole, n, sizeof(*hole), range_cmp, NULL);
-	ranges_between(ranges, start, end, hole, n);
+	ioasid_ranges_between(ranges, start, end, hole, n);
 	kfree(hole);
 out:
 	list_for_each_entry_safe(resv, next, &list, list)
@@ -676,6 +684,7 @@ struct ioasid_ranges *ioasid_ranges_and(const struct ioasid_ranges *a,
 	}
 	return both;
 }
+EXPORT_SYMBOL_IF_KUNIT(ioasid_ranges_and);
 
 /**
  * ioasid_ranges_hold() - does one of the ranges hold all of a range
@@ -704,3 +713,4 @@ bool ioasid_ranges_hold(const struct ioasid_ranges *ranges, u64 start,
 	}
 	return false;
 }
+EXPORT_SYMBOL_IF_KUNIT(ioasid_ranges_hold);

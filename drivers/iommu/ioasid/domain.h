@@ -96,4 +96,10 @@ struct ioasid_ranges *ioasid_ranges_and(const struct ioasid_ranges *a,
 bool ioasid_ranges_hold(const struct ioasid_ranges *ranges, u64 start,
 			u64 last, u64 *bad);
 
+#if IS_ENABLED(CONFIG_KUNIT)
+void ioasid_ranges_between(struct ioasid_ranges *ranges, u64 start, u64 end,
+			   const struct ioasid_iova_range *hole,
+			   unsigned int nr_holes);
+#endif
+
 #endif /* _IOASID_DOMAIN_H */

@@ -14,6 +14,7 @@
  * Locks: ioasid_account.lock is a leaf.  Pinning takes mmap_lock and, for
  * files, i_rwsem; callers hold no lock of this subsystem.
  */
+#include <kunit/visibility.h>
 #include <linux/capability.h>
 #include <linux/cred.h>
 #include <linux/falloc.h>
@@ -65,6 +66,7 @@ void ioasid_runs_start(struct ioasid_runs *runs,
 	runs->skip = mem->skip;
 	runs->left = mem->npages;
 }
+EXPORT_SYMBOL_IF_KUNIT(ioasid_runs_start);
 
 /**
  * ioasid_memory_page() - the page at an index
@@ -87,6 +89,7 @@ struct page *ioasid_memory_page(const struct ioasid_memory *mem,
 	}
 	return NULL;
 }
+EXPORT_SYMBOL_IF_KUNIT(ioasid_memory_page);
 
 /**
  * ioasid_memory_cut() - cut memory in two
@@ -116,23 +119,13 @@ void ioasid_memory_cut(struct ioasid_memory *mem, unsigned long at,
 	if (mem->is_shared)
 		refcount_inc(&mem->shared->users);
 }
+EXPORT_SYMBOL_IF_KUNIT(ioasid_memory_cut);
 
-/*
- * A list of extents that grows while pages are pinned.  The inline ones serve
- * first; @grown takes over when they are full.
- */
-struct extent_list {
-	struct ioasid_memory *mem;
-	struct ioasid_extents *grown;
-	u64 *ext;
-	unsigned int nr;
-	unsigned int room;
-};
-
-static void extent_list_init(struct extent_list *list,
+VISIBLE_IF_KUNIT
+void ioasid_extent_list_init(struct ioasid_extent_list *list,
 			     struct ioasid_memory *mem, bool writable)
 {
-	*list = (struct extent_list){
+	*list = (struct ioasid_extent_list){
 		.mem = mem,
 		.ext = mem->inline_ext,
 		.room = IOASID_INLINE_EXTENTS,
@@ -143,11 +136,13 @@ static void extent_list_init(struct extent_list *list,
 	mem->is_shared = false;
 	mem->writable = writable;
 }
+EXPORT_SYMBOL_IF_KUNIT(ioasid_extent_list_init);
 
 /* What one allocation can hold */
 #define MAX_EXTENTS	((INT_MAX - sizeof(struct ioasid_extents)) / sizeof(u64))
 
-static int extent_list_grow(struct extent_list *list, unsigned long left)
+static int extent_list_grow(struct ioasid_extent_list *list,
+			    unsigned long left)
 {
 	struct ioasid_extents *grown;
 	unsigned int room;
@@ -173,7 +168,8 @@ static int extent_list_grow(struct extent_list *list, unsigned long left)
  * Append @npages contiguous pages, at most IOASID_EXTENT_MAX_PAGES; @left is
  * how many more pages may come.  On failure none was appended.
  */
-static int extent_list_add(struct extent_list *list, unsigned long pfn,
+VISIBLE_IF_KUNIT
+int ioasid_extent_list_add(struct ioasid_extent_list *list, unsigned long pfn,
 			   unsigned long npages, unsigned long left)
 {
 	unsigned long take = 0, have;
@@ -198,9 +194,11 @@ static int extent_list_add(struct extent_list *list, unsigned long pfn,
 	list->mem->npages += npages;
 	return 0;
 }
+EXPORT_SYMBOL_IF_KUNIT(ioasid_extent_list_add);
 
 /* The list is complete, or is to be unpinned: hand it to its memory */
-static void extent_list_finish(struct extent_list *list)
+VISIBLE_IF_KUNIT
+void ioasid_extent_list_finish(struct ioasid_extent_list *list)
 {
 	struct ioasid_extents *fit;
 
@@ -219,6 +217,7 @@ static void extent_list_finish(struct extent_list *list)
 	list->mem->shared = list->grown;
 	list->mem->is_shared = true;
 }
+EXPORT_SYMBOL_IF_KUNIT(ioasid_extent_list_finish);
 
 /* ---- Pin ---- */
 
@@ -242,7 +241,7 @@ static unsigned long contiguous_pages(struct page **pages, unsigned long n)
 	return i;
 }
 
-static int extent_list_add_pages(struct extent_list *list,
+static int extent_list_add_pages(struct ioasid_extent_list *list,
 				 struct page **pages, unsigned long n,
 				 unsigned long left)
 {
@@ -254,8 +253,9 @@ static int extent_list_add_pages(struct extent_list *list,
 		n -= run;
 		ret = -ENOMEM;
 		if (likely(!page_pinned_out(pages[0])))
-			ret = extent_list_add(list, page_to_pfn(pages[0]), run,
-					      left + n);
+			ret = ioasid_extent_list_add(list,
+						     page_to_pfn(pages[0]),
+						     run, left + n);
 		if (ret) {
 			unpin_user_pages(pages, run + n);
 			return ret;
@@ -330,14 +330,14 @@ int ioasid_pin_user(struct ioasid_memory *mem, u64 addr, unsigned long npages,
 	unsigned int gup = FOLL_LONGTERM | (writable ? FOLL_WRITE : 0);
 	struct page *stack[PIN_STACK_PAGES] __uninitialized, **pages = stack;
 	unsigned long batch = PIN_STACK_PAGES;
-	struct extent_list list;
+	struct ioasid_extent_list list;
 	long pinned;
 	int ret = 0;
 
 	if (npages == 1)
 		return pin_user_page(mem, addr, writable, gup, fault_addr);
 
-	extent_list_init(&list, mem, writable);
+	ioasid_extent_list_init(&list, mem, writable);
 	if (npages > batch) {
 		pages = (struct page **)__get_free_page(GFP_KERNEL);
 		if (!pages)
@@ -370,11 +370,12 @@ int ioasid_pin_user(struct ioasid_memory *mem, u64 addr, unsigned long npages,
 
 	if (pages != stack)
 		free_page((unsigned long)pages);
-	extent_list_finish(&list);
+	ioasid_extent_list_finish(&list);
 	if (ret)
 		ioasid_unpin(mem);
 	return ret;
 }
+EXPORT_SYMBOL_IF_KUNIT(ioasid_pin_user);
 
 static unsigned int file_seals(struct file *file)
 {
@@ -494,8 +495,8 @@ static unsigned int file_order(struct file *file)
 #define PIN_FILE_TRIES		16
 
 /* May these pages of the file be pinned?  -EAGAIN: when the hole is filled */
-static int file_check(struct extent_list *list, struct file *file, u64 offset,
-		      unsigned long npages, u64 *fault_addr)
+static int file_check(struct ioasid_extent_list *list, struct file *file,
+		      u64 offset, unsigned long npages, u64 *fault_addr)
 {
 	pgoff_t first = offset >> PAGE_SHIFT, hole;
 	u64 size;
@@ -526,7 +527,7 @@ static int file_check(struct extent_list *list, struct file *file, u64 offset,
  * keeps holes from being punched between the look for them and the pin, and
  * seals from being added between the look at them and the pin.
  */
-static long pin_file_some(struct extent_list *list, struct file *file,
+static long pin_file_some(struct ioasid_extent_list *list, struct file *file,
 			  struct folio **folios, u64 offset,
 			  unsigned long npages, u64 *fault_addr)
 {
@@ -574,8 +575,8 @@ static long pin_file_some(struct extent_list *list, struct file *file,
 		folio_make_uptodate(folios[i]);
 		ret = folio_pin_more(folios[i], take - 1);
 		if (!ret) {
-			ret = extent_list_add(list, pfn, take,
-					      npages - done - take);
+			ret = ioasid_extent_list_add(list, pfn, take,
+						     npages - done - take);
 			if (ret && take > 1)
 				unpin_user_folio(folios[i], take - 1);
 		}
@@ -613,7 +614,7 @@ unlock:
 int ioasid_pin_file(struct ioasid_memory *mem, struct file *file, u64 offset,
 		    unsigned long npages, bool writable, u64 *fault_addr)
 {
-	struct extent_list list;
+	struct ioasid_extent_list list;
 	struct folio **folios;
 	long done;
 	int ret = 0;
@@ -628,7 +629,7 @@ int ioasid_pin_file(struct ioasid_memory *mem, struct file *file, u64 offset,
 		return -EINVAL;
 	}
 
-	extent_list_init(&list, mem, writable);
+	ioasid_extent_list_init(&list, mem, writable);
 	folios = kmalloc_array(PIN_FILE_FOLIOS, sizeof(*folios), GFP_KERNEL);
 	if (!folios)
 		return -ENOMEM;
@@ -650,7 +651,7 @@ int ioasid_pin_file(struct ioasid_memory *mem, struct file *file, u64 offset,
 	}
 
 	kfree(folios);
-	extent_list_finish(&list);
+	ioasid_extent_list_finish(&list);
 	if (ret)
 		ioasid_unpin(mem);
 	return ret;
@@ -699,6 +700,7 @@ void ioasid_unpin(struct ioasid_memory *mem)
 		mem->is_shared = false;
 	}
 }
+EXPORT_SYMBOL_IF_KUNIT(ioasid_unpin);
 
 /* ---- Charge ---- */
 
@@ -970,6 +972,7 @@ void ioasid_account_init(struct ioasid_account *account)
 	account->by_mm = false;
 	account->used = false;
 }
+EXPORT_SYMBOL_IF_KUNIT(ioasid_account_init);
 
 /**
  * ioasid_account_exit() - the context goes
@@ -983,6 +986,7 @@ void ioasid_account_exit(struct ioasid_account *account)
 	if (payer)
 		payer_put(payer);
 }
+EXPORT_SYMBOL_IF_KUNIT(ioasid_account_exit);
 
 int __init ioasid_memory_init(void)
 {

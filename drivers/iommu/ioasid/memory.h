@@ -60,6 +60,30 @@ struct ioasid_memory {
 	bool writable : 1;
 };
 
+/**
+ * struct ioasid_extent_list - extents that grow in number while pages are pinned
+ * @mem: what they will be; its inline ones serve first
+ * @grown: takes over when those are full
+ * @ext: the extents
+ * @nr: how many
+ * @room: how many there could be
+ */
+struct ioasid_extent_list {
+	struct ioasid_memory *mem;
+	struct ioasid_extents *grown;
+	u64 *ext;
+	unsigned int nr;
+	unsigned int room;
+};
+
+#if IS_ENABLED(CONFIG_KUNIT)
+void ioasid_extent_list_init(struct ioasid_extent_list *list,
+			     struct ioasid_memory *mem, bool writable);
+int ioasid_extent_list_add(struct ioasid_extent_list *list, unsigned long pfn,
+			   unsigned long npages, unsigned long left);
+void ioasid_extent_list_finish(struct ioasid_extent_list *list);
+#endif
+
 /* Walks the runs of a struct ioasid_memory */
 struct ioasid_runs {
 	const u64 *ext;

@@ -18,6 +18,7 @@
  * steps; whatever is long is done with the mapping in a state that keeps
  * others off it.
  */
+#include <kunit/visibility.h>
 #include <linux/highmem.h>
 #include <linux/log2.h>
 #include <linux/overflow.h>
@@ -58,6 +59,7 @@ struct ioasid_mapping *ioasid_mapping_next(struct ioasid_mapping *m)
 {
 	return to_mapping(rb_next(&m->rb));
 }
+EXPORT_SYMBOL_IF_KUNIT(ioasid_mapping_next);
 
 /**
  * ioasid_mapping_first() - the first mapping that ends at or after an address
@@ -86,6 +88,7 @@ struct ioasid_mapping *ioasid_mapping_first(struct ioasid_space *space,
 	}
 	return first;
 }
+EXPORT_SYMBOL_IF_KUNIT(ioasid_mapping_first);
 
 static void set_gap(struct ioasid_mapping *m, u64 gap)
 {
@@ -475,6 +478,7 @@ err:
 	mapping_free(m);
 	return ERR_PTR(ret);
 }
+EXPORT_SYMBOL_IF_KUNIT(ioasid_space_reserve);
 
 /**
  * ioasid_space_abort() - give a reserved range back
@@ -490,6 +494,7 @@ void ioasid_space_abort(struct ioasid_space *space, struct ioasid_mapping *m)
 	spin_unlock(&space->lock);
 	mapping_release(space, m);
 }
+EXPORT_SYMBOL_IF_KUNIT(ioasid_space_abort);
 
 /* What cannot be unpinned, as a poisoned domain may still reach it */
 static void keep_mapping(struct ioasid_space *space, struct ioasid_mapping *m)
@@ -706,6 +711,7 @@ out:
 		space->ops->poisoned(space);
 	return ret;
 }
+EXPORT_SYMBOL_IF_KUNIT(ioasid_space_commit);
 
 /* ---- Cut ---- */
 
@@ -1179,6 +1185,7 @@ int ioasid_space_unmap(struct ioasid_space *space, u64 start, u64 last,
 	}
 	return ret;
 }
+EXPORT_SYMBOL_IF_KUNIT(ioasid_space_unmap);
 
 /* ---- Software devices ---- */
 
@@ -1447,6 +1454,7 @@ void ioasid_space_init(struct ioasid_space *space,
 	mutex_init(&space->attach_lock);
 	INIT_LIST_HEAD(&space->members);
 }
+EXPORT_SYMBOL_IF_KUNIT(ioasid_space_init);
 
 /**
  * ioasid_space_kill() - let nobody begin anything any more
@@ -1496,6 +1504,7 @@ void ioasid_space_exit(struct ioasid_space *space)
 		space->permitted = NULL;
 	}
 }
+EXPORT_SYMBOL_IF_KUNIT(ioasid_space_exit);
 
 int __init ioasid_space_cache_init(void)
 {
