@@ -80,9 +80,7 @@ static void access_leave(struct ioasid_device *idev)
 	/* From here on nothing more is pinned, but pins can be dropped */
 	set_access(idev, NULL, ioasid);
 	ioasid_space_unpin_all(space, &idev->listener);
-	down_write(&space->domains_sem);
-	list_del(&idev->listener.node);
-	up_write(&space->domains_sem);
+	ioasid_listener_remove(space, &idev->listener);
 	set_access(idev, NULL, NULL);
 
 	spin_lock(&space->lock);
@@ -115,13 +113,19 @@ int ioasid_access_attach(struct ioasid_device *idev, struct ioasid *ioasid)
 	spin_unlock(&space->lock);
 	if (ret)
 		return ret;
+	/* The listener can be in one list only, and must not fail to be */
+	ret = ioasid_software_init(space);
+	if (ret) {
+		spin_lock(&space->lock);
+		space->devices--;
+		spin_unlock(&space->lock);
+		return ret;
+	}
 
 	if (idev->access)
 		access_leave(idev);
 	refcount_inc(&ioasid->obj.users);
-	down_write(&space->domains_sem);
-	list_add_tail(&idev->listener.node, &space->listeners);
-	up_write(&space->domains_sem);
+	ioasid_listener_add(space, &idev->listener);
 	set_access(idev, ioasid, NULL);
 	return 0;
 }

@@ -19,7 +19,6 @@
  * others off it.
  */
 #include <kunit/visibility.h>
-#include <linux/highmem.h>
 #include <linux/log2.h>
 #include <linux/overflow.h>
 #include <linux/rbtree_augmented.h>
@@ -32,8 +31,6 @@
 #define FIRST_CHOICE		(4ULL << 30)
 /* Mappings taken out with one flush */
 #define DRAIN_BATCH		256
-/* How long a software device may take to let a page go */
-#define LISTENER_TIMEOUT	(5 * HZ)
 
 static struct kmem_cache *mapping_cache;
 
@@ -791,8 +788,8 @@ static void cut_object(struct ioasid_space *space, struct ioasid_mapping *m,
 	tail->pins = 0;
 	if (!m->pins)
 		return;
-	xa_for_each_range(&space->pinned, index, entry, at >> PAGE_SHIFT,
-			  tail->last >> PAGE_SHIFT)
+	xa_for_each_range(&space->software->pinned, index, entry,
+			  at >> PAGE_SHIFT, tail->last >> PAGE_SHIFT)
 		tail->pins += xa_to_value(entry);
 	m->pins -= tail->pins;
 }
@@ -944,55 +941,6 @@ static void take_out_of(struct ioasid_domain *dom, const struct dying *dying,
 	ioasid_drain_finish(&drain);
 }
 
-static bool pins_left(const struct dying *dying)
-{
-	const struct ioasid_mapping *m;
-
-	for (m = dying->first; m; m = m->next)
-		if (m->pins)
-			return true;
-	return false;
-}
-
-/* Have the software devices let go; whoever does not stays mapped */
-static int take_out_of_listeners(struct ioasid_space *space,
-				 struct dying *dying)
-{
-	struct ioasid_mapping **link = &dying->first, *m;
-	struct ioasid_listener *listener;
-	long left = LISTENER_TIMEOUT;
-	int ret = 0;
-
-	list_for_each_entry(listener, &space->listeners, node)
-		for (m = dying->first; m; m = m->next)
-			if (READ_ONCE(m->pins))
-				listener->unmap(listener, m->start, m->last);
-
-	spin_lock(&space->lock);
-	while (pins_left(dying) && left) {
-		DEFINE_WAIT(wait);
-
-		prepare_to_wait(&space->wait, &wait, TASK_UNINTERRUPTIBLE);
-		spin_unlock(&space->lock);
-		left = schedule_timeout(left);
-		finish_wait(&space->wait, &wait);
-		spin_lock(&space->lock);
-	}
-	while ((m = *link)) {
-		if (m->pins) {
-			set_state(m, IOASID_MAPPING_LIVE);
-			*link = m->next;
-			dying->scattered = true;
-			ret = -EBUSY;
-		} else {
-			link = &m->next;
-		}
-	}
-	ioasid_space_wake(space);
-	spin_unlock(&space->lock);
-	return ret;
-}
-
 /* Collect what can go out with one flush; waits for what is in transit */
 static void collect_dying(struct ioasid_space *space, u64 *cursor, u64 start,
 			  u64 last, struct dying *dying)
@@ -1059,8 +1007,10 @@ static u64 unmap_dying(struct ioasid_space *space, struct dying *dying,
 		up_read(&space->domains_sem);
 		return 0;
 	}
-	if (unlikely(dying->pinned))
-		*ret = take_out_of_listeners(space, dying);
+	if (unlikely(dying->pinned)) {
+		*ret = ioasid_listeners_unmap(space, &dying->first);
+		dying->scattered |= *ret == -EBUSY;
+	}
 	list_for_each_entry(dom, &space->domains, node) {
 		take_out_of(dom, dying, false);
 		poisoned |= READ_ONCE(dom->poisoned);
@@ -1187,235 +1137,6 @@ int ioasid_space_unmap(struct ioasid_space *space, u64 start, u64 last,
 }
 EXPORT_SYMBOL_IF_KUNIT(ioasid_space_unmap);
 
-/* ---- Software devices ---- */
-
-/* Nobody waits for readers to go, and the mapping at @addr is not being cut */
-static bool may_read(struct ioasid_space *space, u64 addr)
-{
-	struct ioasid_mapping *m = ioasid_mapping_first(space, addr);
-
-	return !space->wanting &&
-	       !(m && m->start <= addr && m->state == IOASID_MAPPING_CUTTING);
-}
-
-/*
- * The usable mapping at @addr, with a reader counted; waits while it is being
- * cut.  Called with the lock held.
- */
-static struct ioasid_mapping *mapping_read(struct ioasid_space *space, u64 addr,
-					   bool write)
-	__must_hold(&space->lock)
-{
-	unsigned int need = write ? IOASID_MAP_WRITE : IOASID_MAP_READ;
-	struct ioasid_mapping *m;
-
-	for (;;) {
-		m = ioasid_mapping_first(space, addr);
-		if (!m || m->start > addr || !m->mem.npages)
-			return ERR_PTR(-ENOENT);
-		if (m->state != IOASID_MAPPING_LIVE &&
-		    m->state != IOASID_MAPPING_CUTTING)
-			return ERR_PTR(-ENOENT);
-		if (may_read(space, addr))
-			break;
-		wait_event_cmd(space->wait, may_read(space, addr),
-			       spin_unlock(&space->lock),
-			       spin_lock(&space->lock));
-	}
-	if (!(m->flags & need))
-		return ERR_PTR(-EPERM);
-	m->readers++;
-	return m;
-}
-
-static void mapping_read_done(struct ioasid_space *space,
-			      struct ioasid_mapping *m)
-{
-	lockdep_assert_held(&space->lock);
-	if (!--m->readers)
-		ioasid_space_wake(space);
-}
-
-static int pin_one(struct ioasid_space *space, u64 iova, bool write,
-		   struct page **page)
-{
-	unsigned long index = iova >> PAGE_SHIFT, count;
-	struct ioasid_mapping *m;
-	void *entry;
-	int ret;
-
-	/* Makes room, so that the store under the lock needs no memory */
-	ret = xa_reserve(&space->pinned, index, GFP_KERNEL_ACCOUNT);
-	if (ret)
-		return ret;
-	spin_lock(&space->lock);
-	m = mapping_read(space, iova, write);
-	ret = PTR_ERR_OR_ZERO(m);
-	if (!ret) {
-		entry = xa_load(&space->pinned, index);
-		count = entry ? xa_to_value(entry) : 0;
-		/* An unpin may have taken the room away again */
-		ret = xa_err(xa_store(&space->pinned, index,
-				      xa_mk_value(count + 1), GFP_ATOMIC));
-		if (!ret)
-			m->pins++;
-		spin_unlock(&space->lock);
-		/* May be a long way through the extents */
-		if (!ret)
-			*page = ioasid_memory_page(&m->mem, (iova - m->start) >>
-							    PAGE_SHIFT);
-		spin_lock(&space->lock);
-		mapping_read_done(space, m);
-	}
-	spin_unlock(&space->lock);
-	if (ret)
-		xa_release(&space->pinned, index);
-	return ret;
-}
-
-/**
- * ioasid_space_unpin() - a software device lets pages go
- * @space: the space
- * @iova: first byte, page aligned
- * @npages: how many pages; those that are not pinned are passed over
- */
-void ioasid_space_unpin(struct ioasid_space *space, u64 iova,
-			unsigned long npages)
-{
-	unsigned long index = iova >> PAGE_SHIFT, count;
-	struct ioasid_mapping *m;
-	void *entry;
-
-	spin_lock(&space->lock);
-	for (; npages; npages--, index++) {
-		entry = xa_load(&space->pinned, index);
-		if (!entry)
-			continue;
-		count = xa_to_value(entry) - 1;
-		if (count)
-			xa_store(&space->pinned, index, xa_mk_value(count),
-				 GFP_ATOMIC);
-		else
-			xa_erase(&space->pinned, index);
-		m = ioasid_mapping_first(space, (u64)index << PAGE_SHIFT);
-		if (m && m->pins && !--m->pins)
-			ioasid_space_wake(space);
-	}
-	spin_unlock(&space->lock);
-}
-
-/**
- * ioasid_space_pin() - a software device pins pages
- * @space: the space
- * @iova: first byte, page aligned
- * @npages: how many pages
- * @write: the device will write
- * @pages: out, the pages
- *
- * They stay usable until they are unpinned; who unmaps them has the listeners
- * told, and waits.
- *
- * Context: may sleep.
- * Return: 0; -ENOENT, not all is mapped; -EPERM, not with this permission;
- * -ENOMEM.
- */
-int ioasid_space_pin(struct ioasid_space *space, u64 iova,
-		     unsigned long npages, bool write, struct page **pages)
-{
-	unsigned long done;
-	int ret;
-
-	for (done = 0; done < npages; done++) {
-		ret = pin_one(space, iova + ((u64)done << PAGE_SHIFT), write,
-			      &pages[done]);
-		if (ret) {
-			ioasid_space_unpin(space, iova, done);
-			return ret;
-		}
-	}
-	return 0;
-}
-
-/**
- * ioasid_space_unpin_all() - have a software device let everything go
- * @space: the space
- * @listener: the device
- *
- * Called before the device leaves.
- */
-void ioasid_space_unpin_all(struct ioasid_space *space,
-			    struct ioasid_listener *listener)
-{
-	unsigned long index;
-	void *entry;
-
-	down_read(&space->domains_sem);
-	xa_for_each(&space->pinned, index, entry) {
-		u64 start = (u64)index << PAGE_SHIFT;
-
-		listener->unmap(listener, start, start + (PAGE_SIZE - 1));
-		cond_resched();
-	}
-	up_read(&space->domains_sem);
-}
-
-static void copy_memory(struct ioasid_mapping *m, u64 offset, void *data,
-			size_t length, bool write)
-{
-	while (length) {
-		size_t in_page = offset_in_page(offset);
-		size_t n = min(length, PAGE_SIZE - in_page);
-		struct page *page = ioasid_memory_page(&m->mem,
-						       offset >> PAGE_SHIFT);
-
-		if (write)
-			memcpy_to_page(page, in_page, data, n);
-		else
-			memcpy_from_page(data, page, in_page, n);
-		offset += n;
-		data += n;
-		length -= n;
-	}
-}
-
-/**
- * ioasid_space_rw() - read or write as a device would
- * @space: the space
- * @iova: first byte, of any alignment
- * @data: kernel memory
- * @length: bytes
- * @write: from @data to the IOVA
- *
- * Context: may sleep; any thread.
- * Return: 0; -ENOENT, not all is mapped; -EPERM, not with this permission. Part
- * may have been copied then.
- */
-int ioasid_space_rw(struct ioasid_space *space, u64 iova, void *data,
-		    size_t length, bool write)
-{
-	struct ioasid_mapping *m;
-	size_t n;
-
-	while (length) {
-		spin_lock(&space->lock);
-		m = mapping_read(space, iova, write);
-		spin_unlock(&space->lock);
-		if (IS_ERR(m))
-			return PTR_ERR(m);
-
-		n = min_t(u64, length - 1, m->last - iova) + 1;
-		copy_memory(m, iova - m->start, data, n, write);
-
-		spin_lock(&space->lock);
-		mapping_read_done(space, m);
-		spin_unlock(&space->lock);
-		iova += n;
-		data += n;
-		length -= n;
-	}
-	return 0;
-}
-
 /* ---- Begin and end ---- */
 
 /**
@@ -1446,11 +1167,10 @@ void ioasid_space_init(struct ioasid_space *space,
 	space->bytes_kept = 0;
 	space->kept = NULL;
 	space->permitted = NULL;
-	xa_init_flags(&space->pinned, XA_FLAGS_ACCOUNT);
+	space->software = NULL;
 	space->filling = NULL;
 	init_rwsem(&space->domains_sem);
 	INIT_LIST_HEAD(&space->domains);
-	INIT_LIST_HEAD(&space->listeners);
 	mutex_init(&space->attach_lock);
 	INIT_LIST_HEAD(&space->members);
 }
@@ -1497,8 +1217,10 @@ void ioasid_space_exit(struct ioasid_space *space)
 		}
 		space->mappings = RB_ROOT;
 	}
-	if (unlikely(!xa_empty(&space->pinned)))
-		xa_destroy(&space->pinned);
+	if (unlikely(space->software)) {
+		ioasid_software_free(space->software);
+		space->software = NULL;
+	}
 	if (unlikely(space->permitted)) {
 		kfree(space->permitted);
 		space->permitted = NULL;

@@ -86,13 +86,23 @@ struct ioasid_mapping {
 
 /**
  * struct ioasid_listener - a software device that uses a space
- * @node: in ioasid_space.listeners
+ * @node: in ioasid_software.listeners
  * @unmap: stop using the IOVAs from @start to @last: unpin what was pinned.
  *	Called with ioasid_space.domains_sem held for reading.
  */
 struct ioasid_listener {
 	struct list_head node;
 	void (*unmap)(struct ioasid_listener *listener, u64 start, u64 last);
+};
+
+/**
+ * struct ioasid_software - what a space has that software devices use
+ * @pinned: by page of IOVA, how often they pinned it
+ * @listeners: the devices
+ */
+struct ioasid_software {
+	struct xarray pinned;
+	struct list_head listeners;
 };
 
 /**
@@ -146,14 +156,14 @@ struct ioasid_space_ops {
  * @bytes_kept: bytes of memory in @kept
  * @kept: mappings that a poisoned domain may still reach
  * @permitted: IOVAs that all members can use, NULL for all
- * @pinned: by page of IOVA, how often software devices pinned it
+ * @software: of the software devices; NULL while there never was one, set with
+ *	domains_sem held for writing
  * @filling: domain that is being filled, before it is in @domains; how far is
  *	in struct ioasid_domain
  * @domains_sem: held for reading to use the domains and listeners, and from
  *	making a mapping FILLING, CUTTING or DYING until it leaves that state;
  *	for writing to change the lists, and while a driver attaches a group
  * @domains: the domains, filled
- * @listeners: software devices
  * @attach_lock: one attach or detach at a time; protects @members
  * @members: groups
  *
@@ -180,12 +190,11 @@ struct ioasid_space {
 	u64 bytes_kept;
 	struct ioasid_mapping *kept;
 	struct ioasid_ranges *permitted;
-	struct xarray pinned;
+	struct ioasid_software *software;
 	struct ioasid_domain *filling;
 
 	struct rw_semaphore domains_sem;
 	struct list_head domains;
-	struct list_head listeners;
 
 	struct mutex attach_lock;	/* members */
 	struct list_head members;
@@ -227,6 +236,15 @@ int ioasid_space_commit(struct ioasid_space *space, struct ioasid_mapping *m,
 int ioasid_space_unmap(struct ioasid_space *space, u64 start, u64 last,
 		       unsigned int flags, u64 *removed);
 
+/* listener.c */
+int ioasid_software_init(struct ioasid_space *space);
+void ioasid_listener_add(struct ioasid_space *space,
+			 struct ioasid_listener *listener);
+void ioasid_listener_remove(struct ioasid_space *space,
+			    struct ioasid_listener *listener);
+void ioasid_software_free(struct ioasid_software *software);
+int ioasid_listeners_unmap(struct ioasid_space *space,
+			   struct ioasid_mapping **dying);
 int ioasid_space_pin(struct ioasid_space *space, u64 iova,
 		     unsigned long npages, bool write, struct page **pages);
 void ioasid_space_unpin(struct ioasid_space *space, u64 iova,
