@@ -34,8 +34,17 @@
 
 #include "memory.h"
 
+/*
+ * An array of extents.  Finding a page in a long one takes an index: @index[i]
+ * is how many pages stand before extent i * INDEX_STEP.  Where there was no
+ * memory for it, it is NULL, and one looks at extent by extent.
+ */
+#define INDEX_STEP	16
+
 struct ioasid_extents {
 	refcount_t users;
+	unsigned int nr;
+	unsigned long *index;
 	u64 ext[];
 };
 
@@ -46,6 +55,11 @@ static struct workqueue_struct *ioasid_wq;
 static u64 extent_pack(unsigned long pfn, unsigned long npages)
 {
 	return (u64)pfn << IOASID_EXTENT_COUNT_BITS | (npages - 1);
+}
+
+static unsigned long extent_pages(u64 ext)
+{
+	return (ext & (IOASID_EXTENT_MAX_PAGES - 1)) + 1;
 }
 
 static const u64 *memory_extents(const struct ioasid_memory *mem)
@@ -68,6 +82,72 @@ void ioasid_runs_start(struct ioasid_runs *runs,
 }
 EXPORT_SYMBOL_IF_KUNIT(ioasid_runs_start);
 
+static void extents_index(struct ioasid_extents *extents)
+{
+	unsigned long pages = 0;
+	unsigned int i;
+
+	extents->index = NULL;
+	if (extents->nr <= INDEX_STEP)
+		return;
+	extents->index = kvmalloc_array(DIV_ROUND_UP(extents->nr, INDEX_STEP),
+					sizeof(*extents->index),
+					GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	if (!extents->index)
+		return;
+	for (i = 0; i < extents->nr; i++) {
+		if (i % INDEX_STEP == 0)
+			extents->index[i / INDEX_STEP] = pages;
+		pages += extent_pages(extents->ext[i]);
+	}
+}
+
+static void extents_put(struct ioasid_extents *extents)
+{
+	if (!refcount_dec_and_test(&extents->users))
+		return;
+	kvfree(extents->index);
+	kvfree(extents);
+}
+
+/*
+ * Which extent holds page @page of @mem?  Counted from @mem's first one; @skip
+ * is how many pages of that extent stand before the page.
+ */
+static unsigned int extent_of(const struct ioasid_memory *mem,
+			      unsigned long page, unsigned long *skip)
+{
+	const u64 *ext = mem->is_shared ? mem->shared->ext : mem->inline_ext;
+	unsigned int i = mem->first, low, high, mid;
+	const unsigned long *index;
+
+	page += mem->skip;
+	if (mem->is_shared && mem->shared->index &&
+	    page >= extent_pages(ext[i])) {
+		/* Count from the beginning of the array */
+		index = mem->shared->index;
+		for (low = i - i % INDEX_STEP; low < i; low++)
+			page += extent_pages(ext[low]);
+		low = i / INDEX_STEP;
+		page += index[low];
+		/* The last step that does not begin beyond the page */
+		high = (mem->shared->nr - 1) / INDEX_STEP;
+		while (low < high) {
+			mid = high - (high - low) / 2;
+			if (index[mid] <= page)
+				low = mid;
+			else
+				high = mid - 1;
+		}
+		page -= index[low];
+		i = low * INDEX_STEP;
+	}
+	while (page >= extent_pages(ext[i]))
+		page -= extent_pages(ext[i++]);
+	*skip = page;
+	return i - mem->first;
+}
+
 /**
  * ioasid_memory_page() - the page at an index
  * @mem: the memory
@@ -78,16 +158,10 @@ EXPORT_SYMBOL_IF_KUNIT(ioasid_runs_start);
 struct page *ioasid_memory_page(const struct ioasid_memory *mem,
 				unsigned long index)
 {
-	struct ioasid_runs runs;
-	struct ioasid_run run;
+	unsigned long skip;
+	u64 ext = memory_extents(mem)[extent_of(mem, index, &skip)];
 
-	ioasid_runs_start(&runs, mem);
-	while (ioasid_runs_next(&runs, &run)) {
-		if (index < run.npages)
-			return pfn_to_page(run.pfn + index);
-		index -= run.npages;
-	}
-	return NULL;
+	return pfn_to_page((ext >> IOASID_EXTENT_COUNT_BITS) + skip);
 }
 EXPORT_SYMBOL_IF_KUNIT(ioasid_memory_page);
 
@@ -102,18 +176,12 @@ EXPORT_SYMBOL_IF_KUNIT(ioasid_memory_page);
 void ioasid_memory_cut(struct ioasid_memory *mem, unsigned long at,
 		       struct ioasid_memory *tail)
 {
-	const u64 *ext = memory_extents(mem);
-	unsigned long rest = at + mem->skip;
-	unsigned int index = 0;
-
-	while (rest >= (ext[index] & (IOASID_EXTENT_MAX_PAGES - 1)) + 1) {
-		rest -= (ext[index] & (IOASID_EXTENT_MAX_PAGES - 1)) + 1;
-		index++;
-	}
+	unsigned long skip;
+	unsigned int index = extent_of(mem, at, &skip);
 
 	*tail = *mem;
 	tail->first += index;
-	tail->skip = rest;
+	tail->skip = skip;
 	tail->npages -= at;
 	mem->npages = at;
 	if (mem->is_shared)
@@ -121,7 +189,71 @@ void ioasid_memory_cut(struct ioasid_memory *mem, unsigned long at,
 }
 EXPORT_SYMBOL_IF_KUNIT(ioasid_memory_cut);
 
-VISIBLE_IF_KUNIT
+/**
+ * ioasid_memory_borrow() - refer to a part of memory that is pinned elsewhere
+ * @mem: the memory; must stay pinned for as long as @part is used
+ * @at: index of the first page
+ * @npages: how many pages, not 0, at most what @mem has from @at on
+ * @part: out, the part; to be ended by ioasid_memory_return()
+ *
+ * Needs no memory, and as many steps as it takes to find the first page.
+ */
+void ioasid_memory_borrow(const struct ioasid_memory *mem, unsigned long at,
+			  unsigned long npages, struct ioasid_memory *part)
+{
+	unsigned long pfn, skip, have;
+	unsigned int index;
+	u64 ext;
+
+	index = extent_of(mem, at, &skip);
+	ext = memory_extents(mem)[index];
+	pfn = (ext >> IOASID_EXTENT_COUNT_BITS) + skip;
+	have = extent_pages(ext) - skip;
+
+	part->npages = npages;
+	part->first = 0;
+	part->skip = 0;
+	part->is_shared = false;
+	part->writable = false;
+	if (likely(npages <= have)) {
+		part->inline_ext[0] = extent_pack(pfn, npages);
+	} else if (!mem->is_shared) {
+		/* There are two, and this was the first */
+		ext = mem->inline_ext[1];
+		part->inline_ext[0] = extent_pack(pfn, have);
+		part->inline_ext[1] =
+			extent_pack(ext >> IOASID_EXTENT_COUNT_BITS,
+				    npages - have);
+	} else {
+		refcount_inc(&mem->shared->users);
+		part->shared = mem->shared;
+		part->is_shared = true;
+		part->first = mem->first + index;
+		part->skip = skip;
+	}
+}
+EXPORT_SYMBOL_IF_KUNIT(ioasid_memory_borrow);
+
+/**
+ * ioasid_memory_return() - end what ioasid_memory_borrow() began
+ * @part: the part, or what was put together of such; holds none afterwards
+ */
+void ioasid_memory_return(struct ioasid_memory *part)
+{
+	part->npages = 0;
+	if (unlikely(part->is_shared)) {
+		extents_put(part->shared);
+		part->is_shared = false;
+	}
+}
+EXPORT_SYMBOL_IF_KUNIT(ioasid_memory_return);
+
+/**
+ * ioasid_extent_list_init() - begin a list of extents
+ * @list: uninitialised
+ * @mem: out, what will hold them
+ * @writable: whether they are pinned for writing
+ */
 void ioasid_extent_list_init(struct ioasid_extent_list *list,
 			     struct ioasid_memory *mem, bool writable)
 {
@@ -164,11 +296,15 @@ static int extent_list_grow(struct ioasid_extent_list *list,
 	return 0;
 }
 
-/*
- * Append @npages contiguous pages, at most IOASID_EXTENT_MAX_PAGES; @left is
- * how many more pages may come.  On failure none was appended.
+/**
+ * ioasid_extent_list_add() - append contiguous pages
+ * @list: the list
+ * @pfn: the first page
+ * @npages: how many, at most IOASID_EXTENT_MAX_PAGES
+ * @left: how many more pages may follow
+ *
+ * Return: 0; -ENOMEM, none was appended.
  */
-VISIBLE_IF_KUNIT
 int ioasid_extent_list_add(struct ioasid_extent_list *list, unsigned long pfn,
 			   unsigned long npages, unsigned long left)
 {
@@ -196,8 +332,36 @@ int ioasid_extent_list_add(struct ioasid_extent_list *list, unsigned long pfn,
 }
 EXPORT_SYMBOL_IF_KUNIT(ioasid_extent_list_add);
 
-/* The list is complete, or is to be unpinned: hand it to its memory */
-VISIBLE_IF_KUNIT
+/**
+ * ioasid_extent_list_borrow() - append memory that is pinned elsewhere
+ * @list: the list
+ * @part: the memory
+ * @left: how many pages may follow
+ *
+ * Return: 0; -ENOMEM.
+ */
+int ioasid_extent_list_borrow(struct ioasid_extent_list *list,
+			      const struct ioasid_memory *part,
+			      unsigned long left)
+{
+	struct ioasid_runs runs;
+	struct ioasid_run run;
+	int ret;
+
+	ioasid_runs_start(&runs, part);
+	while (ioasid_runs_next(&runs, &run)) {
+		ret = ioasid_extent_list_add(list, run.pfn, run.npages,
+					     left + runs.left);
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+/**
+ * ioasid_extent_list_finish() - hand the extents to their memory
+ * @list: complete, or to be unpinned; ends
+ */
 void ioasid_extent_list_finish(struct ioasid_extent_list *list)
 {
 	struct ioasid_extents *fit;
@@ -214,6 +378,8 @@ void ioasid_extent_list_finish(struct ioasid_extent_list *list)
 		}
 	}
 	refcount_set(&list->grown->users, 1);
+	list->grown->nr = list->nr;
+	extents_index(list->grown);
 	list->mem->shared = list->grown;
 	list->mem->is_shared = true;
 }
@@ -695,8 +861,7 @@ void ioasid_unpin(struct ioasid_memory *mem)
 	}
 	mem->npages = 0;
 	if (mem->is_shared) {
-		if (refcount_dec_and_test(&mem->shared->users))
-			kvfree(mem->shared);
+		extents_put(mem->shared);
 		mem->is_shared = false;
 	}
 }

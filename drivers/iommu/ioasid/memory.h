@@ -76,13 +76,14 @@ struct ioasid_extent_list {
 	unsigned int room;
 };
 
-#if IS_ENABLED(CONFIG_KUNIT)
 void ioasid_extent_list_init(struct ioasid_extent_list *list,
 			     struct ioasid_memory *mem, bool writable);
 int ioasid_extent_list_add(struct ioasid_extent_list *list, unsigned long pfn,
 			   unsigned long npages, unsigned long left);
+int ioasid_extent_list_borrow(struct ioasid_extent_list *list,
+			      const struct ioasid_memory *part,
+			      unsigned long left);
 void ioasid_extent_list_finish(struct ioasid_extent_list *list);
-#endif
 
 /* Walks the runs of a struct ioasid_memory */
 struct ioasid_runs {
@@ -146,6 +147,9 @@ int ioasid_pin_file(struct ioasid_memory *mem, struct file *file, u64 offset,
 void ioasid_unpin(struct ioasid_memory *mem);
 void ioasid_memory_cut(struct ioasid_memory *mem, unsigned long at,
 		       struct ioasid_memory *tail);
+void ioasid_memory_borrow(const struct ioasid_memory *mem, unsigned long at,
+			  unsigned long npages, struct ioasid_memory *part);
+void ioasid_memory_return(struct ioasid_memory *part);
 struct page *ioasid_memory_page(const struct ioasid_memory *mem,
 				unsigned long index);
 
