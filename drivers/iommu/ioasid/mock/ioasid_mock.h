@@ -1,14 +1,28 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The interface of the model devices, for user space that tests with them.
+ * The interface of ioasid_mock, for user space that tests with it. All fields
+ * are in the byte order of the machine; nothing here is stable.
  *
- * A device has one region, which is read and written at these offsets of its
- * device file. All fields are in the byte order of the machine.
+ * There are two kinds of devices. Those of the emulated kind have no IOMMU:
+ * their driver does their DMA. Two are there as soon as the module is; they
+ * come first here. Those of the physical kind do it themselves, through the
+ * tables of a model IOMMU, which model_abi.h is about. The control node makes
+ * devices of both kinds.
  */
 #ifndef _IOASID_MOCK_H
 #define _IOASID_MOCK_H
 
+#include <linux/ioctl.h>
 #include <linux/types.h>
+
+#include "model_abi.h"
+
+/* ---- An emulated device ---- */
+
+/*
+ * It has one region, which is read and written at these offsets of its device
+ * file.
+ */
 
 /* Write a struct ioasid_mock_command: it is executed before write() returns */
 #define IOASID_MOCK_COMMAND	0x000
@@ -112,5 +126,385 @@ struct ioasid_mock_manners {
 	__u32 unmap;
 	__u32 delay_ms;
 };
+
+/* ---- The control node ---- */
+
+/*
+ * For root. Ids are those of one open file and never 0.
+ *
+ * What an open file has made goes with it, in the background: a device waits
+ * until nobody has it open any more. While there are devices of the physical
+ * kind the module cannot be removed.
+ *
+ * Errors that any command may have: ENOENT, no such id; EINVAL, an argument is
+ * malformed; EFAULT; ENOMEM.
+ */
+#define IOASID_MODEL_NODE	"/dev/ioasid_mock"
+#define IOASID_MODEL_TYPE	0xb7
+
+#define IOASID_MODEL_CREATE \
+	_IOWR(IOASID_MODEL_TYPE, 0, struct ioasid_model_create)
+#define IOASID_MODEL_DESTROY \
+	_IOW(IOASID_MODEL_TYPE, 1, struct ioasid_model_destroy)
+#define IOASID_MODEL_INJECT \
+	_IOW(IOASID_MODEL_TYPE, 2, struct ioasid_model_inject)
+#define IOASID_MODEL_INSPECT \
+	_IOWR(IOASID_MODEL_TYPE, 3, struct ioasid_model_inspect)
+
+#define IOASID_MODEL_NAME	32
+
+/**
+ * enum ioasid_model_kind - who does the DMA of a device
+ * @IOASID_MODEL_PHYSICAL: the device, through its IOMMU
+ * @IOASID_MODEL_EMULATED: its driver, by VFIO's functions
+ */
+enum ioasid_model_kind {
+	IOASID_MODEL_PHYSICAL = 0,
+	IOASID_MODEL_EMULATED = 1,
+};
+
+/**
+ * struct ioasid_model_create - ioctl(IOASID_MODEL_CREATE): plug in a device
+ * @kind: enum ioasid_model_kind
+ * @group_key: devices with equal keys, but for 0, and equal @params are in one
+ *	iommu group; 0 for a group of its own
+ * @id: out, for the other commands
+ * @reserved: 0
+ * @params: of the IOMMU that it is behind; all 0 for the emulated kind
+ * @name: out, of the device, on the platform bus
+ *
+ * Errors: ENODEV, its driver could not make a VFIO device of it; or whatever
+ * an IOMMU's driver can return when a device is plugged in.
+ */
+struct ioasid_model_create {
+	__u32 kind;
+	__u32 group_key;
+	__u32 id;
+	__u32 reserved;
+	struct model_params params;
+	char name[IOASID_MODEL_NAME];
+};
+
+/**
+ * enum ioasid_model_destroy_flags - how to unplug a device
+ * @IOASID_MODEL_ASYNC: do not wait until it has gone
+ */
+enum ioasid_model_destroy_flags {
+	IOASID_MODEL_ASYNC = 1 << 0,
+};
+
+/**
+ * struct ioasid_model_destroy - ioctl(IOASID_MODEL_DESTROY): unplug a device
+ * @id: which; the id is no more, even if the wait is interrupted
+ * @flags: enum ioasid_model_destroy_flags
+ *
+ * Who has it open is asked to close it, by IOASID_MODEL_IRQ_REQUEST; until
+ * then it works.
+ *
+ * Errors: EINTR, a fatal signal came; it goes on in the background.
+ */
+struct ioasid_model_destroy {
+	__u32 id;
+	__u32 flags;
+};
+
+/**
+ * struct ioasid_model_inject - ioctl(IOASID_MODEL_INJECT): make something fail
+ * @id: a device of the physical kind
+ * @what: enum model_injection
+ * @nth: which one from now on fails: 1 is the next; 0 takes it back
+ * @pages: how many pages a map or unmap does before it fails
+ *
+ * It happens in the IOMMU, whichever of its devices is concerned.
+ */
+struct ioasid_model_inject {
+	__u32 id;
+	__u32 what;
+	__u32 nth;
+	__u32 pages;
+};
+
+/**
+ * enum ioasid_model_inspect_flags - what to look at more closely
+ * @IOASID_MODEL_LEDGER: check now whether all that the IOMMU can reach is
+ *	held in memory by someone
+ */
+enum ioasid_model_inspect_flags {
+	IOASID_MODEL_LEDGER = 1 << 0,
+};
+
+/**
+ * struct ioasid_model_inspect - ioctl(IOASID_MODEL_INSPECT): look at an IOMMU
+ * @id: a device of the physical kind
+ * @flags: enum ioasid_model_inspect_flags
+ * @lost_pages: out, with IOASID_MODEL_LEDGER: pages that can be reached, and
+ *	were let go of
+ * @counters: out, of the IOMMU
+ * @fault: out, the last one of the device
+ */
+struct ioasid_model_inspect {
+	__u32 id;
+	__u32 flags;
+	__u64 lost_pages;
+	struct model_counters counters;
+	struct model_fault fault;
+};
+
+/* ---- A device of the physical kind ---- */
+
+/*
+ * Region 0, registers: each is read or written in one piece, of its own size.
+ * Channel n has its registers at IOASID_MODEL_CHANNEL + n * 0x200.
+ */
+#define IOASID_MODEL_REGS		0
+#define IOASID_MODEL_STATE		0x000	/* r: struct ioasid_model_state */
+#define IOASID_MODEL_MEMORY_ON		0x800	/* rw: __u32, see region 1 */
+#define IOASID_MODEL_CHANNEL		0x1000
+#define IOASID_MODEL_CHANNEL_SIZE	0x200
+#define IOASID_MODEL_CHANNELS		8
+/* w: struct ioasid_model_dma, starts it; EBUSY while one is under way */
+#define IOASID_MODEL_START		0x000
+/* r: struct ioasid_model_status */
+#define IOASID_MODEL_STATUS		0x080
+/* w: __u32 of any value: ends what is under way, and returns when it has */
+#define IOASID_MODEL_STOP		0x100
+#define IOASID_MODEL_REGS_SIZE	\
+	(IOASID_MODEL_CHANNEL + IOASID_MODEL_CHANNELS * IOASID_MODEL_CHANNEL_SIZE)
+
+/*
+ * Region 1, memory of the device's own: to read, write and mmap(), and a
+ * target of DMA where VFIO's user can map it. A reset takes the pages out of
+ * every mapping, from where they fault in again; while the memory is off, they
+ * do not (SIGBUS), and read() and write() give EIO. The engine does not mind.
+ */
+#define IOASID_MODEL_MEMORY		1
+#define IOASID_MODEL_MEMORY_SIZE	0x40000
+
+/* Where a region is in the device file: its index << this. */
+#define IOASID_MODEL_REGION_SHIFT	40
+
+/**
+ * enum ioasid_model_irq - interrupts of a device
+ * @IOASID_MODEL_IRQ_DONE: what a channel was doing ended, in whatever way
+ * @IOASID_MODEL_IRQ_FAULT: an access faulted
+ * @IOASID_MODEL_IRQ_REQUEST: the device is about to be unplugged
+ *
+ * Each is an index with one interrupt, to be given an eventfd, or triggered,
+ * by VFIO_DEVICE_SET_IRQS.
+ */
+enum ioasid_model_irq {
+	IOASID_MODEL_IRQ_DONE = 0,
+	IOASID_MODEL_IRQ_FAULT = 1,
+	IOASID_MODEL_IRQ_REQUEST = 2,
+	IOASID_MODEL_NR_IRQS,
+};
+
+/**
+ * enum ioasid_model_op - what one access is
+ * @IOASID_MODEL_READ: copy to the device's memory at @offset
+ * @IOASID_MODEL_WRITE: copy from the device's memory at @offset
+ * @IOASID_MODEL_COMPARE: read, and compare with the device's memory at @offset
+ * @IOASID_MODEL_FILL: write the pattern of @operand, see ioasid_model_word()
+ * @IOASID_MODEL_VERIFY: read, and compare with the pattern of @operand
+ * @IOASID_MODEL_FETCH_ADD: add @operand to 8 bytes, atomically
+ * @IOASID_MODEL_SWAP: make 8 bytes @operand, atomically
+ * @IOASID_MODEL_CAS: if 8 bytes are @compare make them @operand, atomically
+ * @IOASID_MODEL_REQUEST: no access, but a page request; @operand is flags, see
+ *	enum ioasid_model_request, and @compare the number of its group, below
+ *	IOASID_MODEL_GROUPS. Nobody waits for the response
+ */
+enum ioasid_model_op {
+	IOASID_MODEL_READ = 1,
+	IOASID_MODEL_WRITE = 2,
+	IOASID_MODEL_COMPARE = 3,
+	IOASID_MODEL_FILL = 4,
+	IOASID_MODEL_VERIFY = 5,
+	IOASID_MODEL_FETCH_ADD = 6,
+	IOASID_MODEL_SWAP = 7,
+	IOASID_MODEL_CAS = 8,
+	IOASID_MODEL_REQUEST = 9,
+};
+
+/**
+ * enum ioasid_model_request - what a page request asks for
+ * @IOASID_MODEL_REQUEST_READ: permission to read
+ * @IOASID_MODEL_REQUEST_WRITE: permission to write
+ * @IOASID_MODEL_REQUEST_LAST: it is the last one of its group, and wants a
+ *	response for all of it
+ */
+enum ioasid_model_request {
+	IOASID_MODEL_REQUEST_READ = 1 << 0,
+	IOASID_MODEL_REQUEST_WRITE = 1 << 1,
+	IOASID_MODEL_REQUEST_LAST = 1 << 2,
+};
+
+/* Groups of page requests; from here on the device numbers those it makes. */
+#define IOASID_MODEL_GROUPS	256
+
+/**
+ * enum ioasid_model_dma_flags - how DMA is done
+ * @IOASID_MODEL_DMA_PASID: with the PASID @pasid, otherwise by requester id
+ * @IOASID_MODEL_DMA_LOOP: begin again after @count accesses, until stopped
+ * @IOASID_MODEL_DMA_GO_ON: count faults and go on; otherwise all threads end
+ *	with the first one
+ * @IOASID_MODEL_DMA_WAIT: the write() that starts it returns when it has ended
+ * @IOASID_MODEL_DMA_LIST: addresses are not @address and what follows in steps
+ *	of @stride, but @count of them, __u64, in device memory at @list
+ * @IOASID_MODEL_DMA_ATS: through the TLB of the device
+ * @IOASID_MODEL_DMA_PRI: ask for a page that is not there, and try again when
+ *	it is. Where the response does not come, IOASID_MODEL_PATIENCE_MS, the
+ *	access has faulted
+ * @IOASID_MODEL_DMA_NO_SNOOP: past the caches of the CPU, if it is let
+ */
+enum ioasid_model_dma_flags {
+	IOASID_MODEL_DMA_PASID = 1 << 0,
+	IOASID_MODEL_DMA_LOOP = 1 << 1,
+	IOASID_MODEL_DMA_GO_ON = 1 << 2,
+	IOASID_MODEL_DMA_WAIT = 1 << 3,
+	IOASID_MODEL_DMA_LIST = 1 << 4,
+	IOASID_MODEL_DMA_ATS = 1 << 5,
+	IOASID_MODEL_DMA_PRI = 1 << 6,
+	IOASID_MODEL_DMA_NO_SNOOP = 1 << 7,
+};
+
+#define IOASID_MODEL_MAX_THREADS	16
+#define IOASID_MODEL_PATIENCE_MS	2000
+
+/**
+ * struct ioasid_model_dma - what a channel is to do
+ * @op: enum ioasid_model_op
+ * @flags: enum ioasid_model_dma_flags
+ * @pasid: with IOASID_MODEL_DMA_PASID
+ * @threads: how many do all of it at the same time, 1 to 16
+ * @address: I/O address of the first access
+ * @length: bytes of each access, up to the size of the memory; 8 for atomic
+ *	ones. A multiple of 8, as addresses are then, for patterns
+ * @stride: from one address to the next; 0 for the same again
+ * @count: accesses of each thread, not 0
+ * @offset: in device memory, for READ, WRITE and COMPARE
+ * @operand: see enum ioasid_model_op
+ * @compare: see enum ioasid_model_op
+ * @list: offset in device memory, with IOASID_MODEL_DMA_LIST
+ */
+struct ioasid_model_dma {
+	__u32 op;
+	__u32 flags;
+	__u32 pasid;
+	__u32 threads;
+	__u64 address;
+	__u64 length;
+	__u64 stride;
+	__u64 count;
+	__u64 offset;
+	__u64 operand;
+	__u64 compare;
+	__u64 list;
+};
+
+/**
+ * enum ioasid_model_run - what a channel is at
+ * @IOASID_MODEL_IDLE: nothing since the device was opened or reset
+ * @IOASID_MODEL_RUNNING: it works
+ * @IOASID_MODEL_DONE: it came to its end
+ * @IOASID_MODEL_STOPPED: it was stopped, or the device reset
+ * @IOASID_MODEL_FAULTED: a fault ended it
+ */
+enum ioasid_model_run {
+	IOASID_MODEL_IDLE = 0,
+	IOASID_MODEL_RUNNING = 1,
+	IOASID_MODEL_DONE = 2,
+	IOASID_MODEL_STOPPED = 3,
+	IOASID_MODEL_FAULTED = 4,
+};
+
+/**
+ * struct ioasid_model_status - what came of it
+ * @run: enum ioasid_model_run
+ * @fault: enum model_reason of the first fault, or 0; MODEL_PAGE_REQUEST: the
+ *	page that was asked for did not come
+ * @fault_addr: I/O address of the first fault
+ * @done: accesses that were done in full
+ * @faults: accesses that faulted
+ * @mismatches: accesses that found something else than they should
+ * @mismatch_addr: I/O address of the first byte of the first mismatch
+ * @expected: the 8 bytes that should have been around there
+ * @found: those that were
+ * @result: what the last atomic access found before it changed it
+ */
+struct ioasid_model_status {
+	__u32 run;
+	__u32 fault;
+	__u64 fault_addr;
+	__u64 done;
+	__u64 faults;
+	__u64 mismatches;
+	__u64 mismatch_addr;
+	__u64 expected;
+	__u64 found;
+	__u64 result;
+};
+
+/**
+ * enum ioasid_model_response_code - what a response to a page request says
+ * @IOASID_MODEL_SUCCESS: try again
+ * @IOASID_MODEL_INVALID: the page will not come
+ * @IOASID_MODEL_FAILURE: send no more requests
+ */
+enum ioasid_model_response_code {
+	IOASID_MODEL_SUCCESS = 0,
+	IOASID_MODEL_INVALID = 1,
+	IOASID_MODEL_FAILURE = 2,
+};
+
+/**
+ * struct ioasid_model_response - a response to a page request
+ * @pasid: the PASID, or MODEL_NO_PASID
+ * @group: the number of its group
+ * @code: enum ioasid_model_response_code
+ * @reserved: 0
+ */
+struct ioasid_model_response {
+	__u32 pasid;
+	__u32 group;
+	__u32 code;
+	__u32 reserved;
+};
+
+#define IOASID_MODEL_LOG	32
+
+/**
+ * struct ioasid_model_state - what became of a device since it was opened
+ * @resets: how often it was reset
+ * @irqs: how often each interrupt was raised, with or without an eventfd
+ * @memory_faults: pages of its memory that were faulted in to mappings
+ * @requests: page requests that it sent
+ * @unsent: page requests that the IOMMU did not take
+ * @responses: responses that came, by enum ioasid_model_response_code
+ * @unexpected: responses among them to groups that waited for none
+ * @nr_log: how many of @log are filled
+ * @reserved: 0
+ * @log: the last responses, latest first
+ */
+struct ioasid_model_state {
+	__u64 resets;
+	__u64 irqs[IOASID_MODEL_NR_IRQS];
+	__u64 memory_faults;
+	__u64 requests;
+	__u64 unsent;
+	__u64 responses[3];
+	__u64 unexpected;
+	__u32 nr_log;
+	__u32 reserved;
+	struct ioasid_model_response log[IOASID_MODEL_LOG];
+};
+
+/* The word of the pattern @seed that belongs at the I/O address @addr. */
+static inline __u64 ioasid_model_word(__u64 seed, __u64 addr)
+{
+	__u64 word = (addr >> 3) + seed * 0x9e3779b97f4a7c15ULL;
+
+	word ^= word >> 31;
+	return word * 0xbf58476d1ce4e5b9ULL + 1;
+}
 
 #endif /* _IOASID_MOCK_H */

@@ -1,0 +1,387 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The control node of ioasid_mock, and the module as a whole.  See
+ * ioasid_mock.h for what it does.
+ *
+ * Invariants:
+ *  - Each struct control_device stands for one platform device.  It belongs to
+ *    one open file, as a member of &control_file.devices, until it is taken out
+ *    to be unplugged; from then on to its work.
+ *  - To unplug waits for whoever has the device open, who may be the one that
+ *    waits for it: only works do it.
+ *
+ * Locks: &control_file.lock is held over all that looks at a device or makes
+ * one.  A work takes none.
+ */
+#include <linux/cleanup.h>
+#include <linux/completion.h>
+#include <linux/err.h>
+#include <linux/fs.h>
+#include <linux/idr.h>
+#include <linux/miscdevice.h>
+#include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/platform_device.h>
+#include <linux/refcount.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+#include <linux/workqueue.h>
+#include <linux/xarray.h>
+
+#include "device.h"
+#include "ioasid_mock.h"
+#include "model.h"
+
+/**
+ * struct control_device - a device that an open file has made
+ * @refs: of the open file, or of the work after it; of who waits for the work
+ * @mdev: of the physical kind, or NULL
+ * @pdev: of the emulated kind, or NULL
+ * @number: in its name
+ * @unplug: takes it away
+ * @gone: it did
+ */
+struct control_device {
+	refcount_t refs;
+	struct model_dev *mdev;
+	struct platform_device *pdev;
+	int number;
+	struct work_struct unplug;
+	struct completion gone;
+};
+
+/**
+ * struct control_file - an open file
+ * @lock: see above
+ * @devices: &struct control_device by id
+ */
+struct control_file {
+	struct mutex lock; /* see above */
+	struct xarray devices;
+};
+
+static struct workqueue_struct *control_wq;
+static DEFINE_IDA(control_numbers);
+
+/* ---- Devices ---- */
+
+static void control_put(struct control_device *device)
+{
+	if (refcount_dec_and_test(&device->refs))
+		kfree(device);
+}
+
+static struct device *control_dev(struct control_device *device)
+{
+	return device->mdev ? model_dev_device(device->mdev) :
+			      &device->pdev->dev;
+}
+
+static void control_unplug(struct work_struct *work)
+{
+	struct control_device *device = container_of(work,
+						     struct control_device,
+						     unplug);
+
+	if (device->mdev)
+		model_dev_destroy(device->mdev);
+	else
+		platform_device_unregister(device->pdev);
+	ida_free(&control_numbers, device->number);
+	complete_all(&device->gone);
+	control_put(device);
+}
+
+/* Took it out of the file before */
+static void control_queue(struct control_device *device)
+{
+	queue_work(control_wq, &device->unplug);
+}
+
+static struct control_device *
+control_plug(const struct ioasid_model_create *cmd)
+{
+	struct control_device *device;
+	bool bound;
+	int ret;
+
+	device = kzalloc(sizeof(*device), GFP_KERNEL);
+	if (!device)
+		return ERR_PTR(-ENOMEM);
+	refcount_set(&device->refs, 1);
+	INIT_WORK(&device->unplug, control_unplug);
+	init_completion(&device->gone);
+	ret = ida_alloc_min(&control_numbers, MODEL_EMULATED_FIXED, GFP_KERNEL);
+	if (ret < 0)
+		goto err_free;
+	device->number = ret;
+
+	if (cmd->kind == IOASID_MODEL_PHYSICAL) {
+		device->mdev = model_dev_create(MODEL_DEVICE, device->number,
+						&cmd->params, cmd->group_key);
+		ret = PTR_ERR_OR_ZERO(device->mdev);
+	} else {
+		device->pdev = platform_device_register_simple(MODEL_EMULATED,
+							       device->number,
+							       NULL, 0);
+		ret = PTR_ERR_OR_ZERO(device->pdev);
+	}
+	if (ret)
+		goto err_number;
+
+	/* It was probed at once */
+	device_lock(control_dev(device));
+	bound = device_is_bound(control_dev(device));
+	device_unlock(control_dev(device));
+	if (!bound) {
+		control_queue(device);
+		return ERR_PTR(-ENODEV);
+	}
+	return device;
+
+err_number:
+	ida_free(&control_numbers, device->number);
+err_free:
+	kfree(device);
+	return ERR_PTR(ret);
+}
+
+/* ---- Commands ---- */
+
+static bool all_zero(const void *p, size_t size)
+{
+	return !memchr_inv(p, 0, size);
+}
+
+static long control_create(struct control_file *file, void __user *arg)
+{
+	struct control_device *device;
+	struct ioasid_model_create cmd;
+	u32 id;
+	int ret;
+
+	if (copy_from_user(&cmd, arg, sizeof(cmd)))
+		return -EFAULT;
+	if (cmd.reserved || cmd.kind > IOASID_MODEL_EMULATED)
+		return -EINVAL;
+	if (cmd.kind == IOASID_MODEL_EMULATED) {
+		if (cmd.group_key || !all_zero(&cmd.params, sizeof(cmd.params)))
+			return -EINVAL;
+	} else {
+		ret = model_check_params(&cmd.params);
+		if (ret)
+			return ret;
+	}
+	mutex_lock(&file->lock);
+	device = control_plug(&cmd);
+	if (IS_ERR(device)) {
+		ret = PTR_ERR(device);
+		goto out;
+	}
+	ret = xa_alloc(&file->devices, &id, device, xa_limit_31b, GFP_KERNEL);
+	if (ret)
+		goto err_unplug;
+	cmd.id = id;
+	strscpy_pad(cmd.name, dev_name(control_dev(device)));
+	if (copy_to_user(arg, &cmd, sizeof(cmd))) {
+		ret = -EFAULT;
+		goto err_erase;
+	}
+	goto out;
+
+err_erase:
+	xa_erase(&file->devices, id);
+err_unplug:
+	control_queue(device);
+out:
+	mutex_unlock(&file->lock);
+	return ret;
+}
+
+static long control_destroy(struct control_file *file, void __user *arg)
+{
+	struct ioasid_model_destroy cmd;
+	struct control_device *device;
+	int ret = 0;
+
+	if (copy_from_user(&cmd, arg, sizeof(cmd)))
+		return -EFAULT;
+	if (cmd.flags & ~IOASID_MODEL_ASYNC)
+		return -EINVAL;
+	mutex_lock(&file->lock);
+	device = xa_erase(&file->devices, cmd.id);
+	mutex_unlock(&file->lock);
+	if (!device)
+		return -ENOENT;
+	refcount_inc(&device->refs);
+	control_queue(device);
+	if (!(cmd.flags & IOASID_MODEL_ASYNC) &&
+	    wait_for_completion_killable(&device->gone))
+		ret = -EINTR;
+	control_put(device);
+	return ret;
+}
+
+/* A device of the physical kind */
+static struct model_dev *control_find(struct control_file *file, u32 id)
+{
+	struct control_device *device;
+
+	lockdep_assert_held(&file->lock);
+	device = xa_load(&file->devices, id);
+	if (!device)
+		return ERR_PTR(-ENOENT);
+	return device->mdev ?: ERR_PTR(-EINVAL);
+}
+
+static long control_inject(struct control_file *file, void __user *arg)
+{
+	struct ioasid_model_inject cmd;
+	struct model_dev *mdev;
+
+	if (copy_from_user(&cmd, arg, sizeof(cmd)))
+		return -EFAULT;
+	if (cmd.what >= MODEL_INJECTIONS)
+		return -EINVAL;
+	guard(mutex)(&file->lock);
+	mdev = control_find(file, cmd.id);
+	if (IS_ERR(mdev))
+		return PTR_ERR(mdev);
+	return model_inject(mdev, cmd.what, cmd.nth, cmd.pages);
+}
+
+static long control_inspect(struct control_file *file, void __user *arg)
+{
+	struct ioasid_model_inspect cmd;
+	struct model_dev *mdev;
+
+	if (copy_from_user(&cmd, arg, sizeof(cmd)))
+		return -EFAULT;
+	if (cmd.flags & ~IOASID_MODEL_LEDGER)
+		return -EINVAL;
+	mutex_lock(&file->lock);
+	mdev = control_find(file, cmd.id);
+	if (!IS_ERR(mdev)) {
+		/* First, since it counts what it finds */
+		cmd.lost_pages = 0;
+		if (cmd.flags & IOASID_MODEL_LEDGER)
+			cmd.lost_pages = model_audit(mdev);
+		model_read_counters(mdev, &cmd.counters);
+		model_last_fault(mdev, &cmd.fault);
+	}
+	mutex_unlock(&file->lock);
+	if (IS_ERR(mdev))
+		return PTR_ERR(mdev);
+	return copy_to_user(arg, &cmd, sizeof(cmd)) ? -EFAULT : 0;
+}
+
+static long control_ioctl(struct file *filp, unsigned int cmd,
+			  unsigned long arg)
+{
+	struct control_file *file = filp->private_data;
+
+	switch (cmd) {
+	case IOASID_MODEL_CREATE:
+		return control_create(file, (void __user *)arg);
+	case IOASID_MODEL_DESTROY:
+		return control_destroy(file, (void __user *)arg);
+	case IOASID_MODEL_INJECT:
+		return control_inject(file, (void __user *)arg);
+	case IOASID_MODEL_INSPECT:
+		return control_inspect(file, (void __user *)arg);
+	}
+	return -ENOTTY;
+}
+
+static int control_open(struct inode *inode, struct file *filp)
+{
+	struct control_file *file;
+
+	file = kzalloc(sizeof(*file), GFP_KERNEL);
+	if (!file)
+		return -ENOMEM;
+	mutex_init(&file->lock);
+	xa_init_flags(&file->devices, XA_FLAGS_ALLOC1);
+	filp->private_data = file;
+	return 0;
+}
+
+static int control_release(struct inode *inode, struct file *filp)
+{
+	struct control_file *file = filp->private_data;
+	struct control_device *device;
+	unsigned long id;
+
+	xa_for_each(&file->devices, id, device)
+		control_queue(device);
+	xa_destroy(&file->devices);
+	mutex_destroy(&file->lock);
+	kfree(file);
+	return 0;
+}
+
+static const struct file_operations control_fops = {
+	.owner = THIS_MODULE,
+	.open = control_open,
+	.release = control_release,
+	.unlocked_ioctl = control_ioctl,
+	.llseek = noop_llseek,
+};
+
+static struct miscdevice control_node = {
+	.minor = MISC_DYNAMIC_MINOR,
+	.name = "ioasid_mock",
+	.fops = &control_fops,
+	.mode = 0600,
+};
+
+/* ---- The module ---- */
+
+static int __init ioasid_mock_init(void)
+{
+	int ret;
+
+	/* Each device may wait for its user */
+	control_wq = alloc_workqueue("ioasid_mock", WQ_UNBOUND, WQ_MAX_ACTIVE);
+	if (!control_wq)
+		return -ENOMEM;
+	ret = model_init();
+	if (ret)
+		goto err_wq;
+	ret = model_emulated_init();
+	if (ret)
+		goto err_model;
+	ret = model_devices_init();
+	if (ret)
+		goto err_emulated;
+	ret = misc_register(&control_node);
+	if (ret)
+		goto err_devices;
+	return 0;
+
+err_devices:
+	model_devices_exit();
+err_emulated:
+	model_emulated_exit();
+err_model:
+	model_exit();
+err_wq:
+	destroy_workqueue(control_wq);
+	return ret;
+}
+module_init(ioasid_mock_init);
+
+static void __exit ioasid_mock_exit(void)
+{
+	misc_deregister(&control_node);
+	/* Devices whose file was closed may still be on their way */
+	destroy_workqueue(control_wq);
+	model_devices_exit();
+	model_emulated_exit();
+	model_exit();
+	ida_destroy(&control_numbers);
+}
+module_exit(ioasid_mock_exit);
+
+MODULE_DESCRIPTION("A model IOMMU and model devices to test /dev/ioasid with");
+MODULE_LICENSE("GPL");
