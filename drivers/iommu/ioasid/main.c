@@ -567,8 +567,7 @@ static u64 option_get(struct ioasid_ctx *ctx, u32 option)
 {
 	switch (option) {
 	case IOASID_OPTION_CHARGE:
-		return ctx->account.by_mm ? IOASID_CHARGE_MM :
-					    IOASID_CHARGE_USER;
+		return ctx->account.charge;
 	case IOASID_OPTION_LIMIT_PINNED:
 		return ctx->account.limit;
 	default:
@@ -580,13 +579,12 @@ static int option_set(struct ioasid_ctx *ctx, u32 option, u64 value)
 {
 	switch (option) {
 	case IOASID_OPTION_CHARGE:
-		if (value > IOASID_CHARGE_MM)
+		if (value > IOASID_CHARGE_ONCE)
 			return -EOPNOTSUPP;
 		/* To seal what is in force is never too late */
 		if (value == option_get(ctx, option))
 			return 0;
-		return ioasid_account_set_by_mm(&ctx->account,
-						value == IOASID_CHARGE_MM);
+		return ioasid_account_set_charge(&ctx->account, value);
 	case IOASID_OPTION_LIMIT_PINNED:
 		WRITE_ONCE(ctx->account.limit, value);
 		return 0;
@@ -769,6 +767,12 @@ static void show_ioasid(struct seq_file *m, struct ioasid *ioasid)
 		   mapped + kept, mapped + kept, state);
 }
 
+static const char * const charge_name[] = {
+	[IOASID_CHARGE_USER] = "user",
+	[IOASID_CHARGE_MM] = "mm",
+	[IOASID_CHARGE_ONCE] = "once",
+};
+
 static void ioasid_fops_show_fdinfo(struct seq_file *m, struct file *filp)
 {
 	struct ioasid_ctx *ctx = filp->private_data;
@@ -777,7 +781,9 @@ static void ioasid_fops_show_fdinfo(struct seq_file *m, struct file *filp)
 	unsigned long id = 0;
 
 	seq_printf(m, "ioasid-charge:\t%s\n",
-		   READ_ONCE(ctx->account.by_mm) ? "mm" : "user");
+		   charge_name[READ_ONCE(ctx->account.charge)]);
+	seq_printf(m, "ioasid-charged:\t%llu\n",
+		   ioasid_account_charged(&ctx->account));
 	seq_printf(m, "ioasid-pinned:\t%llu\n",
 		   (u64)atomic64_read(&ctx->account.pinned));
 	show_limit(m, "ioasid-limit-pinned", READ_ONCE(ctx->account.limit));
@@ -861,7 +867,7 @@ static int __init ioasid_init(void)
 {
 	int ret;
 
-	ret = ioasid_memory_init();
+	ret = ioasid_charge_init();
 	if (ret)
 		return ret;
 	ret = ioasid_space_cache_init();
@@ -880,7 +886,7 @@ err_context:
 err_space:
 	ioasid_space_cache_exit();
 err_memory:
-	ioasid_memory_exit();
+	ioasid_charge_exit();
 	return ret;
 }
 module_init(ioasid_init);
@@ -892,7 +898,7 @@ static void __exit ioasid_exit(void)
 	rcu_barrier();
 	ioasid_context_exit();
 	ioasid_space_cache_exit();
-	ioasid_memory_exit();
+	ioasid_charge_exit();
 }
 module_exit(ioasid_exit);
 

@@ -1,35 +1,30 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Memory of user space: pin, extents, charge.
+ * Memory of user space: pin it, and keep it as extents.
  *
  * Invariants:
  *  - A page is pinned (FOLL_PIN, FOLL_LONGTERM) once for each mapping that it
  *    is in; memory of files, which the mm pins by folio, gets the missing pins
  *    added, so that unpinning does not ask where memory came from.
- *  - What a mapping was charged is given back to the same payer, whoever asks,
- *    and needs no memory.
- *  - Giving back does not wait for mmap_lock, which a page fault that hangs in
- *    another thread may hold.
+ *  - Memory is charged before it is pinned.  Charging once (IOASID_CHARGE_ONCE)
+ *    has to know the pages: a part of at most PIN_CHARGE_PAGES is charged
+ *    before the next is pinned.
  *
- * Locks: ioasid_account.lock is a leaf.  Pinning takes mmap_lock and, for
- * files, i_rwsem; callers hold no lock of this subsystem.
+ * Locks: none here.  Pinning takes mmap_lock and, for files, i_rwsem; callers
+ * hold no lock of this subsystem.
  */
 #include <kunit/visibility.h>
-#include <linux/capability.h>
-#include <linux/cred.h>
+#include <linux/err.h>
 #include <linux/falloc.h>
 #include <linux/fs.h>
 #include <linux/hugetlb.h>
 #include <linux/memfd.h>
-#include <linux/overflow.h>
 #include <linux/pagemap.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
-#include <linux/sched/user.h>
 #include <linux/shmem_fs.h>
 #include <linux/slab.h>
 #include <linux/vmstat.h>
-#include <linux/workqueue.h>
 #include <uapi/linux/fcntl.h>
 
 #include "memory.h"
@@ -47,8 +42,6 @@ struct ioasid_extents {
 	unsigned long *index;
 	u64 ext[];
 };
-
-static struct workqueue_struct *ioasid_wq;
 
 /* ---- Extents ---- */
 
@@ -358,6 +351,30 @@ int ioasid_extent_list_borrow(struct ioasid_extent_list *list,
 	return 0;
 }
 
+/* Charge what was added since the last time, if it has to be known for that */
+static int extent_list_charge(struct ioasid_extent_list *list)
+{
+	struct ioasid_runs runs;
+	int ret;
+
+	if (!list->payer)
+		return 0;
+	if (list->done && list->done == extent_pages(list->ext[list->at])) {
+		list->at++;
+		list->done = 0;
+	}
+	runs.ext = list->ext + list->at;
+	runs.skip = list->done;
+	runs.left = list->mem->npages - list->charged;
+	ret = ioasid_charge_runs(list->payer, runs, list->done);
+	if (ret)
+		return ret;
+	list->charged = list->mem->npages;
+	list->at = list->nr - 1;
+	list->done = extent_pages(list->ext[list->at]);
+	return 0;
+}
+
 /**
  * ioasid_extent_list_finish() - hand the extents to their memory
  * @list: complete, or to be unpinned; ends
@@ -386,6 +403,65 @@ void ioasid_extent_list_finish(struct ioasid_extent_list *list)
 EXPORT_SYMBOL_IF_KUNIT(ioasid_extent_list_finish);
 
 /* ---- Pin ---- */
+
+/* Pages to unpin between two looks at the scheduler */
+#define UNPIN_BATCH		BIT(16)
+
+static void unpin_pages(const struct ioasid_memory *mem)
+{
+	struct ioasid_runs runs;
+	struct ioasid_run run;
+	unsigned long n;
+
+	if (ioasid_memory_is_run(mem, &run) && run.npages <= UNPIN_BATCH) {
+		unpin_user_page_range_dirty_lock(pfn_to_page(run.pfn),
+						 run.npages, mem->writable);
+		return;
+	}
+
+	ioasid_runs_start(&runs, mem);
+	while (ioasid_runs_next(&runs, &run)) {
+		while (run.npages) {
+			n = min(run.npages, UNPIN_BATCH);
+			unpin_user_page_range_dirty_lock(pfn_to_page(run.pfn),
+							 n, mem->writable);
+			run.pfn += n;
+			run.npages -= n;
+			if (runs.left)
+				cond_resched();
+		}
+	}
+}
+
+/**
+ * ioasid_unpin() - unpin memory
+ * @mem: the memory; holds none afterwards
+ *
+ * No translation to these pages may be left, in any table or cache.
+ *
+ * Context: may sleep.
+ */
+void ioasid_unpin(struct ioasid_memory *mem)
+{
+	unpin_pages(mem);
+	ioasid_memory_return(mem);
+}
+EXPORT_SYMBOL_IF_KUNIT(ioasid_unpin);
+
+/* Unpin memory; give @payer back what the first @charged pages were charged */
+static void unpin_charged(struct ioasid_memory *mem, struct ioasid_payer *payer,
+			  unsigned long charged)
+{
+	struct ioasid_runs runs;
+
+	unpin_pages(mem);
+	if (payer) {
+		mem->npages = charged;
+		ioasid_runs_start(&runs, mem);
+		ioasid_uncharge_runs(payer, runs);
+	}
+	ioasid_memory_return(mem);
+}
 
 /*
  * Pinned so often that a little more would make the count of references
@@ -445,8 +521,9 @@ static int pin_errno(long err)
 
 /* The most frequent case: one page, one extent */
 static int pin_user_page(struct ioasid_memory *mem, u64 addr, bool writable,
-			 unsigned int gup, u64 *fault_addr)
+			 u64 *fault_addr)
 {
+	unsigned int gup = FOLL_LONGTERM | (writable ? FOLL_WRITE : 0);
 	struct page *page;
 	long pinned;
 	int ret;
@@ -474,24 +551,14 @@ static int pin_user_page(struct ioasid_memory *mem, u64 addr, bool writable,
 }
 
 #define PIN_STACK_PAGES		8
+/* What fits a page: 2 MiB of memory, where pages have 4 KiB */
+#define PIN_CHARGE_PAGES	(PAGE_SIZE / sizeof(struct page *))
 
-/**
- * ioasid_pin_user() - pin memory of the calling process
- * @mem: out, the memory; unpin with ioasid_unpin(). Untouched pins on failure:
- *	none.
- * @addr: first byte, page aligned
- * @npages: how many pages, not 0
- * @writable: pin for writing
- * @fault_addr: out on -EFAULT, the address of the first page that cannot be
- *	pinned
- *
- * Context: may sleep, for as long as a page fault takes.  Only a fatal signal
- * interrupts it.
- * Return: 0; -EFAULT, some page cannot be pinned; -ENOMEM; -EINTR, a fatal
- * signal is pending.
- */
-int ioasid_pin_user(struct ioasid_memory *mem, u64 addr, unsigned long npages,
-		    bool writable, u64 *fault_addr)
+/* With @payer it is charged once, part by part */
+static int pin_user_pages_list(struct ioasid_memory *mem,
+			       struct ioasid_payer *payer, u64 addr,
+			       unsigned long npages, bool writable,
+			       u64 *fault_addr)
 {
 	unsigned int gup = FOLL_LONGTERM | (writable ? FOLL_WRITE : 0);
 	struct page *stack[PIN_STACK_PAGES] __uninitialized, **pages = stack;
@@ -500,15 +567,13 @@ int ioasid_pin_user(struct ioasid_memory *mem, u64 addr, unsigned long npages,
 	long pinned;
 	int ret = 0;
 
-	if (npages == 1)
-		return pin_user_page(mem, addr, writable, gup, fault_addr);
-
 	ioasid_extent_list_init(&list, mem, writable);
+	list.payer = payer;
 	if (npages > batch) {
 		pages = (struct page **)__get_free_page(GFP_KERNEL);
 		if (!pages)
 			return -ENOMEM;
-		batch = PAGE_SIZE / sizeof(*pages);
+		batch = PIN_CHARGE_PAGES;
 	}
 
 	while (npages) {
@@ -523,9 +588,9 @@ int ioasid_pin_user(struct ioasid_memory *mem, u64 addr, unsigned long npages,
 		npages -= pinned;
 		addr += (u64)pinned << PAGE_SHIFT;
 		ret = extent_list_add_pages(&list, pages, pinned, npages);
-		if (ret)
-			break;
-		if (!npages)
+		if (!ret)
+			ret = extent_list_charge(&list);
+		if (ret || !npages)
 			break;
 		if (fatal_signal_pending(current)) {
 			ret = -EINTR;
@@ -538,8 +603,31 @@ int ioasid_pin_user(struct ioasid_memory *mem, u64 addr, unsigned long npages,
 		free_page((unsigned long)pages);
 	ioasid_extent_list_finish(&list);
 	if (ret)
-		ioasid_unpin(mem);
+		unpin_charged(mem, payer, list.charged);
 	return ret;
+}
+
+/**
+ * ioasid_pin_user() - pin memory of the calling process
+ * @mem: out, the memory; to be unpinned by ioasid_unpin()
+ * @addr: first byte, page aligned
+ * @npages: how many pages, not 0
+ * @writable: pin for writing
+ * @fault_addr: out on -EFAULT, the address of the first page that cannot be
+ *	pinned
+ *
+ * Context: may sleep, for as long as a page fault takes.  Only a fatal signal
+ * interrupts it.
+ * Return: 0; -EFAULT, some page cannot be pinned; -ENOMEM; -EINTR, a fatal
+ * signal is pending.
+ */
+int ioasid_pin_user(struct ioasid_memory *mem, u64 addr, unsigned long npages,
+		    bool writable, u64 *fault_addr)
+{
+	if (npages == 1)
+		return pin_user_page(mem, addr, writable, fault_addr);
+	return pin_user_pages_list(mem, NULL, addr, npages, writable,
+				   fault_addr);
 }
 EXPORT_SYMBOL_IF_KUNIT(ioasid_pin_user);
 
@@ -698,16 +786,17 @@ static long pin_file_some(struct ioasid_extent_list *list, struct file *file,
 			  unsigned long npages, u64 *fault_addr)
 {
 	struct inode *inode = file_inode(file);
-	u64 end = offset + ((u64)npages << PAGE_SHIFT);
 	unsigned int tries = PIN_FILE_TRIES;
 	unsigned long done = 0;
 	pgoff_t first;
 	long n, i, ret;
+	u64 end;
 
-	if (file_must_not_grow(file)) {
+	if (file_must_not_grow(file))
 		npages = min(npages, PIN_FILE_FOLIOS << file_order(file));
-		end = offset + ((u64)npages << PAGE_SHIFT);
-	}
+	if (list->payer)
+		npages = min(npages, PIN_CHARGE_PAGES);
+	end = offset + ((u64)npages << PAGE_SHIFT);
 	for (;;) {
 		ret = down_read_killable(&inode->i_rwsem);
 		if (ret)
@@ -759,26 +848,14 @@ unlock:
 	return ret;
 }
 
-/**
- * ioasid_pin_file() - pin memory of a memfd, a file of tmpfs or of hugetlbfs
- * @mem: out, the memory; unpin with ioasid_unpin()
- * @file: the file, opened for reading, and for writing when @writable
- * @offset: first byte in the file, page aligned
- * @npages: how many pages, not 0
- * @writable: pin for writing
- * @fault_addr: out on failure, the offset that it failed at
- *
- * Pages that the file has not yet are added to it, but only if it was opened
- * for writing.
- *
- * Context: may sleep; takes the inode's lock for reading.
- * Return: 0; -EOPNOTSUPP, a file of another sort; -EACCES, not opened for
- * this; -EPERM, sealed against writing; -EINVAL, the file ends before; -EFAULT,
- * a hole in a file that is not open for writing, or memory that cannot be
- * pinned; -ENOMEM; -EINTR, a fatal signal is pending.
+/*
+ * Pin memory of a memfd, a file of tmpfs or of hugetlbfs.  Pages that the file
+ * has not yet are added to it, but only if it was opened for writing.  With
+ * @payer it is charged once, part by part.
  */
-int ioasid_pin_file(struct ioasid_memory *mem, struct file *file, u64 offset,
-		    unsigned long npages, bool writable, u64 *fault_addr)
+static int pin_file(struct ioasid_memory *mem, struct ioasid_payer *payer,
+		    struct file *file, u64 offset, unsigned long npages,
+		    bool writable, u64 *fault_addr)
 {
 	struct ioasid_extent_list list;
 	struct folio **folios;
@@ -796,6 +873,7 @@ int ioasid_pin_file(struct ioasid_memory *mem, struct file *file, u64 offset,
 	}
 
 	ioasid_extent_list_init(&list, mem, writable);
+	list.payer = payer;
 	folios = kmalloc_array(PIN_FILE_FOLIOS, sizeof(*folios), GFP_KERNEL);
 	if (!folios)
 		return -ENOMEM;
@@ -803,10 +881,9 @@ int ioasid_pin_file(struct ioasid_memory *mem, struct file *file, u64 offset,
 	while (npages) {
 		done = pin_file_some(&list, file, folios, offset, npages,
 				     fault_addr);
-		if (done < 0) {
-			ret = done;
+		ret = done < 0 ? done : extent_list_charge(&list);
+		if (ret)
 			break;
-		}
 		npages -= done;
 		offset += (u64)done << PAGE_SHIFT;
 		if (npages && fatal_signal_pending(current)) {
@@ -819,349 +896,81 @@ int ioasid_pin_file(struct ioasid_memory *mem, struct file *file, u64 offset,
 	kfree(folios);
 	ioasid_extent_list_finish(&list);
 	if (ret)
-		ioasid_unpin(mem);
+		unpin_charged(mem, payer, list.charged);
 	return ret;
 }
 
-/* Pages to unpin between two looks at the scheduler */
-#define UNPIN_BATCH		BIT(16)
+/* ---- Get and put ---- */
 
 /**
- * ioasid_unpin() - unpin memory
- * @mem: the memory; holds none afterwards
- *
- * No translation to these pages may be left, in any table or cache.
- *
- * Context: may sleep.
- */
-void ioasid_unpin(struct ioasid_memory *mem)
-{
-	struct ioasid_runs runs;
-	struct ioasid_run run;
-	unsigned long n;
-
-	if (ioasid_memory_is_run(mem, &run) && run.npages <= UNPIN_BATCH) {
-		unpin_user_page_range_dirty_lock(pfn_to_page(run.pfn),
-						 run.npages, mem->writable);
-		mem->npages = 0;
-		return;
-	}
-
-	ioasid_runs_start(&runs, mem);
-	while (ioasid_runs_next(&runs, &run)) {
-		while (run.npages) {
-			n = min(run.npages, UNPIN_BATCH);
-			unpin_user_page_range_dirty_lock(pfn_to_page(run.pfn),
-							 n, mem->writable);
-			run.pfn += n;
-			run.npages -= n;
-			if (runs.left)
-				cond_resched();
-		}
-	}
-	mem->npages = 0;
-	if (mem->is_shared) {
-		extents_put(mem->shared);
-		mem->is_shared = false;
-	}
-}
-EXPORT_SYMBOL_IF_KUNIT(ioasid_unpin);
-
-/* ---- Charge ---- */
-
-static void payer_free_rcu(struct rcu_head *rcu)
-{
-	kfree(container_of(rcu, struct ioasid_payer, rcu));
-}
-
-static void payer_put(struct ioasid_payer *payer)
-{
-	if (!refcount_dec_and_test(&payer->users))
-		return;
-	mmdrop(payer->mm);
-	free_uid(payer->user);
-	call_rcu(&payer->rcu, payer_free_rcu);
-}
-
-/* Called with mmap_lock held for writing */
-static void payer_settle(struct ioasid_payer *payer)
-{
-	long owed = atomic_long_xchg(&payer->owed, 0);
-
-	if (owed)
-		__account_locked_vm(payer->mm, owed, false, current, true);
-}
-
-static void payer_work(struct work_struct *work)
-{
-	struct ioasid_payer *payer =
-		container_of(work, struct ioasid_payer, work);
-
-	mmap_write_lock(payer->mm);
-	payer_settle(payer);
-	mmap_write_unlock(payer->mm);
-	payer_put(payer);
-}
-
-static struct ioasid_payer *payer_get_slow(struct ioasid_account *account)
-{
-	struct ioasid_payer *payer, *old;
-
-	payer = kzalloc(sizeof(*payer), GFP_KERNEL_ACCOUNT);
-	if (!payer)
-		return ERR_PTR(-ENOMEM);
-	/* One for the caller, one for the cache */
-	refcount_set(&payer->users, 2);
-	payer->mm = current->mm;
-	mmgrab(payer->mm);
-	payer->user = get_uid(current_user());
-	atomic_long_set(&payer->owed, 0);
-	INIT_WORK(&payer->work, payer_work);
-
-	spin_lock(&account->lock);
-	payer->by_mm = account->by_mm;
-	old = rcu_replace_pointer(account->cache, payer,
-				  lockdep_is_held(&account->lock));
-	spin_unlock(&account->lock);
-	if (old)
-		payer_put(old);
-	return payer;
-}
-
-/* The payer for the calling process: nearly always the one of last time */
-static struct ioasid_payer *payer_get(struct ioasid_account *account)
-{
-	struct ioasid_payer *payer;
-
-	rcu_read_lock();
-	payer = rcu_dereference(account->cache);
-	if (payer && payer->mm == current->mm &&
-	    payer->user == current_user() &&
-	    payer->by_mm == READ_ONCE(account->by_mm) &&
-	    refcount_inc_not_zero(&payer->users)) {
-		rcu_read_unlock();
-		return payer;
-	}
-	rcu_read_unlock();
-	return payer_get_slow(account);
-}
-
-static int payer_charge_user(struct ioasid_payer *payer, unsigned long npages)
-{
-	unsigned long limit = rlimit(RLIMIT_MEMLOCK) >> PAGE_SHIFT;
-	atomic_long_t *locked = &payer->user->locked_vm;
-	long old = atomic_long_read(locked), new;
-
-	do {
-		if (check_add_overflow(old, (long)npages, &new))
-			return -EDQUOT;
-		if ((unsigned long)new > limit && !capable(CAP_IPC_LOCK))
-			return -EDQUOT;
-	} while (!atomic_long_try_cmpxchg(locked, &old, new));
-	atomic64_add(npages, &payer->mm->pinned_vm);
-	return 0;
-}
-
-static int payer_charge_mm(struct ioasid_payer *payer, unsigned long npages)
-{
-	int ret;
-
-	if (mmap_write_lock_killable(payer->mm))
-		return -EINTR;
-	payer_settle(payer);
-	ret = __account_locked_vm(payer->mm, npages, true, current,
-				  capable(CAP_IPC_LOCK));
-	mmap_write_unlock(payer->mm);
-	return ret ? -EDQUOT : 0;
-}
-
-static void payer_uncharge_mm(struct ioasid_payer *payer, unsigned long npages)
-{
-	atomic_long_add(npages, &payer->owed);
-	if (down_write_trylock(&payer->mm->mmap_lock)) {
-		payer_settle(payer);
-		mmap_write_unlock(payer->mm);
-		return;
-	}
-	refcount_inc(&payer->users);
-	if (!queue_work(ioasid_wq, &payer->work))
-		payer_put(payer);
-}
-
-/* Takes the reference too */
-static void payer_uncharge(struct ioasid_payer *payer, unsigned long npages)
-{
-	if (payer->by_mm) {
-		payer_uncharge_mm(payer, npages);
-	} else {
-		atomic_long_sub(npages, &payer->user->locked_vm);
-		atomic64_sub(npages, &payer->mm->pinned_vm);
-	}
-	payer_put(payer);
-}
-
-/* Count bytes in, unless there would be too many */
-static bool account_pin(struct ioasid_account *account, u64 bytes)
-{
-	u64 limit = READ_ONCE(account->limit);
-	s64 old = atomic64_read(&account->pinned);
-
-	do {
-		if (unlikely(old > limit || bytes > limit - old))
-			return false;
-	} while (!atomic64_try_cmpxchg(&account->pinned, &old, old + bytes));
-	return true;
-}
-
-/* The first charge succeeded: from here on the payers' sort is fixed */
-static bool account_use(struct ioasid_account *account,
-			const struct ioasid_payer *payer)
-{
-	spin_lock(&account->lock);
-	if (payer->by_mm == account->by_mm)
-		account->used = true;
-	spin_unlock(&account->lock);
-	return payer->by_mm == account->by_mm;
-}
-
-/**
- * ioasid_charge() - charge the calling process for memory
+ * ioasid_memory_get() - charge the calling process for memory, and pin it
+ * @mem: out, the memory; to be given back by ioasid_memory_put()
  * @account: the context's account
- * @npages: how many pages
+ * @file: a memfd, a file of tmpfs or of hugetlbfs, or NULL
+ * @addr: first byte: an offset in @file, or an address of the calling process;
+ *	page aligned
+ * @npages: how many pages, not 0
+ * @writable: pin for writing
+ * @fault_addr: out on -EFAULT, where the first page is that cannot be pinned;
+ *	of a file, on other failures too
  *
- * Context: may sleep.
- * Return: the payer, to be passed to ioasid_uncharge(); or an ERR_PTR:
- * -EDQUOT, a limit would be exceeded; -ENOMEM; -EINTR.
+ * Context: may sleep, for as long as a page fault takes; takes the lock of the
+ * file's inode for reading.  Only a fatal signal interrupts it.
+ * Return: the payer, or an ERR_PTR: -EDQUOT, a limit would be exceeded;
+ * -EFAULT, some page cannot be pinned; -ENOMEM; -EINTR, a fatal signal is
+ * pending; of a file: -EOPNOTSUPP, of another sort; -EACCES, not opened for
+ * this; -EPERM, sealed against writing; -EINVAL, it ends before; -EFAULT, also
+ * for a hole in a file that is not open for writing. On failure @mem holds no
+ * pages.
  */
-struct ioasid_payer *ioasid_charge(struct ioasid_account *account,
-				   unsigned long npages)
+struct ioasid_payer *ioasid_memory_get(struct ioasid_memory *mem,
+				       struct ioasid_account *account,
+				       struct file *file, u64 addr,
+				       unsigned long npages, bool writable,
+				       u64 *fault_addr)
 {
-	u64 bytes = (u64)npages << PAGE_SHIFT;
 	struct ioasid_payer *payer;
+	bool once;
 	int ret;
 
-	if (unlikely(!account_pin(account, bytes)))
-		return ERR_PTR(-EDQUOT);
-again:
-	payer = payer_get(account);
-	if (IS_ERR(payer)) {
-		ret = PTR_ERR(payer);
-		goto err_bytes;
-	}
-	ret = payer->by_mm ? payer_charge_mm(payer, npages) :
-			     payer_charge_user(payer, npages);
-	if (unlikely(ret))
-		goto err_put;
-	if (likely(READ_ONCE(account->used)) || account_use(account, payer))
+	payer = ioasid_charge(account, npages);
+	if (IS_ERR(payer))
 		return payer;
-	/* Another thread chose otherwise just before this first charge */
-	payer_uncharge(payer, npages);
-	goto again;
-
-err_put:
-	payer_put(payer);
-err_bytes:
-	atomic64_sub(bytes, &account->pinned);
+	once = payer->charge == IOASID_CHARGE_ONCE;
+	if (file)
+		ret = pin_file(mem, once ? payer : NULL, file, addr, npages,
+			       writable, fault_addr);
+	else if (likely(!once))
+		ret = ioasid_pin_user(mem, addr, npages, writable, fault_addr);
+	else
+		ret = pin_user_pages_list(mem, payer, addr, npages, writable,
+					  fault_addr);
+	if (likely(!ret))
+		return payer;
+	mem->npages = 0;
+	ioasid_uncharge(account, payer, npages);
 	return ERR_PTR(ret);
 }
 
 /**
- * ioasid_uncharge() - give back what was charged
+ * ioasid_memory_put() - unpin memory, and give back what it was charged
+ * @mem: the memory; holds none afterwards
  * @account: the context's account
- * @payer: as ioasid_charge() returned it; the caller's reference goes
- * @npages: how many pages
+ * @payer: as ioasid_memory_get() returned it; the caller's reference goes
  *
- * Context: may sleep; does not wait for mmap_lock.
- */
-void ioasid_uncharge(struct ioasid_account *account,
-		     struct ioasid_payer *payer, unsigned long npages)
-{
-	atomic64_sub((u64)npages << PAGE_SHIFT, &account->pinned);
-	payer_uncharge(payer, npages);
-}
-
-/**
- * ioasid_account_left() - what the calling process could still pin
- * @account: the context's account
+ * No translation to these pages may be left, in any table or cache.
  *
- * Return: bytes, U64_MAX when nothing limits them.
+ * Context: may sleep; does not wait for mmap_lock; needs no memory.
  */
-u64 ioasid_account_left(struct ioasid_account *account)
+void ioasid_memory_put(struct ioasid_memory *mem,
+		       struct ioasid_account *account,
+		       struct ioasid_payer *payer)
 {
-	u64 limit = READ_ONCE(account->limit), left = U64_MAX, locked;
-	u64 pinned = atomic64_read(&account->pinned);
-	unsigned long rlim = rlimit(RLIMIT_MEMLOCK);
+	unsigned long npages = mem->npages;
 
-	if (limit != U64_MAX)
-		left = limit > pinned ? limit - pinned : 0;
-	if (rlim == RLIM_INFINITY || capable(CAP_IPC_LOCK))
-		return left;
-	locked = READ_ONCE(account->by_mm) ?
-			 READ_ONCE(current->mm->locked_vm) :
-			 atomic_long_read(&current_user()->locked_vm);
-	locked <<= PAGE_SHIFT;
-	rlim &= PAGE_MASK;
-	return min(left, rlim > locked ? rlim - locked : 0);
-}
-
-/**
- * ioasid_account_set_by_mm() - choose what locked memory is charged to
- * @account: the context's account
- * @by_mm: the mm, otherwise the user
- *
- * Return: 0; -EBUSY, something was charged already.
- */
-int ioasid_account_set_by_mm(struct ioasid_account *account, bool by_mm)
-{
-	int ret = -EBUSY;
-
-	spin_lock(&account->lock);
-	if (!account->used) {
-		account->by_mm = by_mm;
-		ret = 0;
-	}
-	spin_unlock(&account->lock);
-	return ret;
-}
-
-/**
- * ioasid_account_init() - make an account without limit that charges users
- * @account: the account
- */
-void ioasid_account_init(struct ioasid_account *account)
-{
-	atomic64_set(&account->pinned, 0);
-	account->limit = U64_MAX;
-	spin_lock_init(&account->lock);
-	RCU_INIT_POINTER(account->cache, NULL);
-	account->by_mm = false;
-	account->used = false;
-}
-EXPORT_SYMBOL_IF_KUNIT(ioasid_account_init);
-
-/**
- * ioasid_account_exit() - the context goes
- * @account: its account; nothing is charged any more
- */
-void ioasid_account_exit(struct ioasid_account *account)
-{
-	struct ioasid_payer *payer =
-		rcu_dereference_protected(account->cache, true);
-
-	if (payer)
-		payer_put(payer);
-}
-EXPORT_SYMBOL_IF_KUNIT(ioasid_account_exit);
-
-int __init ioasid_memory_init(void)
-{
-	ioasid_wq = alloc_workqueue("ioasid", WQ_UNBOUND, 0);
-	return ioasid_wq ? 0 : -ENOMEM;
-}
-
-void ioasid_memory_exit(void)
-{
-	destroy_workqueue(ioasid_wq);
-	/* Payers are freed by our code */
-	rcu_barrier();
+	if (likely(payer->charge != IOASID_CHARGE_ONCE))
+		ioasid_unpin(mem);
+	else
+		unpin_charged(mem, payer, npages);
+	ioasid_uncharge(account, payer, npages);
 }

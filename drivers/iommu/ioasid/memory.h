@@ -1,23 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Memory of user space: pinned, kept as extents, charged to who asked for it.
+ * Memory of user space: pinned, and kept as extents.
  *
  * The ground floor: knows processes and pages, knows nothing of IOASIDs.
  */
 #ifndef _IOASID_MEMORY_H
 #define _IOASID_MEMORY_H
 
-#include <linux/atomic.h>
 #include <linux/bits.h>
 #include <linux/mm.h>
-#include <linux/refcount.h>
-#include <linux/spinlock.h>
 #include <linux/types.h>
+
+#include "charge.h"
 
 struct file;
 struct ioasid_extents;
-struct mm_struct;
-struct user_struct;
 
 /* A run of physically contiguous pages */
 struct ioasid_run {
@@ -67,6 +64,10 @@ struct ioasid_memory {
  * @ext: the extents
  * @nr: how many
  * @room: how many there could be
+ * @payer: who is charged once, or NULL
+ * @charged: how many pages it was charged for
+ * @at: the extent that has the last of these
+ * @done: how many pages of that extent are of these
  */
 struct ioasid_extent_list {
 	struct ioasid_memory *mem;
@@ -74,6 +75,10 @@ struct ioasid_extent_list {
 	u64 *ext;
 	unsigned int nr;
 	unsigned int room;
+	struct ioasid_payer *payer;
+	unsigned long charged;
+	unsigned int at;
+	unsigned int done;
 };
 
 void ioasid_extent_list_init(struct ioasid_extent_list *list,
@@ -140,10 +145,16 @@ static inline bool ioasid_memory_is_run(const struct ioasid_memory *mem,
 	return true;
 }
 
+struct ioasid_payer *ioasid_memory_get(struct ioasid_memory *mem,
+				       struct ioasid_account *account,
+				       struct file *file, u64 addr,
+				       unsigned long npages, bool writable,
+				       u64 *fault_addr);
+void ioasid_memory_put(struct ioasid_memory *mem,
+		       struct ioasid_account *account,
+		       struct ioasid_payer *payer);
 int ioasid_pin_user(struct ioasid_memory *mem, u64 addr, unsigned long npages,
 		    bool writable, u64 *fault_addr);
-int ioasid_pin_file(struct ioasid_memory *mem, struct file *file, u64 offset,
-		    unsigned long npages, bool writable, u64 *fault_addr);
 void ioasid_unpin(struct ioasid_memory *mem);
 void ioasid_memory_cut(struct ioasid_memory *mem, unsigned long at,
 		       struct ioasid_memory *tail);
@@ -152,55 +163,5 @@ void ioasid_memory_borrow(const struct ioasid_memory *mem, unsigned long at,
 void ioasid_memory_return(struct ioasid_memory *part);
 struct page *ioasid_memory_page(const struct ioasid_memory *mem,
 				unsigned long index);
-
-/**
- * struct ioasid_payer - who pays for pinned memory
- * @users: mappings that were charged to it, and the account's cache
- * @by_mm: charge mm->locked_vm, otherwise user->locked_vm
- * @mm: address space that mapped; mm_count is held
- * @user: user that mapped
- * @owed: pages to give back to @mm that could not be given at once
- * @work: gives them
- * @rcu: for the account's cache
- */
-struct ioasid_payer {
-	refcount_t users;
-	bool by_mm;
-	struct mm_struct *mm;
-	struct user_struct *user;
-	atomic_long_t owed;
-	struct work_struct work;
-	struct rcu_head rcu;
-};
-
-/**
- * struct ioasid_account - what a context pinned, and what it may pin
- * @pinned: bytes pinned
- * @limit: bytes that may be, U64_MAX for no limit
- * @lock: protects @cache against other writers, @by_mm and @used
- * @cache: the payer last charged
- * @by_mm: how new payers are charged
- * @used: something was charged, @by_mm is fixed
- */
-struct ioasid_account {
-	atomic64_t pinned;
-	u64 limit;
-	spinlock_t lock;		/* cache, by_mm, used */
-	struct ioasid_payer __rcu *cache;
-	bool by_mm;
-	bool used;
-};
-
-void ioasid_account_init(struct ioasid_account *account);
-void ioasid_account_exit(struct ioasid_account *account);
-int ioasid_account_set_by_mm(struct ioasid_account *account, bool by_mm);
-struct ioasid_payer *ioasid_charge(struct ioasid_account *account,
-				   unsigned long npages);
-void ioasid_uncharge(struct ioasid_account *account,
-		     struct ioasid_payer *payer, unsigned long npages);
-u64 ioasid_account_left(struct ioasid_account *account);
-
-int __init ioasid_memory_init(void);
-void ioasid_memory_exit(void);
 
 #endif /* _IOASID_MEMORY_H */

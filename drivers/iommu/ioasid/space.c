@@ -386,12 +386,8 @@ static void mapping_free(struct ioasid_mapping *m)
 static void mapping_release(struct ioasid_space *space,
 			    struct ioasid_mapping *m)
 {
-	unsigned long npages = m->mem.npages;
-
-	if (npages) {
-		ioasid_unpin(&m->mem);
-		ioasid_uncharge(space->account, m->payer, npages);
-	}
+	if (m->mem.npages)
+		ioasid_memory_put(&m->mem, space->account, m->payer);
 	mapping_free(m);
 }
 
@@ -618,25 +614,14 @@ static bool any_poisoned(struct ioasid_space *space)
 static int get_memory(struct ioasid_space *space, struct ioasid_mapping *m,
 		      struct ioasid_map_request *req)
 {
-	unsigned long npages = req->length >> PAGE_SHIFT;
-	bool writable = req->flags & IOASID_MAP_WRITE;
 	struct ioasid_payer *payer;
-	int ret;
 
-	payer = ioasid_charge(space->account, npages);
+	payer = ioasid_memory_get(&m->mem, space->account, req->file, req->addr,
+				  req->length >> PAGE_SHIFT,
+				  req->flags & IOASID_MAP_WRITE,
+				  &req->fault_addr);
 	if (IS_ERR(payer))
 		return PTR_ERR(payer);
-	if (req->file)
-		ret = ioasid_pin_file(&m->mem, req->file, req->addr, npages,
-				      writable, &req->fault_addr);
-	else
-		ret = ioasid_pin_user(&m->mem, req->addr, npages, writable,
-				      &req->fault_addr);
-	if (ret) {
-		m->mem.npages = 0;
-		ioasid_uncharge(space->account, payer, npages);
-		return ret;
-	}
 	m->payer = payer;
 	return 0;
 }
@@ -648,9 +633,9 @@ static int get_memory(struct ioasid_space *space, struct ioasid_mapping *m,
  * @req: as given there
  *
  * Context: may sleep, for as long as a page fault takes.
- * Return: 0; -ECANCELED, somebody took the range back; -EDQUOT; -EFAULT and
- * the other errors of ioasid_pin_user() and ioasid_pin_file(); -ENOMEM, -ENOSPC
- * or -EIO of the IOMMU driver. On failure the range is free again.
+ * Return: 0; -ECANCELED, somebody took the range back; -EDQUOT, -EFAULT and
+ * the other errors of ioasid_memory_get(); -ENOMEM, -ENOSPC or -EIO of the
+ * IOMMU driver. On failure the range is free again.
  */
 int ioasid_space_commit(struct ioasid_space *space, struct ioasid_mapping *m,
 			struct ioasid_map_request *req)
@@ -760,7 +745,7 @@ static void cut_memory(struct ioasid_mapping *m, struct ioasid_mapping *tail,
 		ioasid_memory_cut(&m->mem, (at - m->start) >> PAGE_SHIFT,
 				  &tail->mem);
 	if (m->payer)
-		refcount_inc(&m->payer->users);
+		ioasid_charge_cut(m->payer, tail->mem.skip);
 	if (!(m->flags & IOASID_MAP_RESERVE))
 		tail->addr += at - m->start;
 	tail->start = at;

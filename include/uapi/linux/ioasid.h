@@ -218,7 +218,8 @@ enum ioasid_state {
  * @nr_mappings: out, how many mappings there are, reserved ranges included
  * @bytes_mapped: out, bytes that map memory
  * @bytes_pinned: out, bytes of memory pinned by this IOASID's mappings
- * @bytes_charged: out, bytes of locked memory that were charged for them
+ * @bytes_charged: out, bytes of locked memory that were charged for them; see
+ *	enum ioasid_charge for memory that is charged once
  * @bytes_left: out, bytes that the caller could still pin before a limit of
  *	the context or its RLIMIT_MEMLOCK is met; all ones when there is none
  * @waiting_cookie: out, with IOASID_STATE_PARTIAL_GROUP: cookie of the device
@@ -519,13 +520,31 @@ enum ioasid_option {
  * @IOASID_CHARGE_USER: to the user, together with all that this user's other
  *	processes lock in this way
  * @IOASID_CHARGE_MM: to the process that maps, as mlock() does
+ * @IOASID_CHARGE_ONCE: to the process that maps, as mlock() does, but each page
+ *	only once, however often the process maps it, to whatever IOASIDs of
+ *	whatever contexts that charge in this way. It is given back when the
+ *	last of these mappings goes.
  *
- * Either way RLIMIT_MEMLOCK of the process that maps is the limit, and
+ * In each way RLIMIT_MEMLOCK of the process that maps is the limit, and
  * CAP_IPC_LOCK lifts it.
+ *
+ * To charge once costs time and memory for each run of contiguous pages of a
+ * mapping, and has limits.  Pages count, not addresses: whether they are mapped
+ * by address or by file, and what became of the address since, does not matter.
+ * Pages that another process maps, of memory that both share, are charged to
+ * both.  Pages that are charged to the process in another way, or that it has
+ * locked by mlock(), are charged on top.  A map that exceeds the limit is found
+ * out after at most 512 pages beyond it were pinned for a moment, and fails
+ * with EDQUOT like any other.  IOASID_OPTION_LIMIT_PINNED counts every mapping
+ * all the same, and so do @bytes_pinned and @bytes_charged of struct
+ * ioasid_info: the latter is then what would be charged if nothing was shared.
+ * What the process was charged in all, "ioasid-charged" in the fdinfo of each
+ * of its contexts tells.
  */
 enum ioasid_charge {
 	IOASID_CHARGE_USER = 0,
 	IOASID_CHARGE_MM = 1,
+	IOASID_CHARGE_ONCE = 2,
 };
 
 /**

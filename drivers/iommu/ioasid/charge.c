@@ -1,0 +1,801 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Who pays for pinned memory.
+ *
+ * Invariants:
+ *  - What a mapping was charged is given back to the same payer, whoever asks,
+ *    and needs no memory.
+ *  - Giving back does not wait for mmap_lock, which a page fault that hangs in
+ *    another thread may hold.
+ *  - With IOASID_CHARGE_ONCE a page is charged to an mm while at least one
+ *    mapping that the mm made has it pinned.  What counts is the page, never
+ *    the address that it was mapped from: other memory may be there by now.
+ *
+ * The ledger of an mm holds the runs of pages that it was charged once, with
+ * how many mappings have them pinned.  Runs do not overlap, and runs that touch
+ * differ in their count where no mapping's piece begins or ends.  (A piece is a
+ * run of pages as it stands in the extents of one mapping.)  So with n pieces
+ * there are at most 2n places where a run can begin or end, and one for each
+ * piece that is half-way in or out: 3n nodes suffice, and as many as there are
+ * pages do too.  The ledger has them before a piece goes in, and keeps them
+ * until it is out: a run can always be split.
+ *
+ * Locks: mmap_lock of the mm lets one charge run at a time, so that no page
+ * counts as charged before its charge has passed the limit; then
+ * ioasid_ledger.lock.  This, ioasid_account.lock and ledgers_lock are leaves.
+ */
+#include <kunit/visibility.h>
+#include <linux/capability.h>
+#include <linux/cred.h>
+#include <linux/hashtable.h>
+#include <linux/overflow.h>
+#include <linux/rbtree.h>
+#include <linux/rcupdate.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/sched/user.h>
+#include <linux/slab.h>
+#include <linux/workqueue.h>
+
+#include "charge.h"
+#include "memory.h"
+
+/**
+ * struct ledger_run - pages of which each is pinned by as many mappings
+ * @rb: in ioasid_ledger.runs
+ * @next: in ioasid_ledger.spare
+ * @first: page frame number of the first page
+ * @last: of the last page
+ * @count: how many mappings have them pinned
+ */
+struct ledger_run {
+	union {
+		struct rb_node rb;
+		struct ledger_run *next;
+	};
+	unsigned long first;
+	unsigned long last;
+	unsigned int count;
+};
+
+/**
+ * struct ioasid_ledger - what an mm was charged
+ * @node: in ledgers
+ * @users: payers, and @work while it is queued
+ * @mm: the mm; mm_count is held
+ * @owed: pages to give back that could not be given at once
+ * @work: gives them
+ * @lock: protects all that follows
+ * @runs: what was charged once
+ * @spare: nodes that are not in @runs
+ * @nr_nodes: how many nodes there are, in @runs and in @spare
+ * @pages: pages in @runs; more while a piece goes in or out
+ * @pieces: pieces in @runs, and on their way in or out
+ */
+struct ioasid_ledger {
+	struct hlist_node node;
+	refcount_t users;
+	struct mm_struct *mm;
+	atomic_long_t owed;
+	struct work_struct work;
+
+	spinlock_t lock;		/* what was charged once */
+	struct rb_root runs;
+	struct ledger_run *spare;
+	unsigned long nr_nodes;
+	unsigned long pages;
+	unsigned long pieces;
+};
+
+static struct workqueue_struct *ioasid_wq;
+static struct kmem_cache *run_cache;
+static DEFINE_SPINLOCK(ledgers_lock);	/* ledgers */
+static DEFINE_HASHTABLE(ledgers, 8);
+
+/* ---- Runs of a ledger ---- */
+
+#define to_run(node)	rb_entry_safe(node, struct ledger_run, rb)
+
+/* The first run that ends at or after a page */
+static struct ledger_run *run_first(struct ioasid_ledger *ledger,
+				    unsigned long pfn)
+{
+	struct rb_node *node = ledger->runs.rb_node;
+	struct ledger_run *first = NULL, *run;
+
+	lockdep_assert_held(&ledger->lock);
+	while (node) {
+		run = to_run(node);
+		if (run->last < pfn) {
+			node = node->rb_right;
+			continue;
+		}
+		first = run;
+		if (run->first <= pfn)
+			break;
+		node = node->rb_left;
+	}
+	return first;
+}
+
+static void node_put(struct ioasid_ledger *ledger, struct ledger_run *run)
+{
+	lockdep_assert_held(&ledger->lock);
+	run->next = ledger->spare;
+	ledger->spare = run;
+}
+
+static void run_insert(struct ioasid_ledger *ledger, unsigned long first,
+		       unsigned long last, unsigned int count)
+{
+	struct rb_node **link = &ledger->runs.rb_node, *parent = NULL;
+	struct ledger_run *run = ledger->spare;
+
+	lockdep_assert_held(&ledger->lock);
+	ledger->spare = run->next;
+	run->first = first;
+	run->last = last;
+	run->count = count;
+	while (*link) {
+		parent = *link;
+		link = first < to_run(parent)->first ? &parent->rb_left :
+						       &parent->rb_right;
+	}
+	rb_link_node(&run->rb, parent, link);
+	rb_insert_color(&run->rb, &ledger->runs);
+}
+
+static void run_erase(struct ioasid_ledger *ledger, struct ledger_run *run)
+{
+	rb_erase(&run->rb, &ledger->runs);
+	node_put(ledger, run);
+}
+
+/* Cut what is not in [first, last] off a run */
+static void run_isolate(struct ioasid_ledger *ledger, struct ledger_run *run,
+			unsigned long first, unsigned long last)
+{
+	unsigned long run_first = run->first, run_last = run->last;
+
+	if (run_first < first) {
+		run->first = first;
+		run_insert(ledger, run_first, first - 1, run->count);
+	}
+	if (run_last > last) {
+		run->last = last;
+		run_insert(ledger, last + 1, run_last, run->count);
+	}
+}
+
+/* Make one run of the two on either side of the front of @pfn, if they fit */
+static void run_join(struct ioasid_ledger *ledger, unsigned long pfn)
+{
+	struct ledger_run *run = run_first(ledger, pfn), *prev;
+
+	if (!run || run->first != pfn)
+		return;
+	prev = to_run(rb_prev(&run->rb));
+	if (!prev || prev->last + 1 != pfn || prev->count != run->count)
+		return;
+	run->first = prev->first;
+	run_erase(ledger, prev);
+}
+
+/* How many nodes there must be: see the head of this file */
+static unsigned long nodes_needed(const struct ioasid_ledger *ledger)
+{
+	return min(3 * ledger->pieces, ledger->pages);
+}
+
+/* A piece is out, or has become one with another, and @pages with it */
+static void piece_out(struct ioasid_ledger *ledger, unsigned long pages)
+{
+	struct ledger_run *run;
+
+	lockdep_assert_held(&ledger->lock);
+	ledger->pieces--;
+	ledger->pages -= pages;
+	while (ledger->nr_nodes > nodes_needed(ledger)) {
+		run = ledger->spare;
+		ledger->spare = run->next;
+		ledger->nr_nodes--;
+		kmem_cache_free(run_cache, run);
+	}
+}
+
+/* Before @pages pages go in as one piece */
+static int piece_in(struct ioasid_ledger *ledger, unsigned long pages,
+		    gfp_t gfp)
+{
+	struct ledger_run *run;
+
+	spin_lock(&ledger->lock);
+	ledger->pieces++;
+	ledger->pages += pages;
+	while (ledger->nr_nodes < nodes_needed(ledger)) {
+		spin_unlock(&ledger->lock);
+		run = kmem_cache_alloc(run_cache, gfp);
+		spin_lock(&ledger->lock);
+		if (!run) {
+			piece_out(ledger, pages);
+			spin_unlock(&ledger->lock);
+			return -ENOMEM;
+		}
+		node_put(ledger, run);
+		ledger->nr_nodes++;
+	}
+	spin_unlock(&ledger->lock);
+	return 0;
+}
+
+/* Count a piece in.  Returns how many of its pages were not there before. */
+static unsigned long ledger_add(struct ioasid_ledger *ledger,
+				unsigned long first, unsigned long last)
+{
+	unsigned long pfn, end, fresh = 0;
+	struct ledger_run *run;
+
+	spin_lock(&ledger->lock);
+	for (pfn = first; pfn <= last; pfn = end + 1) {
+		run = run_first(ledger, pfn);
+		if (!run || run->first > pfn) {
+			end = run ? min(last, run->first - 1) : last;
+			run_insert(ledger, pfn, end, 1);
+			fresh += end - pfn + 1;
+		} else {
+			run_isolate(ledger, run, pfn, last);
+			run->count++;
+			end = run->last;
+		}
+		run_join(ledger, pfn);
+		cond_resched_lock(&ledger->lock);
+	}
+	run_join(ledger, last + 1);
+	ledger->pages -= last - first + 1 - fresh;
+	spin_unlock(&ledger->lock);
+	return fresh;
+}
+
+/*
+ * Count a piece out.  Its pages that are not there any more are owed as soon as
+ * somebody could see that: who adds them again, and settles, is not charged
+ * for both.
+ */
+static void ledger_remove(struct ioasid_ledger *ledger,
+				   unsigned long first, unsigned long last)
+{
+	unsigned long pfn, end, gone = 0;
+	struct ledger_run *run;
+
+	spin_lock(&ledger->lock);
+	for (pfn = first; pfn <= last; pfn = end + 1) {
+		run = run_first(ledger, pfn);
+		run_isolate(ledger, run, pfn, last);
+		end = run->last;
+		if (--run->count) {
+			run_join(ledger, pfn);
+		} else {
+			gone += end - pfn + 1;
+			atomic_long_add(end - pfn + 1, &ledger->owed);
+			run_erase(ledger, run);
+		}
+		cond_resched_lock(&ledger->lock);
+	}
+	run_join(ledger, last + 1);
+	piece_out(ledger, gone);
+	spin_unlock(&ledger->lock);
+}
+
+/* ---- Ledgers ---- */
+
+static void ledger_put(struct ioasid_ledger *ledger)
+{
+	if (!refcount_dec_and_lock(&ledger->users, &ledgers_lock))
+		return;
+	hash_del(&ledger->node);
+	spin_unlock(&ledgers_lock);
+	mmdrop(ledger->mm);
+	kfree(ledger);
+}
+
+/* Called with mmap_lock held for writing */
+static void ledger_settle(struct ioasid_ledger *ledger)
+{
+	long owed = atomic_long_xchg(&ledger->owed, 0);
+
+	if (owed)
+		__account_locked_vm(ledger->mm, owed, false, current, true);
+}
+
+static void ledger_work(struct work_struct *work)
+{
+	struct ioasid_ledger *ledger =
+		container_of(work, struct ioasid_ledger, work);
+
+	mmap_write_lock(ledger->mm);
+	ledger_settle(ledger);
+	mmap_write_unlock(ledger->mm);
+	ledger_put(ledger);
+}
+
+static struct ioasid_ledger *ledger_find(struct mm_struct *mm)
+{
+	struct ioasid_ledger *ledger;
+
+	lockdep_assert_held(&ledgers_lock);
+	hash_for_each_possible(ledgers, ledger, node, (unsigned long)mm)
+		if (ledger->mm == mm)
+			return ledger;
+	return NULL;
+}
+
+/* The ledger of the calling process, with a reference */
+static struct ioasid_ledger *ledger_get(void)
+{
+	struct mm_struct *mm = current->mm;
+	struct ioasid_ledger *ledger, *found;
+
+	ledger = kzalloc(sizeof(*ledger), GFP_KERNEL_ACCOUNT);
+	if (!ledger)
+		return NULL;
+	refcount_set(&ledger->users, 1);
+	INIT_WORK(&ledger->work, ledger_work);
+	spin_lock_init(&ledger->lock);
+	ledger->runs = RB_ROOT;
+	ledger->mm = mm;
+
+	spin_lock(&ledgers_lock);
+	/* Its count is not 0: who makes it 0 holds the lock, and takes it out */
+	found = ledger_find(mm);
+	if (found) {
+		refcount_inc(&found->users);
+	} else {
+		mmgrab(mm);
+		hash_add(ledgers, &ledger->node, (unsigned long)mm);
+	}
+	spin_unlock(&ledgers_lock);
+	if (found) {
+		kfree(ledger);
+		return found;
+	}
+	return ledger;
+}
+
+/* Called with mmap_lock held for writing */
+static int ledger_charge_locked(struct ioasid_ledger *ledger,
+				unsigned long npages)
+{
+	ledger_settle(ledger);
+	return __account_locked_vm(ledger->mm, npages, true, current,
+				   capable(CAP_IPC_LOCK)) ? -EDQUOT : 0;
+}
+
+static int ledger_charge(struct ioasid_ledger *ledger, unsigned long npages)
+{
+	int ret;
+
+	if (mmap_write_lock_killable(ledger->mm))
+		return -EINTR;
+	ret = ledger_charge_locked(ledger, npages);
+	mmap_write_unlock(ledger->mm);
+	return ret;
+}
+
+/* Settle, now or soon */
+static void ledger_give_back(struct ioasid_ledger *ledger)
+{
+	if (!atomic_long_read(&ledger->owed))
+		return;
+	if (down_write_trylock(&ledger->mm->mmap_lock)) {
+		ledger_settle(ledger);
+		mmap_write_unlock(ledger->mm);
+		return;
+	}
+	refcount_inc(&ledger->users);
+	if (!queue_work(ioasid_wq, &ledger->work))
+		ledger_put(ledger);
+}
+
+/* ---- Payers ---- */
+
+static void payer_free_rcu(struct rcu_head *rcu)
+{
+	kfree(container_of(rcu, struct ioasid_payer, rcu));
+}
+
+static void payer_put(struct ioasid_payer *payer)
+{
+	if (!refcount_dec_and_test(&payer->users))
+		return;
+	if (payer->ledger)
+		ledger_put(payer->ledger);
+	mmdrop(payer->mm);
+	free_uid(payer->user);
+	call_rcu(&payer->rcu, payer_free_rcu);
+}
+
+static struct ioasid_payer *payer_get_slow(struct ioasid_account *account)
+{
+	struct ioasid_payer *payer, *old = NULL;
+
+	payer = kzalloc(sizeof(*payer), GFP_KERNEL_ACCOUNT);
+	if (!payer)
+		return ERR_PTR(-ENOMEM);
+	payer->charge = READ_ONCE(account->charge);
+	if (payer->charge != IOASID_CHARGE_USER) {
+		payer->ledger = ledger_get();
+		if (!payer->ledger) {
+			kfree(payer);
+			return ERR_PTR(-ENOMEM);
+		}
+	}
+	/* One for the caller, one for the cache */
+	refcount_set(&payer->users, 2);
+	payer->mm = current->mm;
+	mmgrab(payer->mm);
+	payer->user = get_uid(current_user());
+
+	spin_lock(&account->lock);
+	old = rcu_replace_pointer(account->cache, payer,
+				  lockdep_is_held(&account->lock));
+	spin_unlock(&account->lock);
+	if (old)
+		payer_put(old);
+	return payer;
+}
+
+/* The payer for the calling process: nearly always the one of last time */
+static struct ioasid_payer *payer_get(struct ioasid_account *account)
+{
+	struct ioasid_payer *payer;
+
+	rcu_read_lock();
+	payer = rcu_dereference(account->cache);
+	if (payer && payer->mm == current->mm &&
+	    payer->user == current_user() &&
+	    payer->charge == READ_ONCE(account->charge) &&
+	    refcount_inc_not_zero(&payer->users)) {
+		rcu_read_unlock();
+		return payer;
+	}
+	rcu_read_unlock();
+	return payer_get_slow(account);
+}
+
+static int payer_charge_user(struct ioasid_payer *payer, unsigned long npages)
+{
+	unsigned long limit = rlimit(RLIMIT_MEMLOCK) >> PAGE_SHIFT;
+	atomic_long_t *locked = &payer->user->locked_vm;
+	long old = atomic_long_read(locked), new;
+
+	do {
+		if (check_add_overflow(old, (long)npages, &new))
+			return -EDQUOT;
+		if ((unsigned long)new > limit && !capable(CAP_IPC_LOCK))
+			return -EDQUOT;
+	} while (!atomic_long_try_cmpxchg(locked, &old, new));
+	atomic64_add(npages, &payer->mm->pinned_vm);
+	return 0;
+}
+
+static int payer_charge(struct ioasid_payer *payer, unsigned long npages)
+{
+	if (likely(payer->charge == IOASID_CHARGE_USER))
+		return payer_charge_user(payer, npages);
+	if (payer->charge == IOASID_CHARGE_MM)
+		return ledger_charge(payer->ledger, npages);
+	/* Only when it is known which pages they are: ioasid_charge_runs() */
+	return 0;
+}
+
+/* Takes the reference too */
+static void payer_uncharge(struct ioasid_payer *payer, unsigned long npages)
+{
+	if (likely(payer->charge == IOASID_CHARGE_USER)) {
+		atomic_long_sub(npages, &payer->user->locked_vm);
+		atomic64_sub(npages, &payer->mm->pinned_vm);
+	} else if (payer->charge == IOASID_CHARGE_MM) {
+		atomic_long_add(npages, &payer->ledger->owed);
+		ledger_give_back(payer->ledger);
+	}
+	payer_put(payer);
+}
+
+/* ---- Accounts ---- */
+
+/* Count bytes in, unless there would be too many */
+static bool account_pin(struct ioasid_account *account, u64 bytes)
+{
+	u64 limit = READ_ONCE(account->limit);
+	s64 old = atomic64_read(&account->pinned);
+
+	do {
+		if (unlikely(old > limit || bytes > limit - old))
+			return false;
+	} while (!atomic64_try_cmpxchg(&account->pinned, &old, old + bytes));
+	return true;
+}
+
+/* The first charge succeeded: from here on the payers' sort is fixed */
+static bool account_use(struct ioasid_account *account,
+			const struct ioasid_payer *payer)
+{
+	spin_lock(&account->lock);
+	if (payer->charge == account->charge)
+		account->used = true;
+	spin_unlock(&account->lock);
+	return payer->charge == account->charge;
+}
+
+/**
+ * ioasid_charge() - charge the calling process for memory
+ * @account: the context's account
+ * @npages: how many pages
+ *
+ * With IOASID_CHARGE_ONCE only the context's own limit is looked at, and the
+ * rest left to ioasid_charge_runs().
+ *
+ * Context: may sleep.
+ * Return: the payer, to be passed to ioasid_uncharge(); or an ERR_PTR:
+ * -EDQUOT, a limit would be exceeded; -ENOMEM; -EINTR.
+ */
+struct ioasid_payer *ioasid_charge(struct ioasid_account *account,
+				   unsigned long npages)
+{
+	u64 bytes = (u64)npages << PAGE_SHIFT;
+	struct ioasid_payer *payer;
+	int ret;
+
+	if (unlikely(!account_pin(account, bytes)))
+		return ERR_PTR(-EDQUOT);
+again:
+	payer = payer_get(account);
+	if (IS_ERR(payer)) {
+		ret = PTR_ERR(payer);
+		goto err_bytes;
+	}
+	ret = payer_charge(payer, npages);
+	if (unlikely(ret))
+		goto err_put;
+	if (likely(READ_ONCE(account->used)) || account_use(account, payer))
+		return payer;
+	/* Another thread chose otherwise just before this first charge */
+	payer_uncharge(payer, npages);
+	goto again;
+
+err_put:
+	payer_put(payer);
+err_bytes:
+	atomic64_sub(bytes, &account->pinned);
+	return ERR_PTR(ret);
+}
+
+/**
+ * ioasid_uncharge() - give back what was charged
+ * @account: the context's account
+ * @payer: as ioasid_charge() returned it; the caller's reference goes
+ * @npages: how many pages
+ *
+ * With IOASID_CHARGE_ONCE ioasid_uncharge_runs() comes first.
+ *
+ * Context: may sleep; does not wait for mmap_lock.
+ */
+void ioasid_uncharge(struct ioasid_account *account,
+		     struct ioasid_payer *payer, unsigned long npages)
+{
+	atomic64_sub((u64)npages << PAGE_SHIFT, &account->pinned);
+	payer_uncharge(payer, npages);
+}
+
+/* Take back the first @n of some runs, of which @fresh pages were not charged */
+static void undo_runs(struct ioasid_ledger *ledger, struct ioasid_runs runs,
+		      unsigned int n, unsigned long fresh)
+{
+	struct ioasid_run run;
+
+	while (n-- && ioasid_runs_next(&runs, &run))
+		ledger_remove(ledger, run.pfn, run.pfn + run.npages - 1);
+	/* What is owed beyond these others let go meanwhile */
+	atomic_long_sub(fresh, &ledger->owed);
+	ledger_settle(ledger);
+}
+
+/**
+ * ioasid_charge_runs() - charge pages that are not charged yet
+ * @payer: as ioasid_charge() returned it, with IOASID_CHARGE_ONCE
+ * @runs: the pages, pinned
+ * @goes_on: the first run goes on where the last one that was charged for the
+ *	same mapping ended, as one extent
+ *
+ * Context: the process that is charged; may sleep, takes mmap_lock.
+ * Return: 0; -EDQUOT, RLIMIT_MEMLOCK would be exceeded; -ENOMEM; -EINTR. On
+ * failure nothing was charged.
+ */
+int ioasid_charge_runs(struct ioasid_payer *payer, struct ioasid_runs runs,
+		       bool goes_on)
+{
+	struct ioasid_ledger *ledger = payer->ledger;
+	struct ioasid_runs walk = runs;
+	unsigned long fresh = 0;
+	unsigned int n = 0;
+	struct ioasid_run run;
+	int ret = 0;
+
+	if (mmap_write_lock_killable(ledger->mm))
+		return -EINTR;
+	for (; ioasid_runs_next(&walk, &run); n++) {
+		ret = piece_in(ledger, run.npages, GFP_KERNEL);
+		if (ret)
+			break;
+		fresh += ledger_add(ledger, run.pfn, run.pfn + run.npages - 1);
+	}
+	if (!ret)
+		ret = ledger_charge_locked(ledger, fresh);
+	if (ret) {
+		undo_runs(ledger, runs, n, fresh);
+	} else if (goes_on) {
+		spin_lock(&ledger->lock);
+		piece_out(ledger, 0);
+		spin_unlock(&ledger->lock);
+	}
+	mmap_write_unlock(ledger->mm);
+	return ret;
+}
+
+/**
+ * ioasid_uncharge_runs() - give back what ioasid_charge_runs() charged
+ * @payer: who was charged
+ * @runs: the pages
+ *
+ * Context: may sleep; does not wait for mmap_lock; needs no memory.
+ */
+void ioasid_uncharge_runs(struct ioasid_payer *payer, struct ioasid_runs runs)
+{
+	struct ioasid_ledger *ledger = payer->ledger;
+	struct ioasid_run run;
+
+	while (ioasid_runs_next(&runs, &run))
+		ledger_remove(ledger, run.pfn, run.pfn + run.npages - 1);
+	ledger_give_back(ledger);
+}
+
+/**
+ * ioasid_charge_cut() - a mapping that was charged is cut in two
+ * @payer: who was charged; gets a reference for the second part
+ * @inside: not between two extents
+ *
+ * The parts may go at different times.  With IOASID_CHARGE_ONCE what it takes
+ * so that this needs no memory is taken here, and must be had.
+ *
+ * Context: may sleep.
+ */
+void ioasid_charge_cut(struct ioasid_payer *payer, bool inside)
+{
+	refcount_inc(&payer->users);
+	if (payer->charge == IOASID_CHARGE_ONCE && inside)
+		piece_in(payer->ledger, 0, GFP_KERNEL | __GFP_NOFAIL);
+}
+
+/**
+ * ioasid_account_left() - what the calling process could still pin
+ * @account: the context's account
+ *
+ * Return: bytes, U64_MAX when nothing limits them.
+ */
+u64 ioasid_account_left(struct ioasid_account *account)
+{
+	u64 limit = READ_ONCE(account->limit), left = U64_MAX, locked;
+	u64 pinned = atomic64_read(&account->pinned);
+	unsigned long rlim = rlimit(RLIMIT_MEMLOCK);
+
+	if (limit != U64_MAX)
+		left = limit > pinned ? limit - pinned : 0;
+	if (rlim == RLIM_INFINITY || capable(CAP_IPC_LOCK))
+		return left;
+	locked = READ_ONCE(account->charge) != IOASID_CHARGE_USER ?
+			 READ_ONCE(current->mm->locked_vm) :
+			 atomic_long_read(&current_user()->locked_vm);
+	locked <<= PAGE_SHIFT;
+	rlim &= PAGE_MASK;
+	return min(left, rlim > locked ? rlim - locked : 0);
+}
+
+/**
+ * ioasid_account_charged() - what was charged
+ * @account: the context's account
+ *
+ * Return: bytes; with IOASID_CHARGE_ONCE what the process that mapped last was
+ * charged in all its contexts.
+ */
+u64 ioasid_account_charged(struct ioasid_account *account)
+{
+	u64 bytes = atomic64_read(&account->pinned);
+	struct ioasid_payer *payer;
+
+	if (READ_ONCE(account->charge) != IOASID_CHARGE_ONCE)
+		return bytes;
+	rcu_read_lock();
+	payer = rcu_dereference(account->cache);
+	if (payer && !refcount_inc_not_zero(&payer->users))
+		payer = NULL;
+	rcu_read_unlock();
+	if (!payer)
+		return bytes;
+	if (payer->charge == IOASID_CHARGE_ONCE)
+		bytes = (u64)READ_ONCE(payer->ledger->pages) << PAGE_SHIFT;
+	payer_put(payer);
+	return bytes;
+}
+
+/**
+ * ioasid_account_set_charge() - choose what locked memory is charged to
+ * @account: the context's account
+ * @charge: enum ioasid_charge
+ *
+ * Return: 0; -EBUSY, something was charged already.
+ */
+int ioasid_account_set_charge(struct ioasid_account *account,
+			      unsigned int charge)
+{
+	int ret = -EBUSY;
+
+	spin_lock(&account->lock);
+	if (!account->used) {
+		WRITE_ONCE(account->charge, charge);
+		ret = 0;
+	}
+	spin_unlock(&account->lock);
+	return ret;
+}
+
+/**
+ * ioasid_account_init() - make an account without limit that charges users
+ * @account: the account
+ */
+void ioasid_account_init(struct ioasid_account *account)
+{
+	atomic64_set(&account->pinned, 0);
+	account->limit = U64_MAX;
+	spin_lock_init(&account->lock);
+	RCU_INIT_POINTER(account->cache, NULL);
+	account->charge = IOASID_CHARGE_USER;
+	account->used = false;
+}
+EXPORT_SYMBOL_IF_KUNIT(ioasid_account_init);
+
+/**
+ * ioasid_account_exit() - the context goes
+ * @account: its account; nothing is charged any more
+ */
+void ioasid_account_exit(struct ioasid_account *account)
+{
+	struct ioasid_payer *payer =
+		rcu_dereference_protected(account->cache, true);
+
+	if (payer)
+		payer_put(payer);
+}
+EXPORT_SYMBOL_IF_KUNIT(ioasid_account_exit);
+
+int __init ioasid_charge_init(void)
+{
+	ioasid_wq = alloc_workqueue("ioasid", WQ_UNBOUND, 0);
+	if (!ioasid_wq)
+		return -ENOMEM;
+	run_cache = kmem_cache_create("ioasid_charge",
+				      sizeof(struct ledger_run), 0,
+				      SLAB_ACCOUNT, NULL);
+	if (!run_cache) {
+		destroy_workqueue(ioasid_wq);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+void ioasid_charge_exit(void)
+{
+	destroy_workqueue(ioasid_wq);
+	/* Payers are freed by our code */
+	rcu_barrier();
+	kmem_cache_destroy(run_cache);
+}

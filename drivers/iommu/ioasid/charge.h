@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Who pays for pinned memory, and how much of it there may be.
+ *
+ * The ground floor: knows processes, and runs of pages.
+ */
+#ifndef _IOASID_CHARGE_H
+#define _IOASID_CHARGE_H
+
+#include <linux/atomic.h>
+#include <linux/refcount.h>
+#include <linux/spinlock.h>
+#include <linux/types.h>
+
+#include <uapi/linux/ioasid.h>
+
+struct ioasid_ledger;
+struct ioasid_runs;
+struct mm_struct;
+struct user_struct;
+
+/**
+ * struct ioasid_payer - who pays for pinned memory
+ * @users: mappings that were charged to it, and the account's cache
+ * @charge: enum ioasid_charge
+ * @mm: address space that mapped; mm_count is held
+ * @user: user that mapped
+ * @ledger: what @mm was charged; NULL with IOASID_CHARGE_USER
+ * @rcu: for the account's cache
+ */
+struct ioasid_payer {
+	refcount_t users;
+	u8 charge;
+	struct mm_struct *mm;
+	struct user_struct *user;
+	struct ioasid_ledger *ledger;
+	struct rcu_head rcu;
+};
+
+/**
+ * struct ioasid_account - what a context pinned, and what it may pin
+ * @pinned: bytes pinned
+ * @limit: bytes that may be, U64_MAX for no limit
+ * @lock: protects @cache against other writers, @charge and @used
+ * @cache: the payer last charged
+ * @charge: enum ioasid_charge, how new payers are charged
+ * @used: something was charged, @charge is fixed
+ */
+struct ioasid_account {
+	atomic64_t pinned;
+	u64 limit;
+	spinlock_t lock;		/* cache, charge, used */
+	struct ioasid_payer __rcu *cache;
+	u8 charge;
+	bool used;
+};
+
+void ioasid_account_init(struct ioasid_account *account);
+void ioasid_account_exit(struct ioasid_account *account);
+int ioasid_account_set_charge(struct ioasid_account *account,
+			      unsigned int charge);
+u64 ioasid_account_left(struct ioasid_account *account);
+u64 ioasid_account_charged(struct ioasid_account *account);
+
+struct ioasid_payer *ioasid_charge(struct ioasid_account *account,
+				   unsigned long npages);
+void ioasid_uncharge(struct ioasid_account *account,
+		     struct ioasid_payer *payer, unsigned long npages);
+
+/* With IOASID_CHARGE_ONCE, for what ioasid_charge() did not charge yet */
+int ioasid_charge_runs(struct ioasid_payer *payer, struct ioasid_runs runs,
+		       bool goes_on);
+void ioasid_uncharge_runs(struct ioasid_payer *payer, struct ioasid_runs runs);
+void ioasid_charge_cut(struct ioasid_payer *payer, bool inside);
+
+int __init ioasid_charge_init(void);
+void ioasid_charge_exit(void);
+
+#endif /* _IOASID_CHARGE_H */
