@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the model IOMMU's driver, iommu.c, and its hardware, walk.c, share.
+ *
+ * A unit is one IOMMU.  Its lock stands for the order in which hardware does
+ * things: it is held for reading over each access of a device, from looking the
+ * route up to touching memory, and for writing over each change of a route and
+ * each flush.  So when a flush returns no access is under way that saw what was
+ * flushed.
+ *
+ * Locks, outermost first: &model_unit.mutex, &model_dev.requests,
+ * &model_unit.lock, &model_tlb.lock.
+ */
+#ifndef IOASID_MOCK_HARDWARE_H
+#define IOASID_MOCK_HARDWARE_H
+
+#include <linux/atomic.h>
+#include <linux/interval_tree.h>
+#include <linux/iommu.h>
+#include <linux/kref.h>
+#include <linux/mutex.h>
+#include <linux/rwsem.h>
+#include <linux/spinlock.h>
+#include <linux/stddef.h>
+#include <linux/workqueue.h>
+#include <linux/xarray.h>
+
+#include "model.h"
+#include "table.h"
+
+struct platform_device;
+
+#define MODEL_COUNTERS	(sizeof(struct model_counters) / sizeof(u64))
+
+#define model_counter(unit, name)					\
+	(&(unit)->counters[offsetof(struct model_counters, name) / sizeof(u64)])
+#define model_count(unit, name)	atomic64_inc(model_counter(unit, name))
+
+/**
+ * struct model_tlb - what a unit or a device remembers
+ * @lock: protects the rest
+ * @entries: &struct model_tlb_entry by address
+ */
+struct model_tlb {
+	spinlock_t lock; /* see above */
+	struct rb_root_cached entries;
+};
+
+/**
+ * struct model_tlb_entry - one translation
+ * @node: in &model_tlb.entries, then in a list of what was forgotten
+ * @next: the next in that list
+ * @pasid: of a PASID table of user space, else MODEL_NO_PASID
+ * @entry: as in a stage 2 table, its address is that of @node.start; 0 says that
+ *	nothing is there
+ */
+struct model_tlb_entry {
+	struct interval_tree_node node;
+	struct model_tlb_entry *next;
+	u32 pasid;
+	u64 entry;
+	u64 phys;
+};
+
+/**
+ * struct model_limbo - memory that was unmapped, and not flushed yet
+ * @node: in &model_domain.limbo, then in a list
+ * @next: the next in that list
+ * @phys: what was mapped at @node.start
+ * @watch: MODEL_PTE_PINNED or MODEL_PTE_HELD
+ */
+struct model_limbo {
+	struct interval_tree_node node;
+	struct model_limbo *next;
+	u64 phys;
+	u64 watch;
+};
+
+enum model_kind {
+	MODEL_STAGE2,
+	MODEL_STAGE1,
+	MODEL_PASIDS,
+};
+
+/**
+ * struct model_domain - a domain
+ * @domain: for the core
+ * @kind: what it is
+ * @unit: whose; holds a reference
+ * @node: in &model_unit.domains
+ * @slots: struct model_slot that it is attached to; &model_unit.lock
+ * @users: how many, those of @children too; &model_unit.lock
+ * @tlb: the IOTLB's entries with this domain's tag
+ * @parent: of a nested domain
+ * @children: nested domains; &model_unit.lock
+ * @sibling: in @children of the parent
+ * @table: stage 2
+ * @snoop: force it in all that is mapped
+ * @dirty: dirty tracking is on
+ * @limbo_lock: protects @limbo
+ * @limbo: struct model_limbo by address
+ * @s1: of MODEL_STAGE1
+ * @pasids: of MODEL_PASIDS
+ * @pasid_cache: the PASID cache's entries with this domain's tag: xa_mk_value()
+ *	of the first word without its lowest bit, by PASID
+ */
+struct model_domain {
+	struct iommu_domain domain;
+	enum model_kind kind;
+	struct model_unit *unit;
+	struct list_head node;
+	struct list_head slots;
+	unsigned int users;
+	struct model_tlb tlb;
+
+	struct model_domain *parent;
+	struct list_head children;
+	struct list_head sibling;
+
+	struct model_table table;
+	bool snoop;
+	bool dirty;
+	spinlock_t limbo_lock; /* innermost */
+	struct rb_root_cached limbo;
+
+	struct model_s1 s1;
+	struct model_pasid_table pasids;
+	struct xarray pasid_cache;
+};
+
+enum model_route {
+	MODEL_BLOCKED,
+	MODEL_IDENTITY,
+	MODEL_TRANSLATED,
+};
+
+/**
+ * struct model_slot - the hardware's entry for a RID or a PASID
+ * @route: where it leads
+ * @dom: to which domain, if MODEL_TRANSLATED
+ * @node: in @dom->slots
+ * @mdev: of which device
+ * @pasid: which PASID, or MODEL_NO_PASID for the RID
+ * @devtlb: what the device remembers of it
+ *
+ * &model_unit.lock protects all.
+ */
+struct model_slot {
+	enum model_route route;
+	struct model_domain *dom;
+	struct list_head node;
+	struct model_dev *mdev;
+	u32 pasid;
+	struct model_tlb devtlb;
+};
+
+/**
+ * struct model_failure - a failure to inject
+ * @countdown: 1 is next; 0 is none
+ * @pages: after how many pages
+ */
+struct model_failure {
+	atomic_t countdown;
+	u32 pages;
+};
+
+/**
+ * struct model_request - a page request in the queue
+ * @mdev: who wants it
+ * @fault: for the core
+ */
+struct model_request {
+	struct model_dev *mdev;
+	struct iommu_fault fault;
+};
+
+/**
+ * struct model_unit - an IOMMU
+ * @iommu: for the core
+ * @kref: held by devices and domains
+ * @node: in the list of units; protected as @devices is
+ * @params: how it is made up
+ * @shift: log2 of the smallest page size
+ * @devices: how many
+ * @fwnode: what its devices are found by
+ * @msi: the irq domain of its devices, or NULL
+ * @iopf: the queue of the core, or NULL
+ * @mutex: protects @domains
+ * @domains: struct model_domain
+ * @lock: see above
+ * @counters: struct model_counters
+ * @ledger_lock: protects what the ledger says last
+ * @failures: to be injected, by enum model_injection
+ * @prq_lock: protects the queue of page requests
+ * @prq: the queue
+ * @prq_depth: its length
+ * @prq_head: where the next request goes to
+ * @prq_tail: where the next is taken from
+ * @prq_overflow: bit 0 says that requests had no room
+ * @prq_wq: works on it
+ * @prq_work: does
+ */
+struct model_unit {
+	struct iommu_device iommu;
+	struct kref kref;
+	struct list_head node;
+	struct model_params params;
+	unsigned int shift;
+	unsigned int devices;
+	struct fwnode_handle *fwnode;
+	struct irq_domain *msi;
+	struct iopf_queue *iopf;
+	struct mutex mutex; /* see above */
+	struct list_head domains;
+	rwlock_t lock; /* see above */
+	atomic64_t counters[MODEL_COUNTERS];
+	spinlock_t ledger_lock; /* innermost */
+	struct model_failure failures[MODEL_INJECTIONS];
+
+	spinlock_t prq_lock; /* innermost */
+	struct model_request *prq;
+	unsigned int prq_depth;
+	unsigned int prq_head;
+	unsigned int prq_tail;
+	unsigned long prq_overflow;
+	struct workqueue_struct *prq_wq;
+	struct work_struct prq_work;
+};
+
+/**
+ * struct model_group - devices that cannot be told apart
+ * @node: in the list of groups
+ * @unit: behind which IOMMU
+ * @key: its name
+ * @devices: how many
+ * @group: the core's
+ */
+struct model_group {
+	struct list_head node;
+	struct model_unit *unit;
+	u32 key;
+	unsigned int devices;
+	struct iommu_group *group;
+};
+
+/**
+ * struct model_dev - a device
+ * @unit: behind which IOMMU
+ * @pdev: the platform device
+ * @group: which it shares, or NULL
+ * @rid: what its RID leads to
+ * @pasids: struct model_slot; changes with &model_unit.lock held for writing
+ * @requests: held for reading while a page request is handed to the core, for
+ *	writing to wait until none is
+ * @pri: whether page requests are on; @requests
+ * @ops: of the driver
+ * @priv: for them
+ * @ops_lock: held while one of them is called
+ * @fault_lock: protects @fault
+ * @fault: the last one
+ */
+struct model_dev {
+	struct model_unit *unit;
+	struct platform_device *pdev;
+	struct model_group *group;
+	struct model_slot rid;
+	struct xarray pasids;
+	struct rw_semaphore requests; /* see above */
+	bool pri;
+	struct mutex ops_lock; /* innermost that sleeps */
+	const struct model_dev_ops *ops;
+	void *priv;
+	spinlock_t fault_lock; /* innermost */
+	struct model_fault fault;
+};
+
+static inline struct model_domain *to_model_domain(struct iommu_domain *domain)
+{
+	return container_of(domain, struct model_domain, domain);
+}
+
+/* iommu.c */
+bool model_should_fail(struct model_unit *unit, enum model_injection what,
+		       u32 *pages);
+
+/* walk.c */
+int model_walk_init(void);
+void model_walk_exit(void);
+void model_tlb_init(struct model_tlb *tlb);
+u64 model_watch(u64 phys, u64 size);
+bool model_ledger_check(struct model_unit *unit, u64 address, u64 phys,
+			u64 size, u64 watch, enum model_holder where);
+void model_limbo_add(struct model_domain *dom, u64 iova, u64 last, u64 phys,
+		     u64 watch);
+void model_slot_set(struct model_slot *slot, enum model_route route,
+		    struct model_domain *dom);
+void model_flush(struct model_domain *dom, u64 start, u64 last);
+void model_flush_user(struct model_domain *dom,
+		      const struct model_invalidate *inv);
+
+#endif
