@@ -1062,6 +1062,7 @@ static int model_vfio_init(struct vfio_device *vdev)
 	if (!device->pages)
 		return -ENOMEM;
 	/* It is not the kernel's memory to whoever meets it in a mapping */
+	split_page(device->pages, order);
 	for (page = 0; page < 1UL << order; page++)
 		SetPageReserved(device->pages + page);
 	device->memory = page_address(device->pages);
@@ -1085,9 +1086,10 @@ static void model_vfio_release(struct vfio_device *vdev)
 	unsigned int order = get_order(IOASID_MODEL_MEMORY_SIZE);
 	unsigned long page;
 
-	for (page = 0; page < 1UL << order; page++)
+	for (page = 0; page < 1UL << order; page++) {
 		ClearPageReserved(device->pages + page);
-	__free_pages(device->pages, order);
+		__free_page(device->pages + page);
+	}
 	mutex_destroy(&device->lock);
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Model devices, for tests: emulated VFIO devices, whose DMA is done by this
+ * Model devices of the emulated kind: VFIO devices whose DMA is done by this
  * driver when user space says so.  See ioasid_mock.h for how it does.
  *
  * They call VFIO as any driver of an emulated device does, and know nothing of
@@ -35,10 +35,9 @@
 #include <linux/vfio.h>
 #include <linux/workqueue.h>
 
+#include "device.h"
 #include "ioasid_mock.h"
 
-#define MOCK_NAME	"ioasid_mock"
-#define MOCK_DEVICES	2
 #define MOCK_MAX_DELAY	60000
 
 /**
@@ -297,7 +296,7 @@ static int mock_execute_in_thread(struct mock_device *mock,
 	};
 	struct task_struct *task;
 
-	task = kthread_run(mock_thread, &errand, MOCK_NAME);
+	task = kthread_run(mock_thread, &errand, MODEL_EMULATED);
 	if (IS_ERR(task))
 		return PTR_ERR(task);
 	wait_for_completion(&errand.done);
@@ -487,7 +486,7 @@ static void mock_release(struct vfio_device *vdev)
 }
 
 static const struct vfio_device_ops mock_ops = {
-	.name = MOCK_NAME,
+	.name = MODEL_EMULATED,
 	.init = mock_init,
 	.release = mock_release,
 	.bind_iommufd = vfio_iommufd_emulated_bind,
@@ -531,11 +530,11 @@ static struct platform_driver mock_driver = {
 	.probe = mock_probe,
 	.remove = mock_remove,
 	.driver = {
-		.name = MOCK_NAME,
+		.name = MODEL_EMULATED,
 	},
 };
 
-static struct platform_device *mock_devices[MOCK_DEVICES];
+static struct platform_device *mock_devices[MODEL_EMULATED_FIXED];
 
 static void mock_unregister(unsigned int nr)
 {
@@ -544,7 +543,13 @@ static void mock_unregister(unsigned int nr)
 	platform_driver_unregister(&mock_driver);
 }
 
-static int __init ioasid_mock_init(void)
+/**
+ * model_emulated_init() - drive emulated devices, and have the fixed ones
+ *
+ * Context: may sleep.
+ * Return: 0, or a negative errno.
+ */
+int __init model_emulated_init(void)
 {
 	struct platform_device *pdev;
 	unsigned int i;
@@ -553,8 +558,9 @@ static int __init ioasid_mock_init(void)
 	ret = platform_driver_register(&mock_driver);
 	if (ret)
 		return ret;
-	for (i = 0; i < MOCK_DEVICES; i++) {
-		pdev = platform_device_register_simple(MOCK_NAME, i, NULL, 0);
+	for (i = 0; i < MODEL_EMULATED_FIXED; i++) {
+		pdev = platform_device_register_simple(MODEL_EMULATED, i, NULL,
+						       0);
 		if (IS_ERR(pdev)) {
 			mock_unregister(i);
 			return PTR_ERR(pdev);
@@ -563,13 +569,13 @@ static int __init ioasid_mock_init(void)
 	}
 	return 0;
 }
-module_init(ioasid_mock_init);
 
-static void __exit ioasid_mock_exit(void)
+/**
+ * model_emulated_exit() - undo model_emulated_init()
+ *
+ * Context: may sleep. Other emulated devices are gone.
+ */
+void model_emulated_exit(void)
 {
-	mock_unregister(MOCK_DEVICES);
+	mock_unregister(MODEL_EMULATED_FIXED);
 }
-module_exit(ioasid_mock_exit);
-
-MODULE_DESCRIPTION("Model devices to test /dev/ioasid with");
-MODULE_LICENSE("GPL");

@@ -1,0 +1,954 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The model devices themselves: that they do the DMA that they are told to,
+ * through whoever gives them an address space, and that what they say of it is
+ * so. Everything else that uses them rests on this. Needs the module
+ * ioasid_mock, no hardware.
+ */
+#include <poll.h>
+#include <sys/eventfd.h>
+
+#include "model.h"
+#include "mock.h"
+
+#define PG page_size
+#define NR_PAGES 16
+#define BASE 0x200000000ULL
+#define AT(page) (BASE + (page) * PG)
+
+#define PATIENCE_MS 10000
+
+/* Memory that is not mapped, a space, and a device that is attached to it. */
+FIXTURE(model_basic)
+{
+	struct model model;
+	struct model_space space;
+	struct model_device dev;
+	char *mem;
+};
+
+FIXTURE_VARIANT(model_basic)
+{
+	enum model_api api;
+};
+
+FIXTURE_VARIANT_ADD(model_basic, ioasid)
+{
+	.api = MODEL_IOASID,
+};
+
+FIXTURE_VARIANT_ADD(model_basic, ioasid_group)
+{
+	.api = MODEL_IOASID_GROUP,
+};
+
+FIXTURE_VARIANT_ADD(model_basic, iommufd)
+{
+	.api = MODEL_IOMMUFD,
+};
+
+FIXTURE_VARIANT_ADD(model_basic, type1)
+{
+	.api = MODEL_TYPE1,
+};
+
+FIXTURE_SETUP(model_basic)
+{
+	int rc = model_open(&self->model, variant->api);
+
+	if (rc == -ENOENT)
+		SKIP(return, "no model devices, or nothing to use them by");
+	ASSERT_EQ(0, rc);
+	self->mem = ia_mem(NR_PAGES * PG);
+	ASSERT_NE(NULL, self->mem);
+	ASSERT_EQ(0, model_plug(&self->model, &self->dev, NULL, 0));
+	ASSERT_EQ(0, model_space_open(&self->model, &self->space));
+	ASSERT_EQ(0, model_attach(&self->dev, &self->space));
+}
+
+FIXTURE_TEARDOWN(model_basic)
+{
+	EXPECT_NO_HARM(&self->dev);
+	model_release(&self->dev);
+	EXPECT_EQ(0, model_unplug(&self->dev, 0));
+	model_close(&self->model);
+}
+
+static int map(struct _test_data_model_basic *self, int page, int nr)
+{
+	return model_map(&self->space, AT(page), self->mem + page * PG,
+			 nr * PG, MODEL_RW);
+}
+
+static int unmap(struct _test_data_model_basic *self, int page, int nr)
+{
+	return model_unmap(&self->space, AT(page), nr * PG);
+}
+
+static bool raised(int eventfd)
+{
+	struct pollfd poll_fd = { .fd = eventfd, .events = POLLIN };
+	__u64 count;
+
+	return poll(&poll_fd, 1, PATIENCE_MS) == 1 &&
+	       read(eventfd, &count, sizeof(count)) == sizeof(count);
+}
+
+static bool quiet(int eventfd)
+{
+	struct pollfd poll_fd = { .fd = eventfd, .events = POLLIN };
+
+	return poll(&poll_fd, 1, 0) == 0;
+}
+
+/* --- what VFIO shows --- */
+
+TEST_F(model_basic, info)
+{
+	struct vfio_region_info region = { .argsz = sizeof(region) };
+	struct vfio_device_info info = { .argsz = sizeof(info) };
+	struct vfio_irq_info irq = { .argsz = sizeof(irq) };
+	int fd = self->dev.fd;
+
+	ASSERT_EQ(0, ioctl(fd, VFIO_DEVICE_GET_INFO, &info));
+	EXPECT_EQ(VFIO_DEVICE_FLAGS_RESET, info.flags);
+	EXPECT_EQ(2, info.num_regions);
+	EXPECT_EQ(IOASID_MODEL_NR_IRQS, info.num_irqs);
+	region.index = IOASID_MODEL_MEMORY;
+	ASSERT_EQ(0, ioctl(fd, VFIO_DEVICE_GET_REGION_INFO, &region));
+	EXPECT_EQ(IOASID_MODEL_MEMORY_SIZE, region.size);
+	EXPECT_EQ(1ULL << IOASID_MODEL_REGION_SHIFT, region.offset);
+	EXPECT_NE(0, region.flags & VFIO_REGION_INFO_FLAG_MMAP);
+	region.index = 2;
+	EXPECT_EQ(-EINVAL, ia_cmd(fd, VFIO_DEVICE_GET_REGION_INFO, &region));
+	irq.index = IOASID_MODEL_IRQ_REQUEST;
+	ASSERT_EQ(0, ioctl(fd, VFIO_DEVICE_GET_IRQ_INFO, &irq));
+	EXPECT_EQ(1, irq.count);
+	irq.index = IOASID_MODEL_NR_IRQS;
+	EXPECT_EQ(-EINVAL, ia_cmd(fd, VFIO_DEVICE_GET_IRQ_INFO, &irq));
+}
+
+TEST_F(model_basic, malformed)
+{
+	const struct ioasid_model_dma good = {
+		.op = IOASID_MODEL_READ,
+		.threads = 1,
+		.address = BASE,
+		.length = 8,
+		.count = 1,
+	};
+	struct ioasid_model_dma dma;
+	__u32 word = 0;
+
+#define BAD(...)							\
+	do {								\
+		dma = good;						\
+		__VA_ARGS__;						\
+		EXPECT_EQ(-EINVAL, model_start(&self->dev, 0, &dma));	\
+	} while (0)
+
+	BAD(dma.op = 0);
+	BAD(dma.op = IOASID_MODEL_REQUEST + 1);
+	BAD(dma.flags = 1U << 31);
+	BAD(dma.pasid = 1);
+	BAD(dma.threads = 0);
+	BAD(dma.threads = IOASID_MODEL_MAX_THREADS + 1);
+	BAD(dma.length = 0);
+	BAD(dma.length = IOASID_MODEL_MEMORY_SIZE + 1);
+	BAD(dma.count = 0);
+	BAD(dma.offset = IOASID_MODEL_MEMORY_SIZE - 7);
+	BAD(dma.offset = -8ULL);
+	BAD(dma.op = IOASID_MODEL_FILL; dma.address++);
+	BAD(dma.op = IOASID_MODEL_VERIFY; dma.length = 12);
+	BAD(dma.op = IOASID_MODEL_CAS; dma.length = 4);
+	BAD(dma.op = IOASID_MODEL_REQUEST; dma.operand = 8);
+	BAD(dma.op = IOASID_MODEL_REQUEST; dma.compare = IOASID_MODEL_GROUPS);
+	BAD(dma.flags = IOASID_MODEL_DMA_LIST; dma.list = 4);
+	BAD(dma.flags = IOASID_MODEL_DMA_LIST; dma.count = 2;
+	    dma.list = IOASID_MODEL_MEMORY_SIZE - 8);
+#undef BAD
+	/* neither registers nor memory are there */
+	EXPECT_EQ(-EINVAL, model_rw(&self->dev, false, IOASID_MODEL_REGS, 4,
+				    &word, sizeof(word)));
+	EXPECT_EQ(-EINVAL, model_rw(&self->dev, true, IOASID_MODEL_REGS,
+				    IOASID_MODEL_REGS_SIZE, &word,
+				    sizeof(word)));
+	EXPECT_EQ(-EINVAL, model_rw(&self->dev, true, IOASID_MODEL_REGS,
+				    model_channel(0, IOASID_MODEL_START),
+				    &word, sizeof(word)));
+	EXPECT_EQ(-EINVAL, model_write_memory(&self->dev,
+					      IOASID_MODEL_MEMORY_SIZE - 3,
+					      &word, sizeof(word)));
+	EXPECT_EQ(-EINVAL, model_rw(&self->dev, false, 2, 0, &word,
+				    sizeof(word)));
+}
+
+/* --- DMA --- */
+
+TEST_F(model_basic, read_write)
+{
+	char out[3 * 4096], in[3 * 4096];
+
+	ASSERT_EQ(0, map(self, 0, 2));
+	ASSERT_EQ(0, map(self, 2, 2));
+	model_pattern(out, 1, 0, sizeof(out));
+	/* odd, and across mappings */
+	ASSERT_EQ(0, model_put(&self->dev, AT(0) + 2049, out, sizeof(out)));
+	EXPECT_EQ(0, memcmp(self->mem + 2049, out, sizeof(out)));
+	EXPECT_EQ(0, self->mem[2048]);
+	EXPECT_EQ(0, self->mem[2049 + sizeof(out)]);
+	memset(in, 0, sizeof(in));
+	ASSERT_EQ(0, model_get(&self->dev, AT(0) + 2049, in, sizeof(in)));
+	EXPECT_EQ(0, memcmp(in, out, sizeof(in)));
+}
+
+TEST_F(model_basic, compare)
+{
+	struct ioasid_model_status status;
+	struct ioasid_model_dma dma = {
+		.op = IOASID_MODEL_COMPARE,
+		.address = AT(1),
+		.length = PG,
+		.offset = 0x100,
+	};
+
+	ASSERT_EQ(0, map(self, 0, 4));
+	model_pattern(self->mem + PG, 5, 0, PG);
+	ASSERT_EQ(0, model_write_memory(&self->dev, 0x100, self->mem + PG, PG));
+	ASSERT_EQ(0, model_dma(&self->dev, &dma, &status));
+	EXPECT_EQ(0, status.mismatches);
+	EXPECT_EQ(1, status.done);
+	self->mem[PG + 1234] ^= 1;
+	ASSERT_EQ(0, model_dma(&self->dev, &dma, &status));
+	EXPECT_EQ(1, status.mismatches);
+	EXPECT_EQ(AT(1) + 1234, status.mismatch_addr);
+	EXPECT_EQ(1ULL << 16, status.expected ^ status.found);
+	EXPECT_EQ(IOASID_MODEL_DONE, status.run);
+}
+
+TEST_F(model_basic, pattern)
+{
+	struct ioasid_model_status status;
+	struct ioasid_model_dma dma = {
+		.op = IOASID_MODEL_VERIFY,
+		.address = AT(0),
+		.length = 64,
+		.stride = PG,
+		.count = NR_PAGES,
+		.operand = 7,
+	};
+	int i;
+
+	ASSERT_EQ(0, map(self, 0, NR_PAGES));
+	ASSERT_EQ(0, model_fill(&self->dev, AT(0), 7, NR_PAGES));
+	EXPECT_TRUE(model_pattern_holds(self->mem, 7, AT(0), NR_PAGES * PG));
+	EXPECT_EQ(0, model_verify(&self->dev, AT(0), 7, NR_PAGES));
+	EXPECT_EQ(-EILSEQ, model_verify(&self->dev, AT(0), 8, 1));
+
+	/* two wrong bytes, of which one is where it looks */
+	self->mem[5 * PG + 63] ^= 1;
+	self->mem[9 * PG + 64] ^= 1;
+	ASSERT_EQ(0, model_dma(&self->dev, &dma, &status));
+	EXPECT_EQ(NR_PAGES, status.done);
+	EXPECT_EQ(1, status.mismatches);
+	EXPECT_EQ(AT(5) + 63, status.mismatch_addr);
+
+	/* by a list, in another order */
+	for (i = 0; i < NR_PAGES; i++) {
+		__u64 address = AT((i * 7) % NR_PAGES);
+
+		ASSERT_EQ(0, model_write_memory(&self->dev, i * 8, &address,
+						sizeof(address)));
+	}
+	dma.flags = IOASID_MODEL_DMA_LIST;
+	dma.length = PG;
+	ASSERT_EQ(0, model_dma(&self->dev, &dma, &status));
+	EXPECT_EQ(NR_PAGES, status.done);
+	EXPECT_EQ(2, status.mismatches);
+}
+
+TEST_F(model_basic, atomic)
+{
+	volatile __u64 *word = (void *)self->mem;
+	struct ioasid_model_status status;
+	struct ioasid_model_dma dma = {
+		.op = IOASID_MODEL_FETCH_ADD,
+		.threads = 4,
+		.address = AT(0) + 8,
+		.length = 8,
+		.count = 200,
+		.operand = 3,
+	};
+	int i;
+
+	ASSERT_EQ(0, map(self, 0, 1));
+	word[1] = 1000;
+	dma.threads = 4;
+	ASSERT_EQ(0, model_start(&self->dev, 1, &dma));
+	/* and the CPU at the same time */
+	for (i = 0; i < 1000; i++)
+		__atomic_fetch_add(&word[1], 1, __ATOMIC_RELAXED);
+	ASSERT_EQ(0, model_dma(&self->dev, &dma, &status));
+	EXPECT_EQ(800, status.done);
+	while (!model_status(&self->dev, 1, &status) &&
+	       status.run == IOASID_MODEL_RUNNING)
+		usleep(1000);
+	EXPECT_EQ(800, status.done);
+	EXPECT_EQ(1000 + 1000 + 1600 * 3, word[1]);
+	EXPECT_EQ(0, word[0]);
+	EXPECT_EQ(0, word[2]);
+
+	dma.op = IOASID_MODEL_SWAP;
+	dma.threads = 1;
+	dma.count = 1;
+	dma.operand = 77;
+	ASSERT_EQ(0, model_dma(&self->dev, &dma, &status));
+	EXPECT_EQ(6800, status.result);
+	EXPECT_EQ(77, word[1]);
+	dma.op = IOASID_MODEL_CAS;
+	dma.compare = 76;
+	dma.operand = 78;
+	ASSERT_EQ(0, model_dma(&self->dev, &dma, &status));
+	EXPECT_EQ(77, status.result);
+	EXPECT_EQ(77, word[1]);
+	dma.compare = 77;
+	ASSERT_EQ(0, model_dma(&self->dev, &dma, &status));
+	EXPECT_EQ(77, status.result);
+	EXPECT_EQ(78, word[1]);
+	dma.address++;
+	EXPECT_EQ(MODEL_FAULT_ALIGN, model_dma(&self->dev, &dma, NULL));
+}
+
+/* --- faults --- */
+
+TEST_F(model_basic, fault)
+{
+	struct ioasid_model_inspect look;
+	struct ioasid_model_status status;
+	struct ioasid_model_dma dma = {
+		.op = IOASID_MODEL_FILL,
+		.threads = 1,
+		.address = AT(0),
+		.length = PG,
+		.stride = PG,
+		.count = 4,
+		.operand = 1,
+	};
+	char byte = 'x';
+
+	ASSERT_EQ(0, map(self, 0, 2));
+	EXPECT_EQ(MODEL_FAULT_ABSENT, model_put(&self->dev, AT(2), &byte, 1));
+
+	/* it ends there */
+	EXPECT_EQ(MODEL_FAULT_ABSENT, model_dma(&self->dev, &dma, &status));
+	EXPECT_EQ(IOASID_MODEL_FAULTED, status.run);
+	EXPECT_EQ(AT(2), status.fault_addr);
+	EXPECT_EQ(2, status.done);
+	EXPECT_EQ(1, status.faults);
+	ASSERT_EQ(0, model_inspect(&self->dev, 0, &look));
+	EXPECT_EQ(AT(2), look.fault.address);
+	EXPECT_EQ(MODEL_FAULT_ABSENT, look.fault.reason);
+	EXPECT_EQ(MODEL_NO_PASID, look.fault.pasid);
+	EXPECT_EQ(1, look.fault.write);
+
+	/* unless it is told to go on */
+	ASSERT_EQ(0, model_map(&self->space, AT(3), self->mem + 3 * PG, PG,
+			       MODEL_RW));
+	dma.flags = IOASID_MODEL_DMA_GO_ON;
+	EXPECT_EQ(MODEL_FAULT_ABSENT, model_dma(&self->dev, &dma, &status));
+	EXPECT_EQ(IOASID_MODEL_DONE, status.run);
+	EXPECT_EQ(3, status.done);
+	EXPECT_EQ(1, status.faults);
+	EXPECT_TRUE(model_pattern_holds(self->mem + 3 * PG, 1, AT(3), PG));
+
+	/* a PASID that it has not */
+	dma.flags = IOASID_MODEL_DMA_PASID;
+	dma.pasid = 1;
+	EXPECT_EQ(MODEL_FAULT_PASID, model_dma(&self->dev, &dma, NULL));
+}
+
+TEST_F(model_basic, read_only)
+{
+	struct ioasid_model_dma dma = {
+		.op = IOASID_MODEL_FETCH_ADD,
+		.address = AT(0),
+		.length = 8,
+	};
+	char byte = 'x';
+
+	self->mem[0] = 'a';
+	ASSERT_EQ(0, model_map(&self->space, AT(0), self->mem, PG,
+			       MODEL_READ_ONLY));
+	EXPECT_EQ(MODEL_FAULT_DENIED, model_put(&self->dev, AT(0), &byte, 1));
+	EXPECT_EQ(MODEL_FAULT_DENIED, model_dma(&self->dev, &dma, NULL));
+	EXPECT_EQ('a', self->mem[0]);
+	EXPECT_EQ(0, model_get(&self->dev, AT(0), &byte, 1));
+	EXPECT_EQ('a', byte);
+}
+
+TEST_F(model_basic, unmapped)
+{
+	ASSERT_EQ(0, map(self, 0, 4));
+	ASSERT_EQ(0, model_fill(&self->dev, AT(0), 1, 4));
+	ASSERT_EQ(0, unmap(self, 0, 4));
+	memset(self->mem, 0, 4 * PG);
+	EXPECT_EQ(MODEL_FAULT_ABSENT, model_fill(&self->dev, AT(0), 2, 1));
+	EXPECT_EQ(0, self->mem[0]);
+	/* other memory in the same place */
+	ASSERT_EQ(0, model_map(&self->space, AT(0), self->mem + 4 * PG, PG,
+			       MODEL_RW));
+	EXPECT_EQ(0, model_fill(&self->dev, AT(0), 3, 1));
+	EXPECT_EQ(0, self->mem[0]);
+	EXPECT_TRUE(model_pattern_holds(self->mem + 4 * PG, 3, AT(0), PG));
+	EXPECT_LT(0, model_counters(&self->dev).unmaps);
+	EXPECT_EQ(0, model_counters(&self->dev).stale);
+}
+
+TEST_F(model_basic, blocked)
+{
+	if (variant->api == MODEL_TYPE1)
+		SKIP(return, "a container does not let go of its device");
+	ASSERT_EQ(0, map(self, 0, 1));
+	ASSERT_EQ(0, model_fill(&self->dev, AT(0), 1, 1));
+	ASSERT_EQ(0, model_detach(&self->dev));
+	EXPECT_EQ(MODEL_FAULT_BLOCKED, model_fill(&self->dev, AT(0), 2, 1));
+	EXPECT_TRUE(model_pattern_holds(self->mem, 1, AT(0), PG));
+	ASSERT_EQ(0, model_attach(&self->dev, &self->space));
+	EXPECT_EQ(0, model_fill(&self->dev, AT(0), 2, 1));
+	EXPECT_TRUE(model_pattern_holds(self->mem, 2, AT(0), PG));
+}
+
+TEST_F(model_basic, move)
+{
+	struct model_space other;
+
+	ASSERT_EQ(0, map(self, 0, 1));
+	ASSERT_EQ(0, model_fill(&self->dev, AT(0), 1, 1));
+	ASSERT_EQ(0, model_space_open(&self->model, &other));
+	ASSERT_EQ(0, model_attach(&self->dev, &other));
+	ASSERT_EQ(0, model_map(&other, AT(0), self->mem + PG, PG, MODEL_RW));
+	EXPECT_EQ(0, model_fill(&self->dev, AT(0), 2, 1));
+	EXPECT_TRUE(model_pattern_holds(self->mem, 1, AT(0), PG));
+	EXPECT_TRUE(model_pattern_holds(self->mem + PG, 2, AT(0), PG));
+	EXPECT_EQ(0, model_counters(&self->dev).stale);
+}
+
+/* --- interrupts --- */
+
+TEST_F(model_basic, interrupt)
+{
+	struct vfio_irq_set set = {
+		.argsz = sizeof(set),
+		.flags = VFIO_IRQ_SET_ACTION_TRIGGER | VFIO_IRQ_SET_DATA_NONE,
+		.index = IOASID_MODEL_IRQ_FAULT,
+		.count = 1,
+	};
+	struct ioasid_model_state state;
+	struct ioasid_model_dma dma = {
+		.op = IOASID_MODEL_FILL,
+		.threads = 2,
+		.address = AT(0),
+		.length = PG,
+		.count = 20,
+	};
+	int done, fault;
+
+	done = eventfd(0, EFD_CLOEXEC);
+	fault = eventfd(0, EFD_CLOEXEC);
+	ASSERT_EQ(0, map(self, 0, 1));
+	ASSERT_EQ(0, model_set_irq(&self->dev, IOASID_MODEL_IRQ_DONE, done));
+	ASSERT_EQ(0, model_set_irq(&self->dev, IOASID_MODEL_IRQ_FAULT, fault));
+	ASSERT_EQ(0, model_start(&self->dev, 3, &dma));
+	EXPECT_TRUE(raised(done));
+	EXPECT_TRUE(quiet(fault));
+	dma.address = AT(1);
+	ASSERT_EQ(0, model_start(&self->dev, 3, &dma));
+	EXPECT_TRUE(raised(fault));
+	EXPECT_TRUE(raised(done));
+	/* by software */
+	ASSERT_EQ(0, ioctl(self->dev.fd, VFIO_DEVICE_SET_IRQS, &set));
+	EXPECT_TRUE(raised(fault));
+	/* none any more */
+	ASSERT_EQ(0, model_set_irq(&self->dev, IOASID_MODEL_IRQ_DONE, -1));
+	ASSERT_EQ(0, model_stop(&self->dev, 3, NULL));
+	dma.address = AT(0);
+	dma.flags = IOASID_MODEL_DMA_WAIT;
+	ASSERT_EQ(0, model_start(&self->dev, 3, &dma));
+	EXPECT_TRUE(quiet(done));
+	ASSERT_EQ(0, model_state(&self->dev, &state));
+	EXPECT_EQ(3, state.irqs[IOASID_MODEL_IRQ_DONE]);
+	EXPECT_EQ(-EBADF, model_set_irq(&self->dev, 0, 999));
+	EXPECT_EQ(-EINVAL, model_set_irq(&self->dev, IOASID_MODEL_NR_IRQS,
+					 done));
+}
+
+/* --- what goes on in the background --- */
+
+TEST_F(model_basic, hammer)
+{
+	struct ioasid_model_status status;
+	struct ioasid_model_dma dma = {};
+	int i;
+
+	ASSERT_EQ(0, map(self, 0, 8));
+	model_pattern(self->mem, 1, AT(0), 8 * PG);
+	ASSERT_EQ(0, model_hammer(&self->dev, 1, IOASID_MODEL_VERIFY, AT(0), 1,
+				  8, 2));
+	dma.op = IOASID_MODEL_READ;
+	dma.threads = 1;
+	dma.length = 8;
+	dma.count = 1;
+	EXPECT_EQ(-EBUSY, model_start(&self->dev, 1, &dma));
+	/* what is beside it comes and goes */
+	for (i = 0; i < 20; i++) {
+		ASSERT_EQ(0, map(self, 8, 8));
+		EXPECT_EQ(0, model_put(&self->dev, AT(15), &i, sizeof(i)));
+		EXPECT_EQ(i, *(int *)(self->mem + 15 * PG));
+		ASSERT_EQ(0, unmap(self, 8, 8));
+	}
+	EXPECT_EQ(0, model_hammered(&self->dev, 1, 20));
+	ASSERT_EQ(0, model_stop(&self->dev, 1, &status));
+	EXPECT_EQ(IOASID_MODEL_STOPPED, status.run);
+	EXPECT_LT(0, status.done);
+	EXPECT_EQ(0, status.faults);
+	EXPECT_EQ(0, status.mismatches);
+	/* it has stopped indeed, and notices a change */
+	self->mem[0] ^= 1;
+	ASSERT_EQ(0, model_status(&self->dev, 1, &status));
+	EXPECT_EQ(0, status.mismatches);
+	ASSERT_EQ(0, model_hammer(&self->dev, 1, IOASID_MODEL_VERIFY, AT(0), 1,
+				  8, 2));
+	EXPECT_EQ(0, model_hammered(&self->dev, 1, 20));
+	ASSERT_EQ(0, model_stop(&self->dev, 1, &status));
+	EXPECT_LT(0, status.mismatches);
+}
+
+/* All that it reaches while it is taken away has the right contents. */
+TEST_F(model_basic, hammer_unmap)
+{
+	struct ioasid_model_status reads, writes;
+	int i;
+
+	ASSERT_EQ(0, map(self, 0, 4));
+	model_pattern(self->mem, 1, AT(0), 4 * PG);
+	ASSERT_EQ(0, model_hammer(&self->dev, 1, IOASID_MODEL_VERIFY, AT(0), 1,
+				  4, 1));
+	ASSERT_EQ(0, model_hammer(&self->dev, 2, IOASID_MODEL_FILL, AT(0), 1,
+				  4, 1));
+	for (i = 0; i < 10; i++) {
+		ASSERT_EQ(0, unmap(self, 0, 4));
+		memset(self->mem, i, 4 * PG);
+		EXPECT_EQ(0, model_hammered(&self->dev, 2, 4));
+		/* nobody has written */
+		EXPECT_EQ(i, self->mem[0]);
+		EXPECT_EQ(i, self->mem[4 * PG - 1]);
+		model_pattern(self->mem, 1, AT(0), 4 * PG);
+		ASSERT_EQ(0, map(self, 0, 4));
+		EXPECT_EQ(0, model_hammered(&self->dev, 1, 4));
+	}
+	ASSERT_EQ(0, model_stop(&self->dev, 1, &reads));
+	ASSERT_EQ(0, model_stop(&self->dev, 2, &writes));
+	EXPECT_LT(0, reads.done);
+	EXPECT_EQ(0, reads.mismatches);
+	EXPECT_LT(0, writes.done);
+	EXPECT_LT(0, writes.faults);
+	EXPECT_EQ(MODEL_FAULT_ABSENT, writes.fault);
+}
+
+TEST_F(model_basic, close_stops)
+{
+	ASSERT_EQ(0, map(self, 0, 4));
+	ASSERT_EQ(0, model_hammer(&self->dev, 2, IOASID_MODEL_FILL, AT(0), 1, 4,
+				  4));
+	EXPECT_EQ(0, model_hammered(&self->dev, 2, 4));
+	EXPECT_TRUE(model_pattern_holds(self->mem, 1, AT(0), 4 * PG));
+	model_release(&self->dev);
+	memset(self->mem, 0, 4 * PG);
+	usleep(50000);
+	EXPECT_FALSE(model_pattern_holds(self->mem, 1, AT(0), PG));
+	EXPECT_EQ(0, self->mem[0]);
+}
+
+TEST_F(model_basic, reset)
+{
+	struct ioasid_model_status status;
+	struct ioasid_model_state state;
+	__u64 word;
+
+	ASSERT_EQ(0, map(self, 0, 4));
+	ASSERT_EQ(0, model_put(&self->dev, AT(0), "memory", 7));
+	ASSERT_EQ(0, model_hammer(&self->dev, 2, IOASID_MODEL_FILL, AT(0), 1, 4,
+				  4));
+	EXPECT_EQ(0, model_hammered(&self->dev, 2, 4));
+	ASSERT_EQ(0, model_reset(&self->dev));
+	memset(self->mem, 0, 4 * PG);
+	ASSERT_EQ(0, model_status(&self->dev, 2, &status));
+	EXPECT_EQ(IOASID_MODEL_IDLE, status.run);
+	EXPECT_EQ(0, status.done);
+	ASSERT_EQ(0, model_read_memory(&self->dev, 0, &word, sizeof(word)));
+	EXPECT_EQ(0, word);
+	ASSERT_EQ(0, model_state(&self->dev, &state));
+	EXPECT_EQ(1, state.resets);
+	usleep(20000);
+	EXPECT_EQ(0, self->mem[0]);
+	/* it is still attached */
+	EXPECT_EQ(0, model_fill(&self->dev, AT(0), 3, 4));
+	EXPECT_TRUE(model_pattern_holds(self->mem, 3, AT(0), 4 * PG));
+}
+
+/* --- memory of the device --- */
+
+TEST_F(model_basic, memory)
+{
+	struct ioasid_model_state before, after;
+	volatile char *mem;
+	char byte;
+
+	mem = model_map_memory(&self->dev);
+	ASSERT_NE(MAP_FAILED, (void *)mem);
+	ASSERT_EQ(0, map(self, 0, 1));
+	strcpy(self->mem, "from memory");
+	ASSERT_EQ(0, model_get(&self->dev, AT(0), &byte, 1));
+	EXPECT_EQ('f', mem[0]);
+	mem[0x3ffff] = 'z';
+	ASSERT_EQ(0, model_read_memory(&self->dev, 0x3ffff, &byte, 1));
+	EXPECT_EQ('z', byte);
+
+	/* what was mapped is taken out, and comes back */
+	ASSERT_EQ(0, model_state(&self->dev, &before));
+	EXPECT_EQ(2, before.memory_faults);
+	EXPECT_EQ('f', mem[0]);
+	ASSERT_EQ(0, model_reset(&self->dev));
+	EXPECT_EQ(0, mem[0]);
+	EXPECT_EQ(0, mem[0x3ffff]);
+	ASSERT_EQ(0, model_state(&self->dev, &after));
+	EXPECT_EQ(4, after.memory_faults);
+
+	/* not while it is off */
+	ASSERT_EQ(0, model_memory_on(&self->dev, 0));
+	EXPECT_EQ(-EIO, model_read_memory(&self->dev, 0, &byte, 1));
+	EXPECT_EQ(-EIO, model_write_memory(&self->dev, 0, &byte, 1));
+	byte = fork();
+	if (!byte) {
+		signal(SIGBUS, SIG_DFL);
+		_exit(mem[0]);
+	} else {
+		int how;
+
+		wait(&how);
+		EXPECT_TRUE(WIFSIGNALED(how));
+		EXPECT_EQ(SIGBUS, WTERMSIG(how));
+	}
+	ASSERT_EQ(0, model_memory_on(&self->dev, 1));
+	EXPECT_EQ(0, mem[0]);
+	ASSERT_EQ(0, munmap((void *)mem, IOASID_MODEL_MEMORY_SIZE));
+
+	/* there is nothing else to map */
+	EXPECT_EQ(MAP_FAILED, mmap(NULL, PG, PROT_READ, MAP_SHARED,
+				   self->dev.fd, 0));
+	EXPECT_EQ(MAP_FAILED,
+		  mmap(NULL, 2 * PG, PROT_READ, MAP_SHARED, self->dev.fd,
+		       (1ULL << IOASID_MODEL_REGION_SHIFT) +
+		       IOASID_MODEL_MEMORY_SIZE - PG));
+}
+
+/* One device writes to the memory of another: what can be mapped of that. */
+TEST_F(model_basic, peer)
+{
+	struct model_device peer;
+	char byte = 0;
+	void *mem;
+
+	ASSERT_EQ(0, model_plug(&self->model, &peer, NULL, 0));
+	ASSERT_EQ(0, model_attach(&peer, &self->space));
+	mem = model_map_memory(&peer);
+	ASSERT_NE(MAP_FAILED, mem);
+	if (variant->api == MODEL_TYPE1) {
+		ASSERT_EQ(0, model_map(&self->space, AT(0), mem,
+				       IOASID_MODEL_MEMORY_SIZE, MODEL_RW));
+		ASSERT_EQ(0, model_put(&self->dev, AT(0) + 0x12345, "p", 1));
+		ASSERT_EQ(0, model_read_memory(&peer, 0x12345, &byte, 1));
+		EXPECT_EQ('p', byte);
+		ASSERT_EQ(0, model_unmap(&self->space, AT(0),
+					 IOASID_MODEL_MEMORY_SIZE));
+	} else {
+		EXPECT_EQ(-EFAULT, model_map(&self->space, AT(0), mem,
+					     IOASID_MODEL_MEMORY_SIZE,
+					     MODEL_RW));
+	}
+	munmap(mem, IOASID_MODEL_MEMORY_SIZE);
+	model_release(&peer);
+	EXPECT_EQ(0, model_unplug(&peer, 0));
+}
+
+/* --- several devices --- */
+
+TEST_F(model_basic, shared_group)
+{
+	struct model_device a, b;
+
+	ASSERT_EQ(0, model_plug(&self->model, &a, NULL, 9));
+	ASSERT_EQ(0, model_plug(&self->model, &b, NULL, 9));
+	EXPECT_LE(0, model_group(&a));
+	EXPECT_EQ(model_group(&a), model_group(&b));
+	EXPECT_NE(model_group(&a), model_group(&self->dev));
+	ASSERT_EQ(0, map(self, 0, 1));
+	ASSERT_EQ(0, model_attach(&a, &self->space));
+	ASSERT_EQ(0, model_attach_with(&b, &self->space, &a));
+	EXPECT_EQ(0, model_fill(&a, AT(0), 1, 1));
+	EXPECT_EQ(0, model_verify(&b, AT(0), 1, 1));
+	EXPECT_EQ(0, model_verify(&self->dev, AT(0), 1, 1));
+	model_release(&b);
+	EXPECT_EQ(0, model_verify(&a, AT(0), 1, 1));
+	model_release(&a);
+	EXPECT_EQ(0, model_unplug(&a, 0));
+	EXPECT_EQ(0, model_unplug(&b, 0));
+}
+
+/* IOMMUs that differ: two of them translate for one space. */
+TEST_F(model_basic, other_iommu)
+{
+	struct model_params params = {
+		.page_sizes = 0x1000,
+		.aperture_start = 0x10000,
+		.aperture_last = (1ULL << 39) - 1,
+		.levels = 3,
+		.nr_resv = 1,
+		.resv = {
+			{
+				.start = 0x80000000,
+				.length = 0x10000,
+				.type = MODEL_RESV_RESERVED,
+			},
+		},
+	};
+	struct model_device other;
+
+	ASSERT_EQ(0, model_plug(&self->model, &other, &params, 0));
+	ASSERT_EQ(0, map(self, 0, 4));
+	ASSERT_EQ(0, model_attach(&other, &self->space));
+	EXPECT_EQ(0, model_fill(&self->dev, AT(0), 1, 4));
+	EXPECT_EQ(0, model_verify(&other, AT(0), 1, 4));
+	EXPECT_LT(0, model_counters(&other).maps);
+	/* what is not for one of them is for none */
+	EXPECT_NE(0, model_map(&self->space, 1ULL << 39, self->mem, PG,
+			       MODEL_RW));
+	EXPECT_NE(0, model_map(&self->space, 0x80000000, self->mem, PG,
+			       MODEL_RW));
+	EXPECT_EQ(0, model_map(&self->space, (1ULL << 39) - PG, self->mem, PG,
+			       MODEL_RW));
+	EXPECT_EQ(0, model_put(&other, (1ULL << 39) - 1, "x", 1));
+	EXPECT_EQ(MODEL_FAULT_WIDTH, model_put(&other, 1ULL << 39, "x", 1));
+	/* it goes alone */
+	ASSERT_EQ(0, unmap(self, 0, 4));
+	EXPECT_EQ(MODEL_FAULT_ABSENT, model_fill(&other, AT(0), 2, 1));
+	EXPECT_EQ(MODEL_FAULT_ABSENT, model_fill(&self->dev, AT(0), 2, 1));
+	EXPECT_NO_HARM(&other);
+	model_release(&other);
+	EXPECT_EQ(0, model_unplug(&other, 0));
+}
+
+/* --- failures --- */
+
+TEST_F(model_basic, inject)
+{
+	struct model_space other;
+	struct model_device dev;
+
+	/* the second map from now on */
+	ASSERT_EQ(0, map(self, 0, 1));
+	ASSERT_EQ(0, model_inject(&self->dev, MODEL_INJECT_MAP, 2, 0));
+	EXPECT_EQ(0, map(self, 1, 1));
+	EXPECT_NE(0, map(self, 2, 1));
+	EXPECT_EQ(0, map(self, 2, 1));
+	EXPECT_EQ(0, model_fill(&self->dev, AT(0), 1, 3));
+	/* taken back */
+	ASSERT_EQ(0, model_inject(&self->dev, MODEL_INJECT_MAP, 1, 0));
+	ASSERT_EQ(0, model_inject(&self->dev, MODEL_INJECT_MAP, 0, 0));
+	EXPECT_EQ(0, map(self, 3, 1));
+
+	ASSERT_EQ(0, model_plug(&self->model, &dev, NULL, 0));
+	ASSERT_EQ(0, model_space_open(&self->model, &other));
+	ASSERT_EQ(0, model_inject(&dev, MODEL_INJECT_ATTACH, 1, 0));
+	EXPECT_NE(0, model_attach(&dev, &other));
+	EXPECT_EQ(0, model_attach(&dev, &other));
+	ASSERT_EQ(0, model_map(&other, AT(0), self->mem + PG, PG, MODEL_RW));
+	EXPECT_EQ(0, model_fill(&dev, AT(0), 4, 1));
+	EXPECT_EQ(-EINVAL, model_inject(&dev, MODEL_INJECTIONS, 1, 0));
+	model_release(&dev);
+	EXPECT_EQ(0, model_unplug(&dev, 0));
+}
+
+TEST_F(model_basic, unplug)
+{
+	struct model_device dev;
+	int request, again;
+
+	request = eventfd(0, EFD_CLOEXEC);
+	ASSERT_EQ(0, model_plug(&self->model, &dev, NULL, 0));
+	ASSERT_EQ(0, model_attach(&dev, &self->space));
+	ASSERT_EQ(0, map(self, 0, 4));
+	ASSERT_EQ(0, model_set_irq(&dev, IOASID_MODEL_IRQ_REQUEST, request));
+	ASSERT_EQ(0, model_hammer(&dev, 0, IOASID_MODEL_FILL, AT(0), 1, 4, 2));
+	ASSERT_EQ(0, model_unplug(&dev, IOASID_MODEL_ASYNC));
+	EXPECT_EQ(-ENOENT, model_unplug(&dev, 0));
+	/* it asks, and works until it is closed */
+	EXPECT_TRUE(raised(request));
+	EXPECT_TRUE(model_present(&dev));
+	EXPECT_EQ(0, model_hammered(&dev, 0, 8));
+	again = model_open_cdev(&dev);
+	EXPECT_GT(0, again);
+	model_release(&dev);
+	for (again = 0; again < 1000 && model_present(&dev); again++)
+		usleep(10000);
+	EXPECT_FALSE(model_present(&dev));
+	memset(self->mem, 0, 4 * PG);
+	/* what it shared is there still */
+	EXPECT_EQ(0, model_fill(&self->dev, AT(0), 2, 4));
+	EXPECT_TRUE(model_pattern_holds(self->mem, 2, AT(0), 4 * PG));
+}
+
+/* As after a crash: nobody tidies up, everything goes. */
+TEST_F(model_basic, abandoned)
+{
+	struct model_device dev;
+	struct model model;
+	int i, status;
+	pid_t pid;
+
+	pid = ia_fork();
+	if (!pid) {
+		struct model_space space;
+
+		if (model_open(&model, variant->api) ||
+		    model_plug(&model, &dev, NULL, 0) ||
+		    model_space_open(&model, &space) ||
+		    model_attach(&dev, &space) ||
+		    model_map(&space, AT(0), self->mem, PG, MODEL_RW) ||
+		    model_hammer(&dev, 0, IOASID_MODEL_FILL, AT(0), 1, 1, 4) ||
+		    model_hammered(&dev, 0, 4))
+			_exit(255);
+		_exit(atoi(strchr(dev.name, '.') + 1) % 250);
+	}
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	ASSERT_TRUE(WIFEXITED(status));
+	ASSERT_NE(255, WEXITSTATUS(status));
+	snprintf(dev.name, sizeof(dev.name), "ioasid_model.%d",
+		 WEXITSTATUS(status));
+	for (i = 0; i < 1000 && model_present(&dev); i++)
+		usleep(10000);
+	EXPECT_FALSE(model_present(&dev));
+}
+
+/* --- the control node --- */
+
+FIXTURE(model_control)
+{
+	struct model model;
+};
+
+FIXTURE_SETUP(model_control)
+{
+	if (model_open(&self->model, MODEL_IOASID) == -ENOENT)
+		SKIP(return, "no model devices, or no " IA_NODE);
+	ASSERT_LE(0, self->model.control);
+}
+
+FIXTURE_TEARDOWN(model_control)
+{
+	model_close(&self->model);
+}
+
+TEST_F(model_control, malformed)
+{
+	struct ioasid_model_destroy destroy = { .id = 12345 };
+	struct ioasid_model_inspect look = { .id = 12345 };
+	struct ioasid_model_inject inject = { .id = 12345 };
+	struct ioasid_model_create create = {};
+	int fd = self->model.control;
+
+	EXPECT_EQ(-ENOENT, ia_cmd(fd, IOASID_MODEL_DESTROY, &destroy));
+	EXPECT_EQ(-ENOENT, ia_cmd(fd, IOASID_MODEL_INSPECT, &look));
+	EXPECT_EQ(-ENOENT, ia_cmd(fd, IOASID_MODEL_INJECT, &inject));
+	EXPECT_EQ(-EFAULT, ia_cmd(fd, IOASID_MODEL_CREATE, (void *)1));
+	EXPECT_EQ(-ENOTTY, ia_cmd(fd, IOASID_ALLOC, &create));
+	destroy.flags = 2;
+	EXPECT_EQ(-EINVAL, ia_cmd(fd, IOASID_MODEL_DESTROY, &destroy));
+	look.flags = 2;
+	EXPECT_EQ(-EINVAL, ia_cmd(fd, IOASID_MODEL_INSPECT, &look));
+	create.kind = 2;
+	EXPECT_EQ(-EINVAL, model_create(&self->model, &create));
+	create = (struct ioasid_model_create){ .reserved = 1 };
+	EXPECT_EQ(-EINVAL, model_create(&self->model, &create));
+	create = (struct ioasid_model_create){
+		.kind = IOASID_MODEL_EMULATED,
+		.group_key = 1,
+	};
+	EXPECT_EQ(-EINVAL, model_create(&self->model, &create));
+	create = (struct ioasid_model_create){ .params.flags = 1U << 31 };
+	EXPECT_EQ(-EINVAL, model_create(&self->model, &create));
+	create = (struct ioasid_model_create){ .params.pasid_bits = 21 };
+	EXPECT_EQ(-EINVAL, model_create(&self->model, &create));
+}
+
+TEST_F(model_control, emulated)
+{
+	struct ioasid_model_create create = { .kind = IOASID_MODEL_EMULATED };
+	struct ioasid_model_inspect look = {};
+	struct model_device dev = { .model = &self->model };
+	__u32 id, devid;
+	char *mem;
+	int fd;
+
+	ASSERT_EQ(0, model_create(&self->model, &create));
+	dev.id = create.id;
+	memcpy(dev.name, create.name, sizeof(dev.name));
+	ASSERT_TRUE(model_present(&dev));
+	look.id = dev.id;
+	EXPECT_EQ(-EINVAL, ia_cmd(self->model.control, IOASID_MODEL_INSPECT,
+				  &look));
+	fd = model_open_cdev(&dev);
+	ASSERT_LE(0, fd);
+	mem = ia_mem(PG);
+	ASSERT_EQ(0, ia_alloc(self->model.ctx, &id));
+	ASSERT_EQ(0, ia_map(self->model.ctx, id, BASE, mem, PG));
+	ASSERT_EQ(0, hw_bind(fd, self->model.ctx, 1, &devid));
+	ASSERT_EQ(0, hw_attach(fd, id));
+	ASSERT_EQ(0, mock_put(fd, IOASID_MOCK_WRITE, 0, BASE, "emulated", 9));
+	EXPECT_STREQ("emulated", mem);
+	close(fd);
+	EXPECT_EQ(0, model_unplug(&dev, 0));
+	EXPECT_FALSE(model_present(&dev));
+}
+
+/* The module stays as long as it has devices, and no longer. */
+TEST_F(model_control, module)
+{
+	struct model_device dev;
+
+	ASSERT_EQ(0, model_plug(&self->model, &dev, NULL, 0));
+	ASSERT_EQ(0, model_attach(&dev, ({
+		static struct model_space space;
+
+		ASSERT_EQ(0, model_space_open(&self->model, &space));
+		&space;
+	})));
+	close(self->model.control);
+	self->model.control = -1;
+	/* the device is open, its node closed */
+	EXPECT_NE(0, syscall(SYS_delete_module, "ioasid_mock", O_NONBLOCK));
+	EXPECT_EQ(EAGAIN, errno);
+	EXPECT_TRUE(model_present(&dev));
+	EXPECT_EQ(MODEL_FAULT_ABSENT, model_put(&dev, BASE, "x", 1));
+	model_release(&dev);
+	for (int i = 0; i < 1000; i++) {
+		if (!syscall(SYS_delete_module, "ioasid_mock", O_NONBLOCK))
+			break;
+		usleep(10000);
+	}
+	EXPECT_NE(0, access(IOASID_MODEL_NODE, F_OK));
+	EXPECT_FALSE(model_present(&dev));
+	EXPECT_EQ(0, model_load());
+}
+
+TEST_HARNESS_MAIN
