@@ -30,6 +30,7 @@
  */
 #define pr_fmt(fmt) "ioasid_mock: " fmt
 
+#include <kunit/visibility.h>
 #include <linux/dma-mapping.h>
 #include <linux/iommu.h>
 #include <linux/irqdomain.h>
@@ -104,6 +105,7 @@ int model_inject(struct model_dev *mdev, enum model_injection what, u32 nth,
 	atomic_set(&failure->countdown, nth);
 	return 0;
 }
+EXPORT_SYMBOL_IF_KUNIT(model_inject);
 
 /* ---- Units ---- */
 
@@ -187,6 +189,7 @@ int model_check_params(const struct model_params *params)
 			return -EINVAL;
 	return 0;
 }
+EXPORT_SYMBOL_IF_KUNIT(model_check_params);
 
 static void prq_work(struct work_struct *work);
 
@@ -509,6 +512,7 @@ err_free:
 	kfree(mdev);
 	return ERR_PTR(ret);
 }
+EXPORT_SYMBOL_IF_KUNIT(model_dev_create);
 
 /**
  * model_dev_destroy() - unplug a device
@@ -531,6 +535,7 @@ void model_dev_destroy(struct model_dev *mdev)
 	mutex_destroy(&mdev->ops_lock);
 	kfree(mdev);
 }
+EXPORT_SYMBOL_IF_KUNIT(model_dev_destroy);
 
 /**
  * model_dev_of() - which model device is a device
@@ -553,6 +558,7 @@ struct device *model_dev_device(struct model_dev *mdev)
 {
 	return &mdev->pdev->dev;
 }
+EXPORT_SYMBOL_IF_KUNIT(model_dev_device);
 
 /**
  * model_dev_params() - what a device's unit is like
@@ -583,6 +589,7 @@ void model_dev_set_ops(struct model_dev *mdev, const struct model_dev_ops *ops,
 	mdev->priv = priv;
 	mutex_unlock(&mdev->ops_lock);
 }
+EXPORT_SYMBOL_IF_KUNIT(model_dev_set_ops);
 
 /**
  * model_last_fault() - why an access of a device failed
@@ -610,6 +617,7 @@ void model_read_counters(struct model_dev *mdev,
 	for (i = 0; i < MODEL_COUNTERS; i++)
 		out[i] = atomic64_read(&mdev->unit->counters[i]);
 }
+EXPORT_SYMBOL_IF_KUNIT(model_read_counters);
 
 static struct iommu_device *model_probe_device(struct device *dev)
 {
@@ -1448,6 +1456,7 @@ int model_report_page_request(struct model_dev *mdev, u32 pasid, u64 address,
 	queue_work(unit->prq_wq, &unit->prq_work);
 	return room ? 0 : -ENOSPC;
 }
+EXPORT_SYMBOL_IF_KUNIT(model_report_page_request);
 
 static int model_dev_enable_feat(struct device *dev,
 				 enum iommu_dev_features feature)

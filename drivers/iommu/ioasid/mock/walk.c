@@ -27,6 +27,7 @@
  */
 #define pr_fmt(fmt) "ioasid_mock: " fmt
 
+#include <kunit/visibility.h>
 #include <linux/highmem.h>
 #include <linux/mm.h>
 #include <linux/random.h>
@@ -116,9 +117,9 @@ static void ledger_blame(struct model_unit *unit, u64 address, u64 pfn,
 			 enum model_holder where)
 {
 	static const char * const names[] = {
-		[MODEL_HELD_BY_TABLE] = "a table",
-		[MODEL_HELD_BY_FLUSH] = "a table, and was not flushed",
-		[MODEL_HELD_BY_TLB] = "a TLB",
+		[MODEL_HELD_BY_TABLE] = "in a table",
+		[MODEL_HELD_BY_FLUSH] = "unmapped, but not flushed",
+		[MODEL_HELD_BY_TLB] = "in a TLB",
 	};
 
 	spin_lock(&unit->ledger_lock);
@@ -127,7 +128,7 @@ static void ledger_blame(struct model_unit *unit, u64 address, u64 pfn,
 	atomic64_set(model_counter(unit, ledger_where), where);
 	spin_unlock(&unit->ledger_lock);
 	if (atomic64_inc_return(model_counter(unit, ledger_pages)) == 1)
-		pr_err("unit %u: page %#llx was let go of, but IOVA %#llx in %s leads to it\n",
+		pr_err("unit %u: page %#llx was let go of while IOVA %#llx led to it: %s\n",
 		       unit->params.unit, pfn, address, names[where]);
 }
 
@@ -1059,6 +1060,7 @@ enum model_reason model_access(struct model_dev *mdev, u32 pasid, u64 address,
 		*fault = now;
 	return reason;
 }
+EXPORT_SYMBOL_IF_KUNIT(model_access);
 
 /* ---- Audit ---- */
 
@@ -1156,3 +1158,4 @@ u64 model_audit(struct model_dev *mdev)
 	mutex_unlock(&unit->mutex);
 	return bad;
 }
+EXPORT_SYMBOL_IF_KUNIT(model_audit);

@@ -1,0 +1,1256 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Tests of the model IOMMU, through the API of the IOMMU core on one side and
+ * through DMA on the other.
+ *
+ * Pages of the kernel stand for memory.  They are made to look pinned where
+ * that matters.
+ */
+#include <kunit/test.h>
+#include <linux/delay.h>
+#include <linux/iommu.h>
+#include <linux/kthread.h>
+#include <linux/mm.h>
+#include <linux/mman.h>
+#include <linux/module.h>
+#include <linux/platform_device.h>
+#include <linux/sizes.h>
+#include <linux/uaccess.h>
+#include <uapi/linux/iommufd.h>
+
+#include "../../iommu-priv.h"
+#include "model.h"
+
+#define NAME	"ioasid_model_kunit"
+#define IOVA	0x12340000000ULL
+#define RW	(IOMMU_READ | IOMMU_WRITE)
+
+static void *const owner = (void *)&owner;
+
+struct bench {
+	struct kunit *test;
+	struct model_dev *mdev;
+	struct device *dev;
+	struct iommu_group *group;
+	struct iommu_domain *domain;
+	struct model_counters before;
+};
+
+static struct bench *bench(struct kunit *test)
+{
+	return test->priv;
+}
+
+/* A device, blocked, and what it counted until now */
+static void plug(struct kunit *test, const struct model_params *params)
+{
+	struct bench *b = bench(test);
+
+	b->mdev = model_dev_create(NAME, PLATFORM_DEVID_AUTO, params, 0);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, b->mdev);
+	b->dev = model_dev_device(b->mdev);
+	b->group = iommu_group_get(b->dev);
+	KUNIT_ASSERT_NOT_NULL(test, b->group);
+	KUNIT_ASSERT_EQ(test, iommu_group_claim_dma_owner(b->group, owner), 0);
+	model_read_counters(b->mdev, &b->before);
+}
+
+static struct iommu_domain *alloc_user(struct bench *b, u32 flags,
+				       struct iommu_domain *parent,
+				       const struct iommu_user_data *data)
+{
+	return b->dev->iommu->iommu_dev->ops->domain_alloc_user(b->dev, flags,
+								parent, data);
+}
+
+static void attach(struct kunit *test)
+{
+	struct bench *b = bench(test);
+
+	if (!b->domain)
+		b->domain = iommu_paging_domain_alloc(b->dev);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(b->domain));
+	KUNIT_ASSERT_EQ(test, iommu_attach_group(b->domain, b->group), 0);
+}
+
+static void detach(struct bench *b)
+{
+	iommu_detach_group(b->domain, b->group);
+}
+
+static void unplug(struct bench *b)
+{
+	if (!b->mdev)
+		return;
+	if (b->group) {
+		iommu_group_release_dma_owner(b->group);
+		iommu_group_put(b->group);
+	}
+	if (!IS_ERR_OR_NULL(b->domain))
+		iommu_domain_free(b->domain);
+	model_dev_destroy(b->mdev);
+	memset(b, 0, sizeof(*b));
+}
+
+static u64 counted(struct bench *b, size_t offset)
+{
+	struct model_counters now;
+
+	model_read_counters(b->mdev, &now);
+	return *(u64 *)((void *)&now + offset) -
+	       *(u64 *)((void *)&b->before + offset);
+}
+
+#define COUNT(b, name) counted(b, offsetof(struct model_counters, name))
+
+static struct page *get_pages(struct kunit *test, unsigned int order)
+{
+	struct page *page = alloc_pages(GFP_KERNEL | __GFP_COMP | __GFP_ZERO,
+					order);
+
+	KUNIT_ASSERT_NOT_NULL(test, page);
+	return page;
+}
+
+static void put_pages(struct page *page)
+{
+	__free_pages(page, compound_order(page));
+}
+
+static void pin(struct page *page)
+{
+	page_ref_add(page, GUP_PIN_COUNTING_BIAS);
+}
+
+static void unpin(struct page *page)
+{
+	page_ref_sub(page, GUP_PIN_COUNTING_BIAS);
+}
+
+static enum model_reason dma(struct bench *b, u32 pasid, u64 iova, u64 *value,
+			     enum model_op op)
+{
+	return model_access(b->mdev, pasid, iova, value, sizeof(*value), op, 0,
+			    NULL);
+}
+
+static enum model_reason dma_read(struct bench *b, u64 iova, u64 *value)
+{
+	return dma(b, MODEL_NO_PASID, iova, value, MODEL_READ);
+}
+
+static enum model_reason dma_write(struct bench *b, u64 iova, u64 value)
+{
+	return dma(b, MODEL_NO_PASID, iova, &value, MODEL_WRITE);
+}
+
+static int map_page(struct bench *b, u64 iova, struct page *page, int prot)
+{
+	return iommu_map(b->domain, iova, page_to_phys(page), PAGE_SIZE, prot,
+			 GFP_KERNEL);
+}
+
+/* ---- Tests ---- */
+
+static void page_sizes(struct kunit *test)
+{
+	static const u64 sizes[] = {
+		SZ_4K | SZ_2M | SZ_1G,
+		SZ_2K | SZ_1M,
+		SZ_4K | SZ_64K | SZ_2M,
+		SZ_512,
+	};
+	struct page *page = get_pages(test, 9);
+	struct bench *b = bench(test);
+	unsigned int i, shift;
+	u64 value;
+
+	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
+		struct model_params params = {
+			.page_sizes = sizes[i],
+			.levels = 5,
+		};
+
+		plug(test, &params);
+		attach(test);
+		KUNIT_EXPECT_EQ(test, b->domain->pgsize_bitmap, sizes[i]);
+		for (shift = __ffs64(sizes[i]); shift <= 21; shift++) {
+			u64 size = BIT_ULL(shift), iova = SZ_4G + size;
+			size_t done = 0;
+
+			if (!(sizes[i] & size))
+				continue;
+			*(u64 *)page_address(page) = size;
+			*(u64 *)(page_address(page) + size - 8) = ~size;
+			KUNIT_EXPECT_EQ(test,
+					b->domain->ops->map_pages(b->domain,
+						iova, page_to_phys(page), size,
+						1, RW, GFP_KERNEL, &done), 0);
+			KUNIT_EXPECT_EQ(test, done, size);
+			KUNIT_EXPECT_EQ(test, dma_read(b, iova, &value),
+					MODEL_OK);
+			KUNIT_EXPECT_EQ(test, value, size);
+			KUNIT_EXPECT_EQ(test,
+					dma_read(b, iova + size - 8, &value),
+					MODEL_OK);
+			KUNIT_EXPECT_EQ(test, value, ~size);
+			/* One walk was enough, if it is one page */
+			KUNIT_EXPECT_EQ(test, COUNT(b, hits), 1);
+			KUNIT_EXPECT_EQ(test, dma_read(b, iova + size, &value),
+					MODEL_FAULT_ABSENT);
+			KUNIT_EXPECT_EQ(test, dma_read(b, iova - 8, &value),
+					MODEL_FAULT_ABSENT);
+			KUNIT_EXPECT_EQ(test,
+					iommu_iova_to_phys(b->domain,
+							   iova + size - 1),
+					page_to_phys(page) + size - 1);
+			KUNIT_EXPECT_EQ(test,
+					iommu_unmap(b->domain, iova, size),
+					size);
+			KUNIT_EXPECT_EQ(test, dma_read(b, iova, &value),
+					MODEL_FAULT_ABSENT);
+			KUNIT_EXPECT_EQ(test, COUNT(b, stale), 0);
+			model_read_counters(b->mdev, &b->before);
+		}
+		detach(b);
+		unplug(b);
+	}
+	put_pages(page);
+}
+
+static void superpages(struct kunit *test)
+{
+	struct page *page = get_pages(test, 9);
+	struct bench *b = bench(test);
+	u64 value;
+
+	plug(test, &(struct model_params){});
+	attach(test);
+	/* A superpage goes whole */
+	KUNIT_EXPECT_EQ(test, iommu_map(b->domain, SZ_2M, page_to_phys(page),
+					SZ_2M, RW, GFP_KERNEL), 0);
+	KUNIT_EXPECT_EQ(test, dma_read(b, SZ_2M, &value), MODEL_OK);
+	KUNIT_EXPECT_EQ(test, iommu_unmap(b->domain, SZ_2M, SZ_4K), SZ_2M);
+	KUNIT_EXPECT_EQ(test, dma_read(b, SZ_4M - 8, &value),
+			MODEL_FAULT_ABSENT);
+	/* One takes the place of a table that became empty */
+	KUNIT_EXPECT_EQ(test, map_page(b, SZ_2M + SZ_4K, page, RW), 0);
+	KUNIT_EXPECT_NE(test, iommu_map(b->domain, SZ_2M, page_to_phys(page),
+					SZ_2M, RW, GFP_KERNEL), 0);
+	KUNIT_EXPECT_EQ(test, iommu_unmap(b->domain, SZ_2M + SZ_4K, SZ_4K),
+			SZ_4K);
+	KUNIT_EXPECT_EQ(test, iommu_map(b->domain, SZ_2M, page_to_phys(page),
+					SZ_2M, RW, GFP_KERNEL), 0);
+	KUNIT_EXPECT_EQ(test, dma_read(b, SZ_4M - 8, &value), MODEL_OK);
+	KUNIT_EXPECT_EQ(test, map_page(b, SZ_2M, page, RW), -EEXIST);
+	KUNIT_EXPECT_EQ(test, iommu_unmap(b->domain, SZ_2M, SZ_2M), SZ_2M);
+	detach(b);
+	unplug(b);
+	put_pages(page);
+}
+
+static void permissions(struct kunit *test)
+{
+	struct page *page = get_pages(test, 0);
+	struct bench *b = bench(test);
+	u64 value = 0;
+
+	plug(test, &(struct model_params){});
+	KUNIT_EXPECT_EQ(test, dma_read(b, IOVA, &value), MODEL_FAULT_BLOCKED);
+	attach(test);
+	KUNIT_EXPECT_EQ(test, map_page(b, IOVA, page, IOMMU_READ), 0);
+	KUNIT_EXPECT_EQ(test, dma_read(b, IOVA, &value), MODEL_OK);
+	KUNIT_EXPECT_EQ(test, dma_write(b, IOVA, 1), MODEL_FAULT_DENIED);
+	KUNIT_EXPECT_EQ(test, dma(b, MODEL_NO_PASID, IOVA, &value,
+				  MODEL_FETCH_ADD), MODEL_FAULT_DENIED);
+	iommu_unmap(b->domain, IOVA, PAGE_SIZE);
+	KUNIT_EXPECT_EQ(test, map_page(b, IOVA, page, IOMMU_WRITE), 0);
+	KUNIT_EXPECT_EQ(test, dma_write(b, IOVA, 5), MODEL_OK);
+	KUNIT_EXPECT_EQ(test, dma_read(b, IOVA, &value), MODEL_FAULT_DENIED);
+	iommu_unmap(b->domain, IOVA, PAGE_SIZE);
+	detach(b);
+	KUNIT_EXPECT_EQ(test, dma_read(b, IOVA, &value), MODEL_FAULT_BLOCKED);
+	unplug(b);
+	put_pages(page);
+}
+
+static void atomics(struct kunit *test)
+{
+	struct page *page = get_pages(test, 0);
+	u64 *memory = page_address(page);
+	struct bench *b = bench(test);
+	u64 operand[2] = { 3 };
+
+	plug(test, &(struct model_params){});
+	attach(test);
+	KUNIT_EXPECT_EQ(test, map_page(b, IOVA, page, RW), 0);
+	memory[1] = 4;
+	KUNIT_EXPECT_EQ(test, dma(b, MODEL_NO_PASID, IOVA + 8, operand,
+				  MODEL_FETCH_ADD), MODEL_OK);
+	KUNIT_EXPECT_EQ(test, operand[0], 4);
+	KUNIT_EXPECT_EQ(test, memory[1], 7);
+	operand[0] = 9;
+	KUNIT_EXPECT_EQ(test, dma(b, MODEL_NO_PASID, IOVA + 8, operand,
+				  MODEL_SWAP), MODEL_OK);
+	KUNIT_EXPECT_EQ(test, operand[0], 7);
+	operand[0] = 8;
+	operand[1] = 1;
+	KUNIT_EXPECT_EQ(test, dma(b, MODEL_NO_PASID, IOVA + 8, operand,
+				  MODEL_CAS), MODEL_OK);
+	KUNIT_EXPECT_EQ(test, operand[0], 9);
+	KUNIT_EXPECT_EQ(test, memory[1], 9);
+	KUNIT_EXPECT_EQ(test, dma(b, MODEL_NO_PASID, IOVA + 8, operand,
+				  MODEL_CAS), MODEL_OK);
+	KUNIT_EXPECT_EQ(test, memory[1], 1);
+	KUNIT_EXPECT_EQ(test, dma(b, MODEL_NO_PASID, IOVA + 4, operand,
+				  MODEL_CAS), MODEL_FAULT_ALIGN);
+	iommu_unmap(b->domain, IOVA, PAGE_SIZE);
+	detach(b);
+	unplug(b);
+	put_pages(page);
+}
+
+static void missing_flush(struct kunit *test)
+{
+	struct page *page = get_pages(test, 0), *other = get_pages(test, 0);
+	struct iommu_iotlb_gather gather;
+	struct bench *b = bench(test);
+	u64 value;
+
+	*(u64 *)page_address(page) = 1;
+	*(u64 *)page_address(other) = 2;
+	plug(test, &(struct model_params){});
+	attach(test);
+	KUNIT_EXPECT_EQ(test, map_page(b, IOVA, page, RW), 0);
+	KUNIT_EXPECT_EQ(test, dma_read(b, IOVA, &value), MODEL_OK);
+
+	iommu_iotlb_gather_init(&gather);
+	KUNIT_EXPECT_EQ(test, iommu_unmap_fast(b->domain, IOVA, PAGE_SIZE,
+					       &gather), PAGE_SIZE);
+	KUNIT_EXPECT_EQ(test, dma_read(b, IOVA, &value), MODEL_OK);
+	KUNIT_EXPECT_EQ(test, COUNT(b, stale), 1);
+	/* What is mapped there now is not seen */
+	KUNIT_EXPECT_EQ(test, map_page(b, IOVA, other, RW), 0);
+	KUNIT_EXPECT_EQ(test, dma_read(b, IOVA, &value), MODEL_OK);
+	KUNIT_EXPECT_EQ(test, value, 1);
+	KUNIT_EXPECT_EQ(test, COUNT(b, stale), 2);
+	iommu_iotlb_sync(b->domain, &gather);
+	KUNIT_EXPECT_EQ(test, COUNT(b, flush_range), 1);
+	KUNIT_EXPECT_EQ(test, dma_read(b, IOVA, &value), MODEL_OK);
+	KUNIT_EXPECT_EQ(test, value, 2);
+	KUNIT_EXPECT_EQ(test, COUNT(b, stale), 2);
+
+	/* A queued gather leaves it to the flush of all */
+	iommu_iotlb_gather_init(&gather);
+	gather.queued = true;
+	iommu_unmap_fast(b->domain, IOVA, PAGE_SIZE, &gather);
+	iommu_iotlb_sync(b->domain, &gather);
+	KUNIT_EXPECT_EQ(test, dma_read(b, IOVA, &value), MODEL_OK);
+	KUNIT_EXPECT_EQ(test, COUNT(b, stale), 3);
+	iommu_flush_iotlb_all(b->domain);
+	KUNIT_EXPECT_EQ(test, COUNT(b, flush_all), 1);
+	KUNIT_EXPECT_EQ(test, dma_read(b, IOVA, &value), MODEL_FAULT_ABSENT);
+	detach(b);
+	KUNIT_EXPECT_EQ(test, COUNT(b, cached), 0);
+	unplug(b);
+	put_pages(page);
+	put_pages(other);
+}
+
+static void absent_cached(struct kunit *test)
+{
+	struct page *page = get_pages(test, 0);
+	struct bench *b = bench(test);
+	size_t done = 0;
+	u64 value;
+
+	plug(test, &(struct model_params){ .flags = MODEL_CACHE_ABSENT });
+	attach(test);
+	KUNIT_EXPECT_EQ(test, dma_read(b, IOVA, &value), MODEL_FAULT_ABSENT);
+	b->domain->ops->map_pages(b->domain, IOVA, page_to_phys(page),
+				  PAGE_SIZE, 1, RW, GFP_KERNEL, &done);
+	KUNIT_EXPECT_EQ(test, dma_read(b, IOVA, &value), MODEL_FAULT_ABSENT);
+	KUNIT_EXPECT_EQ(test, COUNT(b, stale), 1);
+	b->domain->ops->iotlb_sync_map(b->domain, IOVA, PAGE_SIZE);
+	KUNIT_EXPECT_EQ(test, dma_read(b, IOVA, &value), MODEL_OK);
+	iommu_unmap(b->domain, IOVA, PAGE_SIZE);
+	detach(b);
+	unplug(b);
+	put_pages(page);
+}
+
+static void ledger(struct kunit *test)
+{
+	struct page *page = get_pages(test, 0);
+	struct iommu_iotlb_gather gather;
+	struct bench *b = bench(test);
+	struct model_counters now;
+	u64 value;
+
+	plug(test, &(struct model_params){});
+	attach(test);
+
+	/* As it should be: unmap, flush, unpin */
+	pin(page);
+	KUNIT_EXPECT_EQ(test, map_page(b, IOVA, page, RW), 0);
+	KUNIT_EXPECT_EQ(test, dma_read(b, IOVA, &value), MODEL_OK);
+	KUNIT_EXPECT_EQ(test, model_audit(b->mdev), 0);
+	iommu_unmap(b->domain, IOVA, PAGE_SIZE);
+	unpin(page);
+	KUNIT_EXPECT_EQ(test, COUNT(b, ledger_pages), 0);
+
+	/* Unpinned before the flush, never accessed */
+	pin(page);
+	KUNIT_EXPECT_EQ(test, map_page(b, IOVA, page, RW), 0);
+	iommu_iotlb_gather_init(&gather);
+	iommu_unmap_fast(b->domain, IOVA, PAGE_SIZE, &gather);
+	unpin(page);
+	iommu_iotlb_sync(b->domain, &gather);
+	KUNIT_EXPECT_EQ(test, COUNT(b, ledger_pages), 1);
+	model_read_counters(b->mdev, &now);
+	KUNIT_EXPECT_EQ(test, now.ledger_where, MODEL_HELD_BY_FLUSH);
+	KUNIT_EXPECT_EQ(test, now.ledger_address, IOVA);
+	KUNIT_EXPECT_EQ(test, now.ledger_pfn, page_to_pfn(page));
+
+	/* Accessed in between: the device is kept off */
+	pin(page);
+	KUNIT_EXPECT_EQ(test, map_page(b, IOVA, page, RW), 0);
+	KUNIT_EXPECT_EQ(test, dma_read(b, IOVA, &value), MODEL_OK);
+	iommu_iotlb_gather_init(&gather);
+	iommu_unmap_fast(b->domain, IOVA, PAGE_SIZE, &gather);
+	unpin(page);
+	KUNIT_EXPECT_EQ(test, dma_write(b, IOVA, 1), MODEL_FAULT_LEDGER);
+	model_read_counters(b->mdev, &now);
+	KUNIT_EXPECT_EQ(test, now.ledger_where, MODEL_HELD_BY_TLB);
+	iommu_iotlb_sync(b->domain, &gather);
+
+	/* Unpinned before it is unmapped: the audit finds it, once */
+	pin(page);
+	KUNIT_EXPECT_EQ(test, map_page(b, IOVA, page, RW), 0);
+	unpin(page);
+	KUNIT_EXPECT_EQ(test, model_audit(b->mdev), 1);
+	KUNIT_EXPECT_EQ(test, model_audit(b->mdev), 0);
+	iommu_unmap(b->domain, IOVA, PAGE_SIZE);
+
+	/* And so does the unmap */
+	pin(page);
+	KUNIT_EXPECT_EQ(test, map_page(b, IOVA, page, RW), 0);
+	unpin(page);
+	model_read_counters(b->mdev, &b->before);
+	iommu_unmap(b->domain, IOVA, PAGE_SIZE);
+	KUNIT_EXPECT_EQ(test, COUNT(b, ledger_pages), 1);
+	model_read_counters(b->mdev, &now);
+	KUNIT_EXPECT_EQ(test, now.ledger_where, MODEL_HELD_BY_TABLE);
+
+	/* No device leads there: nobody is blamed */
+	pin(page);
+	KUNIT_EXPECT_EQ(test, map_page(b, IOVA, page, RW), 0);
+	detach(b);
+	unpin(page);
+	model_read_counters(b->mdev, &b->before);
+	iommu_unmap(b->domain, IOVA, PAGE_SIZE);
+	KUNIT_EXPECT_EQ(test, model_audit(b->mdev), 0);
+	KUNIT_EXPECT_EQ(test, COUNT(b, ledger_pages), 0);
+	unplug(b);
+	put_pages(page);
+}
+
+static void ledger_of_a_range(struct kunit *test)
+{
+	struct page *page = get_pages(test, 1);
+	struct iommu_iotlb_gather gather;
+	struct bench *b = bench(test);
+
+	plug(test, &(struct model_params){});
+	attach(test);
+	KUNIT_EXPECT_EQ(test, iommu_map(b->domain, IOVA, page_to_phys(page),
+					2 * PAGE_SIZE, RW, GFP_KERNEL), 0);
+	iommu_iotlb_gather_init(&gather);
+	iommu_unmap_fast(b->domain, IOVA, 2 * PAGE_SIZE, &gather);
+	/* Too small a flush */
+	gather.end -= PAGE_SIZE;
+	iommu_iotlb_sync(b->domain, &gather);
+	KUNIT_EXPECT_EQ(test, COUNT(b, ledger_pages), 0);
+	put_pages(page);
+	iommu_flush_iotlb_all(b->domain);
+	KUNIT_EXPECT_EQ(test, COUNT(b, ledger_pages), 1);
+	detach(b);
+	unplug(b);
+}
+
+static void dirty_bits(struct kunit *test)
+{
+	struct page *page = get_pages(test, 0);
+	const struct iommu_dirty_ops *ops;
+	struct iommu_iotlb_gather gather;
+	struct iommu_dirty_bitmap dirty;
+	struct bench *b = bench(test);
+	u64 value;
+
+	plug(test, &(struct model_params){ .flags = MODEL_DIRTY });
+	b->domain = alloc_user(b, IOMMU_HWPT_ALLOC_DIRTY_TRACKING, NULL, NULL);
+	attach(test);
+	ops = b->domain->dirty_ops;
+	KUNIT_ASSERT_NOT_NULL(test, ops);
+	KUNIT_EXPECT_EQ(test, map_page(b, IOVA, page, RW), 0);
+	/* Cached while tracking is off */
+	KUNIT_EXPECT_EQ(test, dma_write(b, IOVA, 1), MODEL_OK);
+	KUNIT_EXPECT_EQ(test, ops->set_dirty_tracking(b->domain, true), 0);
+
+	iommu_dirty_bitmap_init(&dirty, NULL, &gather);
+	ops->read_and_clear_dirty(b->domain, IOVA, PAGE_SIZE, 0, &dirty);
+	KUNIT_EXPECT_EQ(test, gather.end, 0);
+	KUNIT_EXPECT_EQ(test, dma_read(b, IOVA, &value), MODEL_OK);
+	ops->read_and_clear_dirty(b->domain, IOVA, PAGE_SIZE, 0, &dirty);
+	KUNIT_EXPECT_EQ(test, gather.end, 0);
+	KUNIT_EXPECT_EQ(test, dma_write(b, IOVA, 1), MODEL_OK);
+	ops->read_and_clear_dirty(b->domain, IOVA, PAGE_SIZE,
+				  IOMMU_DIRTY_NO_CLEAR, &dirty);
+	KUNIT_EXPECT_EQ(test, gather.end, IOVA + PAGE_SIZE - 1);
+	/* Cleared, not flushed: the next write is lost */
+	iommu_dirty_bitmap_init(&dirty, NULL, &gather);
+	ops->read_and_clear_dirty(b->domain, IOVA, PAGE_SIZE, 0, &dirty);
+	KUNIT_EXPECT_EQ(test, gather.start, IOVA);
+	KUNIT_EXPECT_EQ(test, dma_write(b, IOVA, 1), MODEL_OK);
+	iommu_iotlb_sync(b->domain, &gather);
+	ops->read_and_clear_dirty(b->domain, IOVA, PAGE_SIZE, 0, &dirty);
+	KUNIT_EXPECT_EQ(test, gather.end, 0);
+	/* Flushed: it is seen */
+	KUNIT_EXPECT_EQ(test, dma_write(b, IOVA, 1), MODEL_OK);
+	ops->read_and_clear_dirty(b->domain, IOVA, PAGE_SIZE, 0, &dirty);
+	KUNIT_EXPECT_EQ(test, gather.start, IOVA);
+	iommu_iotlb_sync(b->domain, &gather);
+	iommu_unmap(b->domain, IOVA, PAGE_SIZE);
+	detach(b);
+	unplug(b);
+	put_pages(page);
+}
+
+static void no_snoop(struct kunit *test)
+{
+	struct page *page = get_pages(test, 0);
+	struct bench *b = bench(test);
+	u64 value = 0;
+	int i;
+
+	plug(test, &(struct model_params){ .flags = MODEL_ENFORCE_COHERENCY });
+	attach(test);
+	/* Mapped before, and after, snooping is enforced */
+	for (i = 0; i < 2; i++) {
+		KUNIT_EXPECT_EQ(test, map_page(b, IOVA + i * PAGE_SIZE, page,
+					       RW), 0);
+		KUNIT_EXPECT_TRUE(test,
+				  b->domain->ops->enforce_cache_coherency(b->domain));
+		model_access(b->mdev, MODEL_NO_PASID, IOVA + i * PAGE_SIZE,
+			     &value, 8, MODEL_READ, MODEL_ACCESS_NO_SNOOP,
+			     NULL);
+		KUNIT_EXPECT_EQ(test, COUNT(b, no_snoop), 1);
+	}
+	iommu_unmap(b->domain, IOVA, 2 * PAGE_SIZE);
+	detach(b);
+	unplug(b);
+	put_pages(page);
+}
+
+static void injected_failures(struct kunit *test)
+{
+	struct page *page = get_pages(test, 2);
+	struct bench *b = bench(test);
+	struct iommu_domain *other;
+	phys_addr_t phys = page_to_phys(page);
+	size_t done = 0;
+
+	plug(test, &(struct model_params){ .pasid_bits = 4 });
+	model_inject(b->mdev, MODEL_INJECT_ALLOC, 2, 0);
+	other = iommu_paging_domain_alloc(b->dev);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(other));
+	KUNIT_EXPECT_TRUE(test, IS_ERR(iommu_paging_domain_alloc(b->dev)));
+	iommu_domain_free(other);
+
+	attach(test);
+	model_inject(b->mdev, MODEL_INJECT_MAP, 1, 2);
+	KUNIT_EXPECT_EQ(test, b->domain->ops->map_pages(b->domain, IOVA, phys,
+							PAGE_SIZE, 4, RW,
+							GFP_KERNEL, &done),
+			-ENOMEM);
+	KUNIT_EXPECT_EQ(test, done, 2 * PAGE_SIZE);
+	KUNIT_EXPECT_EQ(test, iommu_unmap(b->domain, IOVA, 2 * PAGE_SIZE),
+			2 * PAGE_SIZE);
+
+	KUNIT_EXPECT_EQ(test, iommu_map(b->domain, IOVA, phys, 4 * PAGE_SIZE,
+					RW, GFP_KERNEL), 0);
+	model_inject(b->mdev, MODEL_INJECT_UNMAP, 1, 3);
+	KUNIT_EXPECT_EQ(test, b->domain->ops->unmap_pages(b->domain, IOVA,
+			PAGE_SIZE, 4, &(struct iommu_iotlb_gather){
+				.queued = true }), 3 * PAGE_SIZE);
+	iommu_flush_iotlb_all(b->domain);
+	KUNIT_EXPECT_NE(test, iommu_iova_to_phys(b->domain,
+						 IOVA + 3 * PAGE_SIZE), 0);
+	iommu_unmap(b->domain, IOVA + 3 * PAGE_SIZE, PAGE_SIZE);
+
+	model_inject(b->mdev, MODEL_INJECT_ATTACH_PASID, 1, 0);
+	KUNIT_EXPECT_EQ(test, iommu_attach_device_pasid(b->domain, b->dev, 3,
+							NULL), -ENOMEM);
+	detach(b);
+	model_inject(b->mdev, MODEL_INJECT_ATTACH, 1, 0);
+	KUNIT_EXPECT_NE(test, iommu_attach_group(b->domain, b->group), 0);
+	KUNIT_EXPECT_EQ(test, iommu_attach_group(b->domain, b->group), 0);
+	detach(b);
+	unplug(b);
+	put_pages(page);
+}
+
+static void pasids(struct kunit *test)
+{
+	struct page *page = get_pages(test, 0);
+	struct iommu_iotlb_gather gather;
+	struct bench *b = bench(test);
+	u64 value;
+
+	plug(test, &(struct model_params){ .pasid_bits = 4 });
+	KUNIT_EXPECT_EQ(test, b->dev->iommu->max_pasids, 16);
+	b->domain = iommu_paging_domain_alloc(b->dev);
+	KUNIT_EXPECT_EQ(test, iommu_attach_device_pasid(b->domain, b->dev, 16,
+							NULL), -EINVAL);
+	KUNIT_EXPECT_EQ(test, dma(b, 5, IOVA, &value, MODEL_READ),
+			MODEL_FAULT_PASID);
+	KUNIT_EXPECT_EQ(test, iommu_attach_device_pasid(b->domain, b->dev, 5,
+							NULL), 0);
+	KUNIT_EXPECT_EQ(test, map_page(b, IOVA, page, RW), 0);
+	KUNIT_EXPECT_EQ(test, dma(b, 5, IOVA, &value, MODEL_READ), MODEL_OK);
+	KUNIT_EXPECT_EQ(test, dma(b, 6, IOVA, &value, MODEL_READ),
+			MODEL_FAULT_PASID);
+	KUNIT_EXPECT_EQ(test, dma_read(b, IOVA, &value), MODEL_FAULT_BLOCKED);
+	/* One tag for all that lead to a domain */
+	attach(test);
+	KUNIT_EXPECT_EQ(test, dma_read(b, IOVA, &value), MODEL_OK);
+	KUNIT_EXPECT_EQ(test, COUNT(b, walks), 1);
+	iommu_iotlb_gather_init(&gather);
+	iommu_unmap_fast(b->domain, IOVA, PAGE_SIZE, &gather);
+	KUNIT_EXPECT_EQ(test, dma(b, 5, IOVA, &value, MODEL_READ), MODEL_OK);
+	iommu_iotlb_sync(b->domain, &gather);
+	KUNIT_EXPECT_EQ(test, dma(b, 5, IOVA, &value, MODEL_READ),
+			MODEL_FAULT_ABSENT);
+	iommu_detach_device_pasid(b->domain, b->dev, 5);
+	KUNIT_EXPECT_EQ(test, dma(b, 5, IOVA, &value, MODEL_READ),
+			MODEL_FAULT_PASID);
+	detach(b);
+	KUNIT_EXPECT_EQ(test, COUNT(b, attached), 0);
+	unplug(b);
+	put_pages(page);
+}
+
+static void device_tlb(struct kunit *test)
+{
+	struct page *page = get_pages(test, 0);
+	struct iommu_iotlb_gather gather;
+	struct bench *b = bench(test);
+	u64 value;
+
+	plug(test, &(struct model_params){ .flags = MODEL_ATS });
+	attach(test);
+	KUNIT_EXPECT_EQ(test, map_page(b, IOVA, page, RW), 0);
+	KUNIT_EXPECT_EQ(test, model_access(b->mdev, MODEL_NO_PASID, IOVA,
+					   &value, 8, MODEL_READ,
+					   MODEL_ACCESS_ATS, NULL), MODEL_OK);
+	/* One in the IOTLB, one in the device */
+	KUNIT_EXPECT_EQ(test, COUNT(b, cached), 2);
+	iommu_iotlb_gather_init(&gather);
+	iommu_unmap_fast(b->domain, IOVA, PAGE_SIZE, &gather);
+	KUNIT_EXPECT_EQ(test, model_access(b->mdev, MODEL_NO_PASID, IOVA,
+					   &value, 8, MODEL_READ,
+					   MODEL_ACCESS_ATS, NULL), MODEL_OK);
+	iommu_iotlb_sync(b->domain, &gather);
+	KUNIT_EXPECT_EQ(test, COUNT(b, flush_devtlb), 1);
+	KUNIT_EXPECT_EQ(test, COUNT(b, cached), 0);
+	KUNIT_EXPECT_EQ(test, model_access(b->mdev, MODEL_NO_PASID, IOVA,
+					   &value, 8, MODEL_READ,
+					   MODEL_ACCESS_ATS, NULL),
+			MODEL_FAULT_ABSENT);
+	detach(b);
+	unplug(b);
+	put_pages(page);
+}
+
+/* ---- Tables of user space ---- */
+
+/* Guest memory: 16 pages at address 0 of the parent, which are the tables, too */
+struct guest {
+	struct page *page;
+	struct iommu_domain *parent;
+	struct iommu_domain *nested;
+};
+
+static u64 *guest_page(struct guest *guest, unsigned int nr)
+{
+	return page_address(guest->page) + nr * PAGE_SIZE;
+}
+
+static struct iommu_user_data user_data(struct kunit *test, u32 type,
+					const void *data, size_t length)
+{
+	unsigned long at = kunit_vm_mmap(test, NULL, 0, PAGE_SIZE,
+					 PROT_READ | PROT_WRITE,
+					 MAP_PRIVATE | MAP_ANONYMOUS, 0);
+
+	KUNIT_ASSERT_FALSE(test, IS_ERR_VALUE(at) || !at);
+	KUNIT_ASSERT_EQ(test, copy_to_user((void __user *)at, data, length), 0);
+	return (struct iommu_user_data){
+		.type = type,
+		.uptr = (void __user *)at,
+		.len = length,
+	};
+}
+
+static int invalidate(struct kunit *test, struct iommu_domain *nested,
+		      const struct model_invalidate *inv, u32 *done)
+{
+	struct iommu_user_data data = user_data(test, MODEL_HWPT_INVALIDATE,
+						inv, sizeof(*inv));
+	struct iommu_user_data_array array = {
+		.type = data.type,
+		.uptr = data.uptr,
+		.entry_len = data.len,
+		.entry_num = 1,
+	};
+	int ret = nested->ops->cache_invalidate_user(nested, &array);
+
+	*done = array.entry_num;
+	return ret;
+}
+
+/* Stage 1: page 1 is the root, 2, 3 follow; leads from IOVA 0x5000 to page 8 */
+static void guest_make(struct kunit *test, struct guest *guest, u32 flags)
+{
+	struct bench *b = bench(test);
+
+	plug(test, &(struct model_params){
+		.flags = MODEL_NESTING | MODEL_DIRTY | flags,
+		.pasid_bits = 4,
+	});
+	guest->page = get_pages(test, 4);
+	guest->parent = alloc_user(b, IOMMU_HWPT_ALLOC_NEST_PARENT, NULL, NULL);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(guest->parent));
+	KUNIT_ASSERT_EQ(test, iommu_map(guest->parent, 0,
+					page_to_phys(guest->page),
+					16 * PAGE_SIZE, RW, GFP_KERNEL), 0);
+	guest_page(guest, 1)[0] = 2 * PAGE_SIZE | MODEL_S1_PRESENT |
+				  MODEL_S1_WRITE;
+	guest_page(guest, 2)[0] = 3 * PAGE_SIZE | MODEL_S1_PRESENT |
+				  MODEL_S1_WRITE;
+	guest_page(guest, 3)[5] = 8 * PAGE_SIZE | MODEL_S1_PRESENT |
+				  MODEL_S1_WRITE;
+	guest_page(guest, 8)[0] = 0x888;
+	guest_page(guest, 9)[0] = 0x999;
+}
+
+static void guest_attach(struct kunit *test, struct guest *guest, u32 type,
+			 const void *data, size_t length)
+{
+	struct iommu_user_data user = user_data(test, type, data, length);
+	struct bench *b = bench(test);
+
+	guest->nested = alloc_user(b, 0, guest->parent, &user);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(guest->nested));
+	KUNIT_EXPECT_EQ(test, guest->nested->type, IOMMU_DOMAIN_NESTED);
+	KUNIT_ASSERT_EQ(test, iommu_attach_group(guest->nested, b->group), 0);
+}
+
+static void guest_free(struct kunit *test, struct guest *guest)
+{
+	struct bench *b = bench(test);
+
+	iommu_detach_group(guest->nested, b->group);
+	KUNIT_EXPECT_EQ(test, COUNT(b, attached), 0);
+	KUNIT_EXPECT_EQ(test, COUNT(b, cached), 0);
+	iommu_domain_free(guest->nested);
+	iommu_domain_free(guest->parent);
+	unplug(b);
+	put_pages(guest->page);
+}
+
+static void nested(struct kunit *test)
+{
+	struct model_s1 s1 = { .root = PAGE_SIZE, .levels = 3 };
+	struct model_invalidate inv = {
+		.start = 0x5000,
+		.last = 0x5fff,
+		.flags = MODEL_INV_IOTLB | MODEL_INV_RANGE,
+	};
+	struct bench *b = bench(test);
+	struct guest guest;
+	u64 value;
+	u32 done;
+
+	guest_make(test, &guest, 0);
+	guest_attach(test, &guest, MODEL_HWPT_DATA_S1, &s1, sizeof(s1));
+
+	KUNIT_EXPECT_EQ(test, dma_read(b, 0x5000, &value), MODEL_OK);
+	KUNIT_EXPECT_EQ(test, value, 0x888);
+	KUNIT_EXPECT_TRUE(test, guest_page(&guest, 1)[0] & MODEL_S1_ACCESSED);
+	KUNIT_EXPECT_TRUE(test, guest_page(&guest, 3)[5] & MODEL_S1_ACCESSED);
+	KUNIT_EXPECT_FALSE(test, guest_page(&guest, 3)[5] & MODEL_S1_DIRTY);
+	KUNIT_EXPECT_EQ(test, dma_write(b, 0x5008, 7), MODEL_OK);
+	KUNIT_EXPECT_EQ(test, guest_page(&guest, 8)[1], 7);
+	KUNIT_EXPECT_TRUE(test, guest_page(&guest, 3)[5] & MODEL_S1_DIRTY);
+	KUNIT_EXPECT_EQ(test, dma_read(b, 0x6000, &value),
+			MODEL_FAULT_S1_ABSENT);
+	KUNIT_EXPECT_EQ(test, dma_read(b, 1ULL << 39, &value),
+			MODEL_FAULT_WIDTH);
+
+	/* The guest changes its table: old, until it says so */
+	guest_page(&guest, 3)[5] = 9 * PAGE_SIZE | MODEL_S1_PRESENT;
+	KUNIT_EXPECT_EQ(test, dma_read(b, 0x5000, &value), MODEL_OK);
+	KUNIT_EXPECT_EQ(test, value, 0x888);
+	KUNIT_EXPECT_EQ(test, COUNT(b, stale), 1);
+	KUNIT_EXPECT_EQ(test, invalidate(test, guest.nested, &inv, &done), 0);
+	KUNIT_EXPECT_EQ(test, done, 1);
+	KUNIT_EXPECT_EQ(test, dma_read(b, 0x5000, &value), MODEL_OK);
+	KUNIT_EXPECT_EQ(test, value, 0x999);
+	KUNIT_EXPECT_EQ(test, dma_write(b, 0x5000, 0), MODEL_FAULT_S1_DENIED);
+	inv.flags |= MODEL_INV_PASID;
+	KUNIT_EXPECT_EQ(test, invalidate(test, guest.nested, &inv, &done),
+			-EINVAL);
+	KUNIT_EXPECT_EQ(test, done, 0);
+
+	/* Malformed, and out of the parent */
+	guest_page(&guest, 3)[6] = 9 * PAGE_SIZE | MODEL_S1_PRESENT | BIT(9);
+	KUNIT_EXPECT_EQ(test, dma_read(b, 0x6000, &value),
+			MODEL_FAULT_S1_FORMAT);
+	guest_page(&guest, 3)[7] = SZ_1G | MODEL_S1_PRESENT;
+	KUNIT_EXPECT_EQ(test, dma_read(b, 0x7000, &value), MODEL_FAULT_ABSENT);
+	guest_page(&guest, 2)[1] = SZ_1G | MODEL_S1_PRESENT;
+	KUNIT_EXPECT_EQ(test, dma_read(b, SZ_2M, &value), MODEL_FAULT_S1_TABLE);
+
+	/* A large page of the guest, on small ones of the host */
+	guest_page(&guest, 2)[2] = MODEL_S1_PRESENT | MODEL_S1_HUGE;
+	KUNIT_EXPECT_EQ(test, dma_read(b, SZ_4M + 9 * PAGE_SIZE, &value),
+			MODEL_OK);
+	KUNIT_EXPECT_EQ(test, value, 0x999);
+
+	/* The host takes a page away: what was made of it goes, too */
+	iommu_unmap(guest.parent, 9 * PAGE_SIZE, PAGE_SIZE);
+	KUNIT_EXPECT_EQ(test, dma_read(b, 0x5000, &value), MODEL_FAULT_ABSENT);
+	/* And one that has a table */
+	iommu_unmap(guest.parent, 3 * PAGE_SIZE, PAGE_SIZE);
+	KUNIT_EXPECT_EQ(test, dma_read(b, 0x5000, &value),
+			MODEL_FAULT_S1_TABLE);
+	KUNIT_EXPECT_EQ(test, COUNT(b, ledger_pages), 0);
+	guest_free(test, &guest);
+}
+
+static void pasid_table(struct kunit *test)
+{
+	struct model_pasid_table table = {
+		.table = 4 * PAGE_SIZE,
+		.pasid_bits = 3,
+	};
+	struct model_invalidate inv = {
+		.flags = MODEL_INV_PASID_CACHE | MODEL_INV_PASID,
+		.pasid = 2,
+	};
+	struct bench *b = bench(test);
+	struct guest guest;
+	u64 value, *entries;
+	u32 done;
+
+	guest_make(test, &guest, MODEL_USER_PASID_TABLE);
+	KUNIT_EXPECT_TRUE(test, b->dev->iommu->iommu_dev->ops->user_pasid_table);
+	entries = guest_page(&guest, 4);
+	entries[0] = MODEL_PASID_VALID | MODEL_PASID_BYPASS;
+	entries[4] = MODEL_PASID_VALID | PAGE_SIZE |
+		     3 << MODEL_PASID_LEVELS_SHIFT;
+	guest_attach(test, &guest, MODEL_HWPT_DATA_PASID_TABLE, &table,
+		     sizeof(table));
+	KUNIT_EXPECT_EQ(test, dma_read(b, 9 * PAGE_SIZE, &value), MODEL_OK);
+	KUNIT_EXPECT_EQ(test, value, 0x999);
+	KUNIT_EXPECT_EQ(test, dma(b, 2, 0x5000, &value, MODEL_READ), MODEL_OK);
+	KUNIT_EXPECT_EQ(test, value, 0x888);
+	KUNIT_EXPECT_EQ(test, dma(b, 3, 0x5000, &value, MODEL_READ),
+			MODEL_FAULT_PASID);
+	KUNIT_EXPECT_EQ(test, dma(b, 8, 0x5000, &value, MODEL_READ),
+			MODEL_FAULT_PASID);
+	KUNIT_EXPECT_EQ(test, iommu_attach_device_pasid(guest.parent, b->dev,
+							3, NULL), -EBUSY);
+
+	/* The entry goes: first from the table, then from the PASID cache */
+	entries[4] = 0;
+	KUNIT_EXPECT_EQ(test, dma(b, 2, 0x5000, &value, MODEL_READ), MODEL_OK);
+	KUNIT_EXPECT_EQ(test, invalidate(test, guest.nested, &inv, &done), 0);
+	KUNIT_EXPECT_EQ(test, dma(b, 2, 0x5000, &value, MODEL_READ),
+			MODEL_FAULT_PASID);
+	KUNIT_EXPECT_EQ(test, COUNT(b, flush_pasid), 1);
+	guest_free(test, &guest);
+}
+
+/* ---- Page requests ---- */
+
+struct prq {
+	struct model_dev_ops ops;
+	struct bench *b;
+	atomic_t responses;
+	u32 code;
+	struct page *page;
+	struct iommu_attach_handle handle;
+};
+
+static void prq_response(void *priv, const struct iommu_page_response *response)
+{
+	struct prq *prq = priv;
+
+	prq->code = response->code;
+	atomic_inc(&prq->responses);
+}
+
+static int prq_handler(struct iopf_group *group)
+{
+	struct prq *prq = group->attach_handle->domain->fault_data;
+	struct iommu_fault_page_request *prm = &group->last_fault.fault.prm;
+
+	if (map_page(prq->b, prm->addr, prq->page, RW))
+		return -EIO;
+	iopf_group_response(group, IOMMU_PAGE_RESP_SUCCESS);
+	iopf_free_group(group);
+	return 0;
+}
+
+static void wait_for_responses(struct kunit *test, struct prq *prq, int n)
+{
+	int i;
+
+	for (i = 0; i < 1000 && atomic_read(&prq->responses) < n; i++)
+		msleep(1);
+	KUNIT_EXPECT_EQ(test, atomic_read(&prq->responses), n);
+}
+
+static void page_requests(struct kunit *test)
+{
+	unsigned int flags = MODEL_REQUEST_READ | MODEL_REQUEST_LAST;
+	struct bench *b = bench(test);
+	struct model_fault fault;
+	struct prq prq = {
+		.ops.page_response = prq_response,
+		.b = b,
+		.page = get_pages(test, 0),
+	};
+	u64 value;
+	int i, n;
+
+	plug(test, &(struct model_params){
+		.flags = MODEL_PRI,
+		.prq_depth = 4,
+	});
+	model_dev_set_ops(b->mdev, &prq.ops, &prq);
+	b->domain = iommu_paging_domain_alloc(b->dev);
+	b->domain->iopf_handler = prq_handler;
+	b->domain->fault_data = &prq;
+	KUNIT_EXPECT_EQ(test, model_report_page_request(b->mdev, MODEL_NO_PASID,
+							IOVA, 1, flags),
+			-ENODEV);
+	KUNIT_EXPECT_EQ(test, iommu_dev_enable_feature(b->dev,
+						       IOMMU_DEV_FEAT_IOPF), 0);
+	KUNIT_ASSERT_EQ(test, iommu_attach_group_handle(b->domain, b->group,
+							&prq.handle), 0);
+	KUNIT_EXPECT_EQ(test, dma_read(b, IOVA, &value), MODEL_FAULT_ABSENT);
+	KUNIT_EXPECT_EQ(test, model_access(b->mdev, MODEL_NO_PASID, IOVA,
+					   &value, 8, MODEL_READ,
+					   MODEL_ACCESS_PRI, &fault),
+			MODEL_PAGE_REQUEST);
+	KUNIT_EXPECT_EQ(test, fault.address, IOVA);
+	KUNIT_EXPECT_EQ(test, model_report_page_request(b->mdev, MODEL_NO_PASID,
+							IOVA, 1, flags), 0);
+	wait_for_responses(test, &prq, 1);
+	KUNIT_EXPECT_EQ(test, prq.code, IOMMU_PAGE_RESP_SUCCESS);
+	KUNIT_EXPECT_EQ(test, dma_read(b, IOVA, &value), MODEL_OK);
+
+	/* One gets lost */
+	model_inject(b->mdev, MODEL_INJECT_RESPONSE, 1, 0);
+	KUNIT_EXPECT_EQ(test, model_report_page_request(b->mdev, MODEL_NO_PASID,
+							IOVA + SZ_4K, 2, flags),
+			0);
+	for (i = 0; i < 1000 &&
+	     !iommu_iova_to_phys(b->domain, IOVA + SZ_4K); i++)
+		msleep(1);
+	msleep(10);
+	KUNIT_EXPECT_EQ(test, atomic_read(&prq.responses), 1);
+
+	/* More than the queue takes: each that it took is answered */
+	for (i = 0, n = 1; i < 100; i++)
+		n += !model_report_page_request(b->mdev, MODEL_NO_PASID,
+						IOVA + SZ_1M + i * SZ_4K, i,
+						flags);
+	wait_for_responses(test, &prq, n);
+	KUNIT_EXPECT_EQ(test, COUNT(b, overflows), 101 - n);
+
+	/* Not from where nothing is attached */
+	iommu_detach_group_handle(b->domain, b->group);
+	KUNIT_EXPECT_EQ(test, model_report_page_request(b->mdev, MODEL_NO_PASID,
+							IOVA, 1, flags), 0);
+	wait_for_responses(test, &prq, n + 1);
+	KUNIT_EXPECT_EQ(test, prq.code, IOMMU_PAGE_RESP_INVALID);
+	KUNIT_EXPECT_EQ(test, iommu_dev_disable_feature(b->dev,
+							IOMMU_DEV_FEAT_IOPF),
+			0);
+	model_dev_set_ops(b->mdev, NULL, NULL);
+	unplug(b);
+	put_pages(prq.page);
+}
+
+/* ---- The rest ---- */
+
+static void reserved_regions(struct kunit *test)
+{
+	struct model_params params = {
+		.nr_resv = 2,
+		.resv = {
+			{ SZ_16M, SZ_1M, MODEL_RESV_RESERVED },
+			{ SZ_32M, SZ_1M, MODEL_RESV_SW_MSI },
+		},
+	};
+	struct iommu_resv_region *region;
+	struct bench *b = bench(test);
+	LIST_HEAD(list);
+	int seen = 0;
+
+	plug(test, &params);
+	iommu_get_resv_regions(b->dev, &list);
+	list_for_each_entry(region, &list, list) {
+		KUNIT_EXPECT_EQ(test, region->length, SZ_1M);
+		if (region->start == SZ_16M &&
+		    region->type == IOMMU_RESV_RESERVED)
+			seen |= 1;
+		if (region->start == SZ_32M &&
+		    region->type == IOMMU_RESV_SW_MSI)
+			seen |= 2;
+	}
+	KUNIT_EXPECT_EQ(test, seen, 3);
+	iommu_put_resv_regions(b->dev, &list);
+	KUNIT_EXPECT_TRUE(test, iommu_group_has_isolated_msi(b->group));
+	unplug(b);
+
+	params.nr_resv = 1;
+	KUNIT_EXPECT_EQ(test, model_check_params(&params), -EINVAL);
+	plug(test, &(struct model_params){ .flags = MODEL_NO_ISOLATED_MSI });
+	KUNIT_EXPECT_FALSE(test, iommu_group_has_isolated_msi(b->group));
+	unplug(b);
+}
+
+static void aperture(struct kunit *test)
+{
+	struct model_params params = {
+		.aperture_start = SZ_1M,
+		.aperture_last = SZ_2M - 1,
+		.levels = 2,
+	};
+	struct page *page = get_pages(test, 0);
+	struct bench *b = bench(test);
+	u64 value;
+
+	params.page_sizes = SZ_4K;
+	plug(test, &params);
+	attach(test);
+	KUNIT_EXPECT_EQ(test, b->domain->geometry.aperture_end, SZ_2M - 1);
+	KUNIT_EXPECT_NE(test, map_page(b, SZ_2M, page, RW), 0);
+	KUNIT_EXPECT_NE(test, map_page(b, SZ_1M - SZ_4K, page, RW), 0);
+	KUNIT_EXPECT_EQ(test, map_page(b, SZ_2M - SZ_4K, page, RW), 0);
+	KUNIT_EXPECT_EQ(test, dma_read(b, SZ_2M - 8, &value), MODEL_OK);
+	KUNIT_EXPECT_EQ(test, dma_read(b, SZ_2M, &value), MODEL_FAULT_WIDTH);
+	iommu_unmap(b->domain, SZ_2M - SZ_4K, SZ_4K);
+	detach(b);
+	unplug(b);
+	put_pages(page);
+	params.aperture_last = SZ_1G;
+	KUNIT_EXPECT_EQ(test, model_check_params(&params), -EINVAL);
+}
+
+static void top_of_the_space(struct kunit *test)
+{
+	struct page *page = get_pages(test, 0);
+	struct bench *b = bench(test);
+	u64 iova = -(u64)PAGE_SIZE, value;
+
+	plug(test, &(struct model_params){
+		.page_sizes = SZ_4K,
+		.levels = 6,
+	});
+	attach(test);
+	KUNIT_EXPECT_EQ(test, b->domain->geometry.aperture_end, U64_MAX);
+	KUNIT_EXPECT_EQ(test, map_page(b, iova, page, RW), 0);
+	KUNIT_EXPECT_EQ(test, dma_read(b, U64_MAX - 7, &value), MODEL_OK);
+	KUNIT_EXPECT_EQ(test, model_audit(b->mdev), 0);
+	KUNIT_EXPECT_EQ(test, iommu_unmap(b->domain, iova, PAGE_SIZE),
+			PAGE_SIZE);
+	KUNIT_EXPECT_EQ(test, dma_read(b, U64_MAX - 7, &value),
+			MODEL_FAULT_ABSENT);
+	detach(b);
+	unplug(b);
+	put_pages(page);
+}
+
+static void groups(struct kunit *test)
+{
+	struct model_params params = {}, other = { .unit = 1 };
+	struct bench *b = bench(test);
+	struct model_dev *twin, *alien;
+	struct iommu_group *group;
+	u64 value;
+
+	b->mdev = model_dev_create(NAME, PLATFORM_DEVID_AUTO, &params, 7);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, b->mdev);
+	twin = model_dev_create(NAME, PLATFORM_DEVID_AUTO, &params, 7);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, twin);
+	alien = model_dev_create(NAME, PLATFORM_DEVID_AUTO, &other, 7);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, alien);
+	b->dev = model_dev_device(b->mdev);
+	b->group = iommu_group_get(b->dev);
+
+	group = iommu_group_get(model_dev_device(twin));
+	KUNIT_EXPECT_PTR_EQ(test, group, b->group);
+	iommu_group_put(group);
+	group = iommu_group_get(model_dev_device(alien));
+	KUNIT_EXPECT_PTR_NE(test, group, b->group);
+
+	KUNIT_EXPECT_EQ(test, iommu_group_claim_dma_owner(b->group, owner), 0);
+	KUNIT_EXPECT_EQ(test, iommu_group_claim_dma_owner(group, owner), 0);
+	attach(test);
+	KUNIT_EXPECT_EQ(test, iommu_attach_group(b->domain, group), -EINVAL);
+	KUNIT_EXPECT_EQ(test, model_access(twin, MODEL_NO_PASID, IOVA, &value,
+					   8, MODEL_READ, 0, NULL),
+			MODEL_FAULT_ABSENT);
+	detach(b);
+	KUNIT_EXPECT_EQ(test, model_access(twin, MODEL_NO_PASID, IOVA, &value,
+					   8, MODEL_READ, 0, NULL),
+			MODEL_FAULT_BLOCKED);
+	iommu_group_release_dma_owner(group);
+	iommu_group_put(group);
+	model_dev_destroy(alien);
+	model_dev_destroy(twin);
+	unplug(b);
+}
+
+static void default_domain(struct kunit *test)
+{
+	struct page *page = get_pages(test, 0);
+	struct bench *b = bench(test);
+	u64 value = 0;
+
+	*(u64 *)page_address(page) = 0x1234;
+	plug(test, &(struct model_params){});
+	iommu_group_release_dma_owner(b->group);
+	KUNIT_EXPECT_EQ(test, dma_read(b, page_to_phys(page), &value),
+			MODEL_OK);
+	KUNIT_EXPECT_EQ(test, value, 0x1234);
+	KUNIT_EXPECT_EQ(test, COUNT(b, bypass), 1);
+	KUNIT_EXPECT_EQ(test, iommu_group_claim_dma_owner(b->group, owner), 0);
+	unplug(b);
+	put_pages(page);
+}
+
+/* ---- Many at once ---- */
+
+static int storm_thread(void *data)
+{
+	struct bench *b = data;
+	u64 value = 0;
+
+	while (!kthread_should_stop()) {
+		u64 iova = IOVA + get_random_u32_below(16) * SZ_4K;
+
+		model_access(b->mdev, MODEL_NO_PASID, iova, &value, 8,
+			     MODEL_WRITE, MODEL_ACCESS_ATS, NULL);
+		cond_resched();
+	}
+	return 0;
+}
+
+/* DMA while memory comes and goes as it should: nobody is to be blamed */
+static void storm(struct kunit *test)
+{
+	struct task_struct *threads[3];
+	struct bench *b = bench(test);
+	struct page *pages[16];
+	unsigned int i, round;
+
+	plug(test, &(struct model_params){
+		.flags = MODEL_ATS | MODEL_DIRTY | MODEL_EVICT_RANDOM,
+	});
+	attach(test);
+	for (i = 0; i < ARRAY_SIZE(threads); i++) {
+		threads[i] = kthread_run(storm_thread, b, NAME);
+		KUNIT_ASSERT_FALSE(test, IS_ERR(threads[i]));
+	}
+	for (round = 0; round < 300; round++) {
+		for (i = 0; i < ARRAY_SIZE(pages); i++) {
+			pages[i] = get_pages(test, 0);
+			pin(pages[i]);
+			KUNIT_EXPECT_EQ(test, map_page(b, IOVA + i * SZ_4K,
+						       pages[i], RW), 0);
+		}
+		cond_resched();
+		if (round % 8 == 0)
+			KUNIT_EXPECT_EQ(test, model_audit(b->mdev), 0);
+		if (round % 16 == 0)
+			detach(b);
+		iommu_unmap(b->domain, IOVA, ARRAY_SIZE(pages) * SZ_4K);
+		for (i = 0; i < ARRAY_SIZE(pages); i++) {
+			unpin(pages[i]);
+			put_pages(pages[i]);
+		}
+		if (round % 16 == 0)
+			attach(test);
+	}
+	for (i = 0; i < ARRAY_SIZE(threads); i++)
+		kthread_stop(threads[i]);
+	KUNIT_EXPECT_GT(test, COUNT(b, walks), 0);
+	KUNIT_EXPECT_EQ(test, COUNT(b, ledger_pages), 0);
+	detach(b);
+	KUNIT_EXPECT_EQ(test, COUNT(b, cached), 0);
+	unplug(b);
+}
+
+static int model_test_init(struct kunit *test)
+{
+	test->priv = kunit_kzalloc(test, sizeof(struct bench), GFP_KERNEL);
+	if (!test->priv)
+		return -ENOMEM;
+	bench(test)->test = test;
+	return 0;
+}
+
+static struct kunit_case model_cases[] = {
+	KUNIT_CASE(page_sizes),
+	KUNIT_CASE(superpages),
+	KUNIT_CASE(permissions),
+	KUNIT_CASE(atomics),
+	KUNIT_CASE(missing_flush),
+	KUNIT_CASE(absent_cached),
+	KUNIT_CASE(ledger),
+	KUNIT_CASE(ledger_of_a_range),
+	KUNIT_CASE(dirty_bits),
+	KUNIT_CASE(no_snoop),
+	KUNIT_CASE(injected_failures),
+	KUNIT_CASE(pasids),
+	KUNIT_CASE(device_tlb),
+	KUNIT_CASE(nested),
+	KUNIT_CASE(pasid_table),
+	KUNIT_CASE(page_requests),
+	KUNIT_CASE(reserved_regions),
+	KUNIT_CASE(aperture),
+	KUNIT_CASE(top_of_the_space),
+	KUNIT_CASE(groups),
+	KUNIT_CASE(default_domain),
+	KUNIT_CASE(storm),
+	{}
+};
+
+static struct kunit_suite model_suite = {
+	.name = "ioasid_mock",
+	.init = model_test_init,
+	.test_cases = model_cases,
+};
+kunit_test_suite(model_suite);
+
+MODULE_DESCRIPTION("KUnit tests of the model IOMMU");
+MODULE_LICENSE("GPL");
+MODULE_IMPORT_NS(EXPORTED_FOR_KUNIT_TESTING);
+MODULE_IMPORT_NS(IOMMUFD_INTERNAL);
