@@ -1,0 +1,1039 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Random operations on /dev/ioasid, compared with a model; see fuzz.h.
+ *
+ * Without options this is a test program: a few seeds that are always the
+ * same, and a new one. With options it runs as long as it is told to:
+ *
+ *	fuzz --seed 1 --ops 1000000 --threads 4
+ *	fuzz --time 3600
+ *	fuzz --replay FILE
+ *
+ * What goes wrong is made short and printed, as operations for --replay and
+ * as a C program. Where the kernel has KCOV, operations that reached new code
+ * are kept, and varied.
+ */
+#define _GNU_SOURCE
+#include <getopt.h>
+#include <sys/random.h>
+
+#include "ioasid_util.h"
+#include "fuzz_model.h"
+
+#define ROUND_OPS 2500	/* of one context */
+#define LONG_AGO 8	/* operations that led to new code, at most */
+#define CORPUS 1024
+
+/* The most that shrinking may leave of a mistake that was planted. */
+#define PLANT_OPS 5
+
+struct options {
+	__u64 seed;
+	size_t ops;
+	int threads;	/* 0: any number */
+	unsigned int seconds;	/* 0: as long as it takes */
+	int plant;
+	bool quiet;	/* it is meant to go wrong */
+};
+
+/* Operations, in the order in which they were begun. */
+struct log {
+	struct fuzz_op *ops;
+	size_t room;
+	atomic_size_t nr;
+};
+
+struct sequence {
+	int nr;
+	struct fuzz_op ops[LONG_AGO];
+};
+
+struct worker {
+	pthread_t thread;
+	struct fuzz_world *w;
+	struct log *log;
+	struct round *round;
+	int nr;
+	size_t ops;
+	__u64 random;
+	struct sequence recent;
+	/* the rest of a sequence of the corpus */
+	struct sequence again;
+	int again_at;
+};
+
+struct round {
+	struct fuzz_world w;
+	struct log log;
+	struct worker workers[FUZZ_THREADS];
+	pthread_mutex_t lock;
+	atomic_bool stop;
+	struct fuzz_verdict verdict;
+};
+
+static __u64 mix(__u64 *state)
+{
+	__u64 x = *state += 0x9e3779b97f4a7c15ULL;
+
+	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9ULL;
+	x = (x ^ x >> 27) * 0x94d049bb133111ebULL;
+	return x ^ x >> 31;
+}
+
+/*
+ * KCOV
+ */
+
+#define KCOV_INIT_TRACE _IOR('c', 1, unsigned long)
+#define KCOV_ENABLE _IO('c', 100)
+#define KCOV_TRACE_PC 0
+#define KCOV_WORDS 65536UL
+#define SEEN_BITS 0x100000UL
+
+static atomic_uchar seen[SEEN_BITS / 8];
+static struct sequence corpus[CORPUS];
+static size_t corpus_nr;
+static pthread_mutex_t corpus_lock = PTHREAD_MUTEX_INITIALIZER;
+static __thread unsigned long *cover;
+
+static void kcov_start(void)
+{
+	int fd = open("/sys/kernel/debug/kcov", O_RDWR | O_CLOEXEC);
+	void *p;
+
+	cover = NULL;
+	if (fd < 0)
+		return;
+	if (!ioctl(fd, KCOV_INIT_TRACE, KCOV_WORDS)) {
+		p = mmap(NULL, KCOV_WORDS * sizeof(long),
+			 PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+		if (p != MAP_FAILED && !ioctl(fd, KCOV_ENABLE, KCOV_TRACE_PC))
+			cover = p;
+		else if (p != MAP_FAILED)
+			munmap(p, KCOV_WORDS * sizeof(long));
+	}
+	/* The thread's coverage ends with the thread. */
+	close(fd);
+}
+
+static void kcov_stop(void)
+{
+	if (cover)
+		munmap(cover, KCOV_WORDS * sizeof(long));
+	cover = NULL;
+}
+
+/*
+ * How many of the places in @buf were not seen before. Its first word says how
+ * many places follow; there is room for @words - 1.
+ */
+static size_t kcov_new(const unsigned long *buf, size_t words)
+{
+	size_t i, nr = buf[0], found = 0;
+	__u64 bit;
+
+	if (nr > words - 1)
+		nr = words - 1;
+	for (i = 1; i <= nr; i++) {
+		bit = buf[i] * 0x9e3779b97f4a7c15ULL >> 32 & (SEEN_BITS - 1);
+		if (!(atomic_fetch_or(&seen[bit / 8], 1 << bit % 8) &
+		      1 << bit % 8))
+			found++;
+	}
+	return found;
+}
+
+static void corpus_add(struct worker *t, const struct sequence *s)
+{
+	pthread_mutex_lock(&corpus_lock);
+	if (corpus_nr < CORPUS)
+		corpus[corpus_nr++] = *s;
+	else
+		corpus[mix(&t->random) % CORPUS] = *s;
+	pthread_mutex_unlock(&corpus_lock);
+}
+
+/*
+ * Making operations up
+ */
+
+static bool one_in(struct worker *t, unsigned int n)
+{
+	return mix(&t->random) % n == 0;
+}
+
+static __u64 below(struct worker *t, __u64 n)
+{
+	return mix(&t->random) % n;
+}
+
+#define ONE_OF(t, ...) \
+	({ \
+		static const __u64 one_of[] = { __VA_ARGS__ }; \
+		one_of[below(t, sizeof(one_of) / sizeof(*one_of))]; \
+	})
+
+static const struct fuzz_space *space_of(struct worker *t,
+					 const struct fuzz_op *op)
+{
+	return &t->w->model->spaces[op->space];
+}
+
+static bool is_window(const struct fuzz_op *op)
+{
+	return op->space >= FUZZ_WINDOW(0);
+}
+
+/* Some mapping of the space, NULL if it has none. */
+static const struct fuzz_mapping *some_mapping(struct worker *t,
+					       const struct fuzz_space *s)
+{
+	return s->nr ? &s->maps[below(t, s->nr)] : NULL;
+}
+
+/* An id, mostly of an IOASID that is there. */
+static void make_id(struct worker *t, struct fuzz_op *op)
+{
+	int try;
+
+	for (try = 0; try < 4; try++) {
+		op->space = t->nr * FUZZ_OWN + below(t, FUZZ_OWN);
+		if (space_of(t, op)->live)
+			break;
+	}
+	if (one_in(t, 6))
+		op->space = FUZZ_WINDOW(t->nr);
+	op->ref = one_in(t, 50) ? ONE_OF(t, REF_ZERO, REF_NEVER, REF_DEVICE) :
+		  REF_SPACE;
+}
+
+static __u64 make_iova(struct worker *t, const struct fuzz_space *s)
+{
+	const struct fuzz_mapping *map = some_mapping(t, s);
+	const __u64 arena = 0x100000000ULL;
+
+	switch (below(t, 16)) {
+	case 0 ... 11:
+		if (!map || one_in(t, 2))
+			return arena + below(t, 256) * FUZZ_PAGE;
+		return (one_in(t, 2) ? map->start : map->last + 1) +
+		       ONE_OF(t, 0, 0, FUZZ_PAGE, -FUZZ_PAGE);
+	case 12:
+		return ONE_OF(t, 0, FUZZ_PAGE, 1ULL << 63, 1ULL << 47,
+			      1ULL << 48);
+	case 13:
+		return -(1 + below(t, 8)) * FUZZ_PAGE;
+	case 14:
+		return arena + below(t, 8) * FUZZ_HUGE +
+		       ONE_OF(t, 0, FUZZ_PAGE, -FUZZ_PAGE);
+	default:
+		return mix(&t->random) & ~(FUZZ_PAGE - 1);
+	}
+}
+
+static __u64 make_length(struct worker *t, const struct fuzz_space *s,
+			 __u64 iova)
+{
+	const struct fuzz_mapping *map = some_mapping(t, s);
+
+	switch (below(t, 24)) {
+	case 0 ... 2:
+		if (map && map->last > iova && map->last - iova < 1 << 24)
+			return map->last + 1 - iova;
+		break;
+	case 3:
+		return ONE_OF(t, FUZZ_HUGE, 2 * FUZZ_HUGE, FUZZ_HUGE + FUZZ_PAGE,
+			      FUZZ_HUGE - FUZZ_PAGE);
+	case 4:
+		return -iova;
+	case 5:
+		if (one_in(t, 2))
+			return ONE_OF(t, 1ULL << 32, 1ULL << 40, 1ULL << 63,
+				      -FUZZ_PAGE, -FUZZ_PAGE - 1);
+	}
+	return (1 + below(t, one_in(t, 4) ? 32 : 6)) * FUZZ_PAGE;
+}
+
+static __u64 make_grid(struct worker *t)
+{
+	if (one_in(t, 3))
+		return one_in(t, 12) ?
+		       ONE_OF(t, 1, FUZZ_PAGE / 2, 3 * FUZZ_PAGE, FUZZ_PAGE + 1,
+			      -1ULL) :
+		       ONE_OF(t, FUZZ_PAGE, 2 * FUZZ_PAGE, 4 * FUZZ_PAGE,
+			      FUZZ_HUGE, 1ULL << 30, 1ULL << 63);
+	return 0;
+}
+
+static __u64 make_cookie(struct worker *t)
+{
+	return one_in(t, 4) ? ONE_OF(t, 0, -1ULL, 1ULL << 63) : mix(&t->random);
+}
+
+static void make_check(struct worker *t, struct fuzz_op *op)
+{
+	op->cut = below(t, 8);
+	if (one_in(t, 8))
+		op->value = 1;
+}
+
+static void make_alloc(struct worker *t, struct fuzz_op *op)
+{
+	make_id(t, op);
+	op->space = t->nr * FUZZ_OWN + below(t, FUZZ_OWN);
+	op->addr = one_in(t, 20) ? ONE_OF(t, 0, 2, 3, -1U) : IOASID_KIND_MAP;
+	op->value = make_cookie(t);
+	op->cut = make_grid(t);
+	if (one_in(t, 8))
+		op->align = ONE_OF(t, 0, 1, 2, 3);
+	if (one_in(t, 30))
+		op->length = ONE_OF(t, 1, 1ULL << 32);
+}
+
+static void make_free(struct worker *t, struct fuzz_op *op)
+{
+	make_id(t, op);
+	op->space = t->nr * FUZZ_OWN + below(t, FUZZ_OWN);
+	if (one_in(t, 16))
+		op->value = 1;
+}
+
+static void make_info(struct worker *t, struct fuzz_op *op)
+{
+	make_id(t, op);
+	op->space = t->nr * FUZZ_OWN + below(t, FUZZ_OWN);
+	op->length = below(t, 3);
+	op->addr = one_in(t, 20);
+}
+
+/* What to map, of which there must be some on this system. */
+static void make_memory(struct worker *t, struct fuzz_op *op)
+{
+	const struct fuzz_memory *mem;
+	__u64 page;
+
+	if (op->flags & IOASID_MAP_FILE) {
+		op->mem = ONE_OF(t, MEM_MEMFD, MEM_MEMFD, MEM_HUGETLB,
+				 MEM_SPARSE, MEM_RDONLY_FD, MEM_SEALED);
+		if (one_in(t, 16))
+			op->mem = ONE_OF(t, MEM_PIPE, MEM_CLOSED, MEM_ANON,
+					 MEM_RAW);
+	} else {
+		op->mem = ONE_OF(t, MEM_ANON, MEM_ANON, MEM_THP, MEM_SHARED,
+				 MEM_MEMFD, MEM_HUGETLB, MEM_READONLY,
+				 MEM_HOLED);
+		if (one_in(t, 24))
+			op->mem = ONE_OF(t, MEM_NONE, MEM_RAW);
+	}
+	if (op->mem == MEM_RAW) {
+		op->addr = ONE_OF(t, 0, FUZZ_PAGE, 0x7ffffffff000, 1ULL << 47,
+				  1ULL << 63, -FUZZ_PAGE);
+		return;
+	}
+	mem = &fuzz_mems[op->mem];
+	if (!mem->size)
+		op->mem = MEM_ANON;
+	mem = &fuzz_mems[op->mem];
+	page = below(t, mem->size / FUZZ_PAGE);
+	if (one_in(t, 3))
+		page = ONE_OF(t, 0, 0, 24, 26, 32, 63, 511, 512);
+	if (page > mem->size / FUZZ_PAGE)
+		page = mem->size / FUZZ_PAGE;
+	op->addr = page * FUZZ_PAGE;
+	/* mostly what fits */
+	if (op->addr + op->length > mem->size && !one_in(t, 8) &&
+	    op->addr < mem->size)
+		op->length = mem->size - op->addr;
+}
+
+static void make_map(struct worker *t, struct fuzz_op *op)
+{
+	const __u32 rw = IOASID_MAP_READ | IOASID_MAP_WRITE;
+
+	make_id(t, op);
+	op->flags = ONE_OF(t, rw, rw, rw, rw, IOASID_MAP_READ, IOASID_MAP_READ,
+			   IOASID_MAP_WRITE, IOASID_MAP_RESERVE);
+	if (one_in(t, 40))
+		op->flags = below(t, 32);
+	if (!(op->flags & IOASID_MAP_RESERVE) && one_in(t, 4))
+		op->flags |= IOASID_MAP_FILE;
+	if (!one_in(t, 3) || is_window(op))
+		op->flags |= IOASID_MAP_FIXED;
+	op->iova = make_iova(t, space_of(t, op));
+	op->length = make_length(t, space_of(t, op), op->iova);
+	if (!(op->flags & IOASID_MAP_FIXED)) {
+		op->align = make_grid(t);
+		if (!one_in(t, 32))
+			op->iova = 0;
+	} else if (one_in(t, 32)) {
+		op->align = FUZZ_PAGE;
+	}
+	if (!(op->flags & IOASID_MAP_RESERVE) || one_in(t, 20))
+		make_memory(t, op);
+	op->cut = make_grid(t);
+	if (one_in(t, 64))
+		op->value = 3;
+}
+
+static void make_unmap(struct worker *t, struct fuzz_op *op)
+{
+	const struct fuzz_mapping *map;
+
+	make_id(t, op);
+	map = some_mapping(t, space_of(t, op));
+	if (one_in(t, space_of(t, op)->nr > 24 ? 4 : 24) && !is_window(op)) {
+		op->flags = IOASID_UNMAP_ALL;
+		if (!one_in(t, 8))
+			return;
+	}
+	if (one_in(t, 3))
+		op->flags |= IOASID_UNMAP_SPLIT;
+	if (map && one_in(t, 3)) {
+		op->iova = map->start;
+		op->length = map->last + 1 - map->start;
+	} else {
+		op->iova = make_iova(t, space_of(t, op));
+		op->length = make_length(t, space_of(t, op), op->iova);
+	}
+	if (one_in(t, 64))
+		op->value = 1;
+}
+
+static void make_list(struct worker *t, struct fuzz_op *op)
+{
+	op->iova = one_in(t, 2) ? 0 : ONE_OF(t, 1, 5, 100, 0xffffffff);
+	if (one_in(t, 2))
+		op->iova = space_of(t, op)->id;
+	op->length = one_in(t, 2) ? FUZZ_ENTRIES - 1 : below(t, 8);
+	op->addr = one_in(t, 20);
+}
+
+static void make_option(struct worker *t, struct fuzz_op *op)
+{
+	const __u64 pinned = t->w->model->pinned;
+
+	op->cut = one_in(t, 16) ? ONE_OF(t, 0, 4, -1U) : 1 + below(t, 3);
+	op->flags = one_in(t, 2) ? IOASID_OPTION_GET : 0;
+	if (one_in(t, 40))
+		op->flags |= IOASID_OPTION_SEAL;
+	if (!(op->flags & IOASID_OPTION_GET)) {
+		if (op->cut == IOASID_OPTION_CHARGE)
+			op->value = one_in(t, 8) ? ONE_OF(t, 3, -1ULL) :
+				    below(t, 3);
+		else if (!one_in(t, 4))
+			op->value = -1ULL;
+		else if (op->cut == IOASID_OPTION_LIMIT_PINNED)
+			op->value = one_in(t, 4) ? ONE_OF(t, 0, 1, 1 << 20) :
+				    pinned + below(t, 64) * FUZZ_PAGE;
+		else
+			op->value = below(t, 16);
+	} else if (one_in(t, 16)) {
+		op->value = 1;
+	}
+	if (one_in(t, 32))
+		op->align = 1;
+}
+
+static void make_device_info(struct worker *t, struct fuzz_op *op)
+{
+	op->ref = one_in(t, 8) ? ONE_OF(t, REF_SPACE, REF_ZERO, REF_NEVER) :
+		  REF_DEVICE;
+	op->length = below(t, 3);
+	op->addr = one_in(t, 20);
+	if (one_in(t, 16))
+		op->value = 1;
+}
+
+static void make_nothing(struct worker *t, struct fuzz_op *op)
+{
+}
+
+static void make_bind(struct worker *t, struct fuzz_op *op)
+{
+	make_id(t, op);
+	if (one_in(t, 3))
+		op->ref = REF_ZERO;
+	op->mem = one_in(t, 8) ? ONE_OF(t, MEM_CLOSED, MEM_PIPE, MEM_MEMFD) :
+		  MEM_RAW;
+	op->value = make_cookie(t);
+	if (one_in(t, 16))
+		op->length = 1;
+}
+
+static void make_attach(struct worker *t, struct fuzz_op *op)
+{
+	make_id(t, op);
+	if (one_in(t, 16))
+		op->value = 1;
+}
+
+static void make_detach(struct worker *t, struct fuzz_op *op)
+{
+	make_attach(t, op);
+	if (one_in(t, 2))
+		op->ref = REF_ZERO;
+}
+
+/* DMA, by way of a device that has to be bound and attached first. */
+static void make_dma(struct worker *t, struct fuzz_op *op)
+{
+	const struct fuzz_device *d = model_device(t->w->model, t->nr);
+	const struct fuzz_mapping *map;
+	const struct fuzz_space *s;
+
+	if (!d)
+		return;
+	if (!d->bound || d->space < 0) {
+		make_id(t, op);
+		op->type = d->bound ? OP_ATTACH : OP_BIND;
+		op->mem = MEM_RAW;
+		return;
+	}
+	op->space = d->space;
+	s = space_of(t, op);
+	map = some_mapping(t, s);
+	op->iova = make_iova(t, s);
+	if (map && !one_in(t, 6)) {
+		op->iova = map->start;
+		if (map->last - map->start >= FUZZ_PAGE)
+			op->iova += below(t, (map->last - map->start) /
+					  FUZZ_PAGE) * FUZZ_PAGE;
+		if (one_in(t, 4))
+			op->iova = map->last & ~(FUZZ_PAGE - 1);
+	}
+	if (op->type == OP_DMA_WRITE) {
+		op->iova += FUZZ_SCRATCH(t->nr);
+		op->value = mix(&t->random);
+		return;
+	}
+	op->length = 1 + below(t, one_in(t, 4) ? FUZZ_DMA_MAX : 16);
+	op->iova += one_in(t, 4) ? FUZZ_PAGE - 1 - below(t, op->length) :
+		    below(t, FUZZ_PAGE);
+	if (op->iova + op->length - 1 < op->iova)
+		op->iova -= FUZZ_PAGE;
+}
+
+static void make_chaos(struct worker *t, struct fuzz_op *op)
+{
+	op->addr = ONE_OF(t, 0, 0, 0, 0, 1, 1, 1, 2);
+	if (one_in(t, 24))
+		op->addr = 3;
+	if (one_in(t, 8))
+		op->addr = 4;
+	op->iova = below(t, FUZZ_CHAOS_PAGES);
+	op->length = (1 + below(t, 4)) * FUZZ_PAGE;
+	op->cut = one_in(t, 2) ? FUZZ_PAGE : 0;
+	op->flags = one_in(t, 2) ? IOASID_UNMAP_SPLIT : 0;
+}
+
+/* @per_mille: how often */
+static const struct {
+	const char *name;
+	unsigned int per_mille;
+	void (*make)(struct worker *t, struct fuzz_op *op);
+} fuzz_types[OP_NR] = {
+	[OP_CHECK] = { "check", 5, make_check },
+	[OP_ALLOC] = { "alloc", 40, make_alloc },
+	[OP_FREE] = { "free", 15, make_free },
+	[OP_INFO] = { "info", 80, make_info },
+	[OP_MAP] = { "map", 300, make_map },
+	[OP_UNMAP] = { "unmap", 220, make_unmap },
+	[OP_LIST] = { "list", 8, make_list },
+	[OP_OPTION] = { "option", 10, make_option },
+	[OP_DEVICE_INFO] = { "device_info", 8, make_device_info },
+	[OP_UNKNOWN] = { "unknown", 2, make_nothing },
+	[OP_BIND] = { "bind", 5, make_bind },
+	[OP_ATTACH] = { "attach", 20, make_attach },
+	[OP_DETACH] = { "detach", 4, make_detach },
+	[OP_REOPEN] = { "reopen", 1, make_nothing },
+	[OP_DMA_READ] = { "dma_read", 160, make_dma },
+	[OP_DMA_WRITE] = { "dma_write", 50, make_dma },
+	[OP_STATE] = { "state", 6, make_nothing },
+	[OP_CHAOS] = { "chaos", 62, make_chaos },
+	[OP_CHAOS_CHECK] = { "chaos_check", 4, make_nothing },
+};
+
+/* Other threads' windows are none of our business. */
+static void keep_in_window(struct fuzz_op *op)
+{
+	const __u64 start = FUZZ_WINDOW_START(op->thread);
+	const __u64 end = start + FUZZ_WINDOW_SIZE;
+
+	switch (op->type) {
+	case OP_FREE:
+	case OP_INFO:
+		op->space = op->thread * FUZZ_OWN;
+		return;
+	case OP_UNMAP:
+		op->flags &= ~IOASID_UNMAP_ALL;
+		break;
+	case OP_MAP:
+		op->flags |= IOASID_MAP_FIXED;
+		break;
+	case OP_DMA_READ:
+	case OP_DMA_WRITE:
+		break;
+	default:
+		return;
+	}
+	if (op->iova < start || op->iova >= end)
+		op->iova = start + op->iova % FUZZ_WINDOW_SIZE;
+	if (op->length > end - op->iova)
+		op->length = end - op->iova;
+}
+
+/* Things that are wrong in any command. */
+static void spoil(struct worker *t, struct fuzz_op *op)
+{
+	switch (below(t, 6)) {
+	case 0 ... 1:
+		op->size = below(t, SIZE_NR);
+		break;
+	case 2:
+		op->flags |= 1U << (16 + below(t, 16));
+		break;
+	case 3:
+		op->iova += ONE_OF(t, 1, -1);
+		break;
+	case 4:
+		op->length = ONE_OF(t, 0, 1, FUZZ_PAGE - 1, FUZZ_PAGE + 1);
+		break;
+	case 5:
+		op->addr += ONE_OF(t, 1, -1, FUZZ_PAGE / 2);
+		break;
+	}
+}
+
+static bool is_command(const struct fuzz_op *op)
+{
+	return op->type <= OP_DETACH;
+}
+
+static bool makes_sense_spoilt(const struct fuzz_op *op)
+{
+	return op->type == OP_MAP || op->type == OP_UNMAP;
+}
+
+static void make_new(struct worker *t, struct fuzz_op *op)
+{
+	unsigned int at = below(t, 1000), type;
+
+	memset(op, 0, sizeof(*op));
+	for (type = 0; at >= fuzz_types[type].per_mille; type++)
+		at -= fuzz_types[type].per_mille;
+	op->type = type;
+	op->thread = t->nr;
+	op->space = t->nr * FUZZ_OWN;
+	fuzz_types[type].make(t, op);
+	if (one_in(t, 20) && makes_sense_spoilt(op))
+		spoil(t, op);
+	else if (one_in(t, 20) && is_command(op))
+		op->size = below(t, SIZE_NR);
+	if (is_window(op))
+		keep_in_window(op);
+}
+
+/* One that was of use before, for this thread, perhaps a little changed. */
+static bool make_again(struct worker *t, struct fuzz_op *op)
+{
+	if (t->again_at == t->again.nr && corpus_nr && one_in(t, 8)) {
+		pthread_mutex_lock(&corpus_lock);
+		t->again = corpus[below(t, corpus_nr)];
+		pthread_mutex_unlock(&corpus_lock);
+		t->again_at = 0;
+	}
+	if (t->again_at == t->again.nr)
+		return false;
+	*op = t->again.ops[t->again_at++];
+	if (is_window(op)) {
+		op->iova += FUZZ_WINDOW_START(t->nr) -
+			    FUZZ_WINDOW_START(op->thread);
+		op->space = FUZZ_WINDOW(t->nr);
+	} else {
+		op->space = t->nr * FUZZ_OWN + op->space % FUZZ_OWN;
+	}
+	if (op->type == OP_DMA_WRITE)
+		op->iova = (op->iova & ~(FUZZ_PAGE - 1)) + FUZZ_SCRATCH(t->nr);
+	op->thread = t->nr;
+	if (one_in(t, 3) && makes_sense_spoilt(op))
+		op->iova += ONE_OF(t, FUZZ_PAGE, -FUZZ_PAGE, 1);
+	if (one_in(t, 3) && makes_sense_spoilt(op))
+		op->length += ONE_OF(t, FUZZ_PAGE, -FUZZ_PAGE);
+	if (is_window(op))
+		keep_in_window(op);
+	return true;
+}
+
+/*
+ * Running them
+ */
+
+static void remember(struct worker *t, const struct fuzz_op *op)
+{
+	struct sequence *s = &t->recent;
+
+	if (s->nr == LONG_AGO) {
+		memmove(s->ops, s->ops + 1, sizeof(*op) * (LONG_AGO - 1));
+		s->nr--;
+	}
+	s->ops[s->nr++] = *op;
+	if (kcov_new(cover, KCOV_WORDS))
+		corpus_add(t, s);
+}
+
+static void *work(void *arg)
+{
+	struct worker *t = arg;
+	struct fuzz_verdict v;
+	struct fuzz_op op;
+	size_t i, at;
+
+	if (t->w->setting.rlimit)
+		fuzz_may_lock(false);
+	kcov_start();
+	for (i = 0; i < t->ops && !t->round->stop; i++) {
+		if (!make_again(t, &op))
+			make_new(t, &op);
+		at = t->log->nr++;
+		t->log->ops[at] = op;
+		if (cover)
+			__atomic_store_n(cover, 0, __ATOMIC_RELAXED);
+		fuzz_run(t->w, &op, &v);
+		if (v.bad) {
+			pthread_mutex_lock(&t->round->lock);
+			if (!t->round->verdict.bad)
+				t->round->verdict = v;
+			t->round->stop = true;
+			pthread_mutex_unlock(&t->round->lock);
+			break;
+		}
+		if (cover)
+			remember(t, &op);
+	}
+	kcov_stop();
+	fuzz_run_exit();
+	return NULL;
+}
+
+/* One context, from open to close. 0, or a negative errno if it cannot be. */
+static int run_round(struct round *r, const struct fuzz_setting *setting,
+		     __u64 seed, size_t ops)
+{
+	int i, rc;
+
+	memset(r, 0, sizeof(*r));
+	pthread_mutex_init(&r->lock, NULL);
+	if (setting->rlimit)
+		fuzz_limit(setting->rlimit);
+	rc = fuzz_open(&r->w, setting);
+	if (rc)
+		return rc;
+	r->log.room = ops + FUZZ_THREADS;
+	r->log.ops = calloc(r->log.room, sizeof(*r->log.ops));
+	if (!r->log.ops)
+		return -ENOMEM;
+	for (i = 0; i < setting->threads; i++) {
+		struct worker *t = &r->workers[i];
+
+		t->w = &r->w;
+		t->log = &r->log;
+		t->round = r;
+		t->nr = i;
+		t->ops = ops / setting->threads;
+		t->random = seed + i * 0x5851f42d4c957f2dULL;
+		if (pthread_create(&t->thread, NULL, work, t))
+			abort();
+	}
+	for (i = 0; i < setting->threads; i++)
+		pthread_join(r->workers[i].thread, NULL);
+	fuzz_close(&r->w, &r->verdict);
+	return 0;
+}
+
+/* Print what @print does as lines of a test's comment. */
+static void print_comment(const char *text)
+{
+	const char *end;
+
+	for (; *text; text = end + 1) {
+		end = strchrnul(text, '\n');
+		printf("# %.*s\n", (int)(end - text), text);
+		if (!*end)
+			break;
+	}
+	fflush(stdout);
+}
+
+/* Tell of what went wrong; returns how many operations it takes. */
+static size_t report(struct round *r, bool print)
+{
+	const struct fuzz_setting *setting = &r->w.setting;
+	struct fuzz_verdict v = r->verdict;
+	size_t nr = r->log.nr, size;
+	char *text;
+	FILE *f;
+
+	if (print)
+		printf("# after %zu operations: %s is %#llx (%lld), should be %#llx (%lld) %s\n",
+		       nr, v.what, v.got, (long long)v.got, v.want,
+		       (long long)v.want, v.why);
+	if (r->log.nr > r->log.room)
+		nr = r->log.room;
+	nr = fuzz_shrink(setting, r->log.ops, nr, &v);
+	if (!print)
+		return nr;
+	f = open_memstream(&text, &size);
+	if (!f)
+		return nr;
+	if (nr) {
+		fuzz_print_ops(f, setting, r->log.ops, nr);
+		fuzz_print_program(f, setting, r->log.ops, nr, &v);
+	} else {
+		fprintf(f, "not so in one thread; the last operations:\n");
+		nr = r->log.nr < 40 ? r->log.nr : 40;
+		fuzz_print_ops(f, setting, r->log.ops + r->log.nr - nr, nr);
+	}
+	fclose(f);
+	print_comment(text);
+	free(text);
+	return nr;
+}
+
+/*
+ * Rounds until something is wrong. Returns 0 when nothing was; the number of
+ * operations that it takes if it was; or a negative errno.
+ */
+static long session(const struct options *o)
+{
+	const __u64 start = ia_now_ms();
+	__u64 random = o->seed;
+	static struct round r;
+	struct fuzz_setting setting = { .plant = o->plant };
+	size_t done = 0, nr;
+	long rc;
+
+	while (done < o->ops &&
+	       (!o->seconds || ia_now_ms() - start < o->seconds * 1000ULL)) {
+		setting.threads = o->threads ?: 1 + (int)(mix(&random) % 3);
+		setting.rlimit = mix(&random) % 5 ? 0 : 8 << 20;
+		nr = o->ops - done < ROUND_OPS ? o->ops - done : ROUND_OPS;
+		rc = run_round(&r, &setting, mix(&random), nr);
+		if (rc)
+			return rc;
+		if (r.verdict.bad) {
+			rc = report(&r, !o->quiet);
+			free(r.log.ops);
+			return rc ?: LONG_MAX;
+		}
+		done += r.log.nr ?: 1;
+		free(r.log.ops);
+	}
+	if (!o->quiet) {
+		printf("# seed %#llx: %zu operations in %llu ms; succeeded of",
+		       o->seed, done, ia_now_ms() - start);
+		for (nr = 0; nr < OP_NR; nr++)
+			printf(" %s %zu/%zu", fuzz_types[nr].name,
+			       fuzz_succeeded[nr], fuzz_done[nr]);
+		printf("\n");
+		fflush(stdout);
+	}
+	return 0;
+}
+
+static __u64 new_seed(void)
+{
+	__u64 seed;
+
+	if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed))
+		seed = ia_now_ms();
+	return seed;
+}
+
+/*
+ * Tests
+ */
+
+FIXTURE(fuzz)
+{
+	struct options o;
+};
+
+FIXTURE_SETUP(fuzz)
+{
+	int fd = ia_open();
+
+	if (fd == -ENOENT)
+		SKIP(return, IA_ABSENT);
+	ASSERT_LE(0, fd);
+	close(fd);
+	fuzz_run_init();
+	if (!fuzz_have_devices)
+		TH_LOG("no ioasid_mock: without DMA");
+	self->o = (struct options){ .ops = 25000 };
+}
+
+FIXTURE_TEARDOWN(fuzz)
+{
+}
+
+static void run_seed(struct __test_metadata *_metadata, struct options *o,
+		     __u64 seed)
+{
+	o->seed = seed;
+	TH_LOG("seed %#llx", seed);
+	ASSERT_EQ(0, session(o));
+}
+
+TEST_F(fuzz, seed_1)
+{
+	run_seed(_metadata, &self->o, 1);
+}
+
+TEST_F(fuzz, seed_2)
+{
+	run_seed(_metadata, &self->o, 2);
+}
+
+TEST_F(fuzz, seed_3)
+{
+	run_seed(_metadata, &self->o, 3);
+}
+
+TEST_F(fuzz, seed_random)
+{
+	run_seed(_metadata, &self->o, new_seed());
+}
+
+/* A mistake of the model is found, and few operations are left to show it. */
+TEST_F(fuzz, fuzz_self)
+{
+	int plant;
+	long nr;
+
+	for (plant = PLANT_NONE + 1; plant < PLANT_NR; plant++) {
+		if (plant >= PLANT_DATA && !fuzz_have_devices)
+			continue;
+		self->o.plant = plant;
+		self->o.quiet = true;
+		self->o.threads = 1;
+		self->o.seed = plant;
+		nr = session(&self->o);
+		EXPECT_LT(0, nr);
+		EXPECT_GE(PLANT_OPS, nr) {
+			TH_LOG("mistake %d takes %ld operations", plant, nr);
+		}
+	}
+}
+
+/* What is read out of the buffer that KCOV fills. */
+TEST(kcov_buffer)
+{
+	unsigned long buf[8] = { 0 };
+
+	EXPECT_EQ(0, kcov_new(buf, 8));
+	buf[0] = 3;
+	buf[1] = 0xffffffff81000010UL;
+	buf[2] = 0xffffffff81000020UL;
+	buf[3] = 0xffffffff81000010UL;
+	buf[4] = 0xffffffff81000040UL;
+	EXPECT_EQ(2, kcov_new(buf, 8));
+	EXPECT_EQ(0, kcov_new(buf, 8));
+	/* one more */
+	buf[0] = 4;
+	EXPECT_EQ(1, kcov_new(buf, 8));
+	/* more than there is room for is not looked at */
+	buf[0] = 100;
+	buf[7] = 0xffffffff81000080UL;
+	buf[5] = buf[1];
+	buf[6] = buf[1];
+	EXPECT_EQ(1, kcov_new(buf, 8));
+}
+
+/*
+ * As a tool
+ */
+
+static int replay(const char *path)
+{
+	struct fuzz_setting setting;
+	struct fuzz_verdict v;
+	struct fuzz_op *ops;
+	size_t nr;
+	FILE *f;
+	long at;
+
+	f = fopen(path, "re");
+	if (!f || fuzz_read_ops(f, &setting, &ops, &nr)) {
+		fprintf(stderr, "%s: no operations\n", path);
+		return KSFT_FAIL;
+	}
+	fclose(f);
+	at = fuzz_replay(&setting, ops, nr, &v);
+	if (at >= 0) {
+		printf("%ld: %s is %#llx, should be %#llx %s\n", at + 1, v.what,
+		       v.got, v.want, v.why);
+		nr = fuzz_shrink(&setting, ops, nr, &v);
+		fuzz_print_ops(stdout, &setting, ops, nr);
+		fuzz_print_program(stdout, &setting, ops, nr, &v);
+	}
+	free(ops);
+	return at == -1 ? KSFT_PASS : KSFT_FAIL;
+}
+
+static int usage(const char *me)
+{
+	fprintf(stderr,
+		"Usage: %s [--seed N] [--ops N] [--threads N] [--time SECONDS] [--plant N]\n"
+		"       %s --replay FILE\n"
+		"       %s [options of a test program]\n", me, me, me);
+	return KSFT_FAIL;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option long_options[] = {
+		{ "seed", required_argument, NULL, 's' },
+		{ "ops", required_argument, NULL, 'o' },
+		{ "threads", required_argument, NULL, 't' },
+		{ "time", required_argument, NULL, 'T' },
+		{ "plant", required_argument, NULL, 'p' },
+		{ "replay", required_argument, NULL, 'r' },
+		{}
+	};
+	struct options o = { .ops = 100000 };
+	int opt;
+
+	if (argc < 2 || strncmp(argv[1], "--", 2))
+		return test_harness_run(argc, argv);
+	setlinebuf(stdout);
+	o.seed = new_seed();
+	fuzz_run_init();
+	while ((opt = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
+		switch (opt) {
+		case 's':
+			o.seed = strtoull(optarg, NULL, 0);
+			break;
+		case 'o':
+			o.ops = strtoull(optarg, NULL, 0);
+			break;
+		case 't':
+			o.threads = atoi(optarg);
+			if (o.threads < 1 || o.threads > FUZZ_THREADS)
+				return usage(argv[0]);
+			break;
+		case 'T':
+			o.seconds = atoi(optarg);
+			o.ops = SIZE_MAX;
+			break;
+		case 'p':
+			o.plant = atoi(optarg);
+			break;
+		case 'r':
+			return replay(optarg);
+		default:
+			return usage(argv[0]);
+		}
+	}
+	printf("# seed %#llx\n", o.seed);
+	return session(&o) ? KSFT_FAIL : KSFT_PASS;
+}

@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The fuzzer of /dev/ioasid: what its parts share.
+ *
+ * fuzz.c makes up operations and runs them, in several threads; fuzz_run.c
+ * does one of them; fuzz_model.c, the reference model, judges what came of it;
+ * fuzz_shrink.c makes a short C program of operations that went wrong.
+ *
+ * How answers are foreseen although several threads work on one context:
+ * every thread has IOASIDs of its own, a window of IOVAs of its own in one that
+ * they share, a device of its own, and a word of its own in every page for DMA
+ * to write to. What depends on all threads (limits, lists, sums) is done with
+ * world.lock held for writing, all else with it held for reading. One more
+ * IOASID, "chaos", belongs to nobody: everything races there, and only what
+ * must always hold is checked, at times when nothing runs.
+ *
+ * To add a command: a name in enum fuzz_type, and a row in each of fuzz_types[]
+ * (fuzz.c), fuzz_runs[] (fuzz_run.c), fuzz_judges[] (fuzz_model.c), and
+ * fuzz_prints[] (fuzz_shrink.c).
+ */
+#ifndef __SELFTESTS_IOASID_FUZZ_H
+#define __SELFTESTS_IOASID_FUZZ_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include <linux/ioasid.h>
+
+#include "fuzz_kit.h"
+
+#define FUZZ_THREADS	8	/* at most */
+#define FUZZ_DEVICES	2	/* of the threads 0, 1, ... */
+#define FUZZ_OWN	4	/* IOASIDs of each thread */
+
+/* Spaces: those of the threads, and each thread's window of the shared one. */
+#define FUZZ_WINDOW(thread) (FUZZ_THREADS * FUZZ_OWN + (thread))
+#define FUZZ_SPACES FUZZ_WINDOW(FUZZ_THREADS)
+
+#define FUZZ_WINDOW_SIZE (64 * FUZZ_PAGE)
+#define FUZZ_WINDOW_START(thread) (0x200000000ULL + (thread) * FUZZ_WINDOW_SIZE)
+#define FUZZ_SHARED_COOKIE 0x5a5a0001
+#define FUZZ_CHAOS_COOKIE 0x5a5a0002
+
+/* Chaos maps page n of MEM_ANON to page n behind this, and nothing else. */
+#define FUZZ_CHAOS_START 0x300000000ULL
+#define FUZZ_CHAOS_PAGES 64
+
+#define FUZZ_DMA_MAX	512	/* bytes of one DMA */
+#define FUZZ_ENTRIES	(2 * (FUZZ_SPACES + 2 * FUZZ_DEVICES) + 4)
+#define FUZZ_TEXT	16384
+
+/* What an output has before the command, if it does not matter. */
+#define FUZZ_UNSET 0x5e5e5e5e5e5e5e5eULL
+
+/* In every page DMA writes only here; a word for each thread. */
+#define FUZZ_SCRATCH(thread) (FUZZ_PAGE - 8 * FUZZ_THREADS + 8 * (thread))
+
+enum fuzz_type {
+	OP_CHECK,
+	OP_ALLOC,
+	OP_FREE,
+	OP_INFO,
+	OP_MAP,
+	OP_UNMAP,
+	OP_LIST,
+	OP_OPTION,
+	OP_DEVICE_INFO,
+	OP_UNKNOWN,	/* no command */
+	OP_BIND,
+	OP_ATTACH,
+	OP_DETACH,
+	OP_REOPEN,	/* close the device's file, and open it again */
+	OP_DMA_READ,
+	OP_DMA_WRITE,
+	OP_STATE,	/* fdinfo, and what processes show */
+	OP_CHAOS,
+	OP_CHAOS_CHECK,
+	OP_NR,
+};
+
+/* How the id in a command is made. */
+enum fuzz_ref {
+	REF_SPACE,	/* that of op.space; when there is none, its last one */
+	REF_ZERO,
+	REF_NEVER,	/* one that was never given */
+	REF_DEVICE,	/* that of the thread's device */
+};
+
+/**
+ * struct fuzz_op - one operation
+ * @type: enum fuzz_type
+ * @thread: whose
+ * @ref: enum fuzz_ref
+ * @size: enum fuzz_size
+ * @space: index of the space that @ref is about
+ * @mem: enum fuzz_mem, what to map
+ * @flags: flags of the command
+ * @iova: IOVA, or where a list starts
+ * @addr: in @mem, or as it is with MEM_RAW
+ * @length: bytes, or room in an array
+ * @cut: cut size, or the option or extension
+ * @align: alignment, or snoop
+ * @value: cookie, value, reserved field
+ *
+ * What is left over is put where a command has more fields, see fuzz_build().
+ *
+ * Means the same whenever it is run: ids are named by what they were got for.
+ */
+struct fuzz_op {
+	__u8 type;
+	__u8 thread;
+	__u8 ref;
+	__u8 size;
+	__u8 space;
+	__u8 mem;
+	__u32 flags;
+	__u64 iova;
+	__u64 addr;
+	__u64 length;
+	__u64 cut;
+	__u64 align;
+	__u64 value;
+};
+
+union fuzz_arg {
+	__u32 argsz;
+	struct ioasid_check_extension check;
+	struct ioasid_alloc alloc;
+	struct ioasid_free free;
+	struct ioasid_info info;
+	struct ioasid_device_info device;
+	struct ioasid_map_dma map;
+	struct ioasid_unmap_dma unmap;
+	struct ioasid_list list;
+	struct ioasid_set_option option;
+	struct ioasid_device_bind bind;
+	struct ioasid_device_attach attach;
+	struct ioasid_device_detach detach;
+};
+
+/**
+ * struct fuzz_result - what came of an operation
+ * @rc: what the call returned, or -errno
+ * @newest: the highest id that had been given before it
+ * @in: the structure before
+ * @arg: the structure afterwards
+ * @ranges: what the command filled
+ * @entries: what the command filled
+ * @data: what DMA saw
+ * @text: fdinfo
+ * @vm_pin: bytes that the process has pinned, as the kernel shows
+ * @vm_lck: bytes that it has locked
+ * @chaos: what IOASID_GET_INFO tells of chaos
+ * @shared: what it tells of the shared IOASID
+ */
+struct fuzz_result {
+	int rc;
+	__u32 newest;
+	union fuzz_arg in;
+	union fuzz_arg arg;
+	struct ioasid_iova_range ranges[2];
+	struct ioasid_list_entry entries[FUZZ_ENTRIES];
+	__u64 data[FUZZ_DMA_MAX / 8 + 1];
+	char text[FUZZ_TEXT];
+	__u64 vm_pin;
+	__u64 vm_lck;
+	struct ioasid_info chaos;
+	struct ioasid_info shared;
+};
+
+/* What is wrong with a result: @what is a C expression. */
+struct fuzz_verdict {
+	bool bad;
+	char what[96];
+	__u64 want;
+	__u64 got;
+	char why[160];
+};
+
+struct fuzz_model;
+
+/**
+ * struct fuzz_setting - what a context is made with
+ * @threads: how many
+ * @rlimit: RLIMIT_MEMLOCK, or 0 to be allowed to lock without limit
+ * @plant: which mistake the model makes on purpose, or 0
+ */
+struct fuzz_setting {
+	int threads;
+	__u64 rlimit;
+	int plant;
+};
+
+/**
+ * struct fuzz_world - a context that is worked on
+ * @fd: the context
+ * @shared: id of the shared IOASID
+ * @chaos: id of the one where all races, 0 when it is not there
+ * @newest: highest id that was given
+ * @device: files of the devices, -1 where there is none
+ * @lock: see above
+ * @limited: answers depend on what other threads do
+ * @vm_pin: VmPin before
+ * @vm_lck: VmLck before
+ * @model: the model
+ */
+struct fuzz_world {
+	struct fuzz_setting setting;
+	int fd;
+	__u32 shared;
+	atomic_uint chaos;
+	atomic_uint newest;
+	int device[FUZZ_DEVICES];
+	pthread_rwlock_t lock;
+	atomic_bool limited;
+	__u64 vm_pin;
+	__u64 vm_lck;
+	struct fuzz_model *model;
+};
+
+extern struct fuzz_memory fuzz_mems[MEM_NR];
+extern bool fuzz_have_devices;
+/* How many operations of each type were done; and succeeded. */
+extern atomic_size_t fuzz_done[OP_NR], fuzz_succeeded[OP_NR];
+
+/* fuzz_run.c */
+void fuzz_run_init(void);
+void fuzz_run_exit(void);
+int fuzz_open(struct fuzz_world *w, const struct fuzz_setting *setting);
+void fuzz_close(struct fuzz_world *w, struct fuzz_verdict *v);
+void fuzz_build(const struct fuzz_world *w, const struct fuzz_op *op,
+		union fuzz_arg *arg, size_t *size);
+void fuzz_run(struct fuzz_world *w, const struct fuzz_op *op,
+	      struct fuzz_verdict *v);
+const char *fuzz_command(const struct fuzz_op *op);
+
+/* fuzz_shrink.c */
+long fuzz_replay(const struct fuzz_setting *setting, const struct fuzz_op *ops,
+		 size_t nr, struct fuzz_verdict *v);
+size_t fuzz_shrink(const struct fuzz_setting *setting, struct fuzz_op *ops,
+		   size_t nr, struct fuzz_verdict *v);
+void fuzz_print_program(FILE *f, const struct fuzz_setting *setting,
+			const struct fuzz_op *ops, size_t nr,
+			const struct fuzz_verdict *v);
+void fuzz_print_ops(FILE *f, const struct fuzz_setting *setting,
+		    const struct fuzz_op *ops, size_t nr);
+int fuzz_read_ops(FILE *f, struct fuzz_setting *setting, struct fuzz_op **ops,
+		  size_t *nr);
+
+#endif /* __SELFTESTS_IOASID_FUZZ_H */

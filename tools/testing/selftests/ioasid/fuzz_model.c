@@ -1,0 +1,1224 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The reference model of /dev/ioasid, see fuzz_model.h.
+ */
+#define _GNU_SOURCE
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include "fuzz_model.h"
+
+#define ALL_ONES (~0ULL)
+#define LOWEST_CHOICE 0x100000000ULL
+#define NO_OFFSET ALL_ONES
+
+#define CHARGE IOASID_OPTION_CHARGE
+#define LIMIT_PINNED IOASID_OPTION_LIMIT_PINNED
+#define LIMIT_IOASIDS IOASID_OPTION_LIMIT_IOASIDS
+
+/* An error that the documentation permits, and the address it comes with. */
+struct error {
+	int error;
+	bool told;
+	__u64 at;
+};
+
+struct judge {
+	struct fuzz_model *m;
+	const struct fuzz_op *op;
+	const struct fuzz_result *r;
+	struct fuzz_verdict *v;
+	struct error errors[32];
+	int nr;
+	/* may fail so, and may not */
+	int perhaps;
+};
+
+static __attribute__((format(printf, 5, 6)))
+void bad(struct judge *j, __u64 want, __u64 got, const char *why,
+	 const char *what, ...)
+{
+	va_list args;
+
+	if (j->v->bad)
+		return;
+	j->v->bad = true;
+	j->v->want = want;
+	j->v->got = got;
+	va_start(args, what);
+	vsnprintf(j->v->what, sizeof(j->v->what), what, args);
+	va_end(args);
+	snprintf(j->v->why, sizeof(j->v->why), "%s", why);
+}
+
+static void same(struct judge *j, __u64 want, __u64 got, const char *what)
+{
+	if (want != got)
+		bad(j, want, got, "", "%s", what);
+}
+
+/* A field of the structure afterwards. */
+#define SAME(want, field) same(j, want, j->r->arg.field, #field)
+
+static void fails_at(struct judge *j, bool condition, int error, __u64 at)
+{
+	if (condition)
+		j->errors[j->nr++] = (struct error){ error, true, at };
+}
+
+static void fails_if(struct judge *j, bool condition, int error)
+{
+	if (condition)
+		j->errors[j->nr++] = (struct error){ error, false, 0 };
+}
+
+/* Whether the command is one that may have failed so. */
+static bool may_fail(const struct judge *j, int error)
+{
+	int i;
+
+	for (i = 0; i < j->nr; i++)
+		if (j->errors[i].error == error)
+			return true;
+	return j->perhaps == error;
+}
+
+/* What all commands have in common. */
+enum writes { WRITES_NOTHING, WRITES_PERHAPS, WRITES };
+
+static void common(struct judge *j, __u32 flags, __u32 known,
+		   enum writes writes)
+{
+	fails_if(j, flags & ~known, EOPNOTSUPP);
+	switch (j->op->size) {
+	case SIZE_ZERO:
+	case SIZE_SHORT:
+		fails_if(j, true, EINVAL);
+		break;
+	case SIZE_DIRTY:
+	case SIZE_BEYOND:
+	case SIZE_ALL_ONES:
+		fails_if(j, true, E2BIG);
+		break;
+	case SIZE_NOWHERE:
+	case SIZE_CROSSING:
+		fails_if(j, true, EFAULT);
+		break;
+	case SIZE_READONLY:
+		fails_if(j, writes == WRITES, EFAULT);
+		if (writes == WRITES_PERHAPS)
+			j->perhaps = EFAULT;
+		break;
+	}
+}
+
+/* Did it succeed? Judges the errno. */
+static bool succeeded(struct judge *j)
+{
+	const int rc = j->r->rc;
+	char why[160] = "";
+	int i, n = 0;
+
+	if (rc >= 0 && !j->nr)
+		return true;
+	if (rc < 0 && may_fail(j, -rc))
+		return false;
+	for (i = 0; i < j->nr && n < (int)sizeof(why); i++)
+		n += snprintf(why + n, sizeof(why) - n, " -%d",
+			      j->errors[i].error);
+	bad(j, j->nr ? -j->errors[0].error : 0, rc, why, "rc");
+	return false;
+}
+
+static __u64 base_of(const struct fuzz_memory *mem)
+{
+	return (__u64)(unsigned long)mem->base;
+}
+
+static bool page_aligned(__u64 x)
+{
+	return !(x % FUZZ_PAGE);
+}
+
+static bool grid(__u64 size)
+{
+	return size >= FUZZ_PAGE && !(size & (size - 1));
+}
+
+/* Whether @length bytes from @start on are a range. */
+static bool is_range(__u64 start, __u64 length)
+{
+	return length && start + (length - 1) >= start;
+}
+
+/*
+ * Spaces
+ */
+
+/* The space that the command names, NULL if it names none. */
+static struct fuzz_space *named(struct fuzz_model *m, const struct fuzz_op *op)
+{
+	struct fuzz_space *s = &m->spaces[op->space];
+
+	return op->ref == REF_SPACE && s->live ? s : NULL;
+}
+
+struct fuzz_mapping *model_find(const struct fuzz_space *s, __u64 iova)
+{
+	size_t i;
+
+	for (i = 0; i < s->nr; i++)
+		if (iova >= s->maps[i].start && iova <= s->maps[i].last)
+			return &s->maps[i];
+	return NULL;
+}
+
+/* The first mapping that has a byte in the range. */
+static struct fuzz_mapping *first_in(const struct fuzz_space *s, __u64 start,
+				     __u64 last)
+{
+	size_t i;
+
+	for (i = 0; i < s->nr; i++)
+		if (s->maps[i].start <= last && s->maps[i].last >= start)
+			return &s->maps[i];
+	return NULL;
+}
+
+static void insert(struct fuzz_space *s, const struct fuzz_mapping *new)
+{
+	size_t i = s->nr;
+
+	if (s->nr == s->room) {
+		s->room = 2 * s->room + 16;
+		s->maps = realloc(s->maps, s->room * sizeof(*s->maps));
+		if (!s->maps)
+			abort();
+	}
+	for (; i > 0 && s->maps[i - 1].start > new->start; i--)
+		s->maps[i] = s->maps[i - 1];
+	s->maps[i] = *new;
+	s->nr++;
+}
+
+static bool is_memory(const struct fuzz_mapping *map)
+{
+	return !(map->flags & IOASID_MAP_RESERVE);
+}
+
+static bool charges_once(const struct fuzz_model *m)
+{
+	return m->option[CHARGE] == IOASID_CHARGE_ONCE;
+}
+
+/* How many bytes of a piece are charged that were not, or the reverse. */
+static __u64 charge_once(struct fuzz_model *m, int mem, __u64 offset,
+			 __u64 length, int change)
+{
+	__u64 at, sum = 0;
+
+	for (at = offset; at < offset + length; at += FUZZ_PAGE) {
+		__u16 *users = &m->users[mem][at / FUZZ_PAGE];
+
+		if (change < 0)
+			--*users;
+		if (!*users)
+			sum += FUZZ_PAGE;
+		if (change > 0)
+			++*users;
+	}
+	return sum;
+}
+
+static void account(struct fuzz_model *m, struct fuzz_space *s, __u64 bytes)
+{
+	s->mapped += bytes;
+	m->pinned += bytes;
+}
+
+/* Takes the range out; returns how much it was. */
+static __u64 cut_out(struct fuzz_model *m, struct fuzz_space *s, __u64 start,
+		     __u64 last)
+{
+	struct fuzz_mapping *map, old, piece;
+	__u64 sum = 0, from, to, length;
+	bool all = false;
+
+	while ((map = first_in(s, start, last))) {
+		old = *map;
+		memmove(map, map + 1,
+			(s->maps + s->nr - (map + 1)) * sizeof(*map));
+		s->nr--;
+		from = old.start > start ? old.start : start;
+		to = old.last < last ? old.last : last;
+		sum += to - from + 1;
+		/* the whole 64 bit space */
+		all |= !sum;
+		if (is_memory(&old)) {
+			length = to - from + 1;
+			if (m->plant == PLANT_CHARGE && from != old.start)
+				length -= FUZZ_PAGE;
+			account(m, s, -length);
+			if (charges_once(m))
+				m->once -= charge_once(m, old.mem, old.offset +
+						       (from - old.start),
+						       length, -1);
+		}
+		if (old.start < from) {
+			piece = old;
+			piece.last = from - 1;
+			insert(s, &piece);
+		}
+		if (old.last > to) {
+			piece = old;
+			piece.start = to + 1;
+			if (m->plant != PLANT_DATA)
+				piece.offset += piece.start - old.start;
+			insert(s, &piece);
+		}
+	}
+	return all ? ALL_ONES : sum;
+}
+
+/* The lowest free place for @length bytes that is @rest modulo @align. */
+static bool choose_aligned(const struct fuzz_space *s, __u64 length,
+			   __u64 align, __u64 rest, __u64 *iova)
+{
+	__u64 at = LOWEST_CHOICE, next;
+	struct fuzz_mapping *taken;
+
+	for (;;) {
+		next = at + ((rest - at) & (align - 1));
+		if (next < at || !is_range(next, length))
+			return false;
+		taken = first_in(s, next, next + length - 1);
+		if (!taken) {
+			*iova = next;
+			return true;
+		}
+		if (taken->last == ALL_ONES)
+			return false;
+		at = taken->last + 1;
+	}
+}
+
+static bool choose(const struct fuzz_model *m, const struct fuzz_space *s,
+		   const struct ioasid_map_dma *in, __u64 *iova)
+{
+	__u64 align = FUZZ_PAGE;
+	int bit;
+
+	if (in->alignment)
+		return choose_aligned(s, in->length, in->alignment, 0, iova);
+	for (bit = 12; bit < 63; bit++)
+		if (m->pgsizes >> bit & 1 && 1ULL << bit <= in->length)
+			align = 1ULL << bit;
+	return choose_aligned(s, in->length, align, in->addr & (align - 1),
+			      iova) ||
+	       choose_aligned(s, in->length, FUZZ_PAGE, 0, iova);
+}
+
+/*
+ * The context
+ */
+
+bool model_limited(const struct fuzz_model *m)
+{
+	return m->rlimit || charges_once(m) ||
+	       m->option[LIMIT_PINNED] != ALL_ONES ||
+	       m->option[LIMIT_IOASIDS] != ALL_ONES;
+}
+
+static __u64 all_pinned(const struct fuzz_model *m)
+{
+	return m->pinned + m->chaos_pinned;
+}
+
+static __u64 left_of(__u64 limit, __u64 used)
+{
+	if (limit == ALL_ONES)
+		return ALL_ONES;
+	return used < limit ? limit - used : 0;
+}
+
+/* What the process was charged. */
+static __u64 all_charged(const struct fuzz_model *m)
+{
+	return charges_once(m) ? m->once : all_pinned(m);
+}
+
+static __u64 bytes_left(const struct fuzz_model *m)
+{
+	__u64 context = left_of(m->option[LIMIT_PINNED], all_pinned(m));
+	__u64 process = left_of(m->rlimit ?: ALL_ONES, all_charged(m));
+
+	return context < process ? context : process;
+}
+
+struct fuzz_device *model_device(struct fuzz_model *m, int thread)
+{
+	return thread < FUZZ_DEVICES ? &m->devices[thread] : NULL;
+}
+
+__u32 model_id(const struct fuzz_model *m, const struct fuzz_op *op)
+{
+	switch (op->ref) {
+	case REF_ZERO:
+		return 0;
+	case REF_NEVER:
+		return 0x7ffffff0;
+	case REF_DEVICE:
+		return op->thread < FUZZ_DEVICES ?
+		       m->devices[op->thread].id : 0;
+	}
+	return m->spaces[op->space].id;
+}
+
+bool model_applies(const struct fuzz_model *m, const struct fuzz_op *op)
+{
+	const struct fuzz_device *d = NULL;
+
+	if (op->thread < FUZZ_DEVICES)
+		d = &m->devices[op->thread];
+	switch (op->type) {
+	case OP_ALLOC:
+		return !m->spaces[op->space].live;
+	case OP_BIND:
+	case OP_ATTACH:
+	case OP_DETACH:
+	case OP_REOPEN:
+		return d && fuzz_have_devices;
+	case OP_CHAOS:
+		return !model_limited(m);
+	case OP_DMA_READ:
+	case OP_DMA_WRITE:
+		return d && fuzz_have_devices && d->bound && d->space >= 0;
+	}
+	return true;
+}
+
+/* A new id is higher than all that there were when the command began. */
+static void judge_new_id(struct judge *j, __u32 id, const char *what)
+{
+	if (!id || id <= j->r->newest)
+		bad(j, j->r->newest + 1, id, "not cyclic", "%s", what);
+}
+
+/*
+ * Commands
+ */
+
+static void judge_check(struct judge *j)
+{
+	const struct ioasid_check_extension *in = &j->r->in.check;
+
+	common(j, in->flags, 0, WRITES_PERHAPS);
+	fails_if(j, in->__reserved, EINVAL);
+	if (!succeeded(j))
+		return;
+	switch (in->extension) {
+	case IOASID_EXT_MAP:
+	case IOASID_EXT_MAP_FILE:
+	case IOASID_EXT_SPLIT:
+		if (j->r->rc != 1)
+			bad(j, 1, j->r->rc, "", "rc");
+		break;
+	case IOASID_EXT_MAX_DEPTH:
+	case IOASID_EXT_MAX_IOASIDS:
+		if (j->r->rc < 1)
+			bad(j, 1, j->r->rc, "at least", "rc");
+		break;
+	}
+}
+
+static void judge_alloc(struct judge *j)
+{
+	const struct ioasid_alloc *in = &j->r->in.alloc;
+	struct fuzz_space *s = &j->m->spaces[j->op->space];
+
+	common(j, in->flags, 0, WRITES);
+	fails_if(j, in->kind != IOASID_KIND_MAP, EOPNOTSUPP);
+	fails_if(j, in->parent, EOPNOTSUPP);
+	fails_if(j, in->cut_size && !grid(in->cut_size), EINVAL);
+	fails_if(j, in->snoop > IOASID_SNOOP_ON, EOPNOTSUPP);
+	fails_if(j, in->format || in->fault_queue, EINVAL);
+	fails_if(j, in->format || in->fault_queue, EOPNOTSUPP);
+	fails_if(j, j->m->option[LIMIT_IOASIDS] != ALL_ONES &&
+		 j->m->ioasids + !!j->m->chaos >= j->m->option[LIMIT_IOASIDS],
+		 EDQUOT);
+	if (!succeeded(j))
+		return;
+	judge_new_id(j, j->r->arg.alloc.ioasid, "alloc.ioasid");
+	s->live = true;
+	s->id = j->r->arg.alloc.ioasid;
+	s->cookie = in->cookie;
+	s->cut = in->cut_size;
+	s->snoop = in->snoop;
+	s->devices = 0;
+	j->m->ioasids++;
+}
+
+static void judge_free(struct judge *j)
+{
+	const struct ioasid_free *in = &j->r->in.free;
+	struct fuzz_space *s = named(j->m, j->op);
+
+	common(j, in->flags, 0, WRITES_NOTHING);
+	fails_if(j, in->__reserved, EINVAL);
+	fails_if(j, !s, ENOENT);
+	fails_if(j, s && s->devices, EBUSY);
+	if (!succeeded(j))
+		return;
+	cut_out(j->m, s, 0, ALL_ONES);
+	s->nr = 0;
+	account(j->m, s, -s->mapped);
+	s->live = false;
+	j->m->ioasids--;
+}
+
+static void judge_ranges(struct judge *j, __u32 room, __u32 nr,
+			 const char *what)
+{
+	const struct ioasid_iova_range *range = j->r->ranges;
+
+	if (nr != 1)
+		bad(j, 1, nr, "", "%s", what);
+	if (room && range->start)
+		bad(j, 0, range->start, "", "ranges[0].start");
+	if (room && range->last != ALL_ONES)
+		bad(j, ALL_ONES, range->last, "", "ranges[0].last");
+	if (range[1].start != FUZZ_UNSET)
+		bad(j, FUZZ_UNSET, range[1].start, "more than there is",
+		    "ranges[1].start");
+}
+
+static void judge_info(struct judge *j)
+{
+	const struct ioasid_info *in = &j->r->in.info;
+	const struct ioasid_info *out = &j->r->arg.info;
+	struct fuzz_space *s = named(j->m, j->op);
+
+	common(j, in->flags, 0, WRITES);
+	fails_if(j, !s, ENOENT);
+	fails_if(j, in->nr_ranges && in->ranges == FUZZ_NOWHERE, EFAULT);
+	if (!succeeded(j))
+		return;
+	SAME(s->devices ? IOASID_STATE_ATTACHED : 0, info.state);
+	SAME(IOASID_KIND_MAP, info.kind);
+	SAME(0, info.parent);
+	SAME(s->cookie, info.cookie);
+	SAME(s->cut, info.cut_size);
+	SAME(j->m->pgsizes, info.pgsizes);
+	SAME(s->snoop, info.snoop);
+	SAME(0, info.nr_domains);
+	SAME(s->devices, info.nr_devices);
+	SAME(0, info.nr_children);
+	SAME(s->nr, info.nr_mappings);
+	SAME(s->mapped, info.bytes_mapped);
+	SAME(s->mapped, info.bytes_pinned);
+	SAME(s->mapped, info.bytes_charged);
+	SAME(bytes_left(j->m), info.bytes_left);
+	SAME(0, info.waiting_cookie);
+	SAME(0, info.waiting_devid);
+	judge_ranges(j, in->nr_ranges, out->nr_ranges, "info.nr_ranges");
+}
+
+/* Where the memory to map ends, for what reason: errors with addresses. */
+static void judge_memory(struct judge *j, const struct ioasid_map_dma *in)
+{
+	const struct fuzz_memory *mem = NULL;
+	const bool write = in->flags & IOASID_MAP_WRITE;
+	__u64 offset, end, bad_at;
+
+	if (j->op->mem < MEM_NR)
+		mem = &fuzz_mems[j->op->mem];
+	if (in->flags & IOASID_MAP_FILE) {
+		fails_if(j, !mem || mem->fd < 0, EBADF);
+		if (!mem || mem->fd < 0)
+			return;
+		fails_if(j, mem->file_error, mem->file_error);
+		if (mem->file_error)
+			return;
+		fails_if(j, write && mem->write_error, mem->write_error);
+		end = in->addr + in->length;
+		fails_at(j, end > mem->size, EINVAL,
+			 in->addr > mem->size ? in->addr : mem->size);
+		fails_at(j, end > mem->file_hole && in->addr < mem->size,
+			 EFAULT, in->addr > mem->file_hole ? in->addr :
+			 mem->file_hole);
+		return;
+	}
+	if (!mem || !mem->base) {
+		fails_at(j, true, EFAULT, in->addr);
+		return;
+	}
+	offset = in->addr - base_of(mem);
+	end = offset + in->length;
+	bad_at = NO_OFFSET;
+	if (offset >= mem->size || (write && !mem->writable))
+		bad_at = offset;
+	else if (offset < mem->hole_end && end > mem->hole)
+		bad_at = offset > mem->hole ? offset : mem->hole;
+	else if (end > mem->size)
+		bad_at = mem->size;
+	fails_at(j, bad_at != NO_OFFSET, EFAULT, base_of(mem) + bad_at);
+}
+
+/* Where the memory of a mapping is, in its piece. */
+static __u64 piece_offset(const struct fuzz_op *op,
+			  const struct ioasid_map_dma *in)
+{
+	if (in->flags & IOASID_MAP_RESERVE)
+		return 0;
+	if (in->flags & IOASID_MAP_FILE)
+		return in->addr;
+	return in->addr - base_of(&fuzz_mems[op->mem]);
+}
+
+static void judge_limits(struct judge *j, const struct ioasid_map_dma *in)
+{
+	const bool failed = j->nr;
+	__u64 more = in->length;
+
+	fails_if(j, more > left_of(j->m->option[LIMIT_PINNED],
+				   all_pinned(j->m)), EDQUOT);
+	/* without its memory a map can only fail */
+	if (charges_once(j->m) && !failed)
+		more = charge_once(j->m, j->op->mem, piece_offset(j->op, in),
+				   in->length, 0);
+	fails_if(j, more > left_of(j->m->rlimit ?: ALL_ONES,
+				   all_charged(j->m)), EDQUOT);
+}
+
+static void judge_map_failed(struct judge *j)
+{
+	const __u64 got = j->r->arg.map.fault_addr;
+	__u64 want = FUZZ_UNSET;
+	int i;
+
+	/* It cannot be written, or there is none. */
+	if (j->op->size != SIZE_EXACT && j->op->size != SIZE_LONG &&
+	    j->op->size != SIZE_PAGE)
+		return;
+	for (i = 0; i < j->nr; i++) {
+		if (j->errors[i].error != -j->r->rc)
+			continue;
+		want = j->errors[i].told ? j->errors[i].at : FUZZ_UNSET;
+		if (want == got)
+			return;
+	}
+	bad(j, want, got, "", "map.fault_addr");
+}
+
+static void judge_map(struct judge *j)
+{
+	const struct ioasid_map_dma *in = &j->r->in.map;
+	const __u32 rw = IOASID_MAP_READ | IOASID_MAP_WRITE;
+	const bool fixed = in->flags & IOASID_MAP_FIXED;
+	const bool reserve = in->flags & IOASID_MAP_RESERVE;
+	struct fuzz_space *s = named(j->m, j->op);
+	struct fuzz_mapping *taken, new;
+	bool range, place = false;
+	__u64 iova = 0, last;
+
+	common(j, in->flags, rw | IOASID_MAP_FIXED | IOASID_MAP_FILE |
+	       IOASID_MAP_RESERVE, fixed ? WRITES_PERHAPS : WRITES);
+	fails_if(j, !(in->flags & (rw | IOASID_MAP_RESERVE)), EINVAL);
+	fails_if(j, reserve && in->flags & (rw | IOASID_MAP_FILE), EINVAL);
+	fails_if(j, reserve && in->addr, EINVAL);
+	fails_if(j, !(in->flags & IOASID_MAP_FILE) && in->fd, EINVAL);
+	fails_if(j, !fixed && in->iova, EINVAL);
+	fails_if(j, fixed && in->alignment, EINVAL);
+	fails_if(j, in->alignment && !grid(in->alignment), EINVAL);
+	fails_if(j, in->cut_size && !grid(in->cut_size), EINVAL);
+	fails_if(j, !in->length || !page_aligned(in->length | in->iova |
+						 in->addr), EINVAL);
+	range = is_range(fixed ? in->iova : 0, in->length) &&
+		is_range(in->addr, in->length);
+	fails_if(j, !range, EINVAL);
+	fails_if(j, !s, ENOENT);
+	if (range && !reserve) {
+		judge_memory(j, in);
+		judge_limits(j, in);
+	}
+	if (s && range && fixed) {
+		last = in->iova + in->length - 1;
+		if (j->m->plant == PLANT_OVERLAP && in->length > FUZZ_PAGE)
+			last -= FUZZ_PAGE;
+		taken = first_in(s, in->iova, last);
+		fails_at(j, taken, EEXIST, taken && taken->start > in->iova ?
+			 taken->start : in->iova);
+		iova = in->iova;
+	} else if (s && range && !j->nr) {
+		place = choose(j->m, s, in, &iova);
+		fails_if(j, !place, ENOSPC);
+	} else if (s && range) {
+		/* what else is wrong with it may matter less */
+		fails_if(j, (!in->alignment || grid(in->alignment)) &&
+			 !choose(j->m, s, in, &iova), ENOSPC);
+	}
+	if (!succeeded(j)) {
+		judge_map_failed(j);
+		return;
+	}
+	if (j->op->size != SIZE_READONLY) {
+		SAME(iova, map.iova);
+		SAME(FUZZ_UNSET, map.fault_addr);
+	}
+	new = (struct fuzz_mapping) {
+		.start = iova,
+		.last = iova + in->length - 1,
+		.cut = in->cut_size ?: s->cut,
+		.offset = piece_offset(j->op, in),
+		.flags = in->flags & (rw | IOASID_MAP_RESERVE),
+		.mem = j->op->mem,
+	};
+	insert(s, &new);
+	if (!reserve) {
+		account(j->m, s, in->length);
+		j->m->charged = true;
+		if (charges_once(j->m))
+			j->m->once += charge_once(j->m, new.mem, new.offset,
+						  in->length, 1);
+	}
+}
+
+/* Whether a cut before @at is one that no mapping permits. */
+static bool cuts(const struct fuzz_space *s, __u64 at)
+{
+	const struct fuzz_mapping *map = model_find(s, at);
+
+	return map && map->start != at && (!map->cut || at & (map->cut - 1));
+}
+
+static void judge_unmap(struct judge *j)
+{
+	const struct ioasid_unmap_dma *in = &j->r->in.unmap;
+	const __u64 last = in->iova + in->length - 1;
+	const bool all = in->flags & IOASID_UNMAP_ALL;
+	const bool split = in->flags & IOASID_UNMAP_SPLIT;
+	struct fuzz_space *s = named(j->m, j->op);
+	bool malformed;
+
+	common(j, in->flags, IOASID_UNMAP_ALL | IOASID_UNMAP_SPLIT, WRITES);
+	fails_if(j, in->__reserved, EINVAL);
+	fails_if(j, all && (split || in->iova || in->length), EINVAL);
+	fails_if(j, !all && (!is_range(in->iova, in->length) ||
+			     !page_aligned(in->iova | in->length)), EINVAL);
+	fails_if(j, !s, ENOENT);
+	malformed = j->nr;
+	if (!malformed && !all && !split)
+		fails_if(j, cuts(s, in->iova) ||
+			 (last != ALL_ONES && j->m->plant != PLANT_CUT &&
+			  cuts(s, last + 1)), EINVAL);
+	if (!succeeded(j)) {
+		/* with nothing to unmap it is left alone */
+		if (!malformed || j->r->arg.unmap.unmapped != in->unmapped)
+			SAME(0, unmap.unmapped);
+		return;
+	}
+	SAME(cut_out(j->m, s, all ? 0 : in->iova, all ? ALL_ONES : last),
+	     unmap.unmapped);
+}
+
+static int by_id(const void *a, const void *b)
+{
+	const struct ioasid_list_entry *x = a, *y = b;
+
+	if (x->id != y->id)
+		return x->id < y->id ? -1 : 1;
+	return (int)x->type - (int)y->type;
+}
+
+/* All that there is, in the order of IOASID_LIST. */
+static size_t list(const struct fuzz_model *m, struct ioasid_list_entry *all)
+{
+	struct ioasid_list_entry *e = all;
+	int i;
+
+	for (i = 0; i < FUZZ_WINDOW(0); i++)
+		if (m->spaces[i].live)
+			*e++ = (struct ioasid_list_entry) {
+				.type = IOASID_LIST_IOASID,
+				.id = m->spaces[i].id,
+				.cookie = m->spaces[i].cookie,
+				.kind = IOASID_KIND_MAP,
+			};
+	*e++ = (struct ioasid_list_entry) {
+		.type = IOASID_LIST_IOASID,
+		.id = m->shared,
+		.cookie = FUZZ_SHARED_COOKIE,
+		.kind = IOASID_KIND_MAP,
+	};
+	if (m->chaos)
+		*e++ = (struct ioasid_list_entry) {
+			.type = IOASID_LIST_IOASID,
+			.id = m->chaos,
+			.cookie = FUZZ_CHAOS_COOKIE,
+			.kind = IOASID_KIND_MAP,
+		};
+	for (i = 0; i < FUZZ_DEVICES; i++) {
+		const struct fuzz_device *d = &m->devices[i];
+
+		if (!d->bound)
+			continue;
+		*e++ = (struct ioasid_list_entry) {
+			.type = IOASID_LIST_DEVICE,
+			.id = d->id,
+			.cookie = d->cookie,
+		};
+		if (d->space >= 0)
+			*e++ = (struct ioasid_list_entry) {
+				.type = IOASID_LIST_ATTACHMENT,
+				.id = d->id,
+				.cookie = d->cookie,
+				.ioasid = m->spaces[d->space].id,
+			};
+	}
+	qsort(all, e - all, sizeof(*all), by_id);
+	return e - all;
+}
+
+static void judge_list(struct judge *j)
+{
+	const struct ioasid_list *in = &j->r->in.list;
+	struct ioasid_list_entry all[FUZZ_ENTRIES], *e = all;
+	const struct ioasid_list_entry *got = j->r->entries;
+	size_t nr, i;
+
+	nr = list(j->m, all);
+	while (nr && e->id < in->start) {
+		e++;
+		nr--;
+	}
+	common(j, in->flags, 0, WRITES);
+	fails_if(j, nr && in->nr && in->entries == FUZZ_NOWHERE, EFAULT);
+	if (in->nr && in->entries == FUZZ_NOWHERE)
+		j->perhaps = EFAULT;
+	if (!succeeded(j))
+		return;
+	SAME(nr, list.nr);
+	for (i = 0; i < nr && i < in->nr && !j->v->bad; i++) {
+		if (got[i].type != e[i].type)
+			bad(j, e[i].type, got[i].type, "", "entries[%zu].type",
+			    i);
+		if (got[i].id != e[i].id)
+			bad(j, e[i].id, got[i].id, "", "entries[%zu].id", i);
+		if (got[i].cookie != e[i].cookie)
+			bad(j, e[i].cookie, got[i].cookie, "",
+			    "entries[%zu].cookie", i);
+		if (got[i].ioasid != e[i].ioasid)
+			bad(j, e[i].ioasid, got[i].ioasid, "",
+			    "entries[%zu].ioasid", i);
+		if (memcmp(&got[i], &e[i], sizeof(*e)))
+			bad(j, e[i].kind, got[i].kind, "kind, vpasid, parent",
+			    "entries[%zu].kind", i);
+	}
+	if (*(__u64 *)&got[i] != FUZZ_UNSET)
+		bad(j, FUZZ_UNSET, *(__u64 *)&got[i], "more than there is",
+		    "*(__u64 *)&entries[%zu]", i);
+}
+
+static void judge_option(struct judge *j)
+{
+	const struct ioasid_set_option *in = &j->r->in.option;
+	const bool get = in->flags & IOASID_OPTION_GET;
+	const bool known = in->option >= CHARGE && in->option <= LIMIT_IOASIDS;
+	struct fuzz_model *m = j->m;
+
+	common(j, in->flags, IOASID_OPTION_GET | IOASID_OPTION_SEAL,
+	       get ? WRITES : WRITES_PERHAPS);
+	fails_if(j, get && in->flags & IOASID_OPTION_SEAL, EINVAL);
+	fails_if(j, in->sealed, EINVAL);
+	fails_if(j, get && in->value, EINVAL);
+	fails_if(j, !known, EOPNOTSUPP);
+	if (!get && known) {
+		fails_if(j, m->sealed[in->option], EPERM);
+		fails_if(j, in->option == CHARGE &&
+			 in->value > IOASID_CHARGE_ONCE, EOPNOTSUPP);
+		/* what it is already it can always be set to */
+		fails_if(j, in->option == CHARGE && m->charged &&
+			 in->value != m->option[CHARGE], EBUSY);
+	}
+	if (!succeeded(j))
+		return;
+	if (get) {
+		SAME(m->option[in->option], option.value);
+		SAME(m->sealed[in->option], option.sealed);
+		return;
+	}
+	m->option[in->option] = in->value;
+	if (in->flags & IOASID_OPTION_SEAL)
+		m->sealed[in->option] = true;
+}
+
+static void judge_device_info(struct judge *j)
+{
+	const struct ioasid_device_info *in = &j->r->in.device;
+	struct fuzz_device *d = model_device(j->m, j->op->thread);
+
+	if (j->op->ref != REF_DEVICE || !d || !d->bound)
+		d = NULL;
+	common(j, in->flags, 0, WRITES);
+	fails_if(j, in->__reserved, EINVAL);
+	fails_if(j, !d, ENOENT);
+	fails_if(j, in->nr_ranges && in->ranges == FUZZ_NOWHERE, EFAULT);
+	if (!succeeded(j))
+		return;
+	SAME(IOASID_DEVICE_EMULATED, device.caps);
+	SAME(d->cookie, device.cookie);
+	SAME((__u64)-1, device.group);
+	SAME(d->space >= 0 ? j->m->spaces[d->space].id : 0, device.ioasid);
+	SAME(0, device.pasid_width);
+	SAME(0, device.hw_type);
+	SAME(0, device.hw_len);
+	judge_ranges(j, in->nr_ranges, j->r->arg.device.nr_ranges,
+		     "device.nr_ranges");
+}
+
+static void judge_unknown(struct judge *j)
+{
+	fails_if(j, true, ENOTTY);
+	succeeded(j);
+}
+
+/*
+ * Devices. Emulated ones restrict nothing, so attaching one always succeeds.
+ */
+
+static void move(struct fuzz_model *m, struct fuzz_device *d, int space)
+{
+	if (d->space >= 0)
+		m->spaces[d->space].devices--;
+	d->space = space;
+	if (space >= 0)
+		m->spaces[space].devices++;
+}
+
+static void judge_bind(struct judge *j)
+{
+	const struct ioasid_device_bind *in = &j->r->in.bind;
+	struct fuzz_device *d = model_device(j->m, j->op->thread);
+	struct fuzz_space *s = named(j->m, j->op);
+
+	common(j, in->flags, 0, WRITES);
+	fails_if(j, in->__reserved, EINVAL);
+	fails_if(j, in->ioasid_fd < 0 || j->op->mem != MEM_RAW, EBADF);
+	fails_if(j, d->bound, EBUSY);
+	fails_if(j, in->ioasid && !s, ENOENT);
+	if (!succeeded(j))
+		return;
+	judge_new_id(j, j->r->arg.bind.devid, "bind.devid");
+	d->bound = true;
+	d->id = j->r->arg.bind.devid;
+	d->cookie = in->cookie;
+	d->space = -1;
+	if (in->ioasid)
+		move(j->m, d, j->op->space);
+}
+
+static void judge_attach(struct judge *j)
+{
+	const struct ioasid_device_attach *in = &j->r->in.attach;
+	struct fuzz_device *d = model_device(j->m, j->op->thread);
+
+	common(j, in->flags, 0, WRITES_PERHAPS);
+	fails_if(j, in->vpasid, EINVAL);
+	fails_if(j, !d->bound, ENODEV);
+	fails_if(j, !named(j->m, j->op), ENOENT);
+	if (!succeeded(j))
+		return;
+	move(j->m, d, j->op->space);
+}
+
+static void judge_detach(struct judge *j)
+{
+	const struct ioasid_device_detach *in = &j->r->in.detach;
+	struct fuzz_device *d = model_device(j->m, j->op->thread);
+
+	common(j, in->flags, 0, WRITES_NOTHING);
+	fails_if(j, in->vpasid, EINVAL);
+	fails_if(j, !d->bound, ENODEV);
+	fails_if(j, d->bound && d->space < 0, ENOENT);
+	fails_if(j, d->bound && d->space >= 0 && in->ioasid &&
+		 in->ioasid != j->m->spaces[d->space].id, ENOENT);
+	if (!succeeded(j))
+		return;
+	move(j->m, d, -1);
+}
+
+static void judge_reopen(struct judge *j)
+{
+	struct fuzz_device *d = model_device(j->m, j->op->thread);
+
+	if (!succeeded(j))
+		return;
+	move(j->m, d, -1);
+	d->bound = false;
+}
+
+/* Whether DMA may go to all of the range; otherwise, errors. */
+static void judge_reach(struct judge *j, struct fuzz_space *s, __u64 iova,
+			__u64 length, __u32 permission)
+{
+	struct fuzz_mapping *map;
+	__u64 at, last = iova + length - 1;
+
+	for (at = iova; ; at = map->last + 1) {
+		map = model_find(s, at);
+		fails_if(j, !map || !is_memory(map), ENOENT);
+		if (!map)
+			return;
+		fails_if(j, is_memory(map) && !(map->flags & permission),
+			 EPERM);
+		if (map->last >= last || j->nr > 8)
+			return;
+	}
+}
+
+static __u8 expected_byte(const struct fuzz_mapping *map, __u64 iova)
+{
+	__u64 offset = map->offset + (iova - map->start), word = 0;
+
+	if (offset < fuzz_mems[map->mem].filled)
+		word = fuzz_pattern(map->mem, offset & ~7ULL);
+	return word >> (offset % 8 * 8);
+}
+
+static void judge_dma_read(struct judge *j)
+{
+	const struct fuzz_op *op = j->op;
+	struct fuzz_device *d = model_device(j->m, op->thread);
+	struct fuzz_space *s = &j->m->spaces[d->space];
+	const __u8 *got = (const __u8 *)j->r->data;
+	struct fuzz_mapping *map = NULL;
+	__u32 permission = IOASID_MAP_READ;
+	__u64 i, iova;
+	__u8 want;
+
+	if (j->m->plant == PLANT_PERMISSION)
+		permission |= IOASID_MAP_WRITE;
+	judge_reach(j, s, op->iova, op->length, permission);
+	if (!succeeded(j))
+		return;
+	for (i = 0; i < op->length; i++) {
+		iova = op->iova + i;
+		if (iova % FUZZ_PAGE >= FUZZ_SCRATCH(0))
+			continue;
+		if (!map || iova > map->last || iova < map->start)
+			map = model_find(s, iova);
+		want = expected_byte(map, iova);
+		if (got[i] != want) {
+			bad(j, want, got[i], "", "((__u8 *)data)[%llu]", i);
+			return;
+		}
+	}
+}
+
+static void judge_dma_write(struct judge *j)
+{
+	const struct fuzz_op *op = j->op;
+	struct fuzz_device *d = model_device(j->m, op->thread);
+
+	judge_reach(j, &j->m->spaces[d->space], op->iova, 8, IOASID_MAP_WRITE);
+	if (!succeeded(j))
+		return;
+	if (j->r->data[0] != op->value)
+		bad(j, op->value, j->r->data[0], "what memory holds then",
+		    "data[0]");
+}
+
+/*
+ * What can be seen. Runs while nothing else does.
+ */
+
+/* The value of a key, or of a field of a line, of fdinfo. */
+static const char *field(const char *line, const char *name)
+{
+	const char *end = strchr(line, '\n');
+	const char *at = strstr(line, name);
+
+	if (!at || (end && at > end))
+		return NULL;
+	return at + strlen(name);
+}
+
+static __u64 number(const char *at, int base)
+{
+	if (!at)
+		return FUZZ_UNSET;
+	if (!strncmp(at, "max", 3))
+		return ALL_ONES;
+	return strtoull(at, NULL, base);
+}
+
+static void judge_line(struct judge *j, const char *key, __u64 want)
+{
+	const char *at = strstr(j->r->text, key);
+	__u64 got = number(at ? at + strlen(key) : NULL, 10);
+
+	if (want != got)
+		bad(j, want, got, "", "fdinfo(\"%s\")", key + 1);
+}
+
+static void judge_fields(struct judge *j, int space, const char *line)
+{
+	const struct fuzz_space *s = &j->m->spaces[space];
+	const struct {
+		const char *name;
+		int base;
+		__u64 want;
+	} fields[] = {
+		{ " cookie=", 16, s->cookie },
+		{ " devices=", 10, s->devices },
+		{ " mappings=", 10, s->nr },
+		{ " mapped=", 10, s->mapped },
+		{ " pinned=", 10, s->mapped },
+		{ " charged=", 10, s->mapped },
+	};
+	size_t i;
+	__u64 got;
+
+	for (i = 0; i < sizeof(fields) / sizeof(*fields); i++) {
+		got = number(field(line, fields[i].name), fields[i].base);
+		if (got != fields[i].want)
+			bad(j, fields[i].want, got, "", "fdinfo(id[%d], \"%s\")",
+			    space, fields[i].name);
+	}
+	if (!field(line, s->devices ? " state=attached" : " state=idle"))
+		bad(j, s->devices, !s->devices, "attached",
+		    "fdinfo(id[%d], \"state\")", space);
+}
+
+static void judge_text(struct judge *j)
+{
+	static const char *const payers[] = {
+		[IOASID_CHARGE_USER] = "\nioasid-charge:\tuser\n",
+		[IOASID_CHARGE_MM] = "\nioasid-charge:\tmm\n",
+		[IOASID_CHARGE_ONCE] = "\nioasid-charge:\tonce\n",
+	};
+	const struct fuzz_model *m = j->m;
+	const char *text = j->r->text, *line;
+	const struct fuzz_space *s;
+	char head[48];
+	int i;
+
+	judge_line(j, "\nioasid-pinned:\t", all_pinned(m));
+	judge_line(j, "\nioasid-limit-pinned:\t", m->option[LIMIT_PINNED]);
+	judge_line(j, "\nioasid-count:\t", m->ioasids + !!m->chaos);
+	judge_line(j, "\nioasid-limit-ioasids:\t", m->option[LIMIT_IOASIDS]);
+	if (!strstr(text, payers[m->option[CHARGE]]))
+		bad(j, m->option[CHARGE], !m->option[CHARGE], "",
+		    "fdinfo(\"ioasid-charge\")");
+	for (i = 0; i < FUZZ_WINDOW(0); i++) {
+		s = &m->spaces[i];
+		snprintf(head, sizeof(head), "\nioasid:\tid=%u ", s->id);
+		line = strstr(text, head);
+		if (!!line != s->live)
+			bad(j, s->live, !!line, "has a line",
+			    "fdinfo(id[%d])", i);
+		if (line && s->live)
+			judge_fields(j, i, line + 1);
+	}
+}
+
+static void judge_state(struct judge *j)
+{
+	const struct fuzz_model *m = j->m;
+	const bool mm = m->option[CHARGE] != IOASID_CHARGE_USER;
+	__u64 mappings = 0, mapped = 0, pinned = all_charged(m);
+	int i, devices = 0;
+
+	if (!succeeded(j))
+		return;
+	for (i = 0; i < FUZZ_THREADS; i++) {
+		mappings += m->spaces[FUZZ_WINDOW(i)].nr;
+		mapped += m->spaces[FUZZ_WINDOW(i)].mapped;
+		devices += m->spaces[FUZZ_WINDOW(i)].devices;
+	}
+	if (j->r->shared.nr_mappings != mappings)
+		bad(j, mappings, j->r->shared.nr_mappings, "",
+		    "shared.nr_mappings");
+	if (j->r->shared.bytes_pinned != mapped)
+		bad(j, mapped, j->r->shared.bytes_pinned, "",
+		    "shared.bytes_pinned");
+	if (j->r->shared.nr_devices != (__u32)devices)
+		bad(j, devices, j->r->shared.nr_devices, "",
+		    "shared.nr_devices");
+	if (j->r->vm_pin != (mm ? 0 : pinned))
+		bad(j, mm ? 0 : pinned, j->r->vm_pin, "", "vm_pin()");
+	if (j->r->vm_lck != (mm ? pinned : 0))
+		bad(j, mm ? pinned : 0, j->r->vm_lck, "", "vm_lck()");
+	judge_text(j);
+}
+
+/* A command to chaos has no business to fail in other ways than by a race. */
+static void judge_chaos(struct judge *j)
+{
+	static const int races[] = { 0, ENOENT, EEXIST, ECANCELED, EINVAL };
+	size_t i;
+
+	for (i = 0; i < sizeof(races) / sizeof(*races); i++)
+		if (j->r->rc == -races[i])
+			return;
+	bad(j, 0, j->r->rc, "not the error of a race", "rc");
+}
+
+/* fuzz_run.c has compared. */
+static void judge_chaos_check(struct judge *j)
+{
+	if (j->r->rc)
+		bad(j, 0, j->r->rc, j->r->text, "rc");
+}
+
+static void (*const fuzz_judges[OP_NR])(struct judge *j) = {
+	[OP_CHECK] = judge_check,
+	[OP_ALLOC] = judge_alloc,
+	[OP_FREE] = judge_free,
+	[OP_INFO] = judge_info,
+	[OP_MAP] = judge_map,
+	[OP_UNMAP] = judge_unmap,
+	[OP_LIST] = judge_list,
+	[OP_OPTION] = judge_option,
+	[OP_DEVICE_INFO] = judge_device_info,
+	[OP_UNKNOWN] = judge_unknown,
+	[OP_BIND] = judge_bind,
+	[OP_ATTACH] = judge_attach,
+	[OP_DETACH] = judge_detach,
+	[OP_REOPEN] = judge_reopen,
+	[OP_DMA_READ] = judge_dma_read,
+	[OP_DMA_WRITE] = judge_dma_write,
+	[OP_STATE] = judge_state,
+	[OP_CHAOS] = judge_chaos,
+	[OP_CHAOS_CHECK] = judge_chaos_check,
+};
+
+void model_judge(struct fuzz_model *m, const struct fuzz_op *op,
+		 const struct fuzz_result *r, struct fuzz_verdict *v)
+{
+	struct judge j = { .m = m, .op = op, .r = r, .v = v };
+
+	v->bad = false;
+	fuzz_judges[op->type](&j);
+}
+
+void model_init(struct fuzz_model *m, const struct fuzz_setting *setting)
+{
+	int i;
+
+	memset(m, 0, sizeof(*m));
+	m->plant = setting->plant;
+	m->rlimit = setting->rlimit;
+	m->option[LIMIT_PINNED] = ALL_ONES;
+	m->option[LIMIT_IOASIDS] = ALL_ONES;
+	for (i = 0; i < FUZZ_DEVICES; i++)
+		m->devices[i].space = -1;
+}
+
+void model_free(struct fuzz_model *m)
+{
+	int i;
+
+	for (i = 0; i < FUZZ_SPACES; i++)
+		free(m->spaces[i].maps);
+}

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A model of one context of /dev/ioasid, made from its documentation alone
+ * (include/uapi/linux/ioasid.h, Documentation/userspace-api/ioasid.rst).
+ *
+ * It foresees nothing: it is shown an operation and what came of it, says
+ * whether the documentation permits that, and follows. Where an operation is
+ * wrong in several ways, any of their errors will do, since no order is
+ * documented in which they are found.
+ */
+#ifndef __SELFTESTS_IOASID_FUZZ_MODEL_H
+#define __SELFTESTS_IOASID_FUZZ_MODEL_H
+
+#include "fuzz.h"
+
+/* What the model can be told to get wrong, to see that it is found. */
+enum fuzz_plant {
+	PLANT_NONE,
+	PLANT_OVERLAP,	/* a map may overlap another one by a page */
+	PLANT_CUT,	/* the end of an unmap may lie off the grid */
+	PLANT_CHARGE,	/* an unmap gives back a page too little */
+	PLANT_DATA,	/* what lies behind a cut is taken for its start */
+	PLANT_PERMISSION,	/* DMA may read what it may only write */
+	PLANT_NR,
+};
+
+/**
+ * struct fuzz_mapping - a mapping, or a part of one
+ * @flags: IOASID_MAP_READ, IOASID_MAP_WRITE, IOASID_MAP_RESERVE
+ * @offset: in @mem, of @start
+ */
+struct fuzz_mapping {
+	__u64 start;
+	__u64 last;
+	__u64 cut;
+	__u64 offset;
+	__u32 flags;
+	__u8 mem;
+};
+
+/**
+ * struct fuzz_space - an IOASID, or a window of one
+ * @live: it is there
+ * @id: what it is called, or was
+ * @devices: how many are attached (not of a window)
+ * @nr: how many mappings
+ * @maps: mappings in ascending order
+ * @mapped: bytes that map memory
+ */
+struct fuzz_space {
+	bool live;
+	__u32 id;
+	__u64 cookie;
+	__u64 cut;
+	__u32 snoop;
+	int devices;
+	size_t nr;
+	size_t room;
+	struct fuzz_mapping *maps;
+	__u64 mapped;
+};
+
+/**
+ * struct fuzz_device - a device
+ * @bound: it is bound
+ * @id: what it is called, or was
+ * @space: index of the space that it is attached to, or -1
+ */
+struct fuzz_device {
+	bool bound;
+	__u32 id;
+	__u64 cookie;
+	int space;
+};
+
+struct fuzz_model {
+	int plant;
+	__u64 rlimit;
+	__u64 pgsizes;
+	struct fuzz_space spaces[FUZZ_SPACES];
+	struct fuzz_device devices[FUZZ_DEVICES];
+	/* of the whole context */
+	atomic_ullong pinned;
+	atomic_ullong ioasids;
+	atomic_bool charged;
+	/* with IOASID_CHARGE_ONCE: bytes charged, mappings of each page */
+	__u64 once;
+	__u16 users[MEM_NR][FUZZ_MEM_PAGES];
+	__u64 option[4];
+	bool sealed[4];
+	/* of chaos; only right while nothing runs */
+	__u64 chaos_pinned;
+	__u32 chaos;
+	__u32 shared;
+};
+
+void model_init(struct fuzz_model *m, const struct fuzz_setting *setting);
+void model_free(struct fuzz_model *m);
+/* Whether @op makes sense now; if not, it is passed over. */
+bool model_applies(const struct fuzz_model *m, const struct fuzz_op *op);
+void model_judge(struct fuzz_model *m, const struct fuzz_op *op,
+		 const struct fuzz_result *r, struct fuzz_verdict *v);
+/* Whether answers depend on what the other threads do. */
+bool model_limited(const struct fuzz_model *m);
+__u32 model_id(const struct fuzz_model *m, const struct fuzz_op *op);
+struct fuzz_device *model_device(struct fuzz_model *m, int thread);
+struct fuzz_mapping *model_find(const struct fuzz_space *s, __u64 iova);
+
+#endif /* __SELFTESTS_IOASID_FUZZ_MODEL_H */

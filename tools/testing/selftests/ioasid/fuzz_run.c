@@ -1,0 +1,627 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The fuzzer of /dev/ioasid: does one operation, and has it judged.
+ */
+#define _GNU_SOURCE
+#include <stdlib.h>
+
+#include "fuzz_model.h"
+#include "mock.h"
+
+struct fuzz_memory fuzz_mems[MEM_NR];
+bool fuzz_have_devices;
+atomic_size_t fuzz_done[OP_NR], fuzz_succeeded[OP_NR];
+
+static __u64 cpu_pgsizes = FUZZ_PAGE | FUZZ_HUGE;
+
+static __thread struct fuzz_area area;
+static __thread struct fuzz_result *result;
+
+static int get_area(void)
+{
+	if (result)
+		return 0;
+	result = malloc(sizeof(*result));
+	return result ? fuzz_area_make(&area) : -ENOMEM;
+}
+
+/* For a thread that ends. */
+void fuzz_run_exit(void)
+{
+	free(result);
+	result = NULL;
+}
+
+/* Make the memory, and see what there is. Once in a process. */
+void fuzz_run_init(void)
+{
+	char line[4096];
+	FILE *f;
+	int i;
+
+	fuzz_have_devices = !mock_load();
+	for (i = 0; i < MEM_NR; i++)
+		if (fuzz_memory_make(&fuzz_mems[i], i)) {
+			fuzz_mems[i] = (struct fuzz_memory){ .fd = -1 };
+			fuzz_mems[i].name = "absent";
+		}
+	f = fopen("/proc/cpuinfo", "re");
+	while (f && fgets(line, sizeof(line), f))
+		if (!strncmp(line, "flags", 5) && strstr(line, " pdpe1gb"))
+			cpu_pgsizes |= 1ULL << 30;
+	if (f)
+		fclose(f);
+}
+
+static int get_info(int fd, __u32 id, struct ioasid_info *info)
+{
+	*info = (struct ioasid_info) {
+		.argsz = sizeof(*info),
+		.ioasid = id,
+	};
+	return fuzz_ioctl(fd, IOASID_GET_INFO, info);
+}
+
+static int alloc(int fd, __u64 cookie, __u32 *id)
+{
+	struct ioasid_alloc arg = {
+		.argsz = sizeof(arg),
+		.kind = IOASID_KIND_MAP,
+		.cookie = cookie,
+	};
+	int rc = fuzz_ioctl(fd, IOASID_ALLOC, &arg);
+
+	*id = arg.ioasid;
+	return rc;
+}
+
+static void saw_id(struct fuzz_world *w, __u32 id)
+{
+	__u32 newest = w->newest;
+
+	while (id > newest &&
+	       !atomic_compare_exchange_weak(&w->newest, &newest, id))
+		;
+}
+
+int fuzz_open(struct fuzz_world *w, const struct fuzz_setting *setting)
+{
+	__u32 chaos = 0;
+	int i;
+
+	memset(w, 0, sizeof(*w));
+	w->setting = *setting;
+	pthread_rwlock_init(&w->lock, NULL);
+	w->model = malloc(sizeof(*w->model));
+	if (!w->model)
+		return -ENOMEM;
+	model_init(w->model, setting);
+	w->model->pgsizes = cpu_pgsizes;
+	w->vm_pin = fuzz_status("VmPin:");
+	w->vm_lck = fuzz_status("VmLck:");
+	w->fd = open("/dev/ioasid", O_RDWR | O_CLOEXEC);
+	if (w->fd < 0)
+		return -errno;
+	if (alloc(w->fd, FUZZ_SHARED_COOKIE, &w->shared) ||
+	    alloc(w->fd, FUZZ_CHAOS_COOKIE, &chaos))
+		return -EPROTO;
+	w->chaos = chaos;
+	w->newest = chaos;
+	w->model->shared = w->shared;
+	w->model->ioasids = 1;
+	for (i = 0; i < FUZZ_THREADS; i++) {
+		struct fuzz_space *s = &w->model->spaces[FUZZ_WINDOW(i)];
+
+		s->live = true;
+		s->id = w->shared;
+		s->cookie = FUZZ_SHARED_COOKIE;
+	}
+	for (i = 0; i < FUZZ_DEVICES; i++)
+		w->device[i] = fuzz_have_devices ? mock_open(i) : -1;
+	return 0;
+}
+
+void fuzz_close(struct fuzz_world *w, struct fuzz_verdict *v)
+{
+	__u64 pin, lck;
+	int i;
+
+	for (i = 0; i < FUZZ_DEVICES; i++)
+		if (w->device[i] >= 0)
+			close(w->device[i]);
+	close(w->fd);
+	pin = fuzz_status("VmPin:");
+	lck = fuzz_status("VmLck:");
+	if (!v->bad && (pin != w->vm_pin || lck != w->vm_lck)) {
+		v->bad = true;
+		v->want = w->vm_pin + w->vm_lck;
+		v->got = pin + lck;
+		snprintf(v->what, sizeof(v->what), "vm_pin() + vm_lck()");
+		snprintf(v->why, sizeof(v->why), "after the file was closed");
+	}
+	model_free(w->model);
+	free(w->model);
+	pthread_rwlock_destroy(&w->lock);
+}
+
+static __u64 pointer(const struct fuzz_op *op, const void *good)
+{
+	return op->addr ? FUZZ_NOWHERE : (__u64)(unsigned long)good;
+}
+
+/* The structure of a command. */
+void fuzz_build(const struct fuzz_world *w, const struct fuzz_op *op,
+		union fuzz_arg *arg, size_t *size)
+{
+	const __u32 id = model_id(w->model, op);
+	const struct fuzz_memory *mem = NULL;
+
+	if (op->mem < MEM_NR)
+		mem = &fuzz_mems[op->mem];
+	memset(arg, 0, sizeof(*arg));
+	/* the flags are at the same place everywhere */
+	arg->check.flags = op->flags;
+	switch (op->type) {
+	case OP_CHECK:
+		*size = sizeof(arg->check);
+		arg->check.extension = op->cut;
+		arg->check.__reserved = op->value;
+		break;
+	case OP_ALLOC:
+		*size = sizeof(arg->alloc);
+		arg->alloc.kind = op->addr;
+		arg->alloc.parent = op->iova;
+		arg->alloc.cookie = op->value;
+		arg->alloc.cut_size = op->cut;
+		arg->alloc.snoop = op->align;
+		arg->alloc.format = op->length;
+		arg->alloc.fault_queue = op->length >> 32;
+		arg->alloc.ioasid = (__u32)FUZZ_UNSET;
+		break;
+	case OP_FREE:
+		*size = sizeof(arg->free);
+		arg->free.ioasid = id;
+		arg->free.__reserved = op->value;
+		break;
+	case OP_INFO:
+		*size = sizeof(arg->info);
+		memset(arg, 0x5e, sizeof(arg->info));
+		arg->info.flags = op->flags;
+		arg->info.ioasid = id;
+		arg->info.nr_ranges = op->length;
+		arg->info.ranges = pointer(op, result->ranges);
+		break;
+	case OP_MAP:
+		*size = sizeof(arg->map);
+		arg->map.ioasid = id;
+		arg->map.fd = op->flags & IOASID_MAP_FILE ?
+			      (mem ? mem->fd : -1) : (__s32)op->value;
+		arg->map.iova = op->iova;
+		arg->map.addr = op->addr;
+		if (mem && !(op->flags & (IOASID_MAP_FILE | IOASID_MAP_RESERVE)))
+			arg->map.addr += (__u64)(unsigned long)mem->base;
+		arg->map.length = op->length;
+		arg->map.cut_size = op->cut;
+		arg->map.alignment = op->align;
+		arg->map.fault_addr = FUZZ_UNSET;
+		break;
+	case OP_UNMAP:
+		*size = sizeof(arg->unmap);
+		arg->unmap.ioasid = id;
+		arg->unmap.__reserved = op->value;
+		arg->unmap.iova = op->iova;
+		arg->unmap.length = op->length;
+		arg->unmap.unmapped = FUZZ_UNSET;
+		break;
+	case OP_LIST:
+		*size = sizeof(arg->list);
+		arg->list.start = op->iova;
+		arg->list.nr = op->length;
+		arg->list.entries = pointer(op, result->entries);
+		break;
+	case OP_OPTION:
+		*size = sizeof(arg->option);
+		arg->option.option = op->cut;
+		arg->option.sealed = op->align;
+		arg->option.value = op->value;
+		break;
+	case OP_DEVICE_INFO:
+		*size = sizeof(arg->device);
+		arg->device.devid = id;
+		arg->device.nr_ranges = op->length;
+		arg->device.__reserved = op->value;
+		arg->device.ranges = pointer(op, result->ranges);
+		break;
+	case OP_BIND:
+		*size = sizeof(arg->bind);
+		arg->bind.ioasid_fd = mem ? mem->fd : w->fd;
+		arg->bind.ioasid = id;
+		arg->bind.cookie = op->value;
+		arg->bind.__reserved = op->length;
+		break;
+	case OP_ATTACH:
+		*size = sizeof(arg->attach);
+		arg->attach.ioasid = id;
+		arg->attach.vpasid = op->value;
+		break;
+	case OP_DETACH:
+		*size = sizeof(arg->detach);
+		arg->detach.ioasid = id;
+		arg->detach.vpasid = op->value;
+		break;
+	default:
+		*size = 8;
+		break;
+	}
+}
+
+#define UNKNOWN _IO(IOASID_TYPE, IOASID_BASE + 0x3f)
+
+static const struct {
+	unsigned long nr;
+	const char *name;
+	bool on_device;
+} commands[OP_NR] = {
+	[OP_CHECK] = { IOASID_CHECK_EXTENSION, "IOASID_CHECK_EXTENSION" },
+	[OP_ALLOC] = { IOASID_ALLOC, "IOASID_ALLOC" },
+	[OP_FREE] = { IOASID_FREE, "IOASID_FREE" },
+	[OP_INFO] = { IOASID_GET_INFO, "IOASID_GET_INFO" },
+	[OP_MAP] = { IOASID_MAP_DMA, "IOASID_MAP_DMA" },
+	[OP_UNMAP] = { IOASID_UNMAP_DMA, "IOASID_UNMAP_DMA" },
+	[OP_LIST] = { IOASID_LIST, "IOASID_LIST" },
+	[OP_OPTION] = { IOASID_SET_OPTION, "IOASID_SET_OPTION" },
+	[OP_DEVICE_INFO] = { IOASID_DEVICE_GET_INFO, "IOASID_DEVICE_GET_INFO" },
+	[OP_UNKNOWN] = { UNKNOWN, "_IO(IOASID_TYPE, IOASID_BASE + 0x3f)" },
+	[OP_BIND] = { VFIO_DEVICE_BIND_IOASID_FD, "VFIO_DEVICE_BIND_IOASID_FD", true },
+	[OP_ATTACH] = { VFIO_DEVICE_ATTACH_IOASID, "VFIO_DEVICE_ATTACH_IOASID", true },
+	[OP_DETACH] = { VFIO_DEVICE_DETACH_IOASID, "VFIO_DEVICE_DETACH_IOASID", true },
+};
+
+const char *fuzz_command(const struct fuzz_op *op)
+{
+	return commands[op->type].name;
+}
+
+/*
+ * DMA
+ */
+
+static int dma_read(struct fuzz_world *w, int thread, __u64 iova, void *data,
+		    size_t length)
+{
+	return mock_get(w->device[thread], IOASID_MOCK_READ, 0, iova, data,
+			length);
+}
+
+static int dma_write(struct fuzz_world *w, int thread, __u64 iova,
+		     const void *data, size_t length)
+{
+	return mock_put(w->device[thread], IOASID_MOCK_WRITE, 0, iova, data,
+			length);
+}
+
+/* What the CPU sees of a word of memory, which is then what it was. */
+static __u64 take_word(const struct fuzz_mapping *map, __u64 iova)
+{
+	const struct fuzz_memory *mem = &fuzz_mems[map->mem];
+	__u64 offset = map->offset + (iova - map->start), got = 0, was = 0;
+
+	if (offset < mem->filled)
+		was = fuzz_pattern(map->mem, offset);
+	if (mem->base) {
+		volatile __u64 *at = (void *)(mem->base + offset);
+
+		got = *at;
+		*at = was;
+	} else if (pread(mem->fd, &got, 8, offset) != 8 ||
+		   pwrite(mem->fd, &was, 8, offset) != 8) {
+		got = FUZZ_UNSET;
+	}
+	return got;
+}
+
+static void run_dma_write(struct fuzz_world *w, const struct fuzz_op *op,
+			  struct fuzz_result *r)
+{
+	struct fuzz_space *s;
+	struct fuzz_mapping *map;
+
+	r->rc = dma_write(w, op->thread, op->iova, &op->value, 8);
+	r->data[0] = op->value;
+	s = &w->model->spaces[w->model->devices[op->thread].space];
+	map = model_find(s, op->iova);
+	if (!r->rc && map && map->flags & IOASID_MAP_WRITE)
+		r->data[0] = take_word(map, op->iova);
+}
+
+static void run_dma_read(struct fuzz_world *w, const struct fuzz_op *op,
+			 struct fuzz_result *r)
+{
+	r->rc = dma_read(w, op->thread, op->iova, r->data, op->length);
+}
+
+/*
+ * What can be seen
+ */
+
+static void run_state(struct fuzz_world *w, const struct fuzz_op *op,
+		      struct fuzz_result *r)
+{
+	char path[40];
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", w->fd);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	n = fd < 0 ? -1 : read(fd, r->text, sizeof(r->text) - 1);
+	r->rc = n < 0 ? -errno : 0;
+	r->text[n < 0 ? 0 : n] = 0;
+	close(fd);
+	r->vm_pin = fuzz_status("VmPin:") - w->vm_pin;
+	r->vm_lck = fuzz_status("VmLck:") - w->vm_lck;
+	if (!r->rc)
+		r->rc = get_info(w->fd, w->shared, &r->shared);
+}
+
+/*
+ * Chaos
+ */
+
+enum { CHAOS_MAP, CHAOS_UNMAP, CHAOS_UNMAP_ALL, CHAOS_FREE, CHAOS_ALLOC };
+
+static int free_chaos(struct fuzz_world *w, __u32 id)
+{
+	struct ioasid_free arg = { .argsz = sizeof(arg), .ioasid = id };
+	int rc = fuzz_ioctl(w->fd, IOASID_FREE, &arg);
+
+	/* nobody else frees it: there is no race to lose */
+	return rc ? -EPROTO : 0;
+}
+
+static void run_chaos(struct fuzz_world *w, const struct fuzz_op *op,
+		      struct fuzz_result *r)
+{
+	const __u64 at = op->iova % FUZZ_CHAOS_PAGES * FUZZ_PAGE;
+	const __u64 most = FUZZ_CHAOS_PAGES * FUZZ_PAGE - at;
+	struct ioasid_map_dma map = {
+		.argsz = sizeof(map),
+		.flags = IOASID_MAP_READ | IOASID_MAP_WRITE | IOASID_MAP_FIXED,
+		.ioasid = w->chaos,
+		.iova = FUZZ_CHAOS_START + at,
+		.addr = (__u64)(unsigned long)fuzz_mems[MEM_ANON].base + at,
+		.length = op->length < most ? op->length : most,
+		.cut_size = op->cut,
+	};
+	struct ioasid_unmap_dma unmap = {
+		.argsz = sizeof(unmap),
+		.ioasid = map.ioasid,
+		.flags = op->flags & IOASID_UNMAP_SPLIT,
+		.iova = map.iova,
+		.length = map.length,
+	};
+	__u32 id, none = 0;
+
+	r->rc = 0;
+	switch (op->addr) {
+	case CHAOS_MAP:
+		r->rc = fuzz_ioctl(w->fd, IOASID_MAP_DMA, &map);
+		if (!r->rc)
+			w->model->charged = true;
+		break;
+	case CHAOS_UNMAP:
+	case CHAOS_UNMAP_ALL:
+		if (op->addr == CHAOS_UNMAP_ALL) {
+			unmap.iova = 0;
+			unmap.length = 0;
+			unmap.flags = IOASID_UNMAP_ALL;
+		}
+		r->rc = fuzz_ioctl(w->fd, IOASID_UNMAP_DMA, &unmap);
+		break;
+	case CHAOS_FREE:
+		id = atomic_exchange(&w->chaos, 0);
+		if (id)
+			r->rc = free_chaos(w, id);
+		break;
+	case CHAOS_ALLOC:
+		if (w->chaos)
+			break;
+		r->rc = alloc(w->fd, FUZZ_CHAOS_COOKIE, &id);
+		if (r->rc)
+			break;
+		saw_id(w, id);
+		if (!atomic_compare_exchange_strong(&w->chaos, &none, id))
+			r->rc = free_chaos(w, id);
+		break;
+	}
+}
+
+static int attach(int device, __u32 id)
+{
+	struct ioasid_device_attach arg = {
+		.argsz = sizeof(arg),
+		.ioasid = id,
+	};
+	struct ioasid_device_detach detach = { .argsz = sizeof(detach) };
+
+	if (id)
+		return fuzz_ioctl(device, VFIO_DEVICE_ATTACH_IOASID, &arg);
+	return fuzz_ioctl(device, VFIO_DEVICE_DETACH_IOASID, &detach);
+}
+
+/* How many pages of chaos DMA can read, each of which must be the right one. */
+static int count_pages(struct fuzz_world *w, int thread, __u64 *pages)
+{
+	__u64 page, word;
+	int rc;
+
+	for (page = 0; page < FUZZ_CHAOS_PAGES; page++) {
+		rc = dma_read(w, thread, FUZZ_CHAOS_START + page * FUZZ_PAGE,
+			      &word, 8);
+		if (rc == -ENOENT)
+			continue;
+		if (rc)
+			return rc;
+		if (word != fuzz_pattern(MEM_ANON, page * FUZZ_PAGE))
+			return -EILSEQ;
+		++*pages;
+	}
+	return 0;
+}
+
+static void run_chaos_check(struct fuzz_world *w, const struct fuzz_op *op,
+			    struct fuzz_result *r)
+{
+	const struct fuzz_device *d = model_device(w->model, op->thread);
+	struct ioasid_unmap_dma unmap = {
+		.argsz = sizeof(unmap),
+		.flags = IOASID_UNMAP_ALL,
+		.ioasid = w->chaos,
+	};
+	struct ioasid_info info;
+	__u64 pages = 0;
+
+	r->rc = 0;
+	r->text[0] = 0;
+	if (!w->chaos)
+		return;
+	r->rc = get_info(w->fd, w->chaos, &info);
+	if (!r->rc && (info.bytes_mapped != info.bytes_pinned ||
+		       info.bytes_mapped != info.bytes_charged)) {
+		snprintf(r->text, sizeof(r->text), "mapped, pinned, charged differ");
+		r->rc = -EPROTO;
+	}
+	if (!r->rc && d && d->bound) {
+		int device = w->device[op->thread];
+
+		r->rc = attach(device, w->chaos) ?:
+			count_pages(w, op->thread, &pages) ?:
+			attach(device, d->space < 0 ? 0 :
+			       w->model->spaces[d->space].id);
+		if (!r->rc && pages * FUZZ_PAGE != info.bytes_mapped) {
+			snprintf(r->text, sizeof(r->text),
+				 "%llu pages can be read, %llu bytes mapped",
+				 pages, info.bytes_mapped);
+			r->rc = -EPROTO;
+		}
+	}
+	if (!r->rc)
+		r->rc = fuzz_ioctl(w->fd, IOASID_UNMAP_DMA, &unmap);
+	if (!r->rc && unmap.unmapped != info.bytes_mapped) {
+		snprintf(r->text, sizeof(r->text), "not as much unmapped as was mapped");
+		r->rc = -EPROTO;
+	}
+	if (!r->rc)
+		r->rc = get_info(w->fd, w->chaos, &info);
+	if (!r->rc && (info.nr_mappings || info.bytes_mapped ||
+		       info.bytes_pinned || info.bytes_charged)) {
+		snprintf(r->text, sizeof(r->text), "something is left");
+		r->rc = -EPROTO;
+	}
+}
+
+static void run_reopen(struct fuzz_world *w, const struct fuzz_op *op,
+		       struct fuzz_result *r)
+{
+	close(w->device[op->thread]);
+	w->device[op->thread] = mock_open(op->thread);
+	r->rc = w->device[op->thread] < 0 ? w->device[op->thread] : 0;
+}
+
+static void run_command(struct fuzz_world *w, const struct fuzz_op *op,
+			struct fuzz_result *r)
+{
+	int fd = commands[op->type].on_device ? w->device[op->thread] : w->fd;
+	size_t size;
+
+	if (op->type == OP_LIST)
+		memset(r->entries, 0x5e, sizeof(r->entries));
+	memset(r->ranges, 0x5e, sizeof(r->ranges));
+	fuzz_build(w, op, &r->in, &size);
+	r->arg = r->in;
+	r->rc = fuzz_issue(&area, fd, commands[op->type].nr, op->size, &r->arg,
+			   size);
+	if (r->rc)
+		return;
+	if (op->type == OP_ALLOC)
+		saw_id(w, r->arg.alloc.ioasid);
+	if (op->type == OP_BIND)
+		saw_id(w, r->arg.bind.devid);
+}
+
+static void (*const fuzz_runs[OP_NR])(struct fuzz_world *w,
+				      const struct fuzz_op *op,
+				      struct fuzz_result *r) = {
+	[OP_CHECK] = run_command,
+	[OP_ALLOC] = run_command,
+	[OP_FREE] = run_command,
+	[OP_INFO] = run_command,
+	[OP_MAP] = run_command,
+	[OP_UNMAP] = run_command,
+	[OP_LIST] = run_command,
+	[OP_OPTION] = run_command,
+	[OP_DEVICE_INFO] = run_command,
+	[OP_UNKNOWN] = run_command,
+	[OP_BIND] = run_command,
+	[OP_ATTACH] = run_command,
+	[OP_DETACH] = run_command,
+	[OP_REOPEN] = run_reopen,
+	[OP_DMA_READ] = run_dma_read,
+	[OP_DMA_WRITE] = run_dma_write,
+	[OP_STATE] = run_state,
+	[OP_CHAOS] = run_chaos,
+	[OP_CHAOS_CHECK] = run_chaos_check,
+};
+
+/* Whether it is about what all threads do. */
+static bool of_all(const struct fuzz_op *op)
+{
+	return op->type == OP_LIST || op->type == OP_OPTION ||
+	       op->type == OP_STATE || op->type == OP_CHAOS_CHECK;
+}
+
+/* Tell the model what chaos holds, now that it holds still. */
+static void see_chaos(struct fuzz_world *w)
+{
+	struct ioasid_info info = {};
+
+	if (w->chaos && get_info(w->fd, w->chaos, &info))
+		return;
+	w->model->chaos = w->chaos;
+	w->model->chaos_pinned = info.bytes_pinned;
+}
+
+/* Do @op, and say in @v whether what came of it is wrong. */
+void fuzz_run(struct fuzz_world *w, const struct fuzz_op *op,
+	      struct fuzz_verdict *v)
+{
+	bool alone;
+
+	v->bad = false;
+	if (get_area()) {
+		v->bad = true;
+		snprintf(v->what, sizeof(v->what), "no memory");
+		return;
+	}
+	for (;;) {
+		alone = of_all(op) || w->limited;
+		if (alone)
+			pthread_rwlock_wrlock(&w->lock);
+		else
+			pthread_rwlock_rdlock(&w->lock);
+		if (alone || !w->limited)
+			break;
+		pthread_rwlock_unlock(&w->lock);
+	}
+	if (alone)
+		see_chaos(w);
+	if (model_applies(w->model, op)) {
+		result->newest = w->newest;
+		fuzz_runs[op->type](w, op, result);
+		model_judge(w->model, op, result, v);
+		fuzz_done[op->type]++;
+		if (result->rc >= 0)
+			fuzz_succeeded[op->type]++;
+		w->limited = model_limited(w->model);
+	}
+	pthread_rwlock_unlock(&w->lock);
+}

@@ -1,0 +1,563 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The fuzzer of /dev/ioasid: makes a sequence of operations that went wrong
+ * short, and prints it as a C program.
+ */
+#define _GNU_SOURCE
+#include <stdlib.h>
+
+#include "fuzz_model.h"
+
+/*
+ * Do all operations in a new context, one after the other. Returns the index
+ * of the one that went wrong, @nr if closing the context did, -1 if all is
+ * well, -2 if there is no context to be had.
+ */
+long fuzz_replay(const struct fuzz_setting *setting, const struct fuzz_op *ops,
+		 size_t nr, struct fuzz_verdict *v)
+{
+	struct fuzz_world w;
+	long at = -1;
+	size_t i;
+
+	v->bad = false;
+	if (setting->rlimit) {
+		fuzz_limit(setting->rlimit);
+		fuzz_may_lock(false);
+	}
+	if (fuzz_open(&w, setting)) {
+		at = -2;
+		goto out;
+	}
+	for (i = 0; i < nr && at < 0; i++) {
+		fuzz_run(&w, &ops[i], v);
+		if (v->bad)
+			at = i;
+	}
+	fuzz_close(&w, v);
+	if (at < 0 && v->bad)
+		at = nr;
+out:
+	if (setting->rlimit)
+		fuzz_may_lock(true);
+	return at;
+}
+
+/* Whether it goes wrong as @like did; if so, @nr is where. */
+static bool still_wrong(const struct fuzz_setting *setting,
+			const struct fuzz_op *ops, size_t *nr,
+			const struct fuzz_verdict *like)
+{
+	struct fuzz_verdict v;
+	long at;
+
+	at = fuzz_replay(setting, ops, *nr, &v);
+	if (at < 0 || strncmp(v.what, like->what, strcspn(like->what, "[(")))
+		return false;
+	if ((size_t)at < *nr)
+		*nr = at + 1;
+	return true;
+}
+
+static size_t drop(const struct fuzz_setting *setting, struct fuzz_op *ops,
+		   size_t nr, const struct fuzz_verdict *v)
+{
+	struct fuzz_op *try = malloc(nr * sizeof(*try));
+	size_t chunk, at, left, before;
+
+	do {
+		before = nr;
+		for (chunk = nr / 2 ?: 1; chunk; chunk /= 2) {
+			for (at = 0; at < nr; ) {
+				size_t n = chunk < nr - at ? chunk : nr - at;
+
+				memcpy(try, ops, at * sizeof(*ops));
+				memcpy(try + at, ops + at + n,
+				       (nr - at - n) * sizeof(*ops));
+				left = nr - n;
+				if (still_wrong(setting, try, &left, v)) {
+					memcpy(ops, try, left * sizeof(*ops));
+					nr = left;
+				} else {
+					at += n;
+				}
+			}
+		}
+	} while (nr < before);
+	free(try);
+	return nr;
+}
+
+/* Try whether it goes wrong with @simple in the place of @op, too. */
+static void try_simple(const struct fuzz_setting *setting,
+		       struct fuzz_op *ops, size_t nr,
+		       const struct fuzz_verdict *v, struct fuzz_op *op,
+		       const struct fuzz_op *simple)
+{
+	const struct fuzz_op was = *op;
+	size_t n = nr;
+
+	if (!memcmp(op, simple, sizeof(*op)))
+		return;
+	*op = *simple;
+	if (!still_wrong(setting, ops, &n, v) || n != nr)
+		*op = was;
+}
+
+static void simplify(const struct fuzz_setting *setting, struct fuzz_op *ops,
+		     size_t nr, const struct fuzz_verdict *v)
+{
+	struct fuzz_op *op, simple;
+	int step;
+
+	for (op = ops; op < ops + nr; op++) {
+		for (step = 0; step < 42; step++) {
+			simple = *op;
+			switch (step) {
+			case 0 ... 31:
+				simple.flags &= ~(1U << step);
+				break;
+			case 32:
+				simple.size = SIZE_EXACT;
+				break;
+			case 33:
+				simple.cut = 0;
+				break;
+			case 34:
+				simple.align = 0;
+				break;
+			case 35:
+				simple.value = 0;
+				break;
+			case 36:
+				simple.mem = MEM_ANON;
+				break;
+			case 37:
+				simple.addr = 0;
+				break;
+			case 38 ... 39:
+				if (op->type == OP_MAP || op->type == OP_UNMAP)
+					simple.length = (40 - step) * FUZZ_PAGE;
+				break;
+			default:
+				if (op->type == OP_DMA_READ)
+					simple.length = 1;
+				break;
+			}
+			try_simple(setting, ops, nr, v, op, &simple);
+		}
+	}
+}
+
+/* A bind and a later attach as one bind, which attaches at once. */
+static size_t merge(const struct fuzz_setting *setting, struct fuzz_op *ops,
+		    size_t nr, const struct fuzz_verdict *v)
+{
+	struct fuzz_op *try = malloc(nr * sizeof(*try));
+	size_t bind, at, left;
+
+	for (at = 0; at < nr; at++) {
+		if (ops[at].type != OP_ATTACH)
+			continue;
+		for (bind = 0; bind < at; bind++)
+			if (ops[bind].type == OP_BIND &&
+			    ops[bind].thread == ops[at].thread)
+				break;
+		if (bind == at)
+			continue;
+		memcpy(try, ops, bind * sizeof(*ops));
+		memcpy(try + bind, ops + bind + 1,
+		       (nr - bind - 1) * sizeof(*ops));
+		try[at - 1].type = OP_BIND;
+		try[at - 1].mem = MEM_RAW;
+		left = nr - 1;
+		if (still_wrong(setting, try, &left, v)) {
+			memcpy(ops, try, left * sizeof(*ops));
+			nr = left;
+		}
+	}
+	free(try);
+	return nr;
+}
+
+/* Returns how many are left. @v is what is wrong with them. */
+size_t fuzz_shrink(const struct fuzz_setting *setting, struct fuzz_op *ops,
+		   size_t nr, struct fuzz_verdict *v)
+{
+	struct fuzz_verdict last;
+
+	if (!still_wrong(setting, ops, &nr, v))
+		return 0;
+	nr = drop(setting, ops, nr, v);
+	nr = merge(setting, ops, nr, v);
+	simplify(setting, ops, nr, v);
+	fuzz_replay(setting, ops, nr, &last);
+	if (last.bad)
+		*v = last;
+	return nr;
+}
+
+/*
+ * Operations as text, for --replay
+ */
+
+void fuzz_print_ops(FILE *f, const struct fuzz_setting *setting,
+		    const struct fuzz_op *ops, size_t nr)
+{
+	const struct fuzz_op *op;
+
+	fprintf(f, "fuzz %d %llu %d %zu\n", setting->threads,
+		setting->rlimit, setting->plant, nr);
+	for (op = ops; op < ops + nr; op++)
+		fprintf(f, "%u %u %u %u %u %u %#x %#llx %#llx %#llx %#llx %#llx %#llx\n",
+			op->type, op->thread, op->ref, op->size, op->space,
+			op->mem, op->flags, op->iova, op->addr, op->length,
+			op->cut, op->align, op->value);
+}
+
+int fuzz_read_ops(FILE *f, struct fuzz_setting *setting, struct fuzz_op **ops,
+		  size_t *nr)
+{
+	struct fuzz_op *op;
+
+	if (fscanf(f, "fuzz %d %llu %d %zu\n", &setting->threads,
+		   &setting->rlimit, &setting->plant, nr) != 4 || *nr > 1 << 24)
+		return -EINVAL;
+	*ops = calloc(*nr ?: 1, sizeof(**ops));
+	if (!*ops)
+		return -ENOMEM;
+	for (op = *ops; op < *ops + *nr; op++) {
+		if (fscanf(f, "%hhu %hhu %hhu %hhu %hhu %hhu %x %llx %llx %llx %llx %llx %llx\n",
+			   &op->type, &op->thread, &op->ref, &op->size,
+			   &op->space, &op->mem, &op->flags, &op->iova,
+			   &op->addr, &op->length, &op->cut, &op->align,
+			   &op->value) != 13 ||
+		    op->type >= OP_NR || op->thread >= FUZZ_THREADS ||
+		    op->space >= FUZZ_SPACES || op->size >= SIZE_NR ||
+		    (op->type == OP_DMA_READ && op->length > FUZZ_DMA_MAX)) {
+			free(*ops);
+			return -EINVAL;
+		}
+	}
+	return 0;
+}
+
+/*
+ * A C program
+ */
+
+static const char *const mem_names[] = {
+	[MEM_ANON] = "MEM_ANON",
+	[MEM_THP] = "MEM_THP",
+	[MEM_SHARED] = "MEM_SHARED",
+	[MEM_MEMFD] = "MEM_MEMFD",
+	[MEM_HUGETLB] = "MEM_HUGETLB",
+	[MEM_READONLY] = "MEM_READONLY",
+	[MEM_HOLED] = "MEM_HOLED",
+	[MEM_NONE] = "MEM_NONE",
+	[MEM_SPARSE] = "MEM_SPARSE",
+	[MEM_RDONLY_FD] = "MEM_RDONLY_FD",
+	[MEM_SEALED] = "MEM_SEALED",
+	[MEM_PIPE] = "MEM_PIPE",
+	[MEM_CLOSED] = "MEM_CLOSED",
+};
+
+static const char *const size_names[] = {
+	[SIZE_EXACT] = "SIZE_EXACT",
+	[SIZE_ZERO] = "SIZE_ZERO",
+	[SIZE_SHORT] = "SIZE_SHORT",
+	[SIZE_LONG] = "SIZE_LONG",
+	[SIZE_DIRTY] = "SIZE_DIRTY",
+	[SIZE_PAGE] = "SIZE_PAGE",
+	[SIZE_BEYOND] = "SIZE_BEYOND",
+	[SIZE_ALL_ONES] = "SIZE_ALL_ONES",
+	[SIZE_NOWHERE] = "SIZE_NOWHERE",
+	[SIZE_CROSSING] = "SIZE_CROSSING",
+	[SIZE_READONLY] = "SIZE_READONLY",
+};
+
+static const char *id_text(const struct fuzz_op *op)
+{
+	static char text[32];
+
+	switch (op->ref) {
+	case REF_ZERO:
+		return "0";
+	case REF_NEVER:
+		return "0x7ffffff0";
+	case REF_DEVICE:
+		snprintf(text, sizeof(text), "devid[%d]", op->thread);
+		return text;
+	}
+	snprintf(text, sizeof(text), "id[%d]", op->space);
+	return text;
+}
+
+static void print_field(FILE *f, const char *name, __u64 value)
+{
+	if (value)
+		fprintf(f, "\t\t\t.%s = %#llx,\n", name, value);
+}
+
+static void print_id(FILE *f, const struct fuzz_op *op, const char *name)
+{
+	fprintf(f, "\t\t\t.%s = %s,\n", name, id_text(op));
+}
+
+static void print_pointer(FILE *f, const struct fuzz_op *op, const char *name)
+{
+	if (op->addr)
+		fprintf(f, "\t\t\t.%s = FUZZ_NOWHERE,\n", name);
+	else
+		fprintf(f, "\t\t\t.%s = (__u64)%s,\n", name, name);
+}
+
+static void print_check(FILE *f, const struct fuzz_op *op)
+{
+	print_field(f, "extension", op->cut);
+	print_field(f, "__reserved", op->value);
+}
+
+static void print_alloc(FILE *f, const struct fuzz_op *op)
+{
+	print_field(f, "kind", op->addr);
+	print_field(f, "parent", op->iova);
+	print_field(f, "cookie", op->value);
+	print_field(f, "cut_size", op->cut);
+	print_field(f, "snoop", op->align);
+	print_field(f, "format", (__u32)op->length);
+	print_field(f, "fault_queue", op->length >> 32);
+}
+
+static void print_free(FILE *f, const struct fuzz_op *op)
+{
+	print_id(f, op, "ioasid");
+	print_field(f, "__reserved", op->value);
+}
+
+static void print_info(FILE *f, const struct fuzz_op *op)
+{
+	print_id(f, op, "ioasid");
+	print_field(f, "nr_ranges", op->length);
+	print_pointer(f, op, "ranges");
+}
+
+static void print_map(FILE *f, const struct fuzz_op *op)
+{
+	const bool piece = op->mem < MEM_NR;
+
+	print_id(f, op, "ioasid");
+	if (!(op->flags & IOASID_MAP_FILE))
+		print_field(f, "fd", op->value);
+	else if (piece)
+		fprintf(f, "\t\t\t.fd = mems[%s].fd,\n", mem_names[op->mem]);
+	else
+		fprintf(f, "\t\t\t.fd = -1,\n");
+	print_field(f, "iova", op->iova);
+	if (piece && !(op->flags & (IOASID_MAP_FILE | IOASID_MAP_RESERVE)))
+		fprintf(f, "\t\t\t.addr = (__u64)mems[%s].base + %#llx,\n",
+			mem_names[op->mem], op->addr);
+	else
+		print_field(f, "addr", op->addr);
+	print_field(f, "length", op->length);
+	print_field(f, "cut_size", op->cut);
+	print_field(f, "alignment", op->align);
+	fprintf(f, "\t\t\t.fault_addr = %#llx,\n", FUZZ_UNSET);
+}
+
+static void print_unmap(FILE *f, const struct fuzz_op *op)
+{
+	print_id(f, op, "ioasid");
+	print_field(f, "__reserved", op->value);
+	print_field(f, "iova", op->iova);
+	print_field(f, "length", op->length);
+	fprintf(f, "\t\t\t.unmapped = %#llx,\n", FUZZ_UNSET);
+}
+
+static void print_list(FILE *f, const struct fuzz_op *op)
+{
+	print_field(f, "start", op->iova);
+	print_field(f, "nr", op->length);
+	print_pointer(f, op, "entries");
+}
+
+static void print_option(FILE *f, const struct fuzz_op *op)
+{
+	print_field(f, "option", op->cut);
+	print_field(f, "sealed", op->align);
+	print_field(f, "value", op->value);
+}
+
+static void print_device_info(FILE *f, const struct fuzz_op *op)
+{
+	print_id(f, op, "devid");
+	print_field(f, "nr_ranges", op->length);
+	print_field(f, "__reserved", op->value);
+	print_pointer(f, op, "ranges");
+}
+
+static void print_bind(FILE *f, const struct fuzz_op *op)
+{
+	if (op->mem < MEM_NR)
+		fprintf(f, "\t\t\t.ioasid_fd = mems[%s].fd,\n",
+			mem_names[op->mem]);
+	else
+		fprintf(f, "\t\t\t.ioasid_fd = fd,\n");
+	print_id(f, op, "ioasid");
+	print_field(f, "cookie", op->value);
+	print_field(f, "__reserved", op->length);
+}
+
+static void print_attach(FILE *f, const struct fuzz_op *op)
+{
+	print_id(f, op, "ioasid");
+	print_field(f, "vpasid", op->value);
+}
+
+static void print_nothing(FILE *f, const struct fuzz_op *op)
+{
+}
+
+/* How the structure of a command is called and filled; and what it returns. */
+static const struct {
+	const char *type;
+	const char *name;
+	void (*print)(FILE *f, const struct fuzz_op *op);
+	const char *id;
+} fuzz_prints[OP_NR] = {
+	[OP_CHECK] = { "ioasid_check_extension", "check", print_check },
+	[OP_ALLOC] = { "ioasid_alloc", "alloc", print_alloc, "ioasid" },
+	[OP_FREE] = { "ioasid_free", "free", print_free },
+	[OP_INFO] = { "ioasid_info", "info", print_info },
+	[OP_MAP] = { "ioasid_map_dma", "map", print_map },
+	[OP_UNMAP] = { "ioasid_unmap_dma", "unmap", print_unmap },
+	[OP_LIST] = { "ioasid_list", "list", print_list },
+	[OP_OPTION] = { "ioasid_set_option", "option", print_option },
+	[OP_DEVICE_INFO] = { "ioasid_device_info", "device",
+			     print_device_info },
+	[OP_UNKNOWN] = { "ioasid_free", "free", print_nothing },
+	[OP_BIND] = { "ioasid_device_bind", "bind", print_bind, "devid" },
+	[OP_ATTACH] = { "ioasid_device_attach", "attach", print_attach },
+	[OP_DETACH] = { "ioasid_device_detach", "detach", print_attach },
+};
+
+static void print_command(FILE *f, const struct fuzz_op *op)
+{
+	const char *name = fuzz_prints[op->type].name;
+	const bool device = op->type >= OP_BIND && op->type <= OP_DETACH;
+
+	fprintf(f, "\t\tstruct %s %s = {\n", fuzz_prints[op->type].type, name);
+	print_field(f, "flags", op->flags);
+	fuzz_prints[op->type].print(f, op);
+	fprintf(f, "\t\t};\n\n");
+	if (device)
+		fprintf(f, "\t\trc = fuzz_issue(&area, dev[%d], %s,\n",
+			op->thread, fuzz_command(op));
+	else
+		fprintf(f, "\t\trc = fuzz_issue(&area, fd, %s,\n",
+			fuzz_command(op));
+	fprintf(f, "\t\t\t\t%s, &%s, sizeof(%s));\n", size_names[op->size],
+		name, name);
+	if (op->type == OP_ALLOC)
+		fprintf(f, "\t\tif (!rc)\n\t\t\tid[%d] = alloc.ioasid;\n",
+			op->space);
+	if (op->type == OP_BIND)
+		fprintf(f, "\t\tif (!rc)\n\t\t\tdevid[%d] = bind.devid;\n",
+			op->thread);
+}
+
+static void print_other(FILE *f, const struct fuzz_op *op)
+{
+	switch (op->type) {
+	case OP_REOPEN:
+		fprintf(f, "\t\tclose(dev[%d]);\n\t\tdev[%d] = mock_open(%d);\n",
+			op->thread, op->thread, op->thread);
+		break;
+	case OP_DMA_READ:
+		fprintf(f, "\t\trc = mock_get(dev[%d], IOASID_MOCK_READ, 0, %#llx, data, %llu);\n",
+			op->thread, op->iova, op->length);
+		break;
+	case OP_DMA_WRITE:
+		fprintf(f, "\t\tdata[0] = %#llx;\n", op->value);
+		fprintf(f, "\t\trc = mock_put(dev[%d], IOASID_MOCK_WRITE, 0, %#llx, data, 8);\n",
+			op->thread, op->iova);
+		fprintf(f, "\t\t/* the memory behind it has to hold data[0] now */\n");
+		break;
+	case OP_STATE:
+		fprintf(f, "\t\tsprintf((char *)data, \"cd /proc/%%d;\"\n");
+		fprintf(f, "\t\t\t\"cat fdinfo/%%d status\", getpid(), fd);\n");
+		fprintf(f, "\t\tsystem((char *)data);\n");
+		break;
+	default:
+		fprintf(f, "\t\t/* a race: run this with --replay */\n");
+		break;
+	}
+}
+
+/* The type of what @v is about can be had from the last operation alone. */
+static bool has_value(const struct fuzz_op *op, const struct fuzz_verdict *v)
+{
+	return op->type < OP_STATE && strncmp(v->what, "vm_", 3) &&
+	       (op->type != OP_DMA_WRITE || !strcmp(v->what, "rc"));
+}
+
+/* The program ends with 0 when what was wrong is right. */
+void fuzz_print_program(FILE *f, const struct fuzz_setting *setting,
+			const struct fuzz_op *ops, size_t nr,
+			const struct fuzz_verdict *v)
+{
+	const struct fuzz_op *op;
+	bool device = false;
+	size_t i;
+
+	for (op = ops; op < ops + nr; op++)
+		device |= op->type >= OP_BIND && op->type <= OP_DMA_WRITE;
+	fprintf(f, "// SPDX-License-Identifier: GPL-2.0-only\n");
+	fprintf(f, "// built here, with -I../../../ioasid -Iusr/include\n");
+	fprintf(f, "// %s is %#llx, should be %#llx (%s)\n", v->what, v->got,
+		v->want, v->why);
+	fprintf(f, "#include \"fuzz_kit.h\"\n%s#include <linux/ioasid.h>\n\n",
+		device ? "#include \"mock.h\"\n" : "");
+	fprintf(f, "static struct fuzz_memory mems[MEM_NR];\nstatic struct fuzz_area area;\n");
+	fprintf(f, "static struct ioasid_list_entry entries[%d];\n",
+		FUZZ_ENTRIES);
+	fprintf(f, "static struct ioasid_iova_range ranges[2];\n");
+	fprintf(f, "static __u64 data[%d];\nstatic __u32 id[%d]%s;\n\n",
+		FUZZ_DMA_MAX / 8 + 1, FUZZ_SPACES, device ? ", devid[2]" : "");
+	fprintf(f, "int main(void)\n{\n\tint fd, rc = 0, wrong = 0, i;\n");
+	if (device)
+		fprintf(f, "\tint dev[2];\n");
+	fprintf(f, "\n\tfd = open(\"/dev/ioasid\", O_RDWR);\n\tfuzz_area_make(&area);\n");
+	fprintf(f, "\tfor (i = 0; i < MEM_NR; i++)\n\t\tfuzz_memory_make(&mems[i], i);\n");
+	if (device)
+		fprintf(f, "\tmock_load();\n"
+			"\tfor (i = 0; i < 2; i++)\n"
+			"\t\tdev[i] = mock_open(i);\n");
+	if (setting->rlimit)
+		fprintf(f, "\tfuzz_limit(%llu);\n\tfuzz_may_lock(false);\n",
+			setting->rlimit);
+	/* The shared one, which windows are of. */
+	fprintf(f, "\t{\n\t\tstruct ioasid_alloc alloc = {\n"
+		"\t\t\t.kind = 1,\n\t\t\t.cookie = %#x,\n\t\t};\n\n",
+		FUZZ_SHARED_COOKIE);
+	fprintf(f, "\t\tfuzz_issue(&area, fd, IOASID_ALLOC, SIZE_EXACT, &alloc, sizeof(alloc));\n");
+	fprintf(f, "\t\tfor (i = %d; i < %d; i++)\n\t\t\tid[i] = alloc.ioasid;\n\t}\n",
+		FUZZ_WINDOW(0), FUZZ_SPACES);
+	for (i = 0; i < nr; i++) {
+		op = &ops[i];
+		fprintf(f, "\t/* %zu */\n\t{\n", i + 1);
+		if (fuzz_prints[op->type].name)
+			print_command(f, op);
+		else
+			print_other(f, op);
+		fprintf(f, "\t\tprintf(\"%zu: %%d\\n\", rc);\n", i + 1);
+		if (i + 1 == nr && has_value(op, v)) {
+			fprintf(f, "\t\tprintf(\"%s: %%#llx, should be %#llx\\n\", (__u64)%s);\n",
+				v->what, v->want, v->what);
+			fprintf(f, "\t\twrong = (__u64)%s != %#llxULL;\n",
+				v->what, v->want);
+		}
+		fprintf(f, "\t}\n");
+	}
+	fprintf(f, "\treturn wrong;\n}\n");
+}
