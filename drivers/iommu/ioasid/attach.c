@@ -333,4 +333,6 @@ static void attach_poisoned(struct ioasid_space *space)
 
 const struct ioasid_space_ops ioasid_attach_space_ops = {
 	.poisoned = attach_poisoned,
+	.get = ioasid_space_get,
+	.put = ioasid_space_put,
 };

@@ -117,6 +117,73 @@ static bool count_ioasid(struct ioasid_ctx *ctx)
 	return true;
 }
 
+static struct ioasid *to_ioasid(struct ioasid_space *space)
+{
+	return container_of(space, struct ioasid, space);
+}
+
+/**
+ * ioasid_parent() - the parent of an IOASID
+ * @ioasid: the IOASID
+ *
+ * Return: the parent, there for as long as @ioasid is, though it may have been
+ * freed; NULL for a root.
+ */
+struct ioasid *ioasid_parent(const struct ioasid *ioasid)
+{
+	return ioasid->space.parent ? to_ioasid(ioasid->space.parent) : NULL;
+}
+
+static int join_family(struct ioasid_ctx *ctx, u32 id,
+		       struct ioasid_space *child)
+{
+	struct ioasid *parent = ioasid_get(ctx, id);
+	int ret;
+
+	if (!parent)
+		return -ENOENT;
+	ret = ioasid_family_join(&parent->space, child);
+	if (ret)
+		ioasid_put(parent);
+	else
+		WRITE_ONCE(ctx->has_families, true);
+	return ret;
+}
+
+static void ioasid_destroy(struct ioasid *ioasid)
+{
+	struct ioasid *parent = ioasid_parent(ioasid);
+
+	ioasid_space_exit(&ioasid->space);
+	ioasid_family_exit(&ioasid->space);
+	if (parent)
+		ioasid_family_leave(&ioasid->space);
+	kmem_cache_free(ioasid_cache, ioasid);
+	/* Families are not deep */
+	if (parent)
+		ioasid_put(parent);
+}
+
+/**
+ * ioasid_space_get() - keep a space that may be on its way out
+ * @space: of an IOASID, whose memory does not go for now
+ *
+ * Return: true, undone by ioasid_space_put(); false when it is being destroyed.
+ */
+bool ioasid_space_get(struct ioasid_space *space)
+{
+	return refcount_inc_not_zero(&to_ioasid(space)->obj.users);
+}
+
+/**
+ * ioasid_space_put() - undo ioasid_space_get()
+ * @space: the space
+ */
+void ioasid_space_put(struct ioasid_space *space)
+{
+	ioasid_put(to_ioasid(space));
+}
+
 /**
  * ioasid_alloc() - make an IOASID
  * @ctx: the context
@@ -126,7 +193,8 @@ static bool count_ioasid(struct ioasid_ctx *ctx)
  * To be followed by ioasid_object_publish() or ioasid_abort().
  *
  * Return: the IOASID with its id, or an ERR_PTR: -EDQUOT, the context has as
- * many as it may; -ENOSPC; -ENOMEM.
+ * many as it may; -ENOENT, -ELOOP or -EDEADLK for the parent's sake; -ENOSPC;
+ * -ENOMEM.
  */
 struct ioasid *ioasid_alloc(struct ioasid_ctx *ctx,
 			    const struct ioasid_params *params,
@@ -148,22 +216,24 @@ struct ioasid *ioasid_alloc(struct ioasid_ctx *ctx,
 	ioasid_space_init(&ioasid->space, &ctx->account, ops);
 	ioasid->space.cut_shift = params->cut_shift;
 	ioasid->space.must_enforce = params->snoop == IOASID_SNOOP_ON;
+	if (params->parent) {
+		ret = join_family(ctx, params->parent, &ioasid->space);
+		if (ret)
+			goto err_free;
+	}
 	ret = ioasid_object_reserve(ctx, &ioasid->obj, IOASID_OBJECT_IOASID);
 	if (ret)
-		goto err_free;
+		goto err_family;
 	return ioasid;
 
+err_family:
+	ioasid_destroy(ioasid);
+	goto err_count;
 err_free:
 	kmem_cache_free(ioasid_cache, ioasid);
 err_count:
 	atomic_dec(&ctx->nr_ioasids);
 	return ERR_PTR(ret);
-}
-
-static void ioasid_destroy(struct ioasid *ioasid)
-{
-	ioasid_space_exit(&ioasid->space);
-	kmem_cache_free(ioasid_cache, ioasid);
 }
 
 /**
@@ -219,13 +289,15 @@ void ioasid_put(struct ioasid *ioasid)
  * ioasid_free() - free an IOASID
  * @ctx: the context
  * @id: its id
+ * @cascade: though it may have children: they lose what they refer to
  *
  * Unmaps all.  Commands that are under way end; new ones do not find it.
  *
  * Context: may sleep; waits for nobody's page fault.
- * Return: 0; -EBUSY, a device is attached; -ENOENT, there is no such IOASID.
+ * Return: 0; -EBUSY, a device is attached, or it has children; -ENOENT, there
+ * is no such IOASID.
  */
-int ioasid_free(struct ioasid_ctx *ctx, u32 id)
+int ioasid_free(struct ioasid_ctx *ctx, u32 id, bool cascade)
 {
 	XA_STATE(xas, &ctx->objects, id);
 	struct ioasid_object *obj;
@@ -239,7 +311,7 @@ int ioasid_free(struct ioasid_ctx *ctx, u32 id)
 	if (obj && obj->type == IOASID_OBJECT_IOASID &&
 	    refcount_read(&obj->users)) {
 		ioasid = container_of(obj, struct ioasid, obj);
-		ret = ioasid_space_kill(&ioasid->space);
+		ret = ioasid_space_kill(&ioasid->space, cascade);
 		if (!ret)
 			xas_store(&xas, NULL);
 	}
@@ -251,7 +323,8 @@ int ioasid_free(struct ioasid_ctx *ctx, u32 id)
 	/* Nothing cuts this short: see ioasid_ctx_destroy() */
 	if (!RB_EMPTY_ROOT(&ioasid->space.mappings))
 		ioasid_space_unmap(&ioasid->space, 0, U64_MAX,
-				   IOASID_UNMAP_ALL, &removed);
+				   IOASID_UNMAP_ALL | IOASID_UNMAP_CASCADE |
+				   IOASID_UNMAP_FORCED, &removed);
 	ioasid_put(ioasid);
 	return 0;
 }
@@ -285,6 +358,26 @@ EXPORT_SYMBOL_IF_KUNIT(ioasid_ctx_alloc);
 /* How many IOASIDs are freed between two looks at the scheduler */
 #define DESTROY_BATCH	256
 
+/* Take what children refer to out of them, before any memory goes */
+static void revoke_all(struct ioasid_ctx *ctx)
+{
+	struct ioasid_object *obj;
+	struct ioasid *ioasid;
+	unsigned long id;
+	u64 removed;
+
+	xa_for_each(&ctx->objects, id, obj) {
+		ioasid = container_of(obj, struct ioasid, obj);
+		if (ioasid->space.family && !ioasid_space_kill(&ioasid->space,
+							       true))
+			ioasid_space_unmap(&ioasid->space, 0, U64_MAX,
+					   IOASID_UNMAP_ALL |
+					   IOASID_UNMAP_CASCADE |
+					   IOASID_UNMAP_FORCED, &removed);
+		cond_resched();
+	}
+}
+
 static void ioasid_ctx_destroy(struct ioasid_ctx *ctx)
 {
 	XA_STATE(xas, &ctx->objects, 0);
@@ -292,6 +385,8 @@ static void ioasid_ctx_destroy(struct ioasid_ctx *ctx)
 	struct ioasid *ioasid;
 	unsigned int n = 0;
 
+	if (ctx->has_families)
+		revoke_all(ctx);
 	/*
 	 * No device is left, and nobody looks anything up here.  But who looks
 	 * something up in another context, in memory that was its own before,

@@ -62,6 +62,7 @@ struct ioasid {
  * @account: what is pinned
  * @nr_ioasids: how many IOASIDs there are
  * @limit_ioasids: how many there may be, U64_MAX for no limit
+ * @has_families: some of them have had children
  * @lock: protects the options and @groups; taken before the locks of a group
  * @sealed: bit per enum ioasid_option
  * @groups: iommu groups with a bound device
@@ -75,6 +76,7 @@ struct ioasid_ctx {
 	struct ioasid_account account;
 	atomic_t nr_ioasids;
 	u64 limit_ioasids;
+	bool has_families;
 	struct mutex lock;		/* options, groups */
 	unsigned int sealed;
 	struct list_head groups;
@@ -95,9 +97,11 @@ struct ioasid_object *ioasid_object_get(struct ioasid_ctx *ctx, u32 id,
  * @kind: enum ioasid_kind
  * @snoop: enum ioasid_snoop
  * @cut_shift: log2 of the default cut size, 0 for none
+ * @parent: id of the parent, 0 for a root
  */
 struct ioasid_params {
 	u64 cookie;
+	u32 parent;
 	u8 kind;
 	u8 snoop;
 	u8 cut_shift;
@@ -107,9 +111,12 @@ struct ioasid *ioasid_alloc(struct ioasid_ctx *ctx,
 			    const struct ioasid_params *params,
 			    const struct ioasid_space_ops *ops);
 void ioasid_abort(struct ioasid *ioasid);
-int ioasid_free(struct ioasid_ctx *ctx, u32 id);
+int ioasid_free(struct ioasid_ctx *ctx, u32 id, bool cascade);
 struct ioasid *ioasid_get(struct ioasid_ctx *ctx, u32 id);
 void ioasid_put(struct ioasid *ioasid);
+struct ioasid *ioasid_parent(const struct ioasid *ioasid);
+bool ioasid_space_get(struct ioasid_space *space);
+void ioasid_space_put(struct ioasid_space *space);
 
 int __init ioasid_context_init(void);
 void ioasid_context_exit(void);

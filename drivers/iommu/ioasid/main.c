@@ -55,8 +55,9 @@ static long cmd_check_extension(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 	switch (arg->check.extension) {
 	case IOASID_EXT_MAP:
 	case IOASID_EXT_SPLIT:
-	case IOASID_EXT_MAX_DEPTH:
 		return 1;
+	case IOASID_EXT_MAX_DEPTH:
+		return IOASID_MAX_DEPTH;
 	case IOASID_EXT_MAP_FILE:
 		return IS_ENABLED(CONFIG_MEMFD_CREATE);
 	case IOASID_EXT_MAX_IOASIDS:
@@ -87,7 +88,7 @@ static long cmd_alloc(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 	struct ioasid *ioasid;
 	unsigned int shift;
 
-	if (cmd->kind != IOASID_KIND_MAP || cmd->parent)
+	if (cmd->kind != IOASID_KIND_MAP)
 		return -EOPNOTSUPP;
 	if (cmd->snoop > IOASID_SNOOP_ON)
 		return -EOPNOTSUPP;
@@ -97,6 +98,7 @@ static long cmd_alloc(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 		return -EINVAL;
 
 	params.cookie = cmd->cookie;
+	params.parent = cmd->parent;
 	params.kind = cmd->kind;
 	params.snoop = cmd->snoop;
 	params.cut_shift = shift;
@@ -119,7 +121,8 @@ static long cmd_free(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 
 	if (arg->free.__reserved)
 		return -EINVAL;
-	ret = ioasid_free(ctx, arg->free.ioasid);
+	ret = ioasid_free(ctx, arg->free.ioasid,
+			  arg->free.flags & IOASID_FREE_CASCADE);
 	if (!ret)
 		trace_ioasid_free(arg->free.ioasid);
 	return ret;
@@ -172,10 +175,12 @@ static struct ioasid_ranges *permitted_ranges(struct ioasid_space *space)
 
 static void fill_info(struct ioasid *ioasid, struct ioasid_info *info)
 {
+	const struct ioasid *parent = ioasid_parent(ioasid);
 	struct ioasid_space *space = &ioasid->space;
 	struct ioasid_domain *dom;
 
 	info->kind = ioasid->kind;
+	info->parent = parent ? parent->obj.id : 0;
 	info->cookie = ioasid->cookie;
 	info->snoop = ioasid->snoop;
 	info->pgsizes = PAGE_SIZE | PMD_SIZE | PUD_SIZE;
@@ -193,9 +198,12 @@ static void fill_info(struct ioasid *ioasid, struct ioasid_info *info)
 	if (space->cut_shift)
 		info->cut_size = BIT_ULL(space->cut_shift);
 	info->nr_devices = space->devices;
+	info->nr_children = space->children;
 	info->nr_mappings = space->nr_mappings;
 	info->bytes_mapped = space->bytes_mapped;
-	info->bytes_pinned = space->bytes_mapped + space->bytes_kept;
+	/* What a child maps is pinned and charged by its root */
+	if (!parent)
+		info->bytes_pinned = space->bytes_mapped + space->bytes_kept;
 	info->bytes_charged = info->bytes_pinned;
 	if (space->devices)
 		info->state |= IOASID_STATE_ATTACHED;
@@ -203,6 +211,8 @@ static void fill_info(struct ioasid *ioasid, struct ioasid_info *info)
 		info->state |= IOASID_STATE_PARTIAL_GROUP;
 	if (space->poisoned)
 		info->state |= IOASID_STATE_POISONED;
+	if (parent && space->parent->dead)
+		info->state |= IOASID_STATE_ORPHAN;
 	spin_unlock(&space->lock);
 }
 
@@ -320,9 +330,10 @@ static int check_map(const struct ioasid_map_dma *cmd, unsigned int *cut_shift)
 }
 
 /* Which failures of a map, with its argument in order, have a place */
-static bool has_fault_addr(int ret)
+static bool has_fault_addr(const struct ioasid_map_request *req, int ret)
 {
-	return ret == -EEXIST || ret == -EFAULT || ret == -EINVAL;
+	return ret == -EEXIST || ret == -EFAULT || ret == -EINVAL ||
+	       ret == -ENXIO || (ret == -EACCES && !req->file);
 }
 
 /* Say where, and leave the structure such that the call can be repeated */
@@ -332,7 +343,7 @@ static int tell_map_failed(const struct ioasid_map_dma *cmd,
 {
 	if (!(cmd->flags & IOASID_MAP_FIXED) && put_user(0, &out->iova))
 		return -EFAULT;
-	if (has_fault_addr(ret) &&
+	if (has_fault_addr(req, ret) &&
 	    put_user(req->fault_addr, &out->fault_addr))
 		return -EFAULT;
 	return 0;
@@ -360,7 +371,10 @@ static long cmd_map_dma(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 	ioasid = ioasid_get(ctx, cmd->ioasid);
 	if (!ioasid)
 		return -ENOENT;
-	if (cmd->flags & IOASID_MAP_FILE) {
+	if (unlikely(cmd->flags & IOASID_MAP_FILE)) {
+		ret = -EINVAL;
+		if (ioasid_parent(ioasid))
+			goto out_put;
 		req.file = fget(cmd->fd);
 		if (!req.file) {
 			ret = -EBADF;
@@ -462,11 +476,13 @@ static int list_add_entry(struct list_out *out,
 
 static int list_ioasid(struct list_out *out, struct ioasid *ioasid)
 {
+	const struct ioasid *parent = ioasid_parent(ioasid);
 	struct ioasid_list_entry entry = {
 		.type = IOASID_LIST_IOASID,
 		.id = ioasid->obj.id,
 		.cookie = ioasid->cookie,
 		.kind = ioasid->kind,
+		.parent = parent ? parent->obj.id : 0,
 	};
 
 	return list_add_entry(out, &entry);
@@ -657,14 +673,16 @@ static const struct ioasid_cmd ioasid_cmds[] = {
 	CMD(IOASID_CHECK_EXTENSION, struct ioasid_check_extension, __reserved,
 	    0, cmd_check_extension),
 	CMD(IOASID_ALLOC, struct ioasid_alloc, ioasid, 0, cmd_alloc),
-	CMD(IOASID_FREE, struct ioasid_free, __reserved, 0, cmd_free),
+	CMD(IOASID_FREE, struct ioasid_free, __reserved, IOASID_FREE_CASCADE,
+	    cmd_free),
 	CMD(IOASID_GET_INFO, struct ioasid_info, ranges, 0, cmd_get_info),
 	CMD(IOASID_DEVICE_GET_INFO, struct ioasid_device_info, ranges, 0,
 	    cmd_device_get_info),
 	CMD(IOASID_MAP_DMA, struct ioasid_map_dma, fault_addr, MAP_FLAGS,
 	    cmd_map_dma),
 	CMD(IOASID_UNMAP_DMA, struct ioasid_unmap_dma, unmapped,
-	    IOASID_UNMAP_ALL | IOASID_UNMAP_SPLIT, cmd_unmap_dma),
+	    IOASID_UNMAP_ALL | IOASID_UNMAP_SPLIT | IOASID_UNMAP_CASCADE,
+	    cmd_unmap_dma),
 	CMD(IOASID_LIST, struct ioasid_list, entries, 0, cmd_list),
 	CMD(IOASID_SET_OPTION, struct ioasid_set_option, value,
 	    IOASID_OPTION_GET | IOASID_OPTION_SEAL, cmd_set_option),
@@ -748,8 +766,9 @@ static void show_device(struct seq_file *m, struct ioasid_device *idev)
 static void show_ioasid(struct seq_file *m, struct ioasid *ioasid)
 {
 	struct ioasid_space *space = &ioasid->space;
+	const struct ioasid *parent = ioasid_parent(ioasid);
+	unsigned int devices, children;
 	u64 nr_mappings, mapped, kept;
-	unsigned int devices;
 	const char *state;
 
 	spin_lock(&space->lock);
@@ -757,14 +776,17 @@ static void show_ioasid(struct seq_file *m, struct ioasid *ioasid)
 	mapped = space->bytes_mapped;
 	kept = space->bytes_kept;
 	devices = space->devices;
+	children = space->children;
 	state = space->poisoned ? "poisoned" :
 		space->partial	? "attached,partial" :
 		devices		? "attached" :
 				  "idle";
 	spin_unlock(&space->lock);
-	seq_printf(m, "ioasid:\tid=%u kind=map parent=0 cookie=0x%llx devices=%u mappings=%llu mapped=%llu pinned=%llu charged=%llu state=%s\n",
-		   ioasid->obj.id, ioasid->cookie, devices, nr_mappings, mapped,
-		   mapped + kept, mapped + kept, state);
+	seq_printf(m, "ioasid:\tid=%u kind=map parent=%u cookie=0x%llx devices=%u children=%u mappings=%llu mapped=%llu pinned=%llu charged=%llu state=%s\n",
+		   ioasid->obj.id, parent ? parent->obj.id : 0, ioasid->cookie,
+		   devices, children, nr_mappings, mapped,
+		   parent ? 0 : mapped + kept, parent ? 0 : mapped + kept,
+		   state);
 }
 
 static const char * const charge_name[] = {

@@ -386,8 +386,14 @@ static void mapping_free(struct ioasid_mapping *m)
 static void mapping_release(struct ioasid_space *space,
 			    struct ioasid_mapping *m)
 {
-	if (m->mem.npages)
-		ioasid_memory_put(&m->mem, space->account, m->payer);
+	if (m->mem.npages) {
+		if (unlikely(space->parent)) {
+			m->next = NULL;
+			ioasid_family_return(space, m);
+		} else {
+			ioasid_memory_put(&m->mem, space->account, m->payer);
+		}
+	}
 	mapping_free(m);
 }
 
@@ -417,6 +423,7 @@ struct ioasid_mapping *ioasid_space_reserve(struct ioasid_space *space,
 		return ERR_PTR(-ENOMEM);
 	m->mem.npages = 0;
 	m->mem.is_shared = false;
+	m->refs.first = NULL;
 	m->payer = NULL;
 	m->addr = req->addr;
 	m->pins = 0;
@@ -626,6 +633,52 @@ static int get_memory(struct ioasid_space *space, struct ioasid_mapping *m,
 	return 0;
 }
 
+/* Write a mapping that has its memory to the domains, if there are any */
+static int write_mapping(struct ioasid_space *space, struct ioasid_mapping *m)
+	__must_hold(&space->lock)
+{
+	lockdep_assert_held_read(&space->domains_sem);
+	if (!m->mem.npages ||
+	    (list_empty(&space->domains) && !space->filling)) {
+		set_state(m, IOASID_MAPPING_LIVE);
+		return 0;
+	}
+	set_state(m, IOASID_MAPPING_FILLING);
+	spin_unlock(&space->lock);
+	return fill_domains(space, m);
+}
+
+/*
+ * Give a child's mapping its memory.  It is FILLING from before it refers to
+ * anything, so that who waits for that waits for something bounded.  Returns
+ * with the lock and domains_sem held.
+ */
+static int borrow_memory(struct ioasid_space *space, struct ioasid_mapping *m,
+			 struct ioasid_map_request *req)
+	__acquires(&space->lock)
+{
+	int ret;
+
+	for (;;) {
+		down_read(&space->domains_sem);
+		spin_lock(&space->lock);
+		if (unlikely(m->state == IOASID_MAPPING_CANCELLED))
+			return -ECANCELED;
+		set_state(m, IOASID_MAPPING_FILLING);
+		spin_unlock(&space->lock);
+		ret = ioasid_family_borrow(space, m, &req->fault_addr);
+		spin_lock(&space->lock);
+		if (likely(ret != -EAGAIN))
+			return ret;
+		set_state(m, IOASID_MAPPING_PINNING);
+		ioasid_space_wake(space);
+		spin_unlock(&space->lock);
+		up_read(&space->domains_sem);
+		ioasid_family_wait(space, req->fault_addr,
+				   req->addr + (req->length - 1));
+	}
+}
+
 /**
  * ioasid_space_commit() - make a reserved mapping real
  * @space: the space
@@ -634,8 +687,9 @@ static int get_memory(struct ioasid_space *space, struct ioasid_mapping *m,
  *
  * Context: may sleep, for as long as a page fault takes.
  * Return: 0; -ECANCELED, somebody took the range back; -EDQUOT, -EFAULT and
- * the other errors of ioasid_memory_get(); -ENOMEM, -ENOSPC or -EIO of the
- * IOMMU driver. On failure the range is free again.
+ * the other errors of ioasid_memory_get(), or of a child those of
+ * ioasid_family_borrow(); -ENOMEM, -ENOSPC or -EIO of the IOMMU driver. On
+ * failure the range is free again.
  */
 int ioasid_space_commit(struct ioasid_space *space, struct ioasid_mapping *m,
 			struct ioasid_map_request *req)
@@ -643,33 +697,32 @@ int ioasid_space_commit(struct ioasid_space *space, struct ioasid_mapping *m,
 	bool poisoned = false, release = true;
 	int ret = 0;
 
-	if (!(req->flags & IOASID_MAP_RESERVE)) {
-		ret = get_memory(space, m, req);
-		if (ret) {
-			/* Why it failed matters less than that it was undone */
-			spin_lock(&space->lock);
-			if (m->state == IOASID_MAPPING_CANCELLED)
-				ret = -ECANCELED;
-			spin_unlock(&space->lock);
-			ioasid_space_abort(space, m);
-			return ret;
+	if (unlikely(space->parent) && !(req->flags & IOASID_MAP_RESERVE)) {
+		ret = borrow_memory(space, m, req);
+		if (unlikely(ret == -ECANCELED))
+			goto out;
+	} else {
+		if (!(req->flags & IOASID_MAP_RESERVE)) {
+			ret = get_memory(space, m, req);
+			if (ret) {
+				/* That it was undone matters more than why */
+				spin_lock(&space->lock);
+				if (m->state == IOASID_MAPPING_CANCELLED)
+					ret = -ECANCELED;
+				spin_unlock(&space->lock);
+				ioasid_space_abort(space, m);
+				return ret;
+			}
+		}
+		down_read(&space->domains_sem);
+		spin_lock(&space->lock);
+		if (unlikely(m->state == IOASID_MAPPING_CANCELLED)) {
+			ret = -ECANCELED;
+			goto out;
 		}
 	}
-
-	down_read(&space->domains_sem);
-	spin_lock(&space->lock);
-	if (unlikely(m->state == IOASID_MAPPING_CANCELLED)) {
-		ret = -ECANCELED;
-		goto out;
-	}
-	if (!m->mem.npages ||
-	    (list_empty(&space->domains) && !space->filling)) {
-		set_state(m, IOASID_MAPPING_LIVE);
-	} else {
-		set_state(m, IOASID_MAPPING_FILLING);
-		spin_unlock(&space->lock);
-		ret = fill_domains(space, m);
-	}
+	if (likely(!ret))
+		ret = write_mapping(space, m);
 	if (likely(!ret)) {
 		space->nr_mappings++;
 		if (m->mem.npages)
@@ -677,7 +730,7 @@ int ioasid_space_commit(struct ioasid_space *space, struct ioasid_mapping *m,
 		release = false;
 	} else {
 		tree_erase(space, m);
-		poisoned = any_poisoned(space);
+		poisoned = m->mem.npages && any_poisoned(space);
 		if (poisoned) {
 			keep_mapping(space, m);
 			release = false;
@@ -697,14 +750,26 @@ EXPORT_SYMBOL_IF_KUNIT(ioasid_space_commit);
 
 /* ---- Cut ---- */
 
-/* Needs a cut at @at the IOPTEs that span it replaced? */
-static bool off_grid(const struct ioasid_mapping *m, u64 at)
+/**
+ * ioasid_mapping_off_grid() - does a cut need the IOPTEs replaced that span it
+ * @m: the mapping
+ * @at: where
+ *
+ * Return: whether @at is off the mapping's cut grid.
+ */
+bool ioasid_mapping_off_grid(const struct ioasid_mapping *m, u64 at)
 {
 	return !m->cut_shift || (at & (BIT_ULL(m->cut_shift) - 1));
 }
 
-/* The mapping that a range's edge would cut: @at is not its first byte */
-static struct ioasid_mapping *cut_by(struct ioasid_space *space, u64 at)
+/**
+ * ioasid_mapping_cut_by() - the mapping that the edge of a range would cut
+ * @space: the space; its lock is held
+ * @at: the edge
+ *
+ * Return: the mapping that holds @at and the byte before, or NULL.
+ */
+struct ioasid_mapping *ioasid_mapping_cut_by(struct ioasid_space *space, u64 at)
 {
 	struct ioasid_mapping *m = ioasid_mapping_first(space, at);
 
@@ -718,7 +783,7 @@ static int split_iopte(struct ioasid_space *space, struct ioasid_mapping *m,
 	int ret;
 
 	lockdep_assert_held_read(&space->domains_sem);
-	if (!m->mem.npages || !off_grid(m, at))
+	if (!m->mem.npages || !ioasid_mapping_off_grid(m, at))
 		return 0;
 	list_for_each_entry(dom, &space->domains, node) {
 		ret = ioasid_domain_split(dom, m->start, &m->mem, m->flags,
@@ -737,10 +802,11 @@ static int split_iopte(struct ioasid_space *space, struct ioasid_mapping *m,
  * Prepare what a CUTTING mapping will lose to @tail.  Nobody looks at its
  * memory in that state.
  */
-static void cut_memory(struct ioasid_mapping *m, struct ioasid_mapping *tail,
-		       u64 at)
+static void cut_memory(struct ioasid_space *space, struct ioasid_mapping *m,
+		       struct ioasid_mapping *tail, u64 at)
 {
 	*tail = *m;
+	INIT_HLIST_HEAD(&tail->refs);
 	if (m->mem.npages)
 		ioasid_memory_cut(&m->mem, (at - m->start) >> PAGE_SHIFT,
 				  &tail->mem);
@@ -749,6 +815,8 @@ static void cut_memory(struct ioasid_mapping *m, struct ioasid_mapping *tail,
 	if (!(m->flags & IOASID_MAP_RESERVE))
 		tail->addr += at - m->start;
 	tail->start = at;
+	if (space->parent && m->mem.npages)
+		ioasid_family_cut(space, m, tail);
 }
 
 /* Have @tail, prepared by cut_memory(), take over the end of a mapping */
@@ -768,6 +836,7 @@ static void cut_object(struct ioasid_space *space, struct ioasid_mapping *m,
 	space->nr_mappings++;
 	/* Keeps what lies before its filling cursor true for the tail */
 	tail->in_filling = false;
+	ioasid_family_divide(m, tail);
 
 	/* What was copied with the rest need not be true any more */
 	tail->pins = 0;
@@ -782,15 +851,57 @@ static void cut_object(struct ioasid_space *space, struct ioasid_mapping *m,
 /* Does the range begin and end where mappings do? */
 static bool edges_fit(struct ioasid_space *space, u64 start, u64 last)
 {
-	return !cut_by(space, start) &&
-	       (last == U64_MAX || !cut_by(space, last + 1));
+	return !ioasid_mapping_cut_by(space, start) &&
+	       (last == U64_MAX || !ioasid_mapping_cut_by(space, last + 1));
 }
 
-/*
- * Make mapping boundaries at the edges of [start, last].  Nothing has changed
- * when it fails.
+static int check_edges(struct ioasid_space *space, u64 start, u64 last,
+		       bool split)
+{
+	struct ioasid_mapping *left, *right;
+
+	left = ioasid_mapping_cut_by(space, start);
+	right = last == U64_MAX ? NULL :
+				  ioasid_mapping_cut_by(space, last + 1);
+	if (!split && ((left && ioasid_mapping_off_grid(left, start)) ||
+		       (right && ioasid_mapping_off_grid(right, last + 1))))
+		return -EINVAL;
+	return 0;
+}
+
+/**
+ * ioasid_space_check_edges() - could a range be cut out
+ * @space: the space
+ * @start: first byte
+ * @last: last byte
+ * @split: whether mappings may be cut off their grid
+ *
+ * Return: 0; -EINVAL, an edge cuts a mapping off its grid.
  */
-static int cut_edges(struct ioasid_space *space, u64 start, u64 last,
+int ioasid_space_check_edges(struct ioasid_space *space, u64 start, u64 last,
+			     bool split)
+{
+	int ret;
+
+	spin_lock(&space->lock);
+	ret = check_edges(space, start, last, split);
+	spin_unlock(&space->lock);
+	return ret;
+}
+
+/**
+ * ioasid_space_cut() - make mapping boundaries at the edges of a range
+ * @space: the space
+ * @start: first byte
+ * @last: last byte
+ * @split: whether mappings may be cut off their grid
+ *
+ * Context: may sleep; waits for nobody's page fault.
+ * Return: 0; on failure nothing has changed: -EINVAL, an edge cuts a mapping
+ * off its grid; -EBUSY, a child refers to memory across an edge; -EIO, an IOMMU
+ * failed; -ENOMEM; -ENOSPC.
+ */
+int ioasid_space_cut(struct ioasid_space *space, u64 start, u64 last,
 		     bool split)
 {
 	struct ioasid_mapping *spare[2] = {}, *left, *right;
@@ -800,12 +911,11 @@ static int cut_edges(struct ioasid_space *space, u64 start, u64 last,
 again:
 	down_read(&space->domains_sem);
 	spin_lock(&space->lock);
-	left = cut_by(space, start);
-	right = last == U64_MAX ? NULL : cut_by(space, last + 1);
+	left = ioasid_mapping_cut_by(space, start);
+	right = last == U64_MAX ? NULL : ioasid_mapping_cut_by(space, last + 1);
 
-	ret = -EINVAL;
-	if (!split && ((left && off_grid(left, start)) ||
-		       (right && off_grid(right, last + 1))))
+	ret = check_edges(space, start, last, split);
+	if (ret)
 		goto unlock;
 	if (in_transit(left) || in_transit(right)) {
 		u64 addr = in_transit(left) ? left->start : right->start;
@@ -823,9 +933,13 @@ again:
 	if (right && right->state == IOASID_MAPPING_PINNING)
 		right = NULL;
 
-	ret = 0;
 	if (!left && !right)
 		goto unlock;
+	ret = -EBUSY;
+	if ((left && ioasid_family_spans(left, start)) ||
+	    (right && ioasid_family_spans(right, last + 1)))
+		goto unlock;
+	ret = 0;
 	if (!spare[1]) {
 		spin_unlock(&space->lock);
 		up_read(&space->domains_sem);
@@ -859,9 +973,9 @@ again:
 		ret = -EIO;
 	/* From the right, so that @left still is what is cut by @start */
 	if (right && !ret)
-		cut_memory(right, spare[1], last + 1);
+		cut_memory(space, right, spare[1], last + 1);
 	if (left && !ret)
-		cut_memory(left, spare[0], start);
+		cut_memory(space, left, spare[0], start);
 	spin_lock(&space->lock);
 	space->poisoned |= poisoned;
 	if (left)
@@ -899,6 +1013,7 @@ struct dying {
 	unsigned int nr;
 	bool scattered;
 	bool pinned;
+	bool borrowed;
 };
 
 static void take_out_of(struct ioasid_domain *dom, const struct dying *dying,
@@ -928,7 +1043,8 @@ static void take_out_of(struct ioasid_domain *dom, const struct dying *dying,
 
 /* Collect what can go out with one flush; waits for what is in transit */
 static void collect_dying(struct ioasid_space *space, u64 *cursor, u64 start,
-			  u64 last, struct dying *dying)
+			  u64 last, const struct ioasid_iova_range *of,
+			  struct dying *dying)
 	__must_hold(&space->lock)
 {
 	struct ioasid_mapping *m, *next;
@@ -945,7 +1061,7 @@ again:
 			continue;
 		}
 		/* Came after the edges were cut: after us */
-		if (m->start < start || m->last > last)
+		if (m->start < start || m->last > last || !ioasid_refers(m, of))
 			continue;
 		if (in_transit(m)) {
 			u64 addr = m->start;
@@ -960,6 +1076,10 @@ again:
 			down_read(&space->domains_sem);
 			spin_lock(&space->lock);
 			goto again;
+		}
+		if (unlikely(!hlist_empty(&m->refs))) {
+			dying->borrowed = true;
+			continue;
 		}
 		m->in_filling = is_in_filling(space, m);
 		set_state(m, IOASID_MAPPING_DYING);
@@ -1025,6 +1145,8 @@ static u64 unmap_dying(struct ioasid_space *space, struct dying *dying,
 	spin_unlock(&space->lock);
 	up_read(&space->domains_sem);
 
+	if (space->parent && release)
+		ioasid_family_return(space, release);
 	for (m = release; m; m = next) {
 		next = m->next;
 		mapping_release(space, m);
@@ -1044,7 +1166,8 @@ static bool is_mapping(struct ioasid_space *space, u64 start, u64 last,
 
 	lockdep_assert_held(&space->lock);
 	if (!m || m->start != start || m->last != last ||
-	    m->state != IOASID_MAPPING_LIVE || m->readers)
+	    m->state != IOASID_MAPPING_LIVE || m->readers ||
+	    !hlist_empty(&m->refs))
 		return false;
 	m->in_filling = is_in_filling(space, m);
 	set_state(m, IOASID_MAPPING_DYING);
@@ -1052,27 +1175,31 @@ static bool is_mapping(struct ioasid_space *space, u64 start, u64 last,
 	dying->first = m;
 	dying->scattered = false;
 	dying->pinned = m->pins;
+	dying->borrowed = false;
 	return true;
 }
 
 /**
- * ioasid_space_unmap() - take out what is mapped in a range
+ * ioasid_space_unmap_range() - take out what is mapped in a range
  * @space: the space
  * @start: first byte
  * @last: last byte
- * @flags: enum ioasid_unmap_flags; with IOASID_UNMAP_ALL @start is 0 and @last
- *	U64_MAX
+ * @flags: as for ioasid_space_unmap()
+ * @of: of a child: only what refers to this range of the parent; or NULL. Edges
+ *	are not cut then.
  * @removed: out, bytes that were taken out, also on failure
  *
+ * What children refer to stays.
+ *
  * Context: may sleep; waits for nobody's page fault.
- * Return: 0; -EINVAL, an edge cuts a mapping off its grid; -EBUSY, a software
- * device did not let go; -EIO, an IOMMU failed; -EINTR, a fatal signal; -ENOMEM
- * and -ENOSPC when a mapping had to be cut.
+ * Return: as ioasid_space_unmap().
  */
-int ioasid_space_unmap(struct ioasid_space *space, u64 start, u64 last,
-		       unsigned int flags, u64 *removed)
+int ioasid_space_unmap_range(struct ioasid_space *space, u64 start, u64 last,
+			     unsigned int flags,
+			     const struct ioasid_iova_range *of, u64 *removed)
 {
-	bool more = true, dead = false, edges = !(flags & IOASID_UNMAP_ALL);
+	bool edges = !(flags & IOASID_UNMAP_ALL) && !of;
+	bool more = true, dead = false;
 	struct dying dying __uninitialized;
 	u64 cursor = start;
 	int ret = 0, err;
@@ -1086,21 +1213,24 @@ int ioasid_space_unmap(struct ioasid_space *space, u64 start, u64 last,
 		} else if (edges && !edges_fit(space, start, last)) {
 			spin_unlock(&space->lock);
 			up_read(&space->domains_sem);
-			ret = cut_edges(space, start, last,
-					flags & IOASID_UNMAP_SPLIT);
+			ret = ioasid_space_cut(space, start, last,
+					       flags & IOASID_UNMAP_SPLIT);
 			if (ret)
 				return ret;
 			/* Whatever cuts the edges now came after us */
 			edges = false;
 			continue;
 		} else {
-			collect_dying(space, &cursor, start, last, &dying);
+			collect_dying(space, &cursor, start, last, of, &dying);
 			more = cursor != last;
 			dead = space->dead;
 		}
 		spin_unlock(&space->lock);
 		edges = false;
 
+		/* Borrowed since it was looked at */
+		if (unlikely(dying.borrowed))
+			ret = -EBUSY;
 		err = 0;
 		/* Only the whole 64 bit space is more than can be told */
 		if (check_add_overflow(*removed,
@@ -1113,14 +1243,15 @@ int ioasid_space_unmap(struct ioasid_space *space, u64 start, u64 last,
 		if (ret == -EBUSY)
 			break;
 		/* A space that is freed is emptied to the end */
-		if (more && fatal_signal_pending(current) && !dead)
+		if (more && fatal_signal_pending(current) && !dead &&
+		    !(flags & IOASID_UNMAP_FORCED))
 			return -EINTR;
 		if (more)
 			cond_resched();
 	}
 	return ret;
 }
-EXPORT_SYMBOL_IF_KUNIT(ioasid_space_unmap);
+EXPORT_SYMBOL_IF_KUNIT(ioasid_space_unmap_range);
 
 /* ---- Begin and end ---- */
 
@@ -1153,6 +1284,10 @@ void ioasid_space_init(struct ioasid_space *space,
 	space->kept = NULL;
 	space->permitted = NULL;
 	space->software = NULL;
+	space->parent = NULL;
+	space->family = NULL;
+	space->children = 0;
+	space->depth = 0;
 	space->filling = NULL;
 	init_rwsem(&space->domains_sem);
 	INIT_LIST_HEAD(&space->domains);
@@ -1164,17 +1299,19 @@ EXPORT_SYMBOL_IF_KUNIT(ioasid_space_init);
 /**
  * ioasid_space_kill() - let nobody begin anything any more
  * @space: the space
+ * @cascade: though it may have children
  *
- * Return: 0; -EBUSY, a device is attached; -ENOENT, was called before.
+ * Return: 0; -EBUSY, a device is attached, or it has children; -ENOENT, was
+ * called before.
  */
-int ioasid_space_kill(struct ioasid_space *space)
+int ioasid_space_kill(struct ioasid_space *space, bool cascade)
 {
 	int ret = 0;
 
 	spin_lock(&space->lock);
 	if (space->dead)
 		ret = -ENOENT;
-	else if (space->devices)
+	else if (space->devices || (space->children && !cascade))
 		ret = -EBUSY;
 	else
 		space->dead = true;
@@ -1205,6 +1342,10 @@ void ioasid_space_exit(struct ioasid_space *space)
 	if (unlikely(space->software)) {
 		ioasid_software_free(space->software);
 		space->software = NULL;
+	space->parent = NULL;
+	space->family = NULL;
+	space->children = 0;
+	space->depth = 0;
 	}
 	if (unlikely(space->permitted)) {
 		kfree(space->permitted);

@@ -47,6 +47,21 @@ enum ioasid_mapping_state {
 	IOASID_MAPPING_CANCELLED,
 };
 
+struct ioasid_mapping;
+struct ioasid_space;
+
+/**
+ * struct ioasid_ref - a mapping of a child refers to one of its parent's
+ * @node: in ioasid_mapping.refs of the parent's
+ * @child: the child's
+ * @next: the child's reference on the parent's next mapping
+ */
+struct ioasid_ref {
+	struct hlist_node node;
+	struct ioasid_mapping *child;
+	struct ioasid_ref *next;
+};
+
 /**
  * struct ioasid_mapping - a range of IOVA with one permission
  * @rb: in ioasid_space.mappings
@@ -55,8 +70,11 @@ enum ioasid_mapping_state {
  * @gap: bytes between the mapping before and this one
  * @subtree_gap: the largest @gap in this subtree
  * @mem: what is mapped; no pages for a reserved range
- * @payer: who was charged; NULL for a reserved range
- * @addr: user address or file offset it was mapped from
+ * @refs: struct ioasid_ref, what children refer to it
+ * @payer: who was charged; NULL for a reserved range, and of a child
+ * @space: of a child, with memory: the child
+ * @ref: of a child, with memory: what it refers to
+ * @addr: user address, file offset or parent address it was mapped from
  * @next: in a list of who takes it out
  * @pins: pages that software devices hold
  * @readers: who uses @mem for a moment
@@ -73,7 +91,10 @@ struct ioasid_mapping {
 	u64 gap;
 	u64 subtree_gap;
 	struct ioasid_memory mem;
+	struct hlist_head refs;
 	struct ioasid_payer *payer;
+	struct ioasid_space *space;
+	struct ioasid_ref ref;
 	u64 addr;
 	struct ioasid_mapping *next;
 	unsigned int pins;
@@ -82,6 +103,38 @@ struct ioasid_mapping {
 	u8 cut_shift;
 	u8 state;
 	bool in_filling;
+};
+
+/**
+ * ioasid_refers() - does a mapping refer to a range of its parent
+ * @m: a child's mapping
+ * @of: the range, or NULL for whatever it refers to
+ *
+ * Return: whether it begins in there.
+ */
+static inline bool ioasid_refers(const struct ioasid_mapping *m,
+				 const struct ioasid_iova_range *of)
+{
+	return likely(!of) || (m->addr >= of->start && m->addr <= of->last &&
+			       m->mem.npages);
+}
+
+/**
+ * struct ioasid_family - what a space has that is a parent
+ * @lock: who takes a range out with all that refers to it
+ * @barred: somebody does
+ * @start: first byte of the range
+ * @last: last byte of the range
+ * @changes: references dropped while a range was barred
+ *
+ * But for @lock protected by the space's lock.
+ */
+struct ioasid_family {
+	struct mutex lock;		/* see above */
+	bool barred;
+	u64 start;
+	u64 last;
+	u64 changes;
 };
 
 /**
@@ -125,21 +178,26 @@ struct ioasid_member {
 	bool blocked;
 };
 
-struct ioasid_space;
-
 /**
  * struct ioasid_space_ops - what a space tells the floor above
  * @poisoned: one of its domains is poisoned: block the groups that are on it.
- *	May sleep; called with no lock held.
+ *	May sleep; called with no lock of the space held.
+ * @get: keep the space's memory; false when it is being destroyed. Called with
+ *	a lock of its parent held.
+ * @put: undo @get. May sleep.
  */
 struct ioasid_space_ops {
 	void (*poisoned)(struct ioasid_space *space);
+	bool (*get)(struct ioasid_space *space);
+	void (*put)(struct ioasid_space *space);
 };
 
 /**
  * struct ioasid_space - an address space
  * @account: what its mappings are charged to
  * @ops: the floor above
+ * @parent: what its mappings refer to, NULL for a root
+ * @depth: how many parents are above it
  * @lock: protects the mappings and all that follows up to @domains_sem
  * @cut_shift: cut size of mappings that do not state one, log2, 0 for none
  * @must_enforce: no-snoop DMA must be made coherent
@@ -156,6 +214,8 @@ struct ioasid_space_ops {
  * @bytes_kept: bytes of memory in @kept
  * @kept: mappings that a poisoned domain may still reach
  * @permitted: IOVAs that all members can use, NULL for all
+ * @family: of a parent; NULL while it never was one, set once
+ * @children: how many spaces have this one as parent
  * @software: of the software devices; NULL while there never was one, set with
  *	domains_sem held for writing
  * @filling: domain that is being filled, before it is in @domains; how far is
@@ -167,14 +227,17 @@ struct ioasid_space_ops {
  * @attach_lock: one attach or detach at a time; protects @members
  * @members: groups
  *
- * Lock order: attach_lock, domains_sem, lock.  Who waits for a mapping to
+ * Lock order: ioasid_family.lock, attach_lock, domains_sem, lock, lock of the
+ * parent.  Who waits for a mapping to
  * change state holds none of them.
  */
 struct ioasid_space {
 	struct ioasid_account *account;
 	const struct ioasid_space_ops *ops;
+	struct ioasid_space *parent;
 
 	spinlock_t lock;		/* the mappings */
+	u8 depth;
 	u8 cut_shift;
 	bool must_enforce : 1;
 	bool dead : 1;
@@ -183,6 +246,7 @@ struct ioasid_space {
 	u16 wanting;
 	unsigned int partial;
 	unsigned int devices;
+	unsigned int children;
 	struct rb_root mappings;
 	wait_queue_head_t wait;
 	u64 nr_mappings;
@@ -190,6 +254,7 @@ struct ioasid_space {
 	u64 bytes_kept;
 	struct ioasid_mapping *kept;
 	struct ioasid_ranges *permitted;
+	struct ioasid_family *family;
 	struct ioasid_software *software;
 	struct ioasid_domain *filling;
 
@@ -204,7 +269,7 @@ void ioasid_space_init(struct ioasid_space *space,
 		       struct ioasid_account *account,
 		       const struct ioasid_space_ops *ops);
 void ioasid_space_exit(struct ioasid_space *space);
-int ioasid_space_kill(struct ioasid_space *space);
+int ioasid_space_kill(struct ioasid_space *space, bool cascade);
 
 /**
  * struct ioasid_map_request - a mapping to be made
@@ -233,8 +298,54 @@ struct ioasid_mapping *ioasid_space_reserve(struct ioasid_space *space,
 void ioasid_space_abort(struct ioasid_space *space, struct ioasid_mapping *m);
 int ioasid_space_commit(struct ioasid_space *space, struct ioasid_mapping *m,
 			struct ioasid_map_request *req);
-int ioasid_space_unmap(struct ioasid_space *space, u64 start, u64 last,
-		       unsigned int flags, u64 *removed);
+int ioasid_space_unmap_range(struct ioasid_space *space, u64 start, u64 last,
+			     unsigned int flags,
+			     const struct ioasid_iova_range *of, u64 *removed);
+
+/* family.c */
+#define IOASID_MAX_DEPTH	4
+int ioasid_family_join(struct ioasid_space *parent, struct ioasid_space *child);
+void ioasid_family_leave(struct ioasid_space *child);
+void ioasid_family_exit(struct ioasid_space *space);
+int ioasid_family_borrow(struct ioasid_space *space, struct ioasid_mapping *m,
+			 u64 *fault_addr);
+void ioasid_family_wait(struct ioasid_space *space, u64 addr, u64 last);
+void ioasid_family_return(struct ioasid_space *space,
+			  struct ioasid_mapping *list);
+void ioasid_family_cut(struct ioasid_space *space, struct ioasid_mapping *m,
+		       struct ioasid_mapping *tail);
+bool ioasid_family_spans(struct ioasid_mapping *m, u64 at);
+void ioasid_family_divide(struct ioasid_mapping *m, struct ioasid_mapping *tail);
+int ioasid_family_unmap(struct ioasid_space *space, u64 start, u64 last,
+			unsigned int flags,
+			const struct ioasid_iova_range *of, u64 *removed);
+
+/* Beside enum ioasid_unmap_flags: no signal shall end it early */
+#define IOASID_UNMAP_FORCED	BIT(31)
+
+/**
+ * ioasid_space_unmap() - take out what is mapped in a range
+ * @space: the space
+ * @start: first byte
+ * @last: last byte
+ * @flags: enum ioasid_unmap_flags; with IOASID_UNMAP_ALL @start is 0 and @last
+ *	U64_MAX
+ * @removed: out, bytes that were taken out, also on failure
+ *
+ * Context: may sleep; waits for nobody's page fault.
+ * Return: 0; -EINVAL, an edge cuts a mapping off its grid; -EBUSY, a software
+ * device did not let go, or see ioasid_family_unmap(); -EIO, an IOMMU failed;
+ * -EINTR, a fatal signal; -ENOMEM and -ENOSPC when a mapping had to be cut.
+ */
+static inline int ioasid_space_unmap(struct ioasid_space *space, u64 start,
+				     u64 last, unsigned int flags, u64 *removed)
+{
+	if (unlikely(READ_ONCE(space->family)))
+		return ioasid_family_unmap(space, start, last, flags, NULL,
+					   removed);
+	return ioasid_space_unmap_range(space, start, last, flags, NULL,
+					removed);
+}
 
 /* listener.c */
 int ioasid_software_init(struct ioasid_space *space);
@@ -264,7 +375,14 @@ void ioasid_space_block(struct ioasid_space *space,
 void ioasid_space_unblock(struct ioasid_space *space,
 			  struct ioasid_member *member);
 
-/* For fill.c: space.c's tree */
+/* For the other files of this floor: space.c's tree */
+bool ioasid_mapping_off_grid(const struct ioasid_mapping *m, u64 at);
+struct ioasid_mapping *ioasid_mapping_cut_by(struct ioasid_space *space,
+					     u64 at);
+int ioasid_space_check_edges(struct ioasid_space *space, u64 start, u64 last,
+			     bool split);
+int ioasid_space_cut(struct ioasid_space *space, u64 start, u64 last,
+		     bool split);
 struct ioasid_mapping *ioasid_mapping_first(struct ioasid_space *space,
 					    u64 start);
 struct ioasid_mapping *ioasid_mapping_next(struct ioasid_mapping *m);

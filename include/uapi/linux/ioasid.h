@@ -123,8 +123,8 @@ enum ioasid_snoop {
  * @argsz: sizeof(struct ioasid_alloc)
  * @flags: must be 0
  * @kind: enum ioasid_kind, what will fill the IOASID
- * @parent: 0 for a root, whose mappings name memory of the caller. Other
- *	values are not supported (EOPNOTSUPP).
+ * @parent: 0 for a root, whose mappings name memory of the caller; or an
+ *	IOASID, whose addresses the mappings of this one, its child, will name
  * @cookie: any number; shown by IOASID_GET_INFO and IOASID_LIST
  * @cut_size: the cut size of mappings that do not state their own, in bytes:
  *	a power of two not below the page size, or 0 for none
@@ -136,8 +136,15 @@ enum ioasid_snoop {
  * Makes an IOASID.  It is empty, costs no hardware resources before a device
  * attaches to it, and can be mapped to at once.
  *
+ * A child maps by reference: IOASID_MAP_DMA on it names addresses of the
+ * parent, and what the parent has mapped there is what devices will reach.
+ * Nothing is pinned or charged for a child.  It keeps its parent's mappings
+ * from being unmapped, unless by IOASID_UNMAP_CASCADE.  Which devices are
+ * attached to the parent, if any are, makes no difference to a child.
+ *
  * Errors: EDQUOT, IOASID_OPTION_LIMIT_IOASIDS is reached; ENOSPC, no id is
- * left.
+ * left; ELOOP, there would be more than IOASID_EXT_MAX_DEPTH levels; EDEADLK,
+ * the parent waits for a sibling, see IOASID_STATE_PARTIAL_GROUP.
  */
 struct ioasid_alloc {
 	__u32 argsz;
@@ -153,15 +160,26 @@ struct ioasid_alloc {
 };
 
 /**
+ * enum ioasid_free_flags - flags of IOASID_FREE
+ * @IOASID_FREE_CASCADE: free a parent too: what its children refer to is
+ *	unmapped from them first. They stay, with the devices that are attached
+ *	to them, as orphans: see IOASID_STATE_ORPHAN.
+ */
+enum ioasid_free_flags {
+	IOASID_FREE_CASCADE = 1 << 0,
+};
+
+/**
  * struct ioasid_free - ioctl(IOASID_FREE)
  * @argsz: sizeof(struct ioasid_free)
- * @flags: must be 0
+ * @flags: enum ioasid_free_flags
  * @ioasid: the IOASID to free
  * @__reserved: must be 0
  *
  * Unmaps all that is mapped and frees the IOASID.
  *
- * Errors: EBUSY, a device is attached. A command on the IOASID that is under
+ * Errors: EBUSY, a device is attached, or the IOASID is the parent of others
+ * and IOASID_FREE_CASCADE is not given. A command on the IOASID that is under
  * way in another thread goes on; one that is still pinning memory fails with
  * ECANCELED.
  */
@@ -192,11 +210,13 @@ struct ioasid_iova_range {
  * @IOASID_STATE_POISONED: an IOMMU failed to take a translation out. Its
  *	devices are blocked; what it may still reach stays pinned until they
  *	are detached; IOASID_MAP_DMA and attaches fail with EIO.
+ * @IOASID_STATE_ORPHAN: the parent was freed: IOASID_MAP_DMA fails with ENODEV
  */
 enum ioasid_state {
 	IOASID_STATE_ATTACHED = 1 << 0,
 	IOASID_STATE_PARTIAL_GROUP = 1 << 1,
 	IOASID_STATE_POISONED = 1 << 2,
+	IOASID_STATE_ORPHAN = 1 << 3,
 };
 
 /**
@@ -206,7 +226,7 @@ enum ioasid_state {
  * @ioasid: the IOASID to look at
  * @state: out, enum ioasid_state
  * @kind: out, enum ioasid_kind
- * @parent: out, id of the parent, 0 for a root
+ * @parent: out, id of the parent, also when that was freed since; 0 for a root
  * @cookie: out, as given at IOASID_ALLOC
  * @cut_size: out, as given at IOASID_ALLOC
  * @pgsizes: out, bitmap of the IOPTE sizes that every domain can use; before
@@ -217,7 +237,8 @@ enum ioasid_state {
  * @nr_children: out, how many IOASIDs have this one as parent
  * @nr_mappings: out, how many mappings there are, reserved ranges included
  * @bytes_mapped: out, bytes that map memory
- * @bytes_pinned: out, bytes of memory pinned by this IOASID's mappings
+ * @bytes_pinned: out, bytes of memory pinned by this IOASID's mappings; 0 for
+ *	a child
  * @bytes_charged: out, bytes of locked memory that were charged for them; see
  *	enum ioasid_charge for memory that is charged once
  * @bytes_left: out, bytes that the caller could still pin before a limit of
@@ -354,8 +375,8 @@ enum ioasid_map_flags {
  *	must be 0 otherwise
  * @iova: with IOASID_MAP_FIXED where to map, otherwise 0; out, where it was
  *	mapped
- * @addr: an address of the calling process, or an offset in @fd. Must be 0
- *	with IOASID_MAP_RESERVE.
+ * @addr: an address of the calling process, or an offset in @fd; for a child
+ *	an address of the parent. Must be 0 with IOASID_MAP_RESERVE.
  * @length: bytes, not 0
  * @cut_size: the grid in IOVA on which IOASID_UNMAP_DMA may later cut this
  *	mapping, in bytes: a power of two not below the page size, or 0 for
@@ -364,11 +385,14 @@ enum ioasid_map_flags {
  *	power of two not below the page size, or 0. Must be 0 with FIXED.
  * @fault_addr: out on EEXIST: first IOVA that is taken; on EFAULT and EINVAL
  *	of memory: the first address or offset that cannot be pinned; on
- *	EINVAL of an IOVA: the first one that is not permitted. Otherwise not
- *	written.
+ *	EINVAL of an IOVA: the first one that is not permitted; on ENXIO, and
+ *	on EACCES of a child: the first address of the parent that it is about.
+ *	Otherwise not written.
  *
  * Memory is pinned and charged at once, whether a device is attached or not,
- * and stays so until it is unmapped.  The IOVA that the kernel chooses is
+ * and stays so until it is unmapped.  A child maps what its parent has mapped
+ * from @addr on, which may be several mappings without a hole between them, and
+ * with no more permission than each of these has.  The IOVA that the kernel chooses is
  * congruent to @addr modulo the largest page that @length can hold, unless
  * @alignment is given and as long as there is such a place; while no device
  * restricts the IOASID it is 4 GiB or higher.
@@ -382,7 +406,9 @@ enum ioasid_map_flags {
  * IOASID_OPTION_LIMIT_PINNED would be exceeded; EDEADLK, see
  * IOASID_STATE_PARTIAL_GROUP; EIO, the IOMMU failed, or see
  * IOASID_STATE_POISONED; ECANCELED, an unmap or free of the range came while
- * memory was being pinned.
+ * memory was being pinned. Of a child: ENXIO, something of the range is not
+ * mapped in the parent; EACCES, the parent's mapping does not permit as much;
+ * ENODEV, the parent was freed; EINVAL, IOASID_MAP_FILE.
  */
 struct ioasid_map_dma {
 	__u32 argsz;
@@ -404,10 +430,14 @@ struct ioasid_map_dma {
  * @IOASID_UNMAP_SPLIT: the edges of the range may cut mappings at any page.
  *	Where an edge lies inside an IOPTE, that IOPTE is replaced by smaller
  *	ones, and DMA to what remains of it fails for a moment.
+ * @IOASID_UNMAP_CASCADE: unmap what children refer to, too: out of them first.
+ *	Where an edge of the range lies inside a child's mapping that is cut as
+ *	well, on its grid, or with IOASID_UNMAP_SPLIT anywhere.
  */
 enum ioasid_unmap_flags {
 	IOASID_UNMAP_ALL = 1 << 0,
 	IOASID_UNMAP_SPLIT = 1 << 1,
+	IOASID_UNMAP_CASCADE = 1 << 2,
 };
 
 /**
@@ -418,8 +448,9 @@ enum ioasid_unmap_flags {
  * @__reserved: must be 0
  * @iova: first byte
  * @length: bytes, not 0 unless IOASID_UNMAP_ALL
- * @unmapped: out, also when the command fails: bytes that were unmapped,
- *	reserved ranges included; all ones for the whole 64 bit space
+ * @unmapped: out, also when the command fails: bytes that were unmapped from
+ *	this IOASID, reserved ranges included; all ones for the whole 64 bit
+ *	space
  *
  * The range may span several mappings and holes.  When the command returns no
  * device can reach what was unmapped, and its memory is no longer pinned.  To
@@ -431,7 +462,9 @@ enum ioasid_unmap_flags {
  * Errors: EINVAL, an edge of the range cuts a mapping where its cut size does
  * not allow it (nothing was unmapped); ENOMEM or ENOSPC, there is no memory to
  * cut a mapping with (nothing was unmapped); EBUSY, a software device keeps on
- * using the memory; EIO, the IOMMU failed, see IOASID_STATE_POISONED.
+ * using the memory, or a child refers to it and IOASID_UNMAP_CASCADE is not
+ * given (nothing was unmapped), or would have to be cut off its grid (nothing
+ * was unmapped); EIO, the IOMMU failed, see IOASID_STATE_POISONED.
  */
 struct ioasid_unmap_dma {
 	__u32 argsz;

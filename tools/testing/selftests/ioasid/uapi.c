@@ -226,6 +226,7 @@ FIXTURE_VARIANT_ADD(command, free)
 {
 	.cmd = IOASID_FREE,
 	.size = sizeof(struct ioasid_free),
+	.flags = IOASID_FREE_CASCADE,
 	.reserved_at = { offsetof(struct ioasid_free, __reserved) },
 	.fill = fill_free,
 	.undo = undo_free,
@@ -342,7 +343,7 @@ FIXTURE_VARIANT_ADD(command, unmap)
 {
 	.cmd = IOASID_UNMAP_DMA,
 	.size = sizeof(struct ioasid_unmap_dma),
-	.flags = IOASID_UNMAP_ALL | IOASID_UNMAP_SPLIT,
+	.flags = IOASID_UNMAP_ALL | IOASID_UNMAP_SPLIT | IOASID_UNMAP_CASCADE,
 	.copies_out = true,
 	.id_at = offsetof(struct ioasid_unmap_dma, ioasid),
 	.reserved_at = { offsetof(struct ioasid_unmap_dma, __reserved) },
