@@ -141,9 +141,10 @@ enum model_route {
  * @node: in @dom->slots
  * @mdev: of which device
  * @pasid: which PASID, or MODEL_NO_PASID for the RID
+ * @era: no other slot had it, nor this one before it was led here
  * @devtlb: what the device remembers of it
  *
- * &model_unit.lock protects all.
+ * &model_unit.lock protects all, and so does &model_dev.requests but for @devtlb.
  */
 struct model_slot {
 	enum model_route route;
@@ -151,6 +152,7 @@ struct model_slot {
 	struct list_head node;
 	struct model_dev *mdev;
 	u32 pasid;
+	u64 era;
 	struct model_tlb devtlb;
 };
 
@@ -167,10 +169,12 @@ struct model_failure {
 /**
  * struct model_request - a page request in the queue
  * @mdev: who wants it
+ * @era: of the slot when it was made
  * @fault: for the core
  */
 struct model_request {
 	struct model_dev *mdev;
+	u64 era;
 	struct iommu_fault fault;
 };
 
@@ -188,6 +192,7 @@ struct model_request {
  * @mutex: protects @domains
  * @domains: struct model_domain
  * @lock: see above
+ * @eras: the last &model_slot.era; @lock
  * @counters: struct model_counters
  * @ledger_lock: protects what the ledger says last
  * @failures: to be injected, by enum model_injection
@@ -213,6 +218,7 @@ struct model_unit {
 	struct mutex mutex; /* see above */
 	struct list_head domains;
 	rwlock_t lock; /* see above */
+	u64 eras;
 	atomic64_t counters[MODEL_COUNTERS];
 	spinlock_t ledger_lock; /* innermost */
 	struct model_failure failures[MODEL_INJECTIONS];

@@ -19,8 +19,9 @@
  *  - What unmap_pages takes out is flushed in iotlb_sync(), or, if the gather is
  *    queued, in flush_iotlb_all(); nowhere else, so that who forgets these is
  *    seen.  Changes of routes, and of dirty tracking, are flushed at once.
- *  - A page request is handed to the core only while the RID or PASID leads to a
- *    domain and page requests are on; neither changes while one is handed over.
+ *  - A page request is handed to the core only while the RID or PASID leads to
+ *    the domain that it led to when the device asked, and page requests are on;
+ *    neither changes while one is handed over.
  *  - The ops live in memory of their own, so that devices do not pin the
  *    module: it can be removed at any time, and takes its devices away, if no
  *    domain is left.  Domains pin it.
@@ -52,7 +53,8 @@ static LIST_HEAD(groups);
 static DEFINE_MUTEX(units_lock);
 
 static struct iommu_ops *model_ops, *model_user_pasid_ops;
-static const struct iommu_domain_ops stage2_ops, stage1_ops, pasids_ops;
+static const struct iommu_domain_ops stage2_ops, stage2_strict_ops;
+static const struct iommu_domain_ops stage1_ops, pasids_ops;
 
 static struct model_dev *to_model_dev(struct device *dev)
 {
@@ -894,7 +896,8 @@ static struct model_domain *stage2_alloc(struct model_unit *unit)
 		return ERR_PTR(ret);
 	}
 	dom->domain.type = IOMMU_DOMAIN_UNMANAGED;
-	dom->domain.ops = &stage2_ops;
+	dom->domain.ops = params->flags & MODEL_NO_DEFERRED_FLUSH ?
+				  &stage2_strict_ops : &stage2_ops;
 	dom->domain.owner = unit->iommu.ops;
 	dom->domain.pgsize_bitmap = params->page_sizes;
 	dom->domain.geometry.aperture_start = params->aperture_start;
@@ -989,7 +992,9 @@ model_domain_alloc_user(struct device *dev, u32 flags,
 
 		if (flags || !data || !(can & MODEL_NESTING))
 			return ERR_PTR(-EOPNOTSUPP);
-		if (parent->ops != &stage2_ops || stage2->unit != unit)
+		if ((parent->ops != &stage2_ops &&
+		     parent->ops != &stage2_strict_ops) ||
+		    stage2->unit != unit)
 			return ERR_PTR(-EINVAL);
 		if (data->type == MODEL_HWPT_DATA_S1)
 			return nested_alloc(unit, stage2, MODEL_STAGE1, data);
@@ -1198,6 +1203,19 @@ static const struct iommu_domain_ops stage2_ops = {
 	.free = model_domain_free,
 };
 
+/* Who leaves it to a flush of all does not get one */
+static const struct iommu_domain_ops stage2_strict_ops = {
+	.attach_dev = model_attach,
+	.set_dev_pasid = model_set_dev_pasid,
+	.map_pages = model_map_pages,
+	.unmap_pages = model_unmap_pages,
+	.iotlb_sync_map = model_iotlb_sync_map,
+	.iotlb_sync = model_iotlb_sync,
+	.iova_to_phys = model_iova_to_phys,
+	.enforce_cache_coherency = model_enforce_cache_coherency,
+	.free = model_domain_free,
+};
+
 /* ---- Dirty tracking ---- */
 
 static int model_set_dirty_tracking(struct iommu_domain *domain, bool enabled)
@@ -1335,6 +1353,17 @@ static void respond_invalid(struct model_dev *mdev,
 		respond(mdev, &response);
 }
 
+/* The slot that a request is routed by, or NULL; by either lock of routes */
+static struct model_slot *
+slot_of_request(struct model_dev *mdev,
+		const struct iommu_fault_page_request *prm)
+{
+	if (!(prm->flags & IOMMU_FAULT_PAGE_REQUEST_PASID_VALID) ||
+	    (mdev->rid.dom && mdev->rid.dom->kind == MODEL_PASIDS))
+		return &mdev->rid;
+	return xa_load(&mdev->pasids, prm->pasid);
+}
+
 static void model_page_response(struct device *dev, struct iopf_fault *evt,
 				struct iommu_page_response *msg)
 {
@@ -1344,19 +1373,6 @@ static void model_page_response(struct device *dev, struct iopf_fault *evt,
 	    model_should_fail(mdev->unit, MODEL_INJECT_RESPONSE, NULL))
 		return;
 	respond(mdev, msg);
-}
-
-/* Does the request come from where something is attached? */
-static bool is_routed(struct model_dev *mdev,
-		      const struct iommu_fault_page_request *prm)
-{
-	const struct model_slot *slot = &mdev->rid;
-
-	lockdep_assert_held_read(&mdev->requests);
-	if (prm->flags & IOMMU_FAULT_PAGE_REQUEST_PASID_VALID &&
-	    !(slot->dom && slot->dom->kind == MODEL_PASIDS))
-		slot = xa_load(&mdev->pasids, prm->pasid);
-	return slot && slot->route == MODEL_TRANSLATED;
 }
 
 static bool prq_take(struct model_unit *unit, struct model_request *request)
@@ -1380,9 +1396,13 @@ static void prq_work(struct work_struct *work)
 	while (prq_take(unit, &request)) {
 		struct iopf_fault evt = { .fault = request.fault };
 		struct model_dev *mdev = request.mdev;
+		struct model_slot *slot;
 
 		down_read(&mdev->requests);
-		if (mdev->pri && is_routed(mdev, &evt.fault.prm))
+		slot = slot_of_request(mdev, &evt.fault.prm);
+		/* Not for whoever is attached there now */
+		if (mdev->pri && slot && slot->route == MODEL_TRANSLATED &&
+		    slot->era == request.era)
 			iommu_report_device_fault(&mdev->pdev->dev, &evt);
 		else
 			respond_invalid(mdev, &evt.fault.prm);
@@ -1422,6 +1442,7 @@ int model_report_page_request(struct model_dev *mdev, u32 pasid, u64 address,
 		},
 	};
 	struct iommu_fault_page_request *prm = &request.fault.prm;
+	struct model_slot *slot;
 	bool room;
 
 	if (!READ_ONCE(mdev->pri))
@@ -1441,6 +1462,14 @@ int model_report_page_request(struct model_dev *mdev, u32 pasid, u64 address,
 		prm->perm |= IOMMU_FAULT_PERM_EXEC;
 	if (flags & MODEL_REQUEST_PRIV)
 		prm->perm |= IOMMU_FAULT_PERM_PRIV;
+
+	read_lock(&unit->lock);
+	rcu_read_lock();
+	slot = slot_of_request(mdev, prm);
+	if (slot)
+		request.era = slot->era;
+	rcu_read_unlock();
+	read_unlock(&unit->lock);
 
 	spin_lock(&unit->prq_lock);
 	room = unit->prq_head - unit->prq_tail < unit->prq_depth;

@@ -7,6 +7,7 @@
  * that matters.
  */
 #include <kunit/test.h>
+#include <linux/completion.h>
 #include <linux/delay.h>
 #include <linux/iommu.h>
 #include <linux/kthread.h>
@@ -355,6 +356,32 @@ static void missing_flush(struct kunit *test)
 	unplug(b);
 	put_pages(page);
 	put_pages(other);
+}
+
+/* Without deferred flushes nobody may leave it to a flush of all */
+static void strict_flush(struct kunit *test)
+{
+	struct page *page = get_pages(test, 0);
+	struct iommu_iotlb_gather gather;
+	struct bench *b = bench(test);
+	u64 value;
+
+	plug(test, &(struct model_params){ .flags = MODEL_NO_DEFERRED_FLUSH });
+	KUNIT_EXPECT_FALSE(test,
+			   device_iommu_capable(b->dev,
+						IOMMU_CAP_DEFERRED_FLUSH));
+	attach(test);
+	KUNIT_EXPECT_EQ(test, map_page(b, IOVA, page, RW), 0);
+	KUNIT_EXPECT_EQ(test, dma_read(b, IOVA, &value), MODEL_OK);
+	iommu_iotlb_gather_init(&gather);
+	gather.queued = true;
+	iommu_unmap_fast(b->domain, IOVA, PAGE_SIZE, &gather);
+	iommu_flush_iotlb_all(b->domain);
+	KUNIT_EXPECT_EQ(test, dma_read(b, IOVA, &value), MODEL_OK);
+	KUNIT_EXPECT_EQ(test, COUNT(b, stale), 1);
+	detach(b);
+	unplug(b);
+	put_pages(page);
 }
 
 static void absent_cached(struct kunit *test)
@@ -892,6 +919,8 @@ struct prq {
 	u32 code;
 	struct page *page;
 	struct iommu_attach_handle handle;
+	struct completion go;
+	atomic_t handled;
 };
 
 static void prq_response(void *priv, const struct iommu_page_response *response)
@@ -909,6 +938,20 @@ static int prq_handler(struct iopf_group *group)
 
 	if (map_page(prq->b, prm->addr, prq->page, RW))
 		return -EIO;
+	iopf_group_response(group, IOMMU_PAGE_RESP_SUCCESS);
+	iopf_free_group(group);
+	return 0;
+}
+
+/* One that takes its time */
+static int slow_handler(struct iopf_group *group)
+{
+	struct prq *prq = group->attach_handle->domain->fault_data;
+
+	atomic_inc(&prq->handled);
+	wait_for_completion(&prq->go);
+	/* Long enough for who waits to be let in next */
+	msleep(20);
 	iopf_group_response(group, IOMMU_PAGE_RESP_SUCCESS);
 	iopf_free_group(group);
 	return 0;
@@ -994,6 +1037,69 @@ static void page_requests(struct kunit *test)
 	model_dev_set_ops(b->mdev, NULL, NULL);
 	unplug(b);
 	put_pages(prq.page);
+}
+
+static int replace_thread(void *data)
+{
+	struct prq *prq = data;
+
+	return iommu_replace_group_handle(prq->b->group, prq->b->domain,
+					  &prq->handle);
+}
+
+/* What waits in the queue is not for the domain that comes next */
+static void page_requests_and_replace(struct kunit *test)
+{
+	unsigned int flags = MODEL_REQUEST_READ | MODEL_REQUEST_LAST, i;
+	struct bench *b = bench(test);
+	struct prq old = { .b = b }, new = { .b = b };
+	struct iommu_domain *domain;
+	struct task_struct *task;
+
+	old.ops.page_response = prq_response;
+	init_completion(&old.go);
+	init_completion(&new.go);
+	complete_all(&new.go);
+	plug(test, &(struct model_params){ .flags = MODEL_PRI });
+	model_dev_set_ops(b->mdev, &old.ops, &old);
+	domain = iommu_paging_domain_alloc(b->dev);
+	b->domain = iommu_paging_domain_alloc(b->dev);
+	domain->iopf_handler = slow_handler;
+	domain->fault_data = &old;
+	b->domain->iopf_handler = slow_handler;
+	b->domain->fault_data = &new;
+	KUNIT_EXPECT_EQ(test, iommu_dev_enable_feature(b->dev,
+						       IOMMU_DEV_FEAT_IOPF), 0);
+	KUNIT_ASSERT_EQ(test, iommu_attach_group_handle(domain, b->group,
+							&old.handle), 0);
+	for (i = 0; i < 8; i++)
+		KUNIT_EXPECT_EQ(test, model_report_page_request(b->mdev,
+				MODEL_NO_PASID, IOVA, i, flags), 0);
+	for (i = 0; i < 1000 && !atomic_read(&old.handled); i++)
+		msleep(1);
+
+	/* It waits for what is handed over, but not for all of the queue */
+	task = kthread_create(replace_thread, &new, NAME);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(task));
+	get_task_struct(task);
+	wake_up_process(task);
+	msleep(50);
+	complete_all(&old.go);
+	KUNIT_EXPECT_EQ(test, kthread_stop_put(task), 0);
+	wait_for_responses(test, &old, 8);
+	KUNIT_EXPECT_EQ(test, atomic_read(&new.handled), 0);
+	KUNIT_EXPECT_LT(test, atomic_read(&old.handled), 8);
+
+	/* What comes now is */
+	KUNIT_EXPECT_EQ(test, model_report_page_request(b->mdev, MODEL_NO_PASID,
+							IOVA, 9, flags), 0);
+	wait_for_responses(test, &old, 9);
+	KUNIT_EXPECT_EQ(test, atomic_read(&new.handled), 1);
+	iommu_detach_group_handle(b->domain, b->group);
+	iommu_dev_disable_feature(b->dev, IOMMU_DEV_FEAT_IOPF);
+	model_dev_set_ops(b->mdev, NULL, NULL);
+	iommu_domain_free(domain);
+	unplug(b);
 }
 
 /* ---- The rest ---- */
@@ -1179,7 +1285,7 @@ static void storm(struct kunit *test)
 		threads[i] = kthread_run(storm_thread, b, NAME);
 		KUNIT_ASSERT_FALSE(test, IS_ERR(threads[i]));
 	}
-	for (round = 0; round < 300; round++) {
+	for (round = 0; round < 80; round++) {
 		for (i = 0; i < ARRAY_SIZE(pages); i++) {
 			pages[i] = get_pages(test, 0);
 			pin(pages[i]);
@@ -1223,6 +1329,7 @@ static struct kunit_case model_cases[] = {
 	KUNIT_CASE(permissions),
 	KUNIT_CASE(atomics),
 	KUNIT_CASE(missing_flush),
+	KUNIT_CASE(strict_flush),
 	KUNIT_CASE(absent_cached),
 	KUNIT_CASE(ledger),
 	KUNIT_CASE(ledger_of_a_range),
@@ -1234,6 +1341,7 @@ static struct kunit_case model_cases[] = {
 	KUNIT_CASE(nested),
 	KUNIT_CASE(pasid_table),
 	KUNIT_CASE(page_requests),
+	KUNIT_CASE(page_requests_and_replace),
 	KUNIT_CASE(reserved_regions),
 	KUNIT_CASE(aperture),
 	KUNIT_CASE(top_of_the_space),

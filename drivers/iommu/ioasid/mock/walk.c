@@ -383,6 +383,7 @@ void model_slot_set(struct model_slot *slot, enum model_route route,
 
 	slot->route = route;
 	slot->dom = dom;
+	slot->era = ++unit->eras;
 	if (dom) {
 		list_add_tail(&slot->node, &dom->slots);
 		atomic64_inc(model_counter(unit, attached));
