@@ -51,8 +51,9 @@ struct model_tlb {
  * @node: in &model_tlb.entries, then in a list of what was forgotten
  * @next: the next in that list
  * @pasid: of a PASID table of user space, else MODEL_NO_PASID
- * @entry: as in a stage 2 table, its address is that of @node.start; 0 says that
- *	nothing is there
+ * @entry: as in a stage 2 table, without the address; 0 says that nothing is
+ *	there
+ * @phys: where @node.start leads to
  */
 struct model_tlb_entry {
 	struct interval_tree_node node;

@@ -37,6 +37,7 @@
 #ifndef IOASID_MOCK_MODEL_ABI_H
 #define IOASID_MOCK_MODEL_ABI_H
 
+#include <linux/const.h>
 #include <linux/types.h>
 
 /* ---- What a unit is like ---- */
@@ -65,17 +66,17 @@ struct model_resv {
 };
 
 /* Flags in struct model_params */
-#define MODEL_ENFORCE_COHERENCY	(1U << 0)  /* can enforce snooping */
-#define MODEL_DIRTY		(1U << 1)  /* has dirty bits in stage 2 */
-#define MODEL_NESTING		(1U << 2)  /* walks tables of user space */
-#define MODEL_USER_PASID_TABLE	(1U << 3)  /* and PASID tables */
-#define MODEL_PRI		(1U << 4)  /* takes page requests */
-#define MODEL_ATS		(1U << 5)  /* its devices have TLBs */
-#define MODEL_NO_DEFERRED_FLUSH	(1U << 6)  /* no flush of all by software */
-#define MODEL_NO_ISOLATED_MSI	(1U << 7)  /* MSIs of devices are not isolated */
-#define MODEL_EVICT_RANDOM	(1U << 8)  /* caches forget at random */
-#define MODEL_CACHE_ABSENT	(1U << 9)  /* remembers what is not mapped */
-#define MODEL_FLAGS		((1U << 10) - 1)
+#define MODEL_ENFORCE_COHERENCY	_BITUL(0)  /* can enforce snooping */
+#define MODEL_DIRTY		_BITUL(1)  /* has dirty bits in stage 2 */
+#define MODEL_NESTING		_BITUL(2)  /* walks tables of user space */
+#define MODEL_USER_PASID_TABLE	_BITUL(3)  /* and PASID tables */
+#define MODEL_PRI		_BITUL(4)  /* takes page requests */
+#define MODEL_ATS		_BITUL(5)  /* its devices have TLBs */
+#define MODEL_NO_DEFERRED_FLUSH	_BITUL(6)  /* no flush of all by software */
+#define MODEL_NO_ISOLATED_MSI	_BITUL(7)  /* MSIs of devices are not isolated */
+#define MODEL_EVICT_RANDOM	_BITUL(8)  /* caches forget at random */
+#define MODEL_CACHE_ABSENT	_BITUL(9)  /* remembers what is not mapped */
+#define MODEL_FLAGS		(_BITUL(10) - 1)
 
 /**
  * struct model_params - how a unit is made up
@@ -240,6 +241,7 @@ enum model_holder {
  * @MODEL_INJECT_UNMAP: unmap_pages, that stops after some pages
  * @MODEL_INJECT_ALLOC: the allocation of a domain
  * @MODEL_INJECT_RESPONSE: a page response, that gets lost
+ * @MODEL_INJECTIONS: how many there are
  */
 enum model_injection {
 	MODEL_INJECT_ATTACH,
@@ -278,11 +280,11 @@ struct model_hw_info {
 #define MODEL_S1_MAX_HUGE	2
 #define MODEL_S1_ENTRIES	512
 
-#define MODEL_S1_PRESENT	(1ULL << 0)
-#define MODEL_S1_WRITE		(1ULL << 1)
-#define MODEL_S1_ACCESSED	(1ULL << 5)
-#define MODEL_S1_DIRTY		(1ULL << 6)
-#define MODEL_S1_HUGE		(1ULL << 7)
+#define MODEL_S1_PRESENT	_BITULL(0)
+#define MODEL_S1_WRITE		_BITULL(1)
+#define MODEL_S1_ACCESSED	_BITULL(5)
+#define MODEL_S1_DIRTY		_BITULL(6)
+#define MODEL_S1_HUGE		_BITULL(7)
 #define MODEL_S1_ADDRESS	0x000ffffffffff000ULL
 
 /**
@@ -297,8 +299,8 @@ struct model_s1 {
 	__u32 flags;
 };
 
-#define MODEL_PASID_VALID	(1ULL << 0)
-#define MODEL_PASID_BYPASS	(1ULL << 1)  /* no stage 1 */
+#define MODEL_PASID_VALID	_BITULL(0)
+#define MODEL_PASID_BYPASS	_BITULL(1)  /* no stage 1 */
 #define MODEL_PASID_LEVELS	(7ULL << 4)  /* of stage 1 */
 #define MODEL_PASID_LEVELS_SHIFT 4
 #define MODEL_PASID_ROOT	MODEL_S1_ADDRESS
@@ -319,12 +321,12 @@ struct model_pasid_table {
 };
 
 /* Flags in struct model_invalidate */
-#define MODEL_INV_IOTLB		(1U << 0)  /* in the IOTLB */
-#define MODEL_INV_DEVTLB	(1U << 1)  /* in the TLBs of all attached devices */
-#define MODEL_INV_PASID_CACHE	(1U << 2)  /* in the PASID cache */
-#define MODEL_INV_PASID		(1U << 3)  /* @pasid only, else all of them */
-#define MODEL_INV_RANGE		(1U << 4)  /* @start to @last only */
-#define MODEL_INV_FLAGS		((1U << 5) - 1)
+#define MODEL_INV_IOTLB		_BITUL(0)  /* in the IOTLB */
+#define MODEL_INV_DEVTLB	_BITUL(1)  /* in the TLBs of all attached devices */
+#define MODEL_INV_PASID_CACHE	_BITUL(2)  /* in the PASID cache */
+#define MODEL_INV_PASID		_BITUL(3)  /* @pasid only, else all of them */
+#define MODEL_INV_RANGE		_BITUL(4)  /* @start to @last only */
+#define MODEL_INV_FLAGS		(_BITUL(5) - 1)
 
 /**
  * struct model_invalidate - what the caches shall forget, of

@@ -585,6 +585,7 @@ static void injected_failures(struct kunit *test)
 	struct bench *b = bench(test);
 	struct iommu_domain *other;
 	phys_addr_t phys = page_to_phys(page);
+	struct iommu_iotlb_gather gather = { .queued = true };
 	size_t done = 0;
 
 	plug(test, &(struct model_params){ .pasid_bits = 4 });
@@ -607,9 +608,9 @@ static void injected_failures(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, iommu_map(b->domain, IOVA, phys, 4 * PAGE_SIZE,
 					RW, GFP_KERNEL), 0);
 	model_inject(b->mdev, MODEL_INJECT_UNMAP, 1, 3);
-	KUNIT_EXPECT_EQ(test, b->domain->ops->unmap_pages(b->domain, IOVA,
-			PAGE_SIZE, 4, &(struct iommu_iotlb_gather){
-				.queued = true }), 3 * PAGE_SIZE);
+	done = b->domain->ops->unmap_pages(b->domain, IOVA, PAGE_SIZE, 4,
+					   &gather);
+	KUNIT_EXPECT_EQ(test, done, 3 * PAGE_SIZE);
 	iommu_flush_iotlb_all(b->domain);
 	KUNIT_EXPECT_NE(test, iommu_iova_to_phys(b->domain,
 						 IOVA + 3 * PAGE_SIZE), 0);
@@ -962,7 +963,7 @@ static void wait_for_responses(struct kunit *test, struct prq *prq, int n)
 	int i;
 
 	for (i = 0; i < 1000 && atomic_read(&prq->responses) < n; i++)
-		msleep(1);
+		fsleep(1000);
 	KUNIT_EXPECT_EQ(test, atomic_read(&prq->responses), n);
 }
 
@@ -1013,8 +1014,8 @@ static void page_requests(struct kunit *test)
 			0);
 	for (i = 0; i < 1000 &&
 	     !iommu_iova_to_phys(b->domain, IOVA + SZ_4K); i++)
-		msleep(1);
-	msleep(10);
+		fsleep(1000);
+	fsleep(20000);
 	KUNIT_EXPECT_EQ(test, atomic_read(&prq.responses), 1);
 
 	/* More than the queue takes: each that it took is answered */
@@ -1073,10 +1074,12 @@ static void page_requests_and_replace(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, iommu_attach_group_handle(domain, b->group,
 							&old.handle), 0);
 	for (i = 0; i < 8; i++)
-		KUNIT_EXPECT_EQ(test, model_report_page_request(b->mdev,
-				MODEL_NO_PASID, IOVA, i, flags), 0);
+		KUNIT_EXPECT_EQ(test,
+				model_report_page_request(b->mdev,
+							  MODEL_NO_PASID, IOVA,
+							  i, flags), 0);
 	for (i = 0; i < 1000 && !atomic_read(&old.handled); i++)
-		msleep(1);
+		fsleep(1000);
 
 	/* It waits for what is handed over, but not for all of the queue */
 	task = kthread_create(replace_thread, &new, NAME);
@@ -1356,6 +1359,7 @@ static struct kunit_suite model_suite = {
 	.init = model_test_init,
 	.test_cases = model_cases,
 };
+
 kunit_test_suite(model_suite);
 
 MODULE_DESCRIPTION("KUnit tests of the model IOMMU");
