@@ -715,6 +715,36 @@ TEST_F(conformance, no_snoop)
 	EXPECT_EQ(0, model_counters(&self->dev).no_snoop);
 }
 
+/* Nobody asked for page requests: the IOMMU takes none, and answers none. */
+TEST_F(conformance, page_requests)
+{
+	struct model_params params = { .flags = MODEL_ATS | MODEL_PRI };
+	struct ioasid_model_dma dma = {
+		.op = IOASID_MODEL_REQUEST,
+		.flags = IOASID_MODEL_DMA_WAIT,
+		.threads = 1,
+		.count = 1,
+		.address = IOVA,
+		.length = page_size,
+		.operand = IOASID_MODEL_REQUEST_READ |
+			   IOASID_MODEL_REQUEST_LAST,
+	};
+	struct ioasid_model_state state;
+	unsigned int i;
+
+	START(&params);
+	for (i = 0; i < 20; i++) {
+		dma.compare = i;
+		ASSERT_EQ(0, model_start(&self->dev, 0, &dma));
+	}
+	ASSERT_EQ(0, model_state(&self->dev, &state));
+	EXPECT_EQ(20, state.requests);
+	EXPECT_EQ(20, state.unsent);
+	for (i = 0; i < 3; i++)
+		EXPECT_EQ(0, state.responses[i]);
+	EXPECT_EQ(0, state.unexpected);
+}
+
 /* With all at work: what is closed last does not matter. */
 TEST_F(conformance, close)
 {
