@@ -323,6 +323,53 @@ static void take_out_partial(struct ioasid_domain *dom, u64 iova, u64 done,
 }
 
 /**
+ * ioasid_domain_write() - map memory, but for the last step
+ * @dom: the domain
+ * @iova: first byte; nothing is mapped from there to the memory's end
+ * @mem: the memory
+ * @flags: IOASID_MAP_READ, IOASID_MAP_WRITE
+ * @cut_shift: log2 of the cut size, 0 for none
+ *
+ * Devices may not see it before ioasid_domain_sync(), one for many writes. On
+ * failure nothing stays mapped, unless @dom->poisoned says otherwise.
+ *
+ * Context: may sleep.
+ * Return: 0; -ENOMEM; -ENOSPC; -EINTR, a fatal signal; -EIO, the driver failed.
+ */
+int ioasid_domain_write(struct ioasid_domain *dom, u64 iova,
+			const struct ioasid_memory *mem, unsigned int flags,
+			unsigned int cut_shift)
+{
+	size_t done = 0;
+	int ret;
+
+	ret = map_memory(dom, iova, mem, flags_to_prot(flags), cut_shift,
+			 &done);
+	if (likely(!ret))
+		return 0;
+	take_out_partial(dom, iova, done, (u64)mem->npages << PAGE_SHIFT);
+	return map_errno(ret);
+}
+
+/**
+ * ioasid_domain_sync() - let devices see what was written
+ * @dom: the domain
+ * @iova: first byte
+ * @length: bytes; what was not written in there does not matter
+ *
+ * Return: 0; -EIO, the driver failed.
+ */
+int ioasid_domain_sync(struct ioasid_domain *dom, u64 iova, u64 length)
+{
+	struct iommu_domain *iommu = dom->iommu;
+
+	if (iommu->ops->iotlb_sync_map &&
+	    iommu->ops->iotlb_sync_map(iommu, iova, length))
+		return -EIO;
+	return 0;
+}
+
+/**
  * ioasid_domain_map() - map memory
  * @dom: the domain
  * @iova: first byte; nothing is mapped from there to the memory's end
@@ -340,19 +387,16 @@ int ioasid_domain_map(struct ioasid_domain *dom, u64 iova,
 		      const struct ioasid_memory *mem, unsigned int flags,
 		      unsigned int cut_shift)
 {
-	struct iommu_domain *iommu = dom->iommu;
-	size_t done = 0;
+	u64 length = (u64)mem->npages << PAGE_SHIFT;
 	int ret;
 
-	ret = map_memory(dom, iova, mem, flags_to_prot(flags), cut_shift,
-			 &done);
-	if (!ret && iommu->ops->iotlb_sync_map)
-		ret = iommu->ops->iotlb_sync_map(iommu, iova, done);
-	if (likely(!ret))
-		return 0;
-
-	take_out_partial(dom, iova, done, (u64)mem->npages << PAGE_SHIFT);
-	return map_errno(ret);
+	ret = ioasid_domain_write(dom, iova, mem, flags, cut_shift);
+	if (unlikely(ret))
+		return ret;
+	ret = ioasid_domain_sync(dom, iova, length);
+	if (unlikely(ret))
+		take_out_partial(dom, iova, length, length);
+	return ret;
 }
 EXPORT_SYMBOL_IF_KUNIT(ioasid_domain_map);
 

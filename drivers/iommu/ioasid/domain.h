@@ -51,6 +51,10 @@ bool ioasid_domain_usable(struct ioasid_domain *dom);
 bool ioasid_domain_fits(struct ioasid_domain *dom, struct device *dev,
 			bool must_enforce);
 
+int ioasid_domain_write(struct ioasid_domain *dom, u64 iova,
+			const struct ioasid_memory *mem, unsigned int flags,
+			unsigned int cut_shift);
+int ioasid_domain_sync(struct ioasid_domain *dom, u64 iova, u64 length);
 int ioasid_domain_map(struct ioasid_domain *dom, u64 iova,
 		      const struct ioasid_memory *mem, unsigned int flags,
 		      unsigned int cut_shift);

@@ -42,6 +42,7 @@ union ioasid_arg {
 	struct ioasid_device_info device;
 	struct ioasid_map_dma map;
 	struct ioasid_unmap_dma unmap;
+	struct ioasid_dma_batch batch;
 	struct ioasid_list list;
 	struct ioasid_set_option option;
 };
@@ -55,6 +56,7 @@ static long cmd_check_extension(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 	switch (arg->check.extension) {
 	case IOASID_EXT_MAP:
 	case IOASID_EXT_SPLIT:
+	case IOASID_EXT_DMA_BATCH:
 		return 1;
 	case IOASID_EXT_MAX_DEPTH:
 		return IOASID_MAX_DEPTH;
@@ -440,6 +442,36 @@ static long cmd_unmap_dma(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 	return ret;
 }
 
+static long cmd_dma_batch(struct ioasid_ctx *ctx, union ioasid_arg *arg,
+			  void __user *user)
+{
+	struct ioasid_dma_batch __user *out = user;
+	struct ioasid_dma_batch *cmd = &arg->batch;
+	struct ioasid_batch_result result;
+	struct ioasid *ioasid;
+	int ret;
+
+	/* What is done cannot be undone when this cannot be told */
+	if (put_user(0, &out->done))
+		return -EFAULT;
+	if (!cmd->nr)
+		return -EINVAL;
+	ioasid = ioasid_get(ctx, cmd->ioasid);
+	if (!ioasid)
+		return -ENOENT;
+	ret = ioasid_space_batch(&ioasid->space, u64_to_user_ptr(cmd->ops),
+				 cmd->nr, &result);
+	trace_ioasid_batch(cmd->ioasid, cmd->nr, result.done, result.unmapped,
+			   ret);
+	ioasid_put(ioasid);
+	if (put_user(result.done, &out->done) ||
+	    put_user(ret, &out->error) ||
+	    put_user(result.unmapped, &out->unmapped) ||
+	    (ret && put_user(result.fault_addr, &out->fault_addr)))
+		return -EFAULT;
+	return result.done ? 0 : ret;
+}
+
 /* Entries that are copied out at a time */
 #define LIST_BATCH	32
 
@@ -683,6 +715,8 @@ static const struct ioasid_cmd ioasid_cmds[] = {
 	CMD(IOASID_UNMAP_DMA, struct ioasid_unmap_dma, unmapped,
 	    IOASID_UNMAP_ALL | IOASID_UNMAP_SPLIT | IOASID_UNMAP_CASCADE,
 	    cmd_unmap_dma),
+	CMD(IOASID_DMA_BATCH, struct ioasid_dma_batch, fault_addr, 0,
+	    cmd_dma_batch),
 	CMD(IOASID_LIST, struct ioasid_list, entries, 0, cmd_list),
 	CMD(IOASID_SET_OPTION, struct ioasid_set_option, value,
 	    IOASID_OPTION_GET | IOASID_OPTION_SEAL, cmd_set_option),

@@ -430,7 +430,7 @@ struct ioasid_mapping *ioasid_space_reserve(struct ioasid_space *space,
 	m->readers = 0;
 	m->flags = req->flags & ~IOASID_MAP_FIXED;
 	m->cut_shift = req->cut_shift ?: space->cut_shift;
-	m->state = IOASID_MAPPING_PINNING;
+	m->state = req->state;
 
 	if (!(req->flags & IOASID_MAP_FIXED)) {
 		down_read(&space->domains_sem);
@@ -526,11 +526,16 @@ void ioasid_space_free_kept(struct ioasid_space *space)
 	}
 }
 
-/*
- * Is a published mapping in the domain that is being filled?  And must one that
- * is to be published be put in there by who maps it?
+/**
+ * ioasid_mapping_in_filling() - what a domain that is being filled has of it
+ * @space: the space; its lock is held
+ * @m: a mapping
+ *
+ * Return: whether a published mapping is in the domain that is being filled, and
+ * whether one to be published must be put in there by who maps it.
  */
-static bool is_in_filling(struct ioasid_space *space, struct ioasid_mapping *m)
+bool ioasid_mapping_in_filling(struct ioasid_space *space,
+			       struct ioasid_mapping *m)
 {
 	const struct ioasid_domain *filling = space->filling;
 
@@ -574,7 +579,7 @@ static int fill_domains(struct ioasid_space *space, struct ioasid_mapping *m)
 		filled = dom;
 	}
 	spin_lock(&space->lock);
-	while (!in_filling && is_in_filling(space, m)) {
+	while (!in_filling && ioasid_mapping_in_filling(space, m)) {
 		spin_unlock(&space->lock);
 		ret = domain_put_in(space->filling, m);
 		if (ret)
@@ -631,6 +636,27 @@ static int get_memory(struct ioasid_space *space, struct ioasid_mapping *m,
 		return PTR_ERR(payer);
 	m->payer = payer;
 	return 0;
+}
+
+/**
+ * ioasid_space_abort_filling() - give up a FILLING mapping that is in no domain
+ * @space: the space; domains_sem is held
+ * @m: from ioasid_space_reserve(), with or without memory; freed, unless a
+ *	poisoned domain may reach it
+ */
+void ioasid_space_abort_filling(struct ioasid_space *space,
+				struct ioasid_mapping *m)
+{
+	bool poisoned = m->mem.npages && any_poisoned(space);
+
+	spin_lock(&space->lock);
+	tree_erase(space, m);
+	if (poisoned)
+		keep_mapping(space, m);
+	ioasid_space_wake(space);
+	spin_unlock(&space->lock);
+	if (!poisoned)
+		mapping_release(space, m);
 }
 
 /* Write a mapping that has its memory to the domains, if there are any */
@@ -954,11 +980,11 @@ again:
 	}
 
 	if (left) {
-		left->in_filling = is_in_filling(space, left);
+		left->in_filling = ioasid_mapping_in_filling(space, left);
 		set_state(left, IOASID_MAPPING_CUTTING);
 	}
 	if (right) {
-		right->in_filling = is_in_filling(space, right);
+		right->in_filling = ioasid_mapping_in_filling(space, right);
 		set_state(right, IOASID_MAPPING_CUTTING);
 	}
 	spin_unlock(&space->lock);
@@ -1006,17 +1032,7 @@ free:
 
 /* ---- Unmap ---- */
 
-/* Mappings that are on their way out together, ascending */
-struct dying {
-	struct ioasid_mapping *first;
-	struct ioasid_mapping **tail;
-	unsigned int nr;
-	bool scattered;
-	bool pinned;
-	bool borrowed;
-};
-
-static void take_out_of(struct ioasid_domain *dom, const struct dying *dying,
+static void take_out_of(struct ioasid_domain *dom, const struct ioasid_dying *dying,
 			bool filling)
 {
 	struct ioasid_mapping *m;
@@ -1044,14 +1060,14 @@ static void take_out_of(struct ioasid_domain *dom, const struct dying *dying,
 /* Collect what can go out with one flush; waits for what is in transit */
 static void collect_dying(struct ioasid_space *space, u64 *cursor, u64 start,
 			  u64 last, const struct ioasid_iova_range *of,
-			  struct dying *dying)
+			  struct ioasid_dying *dying)
 	__must_hold(&space->lock)
 {
 	struct ioasid_mapping *m, *next;
 	u64 end = 0;
 
 again:
-	*dying = (struct dying){ .tail = &dying->first };
+	*dying = (struct ioasid_dying){ .tail = &dying->first };
 	for (m = ioasid_mapping_first(space, *cursor);
 	     m && m->start <= last && dying->nr < DRAIN_BATCH; m = next) {
 		next = ioasid_mapping_next(m);
@@ -1081,7 +1097,7 @@ again:
 			dying->borrowed = true;
 			continue;
 		}
-		m->in_filling = is_in_filling(space, m);
+		m->in_filling = ioasid_mapping_in_filling(space, m);
 		set_state(m, IOASID_MAPPING_DYING);
 		if (m->mem.npages) {
 			dying->scattered |= end && end != m->start;
@@ -1096,11 +1112,17 @@ again:
 	*cursor = m && m->start <= last ? m->start : last;
 }
 
-/*
- * Take out what is DYING, if anything is.  Returns how many bytes; -errno in
- * @ret.  Drops domains_sem.
+/**
+ * ioasid_dying_drain() - take out what is DYING
+ * @space: the space; domains_sem is held, and dropped
+ * @dying: the mappings, if there are any
+ * @ret: out, -errno of a failure
+ *
+ * One flush for all of them, where the IOMMU driver lets ranges share one.
+ *
+ * Return: how many bytes were taken out.
  */
-static u64 unmap_dying(struct ioasid_space *space, struct dying *dying,
+u64 ioasid_dying_drain(struct ioasid_space *space, struct ioasid_dying *dying,
 		       int *ret)
 {
 	struct ioasid_mapping *m, *next, *release = NULL;
@@ -1160,7 +1182,7 @@ static u64 unmap_dying(struct ioasid_space *space, struct dying *dying,
 
 /* Is the range exactly one mapping, that can be taken out at once? */
 static bool is_mapping(struct ioasid_space *space, u64 start, u64 last,
-		       struct dying *dying)
+		       struct ioasid_dying *dying)
 {
 	struct ioasid_mapping *m = ioasid_mapping_first(space, start);
 
@@ -1169,7 +1191,7 @@ static bool is_mapping(struct ioasid_space *space, u64 start, u64 last,
 	    m->state != IOASID_MAPPING_LIVE || m->readers ||
 	    !hlist_empty(&m->refs))
 		return false;
-	m->in_filling = is_in_filling(space, m);
+	m->in_filling = ioasid_mapping_in_filling(space, m);
 	set_state(m, IOASID_MAPPING_DYING);
 	m->next = NULL;
 	dying->first = m;
@@ -1200,7 +1222,7 @@ int ioasid_space_unmap_range(struct ioasid_space *space, u64 start, u64 last,
 {
 	bool edges = !(flags & IOASID_UNMAP_ALL) && !of;
 	bool more = true, dead = false;
-	struct dying dying __uninitialized;
+	struct ioasid_dying dying __uninitialized;
 	u64 cursor = start;
 	int ret = 0, err;
 
@@ -1234,7 +1256,8 @@ int ioasid_space_unmap_range(struct ioasid_space *space, u64 start, u64 last,
 		err = 0;
 		/* Only the whole 64 bit space is more than can be told */
 		if (check_add_overflow(*removed,
-				       unmap_dying(space, &dying, &err),
+				       ioasid_dying_drain(space, &dying,
+							  &err),
 				       removed))
 			*removed = U64_MAX;
 		if (unlikely(err))

@@ -280,6 +280,8 @@ int ioasid_space_kill(struct ioasid_space *space, bool cascade);
  * @file: with IOASID_MAP_FILE
  * @flags: enum ioasid_map_flags
  * @cut_shift: log2 of the cut size, 0 for the space's own
+ * @state: IOASID_MAPPING_PINNING; or IOASID_MAPPING_FILLING, when domains_sem
+ *	is held
  * @fault_addr: out on some failures, where
  */
 struct ioasid_map_request {
@@ -290,6 +292,7 @@ struct ioasid_map_request {
 	struct file *file;
 	unsigned int flags;
 	unsigned int cut_shift;
+	enum ioasid_mapping_state state;
 	u64 fault_addr;
 };
 
@@ -375,7 +378,48 @@ void ioasid_space_block(struct ioasid_space *space,
 void ioasid_space_unblock(struct ioasid_space *space,
 			  struct ioasid_member *member);
 
+/* batch.c */
+
+/**
+ * struct ioasid_batch_result - what became of a batch
+ * @done: operations done
+ * @unmapped: bytes that they unmapped
+ * @fault_addr: of the one that failed, as for IOASID_MAP_DMA
+ */
+struct ioasid_batch_result {
+	u32 done;
+	u64 unmapped;
+	u64 fault_addr;
+};
+
+int ioasid_space_batch(struct ioasid_space *space,
+		       const struct ioasid_dma_op __user *ops, u32 nr,
+		       struct ioasid_batch_result *result);
+
 /* For the other files of this floor: space.c's tree */
+
+/**
+ * struct ioasid_dying - mappings that are on their way out together
+ * @first: linked by @next
+ * @tail: the last one's @next
+ * @nr: how many
+ * @scattered: they do not all touch, or do not ascend
+ * @pinned: software devices may hold pages
+ * @borrowed: some were left out, as children refer to them
+ */
+struct ioasid_dying {
+	struct ioasid_mapping *first;
+	struct ioasid_mapping **tail;
+	unsigned int nr;
+	bool scattered;
+	bool pinned;
+	bool borrowed;
+};
+
+u64 ioasid_dying_drain(struct ioasid_space *space, struct ioasid_dying *dying,
+		       int *ret);
+bool ioasid_mapping_in_filling(struct ioasid_space *space,
+			       struct ioasid_mapping *m);
 bool ioasid_mapping_off_grid(const struct ioasid_mapping *m, u64 at);
 struct ioasid_mapping *ioasid_mapping_cut_by(struct ioasid_space *space,
 					     u64 at);
@@ -388,6 +432,8 @@ struct ioasid_mapping *ioasid_mapping_first(struct ioasid_space *space,
 struct ioasid_mapping *ioasid_mapping_next(struct ioasid_mapping *m);
 bool ioasid_space_in_transit(struct ioasid_space *space, u64 addr);
 void ioasid_space_wake(struct ioasid_space *space);
+void ioasid_space_abort_filling(struct ioasid_space *space,
+				struct ioasid_mapping *m);
 void ioasid_space_free_kept(struct ioasid_space *space);
 
 int __init ioasid_space_cache_init(void);

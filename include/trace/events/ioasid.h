@@ -132,6 +132,28 @@ TRACE_EVENT(ioasid_unmap,
 		  __entry->unmapped, __entry->ret)
 );
 
+TRACE_EVENT(ioasid_batch,
+	TP_PROTO(u32 ioasid, u32 nr, u32 done, u64 unmapped, int ret),
+	TP_ARGS(ioasid, nr, done, unmapped, ret),
+	TP_STRUCT__entry(
+		__field(u32, ioasid)
+		__field(u32, nr)
+		__field(u32, done)
+		__field(int, ret)
+		__field(u64, unmapped)
+	),
+	TP_fast_assign(
+		__entry->ioasid = ioasid;
+		__entry->nr = nr;
+		__entry->done = done;
+		__entry->unmapped = unmapped;
+		__entry->ret = ret;
+	),
+	TP_printk("ioasid=%u nr=%u done=%u unmapped=0x%llx ret=%d",
+		  __entry->ioasid, __entry->nr, __entry->done,
+		  __entry->unmapped, __entry->ret)
+);
+
 TRACE_EVENT(ioasid_option,
 	TP_PROTO(u32 option, u64 value, bool seal),
 	TP_ARGS(option, value, seal),

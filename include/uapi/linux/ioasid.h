@@ -58,6 +58,7 @@
 #define IOASID_DEVICE_GET_INFO	_IO(IOASID_TYPE, IOASID_BASE + 0x04)
 #define IOASID_MAP_DMA		_IO(IOASID_TYPE, IOASID_BASE + 0x05)
 #define IOASID_UNMAP_DMA	_IO(IOASID_TYPE, IOASID_BASE + 0x06)
+#define IOASID_DMA_BATCH	_IO(IOASID_TYPE, IOASID_BASE + 0x07)
 #define IOASID_LIST		_IO(IOASID_TYPE, IOASID_BASE + 0x13)
 #define IOASID_SET_OPTION	_IO(IOASID_TYPE, IOASID_BASE + 0x14)
 
@@ -72,6 +73,7 @@
  *	included. 1 means that an IOASID cannot be a parent.
  * @IOASID_EXT_MAX_IOASIDS: how many ids a context can hold, IOASIDs and
  *	devices together.
+ * @IOASID_EXT_DMA_BATCH: IOASID_DMA_BATCH. 1 when there.
  */
 enum ioasid_extension {
 	IOASID_EXT_MAP = 1,
@@ -79,6 +81,7 @@ enum ioasid_extension {
 	IOASID_EXT_SPLIT = 3,
 	IOASID_EXT_MAX_DEPTH = 4,
 	IOASID_EXT_MAX_IOASIDS = 5,
+	IOASID_EXT_DMA_BATCH = 6,
 };
 
 /**
@@ -474,6 +477,76 @@ struct ioasid_unmap_dma {
 	__u64 iova;
 	__u64 length;
 	__u64 unmapped;
+};
+
+/**
+ * enum ioasid_dma_op_type - what an operation of IOASID_DMA_BATCH does
+ * @IOASID_DMA_OP_MAP: maps, as IOASID_MAP_DMA. @flags: enum ioasid_map_flags.
+ *	Cut size and alignment are those of the IOASID, and none. Where the
+ *	kernel chooses the IOVA, it is written to @iova.
+ * @IOASID_DMA_OP_UNMAP: unmaps, as IOASID_UNMAP_DMA. @flags:
+ *	IOASID_UNMAP_SPLIT, IOASID_UNMAP_CASCADE. @addr and @fd must be 0.
+ */
+enum ioasid_dma_op_type {
+	IOASID_DMA_OP_MAP = 1,
+	IOASID_DMA_OP_UNMAP = 2,
+};
+
+/**
+ * struct ioasid_dma_op - an operation of IOASID_DMA_BATCH
+ * @op: enum ioasid_dma_op_type
+ * @flags: as @op has it
+ * @fd: as in struct ioasid_map_dma
+ * @iova: first byte
+ * @addr: as in struct ioasid_map_dma
+ * @length: bytes, not 0
+ */
+struct ioasid_dma_op {
+	__u16 op;
+	__u16 flags;
+	__s32 fd;
+	__u64 iova;
+	__u64 addr;
+	__u64 length;
+};
+
+/**
+ * struct ioasid_dma_batch - ioctl(IOASID_DMA_BATCH)
+ * @argsz: sizeof(struct ioasid_dma_batch)
+ * @flags: must be 0
+ * @ioasid: the IOASID to map to and unmap from
+ * @nr: how many operations, not 0
+ * @ops: pointer to an array of struct ioasid_dma_op
+ * @done: out, also when the command fails: how many operations were done
+ * @error: out, when they were not all done: the negative errno of the first
+ *	one that was not; otherwise 0
+ * @unmapped: out, bytes that the operations unmapped
+ * @fault_addr: out when they were not all done, as in struct ioasid_map_dma
+ *	for the one that was not, where that has one
+ *
+ * Carries out operations as if one after the other, each of them wholly or not
+ * at all, up to the first that fails.  What they unmap is taken out of the
+ * IOTLBs together: when the command returns no device can reach any of it.  An
+ * operation that maps where the same batch unmapped waits for that.
+ *
+ * Cheap are operations of a child that map at a fixed IOVA, and those of any
+ * IOASID that unmap what was mapped as a whole; others are carried out one by
+ * one.
+ *
+ * Returns 0 when any operation was done: look at @done.  Errors: those of the
+ * first operation, as for IOASID_MAP_DMA and IOASID_UNMAP_DMA; EOPNOTSUPP also
+ * for an operation that is not known; EINTR, there is a signal for the caller.
+ */
+struct ioasid_dma_batch {
+	__u32 argsz;
+	__u32 flags;
+	__u32 ioasid;
+	__u32 nr;
+	__aligned_u64 ops;
+	__u32 done;
+	__s32 error;
+	__u64 unmapped;
+	__u64 fault_addr;
 };
 
 /**

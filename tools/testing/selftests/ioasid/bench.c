@@ -90,7 +90,14 @@ enum row {
 	LAZY_MAP_4K, LAZY_UNMAP_4K, LAZY_BYTES,
 	ALLOC, FREE, BYTES, BYTES_FREE, CLOSE,
 	REPLACE,
-	FLUSH_4K, FLUSH_2M, FLUSH_64M, FLUSH_PAGES,
+	REGISTER_PAGES, REGISTER_64M,
+	REF_MAP_4K, REF_UNMAP_4K,
+	BATCH_MAP_4K, BATCH_UNMAP_4K,
+	SPREAD_MAP_4K, SPREAD_UNMAP_4K,
+	BATCH_MAP_2M, BATCH_UNMAP_2M,
+	REF_MAP_64M, REF_UNMAP_64M,
+	REF_RING_4K, BATCH_RING_4K,
+	FLUSH_4K, FLUSH_2M, FLUSH_64M, FLUSH_PAGES, FLUSH_BATCH,
 	NR_ROWS
 };
 
@@ -127,6 +134,35 @@ static const struct {
 	[CLOSE] = { "close", "close of 1,048,576 address spaces", "each",
 		    350 },
 	[REPLACE] = { "replace", "move the device to another one", "op", 0 },
+	[REGISTER_PAGES] = { "register_4k", "registering 4K pages",
+			     "per page", 0 },
+	[REGISTER_64M] = { "register_64m", "registering 64M of THP", "op", 0 },
+	[REF_MAP_4K] = { "ref_map_4k", "4K map by reference, one ioctl", "op",
+			 1900 },
+	[REF_UNMAP_4K] = { "ref_unmap_4k", "4K unmap by reference", "op",
+			   2300 },
+	[BATCH_MAP_4K] = { "batch_map_4k", "  the same, 64 in a batch: map",
+			   "op", 1150 },
+	[BATCH_UNMAP_4K] = { "batch_unmap_4k", "  64 in a batch: unmap", "op",
+			     1250 },
+	[SPREAD_MAP_4K] = { "spread_map_4k", "  64 scattered IOVAs: map", "op",
+			    1300 },
+	[SPREAD_UNMAP_4K] = { "spread_unmap_4k", "  64 scattered IOVAs: unmap",
+			      "op", 1400 },
+	[BATCH_MAP_2M] = { "batch_map_2m", "2M THP by reference, batch: map",
+			   "op", 1150 },
+	[BATCH_UNMAP_2M] = { "batch_unmap_2m", "2M THP, batch: unmap", "op",
+			     1500 },
+	[REF_MAP_64M] = { "ref_map_64m", "64M THP map by reference", "op",
+			  20000 },
+	[REF_UNMAP_64M] = { "ref_unmap_64m", "64M THP unmap by reference",
+			    "op", 6000 },
+	[REF_RING_4K] = { "ref_ring_4k", "vIOMMU ring of 256 x 4K, strict",
+			  "pair", 4000 },
+	[BATCH_RING_4K] = { "batch_ring_4k", "  the same, batches of 32",
+			    "pair", 2200 },
+	[FLUSH_BATCH] = { "flush_batch", "IOTLB flushes of a batch of 64",
+			  "flushes", 1 },
 	[FLUSH_4K] = { "flush_4k", "IOTLB flushes of a 4K unmap", "flushes",
 		       1 },
 	[FLUSH_2M] = { "flush_2m", "IOTLB flushes of a 2M THP unmap",
@@ -508,6 +544,284 @@ static void run_maps(struct backend *be, double *out)
 		     SZ_64M / SZ_4K, out), be, "scattered");
 }
 
+/* --- IOTLB flushes, by VT-d's tracepoint --- */
+
+static bool trace_start(void)
+{
+	if (hw_write_file(TRACING "events/intel_iommu/qi_submit/enable", "1"))
+		return false;
+	close(open(TRACING "trace", O_WRONLY | O_TRUNC));
+	return true;
+}
+
+static unsigned int trace_stop(void)
+{
+	unsigned int n = 0;
+	char line[512];
+	FILE *f;
+
+	hw_write_file(TRACING "events/intel_iommu/qi_submit/enable", "0");
+	f = fopen(TRACING "trace", "re");
+	while (f && fgets(line, sizeof(line), f))
+		if (strstr(line, "qi_submit") && strstr(line, "iotlb_inv"))
+			n++;
+	if (f)
+		fclose(f);
+	return n;
+}
+
+/* --- by reference to memory that is registered --- */
+
+/* Where registered memory is in the address space that holds it. */
+#define REGISTERED 0x10000000000ULL
+
+/* The address space that holds it: of one backend at a time. */
+static uint32_t registry;
+
+static uint64_t registered(const void *p)
+{
+	const char *c = p;
+
+	if (c >= mem.small && c < mem.small + SZ_4M)
+		return REGISTERED + (c - mem.small);
+	return REGISTERED + SZ_64M + (c - mem.huge);
+}
+
+static int ioasid_ref(struct backend *be, uint64_t iova, void *addr,
+		      uint64_t length)
+{
+	return ioasid_map(be, iova, (void *)registered(addr), length);
+}
+
+static int iommufd_ref(struct backend *be, uint64_t iova, void *addr,
+		       uint64_t length)
+{
+	struct iommu_ioas_copy cmd = {
+		.size = sizeof(cmd),
+		.flags = IOMMU_IOAS_MAP_FIXED_IOVA |
+			 IOMMU_IOAS_MAP_READABLE | IOMMU_IOAS_MAP_WRITEABLE,
+		.dst_ioas_id = be->id,
+		.src_ioas_id = registry,
+		.length = length,
+		.dst_iova = iova,
+		.src_iova = registered(addr),
+	};
+
+	return ioctl(be->fd, IOMMU_IOAS_COPY, &cmd);
+}
+
+static int ioasid_batch(struct backend *be, struct ioasid_dma_op *ops,
+			unsigned int n)
+{
+	struct ioasid_dma_batch cmd = {
+		.argsz = sizeof(cmd),
+		.ioasid = be->id,
+		.nr = n,
+		.ops = (uintptr_t)ops,
+	};
+
+	if (ioctl(be->fd, IOASID_DMA_BATCH, &cmd))
+		return -1;
+	return cmd.done == n ? 0 : -1;
+}
+
+static struct ioasid_dma_op op_map(uint64_t iova, const void *p,
+				   uint64_t length)
+{
+	return (struct ioasid_dma_op) {
+		.op = IOASID_DMA_OP_MAP,
+		.flags = IOASID_MAP_FIXED | IOASID_MAP_READ | IOASID_MAP_WRITE,
+		.iova = iova,
+		.addr = registered(p),
+		.length = length,
+	};
+}
+
+static struct ioasid_dma_op op_unmap(uint64_t iova, uint64_t length)
+{
+	return (struct ioasid_dma_op) {
+		.op = IOASID_DMA_OP_UNMAP,
+		.iova = iova,
+		.length = length,
+	};
+}
+
+/* @lists batches of @n pieces of @size, at @stride from each other. */
+static int run_batch(struct backend *be, enum row map, enum row unmap, char *p,
+		     unsigned int lists, unsigned int n, uint64_t size,
+		     uint64_t stride, double *out)
+{
+	uint64_t m[MAX_RUNS], u[MAX_RUNS], t0, t1, t2;
+	struct ioasid_dma_op *maps, *unmaps;
+	unsigned int i, r;
+	int rc = -1;
+
+	maps = calloc(lists * n, sizeof(*maps));
+	unmaps = calloc(lists * n, sizeof(*unmaps));
+	if (!maps || !unmaps)
+		goto out;
+	/* Scattered ones neither ascend nor touch. */
+	for (i = 0; i < lists * n; i++) {
+		uint64_t at = stride == size ? i : i * 29 % (lists * n);
+
+		maps[i] = op_map(IOVA + at * stride, p + i * size, size);
+		unmaps[i] = op_unmap(IOVA + at * stride, size);
+	}
+	for (r = 0; r <= runs; r++) {
+		t0 = now();
+		for (i = 0; i < lists; i++)
+			if (ioasid_batch(be, maps + i * n, n))
+				goto out;
+		t1 = now();
+		for (i = 0; i < lists; i++)
+			if (ioasid_batch(be, unmaps + i * n, n))
+				goto out;
+		t2 = now();
+		if (!r)
+			continue;
+		m[r - 1] = t1 - t0;
+		u[r - 1] = t2 - t1;
+	}
+	out[map] = median(m, runs) / (lists * n);
+	out[unmap] = median(u, runs) / (lists * n);
+	rc = 0;
+out:
+	free(maps);
+	free(unmaps);
+	return rc;
+}
+
+/* The ring, whose guest has its vIOMMU flush once for 32 buffers. */
+static int run_ring_batch(struct backend *be, char *p, double *out)
+{
+	const unsigned int window = 256, slots = 1024, n = 32;
+	uint64_t v[MAX_RUNS], t, i;
+	struct ioasid_dma_op ops[2 * 32];
+	unsigned int r, k;
+
+	for (i = 0; i < window; i++)
+		if (be->map(be, IOVA + i * SZ_4K, p + i * SZ_4K, SZ_4K))
+			return -1;
+	for (r = 0; r <= runs; r++) {
+		t = now();
+		for (; i < window + (r + 1) * (uint64_t)slots; i += n) {
+			for (k = 0; k < n; k++) {
+				uint64_t in = (i + k) % slots * SZ_4K;
+				uint64_t old = (i + k - window) % slots * SZ_4K;
+
+				ops[k] = op_unmap(IOVA + old, SZ_4K);
+				ops[n + k] = op_map(IOVA + in, p + in, SZ_4K);
+			}
+			if (ioasid_batch(be, ops, 2 * n))
+				return -1;
+		}
+		if (r)
+			v[r - 1] = now() - t;
+	}
+	out[BATCH_RING_4K] = median(v, runs) / slots;
+	for (k = 0; k < window; k++, i++)
+		if (be->unmap(be, IOVA + (i - window) % slots * SZ_4K, SZ_4K))
+			return -1;
+	return 0;
+}
+
+static int run_flush_batch(struct backend *be, double *out)
+{
+	struct ioasid_dma_op maps[64], unmaps[64];
+	unsigned int i;
+
+	for (i = 0; i < 64; i++) {
+		maps[i] = op_map(IOVA + i * 29 % 64 * SZ_4M,
+				 mem.small + i * SZ_4K, SZ_4K);
+		unmaps[i] = op_unmap(IOVA + i * 29 % 64 * SZ_4M, SZ_4K);
+	}
+	if (ioasid_batch(be, maps, 64))
+		return -1;
+	if (!trace_start())
+		return ioasid_batch(be, unmaps, 64);
+	if (ioasid_batch(be, unmaps, 64))
+		return -1;
+	out[FLUSH_BATCH] = trace_stop();
+	return 0;
+}
+
+/* What registering costs, with no device; it stays registered. */
+static int register_memory(struct backend *be, double *out)
+{
+	struct backend reg = *be;
+	uint64_t t0, t1, t2;
+
+	if (be->alloc(be->fd, &registry))
+		return -1;
+	reg.id = registry;
+	t0 = now();
+	if (be->map(&reg, REGISTERED, mem.small, SZ_4M))
+		return -1;
+	t1 = now();
+	if (be->map(&reg, REGISTERED + SZ_64M, mem.huge, SZ_64M))
+		return -1;
+	t2 = now();
+	out[REGISTER_PAGES] = (t1 - t0) / (SZ_4M / SZ_4K);
+	out[REGISTER_64M] = t2 - t1;
+	return 0;
+}
+
+/*
+ * type1 has nothing of the kind: what it can do for a ring is to pin afresh.
+ * iommufd can copy from one address space to another.
+ */
+static void run_refs(struct backend *be, enum backend_id b, double *out)
+{
+	struct backend ref = *be;
+	double pair[NR_ROWS];
+	bool batches = false;
+
+	if (b == TYPE1) {
+		out[REF_RING_4K] = out[RING_4K];
+		return;
+	}
+	if (register_memory(be, out)) {
+		try(-1, be, "register");
+		return;
+	}
+	ref.map = iommufd_ref;
+	if (b == IOASID) {
+		struct ioasid_alloc cmd = {
+			.argsz = sizeof(cmd),
+			.kind = IOASID_KIND_MAP,
+			.parent = registry,
+		};
+
+		ref.map = ioasid_ref;
+		if (ioctl(be->fd, IOASID_ALLOC, &cmd) ||
+		    be->attach(be, cmd.ioasid)) {
+			try(-1, be, "child");
+			return;
+		}
+		ref.id = cmd.ioasid;
+		batches = true;
+	}
+	try(run_list(&ref, REF_MAP_4K, REF_UNMAP_4K, mem.small, 1024, SZ_4K, 1,
+		     out), be, "4K by reference");
+	try(run_list(&ref, REF_MAP_64M, REF_UNMAP_64M, mem.huge, 1, SZ_64M, 1,
+		     out), be, "64M by reference");
+	try(run_ring(&ref, mem.small, pair), be, "ring by reference");
+	out[REF_RING_4K] = pair[RING_4K];
+	if (batches) {
+		try(run_batch(&ref, BATCH_MAP_4K, BATCH_UNMAP_4K, mem.small,
+			      16, 64, SZ_4K, SZ_4K, out), be, "batch");
+		try(run_batch(&ref, SPREAD_MAP_4K, SPREAD_UNMAP_4K, mem.small,
+			      16, 64, SZ_4K, 16 * SZ_4K, out), be, "scattered");
+		try(run_batch(&ref, BATCH_MAP_2M, BATCH_UNMAP_2M, mem.huge, 1,
+			      32, SZ_2M, SZ_2M, out), be, "2M batch");
+		try(run_ring_batch(&ref, mem.small, out), be, "ring, batch");
+		try(run_flush_batch(&ref, out), be, "flushes of a batch");
+		be->attach(be, be->id);
+		be->free(be->fd, ref.id);
+	}
+	be->free(be->fd, registry);
+}
+
 /* --- memory of the kernel --- */
 
 /* -1 if there is no memory cgroup. */
@@ -670,31 +984,7 @@ static void run_replace(struct backend *be, double *out)
 	be->free(be->fd, other);
 }
 
-/* --- IOTLB flushes, by VT-d's tracepoint --- */
-
-static bool trace_start(void)
-{
-	if (hw_write_file(TRACING "events/intel_iommu/qi_submit/enable", "1"))
-		return false;
-	close(open(TRACING "trace", O_WRONLY | O_TRUNC));
-	return true;
-}
-
-static unsigned int trace_stop(void)
-{
-	unsigned int n = 0;
-	char line[512];
-	FILE *f;
-
-	hw_write_file(TRACING "events/intel_iommu/qi_submit/enable", "0");
-	f = fopen(TRACING "trace", "re");
-	while (f && fgets(line, sizeof(line), f))
-		if (strstr(line, "qi_submit") && strstr(line, "iotlb_inv"))
-			n++;
-	if (f)
-		fclose(f);
-	return n;
-}
+/* --- flushes --- */
 
 static void run_flush(struct backend *be, char *p, uint64_t length,
 		      double *flushes)
@@ -738,6 +1028,7 @@ static void run_backend(struct backend *be, enum backend_id b)
 	double *out = results[1][b];
 
 	run_maps(be, out);
+	run_refs(be, b, out);
 	if (be->attach)
 		run_replace(be, out);
 	run_flushes(be, out);
@@ -747,6 +1038,7 @@ static void run_backend(struct backend *be, enum backend_id b)
 	}
 	be_root(false);
 	run_maps(be, results[0][b]);
+	run_refs(be, b, results[0][b]);
 	be_root(true);
 }
 

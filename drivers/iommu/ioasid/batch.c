@@ -1,0 +1,506 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Many operations on a space at the price of one look-up and one flush.
+ *
+ * What an operation maps is written to the domains at once, but shown to devices
+ * and published only together with what follows; what it unmaps is marked, and
+ * taken out together with what follows.  Until then it is pending.
+ *
+ * Invariants:
+ *  - Pending mappings are FILLING or DYING, and domains_sem is held: who waits
+ *    for them waits for something bounded.  So all that is pending is settled
+ *    before anything that might take long: before user memory is touched (but
+ *    for what is there without a page fault), pinned, or waited for.
+ *  - The result is that of the operations one after the other.  One that meets
+ *    what is pending has it settled first; one that is not simple (of a root, to
+ *    a place that the kernel chooses, of several mappings in part...) is carried
+ *    out the ordinary way.
+ *  - Domains that cannot be written to without being told at once (struct
+ *    ioasid_domain.late), and those that are being filled, leave nothing pending
+ *    that was mapped.
+ *
+ * Locks: as for the ordinary operations.
+ */
+#include <linux/file.h>
+#include <linux/overflow.h>
+#include <linux/sched/signal.h>
+#include <linux/uaccess.h>
+
+#include "space.h"
+
+/* Operations that are copied in at a time */
+#define BATCH_OPS	32
+/* Mappings that one operation may add to the pending ones */
+#define BATCH_SPAN	64
+
+/**
+ * struct batch - what is pending
+ * @space: the space
+ * @held: domains_sem is held
+ * @failed: a driver failed: see whether a domain is poisoned
+ * @may_write: mappings may be pending
+ * @filling: FILLING mappings, linked by @next, in order
+ * @filling_tail: the last one's @next
+ * @low: first byte that was written
+ * @high: last byte that was written
+ * @dying: DYING mappings
+ * @end: where the last one of them ends, plus one; 0 for none
+ * @at_filling: what it was when the first of @filling was made
+ * @op: the operations that are done or pending
+ * @unmapped: bytes that they unmap
+ */
+struct batch {
+	struct ioasid_space *space;
+	bool held;
+	bool failed;
+	bool may_write;
+	struct ioasid_mapping *filling;
+	struct ioasid_mapping **filling_tail;
+	u64 low;
+	u64 high;
+	struct ioasid_dying dying;
+	u64 end;
+	struct {
+		unsigned int op;
+		unsigned int dying;
+		u64 unmapped;
+	} at_filling;
+	unsigned int op;
+	u64 unmapped;
+};
+
+static void batch_reset(struct batch *batch)
+{
+	batch->filling = NULL;
+	batch->filling_tail = &batch->filling;
+	batch->low = U64_MAX;
+	batch->high = 0;
+	batch->dying.first = NULL;
+	batch->dying.tail = &batch->dying.first;
+	batch->dying.nr = 0;
+	batch->dying.scattered = false;
+	batch->dying.pinned = false;
+	batch->dying.borrowed = false;
+	batch->end = 0;
+}
+
+static void batch_hold(struct batch *batch)
+{
+	struct ioasid_space *space = batch->space;
+	struct ioasid_domain *dom;
+
+	if (likely(batch->held))
+		return;
+	down_read(&space->domains_sem);
+	batch->held = true;
+	batch->may_write = !space->filling;
+	list_for_each_entry(dom, &space->domains, node)
+		batch->may_write &= !dom->late;
+}
+
+static void take_out(struct ioasid_domain *dom, struct ioasid_mapping *list)
+{
+	struct ioasid_drain drain;
+	struct ioasid_mapping *m;
+
+	ioasid_drain_start(&drain, dom, true);
+	for (m = list; m; m = m->next)
+		if (m->mem.npages)
+			ioasid_drain_range(&drain, m->start,
+					   m->last - m->start + 1);
+	ioasid_drain_finish(&drain);
+}
+
+/* Write @m to all domains, or to none */
+static int write_domains(struct ioasid_space *space, struct ioasid_mapping *m)
+{
+	struct ioasid_domain *dom, *out;
+	int ret;
+
+	m->next = NULL;
+	list_for_each_entry(dom, &space->domains, node) {
+		ret = ioasid_domain_write(dom, m->start, &m->mem, m->flags,
+					  m->cut_shift);
+		if (likely(!ret))
+			continue;
+		list_for_each_entry(out, &space->domains, node) {
+			if (out == dom)
+				break;
+			take_out(out, m);
+		}
+		return ret;
+	}
+	return 0;
+}
+
+/*
+ * The devices cannot be told of what was mapped: undo that, and what came after
+ * it.  No driver of today fails here.
+ */
+static void undo_filling(struct batch *batch)
+{
+	struct ioasid_space *space = batch->space;
+	struct ioasid_mapping **link = &batch->dying.first, *m, *next;
+	unsigned int n = batch->at_filling.dying;
+	struct ioasid_domain *dom;
+
+	list_for_each_entry(dom, &space->domains, node)
+		take_out(dom, batch->filling);
+	for (m = batch->filling; m; m = next) {
+		next = m->next;
+		ioasid_space_abort_filling(space, m);
+	}
+	spin_lock(&space->lock);
+	for (; n; n--)
+		link = &(*link)->next;
+	for (m = *link; m; m = m->next)
+		m->state = IOASID_MAPPING_LIVE;
+	*link = NULL;
+	ioasid_space_wake(space);
+	spin_unlock(&space->lock);
+	batch->filling = NULL;
+	batch->op = batch->at_filling.op;
+	batch->unmapped = batch->at_filling.unmapped;
+}
+
+/* Have all that is pending take effect */
+static int batch_settle(struct batch *batch)
+{
+	struct ioasid_space *space = batch->space;
+	struct ioasid_domain *dom;
+	struct ioasid_mapping *m;
+	int ret = 0, err = 0;
+
+	if (!batch->held)
+		return 0;
+	if (batch->filling) {
+		list_for_each_entry(dom, &space->domains, node) {
+			ret = ioasid_domain_sync(dom, batch->low, batch->high -
+						 batch->low + 1);
+			if (unlikely(ret)) {
+				undo_filling(batch);
+				batch->failed = true;
+				break;
+			}
+		}
+	}
+	if (batch->filling) {
+		spin_lock(&space->lock);
+		for (m = batch->filling; m; m = m->next) {
+			m->state = IOASID_MAPPING_LIVE;
+			space->nr_mappings++;
+			if (m->mem.npages)
+				space->bytes_mapped += m->last - m->start + 1;
+		}
+		ioasid_space_wake(space);
+		spin_unlock(&space->lock);
+	}
+	/* Drops domains_sem */
+	ioasid_dying_drain(space, &batch->dying, &err);
+	batch->held = false;
+	batch_reset(batch);
+	if (unlikely(batch->failed)) {
+		batch->failed = false;
+		space->ops->poisoned(space);
+	}
+	return ret ?: err;
+}
+
+/* ---- Operations ---- */
+
+/* What an operation could not do while something is pending, or at all here */
+#define NOT_SIMPLE	1
+
+static int map_simple(struct batch *batch, struct ioasid_map_request *req)
+{
+	struct ioasid_space *space = batch->space;
+	struct ioasid_mapping *m;
+	int ret;
+
+	batch_hold(batch);
+	if (!batch->may_write)
+		return NOT_SIMPLE;
+	req->state = IOASID_MAPPING_FILLING;
+	m = ioasid_space_reserve(space, req);
+	if (IS_ERR(m)) {
+		/* Something pending may be in the way */
+		if (PTR_ERR(m) == -EEXIST && batch->dying.first)
+			return NOT_SIMPLE;
+		return PTR_ERR(m);
+	}
+	if (!(req->flags & IOASID_MAP_RESERVE)) {
+		ret = ioasid_family_borrow(space, m, &req->fault_addr);
+		if (likely(!ret)) {
+			ret = write_domains(space, m);
+			batch->failed |= ret;
+		}
+		if (unlikely(ret)) {
+			ioasid_space_abort_filling(space, m);
+			return ret == -EAGAIN ? NOT_SIMPLE : ret;
+		}
+	}
+
+	if (!batch->filling) {
+		batch->at_filling.op = batch->op;
+		batch->at_filling.dying = batch->dying.nr;
+		batch->at_filling.unmapped = batch->unmapped;
+	}
+	m->next = NULL;
+	*batch->filling_tail = m;
+	batch->filling_tail = &m->next;
+	batch->low = min(batch->low, m->start);
+	batch->high = max(batch->high, m->last);
+	return 0;
+}
+
+/* Can [start, last] be taken out as it is, with no waiting? */
+static bool range_simple(struct ioasid_space *space,
+			 struct ioasid_mapping *m, u64 start, u64 last)
+{
+	unsigned int n = 0;
+
+	if (m && m->start < start)
+		return false;
+	for (; m && m->start <= last; m = ioasid_mapping_next(m))
+		if (m->state != IOASID_MAPPING_LIVE || m->readers || m->pins ||
+		    !hlist_empty(&m->refs) || m->last > last ||
+		    ++n > BATCH_SPAN)
+			return false;
+	return true;
+}
+
+static int unmap_simple(struct batch *batch, u64 start, u64 last)
+{
+	struct ioasid_space *space = batch->space;
+	struct ioasid_mapping *m;
+
+	batch_hold(batch);
+	spin_lock(&space->lock);
+	m = ioasid_mapping_first(space, start);
+	if (!range_simple(space, m, start, last)) {
+		spin_unlock(&space->lock);
+		return NOT_SIMPLE;
+	}
+	for (; m && m->start <= last; m = ioasid_mapping_next(m)) {
+		m->in_filling = ioasid_mapping_in_filling(space, m);
+		m->state = IOASID_MAPPING_DYING;
+		m->next = NULL;
+		*batch->dying.tail = m;
+		batch->dying.tail = &m->next;
+		batch->dying.nr++;
+		batch->unmapped += m->last - m->start + 1;
+		if (m->mem.npages) {
+			batch->dying.scattered |= batch->end &&
+						  batch->end != m->start;
+			batch->end = m->last + 1;
+		}
+	}
+	spin_unlock(&space->lock);
+	return 0;
+}
+
+/* The ordinary way; nothing is pending */
+static int map_ordinary(struct ioasid_space *space,
+			struct ioasid_map_request *req, int fd,
+			struct ioasid_dma_op __user *user)
+{
+	struct ioasid_mapping *m;
+	int ret;
+
+	req->file = NULL;
+	if (req->flags & IOASID_MAP_FILE) {
+		if (space->parent)
+			return -EINVAL;
+		req->file = fget(fd);
+		if (!req->file)
+			return -EBADF;
+	}
+	req->state = IOASID_MAPPING_PINNING;
+	m = ioasid_space_reserve(space, req);
+	ret = PTR_ERR_OR_ZERO(m);
+	if (!ret && !(req->flags & IOASID_MAP_FIXED) &&
+	    put_user(req->iova, &user->iova)) {
+		ioasid_space_abort(space, m);
+		ret = -EFAULT;
+	} else if (!ret) {
+		ret = ioasid_space_commit(space, m, req);
+		/* So that the call can be repeated */
+		if (ret && !(req->flags & IOASID_MAP_FIXED) &&
+		    put_user(0, &user->iova))
+			ret = -EFAULT;
+	}
+	if (req->file)
+		fput(req->file);
+	return ret;
+}
+
+static bool range_valid(u64 start, u64 length)
+{
+	u64 last;
+
+	return length && PAGE_ALIGNED(start) && PAGE_ALIGNED(length) &&
+	       !check_add_overflow(start, length - 1, &last);
+}
+
+#define OP_MAP_FLAGS	(IOASID_MAP_READ | IOASID_MAP_WRITE | \
+			 IOASID_MAP_FIXED | IOASID_MAP_FILE | \
+			 IOASID_MAP_RESERVE)
+
+static int check_map(const struct ioasid_dma_op *op)
+{
+	unsigned int flags = op->flags;
+
+	if (flags & ~OP_MAP_FLAGS)
+		return -EOPNOTSUPP;
+	if (flags & IOASID_MAP_RESERVE) {
+		if (flags & (IOASID_MAP_READ | IOASID_MAP_WRITE |
+			     IOASID_MAP_FILE) || op->addr)
+			return -EINVAL;
+	} else if (!(flags & (IOASID_MAP_READ | IOASID_MAP_WRITE))) {
+		return -EINVAL;
+	}
+	if ((!(flags & IOASID_MAP_FILE) && op->fd) ||
+	    (!(flags & IOASID_MAP_FIXED) && op->iova) ||
+	    !range_valid(op->iova, op->length) ||
+	    !range_valid(op->addr, op->length))
+		return -EINVAL;
+	return 0;
+}
+
+static int op_map(struct batch *batch, const struct ioasid_dma_op *op,
+		  struct ioasid_dma_op __user *user,
+		  struct ioasid_batch_result *result)
+{
+	struct ioasid_space *space = batch->space;
+	struct ioasid_map_request req;
+	int ret;
+
+	ret = check_map(op);
+	if (unlikely(ret))
+		return ret;
+	req.iova = op->iova;
+	req.addr = op->addr;
+	req.length = op->length;
+	req.alignment = 0;
+	req.flags = op->flags;
+	req.cut_shift = 0;
+
+	if (op->flags & IOASID_MAP_FIXED && !(op->flags & IOASID_MAP_FILE) &&
+	    (space->parent || op->flags & IOASID_MAP_RESERVE)) {
+		ret = map_simple(batch, &req);
+		if (likely(ret != NOT_SIMPLE))
+			goto out;
+	}
+	ret = batch_settle(batch);
+	if (!ret)
+		ret = map_ordinary(space, &req, op->fd, user);
+out:
+	if (unlikely(ret))
+		result->fault_addr = req.fault_addr;
+	return ret;
+}
+
+static int op_unmap(struct batch *batch, const struct ioasid_dma_op *op)
+{
+	u64 last, removed;
+	int ret;
+
+	if (unlikely(op->flags & ~(IOASID_UNMAP_SPLIT | IOASID_UNMAP_CASCADE)))
+		return -EOPNOTSUPP;
+	if (unlikely(op->addr || op->fd || !range_valid(op->iova, op->length)))
+		return -EINVAL;
+	last = op->iova + (op->length - 1);
+	if (likely(!unmap_simple(batch, op->iova, last)))
+		return 0;
+	ret = batch_settle(batch);
+	if (ret)
+		return ret;
+	ret = ioasid_space_unmap(batch->space, op->iova, last, op->flags,
+				 &removed);
+	batch->unmapped += removed;
+	return ret;
+}
+
+/*
+ * Copy operations in.  User memory that is not there may take for ever to come:
+ * nothing waits for that.
+ */
+static int copy_ops(struct batch *batch, struct ioasid_dma_op *ops,
+		    const struct ioasid_dma_op __user *user, unsigned int n)
+{
+	int ret;
+
+	if (batch->held) {
+		if (likely(!copy_from_user_nofault(ops, user,
+						   n * sizeof(*ops))))
+			return 0;
+		ret = batch_settle(batch);
+		if (ret)
+			return ret;
+	}
+	return copy_from_user(ops, user, n * sizeof(*ops)) ? -EFAULT : 0;
+}
+
+/**
+ * ioasid_space_batch() - carry out operations, one after the other
+ * @space: the space
+ * @ops: the operations
+ * @nr: how many
+ * @result: out, how far it came, also on failure
+ *
+ * Context: may sleep, for as long as a page fault takes.
+ * Return: 0; or what the first operation that failed did: all before it are
+ * done, it and what follows are not. -EINTR, a signal.
+ */
+int ioasid_space_batch(struct ioasid_space *space,
+		       const struct ioasid_dma_op __user *ops, u32 nr,
+		       struct ioasid_batch_result *result)
+{
+	struct ioasid_dma_op __user *user =
+		(struct ioasid_dma_op __user *)ops;
+	struct ioasid_dma_op copy[BATCH_OPS] __uninitialized;
+	struct batch batch __uninitialized;
+	unsigned int i, n;
+	int ret = 0, err;
+
+	batch.space = space;
+	batch.held = false;
+	batch.failed = false;
+	batch.op = 0;
+	batch.unmapped = 0;
+	batch_reset(&batch);
+	result->fault_addr = 0;
+
+	while (batch.op < nr && !ret) {
+		n = min_t(u32, nr - batch.op, BATCH_OPS);
+		ret = copy_ops(&batch, copy, user + batch.op, n);
+		for (i = 0; i < n && !ret; i++) {
+			switch (copy[i].op) {
+			case IOASID_DMA_OP_MAP:
+				ret = op_map(&batch, &copy[i], user + batch.op,
+					     result);
+				break;
+			case IOASID_DMA_OP_UNMAP:
+				ret = op_unmap(&batch, &copy[i]);
+				break;
+			default:
+				ret = -EOPNOTSUPP;
+			}
+			if (likely(!ret))
+				batch.op++;
+		}
+		if (ret || batch.op == nr)
+			break;
+		if (unlikely(signal_pending(current))) {
+			ret = -EINTR;
+		} else if (need_resched() ||
+			   rwsem_is_contended(&space->domains_sem)) {
+			ret = batch_settle(&batch);
+			cond_resched();
+		}
+	}
+	err = batch_settle(&batch);
+	result->done = batch.op;
+	result->unmapped = batch.unmapped;
+	return err ?: ret;
+}
