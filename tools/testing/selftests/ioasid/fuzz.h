@@ -153,6 +153,7 @@ union fuzz_arg {
  * @text: fdinfo
  * @vm_pin: bytes that the process has pinned, as the kernel shows
  * @vm_lck: bytes that it has locked
+ * @harm: what the model IOMMU complains of
  * @chaos: what IOASID_GET_INFO tells of chaos
  * @shared: what it tells of the shared IOASID
  */
@@ -167,6 +168,7 @@ struct fuzz_result {
 	char text[FUZZ_TEXT];
 	__u64 vm_pin;
 	__u64 vm_lck;
+	char harm[96];
 	struct ioasid_info chaos;
 	struct ioasid_info shared;
 };
@@ -186,10 +188,12 @@ struct fuzz_model;
  * struct fuzz_setting - what a context is made with
  * @threads: how many
  * @rlimit: RLIMIT_MEMLOCK, or 0 to be allowed to lock without limit
+ * @physical: its devices do DMA through a model IOMMU, not by their driver
  * @plant: which mistake the model makes on purpose, or 0
  */
 struct fuzz_setting {
 	int threads;
+	int physical;
 	__u64 rlimit;
 	int plant;
 };
@@ -222,7 +226,7 @@ struct fuzz_world {
 };
 
 extern struct fuzz_memory fuzz_mems[MEM_NR];
-extern bool fuzz_have_devices;
+extern bool fuzz_have_devices, fuzz_have_physical;
 /* How many operations of each type were done; and succeeded. */
 extern atomic_size_t fuzz_done[OP_NR], fuzz_succeeded[OP_NR];
 

@@ -10,6 +10,9 @@
 
 #define ALL_ONES (~0ULL)
 #define LOWEST_CHOICE 0x100000000ULL
+/* What the model IOMMU can translate. */
+#define PHYSICAL_LAST 0xffffffffffffULL
+#define PHYSICAL_PGSIZES 0x40201000ULL
 #define NO_OFFSET ALL_ONES
 
 #define CHARGE IOASID_OPTION_CHARGE
@@ -280,16 +283,47 @@ static __u64 cut_out(struct fuzz_model *m, struct fuzz_space *s, __u64 start,
 	return all ? ALL_ONES : sum;
 }
 
+static bool restricted(const struct fuzz_model *m, const struct fuzz_space *s)
+{
+	return m->physical && s->devices;
+}
+
+/* The last IOVA that the devices permit. */
+static __u64 permitted(const struct fuzz_model *m, const struct fuzz_space *s)
+{
+	return restricted(m, s) ? PHYSICAL_LAST : ALL_ONES;
+}
+
+static __u64 pgsizes(const struct fuzz_model *m, const struct fuzz_space *s)
+{
+	return restricted(m, s) ? PHYSICAL_PGSIZES : m->pgsizes;
+}
+
+/* The first IOVA beyond @last that maps memory; 0 if there is none. */
+static __u64 memory_beyond(const struct fuzz_space *s, __u64 last)
+{
+	size_t i;
+
+	for (i = 0; i < s->nr; i++)
+		if (is_memory(&s->maps[i]) && s->maps[i].last > last)
+			return s->maps[i].start > last ? s->maps[i].start :
+			       last + 1;
+	return 0;
+}
+
 /* The lowest free place for @length bytes that is @rest modulo @align. */
-static bool choose_aligned(const struct fuzz_space *s, __u64 length,
+static bool choose_aligned(const struct fuzz_model *m,
+			   const struct fuzz_space *s, __u64 length,
 			   __u64 align, __u64 rest, __u64 *iova)
 {
-	__u64 at = LOWEST_CHOICE, next;
+	const __u64 end = permitted(m, s);
+	__u64 at = restricted(m, s) ? FUZZ_PAGE : LOWEST_CHOICE, next;
 	struct fuzz_mapping *taken;
 
 	for (;;) {
 		next = at + ((rest - at) & (align - 1));
-		if (next < at || !is_range(next, length))
+		if (next < at || !is_range(next, length) ||
+		    next + (length - 1) > end)
 			return false;
 		taken = first_in(s, next, next + length - 1);
 		if (!taken) {
@@ -305,17 +339,18 @@ static bool choose_aligned(const struct fuzz_space *s, __u64 length,
 static bool choose(const struct fuzz_model *m, const struct fuzz_space *s,
 		   const struct ioasid_map_dma *in, __u64 *iova)
 {
+	const __u64 sizes = pgsizes(m, s);
 	__u64 align = FUZZ_PAGE;
 	int bit;
 
 	if (in->alignment)
-		return choose_aligned(s, in->length, in->alignment, 0, iova);
+		return choose_aligned(m, s, in->length, in->alignment, 0, iova);
 	for (bit = 12; bit < 63; bit++)
-		if (m->pgsizes >> bit & 1 && 1ULL << bit <= in->length)
+		if (sizes >> bit & 1 && 1ULL << bit <= in->length)
 			align = 1ULL << bit;
-	return choose_aligned(s, in->length, align, in->addr & (align - 1),
-			      iova) ||
-	       choose_aligned(s, in->length, FUZZ_PAGE, 0, iova);
+	return choose_aligned(m, s, in->length, align,
+			      in->addr & (align - 1), iova) ||
+	       choose_aligned(m, s, in->length, FUZZ_PAGE, 0, iova);
 }
 
 /*
@@ -476,7 +511,7 @@ static void judge_free(struct judge *j)
 	j->m->ioasids--;
 }
 
-static void judge_ranges(struct judge *j, __u32 room, __u32 nr,
+static void judge_ranges(struct judge *j, __u32 room, __u32 nr, __u64 last,
 			 const char *what)
 {
 	const struct ioasid_iova_range *range = j->r->ranges;
@@ -485,8 +520,8 @@ static void judge_ranges(struct judge *j, __u32 room, __u32 nr,
 		bad(j, 1, nr, "", "%s", what);
 	if (room && range->start)
 		bad(j, 0, range->start, "", "ranges[0].start");
-	if (room && range->last != ALL_ONES)
-		bad(j, ALL_ONES, range->last, "", "ranges[0].last");
+	if (room && range->last != last)
+		bad(j, last, range->last, "", "ranges[0].last");
 	if (range[1].start != FUZZ_UNSET)
 		bad(j, FUZZ_UNSET, range[1].start, "more than there is",
 		    "ranges[1].start");
@@ -508,9 +543,9 @@ static void judge_info(struct judge *j)
 	SAME(0, info.parent);
 	SAME(s->cookie, info.cookie);
 	SAME(s->cut, info.cut_size);
-	SAME(j->m->pgsizes, info.pgsizes);
+	SAME(pgsizes(j->m, s), info.pgsizes);
 	SAME(s->snoop, info.snoop);
-	SAME(0, info.nr_domains);
+	SAME(restricted(j->m, s), info.nr_domains);
 	SAME(s->devices, info.nr_devices);
 	SAME(0, info.nr_children);
 	SAME(s->nr, info.nr_mappings);
@@ -520,7 +555,8 @@ static void judge_info(struct judge *j)
 	SAME(bytes_left(j->m), info.bytes_left);
 	SAME(0, info.waiting_cookie);
 	SAME(0, info.waiting_devid);
-	judge_ranges(j, in->nr_ranges, out->nr_ranges, "info.nr_ranges");
+	judge_ranges(j, in->nr_ranges, out->nr_ranges, permitted(j->m, s),
+		     "info.nr_ranges");
 }
 
 /* Where the memory to map ends, for what reason: errors with addresses. */
@@ -619,7 +655,7 @@ static void judge_map(struct judge *j)
 	struct fuzz_space *s = named(j->m, j->op);
 	struct fuzz_mapping *taken, new;
 	bool range, place = false;
-	__u64 iova = 0, last;
+	__u64 iova = 0, last, end;
 
 	common(j, in->flags, rw | IOASID_MAP_FIXED | IOASID_MAP_FILE |
 	       IOASID_MAP_RESERVE, fixed ? WRITES_PERHAPS : WRITES);
@@ -643,6 +679,9 @@ static void judge_map(struct judge *j)
 	}
 	if (s && range && fixed) {
 		last = in->iova + in->length - 1;
+		end = permitted(j->m, s);
+		fails_at(j, !reserve && last > end, EINVAL,
+			 in->iova > end ? in->iova : end + 1);
 		if (j->m->plant == PLANT_OVERLAP && in->length > FUZZ_PAGE)
 			last -= FUZZ_PAGE;
 		taken = first_in(s, in->iova, last);
@@ -658,6 +697,7 @@ static void judge_map(struct judge *j)
 			 !choose(j->m, s, in, &iova), ENOSPC);
 	}
 	if (!succeeded(j)) {
+		j->m->tried = true;
 		judge_map_failed(j);
 		return;
 	}
@@ -839,6 +879,9 @@ static void judge_option(struct judge *j)
 		/* what it is already it can always be set to */
 		fails_if(j, in->option == CHARGE && m->charged &&
 			 in->value != m->option[CHARGE], EBUSY);
+		/* what failed may have been charged for a moment */
+		if (in->option == CHARGE && m->tried)
+			j->perhaps = EBUSY;
 	}
 	if (!succeeded(j))
 		return;
@@ -855,6 +898,7 @@ static void judge_option(struct judge *j)
 static void judge_device_info(struct judge *j)
 {
 	const struct ioasid_device_info *in = &j->r->in.device;
+	const struct ioasid_device_info *out = &j->r->arg.device;
 	struct fuzz_device *d = model_device(j->m, j->op->thread);
 
 	if (j->op->ref != REF_DEVICE || !d || !d->bound)
@@ -865,15 +909,23 @@ static void judge_device_info(struct judge *j)
 	fails_if(j, in->nr_ranges && in->ranges == FUZZ_NOWHERE, EFAULT);
 	if (!succeeded(j))
 		return;
-	SAME(IOASID_DEVICE_EMULATED, device.caps);
 	SAME(d->cookie, device.cookie);
-	SAME((__u64)-1, device.group);
+	if (j->m->physical) {
+		SAME(IOASID_DEVICE_ENFORCE_SNOOP, device.caps);
+		SAME(PHYSICAL_PGSIZES, device.pgsizes);
+		SAME(48, device.addr_width);
+		if (out->group < 0)
+			bad(j, 0, out->group, "", "device.group");
+	} else {
+		SAME(IOASID_DEVICE_EMULATED, device.caps);
+		SAME((__u64)-1, device.group);
+		SAME(0, device.hw_type);
+		SAME(0, device.hw_len);
+	}
 	SAME(d->space >= 0 ? j->m->spaces[d->space].id : 0, device.ioasid);
 	SAME(0, device.pasid_width);
-	SAME(0, device.hw_type);
-	SAME(0, device.hw_len);
-	judge_ranges(j, in->nr_ranges, j->r->arg.device.nr_ranges,
-		     "device.nr_ranges");
+	judge_ranges(j, in->nr_ranges, out->nr_ranges,
+		     j->m->physical ? PHYSICAL_LAST : ALL_ONES, "device.nr_ranges");
 }
 
 static void judge_unknown(struct judge *j)
@@ -883,7 +935,8 @@ static void judge_unknown(struct judge *j)
 }
 
 /*
- * Devices. Emulated ones restrict nothing, so attaching one always succeeds.
+ * Devices. Emulated ones restrict nothing, so attaching one always succeeds;
+ * those of the physical kind are alike, and so share one domain.
  */
 
 static void move(struct fuzz_model *m, struct fuzz_device *d, int space)
@@ -893,6 +946,30 @@ static void move(struct fuzz_model *m, struct fuzz_device *d, int space)
 	d->space = space;
 	if (space >= 0)
 		m->spaces[space].devices++;
+}
+
+/* An attach that memory beyond what the device reaches is in the way of. */
+static void judge_place(struct judge *j, const struct fuzz_device *d,
+			const struct fuzz_space *s)
+{
+	const bool there = d->space >= 0 && s == &j->m->spaces[d->space];
+	const __u64 beyond = memory_beyond(s, PHYSICAL_LAST);
+
+	if (j->m->physical && !there)
+		fails_at(j, beyond, EADDRINUSE, beyond);
+}
+
+/* The address that comes with EADDRINUSE. */
+static void judge_told(struct judge *j, __u64 got, const char *what)
+{
+	int i;
+
+	/* it cannot be written */
+	if (j->op->size == SIZE_READONLY)
+		return;
+	for (i = 0; i < j->nr; i++)
+		if (j->errors[i].told && j->r->rc == -j->errors[i].error)
+			same(j, j->errors[i].at, got, what);
 }
 
 static void judge_bind(struct judge *j)
@@ -906,8 +983,12 @@ static void judge_bind(struct judge *j)
 	fails_if(j, in->ioasid_fd < 0 || j->op->mem != MEM_RAW, EBADF);
 	fails_if(j, d->bound, EBUSY);
 	fails_if(j, in->ioasid && !s, ENOENT);
-	if (!succeeded(j))
+	if (in->ioasid && s)
+		judge_place(j, d, s);
+	if (!succeeded(j)) {
+		judge_told(j, j->r->arg.bind.fault_addr, "bind.fault_addr");
 		return;
+	}
 	judge_new_id(j, j->r->arg.bind.devid, "bind.devid");
 	d->bound = true;
 	d->id = j->r->arg.bind.devid;
@@ -921,13 +1002,18 @@ static void judge_attach(struct judge *j)
 {
 	const struct ioasid_device_attach *in = &j->r->in.attach;
 	struct fuzz_device *d = model_device(j->m, j->op->thread);
+	struct fuzz_space *s = named(j->m, j->op);
 
 	common(j, in->flags, 0, WRITES_PERHAPS);
 	fails_if(j, in->vpasid, EINVAL);
 	fails_if(j, !d->bound, ENODEV);
-	fails_if(j, !named(j->m, j->op), ENOENT);
-	if (!succeeded(j))
+	fails_if(j, !s, ENOENT);
+	if (s && d->bound)
+		judge_place(j, d, s);
+	if (!succeeded(j)) {
+		judge_told(j, j->r->arg.attach.fault_addr, "attach.fault_addr");
 		return;
+	}
 	move(j->m, d, j->op->space);
 }
 
@@ -1149,6 +1235,8 @@ static void judge_state(struct judge *j)
 		bad(j, mm ? 0 : pinned, j->r->vm_pin, "", "vm_pin()");
 	if (j->r->vm_lck != (mm ? pinned : 0))
 		bad(j, mm ? pinned : 0, j->r->vm_lck, "", "vm_lck()");
+	if (j->r->harm[0])
+		bad(j, 0, 1, j->r->harm, "harm()");
 	judge_text(j);
 }
 
@@ -1208,6 +1296,7 @@ void model_init(struct fuzz_model *m, const struct fuzz_setting *setting)
 
 	memset(m, 0, sizeof(*m));
 	m->plant = setting->plant;
+	m->physical = setting->physical;
 	m->rlimit = setting->rlimit;
 	m->option[LIMIT_PINNED] = ALL_ONES;
 	m->option[LIMIT_IOASIDS] = ALL_ONES;

@@ -75,6 +75,7 @@ struct fuzz_device {
 
 struct fuzz_model {
 	int plant;
+	bool physical;
 	__u64 rlimit;
 	__u64 pgsizes;
 	struct fuzz_space spaces[FUZZ_SPACES];
@@ -83,6 +84,8 @@ struct fuzz_model {
 	atomic_ullong pinned;
 	atomic_ullong ioasids;
 	atomic_bool charged;
+	/* a map failed, perhaps after it had charged */
+	atomic_bool tried;
 	/* with IOASID_CHARGE_ONCE: bytes charged, mappings of each page */
 	__u64 once;
 	__u16 users[MEM_NR][FUZZ_MEM_PAGES];

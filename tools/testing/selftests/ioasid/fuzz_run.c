@@ -9,8 +9,12 @@
 #include "mock.h"
 
 struct fuzz_memory fuzz_mems[MEM_NR];
-bool fuzz_have_devices;
+bool fuzz_have_devices, fuzz_have_physical;
 atomic_size_t fuzz_done[OP_NR], fuzz_succeeded[OP_NR];
+
+/* Devices of the physical kind, behind one model IOMMU. */
+static int control = -1;
+static struct ioasid_model_create physical[FUZZ_DEVICES];
 
 static __u64 cpu_pgsizes = FUZZ_PAGE | FUZZ_HUGE;
 
@@ -32,6 +36,65 @@ void fuzz_run_exit(void)
 	result = NULL;
 }
 
+static void plug_devices(void)
+{
+	int i;
+
+	control = open(IOASID_MODEL_NODE, O_RDWR | O_CLOEXEC);
+	for (i = 0; i < FUZZ_DEVICES; i++) {
+		physical[i] = (struct ioasid_model_create) {
+			.kind = IOASID_MODEL_PHYSICAL,
+			.params.flags = MODEL_ENFORCE_COHERENCY,
+		};
+		if (ioctl(control, IOASID_MODEL_CREATE, &physical[i]))
+			return;
+	}
+	fuzz_have_physical = true;
+}
+
+/* The file of device @nr. */
+static int open_device(const struct fuzz_world *w, int nr)
+{
+	char path[300];
+	struct dirent *entry;
+	int fd = -ENOENT;
+	DIR *dir;
+
+	if (!w->setting.physical)
+		return mock_open(nr);
+	snprintf(path, sizeof(path), "/sys/devices/platform/%s/vfio-dev",
+		 physical[nr].name);
+	dir = opendir(path);
+	while (dir && fd < 0 && (entry = readdir(dir))) {
+		if (strncmp(entry->d_name, "vfio", 4))
+			continue;
+		snprintf(path, sizeof(path), "/dev/vfio/devices/%s",
+			 entry->d_name);
+		fd = open(path, O_RDWR | O_CLOEXEC);
+	}
+	if (dir)
+		closedir(dir);
+	return fd;
+}
+
+/* Whether the IOMMU reached, or could reach, what it must not. */
+static void look_for_harm(struct fuzz_result *r)
+{
+	struct ioasid_model_inspect look = {
+		.id = physical[0].id,
+		.flags = IOASID_MODEL_LEDGER,
+	};
+
+	r->harm[0] = 0;
+	if (ioctl(control, IOASID_MODEL_INSPECT, &look))
+		snprintf(r->harm, sizeof(r->harm), "cannot look");
+	else if (look.lost_pages || look.counters.ledger_pages)
+		snprintf(r->harm, sizeof(r->harm),
+			 "pages let go of: %llu, before %llu, at %#llx",
+			 look.lost_pages, look.counters.ledger_pages,
+			 look.counters.ledger_address);
+}
+
 /* Make the memory, and see what there is. Once in a process. */
 void fuzz_run_init(void)
 {
@@ -40,6 +103,8 @@ void fuzz_run_init(void)
 	int i;
 
 	fuzz_have_devices = !mock_load();
+	if (fuzz_have_devices)
+		plug_devices();
 	for (i = 0; i < MEM_NR; i++)
 		if (fuzz_memory_make(&fuzz_mems[i], i)) {
 			fuzz_mems[i] = (struct fuzz_memory){ .fd = -1 };
@@ -117,7 +182,7 @@ int fuzz_open(struct fuzz_world *w, const struct fuzz_setting *setting)
 		s->cookie = FUZZ_SHARED_COOKIE;
 	}
 	for (i = 0; i < FUZZ_DEVICES; i++)
-		w->device[i] = fuzz_have_devices ? mock_open(i) : -1;
+		w->device[i] = fuzz_have_devices ? open_device(w, i) : -1;
 	return 0;
 }
 
@@ -286,18 +351,66 @@ const char *fuzz_command(const struct fuzz_op *op)
  * DMA
  */
 
+static int model_access(int fd, bool write, int region, __u64 at, void *data,
+			size_t length)
+{
+	at += (__u64)region << IOASID_MODEL_REGION_SHIFT;
+	return mock_access(fd, write, at, data, length);
+}
+
+/* Have the model device do it; its faults as errors of an emulated one. */
+static int model_dma(int fd, __u32 op, __u64 iova, size_t length)
+{
+	struct ioasid_model_dma dma = {
+		.op = op,
+		.flags = IOASID_MODEL_DMA_WAIT,
+		.threads = 1,
+		.address = iova,
+		.length = length,
+		.count = 1,
+	};
+	struct ioasid_model_status status;
+	int rc;
+
+	rc = model_access(fd, true, IOASID_MODEL_REGS, IOASID_MODEL_CHANNEL +
+			  IOASID_MODEL_START, &dma, sizeof(dma)) ?:
+	     model_access(fd, false, IOASID_MODEL_REGS, IOASID_MODEL_CHANNEL +
+			  IOASID_MODEL_STATUS, &status, sizeof(status));
+	if (rc)
+		return rc;
+	switch (status.fault) {
+	case MODEL_OK:
+		return status.run == IOASID_MODEL_DONE ? 0 : -EIO;
+	case MODEL_FAULT_WIDTH:
+	case MODEL_FAULT_ABSENT:
+		return -ENOENT;
+	case MODEL_FAULT_DENIED:
+		return -EPERM;
+	}
+	return -EPROTO;
+}
+
 static int dma_read(struct fuzz_world *w, int thread, __u64 iova, void *data,
 		    size_t length)
 {
-	return mock_get(w->device[thread], IOASID_MOCK_READ, 0, iova, data,
-			length);
+	const int fd = w->device[thread];
+
+	if (!w->setting.physical)
+		return mock_get(fd, IOASID_MOCK_READ, 0, iova, data, length);
+	return model_dma(fd, IOASID_MODEL_READ, iova, length) ?:
+	       model_access(fd, false, IOASID_MODEL_MEMORY, 0, data, length);
 }
 
 static int dma_write(struct fuzz_world *w, int thread, __u64 iova,
 		     const void *data, size_t length)
 {
-	return mock_put(w->device[thread], IOASID_MOCK_WRITE, 0, iova, data,
-			length);
+	const int fd = w->device[thread];
+
+	if (!w->setting.physical)
+		return mock_put(fd, IOASID_MOCK_WRITE, 0, iova, data, length);
+	return model_access(fd, true, IOASID_MODEL_MEMORY, 0, (void *)data,
+			    length) ?:
+	       model_dma(fd, IOASID_MODEL_WRITE, iova, length);
 }
 
 /* What the CPU sees of a word of memory, which is then what it was. */
@@ -359,6 +472,9 @@ static void run_state(struct fuzz_world *w, const struct fuzz_op *op,
 	close(fd);
 	r->vm_pin = fuzz_status("VmPin:") - w->vm_pin;
 	r->vm_lck = fuzz_status("VmLck:") - w->vm_lck;
+	r->harm[0] = 0;
+	if (w->setting.physical)
+		look_for_harm(r);
 	if (!r->rc)
 		r->rc = get_info(w->fd, w->shared, &r->shared);
 }
@@ -405,6 +521,7 @@ static void run_chaos(struct fuzz_world *w, const struct fuzz_op *op,
 	switch (op->addr) {
 	case CHAOS_MAP:
 		r->rc = fuzz_ioctl(w->fd, IOASID_MAP_DMA, &map);
+		w->model->tried = true;
 		if (!r->rc)
 			w->model->charged = true;
 		break;
@@ -523,7 +640,7 @@ static void run_reopen(struct fuzz_world *w, const struct fuzz_op *op,
 		       struct fuzz_result *r)
 {
 	close(w->device[op->thread]);
-	w->device[op->thread] = mock_open(op->thread);
+	w->device[op->thread] = open_device(w, op->thread);
 	r->rc = w->device[op->thread] < 0 ? w->device[op->thread] : 0;
 }
 
@@ -572,10 +689,14 @@ static void (*const fuzz_runs[OP_NR])(struct fuzz_world *w,
 	[OP_CHAOS_CHECK] = run_chaos_check,
 };
 
-/* Whether it is about what all threads do. */
+/*
+ * Whether it is about what all threads do. A map of far more memory than there
+ * is, too: until it fails it counts in sums, which then overflow.
+ */
 static bool of_all(const struct fuzz_op *op)
 {
-	return op->type == OP_LIST || op->type == OP_OPTION ||
+	return (op->type == OP_MAP && op->length >= 1ULL << 40) ||
+	       op->type == OP_LIST || op->type == OP_OPTION ||
 	       op->type == OP_STATE || op->type == OP_CHAOS_CHECK;
 }
 

@@ -206,8 +206,8 @@ void fuzz_print_ops(FILE *f, const struct fuzz_setting *setting,
 {
 	const struct fuzz_op *op;
 
-	fprintf(f, "fuzz %d %llu %d %zu\n", setting->threads,
-		setting->rlimit, setting->plant, nr);
+	fprintf(f, "fuzz %d %d %llu %d %zu\n", setting->threads,
+		setting->physical, setting->rlimit, setting->plant, nr);
 	for (op = ops; op < ops + nr; op++)
 		fprintf(f, "%u %u %u %u %u %u %#x %#llx %#llx %#llx %#llx %#llx %#llx\n",
 			op->type, op->thread, op->ref, op->size, op->space,
@@ -220,8 +220,9 @@ int fuzz_read_ops(FILE *f, struct fuzz_setting *setting, struct fuzz_op **ops,
 {
 	struct fuzz_op *op;
 
-	if (fscanf(f, "fuzz %d %llu %d %zu\n", &setting->threads,
-		   &setting->rlimit, &setting->plant, nr) != 4 || *nr > 1 << 24)
+	if (fscanf(f, "fuzz %d %d %llu %d %zu\n", &setting->threads,
+		   &setting->physical, &setting->rlimit, &setting->plant,
+		   nr) != 5 || *nr > 1 << 24)
 		return -EINVAL;
 	*ops = calloc(*nr ?: 1, sizeof(**ops));
 	if (!*ops)
