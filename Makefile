@@ -10,6 +10,7 @@ help:
 	@echo 'make kernel [FLAVOUR=debug]   build a test kernel with /dev/ioasid'
 	@echo 'make test                     build all, run all tests and checks'
 	@echo 'make check                    only the static checks'
+	@echo 'make mutants                  see that deliberate bugs are noticed; not part of make test'
 	@echo 'make demo                     a userspace NVMe driver on /dev/ioasid, in a VM'
 	@echo 'make bench                    instructions per operation, in a VM'
 	@echo 'make selftests                build the kselftests'
@@ -40,6 +41,9 @@ test:
 check:
 	@scripts/check $(CHECKS)
 
+mutants:
+	@scripts/mutants $(MUTANTS)
+
 demo:
 	@scripts/demo
 
@@ -53,4 +57,4 @@ series:
 	@scripts/overlay --series $(or $(OUT),$(error OUT=DIR is missing)) \
 		$(or $(KSRC),$(shell scripts/kernel prepare && scripts/kernel print-tree))
 
-.PHONY: help kernel print-image print-tree selftests test check demo bench overlay series
+.PHONY: help kernel print-image print-tree selftests test check mutants demo bench overlay series
