@@ -84,6 +84,16 @@ static const struct ioasid_access_ops vfio_ioasid_access_ops = {
 	.unmap = vfio_ioasid_access_unmap,
 };
 
+/* Memory can be mmap()ed only by the one file that is bound. */
+static bool vfio_ioasid_owns_file(void *data, struct file *file)
+{
+	return vfio_file_is_of_device(file, data);
+}
+
+static const struct ioasid_device_ops vfio_ioasid_device_ops = {
+	.owns_file = vfio_ioasid_owns_file,
+};
+
 /*
  * The attach that a bind command may ask for is done here, before the driver
  * opens and resets the device: when it fails nothing has happened to the device.
@@ -106,6 +116,7 @@ static int vfio_ioasid_bind(struct vfio_device_file *df)
 					  bind->cookie);
 	else
 		idev = ioasid_bind_device(df->iommu.ctx, device->dev,
+					  &vfio_ioasid_device_ops, device,
 					  bind->cookie);
 	if (IS_ERR(idev))
 		return PTR_ERR(idev);

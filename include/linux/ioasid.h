@@ -38,6 +38,18 @@ struct ioasid_access_ops {
 	void (*unmap)(void *data, u64 iova, u64 length);
 };
 
+/**
+ * struct ioasid_device_ops - what a front knows of a device that does DMA
+ * @owns_file: is @file one of the device's? The memory of the device that it
+ *	has been mmap()ed by can be mapped to IOASIDs: whoever takes it away
+ *	from processes (unmap_mapping_range()) takes it from IOASIDs too, and
+ *	does so before the device, or who drives it, changes. Called under
+ *	spinlocks.
+ */
+struct ioasid_device_ops {
+	bool (*owns_file)(void *data, struct file *file);
+};
+
 /* ioasid_access_rw(), ioasid_access_pin_pages() */
 enum {
 	IOASID_ACCESS_READ = 0,
@@ -51,7 +63,9 @@ void ioasid_ctx_put(struct ioasid_ctx *ctx);
 bool ioasid_ctx_has_group(struct ioasid_ctx *ctx, struct iommu_group *group);
 
 struct ioasid_device *ioasid_bind_device(struct ioasid_ctx *ctx,
-					 struct device *dev, u64 cookie);
+					 struct device *dev,
+					 const struct ioasid_device_ops *ops,
+					 void *data, u64 cookie);
 struct ioasid_device *
 ioasid_bind_access(struct ioasid_ctx *ctx, struct device *dev,
 		   const struct ioasid_access_ops *ops, void *data, u64 cookie);

@@ -366,7 +366,8 @@ static void print_context(const struct context *ctx)
 		print_bytes(strtoull(limit, NULL, 10));
 	}
 	printf(" pinned, charged to the %s\n",
-	       charge && !strcmp(charge, "mm") ? "process" : "user");
+	       !charge || !strcmp(charge, "user") ? "user" :
+	       !strcmp(charge, "once") ? "process, once" : "process");
 }
 
 /* The files of a process follow each other, but which is the last? */

@@ -331,8 +331,16 @@ static void attach_poisoned(struct ioasid_space *space)
 	mutex_unlock(&ctx->lock);
 }
 
+static bool attach_owns_file(struct ioasid_space *space, struct file *file)
+{
+	struct ioasid *ioasid = container_of(space, struct ioasid, space);
+
+	return ioasid_ctx_owns_file(ioasid->obj.ctx, file);
+}
+
 const struct ioasid_space_ops ioasid_attach_space_ops = {
 	.poisoned = attach_poisoned,
+	.owns_file = attach_owns_file,
 	.get = ioasid_space_get,
 	.put = ioasid_space_put,
 };

@@ -261,8 +261,8 @@ static unsigned long ledger_add(struct ioasid_ledger *ledger,
  * somebody could see that: who adds them again, and settles, is not charged
  * for both.
  */
-static void ledger_remove(struct ioasid_ledger *ledger,
-				   unsigned long first, unsigned long last)
+static void ledger_remove(struct ioasid_ledger *ledger, unsigned long first,
+			  unsigned long last)
 {
 	unsigned long pfn, end, gone = 0;
 	struct ledger_run *run;

@@ -178,6 +178,31 @@ bool ioasid_ctx_has_group(struct ioasid_ctx *ctx,
 }
 EXPORT_SYMBOL_GPL(ioasid_ctx_has_group);
 
+/**
+ * ioasid_ctx_owns_file() - is a file that of a device bound to a context
+ * @ctx: the context
+ * @file: any file
+ *
+ * Context: may sleep.
+ * Return: whether it is.
+ */
+bool ioasid_ctx_owns_file(struct ioasid_ctx *ctx, struct file *file)
+{
+	struct ioasid_group *group;
+	struct ioasid_device *idev;
+	bool owns = false;
+
+	mutex_lock(&ctx->lock);
+	spin_lock(&ctx->routes_lock);
+	list_for_each_entry(group, &ctx->groups, node)
+		list_for_each_entry(idev, &group->devices, node)
+			owns |= idev->ops &&
+				idev->ops->owns_file(idev->data, file);
+	spin_unlock(&ctx->routes_lock);
+	mutex_unlock(&ctx->lock);
+	return owns;
+}
+
 static int check_device(struct device *dev, struct iommu_group *iommu_group)
 {
 	/* A device whose DMA is not coherent would need caches flushed */
@@ -196,6 +221,8 @@ static int check_device(struct device *dev, struct iommu_group *iommu_group)
  * ioasid_bind_device() - bind a device to a context
  * @ctx: the context; referenced until ioasid_unbind()
  * @dev: the device; the caller drives it, and keeps it until ioasid_unbind()
+ * @ops: what the caller knows of the device, or NULL
+ * @data: for @ops
  * @cookie: the user's
  *
  * The whole group is claimed for the context, and blocked.
@@ -207,7 +234,9 @@ static int check_device(struct device *dev, struct iommu_group *iommu_group)
  * says when it cannot block the group.
  */
 struct ioasid_device *ioasid_bind_device(struct ioasid_ctx *ctx,
-					 struct device *dev, u64 cookie)
+					 struct device *dev,
+					 const struct ioasid_device_ops *ops,
+					 void *data, u64 cookie)
 {
 	struct iommu_group *iommu_group;
 	struct ioasid_group *group;
@@ -247,6 +276,8 @@ struct ioasid_device *ioasid_bind_device(struct ioasid_ctx *ctx,
 	/* Not under ctx->lock: an attach may hold the group for long */
 	mutex_lock(&group->lock);
 	idev->group = group;
+	idev->ops = ops;
+	idev->data = data;
 	spin_lock(&ctx->routes_lock);
 	list_add_tail(&idev->node, &group->devices);
 	spin_unlock(&ctx->routes_lock);

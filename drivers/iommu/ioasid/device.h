@@ -49,6 +49,8 @@ struct ioasid_group {
  * @node: in ioasid_group.devices
  * @attached: see struct ioasid_group
  * @waiting: see struct ioasid_group
+ * @ops: of its front
+ * @data: of its front
  * @lock: keeps @dev from going while it is looked at
  * @gone: it was unbound
  * @rcu: for look-ups
@@ -67,6 +69,8 @@ struct ioasid_device {
 	struct list_head node;
 	bool attached;
 	bool waiting;
+	const struct ioasid_device_ops *ops;
+	void *data;
 	struct mutex lock;		/* keeps dev */
 	bool gone;
 	struct rcu_head rcu;
@@ -86,6 +90,7 @@ struct ioasid_device *ioasid_device_alloc(struct ioasid_ctx *ctx,
 					  struct device *dev, u64 cookie);
 void ioasid_device_gone(struct ioasid_device *idev);
 void ioasid_group_unbind(struct ioasid_device *idev);
+bool ioasid_ctx_owns_file(struct ioasid_ctx *ctx, struct file *file);
 u32 ioasid_device_attached_to(struct ioasid_device *idev);
 struct ioasid_ranges *ioasid_device_describe(struct ioasid_device *idev,
 					     struct ioasid_device_info *info,

@@ -401,6 +401,44 @@ int ioasid_domain_map(struct ioasid_domain *dom, u64 iova,
 EXPORT_SYMBOL_IF_KUNIT(ioasid_domain_map);
 
 /**
+ * ioasid_domain_map_device() - map memory of a device
+ * @dom: the domain
+ * @iova: first byte; nothing is mapped from there to the memory's end
+ * @mem: the memory
+ * @flags: IOASID_MAP_READ, IOASID_MAP_WRITE
+ *
+ * Takes what memory there is at once, and waits for none.  On failure nothing
+ * stays mapped, unless @dom->poisoned says otherwise.
+ *
+ * Context: may sleep, but does not reclaim.
+ * Return: 0; -ENOMEM; -ENOSPC; -EIO, the driver failed.
+ */
+int ioasid_domain_map_device(struct ioasid_domain *dom, u64 iova,
+			     const struct ioasid_memory *mem,
+			     unsigned int flags)
+{
+	int prot = (flags_to_prot(flags) & ~IOMMU_CACHE) | IOMMU_MMIO, ret = 0;
+	struct iommu_domain *iommu = dom->iommu;
+	struct ioasid_runs runs;
+	struct ioasid_run run;
+	size_t done = 0;
+
+	ioasid_runs_start(&runs, mem);
+	while (!ret && ioasid_runs_next(&runs, &run)) {
+		ret = map_run(dom, iova + done, PFN_PHYS(run.pfn),
+			      (u64)run.npages << PAGE_SHIFT, prot,
+			      GFP_NOWAIT | __GFP_ACCOUNT | __GFP_NOWARN, &done);
+		cond_resched();
+	}
+	if (!ret && iommu->ops->iotlb_sync_map)
+		ret = iommu->ops->iotlb_sync_map(iommu, iova, done);
+	if (!ret)
+		return 0;
+	take_out_partial(dom, iova, done, (u64)mem->npages << PAGE_SHIFT);
+	return map_errno(ret);
+}
+
+/**
  * ioasid_drain_start() - begin to take translations out
  * @drain: uninitialised
  * @dom: the domain

@@ -58,6 +58,9 @@ int ioasid_domain_sync(struct ioasid_domain *dom, u64 iova, u64 length);
 int ioasid_domain_map(struct ioasid_domain *dom, u64 iova,
 		      const struct ioasid_memory *mem, unsigned int flags,
 		      unsigned int cut_shift);
+int ioasid_domain_map_device(struct ioasid_domain *dom, u64 iova,
+			     const struct ioasid_memory *mem,
+			     unsigned int flags);
 int ioasid_domain_split(struct ioasid_domain *dom, u64 iova,
 			const struct ioasid_memory *mem, unsigned int flags,
 			unsigned int cut_shift, u64 floor, u64 at);

@@ -14,8 +14,9 @@
  *  - Permitted ranges only ever narrow while no mapping of memory lies outside;
  *    they are narrowed before that is looked at, and widened again if not so.
  *
- * Locks: everything here takes attach_lock; then domains_sem for writing
- * around what a driver does when it attaches, and around changes of the lists.
+ * Locks: everything here takes attach_lock; then domains_sem for writing, by
+ * ioasid_devmem_lock(), around what a driver does when it attaches, and around
+ * changes of the lists.
  */
 #include <linux/iommu.h>
 #include <linux/sched/signal.h>
@@ -292,9 +293,9 @@ static int join_existing(struct ioasid_space *space,
 	ret = narrow(space, member, dom, &before, fault_addr);
 	if (ret)
 		return ret;
-	down_write(&space->domains_sem);
+	ioasid_devmem_lock(space);
 	ret = dom->poisoned ? -EIO : point_group(space, member, dom);
-	up_write(&space->domains_sem);
+	ioasid_devmem_unlock(space);
 	if (ret) {
 		widen(space, member, before);
 		return ret;
@@ -312,9 +313,9 @@ static int join_new(struct ioasid_space *space, struct ioasid_member *member,
 	int ret;
 
 	if (dom->late) {
-		down_write(&space->domains_sem);
+		ioasid_devmem_lock(space);
 		ret = point_group(space, member, dom);
-		up_write(&space->domains_sem);
+		ioasid_devmem_unlock(space);
 		if (ret)
 			return ret;
 		pointed = true;
@@ -326,12 +327,14 @@ static int join_new(struct ioasid_space *space, struct ioasid_member *member,
 	if (ret)
 		goto err_point;
 
-	down_write(&space->domains_sem);
+	ioasid_devmem_lock(space);
 	fill_begin(space, dom);
-	up_write(&space->domains_sem);
-	ret = fill(space, dom);
+	ret = ioasid_devmem_fill(space);
+	ioasid_devmem_unlock(space);
+	if (!ret)
+		ret = fill(space, dom);
 
-	down_write(&space->domains_sem);
+	ioasid_devmem_lock(space);
 	if (!ret && dom->poisoned)
 		ret = -EIO;
 	if (!ret && !pointed)
@@ -344,7 +347,7 @@ static int join_new(struct ioasid_space *space, struct ioasid_member *member,
 	fill_end(space);
 	if (!ret)
 		list_add_tail(&dom->node, &space->domains);
-	up_write(&space->domains_sem);
+	ioasid_devmem_unlock(space);
 	if (ret)
 		goto err_narrow;
 
@@ -456,7 +459,7 @@ void ioasid_space_leave(struct ioasid_space *space,
 	struct ioasid_domain *dom = member->dom;
 
 	mutex_lock(&space->attach_lock);
-	down_write(&space->domains_sem);
+	ioasid_devmem_lock(space);
 	if (!moved && !member->blocked)
 		iommu_detach_group(dom->iommu, member->group);
 	list_del(&member->node);
@@ -465,7 +468,7 @@ void ioasid_space_leave(struct ioasid_space *space,
 		dom = NULL;
 	else
 		list_del(&dom->node);
-	up_write(&space->domains_sem);
+	ioasid_devmem_unlock(space);
 
 	kfree(member->ranges);
 	member->ranges = NULL;
@@ -487,9 +490,9 @@ void ioasid_space_block(struct ioasid_space *space,
 {
 	mutex_lock(&space->attach_lock);
 	if (!member->blocked) {
-		down_write(&space->domains_sem);
+		ioasid_devmem_lock(space);
 		iommu_detach_group(member->dom->iommu, member->group);
-		up_write(&space->domains_sem);
+		ioasid_devmem_unlock(space);
 		member->blocked = true;
 	}
 	mutex_unlock(&space->attach_lock);
@@ -509,10 +512,10 @@ void ioasid_space_unblock(struct ioasid_space *space,
 {
 	mutex_lock(&space->attach_lock);
 	if (member->blocked && !member->dom->poisoned) {
-		down_write(&space->domains_sem);
+		ioasid_devmem_lock(space);
 		member->blocked = !!iommu_attach_group(member->dom->iommu,
 						       member->group);
-		up_write(&space->domains_sem);
+		ioasid_devmem_unlock(space);
 	}
 	mutex_unlock(&space->attach_lock);
 }

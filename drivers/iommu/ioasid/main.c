@@ -216,6 +216,8 @@ static void fill_info(struct ioasid *ioasid, struct ioasid_info *info)
 	if (parent && space->parent->dead)
 		info->state |= IOASID_STATE_ORPHAN;
 	spin_unlock(&space->lock);
+	if (ioasid_devmem_any_revoked(space))
+		info->state |= IOASID_STATE_REVOKED;
 }
 
 static long cmd_get_info(struct ioasid_ctx *ctx, union ioasid_arg *arg,

@@ -393,6 +393,8 @@ static void mapping_release(struct ioasid_space *space,
 		} else {
 			ioasid_memory_put(&m->mem, space->account, m->payer);
 		}
+	} else if (unlikely(m->device)) {
+		ioasid_devmem_put(m->device);
 	}
 	mapping_free(m);
 }
@@ -425,6 +427,7 @@ struct ioasid_mapping *ioasid_space_reserve(struct ioasid_space *space,
 	m->mem.is_shared = false;
 	m->refs.first = NULL;
 	m->payer = NULL;
+	m->device = NULL;
 	m->addr = req->addr;
 	m->pins = 0;
 	m->readers = 0;
@@ -626,15 +629,26 @@ static bool any_poisoned(struct ioasid_space *space)
 static int get_memory(struct ioasid_space *space, struct ioasid_mapping *m,
 		      struct ioasid_map_request *req)
 {
+	struct ioasid_device_range *device;
 	struct ioasid_payer *payer;
+	int ret;
 
 	payer = ioasid_memory_get(&m->mem, space->account, req->file, req->addr,
 				  req->length >> PAGE_SHIFT,
 				  req->flags & IOASID_MAP_WRITE,
 				  &req->fault_addr);
-	if (IS_ERR(payer))
-		return PTR_ERR(payer);
-	m->payer = payer;
+	if (likely(!IS_ERR(payer))) {
+		m->payer = payer;
+		return 0;
+	}
+	ret = PTR_ERR(payer);
+	if ((ret != -EFAULT && ret != -EDQUOT) || req->file)
+		return ret;
+	/* A device's memory cannot be pinned, and need not be charged */
+	device = ioasid_devmem_get(space, req, m->start);
+	if (IS_ERR(device))
+		return PTR_ERR(device) == -EFAULT ? ret : PTR_ERR(device);
+	m->device = device;
 	return 0;
 }
 
@@ -659,11 +673,27 @@ void ioasid_space_abort_filling(struct ioasid_space *space,
 		mapping_release(space, m);
 }
 
+static int write_device(struct ioasid_space *space, struct ioasid_mapping *m)
+	__must_hold(&space->lock)
+{
+	int ret;
+
+	set_state(m, IOASID_MAPPING_FILLING);
+	spin_unlock(&space->lock);
+	ret = ioasid_devmem_map(m->device);
+	spin_lock(&space->lock);
+	if (!ret)
+		set_state(m, IOASID_MAPPING_LIVE);
+	return ret;
+}
+
 /* Write a mapping that has its memory to the domains, if there are any */
 static int write_mapping(struct ioasid_space *space, struct ioasid_mapping *m)
 	__must_hold(&space->lock)
 {
 	lockdep_assert_held_read(&space->domains_sem);
+	if (unlikely(m->device))
+		return write_device(space, m);
 	if (!m->mem.npages ||
 	    (list_empty(&space->domains) && !space->filling)) {
 		set_state(m, IOASID_MAPPING_LIVE);
@@ -891,6 +921,9 @@ static int check_edges(struct ioasid_space *space, u64 start, u64 last,
 				  ioasid_mapping_cut_by(space, last + 1);
 	if (!split && ((left && ioasid_mapping_off_grid(left, start)) ||
 		       (right && ioasid_mapping_off_grid(right, last + 1))))
+		return -EINVAL;
+	/* Device memory goes as a whole */
+	if ((left && left->device) || (right && right->device))
 		return -EINVAL;
 	return 0;
 }
@@ -1138,6 +1171,10 @@ u64 ioasid_dying_drain(struct ioasid_space *space, struct ioasid_dying *dying,
 		*ret = ioasid_listeners_unmap(space, &dying->first);
 		dying->scattered |= *ret == -EBUSY;
 	}
+	if (unlikely(space->devmem))
+		for (m = dying->first; m; m = m->next)
+			if (m->device)
+				ioasid_devmem_unmap(m->device);
 	list_for_each_entry(dom, &space->domains, node) {
 		take_out_of(dom, dying, false);
 		poisoned |= READ_ONCE(dom->poisoned);
@@ -1311,6 +1348,7 @@ void ioasid_space_init(struct ioasid_space *space,
 	space->family = NULL;
 	space->children = 0;
 	space->depth = 0;
+	space->devmem = NULL;
 	space->filling = NULL;
 	init_rwsem(&space->domains_sem);
 	INIT_LIST_HEAD(&space->domains);
@@ -1370,6 +1408,8 @@ void ioasid_space_exit(struct ioasid_space *space)
 	space->children = 0;
 	space->depth = 0;
 	}
+	if (unlikely(space->devmem))
+		ioasid_devmem_exit(space);
 	if (unlikely(space->permitted)) {
 		kfree(space->permitted);
 		space->permitted = NULL;

@@ -19,6 +19,9 @@
 #include "domain.h"
 #include "memory.h"
 
+struct file;
+struct ioasid_device_range;
+struct ioasid_devmem;
 struct iommu_group;
 
 /*
@@ -72,6 +75,7 @@ struct ioasid_ref {
  * @mem: what is mapped; no pages for a reserved range
  * @refs: struct ioasid_ref, what children refer to it
  * @payer: who was charged; NULL for a reserved range, and of a child
+ * @device: the device memory that is mapped, in place of @mem; or NULL
  * @space: of a child, with memory: the child
  * @ref: of a child, with memory: what it refers to
  * @addr: user address, file offset or parent address it was mapped from
@@ -93,6 +97,7 @@ struct ioasid_mapping {
 	struct ioasid_memory mem;
 	struct hlist_head refs;
 	struct ioasid_payer *payer;
+	struct ioasid_device_range *device;
 	struct ioasid_space *space;
 	struct ioasid_ref ref;
 	u64 addr;
@@ -182,12 +187,15 @@ struct ioasid_member {
  * struct ioasid_space_ops - what a space tells the floor above
  * @poisoned: one of its domains is poisoned: block the groups that are on it.
  *	May sleep; called with no lock of the space held.
+ * @owns_file: is a file that of a device that the space's mappings may reach?
+ *	May sleep; called with no lock held.
  * @get: keep the space's memory; false when it is being destroyed. Called with
  *	a lock of its parent held.
  * @put: undo @get. May sleep.
  */
 struct ioasid_space_ops {
 	void (*poisoned)(struct ioasid_space *space);
+	bool (*owns_file)(struct ioasid_space *space, struct file *file);
 	bool (*get)(struct ioasid_space *space);
 	void (*put)(struct ioasid_space *space);
 };
@@ -218,6 +226,8 @@ struct ioasid_space_ops {
  * @children: how many spaces have this one as parent
  * @software: of the software devices; NULL while there never was one, set with
  *	domains_sem held for writing
+ * @devmem: device memory; NULL while there never was any, set with domains_sem
+ *	held for reading
  * @filling: domain that is being filled, before it is in @domains; how far is
  *	in struct ioasid_domain
  * @domains_sem: held for reading to use the domains and listeners, and from
@@ -256,6 +266,7 @@ struct ioasid_space {
 	struct ioasid_ranges *permitted;
 	struct ioasid_family *family;
 	struct ioasid_software *software;
+	struct ioasid_devmem *devmem;
 	struct ioasid_domain *filling;
 
 	struct rw_semaphore domains_sem;
@@ -367,6 +378,20 @@ void ioasid_space_unpin_all(struct ioasid_space *space,
 			    struct ioasid_listener *listener);
 int ioasid_space_rw(struct ioasid_space *space, u64 iova, void *data,
 		    size_t length, bool write);
+
+/* devmem.c */
+struct ioasid_device_range *
+ioasid_devmem_get(struct ioasid_space *space,
+		  struct ioasid_map_request *req, u64 iova);
+void ioasid_devmem_put(struct ioasid_device_range *range);
+int ioasid_devmem_map(struct ioasid_device_range *range);
+void ioasid_devmem_unmap(struct ioasid_device_range *range);
+bool ioasid_devmem_is_revoked(const struct ioasid_device_range *range);
+bool ioasid_devmem_any_revoked(struct ioasid_space *space);
+int ioasid_devmem_fill(struct ioasid_space *space);
+void ioasid_devmem_lock(struct ioasid_space *space);
+void ioasid_devmem_unlock(struct ioasid_space *space);
+void ioasid_devmem_exit(struct ioasid_space *space);
 
 /* fill.c */
 int ioasid_space_join(struct ioasid_space *space, struct ioasid_member *member,

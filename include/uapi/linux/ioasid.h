@@ -214,12 +214,16 @@ struct ioasid_iova_range {
  *	devices are blocked; what it may still reach stays pinned until they
  *	are detached; IOASID_MAP_DMA and attaches fail with EIO.
  * @IOASID_STATE_ORPHAN: the parent was freed: IOASID_MAP_DMA fails with ENODEV
+ * @IOASID_STATE_REVOKED: device memory that is mapped was taken away: what is
+ *	mapped there reaches nothing any more, until it is unmapped and mapped
+ *	again. See struct ioasid_map_dma.
  */
 enum ioasid_state {
 	IOASID_STATE_ATTACHED = 1 << 0,
 	IOASID_STATE_PARTIAL_GROUP = 1 << 1,
 	IOASID_STATE_POISONED = 1 << 2,
 	IOASID_STATE_ORPHAN = 1 << 3,
+	IOASID_STATE_REVOKED = 1 << 4,
 };
 
 /**
@@ -400,9 +404,19 @@ enum ioasid_map_flags {
  * @alignment is given and as long as there is such a place; while no device
  * restricts the IOASID it is 4 GiB or higher.
  *
+ * Memory of a device is mapped too, for one device to reach another (peer to
+ * peer): @addr lies within one mmap() of the device file of a device that is
+ * bound to the same context.  It is neither pinned nor charged, cannot be cut,
+ * and cannot be referred to by children or used by software devices.  When it
+ * goes from the process, be it by munmap(), mremap(), mprotect() or exit, or
+ * because the device is reset or its memory switched off, no device reaches it
+ * any more when that has happened; the mapping stays, see
+ * IOASID_STATE_REVOKED.
+ *
  * Errors: EEXIST, the range overlaps a mapping or a reserved range; EINVAL,
  * the range is not within one permitted range, or the file ends before
- * @length; EFAULT, memory cannot be pinned; EBADF, @fd is not open; EACCES,
+ * @length; EFAULT, memory cannot be pinned, nor is it that of a device that can
+ * be mapped; EBADF, @fd is not open; EACCES,
  * @fd is not open for reading, or for writing with IOASID_MAP_WRITE; EPERM,
  * @fd is sealed against writing; EOPNOTSUPP, @fd is a file of another sort;
  * ENOSPC, no free range is large enough; EDQUOT, RLIMIT_MEMLOCK or

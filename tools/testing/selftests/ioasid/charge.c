@@ -109,12 +109,22 @@ FIXTURE_TEARDOWN(once)
 }
 
 /* Pages of the file by index, to the same pages of IOVA. */
-#define MAP(n, index, pages)						\
-	ia_map(self->fd[n], self->id[n], base + (index) * PG,		\
-	       self->mem + (index) * PG, (pages) * PG)
-#define UNMAP(n, index, pages)						\
-	ia_unmap_full(self->fd[n], self->id[n], IOASID_UNMAP_SPLIT,	\
-		      base + (index) * PG, (pages) * PG, NULL)
+static int map_pages(int fd, __u32 id, char *mem, unsigned long index,
+		     unsigned long pages)
+{
+	return ia_map(fd, id, base + index * PG, mem + index * PG, pages * PG);
+}
+
+static int unmap_pages(int fd, __u32 id, unsigned long index,
+		       unsigned long pages)
+{
+	return ia_unmap_full(fd, id, IOASID_UNMAP_SPLIT, base + index * PG,
+			     pages * PG, NULL);
+}
+
+#define FD(n) self->fd[n], self->id[n]
+#define MAP(n, index, pages) map_pages(FD(n), self->mem, index, pages)
+#define UNMAP(n, index, pages) unmap_pages(FD(n), index, pages)
 
 static long left(int fd, __u32 id)
 {

@@ -199,6 +199,13 @@ FIXTURE_VARIANT_ADD(command, map_page_charge_mm)
 	.undo = undo_map,
 };
 
+FIXTURE_VARIANT_ADD(command, map_page_charge_once)
+{
+	.charge = IOASID_CHARGE_ONCE,
+	.run = run_map,
+	.undo = undo_map,
+};
+
 static int run_map_any(struct stage *s)
 {
 	return ia_map_any(s->fd, s->id, &s->iova, s->mem, PG);
@@ -308,6 +315,14 @@ FIXTURE_VARIANT_ADD(command, unmap_charge_mm)
 	.takes_away = true,
 };
 
+FIXTURE_VARIANT_ADD(command, unmap_charge_once)
+{
+	.charge = IOASID_CHARGE_ONCE,
+	.prepare = prepare_unmap,
+	.run = run_unmap,
+	.takes_away = true,
+};
+
 static int run_cut(struct stage *s)
 {
 	return ia_unmap(s->fd, s->id, SZ_4G + 100 * PG, 200 * PG, NULL);
@@ -328,6 +343,14 @@ static int run_split(struct stage *s)
 
 FIXTURE_VARIANT_ADD(command, unmap_split)
 {
+	.prepare = prepare_unmap,
+	.run = run_split,
+	.takes_away = true,
+};
+
+FIXTURE_VARIANT_ADD(command, unmap_split_charge_once)
+{
+	.charge = IOASID_CHARGE_ONCE,
 	.prepare = prepare_unmap,
 	.run = run_split,
 	.takes_away = true,

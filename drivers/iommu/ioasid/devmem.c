@@ -1,0 +1,558 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Memory of devices: mapped, but never kept from who gives it.
+ *
+ * Invariants:
+ *  - What can be mapped is what mmap() of a device file put into the calling
+ *    process, where the device is bound to the same context.  It is not pinned
+ *    and not charged: whoever changes the process's page table there (munmap,
+ *    exit, a driver that resets the device or switches its memory off) has the
+ *    translations taken out of the IOMMUs first, and flushed.  The mapping is
+ *    REVOKED from then on; it never comes to life again.
+ *  - Every mapping that is not revoked is in every domain of the space, and in
+ *    the one that is being filled.
+ *  - To all others such a mapping is a range without memory: it is not filled,
+ *    read or cut, and no child can refer to it.
+ *
+ * Locks: ioasid_devmem.lock is taken by who writes, takes out and revokes.
+ * Revoking happens below whatever locks the mm and drivers hold, and must not
+ * wait for memory to be reclaimed: so nothing is allocated under the lock but
+ * what is there at once, and nothing is taken but the locks of IOMMU drivers.
+ *
+ * For that reason revoking does not take domains_sem either, which is held
+ * while memory is allocated.  Instead, who holds it for writing sets
+ * ioasid_devmem.exclusive, which revoking waits for, unseen by lockdep.  It is
+ * held while a driver attaches a group, so this ends; and it cannot wait for
+ * us in turn: an allocation that reclaims comes across pages of memory, and
+ * these are not in such a range unless it was revoked before; an attach takes
+ * no lock that somebody holds while changing such a range.
+ */
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/mmu_notifier.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/workqueue.h>
+
+#include "space.h"
+
+/**
+ * struct ioasid_devmem - what a space has of device memory
+ * @lock: see the head of this file
+ * @exclusive: domains_sem is held for writing
+ * @wait: for @exclusive to end
+ * @ranges: what is in the domains, or would be if there were any
+ * @nr_revoked: mappings that are revoked
+ */
+struct ioasid_devmem {
+	struct mutex lock;		/* see above */
+	bool exclusive;
+	wait_queue_head_t wait;
+	struct list_head ranges;
+	unsigned int nr_revoked;
+};
+
+/**
+ * struct ioasid_device_range - device memory behind a mapping
+ * @space: the space
+ * @node: in ioasid_devmem.ranges, empty before it was mapped and once it was
+ *	revoked
+ * @iova: where it is mapped
+ * @flags: its permission
+ * @revoked: what the process had there has changed
+ * @mem: the memory, not pinned
+ * @notifier: tells of changes
+ * @work: tells the floor above that a domain is poisoned
+ */
+struct ioasid_device_range {
+	struct ioasid_space *space;
+	struct list_head node;
+	u64 iova;
+	unsigned int flags;
+	bool revoked;
+	struct ioasid_memory mem;
+	struct mmu_interval_notifier notifier;
+	struct work_struct work;
+};
+
+static u64 range_bytes(const struct ioasid_device_range *range)
+{
+	return (u64)range->mem.npages << PAGE_SHIFT;
+}
+
+/* ---- Domains ---- */
+
+static void take_out_of(struct ioasid_domain *dom,
+			struct ioasid_device_range *range)
+{
+	struct ioasid_drain drain;
+
+	ioasid_drain_start(&drain, dom, false);
+	ioasid_drain_range(&drain, range->iova, range_bytes(range));
+	ioasid_drain_finish(&drain);
+}
+
+/* Out of all domains; returns whether one of them is poisoned */
+static bool take_out(struct ioasid_device_range *range)
+{
+	struct ioasid_space *space = range->space;
+	struct ioasid_domain *dom;
+	bool poisoned = false;
+
+	lockdep_assert_held(&space->devmem->lock);
+	list_for_each_entry(dom, &space->domains, node) {
+		take_out_of(dom, range);
+		poisoned |= READ_ONCE(dom->poisoned);
+	}
+	if (space->filling) {
+		take_out_of(space->filling, range);
+		poisoned |= READ_ONCE(space->filling->poisoned);
+	}
+	return poisoned;
+}
+
+static int put_in(struct ioasid_device_range *range)
+{
+	struct ioasid_space *space = range->space;
+	struct ioasid_domain *dom, *out;
+	int ret;
+
+	lockdep_assert_held(&space->devmem->lock);
+	list_for_each_entry(dom, &space->domains, node) {
+		ret = ioasid_domain_map_device(dom, range->iova, &range->mem,
+					       range->flags);
+		if (ret)
+			goto undo;
+	}
+	if (!space->filling)
+		return 0;
+	ret = ioasid_domain_map_device(space->filling, range->iova,
+				       &range->mem, range->flags);
+	if (!ret)
+		return 0;
+undo:
+	list_for_each_entry(out, &space->domains, node) {
+		if (out == dom)
+			break;
+		take_out_of(out, range);
+	}
+	return ret;
+}
+
+/* How often memory is reclaimed for what could not be had at once */
+#define MAP_TRIES	64
+
+/* With no lock held that revoking takes: have some memory be there at once */
+static bool reclaim_some(void)
+{
+	struct page *page = alloc_pages(GFP_KERNEL_ACCOUNT | __GFP_NOWARN, 2);
+
+	if (!page)
+		return false;
+	__free_pages(page, 2);
+	return true;
+}
+
+/**
+ * ioasid_devmem_map() - write device memory to the domains
+ * @range: from ioasid_devmem_get(), not mapped yet
+ *
+ * Called with domains_sem held for reading.
+ *
+ * Context: may sleep.
+ * Return: 0; -EFAULT, it was revoked already; -ENOMEM, -ENOSPC or -EIO of the
+ * IOMMU driver. On failure it is in no domain that can be trusted.
+ */
+int ioasid_devmem_map(struct ioasid_device_range *range)
+{
+	struct ioasid_devmem *devmem = range->space->devmem;
+	unsigned int tries = 0;
+	int ret;
+
+	lockdep_assert_held_read(&range->space->domains_sem);
+	do {
+		mutex_lock(&devmem->lock);
+		ret = range->revoked ? -EFAULT : put_in(range);
+		if (!ret)
+			list_add_tail(&range->node, &devmem->ranges);
+		mutex_unlock(&devmem->lock);
+	} while (ret == -ENOMEM && ++tries < MAP_TRIES && reclaim_some());
+	return ret;
+}
+
+/**
+ * ioasid_devmem_unmap() - take device memory out of the domains
+ * @range: mapped
+ *
+ * Called with domains_sem held for reading.
+ *
+ * Context: may sleep; needs no memory.
+ */
+void ioasid_devmem_unmap(struct ioasid_device_range *range)
+{
+	struct ioasid_devmem *devmem = range->space->devmem;
+
+	lockdep_assert_held_read(&range->space->domains_sem);
+	mutex_lock(&devmem->lock);
+	if (range->revoked) {
+		devmem->nr_revoked--;
+	} else {
+		list_del_init(&range->node);
+		take_out(range);
+	}
+	mutex_unlock(&devmem->lock);
+}
+
+/**
+ * ioasid_devmem_fill() - write all device memory to the domain being filled
+ * @space: the space; between ioasid_devmem_lock() and ioasid_devmem_unlock()
+ *
+ * Context: may sleep.
+ * Return: 0; on failure some of it may be in the domain, which is not to be
+ * used: -ENOMEM, -ENOSPC or -EIO of the IOMMU driver.
+ */
+int ioasid_devmem_fill(struct ioasid_space *space)
+{
+	struct ioasid_device_range *range;
+	unsigned int tries;
+	int ret;
+
+	lockdep_assert_held_write(&space->domains_sem);
+	if (likely(!space->devmem))
+		return 0;
+	/* Nobody else is at it: they wait for domains_sem, or for us */
+	list_for_each_entry(range, &space->devmem->ranges, node) {
+		tries = 0;
+		do {
+			ret = ioasid_domain_map_device(space->filling,
+						       range->iova, &range->mem,
+						       range->flags);
+		} while (ret == -ENOMEM && ++tries < MAP_TRIES &&
+			 reclaim_some());
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+/**
+ * ioasid_devmem_lock() - keep maps, unmaps and revocation off the domains
+ * @space: the space; domains_sem is taken for writing
+ */
+void ioasid_devmem_lock(struct ioasid_space *space)
+{
+	down_write(&space->domains_sem);
+	if (likely(!space->devmem))
+		return;
+	mutex_lock(&space->devmem->lock);
+	space->devmem->exclusive = true;
+	mutex_unlock(&space->devmem->lock);
+}
+
+/**
+ * ioasid_devmem_unlock() - undo ioasid_devmem_lock()
+ * @space: the space
+ */
+void ioasid_devmem_unlock(struct ioasid_space *space)
+{
+	if (unlikely(space->devmem)) {
+		mutex_lock(&space->devmem->lock);
+		space->devmem->exclusive = false;
+		mutex_unlock(&space->devmem->lock);
+		wake_up_all(&space->devmem->wait);
+	}
+	up_write(&space->domains_sem);
+}
+
+/* ---- Revoke ---- */
+
+static void poisoned_work(struct work_struct *work)
+{
+	struct ioasid_device_range *range =
+		container_of(work, struct ioasid_device_range, work);
+
+	range->space->ops->poisoned(range->space);
+}
+
+/* Called below locks of the mm, and of the driver that gave the memory */
+static bool range_invalidate(struct mmu_interval_notifier *notifier,
+			     const struct mmu_notifier_range *mmu_range,
+			     unsigned long seq)
+{
+	struct ioasid_device_range *range =
+		container_of(notifier, struct ioasid_device_range, notifier);
+	struct ioasid_space *space = range->space;
+	struct ioasid_devmem *devmem = space->devmem;
+	bool poisoned = false;
+
+	/* Then other memory may be there, and this be a reclaim of it */
+	if (smp_load_acquire(&range->revoked)) {
+		mmu_interval_set_seq(notifier, seq);
+		return true;
+	}
+	if (!mmu_notifier_range_blockable(mmu_range))
+		return false;
+
+	mutex_lock(&devmem->lock);
+	while (devmem->exclusive) {
+		mutex_unlock(&devmem->lock);
+		wait_event(devmem->wait, !READ_ONCE(devmem->exclusive));
+		mutex_lock(&devmem->lock);
+	}
+	mmu_interval_set_seq(notifier, seq);
+	if (!list_empty(&range->node)) {
+		list_del_init(&range->node);
+		poisoned = take_out(range);
+		devmem->nr_revoked++;
+	}
+	/* Whoever sees it sees the translations gone */
+	smp_store_release(&range->revoked, true);
+	mutex_unlock(&devmem->lock);
+	if (unlikely(poisoned)) {
+		spin_lock(&space->lock);
+		space->poisoned = true;
+		spin_unlock(&space->lock);
+		schedule_work(&range->work);
+	}
+	return true;
+}
+
+static const struct mmu_interval_notifier_ops range_notifier_ops = {
+	.invalidate = range_invalidate,
+};
+
+/**
+ * ioasid_devmem_is_revoked() - was device memory taken away
+ * @range: the memory
+ *
+ * Return: whether it was.
+ */
+bool ioasid_devmem_is_revoked(const struct ioasid_device_range *range)
+{
+	return READ_ONCE(range->revoked);
+}
+
+/**
+ * ioasid_devmem_any_revoked() - was any device memory of a space taken away
+ * @space: the space
+ *
+ * Return: whether one of its mappings was revoked.
+ */
+bool ioasid_devmem_any_revoked(struct ioasid_space *space)
+{
+	struct ioasid_devmem *devmem = READ_ONCE(space->devmem);
+
+	return devmem && READ_ONCE(devmem->nr_revoked);
+}
+
+/* ---- Get and put ---- */
+
+/* The one device file that [addr, last] is memory of, with a reference */
+static struct file *find_file(u64 addr, u64 last, unsigned int flags)
+{
+	struct mm_struct *mm = current->mm;
+	struct vm_area_struct *vma;
+	unsigned long need = 0;
+	struct file *file = NULL;
+
+	if (flags & IOASID_MAP_READ)
+		need |= VM_READ;
+	if (flags & IOASID_MAP_WRITE)
+		need |= VM_WRITE;
+	if (mmap_read_lock_killable(mm))
+		return NULL;
+	vma = vma_lookup(mm, addr);
+	if (vma && last < vma->vm_end && vma->vm_file &&
+	    (vma->vm_flags & (VM_PFNMAP | VM_SHARED)) ==
+		    (VM_PFNMAP | VM_SHARED) &&
+	    (vma->vm_flags & need) == need)
+		file = get_file(vma->vm_file);
+	mmap_read_unlock(mm);
+	return file;
+}
+
+/* One page: fault it in if need be.  Called with mmap_lock held for reading. */
+static int find_page(struct file *file, u64 addr, bool write,
+		     unsigned long *pfn)
+{
+	struct follow_pfnmap_args args = { .address = addr };
+	struct mm_struct *mm = current->mm;
+	bool unlocked = false, suits;
+	unsigned int tries;
+
+	for (tries = 0; tries < 16; tries++) {
+		args.vma = vma_lookup(mm, addr);
+		if (!args.vma || args.vma->vm_file != file)
+			return -EFAULT;
+		if (!follow_pfnmap_start(&args)) {
+			suits = args.special && (args.writable || !write);
+			*pfn = args.pfn;
+			follow_pfnmap_end(&args);
+			if (suits)
+				return 0;
+			if (!write)
+				return -EFAULT;
+		}
+		/* May drop the lock, and then takes it again */
+		if (fixup_user_fault(mm, addr, write ? FAULT_FLAG_WRITE : 0,
+				     &unlocked))
+			return -EFAULT;
+	}
+	return -EFAULT;
+}
+
+/* How many pages are looked for without letting others at mmap_lock */
+#define FIND_BATCH	512
+
+static int find_pages(struct ioasid_device_range *range, struct file *file,
+		      u64 addr, unsigned long npages, u64 *fault_addr)
+{
+	bool write = range->flags & IOASID_MAP_WRITE;
+	struct mm_struct *mm = current->mm;
+	struct ioasid_extent_list list;
+	unsigned long pfn, n = 0;
+	int ret = 0;
+
+	ioasid_extent_list_init(&list, &range->mem, false);
+	mmap_read_lock(mm);
+	while (npages--) {
+		ret = find_page(file, addr, write, &pfn);
+		if (ret) {
+			*fault_addr = addr;
+			break;
+		}
+		ret = ioasid_extent_list_add(&list, pfn, 1, npages);
+		if (ret)
+			break;
+		addr += PAGE_SIZE;
+		if (++n % FIND_BATCH || !npages)
+			continue;
+		mmap_read_unlock(mm);
+		if (fatal_signal_pending(current)) {
+			ret = -EINTR;
+			goto out;
+		}
+		cond_resched();
+		mmap_read_lock(mm);
+	}
+	mmap_read_unlock(mm);
+out:
+	ioasid_extent_list_finish(&list);
+	if (ret)
+		ioasid_memory_return(&range->mem);
+	return ret;
+}
+
+static int devmem_init(struct ioasid_space *space)
+{
+	struct ioasid_devmem *devmem;
+
+	if (READ_ONCE(space->devmem))
+		return 0;
+	devmem = kzalloc(sizeof(*devmem), GFP_KERNEL_ACCOUNT);
+	if (!devmem)
+		return -ENOMEM;
+	mutex_init(&devmem->lock);
+	init_waitqueue_head(&devmem->wait);
+	INIT_LIST_HEAD(&devmem->ranges);
+	/* So that who has it for writing finds what it found before */
+	down_read(&space->domains_sem);
+	if (cmpxchg(&space->devmem, NULL, devmem))
+		kfree(devmem);
+	up_read(&space->domains_sem);
+	return 0;
+}
+
+/**
+ * ioasid_devmem_exit() - a space goes
+ * @space: the space; nothing is mapped
+ */
+void ioasid_devmem_exit(struct ioasid_space *space)
+{
+	kfree(space->devmem);
+	space->devmem = NULL;
+}
+
+/**
+ * ioasid_devmem_get() - find device memory of the calling process
+ * @space: the space
+ * @req: what is to be mapped; @fault_addr is set on -EFAULT
+ * @iova: where it will be mapped
+ *
+ * Context: may sleep, for as long as a page fault takes; with no lock held.
+ * Return: the memory, to be given back by ioasid_devmem_put(), or an ERR_PTR:
+ * -EFAULT, it is no such memory, or not all of it is there; -ENOMEM; -EINTR, a
+ * fatal signal.
+ */
+struct ioasid_device_range *
+ioasid_devmem_get(struct ioasid_space *space,
+		  struct ioasid_map_request *req, u64 iova)
+{
+	struct mm_struct *mm = current->mm;
+	struct ioasid_device_range *range;
+	struct file *file;
+	int ret;
+
+	file = find_file(req->addr, req->addr + (req->length - 1), req->flags);
+	if (!file)
+		return ERR_PTR(-EFAULT);
+	ret = -EFAULT;
+	if (!space->ops->owns_file(space, file))
+		goto err_file;
+	ret = devmem_init(space);
+	if (ret)
+		goto err_file;
+	ret = -ENOMEM;
+	range = kzalloc(sizeof(*range), GFP_KERNEL_ACCOUNT);
+	if (!range)
+		goto err_file;
+	range->space = space;
+	range->iova = iova;
+	range->flags = req->flags;
+	INIT_LIST_HEAD(&range->node);
+	INIT_WORK(&range->work, poisoned_work);
+
+	/* First, so that no change after the look at the pages goes unseen */
+	ret = mmu_interval_notifier_insert(&range->notifier, mm, req->addr,
+					   req->length, &range_notifier_ops);
+	if (ret)
+		goto err_free;
+	/* Waits for changes that began before */
+	mmu_interval_read_begin(&range->notifier);
+	ret = find_pages(range, file, req->addr, req->length >> PAGE_SHIFT,
+			 &req->fault_addr);
+	if (ret)
+		goto err_notifier;
+	fput(file);
+	return range;
+
+err_notifier:
+	mmu_interval_notifier_remove(&range->notifier);
+err_free:
+	kfree(range);
+err_file:
+	fput(file);
+	return ERR_PTR(ret);
+}
+
+/**
+ * ioasid_devmem_put() - undo ioasid_devmem_get()
+ * @range: the memory, in no domain that a device is attached to
+ *
+ * Context: may sleep; needs no memory.
+ */
+void ioasid_devmem_put(struct ioasid_device_range *range)
+{
+	struct ioasid_devmem *devmem = range->space->devmem;
+
+	/* Waits for whoever is just revoking it */
+	mmu_interval_notifier_remove(&range->notifier);
+	cancel_work_sync(&range->work);
+	/* It still is in there when the space goes with all that is mapped */
+	mutex_lock(&devmem->lock);
+	list_del(&range->node);
+	mutex_unlock(&devmem->lock);
+	ioasid_memory_return(&range->mem);
+	kfree(range);
+}
