@@ -316,6 +316,7 @@ static struct kunit_suite suite = {
 	.name = "ioasid_extents",
 	.test_cases = cases,
 };
+
 kunit_test_suite(suite);
 
 MODULE_DESCRIPTION("KUnit tests of /dev/ioasid");

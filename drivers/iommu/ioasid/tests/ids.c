@@ -174,4 +174,5 @@ static struct kunit_suite suite = {
 	.exit = ids_exit,
 	.test_cases = cases,
 };
+
 kunit_test_suite(suite);

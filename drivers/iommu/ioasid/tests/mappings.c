@@ -376,4 +376,5 @@ static struct kunit_suite suite = {
 	.name = "ioasid_mappings",
 	.test_cases = cases,
 };
+
 kunit_test_suite(suite);

@@ -86,9 +86,9 @@ static u64 random_bits(struct rnd_state *rnd)
 	return bits;
 }
 
-static void and(struct kunit *test)
+static void both(struct kunit *test)
 {
-	struct ioasid_ranges *both;
+	struct ioasid_ranges *result;
 	unsigned int i, rounds;
 	struct rnd_state rnd;
 
@@ -99,31 +99,31 @@ static void and(struct kunit *test)
 			struct ioasid_ranges *x = to_ranges(test, bases[i], a);
 			struct ioasid_ranges *y = to_ranges(test, bases[i], b);
 
-			both = ioasid_ranges_and(x, y);
-			KUNIT_ASSERT_NOT_NULL(test, both);
-			KUNIT_ASSERT_EQ_MSG(test, to_bits(test, bases[i], both),
-					    a & b, "%llx and %llx at %llx", a,
+			result = ioasid_ranges_and(x, y);
+			KUNIT_ASSERT_NOT_NULL(test, result);
+			KUNIT_ASSERT_EQ_MSG(test, to_bits(test, bases[i], result),
+					    a & b, "%llx, %llx at %llx", a,
 					    b, bases[i]);
-			kfree(both);
+			kfree(result);
 			kunit_kfree(test, x);
 			kunit_kfree(test, y);
 		}
 	}
 }
 
-static void and_nothing(struct kunit *test)
+static void both_nothing(struct kunit *test)
 {
-	struct ioasid_ranges *none = to_ranges(test, 0, 0), *both;
+	struct ioasid_ranges *none = to_ranges(test, 0, 0), *result;
 	struct ioasid_ranges *all = to_ranges(test, 0, U64_MAX);
 
-	both = ioasid_ranges_and(none, all);
-	KUNIT_ASSERT_NOT_NULL(test, both);
-	KUNIT_EXPECT_EQ(test, both->nr, 0);
-	kfree(both);
-	both = ioasid_ranges_and(none, none);
-	KUNIT_ASSERT_NOT_NULL(test, both);
-	KUNIT_EXPECT_EQ(test, both->nr, 0);
-	kfree(both);
+	result = ioasid_ranges_and(none, all);
+	KUNIT_ASSERT_NOT_NULL(test, result);
+	KUNIT_EXPECT_EQ(test, result->nr, 0);
+	kfree(result);
+	result = ioasid_ranges_and(none, none);
+	KUNIT_ASSERT_NOT_NULL(test, result);
+	KUNIT_EXPECT_EQ(test, result->nr, 0);
+	kfree(result);
 }
 
 static void hold(struct kunit *test)
@@ -207,8 +207,8 @@ static void between(struct kunit *test)
 }
 
 static struct kunit_case cases[] = {
-	KUNIT_CASE(and),
-	KUNIT_CASE(and_nothing),
+	KUNIT_CASE(both),
+	KUNIT_CASE(both_nothing),
 	KUNIT_CASE(hold),
 	KUNIT_CASE(between),
 	{}
@@ -218,4 +218,5 @@ static struct kunit_suite suite = {
 	.name = "ioasid_ranges",
 	.test_cases = cases,
 };
+
 kunit_test_suite(suite);

@@ -366,9 +366,10 @@ static void drain(struct table *table, u64 iova, u64 length)
 	ioasid_drain_finish(&drain);
 }
 
-static void for_each_kind(struct kunit *test, unsigned int rounds,
-			  void (*fn)(struct kunit *test, struct rnd_state *rnd,
-				     struct table *table, struct mapping *map))
+typedef void (*one_fn)(struct kunit *test, struct rnd_state *rnd,
+		       struct table *table, struct mapping *map);
+
+static void every_kind(struct kunit *test, unsigned int rounds, one_fn fn)
 {
 	struct table *table = new_table(test);
 	unsigned int i, round;
@@ -413,7 +414,7 @@ static void map_one(struct kunit *test, struct rnd_state *rnd,
 
 static void map(struct kunit *test)
 {
-	for_each_kind(test, 100, map_one);
+	every_kind(test, 100, map_one);
 }
 
 static void cut_one(struct kunit *test, struct rnd_state *rnd,
@@ -441,7 +442,7 @@ static void cut_one(struct kunit *test, struct rnd_state *rnd,
 
 static void cut_on_grid(struct kunit *test)
 {
-	for_each_kind(test, 100, cut_one);
+	every_kind(test, 100, cut_one);
 }
 
 static void scattered_one(struct kunit *test, struct rnd_state *rnd,
@@ -465,7 +466,7 @@ static void scattered_one(struct kunit *test, struct rnd_state *rnd,
 /* Ranges that do not touch share a flush */
 static void scattered(struct kunit *test)
 {
-	for_each_kind(test, 50, scattered_one);
+	every_kind(test, 50, scattered_one);
 }
 
 static void split_at(struct kunit *test, struct table *table,
@@ -522,7 +523,7 @@ static void split_one(struct kunit *test, struct rnd_state *rnd,
 
 static void split(struct kunit *test)
 {
-	for_each_kind(test, 60, split_one);
+	every_kind(test, 60, split_one);
 }
 
 static void split_fails_one(struct kunit *test, struct rnd_state *rnd,
@@ -554,7 +555,7 @@ static void split_fails_one(struct kunit *test, struct rnd_state *rnd,
 
 static void split_fails(struct kunit *test)
 {
-	for_each_kind(test, 60, split_fails_one);
+	every_kind(test, 60, split_fails_one);
 }
 
 static void map_fails_one(struct kunit *test, struct rnd_state *rnd,
@@ -572,7 +573,7 @@ static void map_fails_one(struct kunit *test, struct rnd_state *rnd,
 /* A driver that fails, and tells or does not tell what it wrote before */
 static void map_fails(struct kunit *test)
 {
-	for_each_kind(test, 100, map_fails_one);
+	every_kind(test, 100, map_fails_one);
 }
 
 static void unmap_fails_one(struct kunit *test, struct rnd_state *rnd,
@@ -594,7 +595,7 @@ static void unmap_fails_one(struct kunit *test, struct rnd_state *rnd,
 /* Who may still reach memory is not to be trusted */
 static void unmap_fails(struct kunit *test)
 {
-	for_each_kind(test, 100, unmap_fails_one);
+	every_kind(test, 100, unmap_fails_one);
 }
 
 static struct kunit_case cases[] = {
@@ -612,4 +613,5 @@ static struct kunit_suite suite = {
 	.name = "ioasid_tables",
 	.test_cases = cases,
 };
+
 kunit_test_suite(suite);
