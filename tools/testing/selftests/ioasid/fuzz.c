@@ -25,7 +25,7 @@
  * emulated machine, does not get as far in the time that there is.
  */
 #define FAST_OPS 25000
-#define SLOW_OPS 8000
+#define SLOW_OPS 6000
 
 #define ROUND_OPS 2500	/* of one context */
 #define LONG_AGO 8	/* operations that led to new code, at most */

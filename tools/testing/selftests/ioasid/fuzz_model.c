@@ -579,6 +579,8 @@ static void judge_memory(struct judge *j, const struct ioasid_map_dma *in)
 		end = in->addr + in->length;
 		fails_at(j, end > mem->size, EINVAL,
 			 in->addr > mem->size ? in->addr : mem->size);
+		/* no file has such offsets */
+		fails_at(j, end >> 63, EINVAL, in->addr);
 		fails_at(j, end > mem->file_hole && in->addr < mem->size,
 			 EFAULT, in->addr > mem->file_hole ? in->addr :
 			 mem->file_hole);
