@@ -296,8 +296,9 @@ enum ioasid_model_irq {
 	IOASID_MODEL_IRQ_DONE = 0,
 	IOASID_MODEL_IRQ_FAULT = 1,
 	IOASID_MODEL_IRQ_REQUEST = 2,
-	IOASID_MODEL_NR_IRQS,
 };
+
+#define IOASID_MODEL_NR_IRQS	3
 
 /**
  * enum ioasid_model_op - what one access is

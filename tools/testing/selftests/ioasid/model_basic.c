@@ -18,71 +18,13 @@
 
 #define PATIENCE_MS 10000
 
-/* Memory that is not mapped, a space, and a device that is attached to it. */
-FIXTURE(model_basic)
-{
-	struct model model;
-	struct model_space space;
-	struct model_device dev;
-	char *mem;
-};
+/* Pages of a test's memory, in its space */
+#define MAP(page, nr) map_pages(&self->space, self->mem, page, nr)
+#define UNMAP(page, nr) model_unmap(&self->space, AT(page), (nr) * PG)
 
-FIXTURE_VARIANT(model_basic)
+static int map_pages(struct model_space *space, char *mem, int page, int nr)
 {
-	enum model_api api;
-};
-
-FIXTURE_VARIANT_ADD(model_basic, ioasid)
-{
-	.api = MODEL_IOASID,
-};
-
-FIXTURE_VARIANT_ADD(model_basic, ioasid_group)
-{
-	.api = MODEL_IOASID_GROUP,
-};
-
-FIXTURE_VARIANT_ADD(model_basic, iommufd)
-{
-	.api = MODEL_IOMMUFD,
-};
-
-FIXTURE_VARIANT_ADD(model_basic, type1)
-{
-	.api = MODEL_TYPE1,
-};
-
-FIXTURE_SETUP(model_basic)
-{
-	int rc = model_open(&self->model, variant->api);
-
-	if (rc == -ENOENT)
-		SKIP(return, "no model devices, or nothing to use them by");
-	ASSERT_EQ(0, rc);
-	self->mem = ia_mem(NR_PAGES * PG);
-	ASSERT_NE(NULL, self->mem);
-	ASSERT_EQ(0, model_plug(&self->model, &self->dev, NULL, 0));
-	ASSERT_EQ(0, model_space_open(&self->model, &self->space));
-	ASSERT_EQ(0, model_attach(&self->dev, &self->space));
-}
-
-FIXTURE_TEARDOWN(model_basic)
-{
-	EXPECT_NO_HARM(&self->dev);
-	model_release(&self->dev);
-	EXPECT_EQ(0, model_unplug(&self->dev, 0));
-	model_close(&self->model);
-}
-
-static int map(struct _test_data_model_basic *self, int page, int nr)
-{
-	return model_map(&self->space, AT(page), self->mem + page * PG,
-			 nr * PG, MODEL_RW);
-}
-
-static int unmap(struct _test_data_model_basic *self, int page, int nr)
-{
-	return model_unmap(&self->space, AT(page), nr * PG);
+	return model_map(space, AT(page), mem + page * PG, nr * PG, MODEL_RW);
 }
 
 static bool raised(int eventfd)
@@ -101,9 +43,39 @@ static bool quiet(int eventfd)
 	return poll(&poll_fd, 1, 0) == 0;
 }
 
-/* --- what VFIO shows --- */
+/* --- the engine, which does not depend on whose address space it is --- */
 
-TEST_F(model_basic, info)
+FIXTURE(model_engine)
+{
+	struct model model;
+	struct model_space space;
+	struct model_device dev;
+	char *mem;
+};
+
+FIXTURE_SETUP(model_engine)
+{
+	int rc = model_open(&self->model, MODEL_IOASID);
+
+	if (rc == -ENOENT)
+		SKIP(return, "no model devices, or no " IA_NODE);
+	ASSERT_EQ(0, rc);
+	self->mem = ia_mem(NR_PAGES * PG);
+	ASSERT_NE(NULL, self->mem);
+	ASSERT_EQ(0, model_plug(&self->model, &self->dev, NULL, 0));
+	ASSERT_EQ(0, model_space_open(&self->model, &self->space));
+	ASSERT_EQ(0, model_attach(&self->dev, &self->space));
+}
+
+FIXTURE_TEARDOWN(model_engine)
+{
+	EXPECT_NO_HARM(&self->dev);
+	model_release(&self->dev);
+	EXPECT_EQ(0, model_unplug(&self->dev, 0));
+	model_close(&self->model);
+}
+
+TEST_F(model_engine, info)
 {
 	struct vfio_region_info region = { .argsz = sizeof(region) };
 	struct vfio_device_info info = { .argsz = sizeof(info) };
@@ -128,7 +100,7 @@ TEST_F(model_basic, info)
 	EXPECT_EQ(-EINVAL, ia_cmd(fd, VFIO_DEVICE_GET_IRQ_INFO, &irq));
 }
 
-TEST_F(model_basic, malformed)
+TEST_F(model_engine, malformed)
 {
 	const struct ioasid_model_dma good = {
 		.op = IOASID_MODEL_READ,
@@ -183,26 +155,7 @@ TEST_F(model_basic, malformed)
 				    sizeof(word)));
 }
 
-/* --- DMA --- */
-
-TEST_F(model_basic, read_write)
-{
-	char out[3 * 4096], in[3 * 4096];
-
-	ASSERT_EQ(0, map(self, 0, 2));
-	ASSERT_EQ(0, map(self, 2, 2));
-	model_pattern(out, 1, 0, sizeof(out));
-	/* odd, and across mappings */
-	ASSERT_EQ(0, model_put(&self->dev, AT(0) + 2049, out, sizeof(out)));
-	EXPECT_EQ(0, memcmp(self->mem + 2049, out, sizeof(out)));
-	EXPECT_EQ(0, self->mem[2048]);
-	EXPECT_EQ(0, self->mem[2049 + sizeof(out)]);
-	memset(in, 0, sizeof(in));
-	ASSERT_EQ(0, model_get(&self->dev, AT(0) + 2049, in, sizeof(in)));
-	EXPECT_EQ(0, memcmp(in, out, sizeof(in)));
-}
-
-TEST_F(model_basic, compare)
+TEST_F(model_engine, compare)
 {
 	struct ioasid_model_status status;
 	struct ioasid_model_dma dma = {
@@ -212,7 +165,7 @@ TEST_F(model_basic, compare)
 		.offset = 0x100,
 	};
 
-	ASSERT_EQ(0, map(self, 0, 4));
+	ASSERT_EQ(0, MAP(0, 4));
 	model_pattern(self->mem + PG, 5, 0, PG);
 	ASSERT_EQ(0, model_write_memory(&self->dev, 0x100, self->mem + PG, PG));
 	ASSERT_EQ(0, model_dma(&self->dev, &dma, &status));
@@ -226,7 +179,7 @@ TEST_F(model_basic, compare)
 	EXPECT_EQ(IOASID_MODEL_DONE, status.run);
 }
 
-TEST_F(model_basic, pattern)
+TEST_F(model_engine, pattern)
 {
 	struct ioasid_model_status status;
 	struct ioasid_model_dma dma = {
@@ -239,7 +192,7 @@ TEST_F(model_basic, pattern)
 	};
 	int i;
 
-	ASSERT_EQ(0, map(self, 0, NR_PAGES));
+	ASSERT_EQ(0, MAP(0, NR_PAGES));
 	ASSERT_EQ(0, model_fill(&self->dev, AT(0), 7, NR_PAGES));
 	EXPECT_TRUE(model_pattern_holds(self->mem, 7, AT(0), NR_PAGES * PG));
 	EXPECT_EQ(0, model_verify(&self->dev, AT(0), 7, NR_PAGES));
@@ -267,9 +220,9 @@ TEST_F(model_basic, pattern)
 	EXPECT_EQ(2, status.mismatches);
 }
 
-TEST_F(model_basic, atomic)
+TEST_F(model_engine, atomic)
 {
-	volatile __u64 *word = (void *)self->mem;
+	__u64 *word = (void *)self->mem;
 	struct ioasid_model_status status;
 	struct ioasid_model_dma dma = {
 		.op = IOASID_MODEL_FETCH_ADD,
@@ -281,7 +234,7 @@ TEST_F(model_basic, atomic)
 	};
 	int i;
 
-	ASSERT_EQ(0, map(self, 0, 1));
+	ASSERT_EQ(0, MAP(0, 1));
 	word[1] = 1000;
 	dma.threads = 4;
 	ASSERT_EQ(0, model_start(&self->dev, 1, &dma));
@@ -319,6 +272,179 @@ TEST_F(model_basic, atomic)
 	EXPECT_EQ(MODEL_FAULT_ALIGN, model_dma(&self->dev, &dma, NULL));
 }
 
+TEST_F(model_engine, interrupt)
+{
+	struct vfio_irq_set set = {
+		.argsz = sizeof(set),
+		.flags = VFIO_IRQ_SET_ACTION_TRIGGER | VFIO_IRQ_SET_DATA_NONE,
+		.index = IOASID_MODEL_IRQ_FAULT,
+		.count = 1,
+	};
+	struct ioasid_model_state state;
+	struct ioasid_model_dma dma = {
+		.op = IOASID_MODEL_FILL,
+		.threads = 2,
+		.address = AT(0),
+		.length = PG,
+		.count = 20,
+	};
+	int done, fault;
+
+	done = eventfd(0, EFD_CLOEXEC);
+	fault = eventfd(0, EFD_CLOEXEC);
+	ASSERT_EQ(0, MAP(0, 1));
+	ASSERT_EQ(0, model_set_irq(&self->dev, IOASID_MODEL_IRQ_DONE, done));
+	ASSERT_EQ(0, model_set_irq(&self->dev, IOASID_MODEL_IRQ_FAULT, fault));
+	ASSERT_EQ(0, model_start(&self->dev, 3, &dma));
+	EXPECT_TRUE(raised(done));
+	EXPECT_TRUE(quiet(fault));
+	dma.address = AT(1);
+	ASSERT_EQ(0, model_start(&self->dev, 3, &dma));
+	EXPECT_TRUE(raised(fault));
+	EXPECT_TRUE(raised(done));
+	/* by software */
+	ASSERT_EQ(0, ioctl(self->dev.fd, VFIO_DEVICE_SET_IRQS, &set));
+	EXPECT_TRUE(raised(fault));
+	/* none any more */
+	ASSERT_EQ(0, model_set_irq(&self->dev, IOASID_MODEL_IRQ_DONE, -1));
+	ASSERT_EQ(0, model_stop(&self->dev, 3, NULL));
+	dma.address = AT(0);
+	dma.flags = IOASID_MODEL_DMA_WAIT;
+	ASSERT_EQ(0, model_start(&self->dev, 3, &dma));
+	EXPECT_TRUE(quiet(done));
+	ASSERT_EQ(0, model_state(&self->dev, &state));
+	EXPECT_EQ(3, state.irqs[IOASID_MODEL_IRQ_DONE]);
+	EXPECT_EQ(-EBADF, model_set_irq(&self->dev, 0, 999));
+	EXPECT_EQ(-EINVAL, model_set_irq(&self->dev, IOASID_MODEL_NR_IRQS,
+					 done));
+}
+
+TEST_F(model_engine, memory)
+{
+	struct ioasid_model_state before, after;
+	char *mem;
+	char byte;
+
+	mem = model_map_memory(&self->dev);
+	ASSERT_NE(MAP_FAILED, mem);
+	ASSERT_EQ(0, MAP(0, 1));
+	memcpy(self->mem, "from memory", 12);
+	ASSERT_EQ(0, model_get(&self->dev, AT(0), &byte, 1));
+	EXPECT_EQ('f', mem[0]);
+	mem[0x3ffff] = 'z';
+	ASSERT_EQ(0, model_read_memory(&self->dev, 0x3ffff, &byte, 1));
+	EXPECT_EQ('z', byte);
+
+	/* what was mapped is taken out, and comes back */
+	ASSERT_EQ(0, model_state(&self->dev, &before));
+	EXPECT_EQ(2, before.memory_faults);
+	EXPECT_EQ('f', mem[0]);
+	ASSERT_EQ(0, model_reset(&self->dev));
+	EXPECT_EQ(0, mem[0]);
+	EXPECT_EQ(0, mem[0x3ffff]);
+	ASSERT_EQ(0, model_state(&self->dev, &after));
+	EXPECT_EQ(4, after.memory_faults);
+
+	/* not while it is off */
+	ASSERT_EQ(0, model_memory_on(&self->dev, 0));
+	EXPECT_EQ(-EIO, model_read_memory(&self->dev, 0, &byte, 1));
+	EXPECT_EQ(-EIO, model_write_memory(&self->dev, 0, &byte, 1));
+	byte = fork();
+	if (!byte) {
+		signal(SIGBUS, SIG_DFL);
+		_exit(mem[0]);
+	} else {
+		int how;
+
+		wait(&how);
+		EXPECT_TRUE(WIFSIGNALED(how));
+		EXPECT_EQ(SIGBUS, WTERMSIG(how));
+	}
+	ASSERT_EQ(0, model_memory_on(&self->dev, 1));
+	EXPECT_EQ(0, mem[0]);
+	ASSERT_EQ(0, munmap(mem, IOASID_MODEL_MEMORY_SIZE));
+
+	/* there is nothing else to map */
+	EXPECT_EQ(MAP_FAILED, mmap(NULL, PG, PROT_READ, MAP_SHARED,
+				   self->dev.fd, 0));
+	EXPECT_EQ(MAP_FAILED,
+		  mmap(NULL, 2 * PG, PROT_READ, MAP_SHARED, self->dev.fd,
+		       (1ULL << IOASID_MODEL_REGION_SHIFT) +
+		       IOASID_MODEL_MEMORY_SIZE - PG));
+}
+
+/* --- through each of them --- */
+
+/* Memory that is not mapped, a space, and a device that is attached to it. */
+FIXTURE(model_basic)
+{
+	struct model model;
+	struct model_space space;
+	struct model_device dev;
+	char *mem;
+};
+
+FIXTURE_VARIANT(model_basic)
+{
+	enum model_api api;
+};
+
+FIXTURE_VARIANT_ADD(model_basic, ioasid)
+{
+	.api = MODEL_IOASID,
+};
+
+FIXTURE_VARIANT_ADD(model_basic, iommufd)
+{
+	.api = MODEL_IOMMUFD,
+};
+
+FIXTURE_VARIANT_ADD(model_basic, type1)
+{
+	.api = MODEL_TYPE1,
+};
+
+FIXTURE_SETUP(model_basic)
+{
+	int rc = model_open(&self->model, variant->api);
+
+	if (rc == -ENOENT)
+		SKIP(return, "no model devices, or nothing to use them by");
+	ASSERT_EQ(0, rc);
+	self->mem = ia_mem(NR_PAGES * PG);
+	ASSERT_NE(NULL, self->mem);
+	ASSERT_EQ(0, model_plug(&self->model, &self->dev, NULL, 0));
+	ASSERT_EQ(0, model_space_open(&self->model, &self->space));
+	ASSERT_EQ(0, model_attach(&self->dev, &self->space));
+}
+
+FIXTURE_TEARDOWN(model_basic)
+{
+	EXPECT_NO_HARM(&self->dev);
+	model_release(&self->dev);
+	EXPECT_EQ(0, model_unplug(&self->dev, 0));
+	model_close(&self->model);
+}
+
+/* --- DMA --- */
+
+TEST_F(model_basic, read_write)
+{
+	char out[3 * 4096], in[3 * 4096];
+
+	ASSERT_EQ(0, MAP(0, 2));
+	ASSERT_EQ(0, MAP(2, 2));
+	model_pattern(out, 1, 0, sizeof(out));
+	/* odd, and across mappings */
+	ASSERT_EQ(0, model_put(&self->dev, AT(0) + 2049, out, sizeof(out)));
+	EXPECT_EQ(0, memcmp(self->mem + 2049, out, sizeof(out)));
+	EXPECT_EQ(0, self->mem[2048]);
+	EXPECT_EQ(0, self->mem[2049 + sizeof(out)]);
+	memset(in, 0, sizeof(in));
+	ASSERT_EQ(0, model_get(&self->dev, AT(0) + 2049, in, sizeof(in)));
+	EXPECT_EQ(0, memcmp(in, out, sizeof(in)));
+}
+
 /* --- faults --- */
 
 TEST_F(model_basic, fault)
@@ -336,7 +462,7 @@ TEST_F(model_basic, fault)
 	};
 	char byte = 'x';
 
-	ASSERT_EQ(0, map(self, 0, 2));
+	ASSERT_EQ(0, MAP(0, 2));
 	EXPECT_EQ(MODEL_FAULT_ABSENT, model_put(&self->dev, AT(2), &byte, 1));
 
 	/* it ends there */
@@ -388,9 +514,9 @@ TEST_F(model_basic, read_only)
 
 TEST_F(model_basic, unmapped)
 {
-	ASSERT_EQ(0, map(self, 0, 4));
+	ASSERT_EQ(0, MAP(0, 4));
 	ASSERT_EQ(0, model_fill(&self->dev, AT(0), 1, 4));
-	ASSERT_EQ(0, unmap(self, 0, 4));
+	ASSERT_EQ(0, UNMAP(0, 4));
 	memset(self->mem, 0, 4 * PG);
 	EXPECT_EQ(MODEL_FAULT_ABSENT, model_fill(&self->dev, AT(0), 2, 1));
 	EXPECT_EQ(0, self->mem[0]);
@@ -408,7 +534,7 @@ TEST_F(model_basic, blocked)
 {
 	if (variant->api == MODEL_TYPE1)
 		SKIP(return, "a container does not let go of its device");
-	ASSERT_EQ(0, map(self, 0, 1));
+	ASSERT_EQ(0, MAP(0, 1));
 	ASSERT_EQ(0, model_fill(&self->dev, AT(0), 1, 1));
 	ASSERT_EQ(0, model_detach(&self->dev));
 	EXPECT_EQ(MODEL_FAULT_BLOCKED, model_fill(&self->dev, AT(0), 2, 1));
@@ -422,7 +548,7 @@ TEST_F(model_basic, move)
 {
 	struct model_space other;
 
-	ASSERT_EQ(0, map(self, 0, 1));
+	ASSERT_EQ(0, MAP(0, 1));
 	ASSERT_EQ(0, model_fill(&self->dev, AT(0), 1, 1));
 	ASSERT_EQ(0, model_space_open(&self->model, &other));
 	ASSERT_EQ(0, model_attach(&self->dev, &other));
@@ -433,55 +559,6 @@ TEST_F(model_basic, move)
 	EXPECT_EQ(0, model_counters(&self->dev).stale);
 }
 
-/* --- interrupts --- */
-
-TEST_F(model_basic, interrupt)
-{
-	struct vfio_irq_set set = {
-		.argsz = sizeof(set),
-		.flags = VFIO_IRQ_SET_ACTION_TRIGGER | VFIO_IRQ_SET_DATA_NONE,
-		.index = IOASID_MODEL_IRQ_FAULT,
-		.count = 1,
-	};
-	struct ioasid_model_state state;
-	struct ioasid_model_dma dma = {
-		.op = IOASID_MODEL_FILL,
-		.threads = 2,
-		.address = AT(0),
-		.length = PG,
-		.count = 20,
-	};
-	int done, fault;
-
-	done = eventfd(0, EFD_CLOEXEC);
-	fault = eventfd(0, EFD_CLOEXEC);
-	ASSERT_EQ(0, map(self, 0, 1));
-	ASSERT_EQ(0, model_set_irq(&self->dev, IOASID_MODEL_IRQ_DONE, done));
-	ASSERT_EQ(0, model_set_irq(&self->dev, IOASID_MODEL_IRQ_FAULT, fault));
-	ASSERT_EQ(0, model_start(&self->dev, 3, &dma));
-	EXPECT_TRUE(raised(done));
-	EXPECT_TRUE(quiet(fault));
-	dma.address = AT(1);
-	ASSERT_EQ(0, model_start(&self->dev, 3, &dma));
-	EXPECT_TRUE(raised(fault));
-	EXPECT_TRUE(raised(done));
-	/* by software */
-	ASSERT_EQ(0, ioctl(self->dev.fd, VFIO_DEVICE_SET_IRQS, &set));
-	EXPECT_TRUE(raised(fault));
-	/* none any more */
-	ASSERT_EQ(0, model_set_irq(&self->dev, IOASID_MODEL_IRQ_DONE, -1));
-	ASSERT_EQ(0, model_stop(&self->dev, 3, NULL));
-	dma.address = AT(0);
-	dma.flags = IOASID_MODEL_DMA_WAIT;
-	ASSERT_EQ(0, model_start(&self->dev, 3, &dma));
-	EXPECT_TRUE(quiet(done));
-	ASSERT_EQ(0, model_state(&self->dev, &state));
-	EXPECT_EQ(3, state.irqs[IOASID_MODEL_IRQ_DONE]);
-	EXPECT_EQ(-EBADF, model_set_irq(&self->dev, 0, 999));
-	EXPECT_EQ(-EINVAL, model_set_irq(&self->dev, IOASID_MODEL_NR_IRQS,
-					 done));
-}
-
 /* --- what goes on in the background --- */
 
 TEST_F(model_basic, hammer)
@@ -490,7 +567,7 @@ TEST_F(model_basic, hammer)
 	struct ioasid_model_dma dma = {};
 	int i;
 
-	ASSERT_EQ(0, map(self, 0, 8));
+	ASSERT_EQ(0, MAP(0, 8));
 	model_pattern(self->mem, 1, AT(0), 8 * PG);
 	ASSERT_EQ(0, model_hammer(&self->dev, 1, IOASID_MODEL_VERIFY, AT(0), 1,
 				  8, 2));
@@ -500,11 +577,11 @@ TEST_F(model_basic, hammer)
 	dma.count = 1;
 	EXPECT_EQ(-EBUSY, model_start(&self->dev, 1, &dma));
 	/* what is beside it comes and goes */
-	for (i = 0; i < 20; i++) {
-		ASSERT_EQ(0, map(self, 8, 8));
+	for (i = 0; i < 8; i++) {
+		ASSERT_EQ(0, MAP(8, 8));
 		EXPECT_EQ(0, model_put(&self->dev, AT(15), &i, sizeof(i)));
 		EXPECT_EQ(i, *(int *)(self->mem + 15 * PG));
-		ASSERT_EQ(0, unmap(self, 8, 8));
+		ASSERT_EQ(0, UNMAP(8, 8));
 	}
 	EXPECT_EQ(0, model_hammered(&self->dev, 1, 20));
 	ASSERT_EQ(0, model_stop(&self->dev, 1, &status));
@@ -529,21 +606,21 @@ TEST_F(model_basic, hammer_unmap)
 	struct ioasid_model_status reads, writes;
 	int i;
 
-	ASSERT_EQ(0, map(self, 0, 4));
+	ASSERT_EQ(0, MAP(0, 4));
 	model_pattern(self->mem, 1, AT(0), 4 * PG);
 	ASSERT_EQ(0, model_hammer(&self->dev, 1, IOASID_MODEL_VERIFY, AT(0), 1,
 				  4, 1));
 	ASSERT_EQ(0, model_hammer(&self->dev, 2, IOASID_MODEL_FILL, AT(0), 1,
 				  4, 1));
-	for (i = 0; i < 10; i++) {
-		ASSERT_EQ(0, unmap(self, 0, 4));
+	for (i = 0; i < 5; i++) {
+		ASSERT_EQ(0, UNMAP(0, 4));
 		memset(self->mem, i, 4 * PG);
 		EXPECT_EQ(0, model_hammered(&self->dev, 2, 4));
 		/* nobody has written */
 		EXPECT_EQ(i, self->mem[0]);
 		EXPECT_EQ(i, self->mem[4 * PG - 1]);
 		model_pattern(self->mem, 1, AT(0), 4 * PG);
-		ASSERT_EQ(0, map(self, 0, 4));
+		ASSERT_EQ(0, MAP(0, 4));
 		EXPECT_EQ(0, model_hammered(&self->dev, 1, 4));
 	}
 	ASSERT_EQ(0, model_stop(&self->dev, 1, &reads));
@@ -557,7 +634,7 @@ TEST_F(model_basic, hammer_unmap)
 
 TEST_F(model_basic, close_stops)
 {
-	ASSERT_EQ(0, map(self, 0, 4));
+	ASSERT_EQ(0, MAP(0, 4));
 	ASSERT_EQ(0, model_hammer(&self->dev, 2, IOASID_MODEL_FILL, AT(0), 1, 4,
 				  4));
 	EXPECT_EQ(0, model_hammered(&self->dev, 2, 4));
@@ -575,7 +652,7 @@ TEST_F(model_basic, reset)
 	struct ioasid_model_state state;
 	__u64 word;
 
-	ASSERT_EQ(0, map(self, 0, 4));
+	ASSERT_EQ(0, MAP(0, 4));
 	ASSERT_EQ(0, model_put(&self->dev, AT(0), "memory", 7));
 	ASSERT_EQ(0, model_hammer(&self->dev, 2, IOASID_MODEL_FILL, AT(0), 1, 4,
 				  4));
@@ -596,61 +673,7 @@ TEST_F(model_basic, reset)
 	EXPECT_TRUE(model_pattern_holds(self->mem, 3, AT(0), 4 * PG));
 }
 
-/* --- memory of the device --- */
-
-TEST_F(model_basic, memory)
-{
-	struct ioasid_model_state before, after;
-	volatile char *mem;
-	char byte;
-
-	mem = model_map_memory(&self->dev);
-	ASSERT_NE(MAP_FAILED, (void *)mem);
-	ASSERT_EQ(0, map(self, 0, 1));
-	strcpy(self->mem, "from memory");
-	ASSERT_EQ(0, model_get(&self->dev, AT(0), &byte, 1));
-	EXPECT_EQ('f', mem[0]);
-	mem[0x3ffff] = 'z';
-	ASSERT_EQ(0, model_read_memory(&self->dev, 0x3ffff, &byte, 1));
-	EXPECT_EQ('z', byte);
-
-	/* what was mapped is taken out, and comes back */
-	ASSERT_EQ(0, model_state(&self->dev, &before));
-	EXPECT_EQ(2, before.memory_faults);
-	EXPECT_EQ('f', mem[0]);
-	ASSERT_EQ(0, model_reset(&self->dev));
-	EXPECT_EQ(0, mem[0]);
-	EXPECT_EQ(0, mem[0x3ffff]);
-	ASSERT_EQ(0, model_state(&self->dev, &after));
-	EXPECT_EQ(4, after.memory_faults);
-
-	/* not while it is off */
-	ASSERT_EQ(0, model_memory_on(&self->dev, 0));
-	EXPECT_EQ(-EIO, model_read_memory(&self->dev, 0, &byte, 1));
-	EXPECT_EQ(-EIO, model_write_memory(&self->dev, 0, &byte, 1));
-	byte = fork();
-	if (!byte) {
-		signal(SIGBUS, SIG_DFL);
-		_exit(mem[0]);
-	} else {
-		int how;
-
-		wait(&how);
-		EXPECT_TRUE(WIFSIGNALED(how));
-		EXPECT_EQ(SIGBUS, WTERMSIG(how));
-	}
-	ASSERT_EQ(0, model_memory_on(&self->dev, 1));
-	EXPECT_EQ(0, mem[0]);
-	ASSERT_EQ(0, munmap((void *)mem, IOASID_MODEL_MEMORY_SIZE));
-
-	/* there is nothing else to map */
-	EXPECT_EQ(MAP_FAILED, mmap(NULL, PG, PROT_READ, MAP_SHARED,
-				   self->dev.fd, 0));
-	EXPECT_EQ(MAP_FAILED,
-		  mmap(NULL, 2 * PG, PROT_READ, MAP_SHARED, self->dev.fd,
-		       (1ULL << IOASID_MODEL_REGION_SHIFT) +
-		       IOASID_MODEL_MEMORY_SIZE - PG));
-}
+/* --- several devices --- */
 
 /* One device writes to the memory of another: what can be mapped of that. */
 TEST_F(model_basic, peer)
@@ -681,8 +704,6 @@ TEST_F(model_basic, peer)
 	EXPECT_EQ(0, model_unplug(&peer, 0));
 }
 
-/* --- several devices --- */
-
 TEST_F(model_basic, shared_group)
 {
 	struct model_device a, b;
@@ -692,7 +713,7 @@ TEST_F(model_basic, shared_group)
 	EXPECT_LE(0, model_group(&a));
 	EXPECT_EQ(model_group(&a), model_group(&b));
 	EXPECT_NE(model_group(&a), model_group(&self->dev));
-	ASSERT_EQ(0, map(self, 0, 1));
+	ASSERT_EQ(0, MAP(0, 1));
 	ASSERT_EQ(0, model_attach(&a, &self->space));
 	ASSERT_EQ(0, model_attach_with(&b, &self->space, &a));
 	EXPECT_EQ(0, model_fill(&a, AT(0), 1, 1));
@@ -725,7 +746,7 @@ TEST_F(model_basic, other_iommu)
 	struct model_device other;
 
 	ASSERT_EQ(0, model_plug(&self->model, &other, &params, 0));
-	ASSERT_EQ(0, map(self, 0, 4));
+	ASSERT_EQ(0, MAP(0, 4));
 	ASSERT_EQ(0, model_attach(&other, &self->space));
 	EXPECT_EQ(0, model_fill(&self->dev, AT(0), 1, 4));
 	EXPECT_EQ(0, model_verify(&other, AT(0), 1, 4));
@@ -740,12 +761,58 @@ TEST_F(model_basic, other_iommu)
 	EXPECT_EQ(0, model_put(&other, (1ULL << 39) - 1, "x", 1));
 	EXPECT_EQ(MODEL_FAULT_WIDTH, model_put(&other, 1ULL << 39, "x", 1));
 	/* it goes alone */
-	ASSERT_EQ(0, unmap(self, 0, 4));
+	ASSERT_EQ(0, UNMAP(0, 4));
 	EXPECT_EQ(MODEL_FAULT_ABSENT, model_fill(&other, AT(0), 2, 1));
 	EXPECT_EQ(MODEL_FAULT_ABSENT, model_fill(&self->dev, AT(0), 2, 1));
 	EXPECT_NO_HARM(&other);
 	model_release(&other);
 	EXPECT_EQ(0, model_unplug(&other, 0));
+}
+
+/* The device has a TLB, and all caches forget when they like to. */
+TEST_F(model_basic, ats)
+{
+	struct model_params params = {
+		.flags = MODEL_ATS | MODEL_EVICT_RANDOM,
+	};
+	struct ioasid_model_status status;
+	struct ioasid_model_dma dma = {
+		.op = IOASID_MODEL_VERIFY,
+		.flags = IOASID_MODEL_DMA_ATS | IOASID_MODEL_DMA_LOOP |
+			 IOASID_MODEL_DMA_GO_ON,
+		.threads = 2,
+		.address = AT(0),
+		.length = PG,
+		.stride = PG,
+		.count = 4,
+		.operand = 1,
+	};
+	struct model_device dev;
+	int i;
+
+	ASSERT_EQ(0, model_plug(&self->model, &dev, &params, 0));
+	ASSERT_EQ(0, model_attach(&dev, &self->space));
+	model_pattern(self->mem, 1, AT(0), 4 * PG);
+	ASSERT_EQ(0, MAP(0, 4));
+	ASSERT_EQ(0, model_start(&dev, 1, &dma));
+	EXPECT_EQ(0, model_hammered(&dev, 1, 8));
+	for (i = 0; i < 5; i++) {
+		ASSERT_EQ(0, UNMAP(0, 4));
+		memset(self->mem, 0, 4 * PG);
+		EXPECT_EQ(0, model_hammered(&dev, 1, 4));
+		model_pattern(self->mem, 1, AT(0), 4 * PG);
+		ASSERT_EQ(0, MAP(0, 4));
+		EXPECT_EQ(0, model_hammered(&dev, 1, 4));
+	}
+	ASSERT_EQ(0, model_stop(&dev, 1, &status));
+	EXPECT_LT(0, status.done);
+	EXPECT_LT(0, status.faults);
+	EXPECT_EQ(0, status.mismatches);
+	EXPECT_LT(0, model_counters(&dev).hits);
+	EXPECT_LT(0, model_counters(&dev).flush_devtlb);
+	EXPECT_NO_HARM(&dev);
+	model_release(&dev);
+	EXPECT_EQ(0, model_unplug(&dev, 0));
 }
 
 /* --- failures --- */
@@ -756,16 +823,16 @@ TEST_F(model_basic, inject)
 	struct model_device dev;
 
 	/* the second map from now on */
-	ASSERT_EQ(0, map(self, 0, 1));
+	ASSERT_EQ(0, MAP(0, 1));
 	ASSERT_EQ(0, model_inject(&self->dev, MODEL_INJECT_MAP, 2, 0));
-	EXPECT_EQ(0, map(self, 1, 1));
-	EXPECT_NE(0, map(self, 2, 1));
-	EXPECT_EQ(0, map(self, 2, 1));
+	EXPECT_EQ(0, MAP(1, 1));
+	EXPECT_NE(0, MAP(2, 1));
+	EXPECT_EQ(0, MAP(2, 1));
 	EXPECT_EQ(0, model_fill(&self->dev, AT(0), 1, 3));
 	/* taken back */
 	ASSERT_EQ(0, model_inject(&self->dev, MODEL_INJECT_MAP, 1, 0));
 	ASSERT_EQ(0, model_inject(&self->dev, MODEL_INJECT_MAP, 0, 0));
-	EXPECT_EQ(0, map(self, 3, 1));
+	EXPECT_EQ(0, MAP(3, 1));
 
 	ASSERT_EQ(0, model_plug(&self->model, &dev, NULL, 0));
 	ASSERT_EQ(0, model_space_open(&self->model, &other));
@@ -787,7 +854,7 @@ TEST_F(model_basic, unplug)
 	request = eventfd(0, EFD_CLOEXEC);
 	ASSERT_EQ(0, model_plug(&self->model, &dev, NULL, 0));
 	ASSERT_EQ(0, model_attach(&dev, &self->space));
-	ASSERT_EQ(0, map(self, 0, 4));
+	ASSERT_EQ(0, MAP(0, 4));
 	ASSERT_EQ(0, model_set_irq(&dev, IOASID_MODEL_IRQ_REQUEST, request));
 	ASSERT_EQ(0, model_hammer(&dev, 0, IOASID_MODEL_FILL, AT(0), 1, 4, 2));
 	ASSERT_EQ(0, model_unplug(&dev, IOASID_MODEL_ASYNC));
@@ -838,6 +905,274 @@ TEST_F(model_basic, abandoned)
 	for (i = 0; i < 1000 && model_present(&dev); i++)
 		usleep(10000);
 	EXPECT_FALSE(model_present(&dev));
+}
+
+/* --- page requests: through /dev/iommu, which takes those of stage 1 --- */
+
+#define PRQ_DEPTH 4
+
+/*
+ * Where stage 2 has the test's memory, whose first pages are a table of three
+ * levels; the data of page n of the device is behind them.
+ */
+#define GUEST 0x100000ULL
+#define TABLE_PAGES 4
+#define S1_RW (MODEL_S1_PRESENT | MODEL_S1_WRITE)
+
+/* An entry of the @table-th table */
+static __u64 *s1_entry(char *mem, int table, int index)
+{
+	return (__u64 *)(mem + table * PG) + index;
+}
+
+/* Have page @page of the device there. */
+static void s1_map(char *mem, int page)
+{
+	__atomic_store_n(s1_entry(mem, 2, page),
+			 (GUEST + (TABLE_PAGES + page) * PG) | S1_RW,
+			 __ATOMIC_RELEASE);
+}
+
+FIXTURE(model_page_request)
+{
+	struct model model;
+	struct model_space space;
+	struct model_device dev;
+	char *mem;
+	char *data;
+	int faults;
+};
+
+FIXTURE_SETUP(model_page_request)
+{
+	struct iommu_fault_alloc queue = { .size = sizeof(queue) };
+	struct model_s1 s1 = { .root = GUEST, .levels = 3 };
+	struct iommu_hwpt_alloc stage2 = {
+		.size = sizeof(stage2),
+		.flags = IOMMU_HWPT_ALLOC_NEST_PARENT,
+	};
+	struct iommu_hwpt_alloc stage1 = {
+		.size = sizeof(stage1),
+		.flags = IOMMU_HWPT_FAULT_ID_VALID,
+		.data_type = MODEL_HWPT_DATA_S1,
+		.data_len = sizeof(s1),
+		.data_uptr = IA_PTR(&s1),
+	};
+	struct vfio_device_attach_iommufd_pt attach = {
+		.argsz = sizeof(attach),
+	};
+	struct model_params params = {
+		.flags = MODEL_NESTING | MODEL_PRI | MODEL_ATS,
+		.prq_depth = PRQ_DEPTH,
+	};
+
+	if (model_open(&self->model, MODEL_IOMMUFD) == -ENOENT)
+		SKIP(return, "no model devices, or no /dev/iommu");
+	ASSERT_LE(0, self->model.control);
+	self->mem = ia_mem(NR_PAGES * PG);
+	ASSERT_NE(NULL, self->mem);
+	ASSERT_EQ(0, model_plug(&self->model, &self->dev, &params, 0));
+	ASSERT_EQ(0, model_space_open(&self->model, &self->space));
+	ASSERT_EQ(0, model_bind(&self->dev));
+	ASSERT_EQ(0, ia_cmd(self->model.ctx, IOMMU_FAULT_QUEUE_ALLOC, &queue));
+	self->faults = queue.out_fault_fd;
+	stage2.dev_id = self->dev.devid;
+	stage2.pt_id = self->space.id;
+	ASSERT_EQ(0, ia_cmd(self->model.ctx, IOMMU_HWPT_ALLOC, &stage2));
+	ASSERT_EQ(0, model_map(&self->space, GUEST, self->mem, NR_PAGES * PG,
+			       MODEL_RW));
+	self->data = self->mem + TABLE_PAGES * PG;
+	*s1_entry(self->mem, 0, BASE >> 30) = (GUEST + PG) | S1_RW;
+	*s1_entry(self->mem, 1, 0) = (GUEST + 2 * PG) | S1_RW;
+	stage1.dev_id = self->dev.devid;
+	stage1.pt_id = stage2.out_hwpt_id;
+	stage1.fault_id = queue.out_fault_id;
+	ASSERT_EQ(0, ia_cmd(self->model.ctx, IOMMU_HWPT_ALLOC, &stage1));
+	attach.pt_id = stage1.out_hwpt_id;
+	ASSERT_EQ(0, ia_cmd(self->dev.fd, VFIO_DEVICE_ATTACH_IOMMUFD_PT,
+			    &attach));
+}
+
+FIXTURE_TEARDOWN(model_page_request)
+{
+	EXPECT_NO_HARM(&self->dev);
+	model_release(&self->dev);
+	EXPECT_EQ(0, model_unplug(&self->dev, 0));
+	close(self->faults);
+	model_close(&self->model);
+}
+
+/* Something that runs into a page that is not mapped, on channel 1 */
+static int ask(struct model_device *dev, int page, __u64 seed)
+{
+	struct ioasid_model_dma dma = {
+		.op = IOASID_MODEL_FILL,
+		.flags = IOASID_MODEL_DMA_PRI | IOASID_MODEL_DMA_ATS,
+		.threads = 1,
+		.address = AT(page),
+		.length = PG,
+		.count = 1,
+		.operand = seed,
+	};
+
+	return model_start(dev, 1, &dma);
+}
+
+static bool asked(int faults, struct iommu_hwpt_pgfault *fault)
+{
+	struct pollfd poll_fd = { .fd = faults, .events = POLLIN };
+
+	return poll(&poll_fd, 1, PATIENCE_MS) == 1 &&
+	       read(faults, fault, sizeof(*fault)) == sizeof(*fault);
+}
+
+static bool answer(int faults, struct iommu_hwpt_pgfault *fault, __u32 code)
+{
+	struct iommu_hwpt_page_response response = {
+		.cookie = fault->cookie,
+		.code = code,
+	};
+
+	return write(faults, &response, sizeof(response)) == sizeof(response);
+}
+
+static int ended(struct model_device *dev, struct ioasid_model_status *status)
+{
+	__u64 deadline = ia_now_ms() + PATIENCE_MS;
+	int rc;
+
+	do {
+		rc = model_status(dev, 1, status);
+		if (rc || status->run != IOASID_MODEL_RUNNING)
+			return rc;
+		usleep(1000);
+	} while (ia_now_ms() < deadline);
+	return -ETIMEDOUT;
+}
+
+TEST_F(model_page_request, answers)
+{
+	struct ioasid_model_status status;
+	struct ioasid_model_state state;
+	struct iommu_hwpt_pgfault fault;
+
+	/* the page comes */
+	ASSERT_EQ(0, ask(&self->dev, 1, 1));
+	ASSERT_TRUE(asked(self->faults, &fault));
+	EXPECT_EQ(AT(1), fault.addr);
+	EXPECT_EQ(self->dev.devid, fault.dev_id);
+	EXPECT_EQ(IOMMU_PGFAULT_PERM_READ | IOMMU_PGFAULT_PERM_WRITE,
+		  fault.perm);
+	ASSERT_EQ(0, model_status(&self->dev, 1, &status));
+	EXPECT_EQ(IOASID_MODEL_RUNNING, status.run);
+	s1_map(self->mem, 1);
+	ASSERT_TRUE(answer(self->faults, &fault, IOMMUFD_PAGE_RESP_SUCCESS));
+	ASSERT_EQ(0, ended(&self->dev, &status));
+	EXPECT_EQ(IOASID_MODEL_DONE, status.run);
+	EXPECT_TRUE(model_pattern_holds(self->data + PG, 1, AT(1), PG));
+
+	/* it does not */
+	ASSERT_EQ(0, ask(&self->dev, 2, 2));
+	ASSERT_TRUE(asked(self->faults, &fault));
+	ASSERT_TRUE(answer(self->faults, &fault, IOMMUFD_PAGE_RESP_INVALID));
+	ASSERT_EQ(0, ended(&self->dev, &status));
+	EXPECT_EQ(IOASID_MODEL_FAULTED, status.run);
+	EXPECT_EQ(MODEL_PAGE_REQUEST, status.fault);
+	EXPECT_EQ(AT(2), status.fault_addr);
+	EXPECT_EQ(0, self->data[2 * PG]);
+
+	ASSERT_EQ(0, model_state(&self->dev, &state));
+	EXPECT_EQ(2, state.requests);
+	EXPECT_EQ(0, state.unsent);
+	EXPECT_EQ(1, state.responses[IOASID_MODEL_SUCCESS]);
+	EXPECT_EQ(1, state.responses[IOASID_MODEL_INVALID]);
+	EXPECT_EQ(0, state.unexpected);
+	EXPECT_EQ(2, state.nr_log);
+	EXPECT_EQ(IOASID_MODEL_INVALID, state.log[0].code);
+	EXPECT_EQ(IOASID_MODEL_SUCCESS, state.log[1].code);
+}
+
+/* A stop, and an answer that gets lost, do not leave it waiting. */
+TEST_F(model_page_request, no_answer)
+{
+	struct ioasid_model_status status;
+	struct ioasid_model_state state;
+	struct iommu_hwpt_pgfault fault;
+
+	ASSERT_EQ(0, ask(&self->dev, 1, 1));
+	ASSERT_TRUE(asked(self->faults, &fault));
+	ASSERT_EQ(0, model_stop(&self->dev, 1, &status));
+	EXPECT_EQ(IOASID_MODEL_STOPPED, status.run);
+	EXPECT_EQ(0, status.faults);
+	/* it comes late */
+	ASSERT_TRUE(answer(self->faults, &fault, IOMMUFD_PAGE_RESP_SUCCESS));
+	ASSERT_EQ(0, model_state(&self->dev, &state));
+	EXPECT_EQ(1, state.unexpected);
+
+	ASSERT_EQ(0, model_inject(&self->dev, MODEL_INJECT_RESPONSE, 1, 0));
+	ASSERT_EQ(0, ask(&self->dev, 1, 1));
+	ASSERT_TRUE(asked(self->faults, &fault));
+	ASSERT_TRUE(answer(self->faults, &fault, IOMMUFD_PAGE_RESP_SUCCESS));
+	ASSERT_EQ(0, ended(&self->dev, &status));
+	EXPECT_EQ(IOASID_MODEL_FAULTED, status.run);
+	ASSERT_EQ(0, model_state(&self->dev, &state));
+	EXPECT_EQ(1, state.responses[IOASID_MODEL_SUCCESS]);
+}
+
+/* More than the queue holds: what was taken is answered, each once. */
+TEST_F(model_page_request, overflow)
+{
+	struct ioasid_model_dma dma = {
+		.op = IOASID_MODEL_REQUEST,
+		.flags = IOASID_MODEL_DMA_GO_ON,
+		.threads = 4,
+		.address = AT(0),
+		.length = 1,
+		.stride = PG,
+		.count = 50,
+		.operand = IOASID_MODEL_REQUEST_READ | IOASID_MODEL_REQUEST_LAST,
+		.compare = 7,
+	};
+	struct ioasid_model_status status;
+	struct ioasid_model_state state;
+	struct iommu_hwpt_pgfault fault;
+	__u64 sent, i;
+	int tries;
+
+	/* four at once: it is full sooner or later */
+	for (tries = 0, sent = 0; tries < 100; tries++) {
+		model_dma(&self->dev, &dma, &status);
+		EXPECT_EQ(200, status.done + status.faults);
+		sent += status.done;
+		for (i = 0; i < status.done; i++) {
+			ASSERT_TRUE(asked(self->faults, &fault));
+			EXPECT_EQ(7, fault.grpid);
+			ASSERT_TRUE(answer(self->faults, &fault,
+					   IOMMUFD_PAGE_RESP_INVALID));
+		}
+		if (status.faults)
+			break;
+	}
+	EXPECT_NE(100, tries);
+	EXPECT_LE(PRQ_DEPTH, sent);
+	ASSERT_EQ(0, model_state(&self->dev, &state));
+	EXPECT_EQ(sent, state.responses[IOASID_MODEL_INVALID]);
+	EXPECT_EQ(sent, state.requests - state.unsent);
+	EXPECT_EQ(state.unsent, model_counters(&self->dev).overflows);
+	EXPECT_EQ(sent < IOASID_MODEL_LOG ? sent : IOASID_MODEL_LOG,
+		  state.nr_log);
+	EXPECT_EQ(7, state.log[state.nr_log - 1].group);
+}
+
+/* Nobody answers before it is closed. */
+TEST_F(model_page_request, close)
+{
+	ASSERT_EQ(0, ask(&self->dev, 1, 1));
+	for (int i = 0; i < 1000 && !model_counters(&self->dev).requests; i++)
+		usleep(1000);
+	EXPECT_EQ(1, model_counters(&self->dev).requests);
+	model_release(&self->dev);
+	EXPECT_EQ(0, model_counters(&self->dev).attached);
 }
 
 /* --- the control node --- */
@@ -891,6 +1226,30 @@ TEST_F(model_control, malformed)
 	EXPECT_EQ(-EINVAL, model_create(&self->model, &create));
 }
 
+/* Device files that VFIO's groups give out */
+TEST_F(model_control, group)
+{
+	struct model_space space;
+	struct model_device dev;
+	struct model model;
+	char *mem;
+
+	ASSERT_EQ(0, model_open(&model, MODEL_IOASID_GROUP));
+	mem = ia_mem(PG);
+	ASSERT_NE(NULL, mem);
+	ASSERT_EQ(0, model_plug(&model, &dev, NULL, 0));
+	ASSERT_EQ(0, model_space_open(&model, &space));
+	ASSERT_EQ(0, model_map(&space, BASE, mem, PG, MODEL_RW));
+	ASSERT_EQ(0, model_attach(&dev, &space));
+	EXPECT_EQ(0, model_fill(&dev, BASE, 1, 1));
+	EXPECT_TRUE(model_pattern_holds(mem, 1, BASE, PG));
+	ASSERT_EQ(0, model_detach(&dev));
+	EXPECT_EQ(MODEL_FAULT_BLOCKED, model_fill(&dev, BASE, 2, 1));
+	model_release(&dev);
+	EXPECT_EQ(0, model_unplug(&dev, 0));
+	model_close(&model);
+}
+
 TEST_F(model_control, emulated)
 {
 	struct ioasid_model_create create = { .kind = IOASID_MODEL_EMULATED };
@@ -921,7 +1280,6 @@ TEST_F(model_control, emulated)
 	EXPECT_FALSE(model_present(&dev));
 }
 
-/* The module stays as long as it has devices, and no longer. */
 TEST_F(model_control, module)
 {
 	struct model_device dev;
