@@ -41,6 +41,7 @@
  * @may_write: mappings may be pending
  * @filling: FILLING mappings, linked by @next, in order
  * @filling_tail: the last one's @next
+ * @last: the last one, or NULL
  * @low: first byte that was written
  * @high: last byte that was written
  * @dying: DYING mappings
@@ -56,6 +57,7 @@ struct batch {
 	bool may_write;
 	struct ioasid_mapping *filling;
 	struct ioasid_mapping **filling_tail;
+	struct ioasid_mapping *last;
 	u64 low;
 	u64 high;
 	struct ioasid_dying dying;
@@ -73,6 +75,7 @@ static void batch_reset(struct batch *batch)
 {
 	batch->filling = NULL;
 	batch->filling_tail = &batch->filling;
+	batch->last = NULL;
 	batch->low = U64_MAX;
 	batch->high = 0;
 	batch->dying.first = NULL;
@@ -221,6 +224,7 @@ static int map_simple(struct batch *batch, struct ioasid_map_request *req)
 	if (!batch->may_write)
 		return NOT_SIMPLE;
 	req->state = IOASID_MAPPING_FILLING;
+	req->after = batch->last;
 	m = ioasid_space_reserve(space, req);
 	if (IS_ERR(m)) {
 		/* Something pending may be in the way */
@@ -248,6 +252,7 @@ static int map_simple(struct batch *batch, struct ioasid_map_request *req)
 	m->next = NULL;
 	*batch->filling_tail = m;
 	batch->filling_tail = &m->next;
+	batch->last = m;
 	batch->low = min(batch->low, m->start);
 	batch->high = max(batch->high, m->last);
 	return 0;
@@ -316,6 +321,7 @@ static int map_ordinary(struct ioasid_space *space,
 			return -EBADF;
 	}
 	req->state = IOASID_MAPPING_PINNING;
+	req->after = NULL;
 	m = ioasid_space_reserve(space, req);
 	ret = PTR_ERR_OR_ZERO(m);
 	if (!ret && !(req->flags & IOASID_MAP_FIXED) &&

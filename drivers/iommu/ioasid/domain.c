@@ -533,6 +533,23 @@ void ioasid_drain_finish(struct ioasid_drain *drain)
 EXPORT_SYMBOL_IF_KUNIT(ioasid_drain_finish);
 
 /**
+ * ioasid_domain_take_out() - take a range out, and flush
+ * @dom: the domain
+ * @iova: first byte, where an IOPTE begins
+ * @length: bytes, all of them mapped
+ *
+ * All of a drain in one.
+ */
+void ioasid_domain_take_out(struct ioasid_domain *dom, u64 iova, u64 length)
+{
+	struct ioasid_drain drain;
+
+	ioasid_drain_start(&drain, dom, false);
+	ioasid_drain_range(&drain, iova, length);
+	ioasid_drain_finish(&drain);
+}
+
+/**
  * ioasid_domain_split() - let an IOPTE boundary come to be
  * @dom: the domain
  * @iova: where the mapping begins

@@ -84,6 +84,7 @@ void ioasid_drain_start(struct ioasid_drain *drain, struct ioasid_domain *dom,
 			bool scattered);
 void ioasid_drain_range(struct ioasid_drain *drain, u64 iova, u64 length);
 void ioasid_drain_finish(struct ioasid_drain *drain);
+void ioasid_domain_take_out(struct ioasid_domain *dom, u64 iova, u64 length);
 
 /**
  * struct ioasid_ranges - IOVA ranges, ascending, disjoint

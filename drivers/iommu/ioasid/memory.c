@@ -31,14 +31,16 @@
 
 /*
  * An array of extents.  Finding a page in a long one takes an index: @index[i]
- * is how many pages stand before extent i * INDEX_STEP.  Where there was no
- * memory for it, it is NULL, and one looks at extent by extent.
+ * is how many pages stand before extent i * INDEX_STEP, @hint an i that was found
+ * last.  Where there was no memory for it, it is NULL, and one looks at extent by
+ * extent.
  */
-#define INDEX_STEP	16
+#define INDEX_STEP	8
 
 struct ioasid_extents {
 	refcount_t users;
 	unsigned int nr;
+	unsigned int hint;
 	unsigned long *index;
 	u64 ext[];
 };
@@ -81,6 +83,7 @@ static void extents_index(struct ioasid_extents *extents)
 	unsigned int i;
 
 	extents->index = NULL;
+	extents->hint = 0;
 	if (extents->nr <= INDEX_STEP)
 		return;
 	extents->index = kvmalloc_array(DIV_ROUND_UP(extents->nr, INDEX_STEP),
@@ -125,6 +128,12 @@ static unsigned int extent_of(const struct ioasid_memory *mem,
 		page += index[low];
 		/* The last step that does not begin beyond the page */
 		high = (mem->shared->nr - 1) / INDEX_STEP;
+		mid = READ_ONCE(mem->shared->hint);
+		if (index[mid] <= page) {
+			low = mid;
+			if (low < high && page < index[low + 1])
+				high = low;
+		}
 		while (low < high) {
 			mid = high - (high - low) / 2;
 			if (index[mid] <= page)
@@ -132,6 +141,8 @@ static unsigned int extent_of(const struct ioasid_memory *mem,
 			else
 				high = mid - 1;
 		}
+		if (low != READ_ONCE(mem->shared->hint))
+			WRITE_ONCE(mem->shared->hint, low);
 		page -= index[low];
 		i = low * INDEX_STEP;
 	}

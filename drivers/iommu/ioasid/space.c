@@ -121,6 +121,27 @@ static void know_gaps(struct ioasid_space *space)
 		gap_callbacks_compute_max(m, false);
 }
 
+/*
+ * Put a mapping in after another one, if that is where it belongs and can be
+ * seen to be.
+ */
+static bool tree_insert_after(struct ioasid_space *space,
+			      struct ioasid_mapping *m,
+			      struct ioasid_mapping *prev)
+{
+	struct ioasid_mapping *next;
+
+	lockdep_assert_held(&space->lock);
+	if (space->knows_gaps || prev->last >= m->start || prev->rb.rb_right)
+		return false;
+	next = ioasid_mapping_next(prev);
+	if (next && next->start <= m->last)
+		return false;
+	rb_link_node(&m->rb, &prev->rb, &prev->rb.rb_right);
+	rb_insert_color(&m->rb, &space->mappings);
+	return true;
+}
+
 /* Put a mapping in, unless the range is taken */
 static bool tree_insert(struct ioasid_space *space, struct ioasid_mapping *m)
 {
@@ -467,7 +488,8 @@ struct ioasid_mapping *ioasid_space_reserve(struct ioasid_space *space,
 	}
 	m->start = req->iova;
 	m->last = req->iova + (req->length - 1);
-	if (unlikely(!tree_insert(space, m))) {
+	if (!(req->after && tree_insert_after(space, m, req->after)) &&
+	    unlikely(!tree_insert(space, m))) {
 		taken = ioasid_mapping_first(space, m->start);
 		req->fault_addr = max(taken->start, m->start);
 		ret = -EEXIST;
@@ -547,15 +569,6 @@ bool ioasid_mapping_in_filling(struct ioasid_space *space,
 	       (filling->fill_done || m->start < filling->fill_next);
 }
 
-static void domain_take_out(struct ioasid_domain *dom, struct ioasid_mapping *m)
-{
-	struct ioasid_drain drain;
-
-	ioasid_drain_start(&drain, dom, false);
-	ioasid_drain_range(&drain, m->start, mapping_bytes(m));
-	ioasid_drain_finish(&drain);
-}
-
 static int domain_put_in(struct ioasid_domain *dom, struct ioasid_mapping *m)
 {
 	return ioasid_domain_map(dom, m->start, &m->mem, m->flags,
@@ -602,7 +615,8 @@ undo:
 		struct ioasid_domain *out;
 
 		list_for_each_entry(out, &space->domains, node) {
-			domain_take_out(out, m);
+			ioasid_domain_take_out(out, m->start,
+					       mapping_bytes(m));
 			if (out == filled)
 				break;
 		}
@@ -1065,12 +1079,19 @@ free:
 
 /* ---- Unmap ---- */
 
-static void take_out_of(struct ioasid_domain *dom, const struct ioasid_dying *dying,
-			bool filling)
+static void take_out_of(struct ioasid_domain *dom,
+			const struct ioasid_dying *dying, bool filling)
 {
-	struct ioasid_mapping *m;
+	struct ioasid_mapping *m = dying->first;
 	struct ioasid_drain drain;
 	u64 start = 0, length = 0;
+
+	/* Nearly always */
+	if (likely(m && !m->next)) {
+		if (m->mem.npages && !(filling && !m->in_filling))
+			ioasid_domain_take_out(dom, m->start, mapping_bytes(m));
+		return;
+	}
 
 	ioasid_drain_start(&drain, dom, dying->scattered);
 	for (m = dying->first; m; m = m->next) {

@@ -293,6 +293,7 @@ int ioasid_space_kill(struct ioasid_space *space, bool cascade);
  * @cut_shift: log2 of the cut size, 0 for the space's own
  * @state: IOASID_MAPPING_PINNING; or IOASID_MAPPING_FILLING, when domains_sem
  *	is held
+ * @after: a mapping that cannot go, which this one may follow, or NULL
  * @fault_addr: out on some failures, where
  */
 struct ioasid_map_request {
@@ -304,6 +305,7 @@ struct ioasid_map_request {
 	unsigned int flags;
 	unsigned int cut_shift;
 	enum ioasid_mapping_state state;
+	struct ioasid_mapping *after;
 	u64 fault_addr;
 };
 
