@@ -122,9 +122,18 @@ static int unmap_pages(int fd, __u32 id, unsigned long index,
 			     pages * PG, NULL);
 }
 
-#define FD(n) self->fd[n], self->id[n]
-#define MAP(n, index, pages) map_pages(FD(n), self->mem, index, pages)
-#define UNMAP(n, index, pages) unmap_pages(FD(n), index, pages)
+#define MAP(n, index, pages)						\
+({									\
+	int _n = (n);							\
+									\
+	map_pages(self->fd[_n], self->id[_n], self->mem, index, pages);	\
+})
+#define UNMAP(n, index, pages)						\
+({									\
+	int _n = (n);							\
+									\
+	unmap_pages(self->fd[_n], self->id[_n], index, pages);		\
+})
 
 static long left(int fd, __u32 id)
 {
