@@ -15,6 +15,7 @@
 #define IOASID_MOCK_HARDWARE_H
 
 #include <linux/atomic.h>
+#include <linux/fwnode.h>
 #include <linux/interval_tree.h>
 #include <linux/iommu.h>
 #include <linux/kref.h>
@@ -213,7 +214,7 @@ struct model_unit {
 	struct model_params params;
 	unsigned int shift;
 	unsigned int devices;
-	struct fwnode_handle *fwnode;
+	struct fwnode_handle fwnode;
 	struct irq_domain *msi;
 	struct iopf_queue *iopf;
 	struct mutex mutex; /* see above */
@@ -254,6 +255,7 @@ struct model_group {
  * struct model_dev - a device
  * @unit: behind which IOMMU
  * @pdev: the platform device
+ * @fwnode: its node
  * @group: which it shares, or NULL
  * @rid: what its RID leads to
  * @pasids: struct model_slot; changes with &model_unit.lock held for writing
@@ -269,6 +271,7 @@ struct model_group {
 struct model_dev {
 	struct model_unit *unit;
 	struct platform_device *pdev;
+	struct fwnode_handle fwnode;
 	struct model_group *group;
 	struct model_slot rid;
 	struct xarray pasids;

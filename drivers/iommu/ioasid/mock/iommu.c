@@ -195,13 +195,15 @@ EXPORT_SYMBOL_IF_KUNIT(model_check_params);
 
 static void prq_work(struct work_struct *work);
 
+/* Not a software node: 6.12 loses count of those if memory is short */
+static const struct fwnode_operations unit_fwnode_ops = {};
+
 static const struct irq_domain_ops msi_ops = {};
 
 /* Nobody allocates interrupts in it: it only says that they are isolated */
 static int unit_add_msi(struct model_unit *unit)
 {
 	struct irq_domain_info info = {
-		.fwnode = unit->fwnode,
 		.domain_flags = IRQ_DOMAIN_FLAG_ISOLATED_MSI,
 		.hwirq_max = ~0U,
 		.ops = &msi_ops,
@@ -225,7 +227,6 @@ static void unit_remove(struct model_unit *unit)
 	iopf_queue_free(unit->iopf);
 	if (unit->msi)
 		irq_domain_remove(unit->msi);
-	fwnode_remove_software_node(unit->fwnode);
 	unit_put(unit);
 }
 
@@ -259,15 +260,11 @@ static struct model_unit *unit_add(const struct model_params *params)
 	unit->prq = kcalloc(unit->prq_depth, sizeof(*unit->prq), GFP_KERNEL);
 	if (!unit->prq)
 		goto err_put;
-	unit->fwnode = fwnode_create_software_node(NULL, NULL);
-	if (IS_ERR(unit->fwnode)) {
-		ret = PTR_ERR(unit->fwnode);
-		goto err_put;
-	}
-	unit->iommu.fwnode = unit->fwnode;
+	fwnode_init(&unit->fwnode, &unit_fwnode_ops);
+	unit->iommu.fwnode = &unit->fwnode;
 	ret = unit_add_msi(unit);
 	if (ret)
-		goto err_fwnode;
+		goto err_put;
 	ret = -ENOMEM;
 	unit->iopf = iopf_queue_alloc("ioasid_model");
 	if (!unit->iopf)
@@ -296,8 +293,6 @@ err_iopf:
 err_msi:
 	if (unit->msi)
 		irq_domain_remove(unit->msi);
-err_fwnode:
-	fwnode_remove_software_node(unit->fwnode);
 err_put:
 	unit_put(unit);
 	return ERR_PTR(ret);
@@ -368,6 +363,28 @@ static void group_leave(struct model_group *group)
 
 /* ---- Devices ---- */
 
+/* The only property of a device: how wide its PASIDs are */
+static int read_property(const struct fwnode_handle *fwnode, const char *name,
+			 unsigned int size, void *value, size_t n)
+{
+	const struct model_dev *mdev = container_of(fwnode, struct model_dev,
+						    fwnode);
+
+	if (strcmp(name, "pasid-num-bits") || size != sizeof(u32) ||
+	    !mdev->unit->params.pasid_bits)
+		return -EINVAL;
+	if (!value)
+		return 1;
+	if (n != 1)
+		return -EOVERFLOW;
+	*(u32 *)value = mdev->unit->params.pasid_bits;
+	return 0;
+}
+
+static const struct fwnode_operations dev_fwnode_ops = {
+	.property_read_int_array = read_property,
+};
+
 /* What iommu_fwspec_init() does for buses that hold the core's own lock */
 static int fill_fwspec(struct device *dev, struct fwnode_handle *fwnode)
 {
@@ -401,14 +418,17 @@ static void drop_fwspec(struct device *dev)
 	kfree(param);
 }
 
+/* The device may live on for a while, its node may not */
+static void remove_platform_device(struct platform_device *pdev)
+{
+	platform_device_del(pdev);
+	device_set_node(&pdev->dev, NULL);
+	platform_device_put(pdev);
+}
+
 static struct platform_device *add_platform_device(struct model_dev *mdev,
 						   const char *name, int id)
 {
-	const struct model_params *params = &mdev->unit->params;
-	const struct property_entry properties[] = {
-		PROPERTY_ENTRY_U32("pasid-num-bits", params->pasid_bits),
-		{}
-	};
 	struct platform_device *pdev;
 	int ret;
 
@@ -419,13 +439,12 @@ static struct platform_device *add_platform_device(struct model_dev *mdev,
 	pdev->dev.coherent_dma_mask = DMA_BIT_MASK(64);
 	pdev->dev.dma_mask = &pdev->platform_dma_mask;
 	dev_set_msi_domain(&pdev->dev, mdev->unit->msi);
+	fwnode_init(&mdev->fwnode, &dev_fwnode_ops);
+	device_set_node(&pdev->dev, &mdev->fwnode);
 	/* Which copies what it is given: here the pointer */
 	ret = platform_device_add_data(pdev, &mdev, sizeof(mdev));
-	if (!ret && params->pasid_bits)
-		ret = device_create_managed_software_node(&pdev->dev,
-							  properties, NULL);
 	if (!ret)
-		ret = fill_fwspec(&pdev->dev, mdev->unit->fwnode);
+		ret = fill_fwspec(&pdev->dev, &mdev->unit->fwnode);
 	if (!ret) {
 		mdev->pdev = pdev;
 		ret = platform_device_add(pdev);
@@ -433,11 +452,12 @@ static struct platform_device *add_platform_device(struct model_dev *mdev,
 			drop_fwspec(&pdev->dev);
 	}
 	if (ret) {
+		device_set_node(&pdev->dev, NULL);
 		platform_device_put(pdev);
 		return ERR_PTR(ret);
 	}
 	if (!device_iommu_mapped(&pdev->dev)) {
-		platform_device_unregister(pdev);
+		remove_platform_device(pdev);
 		return ERR_PTR(-ENODEV);
 	}
 	return pdev;
@@ -526,7 +546,7 @@ EXPORT_SYMBOL_IF_KUNIT(model_dev_create);
  */
 void model_dev_destroy(struct model_dev *mdev)
 {
-	platform_device_unregister(mdev->pdev);
+	remove_platform_device(mdev->pdev);
 	/* What it still has in the queue */
 	flush_work(&mdev->unit->prq_work);
 	mutex_lock(&units_lock);
