@@ -334,6 +334,20 @@ bool ioasid_devmem_is_revoked(const struct ioasid_device_range *range)
 }
 
 /**
+ * ioasid_devmem_borrow() - what device memory is
+ * @range: the memory
+ * @mem: out, as by ioasid_memory_borrow(), and the same holds
+ *
+ * Return: whether it was mapped by the calling process.
+ */
+bool ioasid_devmem_borrow(const struct ioasid_device_range *range,
+			  struct ioasid_memory *mem)
+{
+	ioasid_memory_borrow(&range->mem, 0, range->mem.npages, mem);
+	return range->notifier.mm == current->mm;
+}
+
+/**
  * ioasid_devmem_any_revoked() - was any device memory of a space taken away
  * @space: the space
  *

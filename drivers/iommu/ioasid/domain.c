@@ -199,6 +199,58 @@ static size_t best_pgsize(unsigned long sizes, unsigned long iova,
 	return pgsize;
 }
 
+/* Those sizes of an IOPTE that cannot span a line of the cut grid */
+static unsigned long sizes_within(unsigned long pgsizes, unsigned int cut_shift)
+{
+	return cut_shift ? pgsizes & GENMASK(cut_shift, 0) : pgsizes;
+}
+
+/**
+ * ioasid_iopte_sizes() - which sizes of IOPTE a driver is asked for
+ * @pgsizes: bitmap of those that it can use
+ * @iova: where memory is mapped
+ * @mem: the memory
+ * @cut_shift: log2 of the cut size, 0 for none
+ *
+ * An IOPTE is as large as it can be, aligned to its size, within a run and a
+ * cell of the cut grid.  Which one it is at an address says that alone, and not
+ * how the mapping came to be: no cut leaves smaller ones behind.
+ *
+ * Context: may sleep; yields.
+ * Return: bitmap of the sizes; after a fatal signal, of those seen so far.
+ */
+unsigned long ioasid_iopte_sizes(unsigned long pgsizes, u64 iova,
+				 const struct ioasid_memory *mem,
+				 unsigned int cut_shift)
+{
+	unsigned long used = 0, nr = 0;
+	struct ioasid_runs runs;
+	struct ioasid_run run;
+
+	pgsizes = sizes_within(pgsizes, cut_shift);
+	ioasid_runs_start(&runs, mem);
+	while (used != pgsizes && ioasid_runs_next(&runs, &run)) {
+		u64 size = (u64)run.npages << PAGE_SHIFT;
+		phys_addr_t phys = PFN_PHYS(run.pfn);
+
+		while (size) {
+			size_t count, pgsize;
+
+			pgsize = best_pgsize(pgsizes, iova, phys, size, &count);
+			used |= pgsize;
+			iova += pgsize * count;
+			phys += pgsize * count;
+			size -= pgsize * count;
+		}
+		if (++nr % 1024)
+			continue;
+		if (fatal_signal_pending(current))
+			break;
+		cond_resched();
+	}
+	return used;
+}
+
 static int map_run(struct ioasid_domain *dom, unsigned long iova,
 		   phys_addr_t phys, size_t size, int prot, gfp_t gfp,
 		   size_t *done)

@@ -43,6 +43,7 @@ union ioasid_arg {
 	struct ioasid_map_dma map;
 	struct ioasid_unmap_dma unmap;
 	struct ioasid_dma_batch batch;
+	struct ioasid_query_map query;
 	struct ioasid_list list;
 	struct ioasid_set_option option;
 };
@@ -56,6 +57,7 @@ static long cmd_check_extension(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 	switch (arg->check.extension) {
 	case IOASID_EXT_MAP:
 	case IOASID_EXT_SPLIT:
+	case IOASID_EXT_QUERY_MAP:
 	case IOASID_EXT_DMA_BATCH:
 		return 1;
 	case IOASID_EXT_MAX_DEPTH:
@@ -474,6 +476,26 @@ static long cmd_dma_batch(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 	return result.done ? 0 : ret;
 }
 
+static long cmd_query_map(struct ioasid_ctx *ctx, union ioasid_arg *arg,
+			  void __user *user)
+{
+	struct ioasid_query_map *cmd = &arg->query;
+	struct ioasid *ioasid;
+	int ret;
+
+	if (cmd->more || cmd->__reserved || cmd->next)
+		return -EINVAL;
+	ioasid = ioasid_get(ctx, cmd->ioasid);
+	if (!ioasid)
+		return -ENOENT;
+	ret = ioasid_space_query(&ioasid->space, cmd);
+	ioasid_put(ioasid);
+	if (!ret && copy_to_user(user, cmd, min_t(size_t, cmd->argsz,
+						  sizeof(*cmd))))
+		ret = -EFAULT;
+	return ret;
+}
+
 /* Entries that are copied out at a time */
 #define LIST_BATCH	32
 
@@ -719,6 +741,8 @@ static const struct ioasid_cmd ioasid_cmds[] = {
 	    cmd_unmap_dma),
 	CMD(IOASID_DMA_BATCH, struct ioasid_dma_batch, fault_addr, 0,
 	    cmd_dma_batch),
+	CMD(IOASID_QUERY_MAP, struct ioasid_query_map, __reserved, 0,
+	    cmd_query_map),
 	CMD(IOASID_LIST, struct ioasid_list, entries, 0, cmd_list),
 	CMD(IOASID_SET_OPTION, struct ioasid_set_option, value,
 	    IOASID_OPTION_GET | IOASID_OPTION_SEAL, cmd_set_option),

@@ -389,6 +389,8 @@ void ioasid_devmem_put(struct ioasid_device_range *range);
 int ioasid_devmem_map(struct ioasid_device_range *range);
 void ioasid_devmem_unmap(struct ioasid_device_range *range);
 bool ioasid_devmem_is_revoked(const struct ioasid_device_range *range);
+bool ioasid_devmem_borrow(const struct ioasid_device_range *range,
+			  struct ioasid_memory *mem);
 bool ioasid_devmem_any_revoked(struct ioasid_space *space);
 int ioasid_devmem_fill(struct ioasid_space *space);
 void ioasid_devmem_lock(struct ioasid_space *space);
@@ -422,6 +424,9 @@ struct ioasid_batch_result {
 int ioasid_space_batch(struct ioasid_space *space,
 		       const struct ioasid_dma_op __user *ops, u32 nr,
 		       struct ioasid_batch_result *result);
+
+/* query.c */
+int ioasid_space_query(struct ioasid_space *space, struct ioasid_query_map *cmd);
 
 /* For the other files of this floor: space.c's tree */
 

@@ -27,7 +27,7 @@
  * last byte of the 64 bit space.  Structures are aligned to 8 bytes.
  *
  * Commands that fill an array of the caller's return 0, fill what fits, and
- * say how many elements there are.
+ * say how many elements there are, or where to go on.
  *
  * A command that fails has changed nothing, unless its description says which
  * of its outputs tell how far it came.  Errors that any command may return:
@@ -59,6 +59,7 @@
 #define IOASID_MAP_DMA		_IO(IOASID_TYPE, IOASID_BASE + 0x05)
 #define IOASID_UNMAP_DMA	_IO(IOASID_TYPE, IOASID_BASE + 0x06)
 #define IOASID_DMA_BATCH	_IO(IOASID_TYPE, IOASID_BASE + 0x07)
+#define IOASID_QUERY_MAP	_IO(IOASID_TYPE, IOASID_BASE + 0x08)
 #define IOASID_LIST		_IO(IOASID_TYPE, IOASID_BASE + 0x13)
 #define IOASID_SET_OPTION	_IO(IOASID_TYPE, IOASID_BASE + 0x14)
 
@@ -74,6 +75,7 @@
  * @IOASID_EXT_MAX_IOASIDS: how many ids a context can hold, IOASIDs and
  *	devices together.
  * @IOASID_EXT_DMA_BATCH: IOASID_DMA_BATCH. 1 when there.
+ * @IOASID_EXT_QUERY_MAP: IOASID_QUERY_MAP. 1 when there.
  */
 enum ioasid_extension {
 	IOASID_EXT_MAP = 1,
@@ -82,6 +84,7 @@ enum ioasid_extension {
 	IOASID_EXT_MAX_DEPTH = 4,
 	IOASID_EXT_MAX_IOASIDS = 5,
 	IOASID_EXT_DMA_BATCH = 6,
+	IOASID_EXT_QUERY_MAP = 7,
 };
 
 /**
@@ -561,6 +564,75 @@ struct ioasid_dma_batch {
 	__s32 error;
 	__u64 unmapped;
 	__u64 fault_addr;
+};
+
+/**
+ * enum ioasid_query_flags - of a mapping, beside enum ioasid_map_flags
+ * @IOASID_QUERY_ADDR: @addr of struct ioasid_query_entry is told
+ * @IOASID_QUERY_REVOKED: memory of a device that is not there any more: nothing
+ *	is mapped in the IOMMUs
+ */
+enum ioasid_query_flags {
+	IOASID_QUERY_ADDR = 1 << 16,
+	IOASID_QUERY_REVOKED = 1 << 17,
+};
+
+/**
+ * struct ioasid_query_entry - one mapping, as told by IOASID_QUERY_MAP
+ * @iova: first byte
+ * @length: bytes
+ * @addr: with IOASID_QUERY_ADDR what is mapped, as in struct ioasid_map_dma: an
+ *	address of the caller, an offset in a file, or an address of the
+ *	parent. Otherwise 0: an address of another process, or a reserved
+ *	range.
+ * @cut_size: the cut size in force, the IOASID's own where the mapping did not
+ *	state one; 0 for none
+ * @pgsizes: bitmap of the IOPTE sizes that the IOMMU drivers were asked for, in
+ *	whichever hardware page tables there are; 0 while there is none.
+ *	Drivers do not tell what they did with it: they may use smaller ones.
+ * @flags: enum ioasid_query_flags, and of enum ioasid_map_flags READ, WRITE,
+ *	FILE and RESERVE, as they are in force
+ * @__reserved: out, 0
+ */
+struct ioasid_query_entry {
+	__u64 iova;
+	__u64 length;
+	__u64 addr;
+	__u64 cut_size;
+	__u64 pgsizes;
+	__u32 flags;
+	__u32 __reserved;
+};
+
+/**
+ * struct ioasid_query_map - ioctl(IOASID_QUERY_MAP)
+ * @argsz: sizeof(struct ioasid_query_map)
+ * @flags: must be 0
+ * @ioasid: the IOASID to look at
+ * @nr: in, how many elements @entries has room for; out, how many were filled
+ * @start: an IOVA, of any alignment
+ * @entries: pointer to an array of struct ioasid_query_entry, filled in
+ *	ascending order with the mappings and reserved ranges that end at
+ *	@start or after it. Not looked at when @nr is 0.
+ * @next: must be 0; out, with @more the @start to go on with, otherwise 0
+ * @more: must be 0; out, 1 when there are more than fitted, otherwise 0
+ * @__reserved: must be 0
+ *
+ * Reads mappings back.  One that is cut in pieces is told as these pieces.
+ * Each entry was true at some moment of the command; what other threads map
+ * and unmap meanwhile may be told or not.  Mappings whose memory is still being
+ * pinned are not told.  How many there are, IOASID_GET_INFO tells.
+ */
+struct ioasid_query_map {
+	__u32 argsz;
+	__u32 flags;
+	__u32 ioasid;
+	__u32 nr;
+	__u64 start;
+	__aligned_u64 entries;
+	__u64 next;
+	__u32 more;
+	__u32 __reserved;
 };
 
 /**

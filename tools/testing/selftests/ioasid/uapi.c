@@ -122,6 +122,22 @@ SIZE(ioasid_device_attach, 24);
 AT(ioasid_device_detach, ioasid, 8);
 SIZE(ioasid_device_detach, 16);
 
+AT(ioasid_query_entry, length, 8);
+AT(ioasid_query_entry, addr, 16);
+AT(ioasid_query_entry, cut_size, 24);
+AT(ioasid_query_entry, pgsizes, 32);
+AT(ioasid_query_entry, flags, 40);
+SIZE(ioasid_query_entry, 48);
+
+AT(ioasid_query_map, ioasid, 8);
+AT(ioasid_query_map, nr, 12);
+AT(ioasid_query_map, start, 16);
+AT(ioasid_query_map, entries, 24);
+AT(ioasid_query_map, next, 32);
+AT(ioasid_query_map, more, 40);
+SIZE(ioasid_query_map, 48);
+
+static_assert(IOASID_QUERY_MAP == 0x6948, "number");
 static_assert(IOASID_CHECK_EXTENSION == 0x6940, "number");
 static_assert(IOASID_SET_OPTION == 0x6954, "number");
 
@@ -141,6 +157,7 @@ union args {
 	struct ioasid_device_info device;
 	struct ioasid_map_dma map;
 	struct ioasid_unmap_dma unmap;
+	struct ioasid_query_map query;
 	struct ioasid_list list;
 	struct ioasid_set_option option;
 	__u8 bytes[4096];
@@ -349,6 +366,26 @@ FIXTURE_VARIANT_ADD(command, unmap)
 	.reserved_at = { offsetof(struct ioasid_unmap_dma, __reserved) },
 	.fill = fill_unmap,
 	.undo = undo_unmap,
+};
+
+static void fill_query(int fd, __u32 id, void *mem, union args *args)
+{
+	args->query.ioasid = id;
+}
+
+FIXTURE_VARIANT_ADD(command, query)
+{
+	.cmd = IOASID_QUERY_MAP,
+	.size = sizeof(struct ioasid_query_map),
+	.copies_out = true,
+	.id_at = offsetof(struct ioasid_query_map, ioasid),
+	.reserved_at = {
+		offsetof(struct ioasid_query_map, next),
+		offsetof(struct ioasid_query_map, next) + 4,
+		offsetof(struct ioasid_query_map, more),
+		offsetof(struct ioasid_query_map, __reserved),
+	},
+	.fill = fill_query,
 };
 
 static void fill_list(int fd, __u32 id, void *mem, union args *args)
@@ -716,7 +753,7 @@ TEST_F(uapi, file_operations)
 TEST_F(uapi, unknown_commands)
 {
 	static const __u8 known[] = {
-		0x40, 0x41, 0x42, 0x43, 0x44, 0x45, 0x46, 0x53, 0x54,
+		0x40, 0x41, 0x42, 0x43, 0x44, 0x45, 0x46, 0x48, 0x53, 0x54,
 	};
 	unsigned int nr, i, type;
 	bool is_known;
@@ -774,6 +811,7 @@ TEST_F(uapi, check_extension)
 	EXPECT_EQ(1, ia_check(self->fd, IOASID_EXT_MAP));
 	EXPECT_EQ(1, ia_check(self->fd, IOASID_EXT_MAP_FILE));
 	EXPECT_EQ(1, ia_check(self->fd, IOASID_EXT_SPLIT));
+	EXPECT_EQ(1, ia_check(self->fd, IOASID_EXT_QUERY_MAP));
 	EXPECT_LE(1, ia_check(self->fd, IOASID_EXT_MAX_DEPTH));
 	EXPECT_LE(1 << 20, ia_check(self->fd, IOASID_EXT_MAX_IOASIDS));
 	EXPECT_EQ(0, ia_check(self->fd, 0));

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Reading mappings back.
+ *
+ * Invariants:
+ *  - What is told of a mapping was true at one moment, between the begin and
+ *    the end of the command: it is taken together, under the lock.  A mapping
+ *    that is being cut is waited for; one on its way out is there until it is
+ *    gone.
+ *  - A user address is told only to the process that gave it.
+ *  - What is long, looking through the extents, is done with no lock held, on a
+ *    copy that refers to them.  Nobody is kept off the mapping.
+ *
+ * Locks: ioasid_space.domains_sem for reading while page sizes are collected;
+ * then ioasid_space.lock, for a bounded number of mappings.
+ */
+#include <linux/sched.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#include "space.h"
+
+/* Mappings that are looked at with the lock held */
+#define QUERY_BATCH	32
+/* Mappings that are passed over between two looks at the scheduler */
+#define WALK_BATCH	1024
+
+/* What is kept of a mapping while the lock is not held */
+struct snapshot {
+	struct ioasid_query_entry entry;
+	struct ioasid_memory mem;
+	u8 cut_shift;
+};
+
+struct query {
+	unsigned int nr_tables;
+	unsigned long *pgsizes;		/* of each table, but all different */
+	struct snapshot shot[QUERY_BATCH];
+};
+
+/* Which page sizes the hardware page tables have, each combination once */
+static int collect_pgsizes(struct ioasid_space *space, struct query *query)
+{
+	struct ioasid_domain *dom;
+	unsigned int nr = 0, i;
+	int ret = 0;
+
+	down_read(&space->domains_sem);
+	list_for_each_entry(dom, &space->domains, node)
+		nr++;
+	if (!nr)
+		goto unlock;
+	query->pgsizes = kmalloc_array(nr, sizeof(*query->pgsizes),
+				       GFP_KERNEL_ACCOUNT);
+	if (!query->pgsizes) {
+		ret = -ENOMEM;
+		goto unlock;
+	}
+	nr = 0;
+	list_for_each_entry(dom, &space->domains, node) {
+		for (i = 0; i < nr; i++)
+			if (query->pgsizes[i] == dom->iommu->pgsize_bitmap)
+				break;
+		if (i == nr)
+			query->pgsizes[nr++] = dom->iommu->pgsize_bitmap;
+	}
+	query->nr_tables = nr;
+unlock:
+	up_read(&space->domains_sem);
+	return ret;
+}
+
+static void take_shot(struct ioasid_mapping *m, struct snapshot *shot)
+{
+	struct ioasid_query_entry *entry = &shot->entry;
+	bool known;
+
+	*entry = (struct ioasid_query_entry){
+		.iova = m->start,
+		.length = m->last - m->start + 1,
+		.cut_size = m->cut_shift ? BIT_ULL(m->cut_shift) : 0,
+		.flags = m->flags,
+	};
+	shot->cut_shift = m->cut_shift;
+	shot->mem.npages = 0;
+	shot->mem.is_shared = false;
+	if (m->mem.npages) {
+		ioasid_memory_borrow(&m->mem, 0, m->mem.npages, &shot->mem);
+		known = !m->payer || m->flags & IOASID_MAP_FILE ||
+			m->payer->mm == current->mm;
+	} else if (m->device) {
+		known = ioasid_devmem_borrow(m->device, &shot->mem);
+		if (ioasid_devmem_is_revoked(m->device)) {
+			entry->flags |= IOASID_QUERY_REVOKED;
+			ioasid_memory_return(&shot->mem);
+		}
+		/* It may not be cut */
+		shot->cut_shift = 0;
+	} else {
+		return;
+	}
+	if (known) {
+		entry->addr = m->addr;
+		entry->flags |= IOASID_QUERY_ADDR;
+	}
+}
+
+static bool is_cut(struct ioasid_space *space, u64 addr)
+{
+	struct ioasid_mapping *m = ioasid_mapping_first(space, addr);
+
+	return m && m->state == IOASID_MAPPING_CUTTING;
+}
+
+/*
+ * Look at mappings from *@cursor on, which becomes what follows the last of
+ * them.  Returns how many; clears @more when none is left.
+ */
+static unsigned int take_shots(struct ioasid_space *space, struct query *query,
+			       unsigned int room, u64 *cursor, bool *more)
+{
+	unsigned int nr = 0, passed = 0;
+	struct ioasid_mapping *m;
+
+	spin_lock(&space->lock);
+	m = ioasid_mapping_first(space, *cursor);
+	while (m && nr < room && passed < WALK_BATCH) {
+		if (m->state == IOASID_MAPPING_CUTTING) {
+			if (nr)
+				break;
+			wait_event_cmd(space->wait, !is_cut(space, *cursor),
+				       spin_unlock(&space->lock),
+				       spin_lock(&space->lock));
+			m = ioasid_mapping_first(space, *cursor);
+			continue;
+		}
+		if (m->state == IOASID_MAPPING_LIVE ||
+		    m->state == IOASID_MAPPING_DYING)
+			take_shot(m, &query->shot[nr++]);
+		passed++;
+		*more = m->last != U64_MAX;
+		if (!*more)
+			break;
+		*cursor = m->last + 1;
+		m = ioasid_mapping_next(m);
+	}
+	if (!m)
+		*more = false;
+	spin_unlock(&space->lock);
+	return nr;
+}
+
+/* Which IOPTE sizes the drivers were asked for */
+static u64 pgsizes_of(const struct query *query, const struct snapshot *shot)
+{
+	u64 pgsizes = 0;
+	unsigned int i;
+
+	for (i = 0; i < query->nr_tables; i++)
+		pgsizes |= ioasid_iopte_sizes(query->pgsizes[i],
+					      shot->entry.iova, &shot->mem,
+					      shot->cut_shift);
+	return pgsizes;
+}
+
+/**
+ * ioasid_space_query() - tell which mappings there are
+ * @space: the space
+ * @cmd: from where on, and into which array; out, what it was filled with
+ *
+ * Context: may sleep; waits for nobody's page fault.
+ * Return: 0; -EFAULT; -ENOMEM; -EINTR, a fatal signal.
+ */
+int ioasid_space_query(struct ioasid_space *space, struct ioasid_query_map *cmd)
+{
+	struct ioasid_query_entry __user *to = u64_to_user_ptr(cmd->entries);
+	u32 room = cmd->nr, i, n;
+	u64 cursor = cmd->start;
+	struct query *query;
+	bool more = true;
+	int ret;
+
+	cmd->nr = 0;
+	query = kmalloc(sizeof(*query), GFP_KERNEL_ACCOUNT);
+	if (!query)
+		return -ENOMEM;
+	query->nr_tables = 0;
+	query->pgsizes = NULL;
+	ret = collect_pgsizes(space, query);
+	while (!ret && more && cmd->nr < room) {
+		n = take_shots(space, query, min(room - cmd->nr, QUERY_BATCH),
+			       &cursor, &more);
+		for (i = 0; i < n; i++) {
+			struct snapshot *shot = &query->shot[i];
+
+			shot->entry.pgsizes = pgsizes_of(query, shot);
+			ioasid_memory_return(&shot->mem);
+			if (!ret && copy_to_user(to, &shot->entry,
+						 sizeof(shot->entry)))
+				ret = -EFAULT;
+			to++;
+		}
+		cmd->nr += n;
+		if (fatal_signal_pending(current))
+			ret = -EINTR;
+		cond_resched();
+	}
+	kfree(query->pgsizes);
+	kfree(query);
+
+	/* With no room it was not looked yet */
+	spin_lock(&space->lock);
+	more = more && ioasid_mapping_first(space, cursor);
+	spin_unlock(&space->lock);
+	cmd->next = more ? cursor : 0;
+	cmd->more = more;
+	return ret;
+}
