@@ -748,6 +748,7 @@ TEST_F(conformance, page_requests)
 /* With all at work: what is closed last does not matter. */
 TEST_F(conformance, close)
 {
+	long long pinned = ia_status("VmPin"), locked = ia_status("VmLck");
 	void *p = ia_mem(8 * page_size);
 
 	START(NULL);
@@ -761,7 +762,15 @@ TEST_F(conformance, close)
 		/* It works on as long as the device is open */
 		ASSERT_EQ(0, model_hammered(&self->dev, 1, 8));
 	}
+	EXPECT_LT(pinned + locked, ia_status("VmPin") + ia_status("VmLck"));
 	model_release(&self->dev);
+	if (self->space.container >= 0) {
+		close(self->space.container);
+		self->space.container = -1;
+	}
+	/* And nothing is owed any more */
+	EXPECT_EQ(pinned, ia_status("VmPin"));
+	EXPECT_EQ(locked, ia_status("VmLck"));
 	memset(p, 0x5a, 8 * page_size);
 	usleep(10000);
 	EXPECT_EQ(0x5a, *(unsigned char *)p);
