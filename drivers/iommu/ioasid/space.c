@@ -142,8 +142,14 @@ static bool tree_insert_after(struct ioasid_space *space,
 	return true;
 }
 
-/* Put a mapping in, unless the range is taken */
-static bool tree_insert(struct ioasid_space *space, struct ioasid_mapping *m)
+/**
+ * ioasid_mapping_insert() - put a mapping into the tree
+ * @space: the space; its lock is held
+ * @m: the mapping
+ *
+ * Return: false when something is there already.
+ */
+bool ioasid_mapping_insert(struct ioasid_space *space, struct ioasid_mapping *m)
 {
 	struct rb_node **link = &space->mappings.rb_node, *parent = NULL;
 	struct ioasid_mapping *prev = NULL, *next = NULL, *at;
@@ -177,7 +183,12 @@ static bool tree_insert(struct ioasid_space *space, struct ioasid_mapping *m)
 	return true;
 }
 
-static void tree_erase(struct ioasid_space *space, struct ioasid_mapping *m)
+/**
+ * ioasid_mapping_erase() - take a mapping out of the tree
+ * @space: the space; its lock is held
+ * @m: the mapping
+ */
+void ioasid_mapping_erase(struct ioasid_space *space, struct ioasid_mapping *m)
 {
 	struct ioasid_mapping *next;
 
@@ -190,6 +201,22 @@ static void tree_erase(struct ioasid_space *space, struct ioasid_mapping *m)
 	rb_erase_augmented(&m->rb, &space->mappings, &gap_callbacks);
 	if (next)
 		set_gap(next, next->gap + (m->last - m->start + 1) + m->gap);
+}
+
+/**
+ * ioasid_mapping_absorb() - let a mapping take the place of the one after it
+ * @space: the space; its lock is held
+ * @m: the mapping; grows
+ * @next: begins where @m ends; out of the tree afterwards
+ */
+void ioasid_mapping_absorb(struct ioasid_space *space, struct ioasid_mapping *m,
+			   struct ioasid_mapping *next)
+{
+	ioasid_mapping_erase(space, next);
+	m->last = next->last;
+	next = ioasid_mapping_next(m);
+	if (space->knows_gaps && next)
+		set_gap(next, next->start - m->last - 1);
 }
 
 /* The leftmost mapping of a subtree that has a wide enough gap before it */
@@ -380,8 +407,12 @@ bool ioasid_space_in_transit(struct ioasid_space *space, u64 addr)
 	return m && m->start <= addr && in_transit(m);
 }
 
-/* Wait until the mapping at @addr can be used; drops and takes the lock */
-static void wait_in_transit(struct ioasid_space *space, u64 addr)
+/**
+ * ioasid_space_wait_in_transit() - wait until a mapping can be used
+ * @space: the space; its lock is held, and dropped meanwhile; domains_sem is not
+ * @addr: where the mapping is
+ */
+void ioasid_space_wait_in_transit(struct ioasid_space *space, u64 addr)
 	__must_hold(&space->lock)
 {
 	/* Let no readers follow those there are: see mapping_read() */
@@ -398,13 +429,21 @@ static void wait_in_transit(struct ioasid_space *space, u64 addr)
 
 /* ---- Map ---- */
 
-static void mapping_free(struct ioasid_mapping *m)
+/**
+ * ioasid_mapping_free() - free a mapping that has no memory
+ * @m: the mapping
+ */
+void ioasid_mapping_free(struct ioasid_mapping *m)
 {
 	kmem_cache_free(mapping_cache, m);
 }
 
-/* Nothing reaches the memory any more */
-static void mapping_release(struct ioasid_space *space,
+/**
+ * ioasid_mapping_release() - free a mapping, and give back what it has
+ * @space: the space
+ * @m: the mapping; no device reaches its memory any more
+ */
+void ioasid_mapping_release(struct ioasid_space *space,
 			    struct ioasid_mapping *m)
 {
 	if (m->mem.npages) {
@@ -417,7 +456,37 @@ static void mapping_release(struct ioasid_space *space,
 	} else if (unlikely(m->device)) {
 		ioasid_devmem_put(m->device);
 	}
-	mapping_free(m);
+	ioasid_mapping_free(m);
+}
+
+/**
+ * ioasid_mapping_alloc() - make a mapping that has no memory yet
+ * @space: the space
+ * @req: what it will map
+ *
+ * Return: the mapping, in no tree; or NULL, there is no memory.
+ */
+struct ioasid_mapping *
+ioasid_mapping_alloc(struct ioasid_space *space,
+		     const struct ioasid_map_request *req)
+{
+	struct ioasid_mapping *m;
+
+	m = kmem_cache_alloc(mapping_cache, GFP_KERNEL);
+	if (!m)
+		return NULL;
+	m->mem.npages = 0;
+	m->mem.is_shared = false;
+	m->refs.first = NULL;
+	m->payer = NULL;
+	m->device = NULL;
+	m->addr = req->addr;
+	m->pins = 0;
+	m->readers = 0;
+	m->flags = req->flags & ~IOASID_MAP_FIXED;
+	m->cut_shift = req->cut_shift ?: space->cut_shift;
+	m->state = req->state;
+	return m;
 }
 
 /**
@@ -441,20 +510,9 @@ struct ioasid_mapping *ioasid_space_reserve(struct ioasid_space *space,
 	u64 largest = 0;
 	int ret;
 
-	m = kmem_cache_alloc(mapping_cache, GFP_KERNEL);
+	m = ioasid_mapping_alloc(space, req);
 	if (!m)
 		return ERR_PTR(-ENOMEM);
-	m->mem.npages = 0;
-	m->mem.is_shared = false;
-	m->refs.first = NULL;
-	m->payer = NULL;
-	m->device = NULL;
-	m->addr = req->addr;
-	m->pins = 0;
-	m->readers = 0;
-	m->flags = req->flags & ~IOASID_MAP_FIXED;
-	m->cut_shift = req->cut_shift ?: space->cut_shift;
-	m->state = req->state;
 
 	if (!(req->flags & IOASID_MAP_FIXED)) {
 		down_read(&space->domains_sem);
@@ -489,7 +547,7 @@ struct ioasid_mapping *ioasid_space_reserve(struct ioasid_space *space,
 	m->start = req->iova;
 	m->last = req->iova + (req->length - 1);
 	if (!(req->after && tree_insert_after(space, m, req->after)) &&
-	    unlikely(!tree_insert(space, m))) {
+	    unlikely(!ioasid_mapping_insert(space, m))) {
 		taken = ioasid_mapping_first(space, m->start);
 		req->fault_addr = max(taken->start, m->start);
 		ret = -EEXIST;
@@ -500,7 +558,7 @@ struct ioasid_mapping *ioasid_space_reserve(struct ioasid_space *space,
 
 err:
 	spin_unlock(&space->lock);
-	mapping_free(m);
+	ioasid_mapping_free(m);
 	return ERR_PTR(ret);
 }
 EXPORT_SYMBOL_IF_KUNIT(ioasid_space_reserve);
@@ -514,15 +572,19 @@ void ioasid_space_abort(struct ioasid_space *space, struct ioasid_mapping *m)
 {
 	spin_lock(&space->lock);
 	if (m->state != IOASID_MAPPING_CANCELLED)
-		tree_erase(space, m);
+		ioasid_mapping_erase(space, m);
 	ioasid_space_wake(space);
 	spin_unlock(&space->lock);
-	mapping_release(space, m);
+	ioasid_mapping_release(space, m);
 }
 EXPORT_SYMBOL_IF_KUNIT(ioasid_space_abort);
 
-/* What cannot be unpinned, as a poisoned domain may still reach it */
-static void keep_mapping(struct ioasid_space *space, struct ioasid_mapping *m)
+/**
+ * ioasid_mapping_keep() - keep what cannot be unpinned
+ * @space: the space; its lock is held
+ * @m: not in the tree; a poisoned domain may still reach its memory
+ */
+void ioasid_mapping_keep(struct ioasid_space *space, struct ioasid_mapping *m)
 {
 	lockdep_assert_held(&space->lock);
 	space->poisoned = true;
@@ -547,7 +609,7 @@ void ioasid_space_free_kept(struct ioasid_space *space)
 	spin_unlock(&space->lock);
 	for (; m; m = next) {
 		next = m->next;
-		mapping_release(space, m);
+		ioasid_mapping_release(space, m);
 	}
 }
 
@@ -678,13 +740,13 @@ void ioasid_space_abort_filling(struct ioasid_space *space,
 	bool poisoned = m->mem.npages && any_poisoned(space);
 
 	spin_lock(&space->lock);
-	tree_erase(space, m);
+	ioasid_mapping_erase(space, m);
 	if (poisoned)
-		keep_mapping(space, m);
+		ioasid_mapping_keep(space, m);
 	ioasid_space_wake(space);
 	spin_unlock(&space->lock);
 	if (!poisoned)
-		mapping_release(space, m);
+		ioasid_mapping_release(space, m);
 }
 
 static int write_device(struct ioasid_space *space, struct ioasid_mapping *m)
@@ -799,10 +861,10 @@ int ioasid_space_commit(struct ioasid_space *space, struct ioasid_mapping *m,
 			space->bytes_mapped += mapping_bytes(m);
 		release = false;
 	} else {
-		tree_erase(space, m);
+		ioasid_mapping_erase(space, m);
 		poisoned = m->mem.npages && any_poisoned(space);
 		if (poisoned) {
-			keep_mapping(space, m);
+			ioasid_mapping_keep(space, m);
 			release = false;
 		}
 	}
@@ -811,7 +873,7 @@ out:
 	spin_unlock(&space->lock);
 	up_read(&space->domains_sem);
 	if (release)
-		mapping_release(space, m);
+		ioasid_mapping_release(space, m);
 	if (unlikely(poisoned))
 		space->ops->poisoned(space);
 	return ret;
@@ -868,12 +930,18 @@ static int split_iopte(struct ioasid_space *space, struct ioasid_mapping *m,
 	return 0;
 }
 
-/*
- * Prepare what a CUTTING mapping will lose to @tail.  Nobody looks at its
- * memory in that state.
+/**
+ * ioasid_mapping_cut_memory() - prepare what a mapping will lose in a cut
+ * @space: the space
+ * @m: CUTTING, so that nobody looks at its memory; keeps what is below @at
+ * @tail: uninitialised; gets the rest
+ * @at: where it is cut
+ *
+ * Context: may sleep; cannot fail.
  */
-static void cut_memory(struct ioasid_space *space, struct ioasid_mapping *m,
-		       struct ioasid_mapping *tail, u64 at)
+void ioasid_mapping_cut_memory(struct ioasid_space *space,
+			       struct ioasid_mapping *m,
+			       struct ioasid_mapping *tail, u64 at)
 {
 	*tail = *m;
 	INIT_HLIST_HEAD(&tail->refs);
@@ -889,9 +957,15 @@ static void cut_memory(struct ioasid_space *space, struct ioasid_mapping *m,
 		ioasid_family_cut(space, m, tail);
 }
 
-/* Have @tail, prepared by cut_memory(), take over the end of a mapping */
-static void cut_object(struct ioasid_space *space, struct ioasid_mapping *m,
-		       struct ioasid_mapping *tail)
+/**
+ * ioasid_mapping_cut_object() - let the end of a mapping be one of its own
+ * @space: the space; its lock is held
+ * @m: the mapping
+ * @tail: prepared by ioasid_mapping_cut_memory(); LIVE
+ */
+void ioasid_mapping_cut_object(struct ioasid_space *space,
+			       struct ioasid_mapping *m,
+			       struct ioasid_mapping *tail)
 {
 	unsigned long index;
 	u64 at = tail->start;
@@ -902,7 +976,7 @@ static void cut_object(struct ioasid_space *space, struct ioasid_mapping *m,
 	tail->last = m->last;
 	m->last = at - 1;
 	set_state(tail, IOASID_MAPPING_LIVE);
-	tree_insert(space, tail);
+	ioasid_mapping_insert(space, tail);
 	space->nr_mappings++;
 	/* Keeps what lies before its filling cursor true for the tail */
 	tail->in_filling = false;
@@ -996,7 +1070,7 @@ again:
 		spin_unlock(&space->lock);
 		up_read(&space->domains_sem);
 		spin_lock(&space->lock);
-		wait_in_transit(space, addr);
+		ioasid_space_wait_in_transit(space, addr);
 		spin_unlock(&space->lock);
 		goto again;
 	}
@@ -1046,9 +1120,9 @@ again:
 		ret = -EIO;
 	/* From the right, so that @left still is what is cut by @start */
 	if (right && !ret)
-		cut_memory(space, right, spare[1], last + 1);
+		ioasid_mapping_cut_memory(space, right, spare[1], last + 1);
 	if (left && !ret)
-		cut_memory(space, left, spare[0], start);
+		ioasid_mapping_cut_memory(space, left, spare[0], start);
 	spin_lock(&space->lock);
 	space->poisoned |= poisoned;
 	if (left)
@@ -1056,9 +1130,9 @@ again:
 	if (right)
 		set_state(right, IOASID_MAPPING_LIVE);
 	if (right && !ret)
-		cut_object(space, right, spare[1]);
+		ioasid_mapping_cut_object(space, right, spare[1]);
 	if (left && !ret)
-		cut_object(space, left, spare[0]);
+		ioasid_mapping_cut_object(space, left, spare[0]);
 	if (right && !ret)
 		spare[1] = NULL;
 	if (left && !ret)
@@ -1069,9 +1143,9 @@ unlock:
 	up_read(&space->domains_sem);
 free:
 	if (spare[0])
-		mapping_free(spare[0]);
+		ioasid_mapping_free(spare[0]);
 	if (spare[1])
-		mapping_free(spare[1]);
+		ioasid_mapping_free(spare[1]);
 	if (unlikely(poisoned))
 		space->ops->poisoned(space);
 	return ret;
@@ -1126,7 +1200,7 @@ again:
 	     m && m->start <= last && dying->nr < DRAIN_BATCH; m = next) {
 		next = ioasid_mapping_next(m);
 		if (m->state == IOASID_MAPPING_PINNING) {
-			tree_erase(space, m);
+			ioasid_mapping_erase(space, m);
 			set_state(m, IOASID_MAPPING_CANCELLED);
 			continue;
 		}
@@ -1141,7 +1215,7 @@ again:
 			spin_unlock(&space->lock);
 			up_read(&space->domains_sem);
 			spin_lock(&space->lock);
-			wait_in_transit(space, addr);
+			ioasid_space_wait_in_transit(space, addr);
 			spin_unlock(&space->lock);
 			down_read(&space->domains_sem);
 			spin_lock(&space->lock);
@@ -1209,12 +1283,12 @@ u64 ioasid_dying_drain(struct ioasid_space *space, struct ioasid_dying *dying,
 	for (m = dying->first; m; m = next) {
 		next = m->next;
 		bytes += mapping_bytes(m);
-		tree_erase(space, m);
+		ioasid_mapping_erase(space, m);
 		space->nr_mappings--;
 		if (m->mem.npages) {
 			space->bytes_mapped -= mapping_bytes(m);
 			if (unlikely(poisoned)) {
-				keep_mapping(space, m);
+				ioasid_mapping_keep(space, m);
 				continue;
 			}
 		}
@@ -1229,7 +1303,7 @@ u64 ioasid_dying_drain(struct ioasid_space *space, struct ioasid_dying *dying,
 		ioasid_family_return(space, release);
 	for (m = release; m; m = next) {
 		next = m->next;
-		mapping_release(space, m);
+		ioasid_mapping_release(space, m);
 	}
 	if (unlikely(poisoned)) {
 		*ret = -EIO;
@@ -1416,7 +1490,7 @@ void ioasid_space_exit(struct ioasid_space *space)
 	if (unlikely(!RB_EMPTY_ROOT(&space->mappings))) {
 		rbtree_postorder_for_each_entry_safe(m, next, &space->mappings,
 						     rb) {
-			mapping_release(space, m);
+			ioasid_mapping_release(space, m);
 			cond_resched();
 		}
 		space->mappings = RB_ROOT;

@@ -463,7 +463,26 @@ struct ioasid_mapping *ioasid_mapping_first(struct ioasid_space *space,
 					    u64 start);
 struct ioasid_mapping *ioasid_mapping_next(struct ioasid_mapping *m);
 bool ioasid_space_in_transit(struct ioasid_space *space, u64 addr);
+void ioasid_space_wait_in_transit(struct ioasid_space *space, u64 addr);
 void ioasid_space_wake(struct ioasid_space *space);
+struct ioasid_mapping *
+ioasid_mapping_alloc(struct ioasid_space *space,
+		     const struct ioasid_map_request *req);
+void ioasid_mapping_free(struct ioasid_mapping *m);
+void ioasid_mapping_release(struct ioasid_space *space,
+			    struct ioasid_mapping *m);
+void ioasid_mapping_keep(struct ioasid_space *space, struct ioasid_mapping *m);
+bool ioasid_mapping_insert(struct ioasid_space *space,
+			   struct ioasid_mapping *m);
+void ioasid_mapping_erase(struct ioasid_space *space, struct ioasid_mapping *m);
+void ioasid_mapping_absorb(struct ioasid_space *space, struct ioasid_mapping *m,
+			   struct ioasid_mapping *next);
+void ioasid_mapping_cut_memory(struct ioasid_space *space,
+			       struct ioasid_mapping *m,
+			       struct ioasid_mapping *tail, u64 at);
+void ioasid_mapping_cut_object(struct ioasid_space *space,
+			       struct ioasid_mapping *m,
+			       struct ioasid_mapping *tail);
 void ioasid_space_abort_filling(struct ioasid_space *space,
 				struct ioasid_mapping *m);
 void ioasid_space_free_kept(struct ioasid_space *space);
