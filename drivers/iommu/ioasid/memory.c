@@ -459,8 +459,15 @@ void ioasid_unpin(struct ioasid_memory *mem)
 }
 EXPORT_SYMBOL_IF_KUNIT(ioasid_unpin);
 
-/* Unpin memory; give @payer back what the first @charged pages were charged */
-static void unpin_charged(struct ioasid_memory *mem, struct ioasid_payer *payer,
+/**
+ * ioasid_unpin_charged() - unpin memory, and give back what was charged once
+ * @mem: the memory; holds none afterwards
+ * @payer: who was charged, or NULL
+ * @charged: how many of the first pages were
+ *
+ * Context: may sleep; does not wait for mmap_lock; needs no memory.
+ */
+void ioasid_unpin_charged(struct ioasid_memory *mem, struct ioasid_payer *payer,
 			  unsigned long charged)
 {
 	struct ioasid_runs runs;
@@ -614,7 +621,7 @@ static int pin_user_pages_list(struct ioasid_memory *mem,
 		free_page((unsigned long)pages);
 	ioasid_extent_list_finish(&list);
 	if (ret)
-		unpin_charged(mem, payer, list.charged);
+		ioasid_unpin_charged(mem, payer, list.charged);
 	return ret;
 }
 
@@ -907,81 +914,31 @@ static int pin_file(struct ioasid_memory *mem, struct ioasid_payer *payer,
 	kfree(folios);
 	ioasid_extent_list_finish(&list);
 	if (ret)
-		unpin_charged(mem, payer, list.charged);
+		ioasid_unpin_charged(mem, payer, list.charged);
 	return ret;
 }
 
-/* ---- Get and put ---- */
-
 /**
- * ioasid_memory_get() - charge the calling process for memory, and pin it
- * @mem: out, the memory; to be given back by ioasid_memory_put()
- * @account: the context's account
- * @file: a memfd, a file of tmpfs or of hugetlbfs, or NULL
- * @addr: first byte: an offset in @file, or an address of the calling process;
- *	page aligned
- * @npages: how many pages, not 0
- * @writable: pin for writing
- * @fault_addr: out on -EFAULT, where the first page is that cannot be pinned;
- *	of a file, on other failures too
+ * ioasid_pin_charged() - pin memory of a file, or that is charged once
+ * @mem: out, the memory
+ * @payer: who is charged
+ * @file: as for ioasid_memory_get(), which this is a part of
+ * @addr: the same
+ * @npages: the same
+ * @writable: the same
+ * @fault_addr: the same
  *
- * Context: may sleep, for as long as a page fault takes; takes the lock of the
- * file's inode for reading.  Only a fatal signal interrupts it.
- * Return: the payer, or an ERR_PTR: -EDQUOT, a limit would be exceeded;
- * -EFAULT, some page cannot be pinned; -ENOMEM; -EINTR, a fatal signal is
- * pending; of a file: -EOPNOTSUPP, of another sort; -EACCES, not opened for
- * this; -EPERM, sealed against writing; -EINVAL, it ends before; -EFAULT, also
- * for a hole in a file that is not open for writing. On failure @mem holds no
- * pages.
+ * Return: 0, or -errno as ioasid_memory_get().
  */
-struct ioasid_payer *ioasid_memory_get(struct ioasid_memory *mem,
-				       struct ioasid_account *account,
-				       struct file *file, u64 addr,
-				       unsigned long npages, bool writable,
-				       u64 *fault_addr)
+int ioasid_pin_charged(struct ioasid_memory *mem, struct ioasid_payer *payer,
+		       struct file *file, u64 addr, unsigned long npages,
+		       bool writable, u64 *fault_addr)
 {
-	struct ioasid_payer *payer;
-	bool once;
-	int ret;
-
-	payer = ioasid_charge(account, npages);
-	if (IS_ERR(payer))
-		return payer;
-	once = payer->charge == IOASID_CHARGE_ONCE;
+	if (payer->charge != IOASID_CHARGE_ONCE)
+		payer = NULL;
 	if (file)
-		ret = pin_file(mem, once ? payer : NULL, file, addr, npages,
-			       writable, fault_addr);
-	else if (likely(!once))
-		ret = ioasid_pin_user(mem, addr, npages, writable, fault_addr);
-	else
-		ret = pin_user_pages_list(mem, payer, addr, npages, writable,
-					  fault_addr);
-	if (likely(!ret))
-		return payer;
-	mem->npages = 0;
-	ioasid_uncharge(account, payer, npages);
-	return ERR_PTR(ret);
-}
-
-/**
- * ioasid_memory_put() - unpin memory, and give back what it was charged
- * @mem: the memory; holds none afterwards
- * @account: the context's account
- * @payer: as ioasid_memory_get() returned it; the caller's reference goes
- *
- * No translation to these pages may be left, in any table or cache.
- *
- * Context: may sleep; does not wait for mmap_lock; needs no memory.
- */
-void ioasid_memory_put(struct ioasid_memory *mem,
-		       struct ioasid_account *account,
-		       struct ioasid_payer *payer)
-{
-	unsigned long npages = mem->npages;
-
-	if (likely(payer->charge != IOASID_CHARGE_ONCE))
-		ioasid_unpin(mem);
-	else
-		unpin_charged(mem, payer, npages);
-	ioasid_uncharge(account, payer, npages);
+		return pin_file(mem, payer, file, addr, npages, writable,
+				fault_addr);
+	return pin_user_pages_list(mem, payer, addr, npages, writable,
+				   fault_addr);
 }
