@@ -10,6 +10,11 @@
  *    that it lives, and a look at context and id says that it is the one.
  *  - A context lives as long as its file is open or a device is bound to it.
  *    It is destroyed with no device left, needs no memory for that, and yields.
+ *    An empty shell of it stays for as long as another context may have business
+ *    with its IOASIDs: with what it exported, or with children that it made of
+ *    what it imported.
+ *  - Where IOASIDs of several contexts are related, each may end at any time; so
+ *    what can be seen from outside is emptied under the locks of the space.
  *
  * Locks: the xarray's own lock, a leaf.  See struct ioasid_ctx.
  */
@@ -104,8 +109,13 @@ EXPORT_SYMBOL_IF_KUNIT(ioasid_object_get);
 
 /* ---- IOASIDs ---- */
 
-/* Count one more IOASID, unless there would be too many */
-static bool count_ioasid(struct ioasid_ctx *ctx)
+/**
+ * ioasid_ctx_count() - count one more IOASID or import
+ * @ctx: the context
+ *
+ * Return: false when there would be too many.
+ */
+bool ioasid_ctx_count(struct ioasid_ctx *ctx)
 {
 	u64 limit = READ_ONCE(ctx->limit_ioasids);
 	int old = atomic_read(&ctx->nr_ioasids);
@@ -122,16 +132,25 @@ static struct ioasid *to_ioasid(struct ioasid_space *space)
 	return container_of(space, struct ioasid, space);
 }
 
+static struct ioasid_proxy *to_proxy(struct ioasid_window *window)
+{
+	return container_of(window, struct ioasid_proxy, window);
+}
+
 /**
- * ioasid_parent() - the parent of an IOASID
+ * ioasid_parent_id() - the parent of an IOASID
  * @ioasid: the IOASID
  *
- * Return: the parent, there for as long as @ioasid is, though it may have been
- * freed; NULL for a root.
+ * Return: id of the parent, or of the import that stands for it, though it may
+ * have been freed; 0 for a root.
  */
-struct ioasid *ioasid_parent(const struct ioasid *ioasid)
+u32 ioasid_parent_id(const struct ioasid *ioasid)
 {
-	return ioasid->space.parent ? to_ioasid(ioasid->space.parent) : NULL;
+	const struct ioasid_space *space = &ioasid->space;
+
+	if (space->window)
+		return to_proxy(space->window)->obj.id;
+	return space->parent ? to_ioasid(space->parent)->obj.id : 0;
 }
 
 static int join_family(struct ioasid_ctx *ctx, u32 id,
@@ -140,28 +159,39 @@ static int join_family(struct ioasid_ctx *ctx, u32 id,
 	struct ioasid *parent = ioasid_get(ctx, id);
 	int ret;
 
-	if (!parent)
-		return -ENOENT;
-	ret = ioasid_family_join(&parent->space, child);
-	if (ret)
-		ioasid_put(parent);
-	else
+	if (parent) {
+		ret = ioasid_family_join(&parent->space, NULL, child);
+		if (ret)
+			ioasid_put(parent);
+	} else {
+		ret = ioasid_proxy_join(ctx, id, child);
+	}
+	if (!ret) {
 		WRITE_ONCE(ctx->has_families, true);
+		refcount_inc(&ctx->shells);
+	}
 	return ret;
 }
 
 static void ioasid_destroy(struct ioasid *ioasid)
 {
-	struct ioasid *parent = ioasid_parent(ioasid);
+	struct ioasid_window *window = ioasid->space.window;
+	struct ioasid_space *parent = ioasid->space.parent;
+	struct ioasid_ctx *ctx = ioasid->obj.ctx;
 
 	ioasid_space_exit(&ioasid->space);
 	ioasid_family_exit(&ioasid->space);
-	if (parent)
-		ioasid_family_leave(&ioasid->space);
+	if (unlikely(parent))
+		ioasid_family_leave(parent, window, &ioasid->space);
 	kmem_cache_free(ioasid_cache, ioasid);
+	if (likely(!parent))
+		return;
 	/* Families are not deep */
-	if (parent)
-		ioasid_put(parent);
+	if (window)
+		ioasid_proxy_put(to_proxy(window));
+	else
+		ioasid_put(to_ioasid(parent));
+	ioasid_ctx_release(ctx);
 }
 
 /**
@@ -193,8 +223,8 @@ void ioasid_space_put(struct ioasid_space *space)
  * To be followed by ioasid_object_publish() or ioasid_abort().
  *
  * Return: the IOASID with its id, or an ERR_PTR: -EDQUOT, the context has as
- * many as it may; -ENOENT, -ELOOP or -EDEADLK for the parent's sake; -ENOSPC;
- * -ENOMEM.
+ * many as it may; -ENOENT, -ENODEV, -ELOOP or -EDEADLK for the parent's sake;
+ * -ENOSPC; -ENOMEM.
  */
 struct ioasid *ioasid_alloc(struct ioasid_ctx *ctx,
 			    const struct ioasid_params *params,
@@ -203,7 +233,7 @@ struct ioasid *ioasid_alloc(struct ioasid_ctx *ctx,
 	struct ioasid *ioasid;
 	int ret;
 
-	if (unlikely(!count_ioasid(ctx)))
+	if (unlikely(!ioasid_ctx_count(ctx)))
 		return ERR_PTR(-EDQUOT);
 	ret = -ENOMEM;
 	/* Not zeroed: every field is set */
@@ -213,6 +243,7 @@ struct ioasid *ioasid_alloc(struct ioasid_ctx *ctx,
 	ioasid->cookie = params->cookie;
 	ioasid->kind = params->kind;
 	ioasid->snoop = params->snoop;
+	ioasid->obj.ctx = ctx;
 	ioasid_space_init(&ioasid->space, &ctx->account, ops);
 	ioasid->space.cut_shift = params->cut_shift;
 	ioasid->space.must_enforce = params->snoop == IOASID_SNOOP_ON;
@@ -285,8 +316,18 @@ void ioasid_put(struct ioasid *ioasid)
 		ioasid_destroy(ioasid);
 }
 
+static void empty_space(struct ioasid_space *space)
+{
+	u64 removed;
+
+	/* Nothing cuts this short: see ioasid_ctx_destroy() */
+	ioasid_space_unmap(space, 0, U64_MAX, IOASID_UNMAP_ALL |
+			   IOASID_UNMAP_CASCADE | IOASID_UNMAP_FORCED,
+			   &removed);
+}
+
 /**
- * ioasid_free() - free an IOASID
+ * ioasid_free() - free an IOASID or an import
  * @ctx: the context
  * @id: its id
  * @cascade: though it may have children: they lose what they refer to
@@ -295,23 +336,27 @@ void ioasid_put(struct ioasid *ioasid)
  *
  * Context: may sleep; waits for nobody's page fault.
  * Return: 0; -EBUSY, a device is attached, or it has children; -ENOENT, there
- * is no such IOASID.
+ * is no such object.
  */
 int ioasid_free(struct ioasid_ctx *ctx, u32 id, bool cascade)
 {
 	XA_STATE(xas, &ctx->objects, id);
+	struct ioasid_proxy *proxy = NULL;
+	struct ioasid *ioasid = NULL;
 	struct ioasid_object *obj;
-	struct ioasid *ioasid;
 	int ret = -ENOENT;
-	u64 removed;
 
 	/* Under the xarray's lock what is in it and published stays so */
 	xas_lock(&xas);
 	obj = xas_load(&xas);
-	if (obj && obj->type == IOASID_OBJECT_IOASID &&
-	    refcount_read(&obj->users)) {
-		ioasid = container_of(obj, struct ioasid, obj);
-		ret = ioasid_space_kill(&ioasid->space, cascade);
+	if (obj && refcount_read(&obj->users)) {
+		if (likely(obj->type == IOASID_OBJECT_IOASID)) {
+			ioasid = container_of(obj, struct ioasid, obj);
+			ret = ioasid_space_kill(&ioasid->space, cascade);
+		} else if (obj->type == IOASID_OBJECT_IMPORT) {
+			proxy = container_of(obj, struct ioasid_proxy, obj);
+			ret = ioasid_proxy_kill(proxy, cascade);
+		}
 		if (!ret)
 			xas_store(&xas, NULL);
 	}
@@ -320,11 +365,13 @@ int ioasid_free(struct ioasid_ctx *ctx, u32 id, bool cascade)
 		return ret;
 
 	atomic_dec(&ctx->nr_ioasids);
-	/* Nothing cuts this short: see ioasid_ctx_destroy() */
+	if (unlikely(proxy)) {
+		ioasid_proxy_revoke(proxy);
+		ioasid_proxy_put(proxy);
+		return 0;
+	}
 	if (!RB_EMPTY_ROOT(&ioasid->space.mappings))
-		ioasid_space_unmap(&ioasid->space, 0, U64_MAX,
-				   IOASID_UNMAP_ALL | IOASID_UNMAP_CASCADE |
-				   IOASID_UNMAP_FORCED, &removed);
+		empty_space(&ioasid->space);
 	ioasid_put(ioasid);
 	return 0;
 }
@@ -344,6 +391,7 @@ struct ioasid_ctx *ioasid_ctx_alloc(void)
 	if (!ctx)
 		return NULL;
 	refcount_set(&ctx->users, 1);
+	refcount_set(&ctx->shells, 1);
 	xa_init_flags(&ctx->objects, XA_FLAGS_ACCOUNT);
 	ioasid_account_init(&ctx->account);
 	atomic_set(&ctx->nr_ioasids, 0);
@@ -358,24 +406,51 @@ EXPORT_SYMBOL_IF_KUNIT(ioasid_ctx_alloc);
 /* How many IOASIDs are freed between two looks at the scheduler */
 #define DESTROY_BATCH	256
 
-/* Take what children refer to out of them, before any memory goes */
+/*
+ * Take what children refer to out of them, before any memory goes; and out of
+ * children what other contexts may want to take out.
+ */
 static void revoke_all(struct ioasid_ctx *ctx)
 {
 	struct ioasid_object *obj;
-	struct ioasid *ioasid;
+	struct ioasid_space *space;
 	unsigned long id;
-	u64 removed;
 
 	xa_for_each(&ctx->objects, id, obj) {
-		ioasid = container_of(obj, struct ioasid, obj);
-		if (ioasid->space.family && !ioasid_space_kill(&ioasid->space,
-							       true))
-			ioasid_space_unmap(&ioasid->space, 0, U64_MAX,
-					   IOASID_UNMAP_ALL |
-					   IOASID_UNMAP_CASCADE |
-					   IOASID_UNMAP_FORCED, &removed);
+		if (obj->type != IOASID_OBJECT_IOASID)
+			continue;
+		space = &container_of(obj, struct ioasid, obj)->space;
+		if ((space->family || space->window) &&
+		    !ioasid_space_kill(space, true))
+			empty_space(space);
 		cond_resched();
 	}
+}
+
+/*
+ * Have nothing mapped in a space that goes with its context.  What could not be
+ * taken out for the sake of a child in another context goes with that.
+ */
+static void exit_space(struct ioasid_space *space)
+{
+	if (!space->family)
+		ioasid_space_exit(space);
+}
+
+/* Does the last reference go without sleep, and take nothing along? */
+static bool is_easy(const struct ioasid_object *obj)
+{
+	const struct ioasid_space *space;
+
+	if (unlikely(obj->type != IOASID_OBJECT_IOASID))
+		return false;
+	space = &container_of(obj, struct ioasid, obj)->space;
+	do {
+		if (space->window || !RB_EMPTY_ROOT(&space->mappings))
+			return false;
+		space = space->parent;
+	} while (unlikely(space));
+	return true;
 }
 
 static void ioasid_ctx_destroy(struct ioasid_ctx *ctx)
@@ -395,21 +470,36 @@ static void ioasid_ctx_destroy(struct ioasid_ctx *ctx)
 	rcu_read_lock();
 	xas_for_each(&xas, obj, ULONG_MAX) {
 		ioasid = container_of(obj, struct ioasid, obj);
-		if (likely(RB_EMPTY_ROOT(&ioasid->space.mappings)) &&
-		    ++n % DESTROY_BATCH) {
+		if (likely(is_easy(obj)) && ++n % DESTROY_BATCH) {
 			ioasid_put(ioasid);
 			continue;
 		}
 		/* Unpinning may sleep */
 		xas_pause(&xas);
 		rcu_read_unlock();
-		ioasid_space_exit(&ioasid->space);
-		ioasid_put(ioasid);
+		if (obj->type == IOASID_OBJECT_IMPORT) {
+			ioasid_proxy_put(container_of(obj, struct ioasid_proxy,
+						      obj));
+		} else {
+			exit_space(&ioasid->space);
+			ioasid_put(ioasid);
+		}
 		cond_resched();
 		rcu_read_lock();
 	}
 	rcu_read_unlock();
 	xa_destroy(&ctx->objects);
+	ioasid_ctx_release(ctx);
+}
+
+/**
+ * ioasid_ctx_release() - one less needs the shell of a context
+ * @ctx: the context
+ */
+void ioasid_ctx_release(struct ioasid_ctx *ctx)
+{
+	if (!refcount_dec_and_test(&ctx->shells))
+		return;
 	ioasid_account_exit(&ctx->account);
 	mutex_destroy(&ctx->lock);
 	kfree(ctx);

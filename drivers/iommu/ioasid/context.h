@@ -19,6 +19,7 @@
 enum ioasid_object_type {
 	IOASID_OBJECT_IOASID = 1,
 	IOASID_OBJECT_DEVICE,
+	IOASID_OBJECT_IMPORT,
 };
 
 /* Ids are positive as an int, so that nobody takes one for an errno */
@@ -55,14 +56,45 @@ struct ioasid {
 };
 
 /**
+ * struct ioasid_grant - an IOASID that is exported
+ * @users: the export's file, and each import of it
+ * @terms: what of it, and how much
+ * @ioasid: the IOASID, with a reference, and one to what is left of its context
+ */
+struct ioasid_grant {
+	refcount_t users;
+	struct ioasid_terms terms;
+	struct ioasid *ioasid;
+};
+
+/**
+ * struct ioasid_proxy - stands for an IOASID of another context: an import
+ * @obj: first, its id; each child has a reference
+ * @cookie: the user's
+ * @grant: what was exported
+ * @window: what children see of it
+ * @rcu: frees it
+ */
+struct ioasid_proxy {
+	struct ioasid_object obj;
+	u64 cookie;
+	struct ioasid_grant *grant;
+	struct ioasid_window window;
+	struct rcu_head rcu;
+};
+
+/**
  * struct ioasid_ctx - an open file of /dev/ioasid, and the devices bound to it
  * @users: the file, and each bound device
+ * @shells: who needs this structure, and @account, once that is over: children
+ *	that the owner of a parent may be looking at, and grants; one for @users
  * @objects: IOASIDs and devices by id
  * @last_id: the id handed out last; the high bit does not count
  * @account: what is pinned
  * @nr_ioasids: how many IOASIDs there are
  * @limit_ioasids: how many there may be, U64_MAX for no limit
- * @has_families: some of them have had children
+ * @has_families: some of them have had children, or can have; or have a parent
+ *	in another context
  * @lock: protects the options and @groups; taken before the locks of a group
  * @sealed: bit per enum ioasid_option
  * @groups: iommu groups with a bound device
@@ -71,6 +103,7 @@ struct ioasid {
  */
 struct ioasid_ctx {
 	refcount_t users;
+	refcount_t shells;
 	struct xarray objects;
 	atomic_t last_id;
 	struct ioasid_account account;
@@ -114,9 +147,28 @@ void ioasid_abort(struct ioasid *ioasid);
 int ioasid_free(struct ioasid_ctx *ctx, u32 id, bool cascade);
 struct ioasid *ioasid_get(struct ioasid_ctx *ctx, u32 id);
 void ioasid_put(struct ioasid *ioasid);
-struct ioasid *ioasid_parent(const struct ioasid *ioasid);
+u32 ioasid_parent_id(const struct ioasid *ioasid);
 bool ioasid_space_get(struct ioasid_space *space);
 void ioasid_space_put(struct ioasid_space *space);
+
+void ioasid_ctx_release(struct ioasid_ctx *ctx);
+
+/* import.c */
+struct ioasid_grant *ioasid_grant_alloc(struct ioasid *ioasid);
+void ioasid_grant_get(struct ioasid_grant *grant);
+void ioasid_grant_put(struct ioasid_grant *grant);
+struct ioasid_proxy *ioasid_proxy_alloc(struct ioasid_ctx *ctx,
+					struct ioasid_grant *grant, u64 cookie);
+void ioasid_proxy_abort(struct ioasid_proxy *proxy);
+struct ioasid_proxy *ioasid_proxy_get(struct ioasid_ctx *ctx, u32 id);
+void ioasid_proxy_put(struct ioasid_proxy *proxy);
+int ioasid_proxy_join(struct ioasid_ctx *ctx, u32 id,
+		      struct ioasid_space *child);
+int ioasid_proxy_kill(struct ioasid_proxy *proxy, bool cascade);
+void ioasid_proxy_revoke(struct ioasid_proxy *proxy);
+
+/* For the other file of this floor */
+bool ioasid_ctx_count(struct ioasid_ctx *ctx);
 
 int __init ioasid_context_init(void);
 void ioasid_context_exit(void);

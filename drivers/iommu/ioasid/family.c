@@ -13,8 +13,12 @@
  *    waits for them to go waits for something bounded.
  *  - The owner of the parent always wins: while it takes a range out with all
  *    that refers to it, the range is barred, and nobody can borrow from it.
- *  - A child has a reference on its parent's object, so that the parent's
- *    space is there for as long as the child is, if only as an empty shell.
+ *  - Where the owner cannot have a child's translation taken out (an IOMMU
+ *    fails, a software device does not let go), the reference stays, and with it
+ *    the parent's mapping; all others lose theirs nevertheless.
+ *  - A child has a reference on its parent's object, or on the one that stands
+ *    for it, so that the parent's space is there for as long as the child is, if
+ *    only as an empty shell.
  *
  * Locks: the references on a mapping are protected by the lock of the mapping's
  * space, the parent.  ioasid_family.lock, one for each space that is a parent,
@@ -32,57 +36,101 @@
 #define WALK_BATCH	1024
 
 /**
+ * ioasid_family_begin() - prepare a space to be a parent
+ * @parent: the space; may be prepared already
+ *
+ * Context: may sleep.
+ * Return: 0; -ENOMEM.
+ */
+int ioasid_family_begin(struct ioasid_space *parent)
+{
+	struct ioasid_family *family;
+
+	if (READ_ONCE(parent->family))
+		return 0;
+	family = kzalloc(sizeof(*family), GFP_KERNEL_ACCOUNT);
+	if (!family)
+		return -ENOMEM;
+	mutex_init(&family->lock);
+	spin_lock(&parent->lock);
+	if (!parent->family)
+		swap(parent->family, family);
+	spin_unlock(&parent->lock);
+	kfree(family);
+	return 0;
+}
+
+/**
  * ioasid_family_join() - make a space the child of another
- * @parent: the parent; the caller's reference to its object becomes the
- *	child's
- * @child: new, and empty
+ * @parent: the parent; the caller's reference to its object, or to what holds
+ *	@window, becomes the child's
+ * @window: through which a child in another context sees it; or NULL
+ * @child: new, and empty; NULL when it is @window that joins
  *
  * Context: may sleep.
  * Return: 0; -ELOOP, @parent is too far from its root; -ENOENT, it is being
- * freed; -EDEADLK, it waits for a sibling; -ENOMEM.
+ * freed, or -ENODEV through a window; -EDEADLK, it waits for a sibling; -ENOMEM.
  */
-int ioasid_family_join(struct ioasid_space *parent, struct ioasid_space *child)
+int ioasid_family_join(struct ioasid_space *parent,
+		       struct ioasid_window *window, struct ioasid_space *child)
 {
-	struct ioasid_family *family = NULL;
-	int ret = 0;
+	int ret;
 
 	if (parent->depth + 1 >= IOASID_MAX_DEPTH)
 		return -ELOOP;
-	if (!READ_ONCE(parent->family)) {
-		family = kzalloc(sizeof(*family), GFP_KERNEL_ACCOUNT);
-		if (!family)
-			return -ENOMEM;
-		mutex_init(&family->lock);
-	}
+	ret = ioasid_family_begin(parent);
+	if (ret)
+		return ret;
 
 	spin_lock(&parent->lock);
-	if (parent->dead) {
-		ret = -ENOENT;
+	if (parent->dead || (window && window->dead)) {
+		ret = window ? -ENODEV : -ENOENT;
 	} else if (parent->partial) {
 		ret = -EDEADLK;
 	} else {
-		if (!parent->family)
-			swap(parent->family, family);
-		parent->children++;
-		child->parent = parent;
-		child->depth = parent->depth + 1;
+		if (window && child)
+			window->children++;
+		else
+			parent->children++;
+		if (child) {
+			child->parent = parent;
+			child->window = window;
+			child->depth = parent->depth + 1;
+		}
 	}
 	spin_unlock(&parent->lock);
-	kfree(family);
 	return ret;
 }
 
 /**
- * ioasid_family_leave() - a child ends
- * @child: has no mappings
+ * ioasid_family_leave() - a child or a window ends
+ * @parent: the parent
+ * @window: as for ioasid_family_join()
+ * @child: has no mappings; NULL when it is @window that ends
+ *
+ * When it is the last one of a parent that was freed, what could not be taken
+ * out of the parent before goes now.
+ *
+ * Context: may sleep if @parent has mappings.
  */
-void ioasid_family_leave(struct ioasid_space *child)
+void ioasid_family_leave(struct ioasid_space *parent,
+			 struct ioasid_window *window,
+			 struct ioasid_space *child)
 {
-	struct ioasid_space *parent = child->parent;
+	bool empty;
+	u64 removed;
 
 	spin_lock(&parent->lock);
-	parent->children--;
+	if (window && child)
+		window->children--;
+	else
+		parent->children--;
+	empty = parent->dead && !parent->children &&
+		!RB_EMPTY_ROOT(&parent->mappings);
 	spin_unlock(&parent->lock);
+	if (unlikely(empty))
+		ioasid_space_unmap_range(parent, 0, U64_MAX, IOASID_UNMAP_ALL |
+					 IOASID_UNMAP_FORCED, NULL, &removed);
 }
 
 /**
@@ -144,28 +192,45 @@ static int borrow_one(struct ioasid_space *parent, u64 addr, u64 last,
 	return 0;
 }
 
-/* Drop the references of a mapping; the lock of the parent is held */
-static void drop_refs(struct ioasid_space *parent, struct ioasid_mapping *m)
+/* Who takes a range out may wait for what was done */
+static void changed(struct ioasid_space *parent)
 {
-	struct ioasid_family *family = parent->family;
-	struct ioasid_ref *ref, *next;
-
 	lockdep_assert_held(&parent->lock);
-	hlist_del_init(&m->ref.node);
-	for (ref = m->ref.next; unlikely(ref); ref = next) {
-		next = ref->next;
-		hlist_del(&ref->node);
-		kfree(ref);
-	}
-	m->ref.next = NULL;
-	if (unlikely(family->barred)) {
-		family->changes++;
+	if (unlikely(parent->family->barred)) {
+		parent->family->changes++;
 		ioasid_space_wake(parent);
 	}
 }
 
+/* Drop the references of a mapping but its first; yields */
+static void drop_more(struct ioasid_space *parent, struct ioasid_mapping *m)
+	__must_hold(&parent->lock)
+{
+	unsigned int n = 0;
+	struct ioasid_ref *ref;
+
+	while ((ref = m->ref.next)) {
+		m->ref.next = ref->next;
+		hlist_del(&ref->node);
+		kfree(ref);
+		if (++n % WALK_BATCH == 0)
+			cond_resched_lock(&parent->lock);
+	}
+}
+
+/* Drop the references of a mapping that is in no table */
+static void drop_refs(struct ioasid_space *parent, struct ioasid_mapping *m)
+	__must_hold(&parent->lock)
+{
+	lockdep_assert_held(&parent->lock);
+	if (unlikely(m->ref.next))
+		drop_more(parent, m);
+	hlist_del_init(&m->ref.node);
+	changed(parent);
+}
+
 /* More than one mapping of the parent: the rest of [m->addr, m->addr + length) */
-static int borrow_more(struct ioasid_space *parent, struct ioasid_mapping *m,
+static noinline int borrow_more(struct ioasid_space *parent, struct ioasid_mapping *m,
 		       unsigned int flags, u64 last, u64 *at)
 {
 	struct ioasid_ref *tail = &m->ref, *ref;
@@ -206,6 +271,52 @@ static int borrow_more(struct ioasid_space *parent, struct ioasid_mapping *m,
 	return ret;
 }
 
+/* Count one more mapping of a window's children */
+static int terms_charge(struct ioasid_terms *terms)
+{
+	s64 old = atomic64_read(&terms->used);
+
+	do {
+		if ((u64)old >= terms->limit)
+			return -EDQUOT;
+	} while (!atomic64_try_cmpxchg(&terms->used, &old, old + 1));
+	return 0;
+}
+
+/* Look through the window: @m->addr is from its first byte on, and becomes the
+ * parent's.
+ */
+static int window_enter(struct ioasid_window *window, struct ioasid_mapping *m,
+			u64 *fault_addr)
+{
+	struct ioasid_terms *terms = window->terms;
+	u64 end = terms->last - terms->start;
+	int ret;
+
+	if (m->addr > end || m->last - m->start > end - m->addr) {
+		*fault_addr = max(m->addr, end + 1);
+		return -ENXIO;
+	}
+	*fault_addr = m->addr;
+	if (m->flags & ~terms->permission & (IOASID_MAP_READ | IOASID_MAP_WRITE))
+		return -EACCES;
+	ret = terms_charge(terms);
+	if (!ret)
+		m->addr += terms->start;
+	return ret;
+}
+
+/* Undo window_enter() */
+static void window_leave(struct ioasid_window *window, struct ioasid_mapping *m,
+			 u64 *fault_addr)
+{
+	struct ioasid_terms *terms = window->terms;
+
+	atomic64_dec(&terms->used);
+	m->addr -= terms->start;
+	*fault_addr -= terms->start;
+}
+
 /**
  * ioasid_family_borrow() - refer to memory of the parent
  * @space: the child
@@ -215,21 +326,34 @@ static int borrow_more(struct ioasid_space *parent, struct ioasid_mapping *m,
  *
  * Context: may sleep, for a bounded time.
  * Return: 0; -ENXIO, not all of it is mapped in the parent; -EACCES, the parent
- * does not permit that much; -ENODEV, the parent was freed; -EAGAIN, to be
- * repeated after ioasid_family_wait(), with no lock held; -ENOMEM; -EINTR.
+ * does not permit that much; -ENODEV, the parent was freed; -EDQUOT, no more
+ * mappings through this window; -EAGAIN, to be repeated after
+ * ioasid_family_wait(), with no lock held; -ENOMEM; -EINTR.
  */
 int ioasid_family_borrow(struct ioasid_space *space, struct ioasid_mapping *m,
 			 u64 *fault_addr)
 {
 	struct ioasid_space *parent = space->parent;
-	u64 at = m->addr, last = at + (m->last - m->start);
+	struct ioasid_window *window = space->window;
+	u64 at, last;
 	int ret;
 
+	if (unlikely(window)) {
+		ret = window_enter(window, m, fault_addr);
+		if (ret)
+			return ret;
+	}
+	at = m->addr;
+	last = at + (m->last - m->start);
 	m->space = space;
+	m->round = 0;
 	m->ref.child = m;
 	m->ref.next = NULL;
 	spin_lock(&parent->lock);
-	ret = borrow_one(parent, at, last, m->flags, &m->ref, &m->mem);
+	if (unlikely(window && window->dead))
+		ret = -ENODEV;
+	else
+		ret = borrow_one(parent, at, last, m->flags, &m->ref, &m->mem);
 	spin_unlock(&parent->lock);
 	if (likely(!ret)) {
 		if (likely(m->mem.npages == (last - at + 1) >> PAGE_SHIFT))
@@ -244,6 +368,8 @@ int ioasid_family_borrow(struct ioasid_space *space, struct ioasid_mapping *m,
 	}
 	m->mem.npages = 0;
 	*fault_addr = at;
+	if (unlikely(window))
+		window_leave(window, m, fault_addr);
 	return ret;
 }
 
@@ -270,6 +396,10 @@ void ioasid_family_wait(struct ioasid_space *space, u64 addr, u64 last)
 {
 	struct ioasid_space *parent = space->parent;
 
+	if (space->window) {
+		addr += space->window->terms->start;
+		last += space->window->terms->start;
+	}
 	spin_lock(&parent->lock);
 	wait_event_cmd(parent->wait, !must_wait(parent, addr, last),
 		       spin_unlock(&parent->lock), spin_lock(&parent->lock));
@@ -286,14 +416,46 @@ void ioasid_family_return(struct ioasid_space *space,
 {
 	struct ioasid_space *parent = space->parent;
 	struct ioasid_mapping *m;
+	s64 n = 0;
 
 	spin_lock(&parent->lock);
-	for (m = list; m; m = m->next)
-		if (m->mem.npages)
+	for (m = list; m; m = m->next) {
+		if (m->mem.npages) {
 			drop_refs(parent, m);
+			n++;
+		}
+	}
 	spin_unlock(&parent->lock);
 	for (m = list; m; m = m->next)
 		ioasid_memory_return(&m->mem);
+	if (unlikely(space->window))
+		atomic64_sub(n, &space->window->terms->used);
+}
+
+/**
+ * ioasid_family_may_cut() - may a mapping be cut into more than there were
+ * @space: of the mapping
+ *
+ * To be asked when both ends of what will be left stay; ioasid_family_cut_done()
+ * follows if so.  What the owner of the parent cuts is counted, but not limited.
+ *
+ * Return: 0; -EDQUOT, no more mappings through this window.
+ */
+int ioasid_family_may_cut(struct ioasid_space *space)
+{
+	return space->window ? terms_charge(space->window->terms) : 0;
+}
+
+/**
+ * ioasid_family_cut_done() - follows ioasid_family_may_cut()
+ * @space: of the mapping
+ *
+ * What came of the cut counts by itself.
+ */
+void ioasid_family_cut_done(struct ioasid_space *space)
+{
+	if (space->window)
+		atomic64_dec(&space->window->terms->used);
 }
 
 /**
@@ -329,6 +491,22 @@ void ioasid_family_cut(struct ioasid_space *space, struct ioasid_mapping *m,
 	for (ref = &tail->ref; ref; ref = ref->next)
 		ref->child = tail;
 	spin_unlock(&parent->lock);
+	if (unlikely(space->window))
+		atomic64_inc(&space->window->terms->used);
+}
+
+/**
+ * ioasid_family_changed() - a mapping was cut
+ * @space: the child
+ *
+ * Who takes out what it refers to may have come across a piece before that was
+ * one.
+ */
+void ioasid_family_changed(struct ioasid_space *space)
+{
+	spin_lock(&space->parent->lock);
+	changed(space->parent);
+	spin_unlock(&space->parent->lock);
 }
 
 /* ---- What is borrowed ---- */
@@ -383,6 +561,15 @@ void ioasid_family_divide(struct ioasid_mapping *m, struct ioasid_mapping *tail)
 	}
 }
 
+/* Does it refer to bytes in [@start, @last]? */
+static bool ref_touches(const struct ioasid_ref *ref, u64 start, u64 last)
+{
+	const struct ioasid_mapping *child = ref->child;
+
+	return child->addr <= last &&
+	       child->addr + (READ_ONCE(child->last) - child->start) >= start;
+}
+
 /* Is anything in [start, last] borrowed? */
 static bool is_borrowed(struct ioasid_space *space, u64 start, u64 last)
 {
@@ -397,13 +584,9 @@ static bool is_borrowed(struct ioasid_space *space, u64 start, u64 last)
 		if (!hlist_empty(&m->refs)) {
 			found = m->start >= start && m->last <= last;
 			hlist_for_each_entry(ref, &m->refs, node) {
-				u64 length = ref->child->last -
-					     ref->child->start;
-
 				if (found)
 					break;
-				found = ref->child->addr <= last &&
-					ref->child->addr + length >= start;
+				found = ref_touches(ref, start, last);
 			}
 			if (found)
 				break;
@@ -433,6 +616,7 @@ static void bar(struct ioasid_space *space, u64 start, u64 last)
 	mutex_lock_nested(&family->lock, space->depth);
 	spin_lock(&space->lock);
 	family->barred = true;
+	family->round++;
 	family->start = start;
 	family->last = last;
 	spin_unlock(&space->lock);
@@ -470,9 +654,20 @@ static struct ioasid_space *get_child(struct ioasid_space *space,
 	return child;
 }
 
+/* What a poisoned child keeps it does not give back */
+static bool is_poisoned(struct ioasid_space *space)
+{
+	bool poisoned;
+
+	spin_lock(&space->lock);
+	poisoned = space->poisoned;
+	spin_unlock(&space->lock);
+	return poisoned;
+}
+
 static int cut_family(struct ioasid_space *space, u64 at, bool split);
 
-/* Make mapping boundaries of the children at @at, whose surroundings are barred */
+/* Have no child refer to memory across @at, whose surroundings are barred */
 static int cut_children(struct ioasid_space *space, u64 at, bool split)
 {
 	struct ioasid_mapping *m;
@@ -483,8 +678,8 @@ static int cut_children(struct ioasid_space *space, u64 at, bool split)
 
 	for (;;) {
 		spin_lock(&space->lock);
-		m = ioasid_mapping_cut_by(space, at);
-		if (!m)
+		m = ioasid_mapping_first(space, at);
+		if (!m || m->start > at)
 			break;
 		/* Before anything is cut, as far as one can see from here */
 		hlist_for_each_entry(ref, &m->refs, node) {
@@ -504,9 +699,14 @@ static int cut_children(struct ioasid_space *space, u64 at, bool split)
 		if (!child)
 			continue;
 		ret = cut_family(child, child_at, split);
+		/* What it keeps it does not cut */
+		if (!ret && is_poisoned(child))
+			ret = -EIO;
 		child->ops->put(child);
 		if (ret)
 			return ret == -EINVAL ? -EBUSY : ret;
+		if (fatal_signal_pending(current))
+			return -EINTR;
 		cond_resched();
 	}
 	spin_unlock(&space->lock);
@@ -530,47 +730,127 @@ static int cut_family(struct ioasid_space *space, u64 at, bool split)
 	return ret;
 }
 
-/* What a poisoned child keeps it does not give back */
-static bool is_poisoned(struct ioasid_space *space)
+/* A reference of @m on [@start, @last] that was not given up in this round */
+static struct ioasid_ref *first_ref(struct ioasid_space *space,
+				    struct ioasid_mapping *m, u64 start,
+				    u64 last,
+				    const struct ioasid_iova_range *of)
 {
-	bool poisoned;
+	struct ioasid_ref *ref;
 
-	spin_lock(&space->lock);
-	poisoned = space->poisoned;
-	spin_unlock(&space->lock);
-	return poisoned;
+	if (hlist_empty(&m->refs) || !ioasid_refers(m, of))
+		return NULL;
+	hlist_for_each_entry(ref, &m->refs, node)
+		if (likely(ref->child->round != space->family->round &&
+			   ref_touches(ref, start, last)))
+			return ref;
+	return NULL;
 }
 
-/* Take out of the children what refers to [start, last], which is barred */
+/*
+ * @child could not be made to drop what it refers to from [@from, @to]: give that
+ * up, and have it stand behind the others.
+ */
+static void give_up(struct ioasid_space *space, u64 at,
+		    struct ioasid_space *child, u64 from, u64 to)
+{
+	struct ioasid_mapping *m = ioasid_mapping_first(space, at);
+	struct hlist_node *next, *last = NULL;
+	HLIST_HEAD(given_up);
+	struct ioasid_ref *ref;
+
+	lockdep_assert_held(&space->lock);
+	if (!m)
+		return;
+	hlist_for_each_entry_safe(ref, next, &m->refs, node) {
+		if (ref->child->space == child && ref->child->start >= from &&
+		    ref->child->start <= to) {
+			ref->child->round = space->family->round;
+			hlist_del(&ref->node);
+			hlist_add_head(&ref->node, &given_up);
+		} else {
+			last = &ref->node;
+		}
+	}
+	if (!last)
+		hlist_move_list(&given_up, &m->refs);
+	while (!hlist_empty(&given_up)) {
+		struct hlist_node *node = given_up.first;
+
+		hlist_del(node);
+		hlist_add_behind(node, last);
+	}
+}
+
+/*
+ * The first reference on [*@cursor, @last], which is barred; moves the cursor.
+ * May be a long way: drops and takes the lock.
+ */
+static struct ioasid_ref *next_ref(struct ioasid_space *space, u64 *cursor,
+				   u64 start, u64 last,
+				   const struct ioasid_iova_range *of)
+	__must_hold(&space->lock)
+{
+	struct ioasid_mapping *m = ioasid_mapping_first(space, *cursor);
+	struct ioasid_ref *ref;
+	unsigned int n = 0;
+
+	while (m && m->start <= last) {
+		ref = first_ref(space, m, start, last, of);
+		if (ref) {
+			*cursor = m->start;
+			return ref;
+		}
+		if (m->last >= last)
+			break;
+		if (++n % WALK_BATCH) {
+			m = ioasid_mapping_next(m);
+			continue;
+		}
+		*cursor = m->last + 1;
+		cond_resched_lock(&space->lock);
+		m = ioasid_mapping_first(space, *cursor);
+	}
+	return NULL;
+}
+
+/**
+ * ioasid_family_revoke() - take out of a child what refers to a range
+ * @child: the child
+ * @start: first byte to look at
+ * @last: last byte to look at
+ * @flags: IOASID_UNMAP_CASCADE and others, as for ioasid_family_unmap()
+ * @of: the range of its parent
+ *
+ * Return: as ioasid_family_unmap().
+ */
+int ioasid_family_revoke(struct ioasid_space *child, u64 start, u64 last,
+			 unsigned int flags, const struct ioasid_iova_range *of)
+{
+	u64 removed;
+
+	if (READ_ONCE(child->family))
+		return ioasid_family_unmap(child, start, last, flags, of,
+					   &removed);
+	return ioasid_space_unmap_range(child, start, last, flags, of,
+					&removed);
+}
+
+/*
+ * Take out of the children what refers to [start, last], which is barred.  One
+ * that fails does not keep the others from losing theirs.
+ */
 static int revoke(struct ioasid_space *space, u64 start, u64 last,
 		  unsigned int flags, const struct ioasid_iova_range *of)
 {
 	struct ioasid_iova_range range = { .start = start, .last = last };
-	u64 cursor = start, from, to, removed, changes;
-	struct ioasid_mapping *m;
+	u64 cursor = start, from, to, changes;
 	struct ioasid_space *child;
 	struct ioasid_ref *ref;
-	unsigned int n = 0;
-	int ret;
+	int ret = 0, err;
 
 	spin_lock(&space->lock);
-	for (;;) {
-		m = ioasid_mapping_first(space, cursor);
-		while (m && m->start <= last && ++n % WALK_BATCH &&
-		       (hlist_empty(&m->refs) || !ioasid_refers(m, of)))
-			m = ioasid_mapping_next(m);
-		if (!m || m->start > last)
-			break;
-		cursor = m->start;
-		if (hlist_empty(&m->refs) || !ioasid_refers(m, of)) {
-			if (m->last >= last)
-				break;
-			cursor = m->last + 1;
-			cond_resched_lock(&space->lock);
-			continue;
-		}
-
-		ref = hlist_entry(m->refs.first, struct ioasid_ref, node);
+	while ((ref = next_ref(space, &cursor, start, last, of))) {
 		from = ref->child->start;
 		to = READ_ONCE(ref->child->last);
 		changes = space->family->changes;
@@ -579,28 +859,36 @@ static int revoke(struct ioasid_space *space, u64 start, u64 last,
 			spin_lock(&space->lock);
 			continue;
 		}
-		ret = READ_ONCE(child->family) ?
-			ioasid_family_unmap(child, from, to, flags, &range,
-					    &removed) :
-			ioasid_space_unmap_range(child, from, to, flags, &range,
-						 &removed);
-		if (!ret && is_poisoned(child))
-			ret = -EIO;
+		err = ioasid_family_revoke(child, from, to, flags, &range);
+		if (unlikely(is_poisoned(child))) {
+			/* It keeps all of it: at once, not one by one */
+			err = -EIO;
+			from = 0;
+			to = U64_MAX;
+			ioasid_family_revoke(child, from, to, flags |
+					     IOASID_UNMAP_ALL, &range);
+		}
+		if (unlikely(err)) {
+			ret = ret ?: err == -EINVAL ? -EBUSY : err;
+			spin_lock(&space->lock);
+			give_up(space, cursor, child, from, to);
+			spin_unlock(&space->lock);
+		}
 		child->ops->put(child);
-		if (ret)
-			return ret;
 		if (!(flags & IOASID_UNMAP_FORCED) &&
 		    fatal_signal_pending(current))
 			return -EINTR;
 		cond_resched();
 		spin_lock(&space->lock);
 		/* Taken out by another, who has still to give it back? */
-		wait_event_cmd(space->wait, space->family->changes != changes,
-			       spin_unlock(&space->lock),
-			       spin_lock(&space->lock));
+		if (likely(!err))
+			wait_event_cmd(space->wait,
+				       space->family->changes != changes,
+				       spin_unlock(&space->lock),
+				       spin_lock(&space->lock));
 	}
 	spin_unlock(&space->lock);
-	return 0;
+	return ret;
 }
 
 /**
@@ -622,7 +910,7 @@ int ioasid_family_unmap(struct ioasid_space *space, u64 start, u64 last,
 			const struct ioasid_iova_range *of, u64 *removed)
 {
 	bool split = flags & IOASID_UNMAP_SPLIT;
-	int ret = 0;
+	int ret = 0, err;
 
 	*removed = 0;
 	if (!(flags & IOASID_UNMAP_CASCADE)) {
@@ -633,23 +921,26 @@ int ioasid_family_unmap(struct ioasid_space *space, u64 start, u64 last,
 	}
 
 	bar(space, start, last);
-	/* With @of the range is what a mapping was when it was looked at */
-	if (!(flags & IOASID_UNMAP_ALL) && !of) {
-		ret = ioasid_space_check_edges(space, start, last, split);
+	if (!(flags & IOASID_UNMAP_ALL)) {
+		/* With @of the range is what a mapping was, looked at before */
+		if (!of)
+			ret = ioasid_space_check_edges(space, start, last,
+						       split);
 		if (!ret && start)
 			ret = cut_children(space, start, split);
 		if (!ret && last != U64_MAX)
 			ret = cut_children(space, last + 1, split);
-		if (!ret)
+		if (!ret && !of)
 			ret = ioasid_space_cut(space, start, last, split);
 	}
 	if (!ret)
-		ret = revoke(space, start, last,
-			     flags & (IOASID_UNMAP_CASCADE |
-				      IOASID_UNMAP_FORCED), of);
-	if (!ret)
-		ret = ioasid_space_unmap_range(space, start, last, flags, of,
+		ret = revoke(space, start, last, flags, of);
+	/* By force, all goes that nobody refers to any more */
+	if (!ret || flags & IOASID_UNMAP_FORCED) {
+		err = ioasid_space_unmap_range(space, start, last, flags, of,
 					       removed);
+		ret = ret ?: err;
+	}
 	unbar(space);
 	return ret;
 }

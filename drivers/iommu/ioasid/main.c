@@ -26,6 +26,7 @@
 #include <trace/events/ioasid.h>
 
 #include "device.h"
+#include "share.h"
 
 /* ---- Commands ---- */
 
@@ -43,6 +44,8 @@ union ioasid_arg {
 	struct ioasid_map_dma map;
 	struct ioasid_unmap_dma unmap;
 	struct ioasid_dma_batch batch;
+	struct ioasid_export export;
+	struct ioasid_import import;
 	struct ioasid_query_map query;
 	struct ioasid_list list;
 	struct ioasid_set_option option;
@@ -59,6 +62,7 @@ static long cmd_check_extension(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 	case IOASID_EXT_SPLIT:
 	case IOASID_EXT_QUERY_MAP:
 	case IOASID_EXT_DMA_BATCH:
+	case IOASID_EXT_EXPORT:
 		return 1;
 	case IOASID_EXT_MAX_DEPTH:
 		return IOASID_MAX_DEPTH;
@@ -179,12 +183,12 @@ static struct ioasid_ranges *permitted_ranges(struct ioasid_space *space)
 
 static void fill_info(struct ioasid *ioasid, struct ioasid_info *info)
 {
-	const struct ioasid *parent = ioasid_parent(ioasid);
 	struct ioasid_space *space = &ioasid->space;
+	const struct ioasid_space *parent = space->parent;
 	struct ioasid_domain *dom;
 
 	info->kind = ioasid->kind;
-	info->parent = parent ? parent->obj.id : 0;
+	info->parent = ioasid_parent_id(ioasid);
 	info->cookie = ioasid->cookie;
 	info->snoop = ioasid->snoop;
 	info->pgsizes = PAGE_SIZE | PMD_SIZE | PUD_SIZE;
@@ -215,7 +219,7 @@ static void fill_info(struct ioasid *ioasid, struct ioasid_info *info)
 		info->state |= IOASID_STATE_PARTIAL_GROUP;
 	if (space->poisoned)
 		info->state |= IOASID_STATE_POISONED;
-	if (parent && space->parent->dead)
+	if (parent && (parent->dead || (space->window && space->window->dead)))
 		info->state |= IOASID_STATE_ORPHAN;
 	spin_unlock(&space->lock);
 	if (ioasid_devmem_any_revoked(space))
@@ -237,7 +241,9 @@ static long cmd_get_info(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 
 	ioasid = ioasid_get(ctx, cmd->ioasid);
 	if (!ioasid)
-		return -ENOENT;
+		return ioasid_share_info(ctx, cmd, user);
+	info.mappings_left = U64_MAX;
+	info.permission = IOASID_MAP_READ | IOASID_MAP_WRITE;
 	fill_info(ioasid, &info);
 	info.bytes_left = ioasid_account_left(&ctx->account);
 	/* It may have joined since: then nobody is waited for */
@@ -379,7 +385,7 @@ static long cmd_map_dma(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 		return -ENOENT;
 	if (unlikely(cmd->flags & IOASID_MAP_FILE)) {
 		ret = -EINVAL;
-		if (ioasid_parent(ioasid))
+		if (ioasid->space.parent)
 			goto out_put;
 		req.file = fget(cmd->fd);
 		if (!req.file) {
@@ -496,6 +502,22 @@ static long cmd_query_map(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 	return ret;
 }
 
+static long cmd_export(struct ioasid_ctx *ctx, union ioasid_arg *arg,
+		       void __user *user)
+{
+	struct ioasid_export *cmd = &arg->export;
+
+	if (!range_valid(cmd->iova, cmd->length))
+		return -EINVAL;
+	return ioasid_share_export(ctx, cmd, user);
+}
+
+static long cmd_import(struct ioasid_ctx *ctx, union ioasid_arg *arg,
+		       void __user *user)
+{
+	return ioasid_share_import(ctx, &arg->import, user);
+}
+
 /* Entries that are copied out at a time */
 #define LIST_BATCH	32
 
@@ -532,13 +554,24 @@ static int list_add_entry(struct list_out *out,
 
 static int list_ioasid(struct list_out *out, struct ioasid *ioasid)
 {
-	const struct ioasid *parent = ioasid_parent(ioasid);
 	struct ioasid_list_entry entry = {
 		.type = IOASID_LIST_IOASID,
 		.id = ioasid->obj.id,
 		.cookie = ioasid->cookie,
 		.kind = ioasid->kind,
-		.parent = parent ? parent->obj.id : 0,
+		.parent = ioasid_parent_id(ioasid),
+	};
+
+	return list_add_entry(out, &entry);
+}
+
+static int list_import(struct list_out *out, struct ioasid_proxy *proxy)
+{
+	struct ioasid_list_entry entry = {
+		.type = IOASID_LIST_IOASID,
+		.id = proxy->obj.id,
+		.cookie = proxy->cookie,
+		.kind = IOASID_KIND_IMPORT,
 	};
 
 	return list_add_entry(out, &entry);
@@ -569,6 +602,7 @@ static struct ioasid_object *object_first(struct ioasid_ctx *ctx,
 					  unsigned long *id)
 {
 	struct ioasid_object *obj;
+	struct ioasid_proxy *proxy;
 	struct ioasid *ioasid;
 	u8 type;
 
@@ -583,6 +617,10 @@ static struct ioasid_object *object_first(struct ioasid_ctx *ctx,
 			ioasid = ioasid_get(ctx, *id);
 			if (ioasid)
 				return &ioasid->obj;
+		} else if (type == IOASID_OBJECT_IMPORT) {
+			proxy = ioasid_proxy_get(ctx, *id);
+			if (proxy)
+				return &proxy->obj;
 		} else {
 			obj = ioasid_object_get(ctx, *id, IOASID_OBJECT_DEVICE);
 			if (obj)
@@ -595,6 +633,8 @@ static void object_put(struct ioasid_object *obj)
 {
 	if (obj->type == IOASID_OBJECT_IOASID)
 		ioasid_put(container_of(obj, struct ioasid, obj));
+	else if (obj->type == IOASID_OBJECT_IMPORT)
+		ioasid_proxy_put(container_of(obj, struct ioasid_proxy, obj));
 	else
 		ioasid_device_put(container_of(obj, struct ioasid_device, obj));
 }
@@ -617,6 +657,10 @@ static long cmd_list(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 	for (; !ret && (obj = object_first(ctx, &id)); id++) {
 		if (obj->type == IOASID_OBJECT_IOASID)
 			ret = list_ioasid(out, container_of(obj, struct ioasid,
+							    obj));
+		else if (obj->type == IOASID_OBJECT_IMPORT)
+			ret = list_import(out, container_of(obj,
+							    struct ioasid_proxy,
 							    obj));
 		else
 			ret = list_device(out, container_of(obj,
@@ -743,6 +787,9 @@ static const struct ioasid_cmd ioasid_cmds[] = {
 	    cmd_dma_batch),
 	CMD(IOASID_QUERY_MAP, struct ioasid_query_map, __reserved, 0,
 	    cmd_query_map),
+	CMD(IOASID_EXPORT, struct ioasid_export, max_mappings,
+	    IOASID_EXPORT_READ | IOASID_EXPORT_WRITE, cmd_export),
+	CMD(IOASID_IMPORT, struct ioasid_import, cookie, 0, cmd_import),
 	CMD(IOASID_LIST, struct ioasid_list, entries, 0, cmd_list),
 	CMD(IOASID_SET_OPTION, struct ioasid_set_option, value,
 	    IOASID_OPTION_GET | IOASID_OPTION_SEAL, cmd_set_option),
@@ -826,7 +873,7 @@ static void show_device(struct seq_file *m, struct ioasid_device *idev)
 static void show_ioasid(struct seq_file *m, struct ioasid *ioasid)
 {
 	struct ioasid_space *space = &ioasid->space;
-	const struct ioasid *parent = ioasid_parent(ioasid);
+	const bool parent = space->parent;
 	unsigned int devices, children;
 	u64 nr_mappings, mapped, kept;
 	const char *state;
@@ -843,7 +890,7 @@ static void show_ioasid(struct seq_file *m, struct ioasid *ioasid)
 				  "idle";
 	spin_unlock(&space->lock);
 	seq_printf(m, "ioasid:\tid=%u kind=map parent=%u cookie=0x%llx devices=%u children=%u mappings=%llu mapped=%llu pinned=%llu charged=%llu state=%s\n",
-		   ioasid->obj.id, parent ? parent->obj.id : 0, ioasid->cookie,
+		   ioasid->obj.id, ioasid_parent_id(ioasid), ioasid->cookie,
 		   devices, children, nr_mappings, mapped,
 		   parent ? 0 : mapped + kept, parent ? 0 : mapped + kept,
 		   state);
@@ -876,10 +923,14 @@ static void ioasid_fops_show_fdinfo(struct seq_file *m, struct file *filp)
 		if (obj->type == IOASID_OBJECT_DEVICE)
 			show_device(m, container_of(obj, struct ioasid_device,
 						    obj));
-		else if (shown++ < FDINFO_IOASIDS)
-			show_ioasid(m, container_of(obj, struct ioasid, obj));
-		else
+		else if (shown++ >= FDINFO_IOASIDS)
 			more++;
+		else if (obj->type == IOASID_OBJECT_IMPORT)
+			ioasid_share_show(m, container_of(obj,
+							  struct ioasid_proxy,
+							  obj));
+		else
+			show_ioasid(m, container_of(obj, struct ioasid, obj));
 		object_put(obj);
 		if (seq_has_overflowed(m) || fatal_signal_pending(current))
 			return;

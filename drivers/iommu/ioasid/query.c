@@ -71,7 +71,8 @@ unlock:
 	return ret;
 }
 
-static void take_shot(struct ioasid_mapping *m, struct snapshot *shot)
+static void take_shot(struct ioasid_space *space, struct ioasid_mapping *m,
+		      struct snapshot *shot)
 {
 	struct ioasid_query_entry *entry = &shot->entry;
 	bool known;
@@ -101,7 +102,7 @@ static void take_shot(struct ioasid_mapping *m, struct snapshot *shot)
 		return;
 	}
 	if (known) {
-		entry->addr = m->addr;
+		entry->addr = ioasid_mapping_addr(space, m);
 		entry->flags |= IOASID_QUERY_ADDR;
 	}
 }
@@ -137,7 +138,7 @@ static unsigned int take_shots(struct ioasid_space *space, struct query *query,
 		}
 		if (m->state == IOASID_MAPPING_LIVE ||
 		    m->state == IOASID_MAPPING_DYING)
-			take_shot(m, &query->shot[nr++]);
+			take_shot(space, m, &query->shot[nr++]);
 		passed++;
 		*more = m->last != U64_MAX;
 		if (!*more)

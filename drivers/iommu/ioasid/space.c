@@ -1045,14 +1045,15 @@ int ioasid_space_check_edges(struct ioasid_space *space, u64 start, u64 last,
  *
  * Context: may sleep; waits for nobody's page fault.
  * Return: 0; on failure nothing has changed: -EINVAL, an edge cuts a mapping
- * off its grid; -EBUSY, a child refers to memory across an edge; -EIO, an IOMMU
- * failed; -ENOMEM; -ENOSPC.
+ * off its grid; -EBUSY, a child refers to memory across an edge; -EDQUOT, what is
+ * left on both sides is a mapping too many; -EIO, an IOMMU failed; -ENOMEM;
+ * -ENOSPC.
  */
 int ioasid_space_cut(struct ioasid_space *space, u64 start, u64 last,
 		     bool split)
 {
 	struct ioasid_mapping *spare[2] = {}, *left, *right;
-	bool poisoned = false;
+	bool poisoned = false, counted = false;
 	int ret;
 
 again:
@@ -1099,6 +1100,12 @@ again:
 			goto free;
 		goto again;
 	}
+	if (left && left == right) {
+		ret = ioasid_family_may_cut(space);
+		if (ret)
+			goto unlock;
+		counted = true;
+	}
 
 	if (left) {
 		left->in_filling = ioasid_mapping_in_filling(space, left);
@@ -1142,6 +1149,10 @@ unlock:
 	spin_unlock(&space->lock);
 	up_read(&space->domains_sem);
 free:
+	if (counted)
+		ioasid_family_cut_done(space);
+	if (space->parent)
+		ioasid_family_changed(space);
 	if (spare[0])
 		ioasid_mapping_free(spare[0]);
 	if (spare[1])
@@ -1157,7 +1168,7 @@ static void take_out_of(struct ioasid_domain *dom,
 			const struct ioasid_dying *dying, bool filling)
 {
 	struct ioasid_mapping *m = dying->first;
-	struct ioasid_drain drain;
+	struct ioasid_drain drain __uninitialized;
 	u64 start = 0, length = 0;
 
 	/* Nearly always */
@@ -1395,7 +1406,7 @@ int ioasid_space_unmap_range(struct ioasid_space *space, u64 start, u64 last,
 		if (unlikely(err))
 			ret = err;
 		/* Who does not let go would have us wait again and again */
-		if (ret == -EBUSY)
+		if (ret == -EBUSY && !(flags & IOASID_UNMAP_FORCED))
 			break;
 		/* A space that is freed is emptied to the end */
 		if (more && fatal_signal_pending(current) && !dead &&
@@ -1440,6 +1451,7 @@ void ioasid_space_init(struct ioasid_space *space,
 	space->permitted = NULL;
 	space->software = NULL;
 	space->parent = NULL;
+	space->window = NULL;
 	space->family = NULL;
 	space->children = 0;
 	space->depth = 0;
@@ -1498,10 +1510,6 @@ void ioasid_space_exit(struct ioasid_space *space)
 	if (unlikely(space->software)) {
 		ioasid_software_free(space->software);
 		space->software = NULL;
-	space->parent = NULL;
-	space->family = NULL;
-	space->children = 0;
-	space->depth = 0;
 	}
 	if (unlikely(space->devmem))
 		ioasid_devmem_exit(space);

@@ -8,6 +8,7 @@
 #ifndef _IOASID_SPACE_H
 #define _IOASID_SPACE_H
 
+#include <linux/atomic.h>
 #include <linux/list.h>
 #include <linux/mutex.h>
 #include <linux/rbtree.h>
@@ -78,10 +79,13 @@ struct ioasid_ref {
  * @device: the device memory that is mapped, in place of @mem; or NULL
  * @space: of a child, with memory: the child
  * @ref: of a child, with memory: what it refers to
- * @addr: user address, file offset or parent address it was mapped from
+ * @addr: user address, file offset or parent address it was mapped from; for who
+ *	uses a window ioasid_mapping_addr() tells the last as seen through it
  * @next: in a list of who takes it out
  * @pins: pages that software devices hold
  * @readers: who uses @mem for a moment
+ * @round: of a child: ioasid_family.round in which this one was passed over;
+ *	protected by the lock of the parent
  * @flags: IOASID_MAP_READ, IOASID_MAP_WRITE, IOASID_MAP_FILE,
  *	IOASID_MAP_RESERVE
  * @cut_shift: log2 of the cut size, 0 for none
@@ -104,6 +108,7 @@ struct ioasid_mapping {
 	struct ioasid_mapping *next;
 	unsigned int pins;
 	unsigned int readers;
+	u32 round;
 	u8 flags;
 	u8 cut_shift;
 	u8 state;
@@ -115,19 +120,20 @@ struct ioasid_mapping {
  * @m: a child's mapping
  * @of: the range, or NULL for whatever it refers to
  *
- * Return: whether it begins in there.
+ * Return: whether any of it lies in there.
  */
 static inline bool ioasid_refers(const struct ioasid_mapping *m,
 				 const struct ioasid_iova_range *of)
 {
-	return likely(!of) || (m->addr >= of->start && m->addr <= of->last &&
-			       m->mem.npages);
+	return likely(!of) || (m->mem.npages && m->addr <= of->last &&
+			       m->addr + (m->last - m->start) >= of->start);
 }
 
 /**
  * struct ioasid_family - what a space has that is a parent
  * @lock: who takes a range out with all that refers to it
  * @barred: somebody does
+ * @round: counts how often somebody did
  * @start: first byte of the range
  * @last: last byte of the range
  * @changes: references dropped while a range was barred
@@ -137,9 +143,40 @@ static inline bool ioasid_refers(const struct ioasid_mapping *m,
 struct ioasid_family {
 	struct mutex lock;		/* see above */
 	bool barred;
+	u32 round;
 	u64 start;
 	u64 last;
 	u64 changes;
+};
+
+/**
+ * struct ioasid_terms - on which terms memory is shared with other contexts
+ * @start: first byte of the parent that they see, at address 0
+ * @last: last byte
+ * @permission: IOASID_MAP_READ, IOASID_MAP_WRITE
+ * @limit: how many mappings their IOASIDs may have of it
+ * @used: how many these have
+ */
+struct ioasid_terms {
+	u64 start;
+	u64 last;
+	u32 permission;
+	u64 limit;
+	atomic64_t used;
+};
+
+/**
+ * struct ioasid_window - what the children in another context see of a parent
+ * @terms: what they may have
+ * @dead: freed: they get nothing any more
+ * @children: how many there are
+ *
+ * Protected by the lock of the parent's space.
+ */
+struct ioasid_window {
+	struct ioasid_terms *terms;
+	bool dead;
+	unsigned int children;
 };
 
 /**
@@ -205,6 +242,7 @@ struct ioasid_space_ops {
  * @account: what its mappings are charged to
  * @ops: the floor above
  * @parent: what its mappings refer to, NULL for a root
+ * @window: through which it sees @parent, that is of another context; or NULL
  * @depth: how many parents are above it
  * @lock: protects the mappings and all that follows up to @domains_sem
  * @cut_shift: cut size of mappings that do not state one, log2, 0 for none
@@ -222,8 +260,8 @@ struct ioasid_space_ops {
  * @bytes_kept: bytes of memory in @kept
  * @kept: mappings that a poisoned domain may still reach
  * @permitted: IOVAs that all members can use, NULL for all
- * @family: of a parent; NULL while it never was one, set once
- * @children: how many spaces have this one as parent
+ * @family: of a parent; NULL while it never was to be one, set once
+ * @children: how many spaces have this one as parent, a window counting as one
  * @software: of the software devices; NULL while there never was one, set with
  *	domains_sem held for writing
  * @devmem: device memory; NULL while there never was any, set with domains_sem
@@ -245,6 +283,7 @@ struct ioasid_space {
 	struct ioasid_account *account;
 	const struct ioasid_space_ops *ops;
 	struct ioasid_space *parent;
+	struct ioasid_window *window;
 
 	spinlock_t lock;		/* the mappings */
 	u8 depth;
@@ -320,8 +359,13 @@ int ioasid_space_unmap_range(struct ioasid_space *space, u64 start, u64 last,
 
 /* family.c */
 #define IOASID_MAX_DEPTH	4
-int ioasid_family_join(struct ioasid_space *parent, struct ioasid_space *child);
-void ioasid_family_leave(struct ioasid_space *child);
+int ioasid_family_begin(struct ioasid_space *parent);
+int ioasid_family_join(struct ioasid_space *parent,
+		       struct ioasid_window *window,
+		       struct ioasid_space *child);
+void ioasid_family_leave(struct ioasid_space *parent,
+			 struct ioasid_window *window,
+			 struct ioasid_space *child);
 void ioasid_family_exit(struct ioasid_space *space);
 int ioasid_family_borrow(struct ioasid_space *space, struct ioasid_mapping *m,
 			 u64 *fault_addr);
@@ -330,13 +374,34 @@ void ioasid_family_return(struct ioasid_space *space,
 			  struct ioasid_mapping *list);
 void ioasid_family_cut(struct ioasid_space *space, struct ioasid_mapping *m,
 		       struct ioasid_mapping *tail);
+void ioasid_family_changed(struct ioasid_space *space);
+int ioasid_family_may_cut(struct ioasid_space *space);
+void ioasid_family_cut_done(struct ioasid_space *space);
 bool ioasid_family_spans(struct ioasid_mapping *m, u64 at);
 void ioasid_family_divide(struct ioasid_mapping *m, struct ioasid_mapping *tail);
+int ioasid_family_revoke(struct ioasid_space *child, u64 start, u64 last,
+			 unsigned int flags,
+			 const struct ioasid_iova_range *of);
 int ioasid_family_unmap(struct ioasid_space *space, u64 start, u64 last,
 			unsigned int flags,
 			const struct ioasid_iova_range *of, u64 *removed);
 
-/* Beside enum ioasid_unmap_flags: no signal shall end it early */
+/**
+ * ioasid_mapping_addr() - what a mapping was made from
+ * @space: of the mapping
+ * @m: the mapping
+ *
+ * Return: the address as it was given.
+ */
+static inline u64 ioasid_mapping_addr(const struct ioasid_space *space,
+				      const struct ioasid_mapping *m)
+{
+	if (unlikely(space->window) && m->mem.npages)
+		return m->addr - space->window->terms->start;
+	return m->addr;
+}
+
+/* Beside enum ioasid_unmap_flags: neither a signal nor a failure ends it early */
 #define IOASID_UNMAP_FORCED	BIT(31)
 
 /**

@@ -60,6 +60,8 @@
 #define IOASID_UNMAP_DMA	_IO(IOASID_TYPE, IOASID_BASE + 0x06)
 #define IOASID_DMA_BATCH	_IO(IOASID_TYPE, IOASID_BASE + 0x07)
 #define IOASID_QUERY_MAP	_IO(IOASID_TYPE, IOASID_BASE + 0x08)
+#define IOASID_EXPORT		_IO(IOASID_TYPE, IOASID_BASE + 0x11)
+#define IOASID_IMPORT		_IO(IOASID_TYPE, IOASID_BASE + 0x12)
 #define IOASID_LIST		_IO(IOASID_TYPE, IOASID_BASE + 0x13)
 #define IOASID_SET_OPTION	_IO(IOASID_TYPE, IOASID_BASE + 0x14)
 
@@ -76,6 +78,7 @@
  *	devices together.
  * @IOASID_EXT_DMA_BATCH: IOASID_DMA_BATCH. 1 when there.
  * @IOASID_EXT_QUERY_MAP: IOASID_QUERY_MAP. 1 when there.
+ * @IOASID_EXT_EXPORT: IOASID_EXPORT and IOASID_IMPORT. 1 when there.
  */
 enum ioasid_extension {
 	IOASID_EXT_MAP = 1,
@@ -85,6 +88,7 @@ enum ioasid_extension {
 	IOASID_EXT_MAX_IOASIDS = 5,
 	IOASID_EXT_DMA_BATCH = 6,
 	IOASID_EXT_QUERY_MAP = 7,
+	IOASID_EXT_EXPORT = 8,
 };
 
 /**
@@ -107,9 +111,12 @@ struct ioasid_check_extension {
 /**
  * enum ioasid_kind - what fills an IOASID
  * @IOASID_KIND_MAP: IOASID_MAP_DMA and IOASID_UNMAP_DMA
+ * @IOASID_KIND_IMPORT: stands for an IOASID of another context, made by
+ *	IOASID_IMPORT and not by IOASID_ALLOC
  */
 enum ioasid_kind {
 	IOASID_KIND_MAP = 1,
+	IOASID_KIND_IMPORT = 16,
 };
 
 /**
@@ -130,7 +137,8 @@ enum ioasid_snoop {
  * @flags: must be 0
  * @kind: enum ioasid_kind, what will fill the IOASID
  * @parent: 0 for a root, whose mappings name memory of the caller; or an
- *	IOASID, whose addresses the mappings of this one, its child, will name
+ *	IOASID, whose addresses the mappings of this one, its child, will name;
+ *	or an import
  * @cookie: any number; shown by IOASID_GET_INFO and IOASID_LIST
  * @cut_size: the cut size of mappings that do not state their own, in bytes:
  *	a power of two not below the page size, or 0 for none
@@ -150,7 +158,8 @@ enum ioasid_snoop {
  *
  * Errors: EDQUOT, IOASID_OPTION_LIMIT_IOASIDS is reached; ENOSPC, no id is
  * left; ELOOP, there would be more than IOASID_EXT_MAX_DEPTH levels; EDEADLK,
- * the parent waits for a sibling, see IOASID_STATE_PARTIAL_GROUP.
+ * the parent waits for a sibling, see IOASID_STATE_PARTIAL_GROUP; ENODEV, what
+ * was imported was freed.
  */
 struct ioasid_alloc {
 	__u32 argsz;
@@ -179,13 +188,16 @@ enum ioasid_free_flags {
  * struct ioasid_free - ioctl(IOASID_FREE)
  * @argsz: sizeof(struct ioasid_free)
  * @flags: enum ioasid_free_flags
- * @ioasid: the IOASID to free
+ * @ioasid: the IOASID to free, or an import
  * @__reserved: must be 0
  *
- * Unmaps all that is mapped and frees the IOASID.
+ * Unmaps all that is mapped and frees the IOASID.  With IOASID_FREE_CASCADE what
+ * refers to it even in part is unmapped as a whole.  Where a software device does
+ * not let go, or an IOMMU failed, that memory stays pinned until the last child
+ * is freed.
  *
- * Errors: EBUSY, a device is attached, or the IOASID is the parent of others
- * and IOASID_FREE_CASCADE is not given. A command on the IOASID that is under
+ * Errors: EBUSY, a device is attached, or the IOASID is the parent of others, or
+ * imported by another context, and IOASID_FREE_CASCADE is not given. A command on the IOASID that is under
  * way in another thread goes on; one that is still pinning memory fails with
  * ECANCELED.
  */
@@ -216,7 +228,8 @@ struct ioasid_iova_range {
  * @IOASID_STATE_POISONED: an IOMMU failed to take a translation out. Its
  *	devices are blocked; what it may still reach stays pinned until they
  *	are detached; IOASID_MAP_DMA and attaches fail with EIO.
- * @IOASID_STATE_ORPHAN: the parent was freed: IOASID_MAP_DMA fails with ENODEV
+ * @IOASID_STATE_ORPHAN: the parent was freed, or the context that it was
+ *	imported from was closed: IOASID_MAP_DMA fails with ENODEV
  * @IOASID_STATE_REVOKED: device memory that is mapped was taken away: what is
  *	mapped there reaches nothing any more, until it is unmapped and mapped
  *	again. See struct ioasid_map_dma.
@@ -233,7 +246,7 @@ enum ioasid_state {
  * struct ioasid_info - ioctl(IOASID_GET_INFO)
  * @argsz: sizeof(struct ioasid_info)
  * @flags: must be 0
- * @ioasid: the IOASID to look at
+ * @ioasid: the IOASID to look at, or an import
  * @state: out, enum ioasid_state
  * @kind: out, enum ioasid_kind
  * @parent: out, id of the parent, also when that was freed since; 0 for a root
@@ -244,8 +257,10 @@ enum ioasid_state {
  * @snoop: out, enum ioasid_snoop, as given at IOASID_ALLOC
  * @nr_domains: out, how many hardware page tables translate for this IOASID
  * @nr_devices: out, how many devices are attached
- * @nr_children: out, how many IOASIDs have this one as parent
- * @nr_mappings: out, how many mappings there are, reserved ranges included
+ * @nr_children: out, how many IOASIDs have this one as parent; one for each
+ *	time that it was imported, whatever was made of that
+ * @nr_mappings: out, how many mappings there are, reserved ranges included; of
+ *	an import, how many there are of what was exported
  * @bytes_mapped: out, bytes that map memory
  * @bytes_pinned: out, bytes of memory pinned by this IOASID's mappings; 0 for
  *	a child
@@ -261,9 +276,18 @@ enum ioasid_state {
  * @ranges: pointer to an array of struct ioasid_iova_range, filled with the
  *	permitted IOVA ranges in ascending order. Not looked at when
  *	@nr_ranges is 0.
+ * @mappings_left: out, of an import: how many more mappings its children may
+ *	make; otherwise all ones
+ * @permission: out, IOASID_MAP_READ and IOASID_MAP_WRITE: what children can have
+ *	at most
+ * @__reserved: out, 0
  *
  * The permitted ranges change with every attach and detach.  While no device
  * is attached they are the whole 64 bit space.
+ *
+ * Of an import @state, @kind, @cookie, @nr_children, @nr_mappings, @bytes_left,
+ * @mappings_left and @permission are told, and as the only permitted range the
+ * addresses that children can map from; the rest is 0.
  */
 struct ioasid_info {
 	__u32 argsz;
@@ -288,6 +312,9 @@ struct ioasid_info {
 	__u32 waiting_devid;
 	__u32 nr_ranges;
 	__aligned_u64 ranges;
+	__u64 mappings_left;
+	__u32 permission;
+	__u32 __reserved;
 };
 
 /**
@@ -427,8 +454,9 @@ enum ioasid_map_flags {
  * IOASID_STATE_PARTIAL_GROUP; EIO, the IOMMU failed, or see
  * IOASID_STATE_POISONED; ECANCELED, an unmap or free of the range came while
  * memory was being pinned. Of a child: ENXIO, something of the range is not
- * mapped in the parent; EACCES, the parent's mapping does not permit as much;
- * ENODEV, the parent was freed; EINVAL, IOASID_MAP_FILE.
+ * mapped in the parent, or lies beyond what was exported; EACCES, the parent's
+ * mapping does not permit as much, or the export; EDQUOT, the mappings that were
+ * exported are used up; ENODEV, the parent was freed; EINVAL, IOASID_MAP_FILE.
  */
 struct ioasid_map_dma {
 	__u32 argsz;
@@ -484,7 +512,10 @@ enum ioasid_unmap_flags {
  * cut a mapping with (nothing was unmapped); EBUSY, a software device keeps on
  * using the memory, or a child refers to it and IOASID_UNMAP_CASCADE is not
  * given (nothing was unmapped), or would have to be cut off its grid (nothing
- * was unmapped); EIO, the IOMMU failed, see IOASID_STATE_POISONED.
+ * was unmapped from this IOASID); EDQUOT, see struct ioasid_import (nothing was
+ * unmapped); EIO, the IOMMU failed, see IOASID_STATE_POISONED.  With
+ * IOASID_UNMAP_CASCADE a child for which EBUSY or EIO is returned does not keep
+ * the others from losing what they refer to.
  */
 struct ioasid_unmap_dma {
 	__u32 argsz;
@@ -636,8 +667,86 @@ struct ioasid_query_map {
 };
 
 /**
+ * enum ioasid_export_flags - flags of IOASID_EXPORT
+ * @IOASID_EXPORT_READ: children of an import may be mapped for reading
+ * @IOASID_EXPORT_WRITE: children of an import may be mapped for writing
+ */
+enum ioasid_export_flags {
+	IOASID_EXPORT_READ = 1 << 0,
+	IOASID_EXPORT_WRITE = 1 << 1,
+};
+
+/**
+ * struct ioasid_export - ioctl(IOASID_EXPORT)
+ * @argsz: sizeof(struct ioasid_export)
+ * @flags: enum ioasid_export_flags, at least one of them
+ * @ioasid: the IOASID whose memory is exported
+ * @fd: out, a file descriptor that can be sent to other processes; closed on exec
+ * @iova: first byte of the window that is exported
+ * @length: bytes of the window, not 0
+ * @max_mappings: how many mappings of it all importers together may have; all
+ *	ones for no limit; not 0
+ *
+ * What is mapped in the window, now or later, can be mapped in other contexts,
+ * with no more permission than @flags and the mapping itself have.  It stays
+ * pinned and charged by whom it is now, and nothing is charged to who imports.
+ *
+ * The exporter remains the owner: IOASID_UNMAP_CASCADE, IOASID_FREE_CASCADE and
+ * closing its context take away what importers have, and do not ask them.
+ * Without CASCADE it fails with EBUSY what an importer uses.  The file itself
+ * keeps nothing: while it was not imported, nothing is in use.
+ *
+ * Errors: EMFILE or ENFILE, no more files can be opened.
+ */
+struct ioasid_export {
+	__u32 argsz;
+	__u32 flags;
+	__u32 ioasid;
+	__s32 fd;
+	__u64 iova;
+	__u64 length;
+	__u64 max_mappings;
+};
+
+/**
+ * struct ioasid_import - ioctl(IOASID_IMPORT)
+ * @argsz: sizeof(struct ioasid_import)
+ * @flags: must be 0
+ * @fd: from IOASID_EXPORT; not needed any more afterwards
+ * @ioasid: out, the id of the import
+ * @cookie: any number; shown by IOASID_GET_INFO and IOASID_LIST
+ *
+ * Makes an object that can be the parent of IOASIDs, and nothing else: it can be
+ * given to IOASID_ALLOC as @parent, to IOASID_GET_INFO and to IOASID_FREE, and
+ * counts as an IOASID where these are counted.  Its children map from address 0,
+ * the first byte of the window, on.  They are one level below the IOASID that was
+ * exported.
+ *
+ * A mapping that spans the edge of what the owner unmaps is cut there, on its
+ * grid; a mapping that this adds does not count against @max_mappings of struct
+ * ioasid_export until one goes.  Unmapping from the middle of a mapping adds one
+ * too, and fails with EDQUOT if there may be no more.
+ *
+ * After the owner unmapped memory, IOASID_MAP_DMA of it fails with ENXIO; after
+ * it freed the IOASID or closed its context, with ENODEV, and so do IOASID_ALLOC
+ * and IOASID_IMPORT.  To free an import with children takes IOASID_FREE_CASCADE.
+ *
+ * Errors: EBADF, @fd is not open or no export; ENODEV, what it exports was freed;
+ * ELOOP, its children would be more than IOASID_EXT_MAX_DEPTH levels away from a
+ * root; EDQUOT, IOASID_OPTION_LIMIT_IOASIDS is reached; ENOSPC, no id is left;
+ * EDEADLK, see IOASID_STATE_PARTIAL_GROUP.
+ */
+struct ioasid_import {
+	__u32 argsz;
+	__u32 flags;
+	__s32 fd;
+	__u32 ioasid;
+	__u64 cookie;
+};
+
+/**
  * enum ioasid_list_type - what an entry of IOASID_LIST tells of
- * @IOASID_LIST_IOASID: an IOASID: @id, @cookie, @kind, @parent
+ * @IOASID_LIST_IOASID: an IOASID or an import: @id, @cookie, @kind, @parent
  * @IOASID_LIST_DEVICE: a device: @id, @cookie
  * @IOASID_LIST_ATTACHMENT: a device attached to an IOASID: @id and @cookie of
  *	the device, @ioasid

@@ -61,7 +61,10 @@ AT(ioasid_info, waiting_cookie, 104);
 AT(ioasid_info, waiting_devid, 112);
 AT(ioasid_info, nr_ranges, 116);
 AT(ioasid_info, ranges, 120);
-SIZE(ioasid_info, 128);
+AT(ioasid_info, mappings_left, 128);
+AT(ioasid_info, permission, 136);
+AT(ioasid_info, __reserved, 140);
+SIZE(ioasid_info, 144);
 
 AT(ioasid_device_info, devid, 8);
 AT(ioasid_device_info, cookie, 16);
@@ -92,6 +95,18 @@ AT(ioasid_unmap_dma, iova, 16);
 AT(ioasid_unmap_dma, length, 24);
 AT(ioasid_unmap_dma, unmapped, 32);
 SIZE(ioasid_unmap_dma, 40);
+
+AT(ioasid_export, ioasid, 8);
+AT(ioasid_export, fd, 12);
+AT(ioasid_export, iova, 16);
+AT(ioasid_export, length, 24);
+AT(ioasid_export, max_mappings, 32);
+SIZE(ioasid_export, 40);
+
+AT(ioasid_import, fd, 8);
+AT(ioasid_import, ioasid, 12);
+AT(ioasid_import, cookie, 16);
+SIZE(ioasid_import, 24);
 
 AT(ioasid_list_entry, cookie, 8);
 AT(ioasid_list_entry, ioasid, 16);
@@ -158,6 +173,8 @@ union args {
 	struct ioasid_map_dma map;
 	struct ioasid_unmap_dma unmap;
 	struct ioasid_query_map query;
+	struct ioasid_export export;
+	struct ioasid_import import;
 	struct ioasid_list list;
 	struct ioasid_set_option option;
 	__u8 bytes[4096];
@@ -181,6 +198,7 @@ FIXTURE_VARIANT(command)
 {
 	unsigned long cmd;
 	size_t size;
+	size_t min;		/* of the first release, if it was less */
 	__u32 flags;		/* those that exist */
 	int rc;			/* what the valid call returns */
 	bool copies_out;
@@ -258,6 +276,7 @@ FIXTURE_VARIANT_ADD(command, get_info)
 {
 	.cmd = IOASID_GET_INFO,
 	.size = sizeof(struct ioasid_info),
+	.min = offsetof(struct ioasid_info, mappings_left),
 	.copies_out = true,
 	.id_at = offsetof(struct ioasid_info, ioasid),
 	.fill = fill_info,
@@ -388,6 +407,68 @@ FIXTURE_VARIANT_ADD(command, query)
 	.fill = fill_query,
 };
 
+static void fill_export(int fd, __u32 id, void *mem, union args *args)
+{
+	args->flags = IOASID_EXPORT_READ | IOASID_EXPORT_WRITE;
+	args->export.ioasid = id;
+	args->export.length = SZ_1G;
+	args->export.max_mappings = 1;
+	args->export.fd = -1;
+}
+
+/* No descriptor is left open by a call that failed. */
+static bool undo_export(int fd, __u32 id, union args *args, int rc)
+{
+	int unused;
+	bool right = rc || (fcntl(args->export.fd, F_GETFD) == FD_CLOEXEC &&
+			    !close(args->export.fd));
+
+	unused = dup(fd);
+	close(unused);
+	return right && unused < fd + 8;
+}
+
+FIXTURE_VARIANT_ADD(command, export)
+{
+	.cmd = IOASID_EXPORT,
+	.size = sizeof(struct ioasid_export),
+	.flags = IOASID_EXPORT_READ | IOASID_EXPORT_WRITE,
+	.copies_out = true,
+	.id_at = offsetof(struct ioasid_export, ioasid),
+	.fill = fill_export,
+	.undo = undo_export,
+};
+
+static void fill_import(int fd, __u32 id, void *mem, union args *args)
+{
+	static int export[2] = { -1, -1 };
+	union args out = { .argsz = sizeof(out.export) };
+
+	/* one for each test's context */
+	if (export[0] != fd) {
+		fill_export(fd, id, mem, &out);
+		export[0] = fd;
+		export[1] = ia_cmd(fd, IOASID_EXPORT, &out.export) ?
+			-1 : out.export.fd;
+	}
+	args->import.fd = export[1];
+	args->import.cookie = 9;
+}
+
+static bool undo_import(int fd, __u32 id, union args *args, int rc)
+{
+	return rc || (args->import.ioasid && !ia_free(fd, args->import.ioasid));
+}
+
+FIXTURE_VARIANT_ADD(command, import)
+{
+	.cmd = IOASID_IMPORT,
+	.size = sizeof(struct ioasid_import),
+	.copies_out = true,
+	.fill = fill_import,
+	.undo = undo_import,
+};
+
 static void fill_list(int fd, __u32 id, void *mem, union args *args)
 {
 }
@@ -503,7 +584,7 @@ TEST_F(command, length)
 	unsigned int n;
 
 	/* too short, to the byte */
-	for (n = 0; n < variant->size; n++) {
+	for (n = 0; n < (variant->min ?: variant->size); n++) {
 		FILL();
 		self->args.argsz = n;
 		ISSUE(-EINVAL, &self->args);
@@ -753,7 +834,8 @@ TEST_F(uapi, file_operations)
 TEST_F(uapi, unknown_commands)
 {
 	static const __u8 known[] = {
-		0x40, 0x41, 0x42, 0x43, 0x44, 0x45, 0x46, 0x48, 0x53, 0x54,
+		0x40, 0x41, 0x42, 0x43, 0x44, 0x45, 0x46, 0x48, 0x51, 0x52, 0x53,
+		0x54,
 	};
 	unsigned int nr, i, type;
 	bool is_known;
