@@ -378,7 +378,7 @@ static int op_map(struct batch *batch, const struct ioasid_dma_op *op,
 		  struct ioasid_batch_result *result)
 {
 	struct ioasid_space *space = batch->space;
-	struct ioasid_map_request req;
+	struct ioasid_map_request req __uninitialized;
 	int ret;
 
 	ret = check_map(op);

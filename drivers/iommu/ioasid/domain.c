@@ -311,8 +311,8 @@ static int map_memory(struct ioasid_domain *dom, u64 iova,
 		      const struct ioasid_memory *mem, int prot,
 		      unsigned int cut_shift, size_t *done)
 {
-	struct ioasid_runs runs;
-	struct ioasid_run run;
+	struct ioasid_runs runs __uninitialized;
+	struct ioasid_run run __uninitialized;
 	int ret;
 
 	if (!cut_shift && likely(ioasid_memory_is_run(mem, &run)))
@@ -439,16 +439,18 @@ int ioasid_domain_map(struct ioasid_domain *dom, u64 iova,
 		      const struct ioasid_memory *mem, unsigned int flags,
 		      unsigned int cut_shift)
 {
-	u64 length = (u64)mem->npages << PAGE_SHIFT;
+	struct iommu_domain *iommu = dom->iommu;
+	size_t done = 0;
 	int ret;
 
-	ret = ioasid_domain_write(dom, iova, mem, flags, cut_shift);
-	if (unlikely(ret))
-		return ret;
-	ret = ioasid_domain_sync(dom, iova, length);
-	if (unlikely(ret))
-		take_out_partial(dom, iova, length, length);
-	return ret;
+	ret = map_memory(dom, iova, mem, flags_to_prot(flags), cut_shift,
+			 &done);
+	if (!ret && iommu->ops->iotlb_sync_map)
+		ret = iommu->ops->iotlb_sync_map(iommu, iova, done);
+	if (likely(!ret))
+		return 0;
+	take_out_partial(dom, iova, done, (u64)mem->npages << PAGE_SHIFT);
+	return map_errno(ret);
 }
 EXPORT_SYMBOL_IF_KUNIT(ioasid_domain_map);
 
@@ -563,6 +565,14 @@ void ioasid_drain_range(struct ioasid_drain *drain, u64 iova, u64 length)
 }
 EXPORT_SYMBOL_IF_KUNIT(ioasid_drain_range);
 
+/* Flush all, then free the tables that became empty */
+static noinline void flush_queued(struct iommu_domain *iommu,
+				  struct iommu_iotlb_gather *gather)
+{
+	iommu_flush_iotlb_all(iommu);
+	iommu_put_pages_list(&gather->freelist);
+}
+
 /**
  * ioasid_drain_finish() - flush what was taken out
  * @drain: begun; ends
@@ -575,12 +585,10 @@ void ioasid_drain_finish(struct ioasid_drain *drain)
 
 	if (!drain->begun)
 		return;
-	if (drain->gather.queued) {
-		iommu_flush_iotlb_all(iommu);
-		iommu_put_pages_list(&drain->gather.freelist);
-	} else {
+	if (likely(!drain->gather.queued))
 		iommu_iotlb_sync(iommu, &drain->gather);
-	}
+	else
+		flush_queued(iommu, &drain->gather);
 }
 EXPORT_SYMBOL_IF_KUNIT(ioasid_drain_finish);
 
@@ -594,7 +602,7 @@ EXPORT_SYMBOL_IF_KUNIT(ioasid_drain_finish);
  */
 void ioasid_domain_take_out(struct ioasid_domain *dom, u64 iova, u64 length)
 {
-	struct ioasid_drain drain;
+	struct ioasid_drain drain __uninitialized;
 
 	ioasid_drain_start(&drain, dom, false);
 	ioasid_drain_range(&drain, iova, length);

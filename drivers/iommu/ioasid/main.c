@@ -763,7 +763,8 @@ struct ioasid_cmd {
 
 #define CMD(_nr, _type, _last, _flags, _fn)				\
 	[_IOC_NR(_nr) - IOASID_BASE] = {				\
-		.size = sizeof(_type),					\
+		.size = sizeof(_type) +					\
+			BUILD_BUG_ON_ZERO(sizeof(_type) % sizeof(u64)),	\
 		.min = offsetofend(_type, _last),			\
 		.flags = _flags,					\
 		.fn = _fn,						\
@@ -795,6 +796,51 @@ static const struct ioasid_cmd ioasid_cmds[] = {
 	    IOASID_OPTION_GET | IOASID_OPTION_SEAL, cmd_set_option),
 };
 
+/*
+ * Copy in a structure of the size that the kernel has: nearly always the case,
+ * and worth to go to user memory only once.
+ */
+static bool copy_same_size(union ioasid_arg *arg, unsigned int size,
+			   const void __user *uptr)
+{
+	const u64 __user *from = uptr;
+	u64 *to = (u64 *)arg;
+	unsigned int i;
+
+	if (!user_read_access_begin(uptr, size))
+		return false;
+	unsafe_get_user(to[0], from, fault);
+	if (unlikely(arg->argsz != size))
+		goto fault;
+	for (i = 1; i < size / sizeof(u64); i++)
+		unsafe_get_user(to[i], from + i, fault);
+	user_read_access_end();
+	return true;
+
+fault:
+	user_read_access_end();
+	return false;
+}
+
+static int copy_any_size(union ioasid_arg *arg, const struct ioasid_cmd *cmd,
+			 const void __user *uptr)
+{
+	u32 argsz;
+	int ret;
+
+	if (get_user(argsz, (u32 __user *)uptr))
+		return -EFAULT;
+	if (argsz < cmd->min)
+		return -EINVAL;
+	/* No structure will be: do not look through gigabytes of zeroes */
+	if (argsz > PAGE_SIZE)
+		return -E2BIG;
+	ret = copy_struct_from_user(arg, cmd->size, uptr, argsz);
+	/* Another thread may have changed it in between */
+	arg->argsz = argsz;
+	return ret;
+}
+
 static long ioasid_fops_ioctl(struct file *filp, unsigned int nr,
 			      unsigned long user)
 {
@@ -803,7 +849,6 @@ static long ioasid_fops_ioctl(struct file *filp, unsigned int nr,
 	const struct ioasid_cmd *cmd;
 	/* As much of it is copied in as the command looks at */
 	union ioasid_arg arg __uninitialized;
-	u32 argsz;
 	int ret;
 
 	if (nr != _IO(IOASID_TYPE, _IOC_NR(nr)) ||
@@ -813,18 +858,11 @@ static long ioasid_fops_ioctl(struct file *filp, unsigned int nr,
 	if (!cmd->fn)
 		return -ENOTTY;
 
-	if (get_user(argsz, (u32 __user *)uptr))
-		return -EFAULT;
-	if (argsz < cmd->min)
-		return -EINVAL;
-	/* No structure will be: do not look through gigabytes of zeroes */
-	if (argsz > PAGE_SIZE)
-		return -E2BIG;
-	ret = copy_struct_from_user(&arg, cmd->size, uptr, argsz);
-	if (ret)
-		return ret;
-	/* Another thread may have changed it in between */
-	arg.argsz = argsz;
+	if (unlikely(!copy_same_size(&arg, cmd->size, uptr))) {
+		ret = copy_any_size(&arg, cmd, uptr);
+		if (ret)
+			return ret;
+	}
 	if (arg.flags & ~cmd->flags)
 		return -EOPNOTSUPP;
 	return cmd->fn(filp->private_data, &arg, uptr);
