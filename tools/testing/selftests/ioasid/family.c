@@ -6,58 +6,15 @@
  * the child; that its root pins and charges, and nobody else, by the counters
  * of the process.
  */
-#include "model.h"
+#include <grp.h>
+
+#include "family.h"
+#include "mock.h"
 
 #define PG page_size
 #define ROOT_BASE SZ_1G
 #define BASE (4ULL * SZ_1G)
 #define PAGES 64
-
-static int alloc_child(int fd, __u32 parent, __u64 cut_size, __u32 *id)
-{
-	struct ioasid_alloc cmd = {
-		.argsz = sizeof(cmd),
-		.kind = IOASID_KIND_MAP,
-		.parent = parent,
-		.cut_size = cut_size,
-	};
-	int rc = ia_cmd(fd, IOASID_ALLOC, &cmd);
-
-	*id = cmd.ioasid;
-	return rc;
-}
-
-static int free_flags(int fd, __u32 id, __u32 flags)
-{
-	struct ioasid_free cmd = {
-		.argsz = sizeof(cmd),
-		.flags = flags,
-		.ioasid = id,
-	};
-
-	return ia_cmd(fd, IOASID_FREE, &cmd);
-}
-
-/* Where it failed, if it did. */
-static __u64 fault;
-
-/* At a fixed address; @addr is one of the parent. */
-static int map_ref(int fd, __u32 id, __u64 iova, __u64 addr, __u64 length,
-		   __u32 permission)
-{
-	fault = ~0ULL;
-	return ia_map_full(fd, id, permission | IOASID_MAP_FIXED, &iova, addr,
-			   length, 0, 0, 0, &fault);
-}
-
-static struct ioasid_info info_of(int fd, __u32 id)
-{
-	struct ioasid_info info;
-
-	if (ia_info(fd, id, &info))
-		memset(&info, 0xff, sizeof(info));
-	return info;
-}
 
 FIXTURE(family)
 {
@@ -72,18 +29,16 @@ FIXTURE(family)
 
 FIXTURE_SETUP(family)
 {
-	int i, rc = model_open(&self->model, MODEL_IOASID);
+	int rc = model_open(&self->model, MODEL_IOASID);
 
 	if (rc == -ENOENT)
 		SKIP(return, IA_ABSENT);
 	ASSERT_EQ(0, rc);
 	self->fd = self->model.ctx;
-	self->mem = ia_mem(PAGES * PG);
+	self->mem = family_memory(PAGES);
 	ASSERT_NE(NULL, self->mem);
-	for (i = 0; i < PAGES; i++)
-		memset(self->mem + i * PG, i + 1, PG);
 	ASSERT_EQ(0, ia_alloc(self->fd, &self->root));
-	ASSERT_EQ(0, alloc_child(self->fd, self->root, 0, &self->child));
+	ASSERT_EQ(0, ia_child(self->fd, self->root, 0, &self->child));
 	ASSERT_EQ(0, model_plug(&self->model, &self->dev, NULL, 0));
 	self->at = (struct model_space) {
 		.model = &self->model, .id = self->child, .container = -1,
@@ -100,38 +55,17 @@ FIXTURE_TEARDOWN(family)
 	model_close(&self->model);
 }
 
-/* Does the device read the page of this number? */
-static bool reads(struct model_device *dev, __u64 iova, int number)
-{
-	unsigned char buf[16];
-	size_t i;
-
-	if (model_get(dev, iova, buf, sizeof(buf)))
-		return false;
-	for (i = 0; i < sizeof(buf); i++)
-		if (buf[i] != number + 1)
-			return false;
-	return true;
-}
-
-static bool faults(struct model_device *dev, __u64 iova)
-{
-	unsigned char buf[16];
-
-	return model_get(dev, iova, buf, sizeof(buf)) > 0;
-}
-
 TEST_F(family, map_and_reach)
 {
 	struct ioasid_info info;
 
 	ASSERT_EQ(0, ia_map(self->fd, self->root, ROOT_BASE, self->mem,
 			    PAGES * PG));
-	ASSERT_EQ(0, map_ref(self->fd, self->child, BASE, ROOT_BASE + 5 * PG,
+	ASSERT_EQ(0, ia_map_ref(self->fd, self->child, BASE, ROOT_BASE + 5 * PG,
 			     2 * PG, IA_RW));
 	/* before the device comes, and after */
 	ASSERT_EQ(0, model_attach(&self->dev, &self->at));
-	ASSERT_EQ(0, map_ref(self->fd, self->child, BASE + 8 * PG,
+	ASSERT_EQ(0, ia_map_ref(self->fd, self->child, BASE + 8 * PG,
 			     ROOT_BASE + 20 * PG, PG, IOASID_MAP_READ));
 	EXPECT_TRUE(reads(&self->dev, BASE, 5));
 	EXPECT_TRUE(reads(&self->dev, BASE + PG, 6));
@@ -168,7 +102,7 @@ TEST_F(family, spans_many)
 		ASSERT_EQ(0, ia_map(self->fd, self->root, ROOT_BASE + i * PG,
 				    self->mem + (7 - i) * PG, PG));
 	ASSERT_EQ(0, model_attach(&self->dev, &self->at));
-	ASSERT_EQ(0, map_ref(self->fd, self->child, BASE, ROOT_BASE + PG,
+	ASSERT_EQ(0, ia_map_ref(self->fd, self->child, BASE, ROOT_BASE + PG,
 			     6 * PG, IA_RW));
 	for (i = 0; i < 6; i++)
 		EXPECT_TRUE(reads(&self->dev, BASE + i * PG, 6 - i));
@@ -207,23 +141,23 @@ TEST_F(family, holes_and_permissions)
 				 IOASID_MAP_FIXED, &iova,
 				 IA_PTR(self->mem + 5 * PG), PG, 0, 0, 0, NULL));
 
-	EXPECT_EQ(-ENXIO, map_ref(self->fd, self->child, BASE, 0, PG, IA_RW));
+	EXPECT_EQ(-ENXIO, ia_map_ref(self->fd, self->child, BASE, 0, PG, IA_RW));
 	EXPECT_EQ(0, fault);
-	EXPECT_EQ(-ENXIO, map_ref(self->fd, self->child, BASE,
+	EXPECT_EQ(-ENXIO, ia_map_ref(self->fd, self->child, BASE,
 				  ROOT_BASE + 2 * PG, 3 * PG, IA_RW));
 	EXPECT_EQ(ROOT_BASE + 4 * PG, fault);
-	EXPECT_EQ(-ENXIO, map_ref(self->fd, self->child, BASE, ROOT_BASE - PG,
+	EXPECT_EQ(-ENXIO, ia_map_ref(self->fd, self->child, BASE, ROOT_BASE - PG,
 				  2 * PG, IA_RW));
 	EXPECT_EQ(ROOT_BASE - PG, fault);
-	EXPECT_EQ(-EACCES, map_ref(self->fd, self->child, BASE,
+	EXPECT_EQ(-EACCES, ia_map_ref(self->fd, self->child, BASE,
 				   ROOT_BASE + 5 * PG, PG, IA_RW));
 	EXPECT_EQ(ROOT_BASE + 5 * PG, fault);
-	EXPECT_EQ(0, map_ref(self->fd, self->child, BASE, ROOT_BASE + 5 * PG,
+	EXPECT_EQ(0, ia_map_ref(self->fd, self->child, BASE, ROOT_BASE + 5 * PG,
 			     PG, IOASID_MAP_READ));
-	EXPECT_EQ(-EEXIST, map_ref(self->fd, self->child, BASE, ROOT_BASE, PG,
+	EXPECT_EQ(-EEXIST, ia_map_ref(self->fd, self->child, BASE, ROOT_BASE, PG,
 				   IA_RW));
 	EXPECT_EQ(BASE, fault);
-	EXPECT_EQ(-EINVAL, map_ref(self->fd, self->child, BASE + PG, ROOT_BASE,
+	EXPECT_EQ(-EINVAL, ia_map_ref(self->fd, self->child, BASE + PG, ROOT_BASE,
 				   PG, IA_RW | IOASID_MAP_FILE));
 	/* nothing is left of what failed */
 	EXPECT_EQ(1, info_of(self->fd, self->child).nr_mappings);
@@ -236,14 +170,14 @@ TEST_F(family, depth)
 	int i, max = ia_check(self->fd, IOASID_EXT_MAX_DEPTH);
 
 	ASSERT_EQ(4, max);
-	ASSERT_EQ(0, alloc_child(self->fd, id[1], 0, &id[2]));
-	ASSERT_EQ(0, alloc_child(self->fd, id[2], 0, &id[3]));
-	EXPECT_EQ(-ELOOP, alloc_child(self->fd, id[3], 0, &id[0]));
+	ASSERT_EQ(0, ia_child(self->fd, id[1], 0, &id[2]));
+	ASSERT_EQ(0, ia_child(self->fd, id[2], 0, &id[3]));
+	EXPECT_EQ(-ELOOP, ia_child(self->fd, id[3], 0, &id[0]));
 	id[0] = self->root;
 
 	ASSERT_EQ(0, ia_map(self->fd, id[0], 0, self->mem, PAGES * PG));
 	for (i = 1; i < 4; i++)
-		ASSERT_EQ(0, map_ref(self->fd, id[i], i * BASE,
+		ASSERT_EQ(0, ia_map_ref(self->fd, id[i], i * BASE,
 				     (i - 1) * BASE + PG, (33 - i) * PG, IA_RW));
 	self->at.id = id[3];
 	ASSERT_EQ(0, model_attach(&self->dev, &self->at));
@@ -267,11 +201,11 @@ TEST_F(family, depth)
 			  info_of(self->fd, id[i]).bytes_mapped);
 	}
 	/* the orphans stay, but get nothing more */
-	ASSERT_EQ(0, free_flags(self->fd, id[0], IOASID_FREE_CASCADE));
+	ASSERT_EQ(0, ia_free_cascade(self->fd, id[0]));
 	EXPECT_TRUE(faults(&self->dev, 3 * BASE + 9 * PG));
-	EXPECT_EQ(-ENODEV, map_ref(self->fd, id[1], BASE, 0, PG, IA_RW));
+	EXPECT_EQ(-ENODEV, ia_map_ref(self->fd, id[1], BASE, 0, PG, IA_RW));
 	EXPECT_TRUE(info_of(self->fd, id[1]).state & IOASID_STATE_ORPHAN);
-	EXPECT_EQ(-ENXIO, map_ref(self->fd, id[2], BASE, 0, PG, IA_RW));
+	EXPECT_EQ(-ENXIO, ia_map_ref(self->fd, id[2], BASE, 0, PG, IA_RW));
 }
 
 TEST_F(family, cascade_on_the_grid)
@@ -279,11 +213,11 @@ TEST_F(family, cascade_on_the_grid)
 	__u64 removed;
 	__u32 coarse;
 
-	ASSERT_EQ(0, alloc_child(self->fd, self->root, 8 * PG, &coarse));
+	ASSERT_EQ(0, ia_child(self->fd, self->root, 8 * PG, &coarse));
 	ASSERT_EQ(0, ia_map_full(self->fd, self->root, IA_RW | IOASID_MAP_FIXED,
 				 &(__u64){ ROOT_BASE }, IA_PTR(self->mem),
 				 PAGES * PG, PG, 0, 0, NULL));
-	ASSERT_EQ(0, map_ref(self->fd, coarse, BASE, ROOT_BASE, 32 * PG, IA_RW));
+	ASSERT_EQ(0, ia_map_ref(self->fd, coarse, BASE, ROOT_BASE, 32 * PG, IA_RW));
 	self->at.id = coarse;
 	ASSERT_EQ(0, model_attach(&self->dev, &self->at));
 
@@ -315,6 +249,537 @@ TEST_F(family, cascade_on_the_grid)
 	EXPECT_TRUE(reads(&self->dev, BASE, 0));
 	EXPECT_TRUE(faults(&self->dev, BASE + PG));
 	EXPECT_TRUE(reads(&self->dev, BASE + 2 * PG, 2));
+}
+
+/* A mapping over several of the parent's is cut where one of them goes. */
+TEST_F(family, cascade_between_mappings)
+{
+	__u32 grandchild;
+	int i;
+
+	for (i = 0; i < 4; i++)
+		ASSERT_EQ(0, ia_map(self->fd, self->root, ROOT_BASE + i * PG,
+				    self->mem + i * PG, PG));
+	ASSERT_EQ(0, ia_map_full(self->fd, self->child, IA_RW_FIXED,
+				 &(__u64){ BASE }, ROOT_BASE, 4 * PG, PG, 0, 0,
+				 NULL));
+	/* and over several of a child's, that are of different places */
+	ASSERT_EQ(0, ia_map_ref(self->fd, self->child, BASE + 4 * PG, ROOT_BASE,
+				PG, IA_RW));
+	ASSERT_EQ(0, ia_child(self->fd, self->child, PG, &grandchild));
+	ASSERT_EQ(0, ia_map_ref(self->fd, grandchild, 2 * BASE, BASE, 5 * PG,
+				IA_RW));
+	self->at.id = grandchild;
+	ASSERT_EQ(0, model_attach(&self->dev, &self->at));
+
+	EXPECT_EQ(0, ia_unmap_cascade(self->fd, self->root, ROOT_BASE + PG, PG));
+	EXPECT_TRUE(reads(&self->dev, 2 * BASE, 0));
+	EXPECT_TRUE(faults(&self->dev, 2 * BASE + PG));
+	EXPECT_TRUE(reads(&self->dev, 2 * BASE + 2 * PG, 2));
+	EXPECT_TRUE(reads(&self->dev, 2 * BASE + 4 * PG, 0));
+	EXPECT_EQ(2, info_of(self->fd, self->child).nr_mappings - 1);
+	EXPECT_EQ(0, ia_unmap_cascade(self->fd, self->root, ROOT_BASE, PG));
+	EXPECT_TRUE(faults(&self->dev, 2 * BASE));
+	EXPECT_TRUE(reads(&self->dev, 2 * BASE + 2 * PG, 2));
+	EXPECT_TRUE(reads(&self->dev, 2 * BASE + 3 * PG, 3));
+	EXPECT_TRUE(faults(&self->dev, 2 * BASE + 4 * PG));
+	/* all of it, as a whole */
+	EXPECT_EQ(0, ia_unmap_full(self->fd, self->child, IOASID_UNMAP_ALL |
+				   IOASID_UNMAP_CASCADE, 0, 0, NULL));
+	EXPECT_TRUE(faults(&self->dev, 2 * BASE + 2 * PG));
+	EXPECT_EQ(0, info_of(self->fd, grandchild).nr_mappings);
+	EXPECT_EQ(0, ia_unmap_all(self->fd, self->root, NULL));
+}
+
+/* Off the grid of a grandchild nothing of the root goes. */
+TEST_F(family, grid_far_below)
+{
+	__u32 grandchild;
+
+	ASSERT_EQ(0, ia_map_full(self->fd, self->root, IA_RW_FIXED,
+				 &(__u64){ ROOT_BASE }, IA_PTR(self->mem),
+				 8 * PG, PG, 0, 0, NULL));
+	ASSERT_EQ(0, ia_map_full(self->fd, self->child, IA_RW_FIXED,
+				 &(__u64){ BASE }, ROOT_BASE, 8 * PG, PG, 0, 0,
+				 NULL));
+	ASSERT_EQ(0, ia_child(self->fd, self->child, 0, &grandchild));
+	ASSERT_EQ(0, ia_map_ref(self->fd, grandchild, BASE, BASE, 8 * PG,
+				IA_RW));
+	EXPECT_EQ(-EBUSY, ia_unmap_cascade(self->fd, self->root,
+					   ROOT_BASE + 2 * PG, PG));
+	EXPECT_EQ(8 * PG, info_of(self->fd, self->root).bytes_mapped);
+	EXPECT_EQ(8 * PG, info_of(self->fd, self->child).bytes_mapped);
+	EXPECT_EQ(8 * PG, info_of(self->fd, grandchild).bytes_mapped);
+	EXPECT_EQ(0, ia_unmap_full(self->fd, self->root, IOASID_UNMAP_CASCADE |
+				   IOASID_UNMAP_SPLIT, ROOT_BASE + 2 * PG, PG,
+				   NULL));
+	EXPECT_EQ(7 * PG, info_of(self->fd, grandchild).bytes_mapped);
+}
+
+/*
+ * What a poisoned child may still reach stays pinned by the root; others lose
+ * what they have all the same.
+ */
+TEST_F(family, poisoned_child)
+{
+	long long pinned;
+	__u32 other;
+	__u64 left;
+
+	/* The other one's reference is the older one, and found later. */
+	ASSERT_EQ(0, ia_child(self->fd, self->root, 0, &other));
+	ASSERT_EQ(0, ia_map(self->fd, self->root, ROOT_BASE, self->mem, 8 * PG));
+	ASSERT_EQ(0, ia_map_ref(self->fd, other, BASE, ROOT_BASE, 8 * PG,
+				IA_RW));
+	ASSERT_EQ(0, model_attach(&self->dev, &self->at));
+	ASSERT_EQ(0, ia_map_ref(self->fd, self->child, BASE, ROOT_BASE, 8 * PG,
+				IA_RW));
+	ASSERT_EQ(0, ia_map_ref(self->fd, self->child, 2 * BASE, ROOT_BASE, PG,
+				IA_RW));
+	pinned = ia_status("VmPin");
+	ASSERT_EQ(0, model_inject(&self->dev, MODEL_INJECT_UNMAP, 1, 0));
+	EXPECT_EQ(-EIO, ia_unmap_cascade(self->fd, self->root, ROOT_BASE,
+					 8 * PG));
+	EXPECT_TRUE(info_of(self->fd, self->child).state &
+		    IOASID_STATE_POISONED);
+	EXPECT_EQ(0, info_of(self->fd, other).bytes_mapped);
+	EXPECT_EQ(8 * PG, info_of(self->fd, self->root).bytes_mapped);
+	EXPECT_EQ(NULL, model_harm(&self->dev));
+	/* Neither does a cut through what is kept go on for ever. */
+	EXPECT_EQ(-EIO, ia_unmap_full(self->fd, self->root,
+				      IOASID_UNMAP_CASCADE | IOASID_UNMAP_SPLIT,
+				      ROOT_BASE + PG, PG, NULL));
+	EXPECT_EQ(-EBUSY, ia_unmap_all(self->fd, self->root, NULL));
+	EXPECT_EQ(0, ia_free_cascade(self->fd, self->root));
+	EXPECT_EQ(NULL, model_harm(&self->dev));
+	EXPECT_EQ(pinned, ia_status("VmPin"));
+	EXPECT_EQ(0, ia_get_option(self->fd, IOASID_OPTION_LIMIT_PINNED, &left,
+				   NULL));
+	/* With the domain what it reached is let go of; with the child, all. */
+	EXPECT_EQ(0, model_detach(&self->dev));
+	EXPECT_EQ(0, ia_free(self->fd, self->child));
+	EXPECT_EQ(0, ia_free(self->fd, other));
+	EXPECT_EQ(0, ia_status("VmPin"));
+}
+
+/* A software device that does not let go, and then does. */
+TEST_F(family, pinned_by_software)
+{
+	__u32 devid, other;
+	char buf[4];
+	int dev;
+
+	if (mock_load())
+		SKIP(return, "no emulated devices");
+	dev = mock_open(0);
+	ASSERT_LE(0, dev);
+	ASSERT_EQ(0, hw_bind(dev, self->fd, 1, &devid));
+	ASSERT_EQ(0, ia_child(self->fd, self->root, 0, &other));
+	ASSERT_EQ(0, ia_map(self->fd, self->root, ROOT_BASE, self->mem, 8 * PG));
+	ASSERT_EQ(0, ia_map_ref(self->fd, other, BASE, ROOT_BASE, 8 * PG,
+				IA_RW));
+	ASSERT_EQ(0, ia_map_ref(self->fd, self->child, BASE, ROOT_BASE, 8 * PG,
+				IA_RW));
+	ASSERT_EQ(0, hw_attach(dev, self->child));
+	ASSERT_EQ(0, mock_get(dev, IOASID_MOCK_READ, 0, BASE + PG, buf, 4));
+	EXPECT_EQ(2, buf[0]);
+	ASSERT_EQ(0, mock_pin(dev, BASE + PG, PG));
+	ASSERT_EQ(0, mock_behave(dev, IOASID_MOCK_UNMAP_NEVER, 0));
+	EXPECT_EQ(-EBUSY, ia_unmap_cascade(self->fd, self->root, ROOT_BASE,
+					   8 * PG));
+	/* It kept its own, and nobody else anything. */
+	EXPECT_EQ(0, info_of(self->fd, other).bytes_mapped);
+	EXPECT_EQ(8 * PG, info_of(self->fd, self->child).bytes_mapped);
+	EXPECT_EQ(0, mock_get(dev, IOASID_MOCK_READ_PINNED, 0, BASE + PG, buf,
+			      4));
+	ASSERT_EQ(0, mock_behave(dev, IOASID_MOCK_UNMAP_NOW, 0));
+	EXPECT_EQ(0, ia_unmap_cascade(self->fd, self->root, ROOT_BASE, 8 * PG));
+	EXPECT_EQ(0, info_of(self->fd, self->child).bytes_mapped);
+
+	/* The root goes meanwhile, and its memory with the child. */
+	ASSERT_EQ(0, ia_map(self->fd, self->root, ROOT_BASE, self->mem, 8 * PG));
+	ASSERT_EQ(0, ia_map_ref(self->fd, self->child, BASE, ROOT_BASE, PG,
+				IA_RW));
+	ASSERT_EQ(0, mock_pin(dev, BASE, PG));
+	ASSERT_EQ(0, mock_behave(dev, IOASID_MOCK_UNMAP_NEVER, 0));
+	EXPECT_EQ(0, ia_free_cascade(self->fd, self->root));
+	EXPECT_EQ(0, mock_get(dev, IOASID_MOCK_READ_PINNED, 0, BASE, buf, 4));
+	EXPECT_LT(0, ia_status("VmPin"));
+	ASSERT_EQ(0, mock_behave(dev, IOASID_MOCK_UNMAP_NOW, 0));
+	ASSERT_EQ(0, hw_detach(dev, self->child));
+	close(dev);
+	EXPECT_EQ(0, ia_free(self->fd, other));
+	EXPECT_EQ(0, ia_free(self->fd, self->child));
+	EXPECT_EQ(0, ia_status("VmPin"));
+}
+
+/* Children cost no locked memory. */
+TEST_F(family, costs_nothing)
+{
+	struct rlimit limit = { PAGES * PG, PAGES * PG };
+	int status, i;
+	pid_t pid;
+	__u32 id;
+
+	/* A file of its own: charged to the user, who has nothing else. */
+	pid = ia_fork();
+	ASSERT_LE(0, pid);
+	if (!pid) {
+		int fd = ia_open(), rc;
+		__u32 root;
+
+		if (setrlimit(RLIMIT_MEMLOCK, &limit) || setgroups(0, NULL) ||
+		    setresgid(60200, 60200, 60200) ||
+		    setresuid(60200, 60200, 60200))
+			_exit(2);
+		rc = ia_alloc(fd, &root);
+		if (!rc)
+			rc = ia_map(fd, root, ROOT_BASE, self->mem, PAGES * PG);
+		if (rc || ia_map(fd, root, 0, self->mem, PG) != -EDQUOT)
+			_exit(3);
+		for (i = 0; i < 100; i++) {
+			rc = ia_child(fd, i % 3 ? id : root, 0, &id);
+			if (rc)
+				_exit(4);
+			rc = ia_map_ref(fd, id, ROOT_BASE, ROOT_BASE,
+					PAGES * PG, IA_RW);
+			if (rc || info_of(fd, id).bytes_charged)
+				_exit(5);
+		}
+		_exit(0);
+	}
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_EQ(0, status);
+}
+
+/*
+ * A root of scattered pages, and slices of it at random, that of children of
+ * children too: each page is the one that it should be.
+ */
+TEST_F(family, scattered_slices)
+{
+	unsigned int pages = 2048, i, at, n, level, seed = 1;
+	__u32 id[4] = { self->root, self->child };
+	int file = memfd_create("family", MFD_CLOEXEC);
+	__u64 *word;
+	char *mem;
+
+	ASSERT_LE(0, file);
+	ASSERT_EQ(0, ftruncate(file, pages * PG));
+	mem = ia_mem(pages * PG);
+	/* each page from somewhere else in the file */
+	for (i = 0; i < pages; i++)
+		ASSERT_NE(MAP_FAILED,
+			  mmap(mem + i * PG, PG, PROT_READ | PROT_WRITE,
+			       MAP_SHARED | MAP_FIXED, file,
+			       (i * 1021ULL % pages) * PG));
+	for (i = 0; i < pages; i++) {
+		word = (__u64 *)(mem + i * PG);
+		word[0] = 0xfeed000000000000 + i;
+	}
+	/* part in one piece, part in many */
+	ASSERT_EQ(0, ia_map(self->fd, self->root, 0, mem, pages / 2 * PG));
+	for (i = pages / 2; i < pages; i += n) {
+		n = 1 + rand_r(&seed) % 16;
+		if (n > pages - i)
+			n = pages - i;
+		ASSERT_EQ(0, ia_map(self->fd, self->root, i * PG, mem + i * PG,
+				    n * PG));
+	}
+	ASSERT_EQ(0, ia_child(self->fd, id[1], 0, &id[2]));
+	ASSERT_EQ(0, ia_child(self->fd, id[2], 0, &id[3]));
+	/* the same addresses in all of them, put together of pieces */
+	for (level = 1; level < 3; level++) {
+		for (i = 0; i < pages; i += n) {
+			n = 1 + rand_r(&seed) % 200;
+			if (n > pages - i)
+				n = pages - i;
+			ASSERT_EQ(0, ia_map_ref(self->fd, id[level], i * PG,
+						i * PG, n * PG, IA_RW));
+		}
+	}
+	self->at.id = id[3];
+	ASSERT_EQ(0, model_attach(&self->dev, &self->at));
+	for (i = 0; i < 200; i++) {
+		at = rand_r(&seed) % pages;
+		n = 1 + rand_r(&seed) % (pages - at);
+		ASSERT_EQ(0, ia_map_ref(self->fd, id[3], BASE, at * PG, n * PG,
+					IA_RW));
+		for (level = 0; level < 4; level++) {
+			unsigned int k = level ? rand_r(&seed) % n : n - 1;
+			__u64 value = 0;
+
+			ASSERT_EQ(0, model_get(&self->dev, BASE + k * PG,
+					       &value, sizeof(value)));
+			ASSERT_EQ(0xfeed000000000000 + at + k, value);
+		}
+		if (i % 4 == 0) {
+			/* cut it, and look at what is left */
+			unsigned int k = rand_r(&seed) % n;
+			__u64 value = 0;
+
+			ASSERT_EQ(0, ia_unmap_full(self->fd, id[3],
+						   IOASID_UNMAP_SPLIT,
+						   BASE + k * PG, PG, NULL));
+			if (k + 1 < n) {
+				ASSERT_EQ(0, model_get(&self->dev, BASE +
+						       (k + 1) * PG, &value,
+						       sizeof(value)));
+				ASSERT_EQ(0xfeed000000000000 + at + k + 1,
+					  value);
+			}
+			ASSERT_TRUE(faults(&self->dev, BASE + k * PG));
+		}
+		ASSERT_EQ(0, ia_unmap_all(self->fd, id[3], NULL));
+		/* a hole through all levels, that is closed again */
+		if (i % 20 == 0) {
+			at = rand_r(&seed) % pages;
+			ASSERT_EQ(0, ia_unmap_full(self->fd, self->root,
+						   IOASID_UNMAP_CASCADE |
+						   IOASID_UNMAP_SPLIT, at * PG,
+						   PG, NULL));
+			ASSERT_EQ(-ENXIO, ia_map_ref(self->fd, id[3], BASE,
+						     at * PG, PG, IA_RW));
+			ASSERT_EQ(0, ia_map(self->fd, self->root, at * PG,
+					    mem + at * PG, PG));
+			for (level = 1; level < 3; level++)
+				ASSERT_EQ(0, ia_map_ref(self->fd, id[level],
+							at * PG, at * PG, PG,
+							IA_RW));
+		}
+	}
+	close(file);
+}
+
+TEST_F(family, many_children)
+{
+	unsigned int i, nr = ia_slow_kernel() ? 10000 : 100000;
+	__u32 id, first = 0;
+
+	ASSERT_EQ(0, ia_map(self->fd, self->root, ROOT_BASE, self->mem,
+			    PAGES * PG));
+	for (i = 0; i < nr; i++) {
+		ASSERT_EQ(0, ia_child(self->fd, self->root, 0, &id));
+		ASSERT_EQ(0, ia_map_ref(self->fd, id, BASE,
+					ROOT_BASE + i % PAGES * PG, PG, IA_RW));
+		if (!first)
+			first = id;
+	}
+	EXPECT_EQ(nr + 1, info_of(self->fd, self->root).nr_children);
+	self->at.id = first + 7;
+	ASSERT_EQ(0, model_attach(&self->dev, &self->at));
+	EXPECT_TRUE(reads(&self->dev, BASE, 7));
+	EXPECT_EQ(-EBUSY, ia_unmap(self->fd, self->root, ROOT_BASE, PAGES * PG,
+				   NULL));
+	EXPECT_EQ(0, ia_unmap_full(self->fd, self->root, IOASID_UNMAP_CASCADE |
+				   IOASID_UNMAP_SPLIT, ROOT_BASE + 3 * PG,
+				   5 * PG, NULL));
+	EXPECT_TRUE(faults(&self->dev, BASE));
+	EXPECT_EQ(1, info_of(self->fd, first + 8).nr_mappings);
+	EXPECT_EQ(0, ia_free_cascade(self->fd, self->root));
+	EXPECT_EQ(0, info_of(self->fd, first + 8).nr_mappings);
+	EXPECT_EQ(0, ia_status("VmPin"));
+}
+
+/* The last one to have the file is not the one that made it. */
+TEST_F(family, fork_and_close)
+{
+	int status, pipes[2];
+	__u32 id;
+	pid_t pid;
+	char byte;
+
+	ASSERT_EQ(0, pipe(pipes));
+	ASSERT_EQ(0, ia_map(self->fd, self->root, ROOT_BASE, self->mem, 8 * PG));
+	ASSERT_EQ(0, ia_map_ref(self->fd, self->child, BASE, ROOT_BASE, 8 * PG,
+				IA_RW));
+	ASSERT_EQ(0, ia_child(self->fd, self->child, 0, &id));
+	ASSERT_EQ(0, ia_map_ref(self->fd, id, BASE, BASE + PG, PG, IA_RW));
+	self->at.id = id;
+	ASSERT_EQ(0, model_attach(&self->dev, &self->at));
+	pid = ia_fork();
+	ASSERT_LE(0, pid);
+	if (!pid) {
+		close(pipes[1]);
+		read(pipes[0], &byte, 1);
+		/* What is ours is mapped from addresses of another process. */
+		_exit(!reads(&self->dev, BASE, 1) ||
+		      ia_map_ref(self->fd, id, 2 * BASE, BASE, PG, IA_RW) ||
+		      ia_unmap_cascade(self->fd, self->root, ROOT_BASE,
+				       8 * PG) ||
+		      !faults(&self->dev, BASE));
+	}
+	close(pipes[0]);
+	close(pipes[1]);
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_EQ(0, status);
+	EXPECT_EQ(0, info_of(self->fd, id).nr_mappings);
+}
+
+/* --- threads --- */
+
+#define RACERS 3
+
+struct race {
+	int fd;
+	__u32 root;
+	__u32 child;
+	__u32 grandchild;
+	char *mem;
+	volatile bool stop;
+	unsigned long done[8];
+};
+
+static void *race_children(void *arg)
+{
+	static unsigned int seeds;
+	unsigned int seed = __atomic_add_fetch(&seeds, 1, __ATOMIC_RELAXED);
+	__u64 at = BASE + seed % RACERS * 64 * PG;
+	struct race *r = arg;
+
+	while (!r->stop) {
+		__u32 id = seed % 2 ? r->child : r->grandchild;
+		unsigned int n = 1 + rand_r(&seed) % 8;
+		unsigned int from = rand_r(&seed) % 16;
+
+		if (!ia_map_ref(r->fd, r->child, at, ROOT_BASE + from * PG,
+				n * PG, IA_RW))
+			r->done[0]++;
+		if (!ia_map_ref(r->fd, r->grandchild, at, at, n * PG, IA_RW))
+			r->done[1]++;
+		if (!ia_unmap_full(r->fd, id, IOASID_UNMAP_SPLIT, at +
+				   n / 2 * PG, PG, NULL))
+			r->done[2]++;
+		if (!ia_unmap(r->fd, r->grandchild, at, 64 * PG, NULL))
+			r->done[3]++;
+		if (!ia_unmap_full(r->fd, r->child, IOASID_UNMAP_CASCADE, at,
+				   64 * PG, NULL))
+			r->done[4]++;
+	}
+	return NULL;
+}
+
+static void *race_owner(void *arg)
+{
+	struct race *r = arg;
+	unsigned int seed = 77;
+
+	while (!r->stop) {
+		unsigned int at = rand_r(&seed) % 16, i;
+		unsigned int n = 1 + rand_r(&seed) % (16 - at);
+
+		if (!ia_unmap_full(r->fd, r->root, IOASID_UNMAP_CASCADE |
+				   IOASID_UNMAP_SPLIT, ROOT_BASE + at * PG,
+				   n * PG, NULL))
+			r->done[5]++;
+		for (i = at; i < at + n; i++)
+			ia_map(r->fd, r->root, ROOT_BASE + i * PG,
+			       r->mem + i * PG, PG);
+	}
+	return NULL;
+}
+
+/* Children come and go, and families with them. */
+static void *race_families(void *arg)
+{
+	struct race *r = arg;
+	__u32 root, id, below;
+
+	while (!r->stop) {
+		if (ia_alloc(r->fd, &root))
+			continue;
+		ia_map(r->fd, root, ROOT_BASE, r->mem, 4 * PG);
+		if (!ia_child(r->fd, root, 0, &id)) {
+			ia_map_ref(r->fd, id, BASE, ROOT_BASE, 4 * PG, IA_RW);
+			if (!ia_child(r->fd, id, 0, &below)) {
+				ia_map_ref(r->fd, below, BASE, BASE + PG, PG,
+					   IA_RW);
+				if (!ia_free_cascade(r->fd, root))
+					r->done[6]++;
+				ia_free_cascade(r->fd, id);
+				ia_free(r->fd, below);
+			}
+		}
+	}
+	return NULL;
+}
+
+TEST_F_TIMEOUT(family, races, 200)
+{
+	__u64 end = ia_now_ms() + (ia_slow_kernel() ? 20000 : 8000);
+	struct model_space below = self->at;
+	pthread_t thread[RACERS + 2];
+	struct model_device dev;
+	struct race r = {
+		.fd = self->fd, .root = self->root, .child = self->child,
+		.mem = self->mem,
+	};
+	int i;
+
+	ASSERT_EQ(0, ia_map(self->fd, self->root, ROOT_BASE, self->mem, 16 * PG));
+	ASSERT_EQ(0, ia_child(self->fd, self->child, 0, &r.grandchild));
+	below.id = r.grandchild;
+	ASSERT_EQ(0, model_plug(&self->model, &dev, NULL, 0));
+	ASSERT_EQ(0, model_attach(&self->dev, &self->at));
+	ASSERT_EQ(0, model_attach(&dev, &below));
+	ASSERT_EQ(0, model_hammer(&self->dev, 1, IOASID_MODEL_FILL, BASE, 1,
+				  RACERS * 64, 1));
+	ASSERT_EQ(0, model_hammer(&dev, 1, IOASID_MODEL_FILL, BASE, 1,
+				  RACERS * 64, 1));
+	for (i = 0; i < RACERS; i++)
+		ASSERT_EQ(0, pthread_create(&thread[i], NULL, race_children, &r));
+	ASSERT_EQ(0, pthread_create(&thread[i++], NULL, race_owner, &r));
+	ASSERT_EQ(0, pthread_create(&thread[i++], NULL, race_families, &r));
+	for (i = 0; ia_now_ms() < end; i++) {
+		struct model_device *d = i % 2 ? &dev : &self->dev;
+		struct model_space *s = d->space;
+
+		usleep(20000);
+		/* elsewhere, off and on again */
+		EXPECT_EQ(0, model_attach(d, s == &below ? &self->at : &below));
+		EXPECT_EQ(NULL, model_harm(d));
+		EXPECT_EQ(0, model_detach(d));
+		EXPECT_EQ(0, model_attach(d, s));
+	}
+	r.stop = true;
+	for (i = 0; i < RACERS + 2; i++)
+		pthread_join(thread[i], NULL);
+	for (i = 0; i < 7; i++)
+		EXPECT_LT(0, r.done[i]) TH_LOG("%d", i);
+	EXPECT_EQ(0, model_stop(&self->dev, 1, NULL));
+	EXPECT_EQ(0, model_stop(&dev, 1, NULL));
+	EXPECT_NO_HARM(&dev);
+	model_release(&dev);
+	EXPECT_EQ(0, model_unplug(&dev, 0));
+	EXPECT_EQ(0, ia_free_cascade(self->fd, self->root));
+	EXPECT_EQ(0, info_of(self->fd, r.grandchild).nr_mappings);
+	EXPECT_EQ(0, ia_status("VmPin"));
+}
+
+/* Closed with everything in it, and in use. */
+TEST_F(family, close_under_way)
+{
+	__u32 id[4];
+	int i, k;
+
+	for (k = 0; k < 50; k++) {
+		int fd = ia_open();
+
+		ASSERT_LE(0, fd);
+		ASSERT_EQ(0, ia_alloc(fd, &id[0]));
+		ASSERT_EQ(0, ia_map(fd, id[0], 0, self->mem, PAGES * PG));
+		for (i = 1; i < 4; i++) {
+			ASSERT_EQ(0, ia_child(fd, id[i - 1], 0, &id[i]));
+			ASSERT_EQ(0, ia_map_ref(fd, id[i], 0, 0, PAGES * PG,
+						IA_RW));
+			ASSERT_EQ(0, ia_reserve(fd, id[i], BASE, PG));
+		}
+		/* orphans, and parents without a mother */
+		if (k % 2)
+			ASSERT_EQ(0, ia_free_cascade(fd, id[k % 3]));
+		close(fd);
+		ASSERT_EQ(0, ia_status("VmPin"));
+	}
 }
 
 TEST_HARNESS_MAIN

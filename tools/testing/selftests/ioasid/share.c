@@ -1,0 +1,680 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Export and import: memory of one context that IOASIDs of others map.
+ *
+ * The owner and the importers are contexts of their own, some of them in other
+ * processes. What each can reach is seen by the DMA of a model device; that
+ * memory is let go of in time, and not too early, by the model's ledger.
+ */
+#include "family.h"
+
+#define PG page_size
+#define ROOT_BASE SZ_1G
+#define BASE (4ULL * SZ_1G)
+#define PAGES 64
+/* the window */
+#define FIRST 8
+#define WINDOW 16
+
+FIXTURE(share)
+{
+	struct model owner;
+	struct model user;
+	struct model_device dev;	/* of the user */
+	struct model_space at;
+	int fd;				/* the owner */
+	int ctx;			/* the user */
+	int export;
+	__u32 root;
+	__u32 import;
+	__u32 child;
+	char *mem;
+};
+
+FIXTURE_SETUP(share)
+{
+	int rc = model_open(&self->owner, MODEL_IOASID);
+
+	if (rc == -ENOENT)
+		SKIP(return, IA_ABSENT);
+	ASSERT_EQ(0, rc);
+	ASSERT_EQ(0, model_open(&self->user, MODEL_IOASID));
+	self->fd = self->owner.ctx;
+	self->ctx = self->user.ctx;
+	ASSERT_EQ(1, ia_check(self->fd, IOASID_EXT_EXPORT));
+	self->mem = family_memory(PAGES);
+	ASSERT_NE(NULL, self->mem);
+	ASSERT_EQ(0, ia_alloc(self->fd, &self->root));
+	ASSERT_EQ(0, ia_map(self->fd, self->root, ROOT_BASE, self->mem,
+			    PAGES * PG));
+	ASSERT_EQ(0, ia_export(self->fd, self->root, EXPORT_RW,
+			       ROOT_BASE + FIRST * PG, WINDOW * PG, 4,
+			       &self->export));
+	ASSERT_EQ(0, ia_import(self->ctx, self->export, 0x1234, &self->import));
+	ASSERT_EQ(0, ia_child(self->ctx, self->import, 0, &self->child));
+	ASSERT_EQ(0, model_plug(&self->user, &self->dev, NULL, 0));
+	self->at = (struct model_space) {
+		.model = &self->user, .id = self->child, .container = -1,
+	};
+	ASSERT_EQ(0, model_attach(&self->dev, &self->at));
+}
+
+FIXTURE_TEARDOWN(share)
+{
+	if (self->fd <= 0)
+		return;
+	EXPECT_NO_HARM(&self->dev);
+	model_release(&self->dev);
+	EXPECT_EQ(0, model_unplug(&self->dev, 0));
+	model_close(&self->user);
+	model_close(&self->owner);
+	close(self->export);
+	EXPECT_EQ(0, ia_status("VmPin"));
+}
+
+#define MAP(at, page, pages)						\
+	ia_map_ref(self->ctx, self->child, BASE + (at) * PG,		\
+		   (page) * PG, (pages) * PG, IA_RW)
+
+TEST_F(share, map_and_reach)
+{
+	struct ioasid_info info;
+
+	ASSERT_EQ(0, MAP(0, 0, 2));
+	EXPECT_TRUE(reads(&self->dev, BASE, FIRST));
+	EXPECT_TRUE(reads(&self->dev, BASE + PG, FIRST + 1));
+	ASSERT_EQ(0, MAP(8, WINDOW - 1, 1));
+	EXPECT_TRUE(reads(&self->dev, BASE + 8 * PG, FIRST + WINDOW - 1));
+	EXPECT_EQ(0, model_put(&self->dev, BASE, "abc", 4));
+	EXPECT_EQ(0, strcmp(self->mem + FIRST * PG, "abc"));
+	/* nothing but the window */
+	EXPECT_EQ(-ENXIO, MAP(32, WINDOW, 1));
+	EXPECT_EQ(WINDOW * PG, fault);
+	EXPECT_EQ(-ENXIO, MAP(32, WINDOW - 1, 2));
+	EXPECT_EQ(WINDOW * PG, fault);
+	EXPECT_EQ(-ENXIO, ia_map_ref(self->ctx, self->child, BASE + 32 * PG,
+				     ROOT_BASE, PG, IA_RW));
+	EXPECT_EQ(-ENXIO, ia_map_ref(self->ctx, self->child, BASE + 32 * PG,
+				     -8 * PG, PG, IA_RW));
+	EXPECT_EQ(-ENXIO, ia_map_ref(self->ctx, self->child, BASE + 32 * PG,
+				     -ROOT_BASE, PG, IA_RW));
+	EXPECT_EQ(2, info_of(self->ctx, self->child).nr_mappings);
+
+	info = info_of(self->ctx, self->child);
+	EXPECT_EQ(self->import, info.parent);
+	EXPECT_EQ(3 * PG, info.bytes_mapped);
+	EXPECT_EQ(0, info.bytes_pinned);
+	EXPECT_EQ(0, info.bytes_charged);
+	EXPECT_EQ(~0ULL, info.mappings_left);
+	info = info_of(self->fd, self->root);
+	EXPECT_EQ(1, info.nr_children);
+	EXPECT_EQ(PAGES * PG, info.bytes_pinned);
+}
+
+/* An import is a parent, and nothing else. */
+TEST_F(share, import_is_a_parent)
+{
+	struct ioasid_list_entry entries[4];
+	struct ioasid_iova_range range = {};
+	struct ioasid_info info = {
+		.argsz = sizeof(info),
+		.ioasid = self->import,
+		.nr_ranges = 1,
+		.ranges = IA_PTR(&range),
+	};
+	__u32 nr = ARRAY_SIZE(entries), id = self->import;
+	__u64 any;
+	int fd;
+
+	EXPECT_EQ(0, ia_cmd(self->ctx, IOASID_GET_INFO, &info));
+	EXPECT_EQ(IOASID_KIND_IMPORT, info.kind);
+	EXPECT_EQ(0x1234, info.cookie);
+	EXPECT_EQ(1, info.nr_children);
+	EXPECT_EQ(0, info.nr_mappings);
+	EXPECT_EQ(4, info.mappings_left);
+	EXPECT_EQ(IA_RW, info.permission);
+	EXPECT_EQ(0, info.state);
+	EXPECT_EQ(1, info.nr_ranges);
+	EXPECT_EQ(0, range.start);
+	EXPECT_EQ(WINDOW * PG - 1, range.last);
+	EXPECT_EQ(0, ia_list(self->ctx, 0, entries, &nr));
+	EXPECT_EQ(4, nr);	/* import, child, device, attachment */
+	EXPECT_EQ(self->import, entries[0].id);
+	EXPECT_EQ(IOASID_KIND_IMPORT, entries[0].kind);
+	EXPECT_EQ(0x1234, entries[0].cookie);
+	EXPECT_EQ(self->import, entries[1].parent);
+
+	EXPECT_EQ(-ENOENT, ia_map(self->ctx, id, 0, self->mem, PG));
+	EXPECT_EQ(-ENOENT, ia_unmap(self->ctx, id, 0, PG, &any));
+	EXPECT_EQ(-ENOENT, ia_unmap_all(self->ctx, id, &any));
+	EXPECT_EQ(-ENOENT, hw_attach(self->dev.fd, id));
+	EXPECT_EQ(-ENOENT, ia_export(self->ctx, id, EXPORT_RW, 0, PG, 1, &fd));
+	/* nor is the export's file of use for anything else */
+	EXPECT_EQ(-ENOTTY, ia_cmd(self->export, IOASID_GET_INFO, &info));
+	EXPECT_EQ(-EBADF, ia_import(self->ctx, self->ctx, 0, &id));
+	EXPECT_EQ(-EBADF, ia_import(self->ctx, -1, 0, &id));
+	EXPECT_EQ(FD_CLOEXEC, fcntl(self->export, F_GETFD));
+
+	/* it counts where IOASIDs do */
+	EXPECT_EQ(0, ia_set_option(self->ctx, IOASID_OPTION_LIMIT_IOASIDS, 2,
+				   0));
+	EXPECT_EQ(-EDQUOT, ia_import(self->ctx, self->export, 0, &id));
+	EXPECT_EQ(0, ia_set_option(self->ctx, IOASID_OPTION_LIMIT_IOASIDS, 3,
+				   0));
+	EXPECT_EQ(0, ia_import(self->ctx, self->export, 0, &id));
+	EXPECT_EQ(0, ia_free(self->ctx, id));
+	EXPECT_EQ(-ENOENT, ia_free(self->ctx, id));
+}
+
+TEST_F(share, permission)
+{
+	__u32 import, child;
+	int fd;
+
+	EXPECT_EQ(-EINVAL, ia_export(self->fd, self->root, 0, 0, PG, 1, &fd));
+	EXPECT_EQ(-EINVAL, ia_export(self->fd, self->root, EXPORT_RW, 0, PG, 0,
+				     &fd));
+	EXPECT_EQ(-EINVAL, ia_export(self->fd, self->root, EXPORT_RW, 0, 0, 1,
+				     &fd));
+	EXPECT_EQ(-EINVAL, ia_export(self->fd, self->root, EXPORT_RW, 1, PG, 1,
+				     &fd));
+	EXPECT_EQ(-EINVAL, ia_export(self->fd, self->root, EXPORT_RW, -PG,
+				     2 * PG, 1, &fd));
+	ASSERT_EQ(0, ia_export(self->fd, self->root, IOASID_EXPORT_READ,
+			       ROOT_BASE, PG, ~0ULL, &fd));
+	ASSERT_EQ(0, ia_import(self->ctx, fd, 0, &import));
+	close(fd);
+	EXPECT_EQ(IOASID_MAP_READ, info_of(self->ctx, import).permission);
+	EXPECT_EQ(~0ULL, info_of(self->ctx, import).mappings_left);
+	ASSERT_EQ(0, ia_child(self->ctx, import, 0, &child));
+	EXPECT_EQ(-EACCES, ia_map_ref(self->ctx, child, BASE, 0, PG, IA_RW));
+	EXPECT_EQ(0, fault);
+	EXPECT_EQ(-EACCES, ia_map_ref(self->ctx, child, BASE, 0, PG,
+				      IOASID_MAP_WRITE));
+	EXPECT_EQ(0, ia_map_ref(self->ctx, child, BASE, 0, PG,
+				IOASID_MAP_READ));
+	self->at.id = child;
+	ASSERT_EQ(0, model_attach(&self->dev, &self->at));
+	EXPECT_TRUE(reads(&self->dev, BASE, 0));
+	EXPECT_LT(0, model_put(&self->dev, BASE, "abc", 4));
+
+	/* what the owner maps later is in the window as well */
+	ASSERT_EQ(0, ia_unmap_cascade(self->fd, self->root, ROOT_BASE,
+				      PAGES * PG));
+	EXPECT_TRUE(faults(&self->dev, BASE));
+	EXPECT_EQ(-ENXIO, ia_map_ref(self->ctx, child, BASE, 0, PG,
+				     IOASID_MAP_READ));
+	ASSERT_EQ(0, ia_map(self->fd, self->root, ROOT_BASE, self->mem + PG,
+			    PG));
+	EXPECT_EQ(0, ia_map_ref(self->ctx, child, BASE, 0, PG,
+				IOASID_MAP_READ));
+	EXPECT_TRUE(reads(&self->dev, BASE, 1));
+}
+
+TEST_F(share, quota)
+{
+	__u32 import, other;
+	__u64 removed;
+	int i;
+
+#define LEFT() info_of(self->ctx, self->import).mappings_left
+	/* of all imports of it together */
+	ASSERT_EQ(0, ia_import(self->ctx, self->export, 0, &import));
+	ASSERT_EQ(0, ia_child(self->ctx, import, 0, &other));
+	for (i = 0; i < 3; i++)
+		ASSERT_EQ(0, MAP(8 * i, 0, 4));
+	EXPECT_EQ(1, LEFT());
+	ASSERT_EQ(0, ia_map_ref(self->ctx, other, BASE, 0, PG, IA_RW));
+	EXPECT_EQ(0, LEFT());
+	EXPECT_EQ(0, info_of(self->ctx, import).mappings_left);
+	EXPECT_EQ(-EDQUOT, MAP(40, 0, 1));
+	EXPECT_EQ(-EDQUOT, ia_map_ref(self->ctx, other, 0, 0, PG, IA_RW));
+	/* ranges without memory are no mappings of it */
+	EXPECT_EQ(0, ia_reserve(self->ctx, other, 0, PG));
+	/* a hole in a mapping makes two of it; to shorten one does not */
+	EXPECT_EQ(-EDQUOT, ia_unmap_full(self->ctx, self->child,
+					 IOASID_UNMAP_SPLIT, BASE + PG, PG,
+					 &removed));
+	EXPECT_EQ(0, removed);
+	EXPECT_TRUE(reads(&self->dev, BASE + PG, FIRST + 1));
+	EXPECT_EQ(0, ia_unmap_full(self->ctx, self->child, IOASID_UNMAP_SPLIT,
+				   BASE + 3 * PG, PG, &removed));
+	EXPECT_EQ(PG, removed);
+	EXPECT_EQ(0, LEFT());
+	ASSERT_EQ(0, ia_unmap_all(self->ctx, other, NULL));
+	EXPECT_EQ(1, LEFT());
+	EXPECT_EQ(0, ia_unmap_full(self->ctx, self->child, IOASID_UNMAP_SPLIT,
+				   BASE + PG, PG, &removed));
+	EXPECT_EQ(0, LEFT());
+	/* the owner cuts what he likes */
+	EXPECT_EQ(0, ia_unmap_full(self->fd, self->root, IOASID_UNMAP_CASCADE |
+				   IOASID_UNMAP_SPLIT,
+				   ROOT_BASE + (FIRST + 1) * PG, PG, NULL));
+	EXPECT_EQ(0, LEFT());
+	EXPECT_TRUE(faults(&self->dev, BASE + 9 * PG));
+	EXPECT_TRUE(reads(&self->dev, BASE + 8 * PG, FIRST));
+	EXPECT_TRUE(reads(&self->dev, BASE + 10 * PG, FIRST + 2));
+	EXPECT_EQ(-EDQUOT, MAP(40, 0, 1));
+	/* and the failed ones cost nothing */
+	ASSERT_EQ(0, ia_unmap_all(self->ctx, self->child, NULL));
+	EXPECT_EQ(4, LEFT());
+	EXPECT_EQ(-ENXIO, MAP(0, 1, 1));
+	EXPECT_EQ(-ENXIO, MAP(0, 0, 2));
+	EXPECT_EQ(4, LEFT());
+	/* nor does what ends with its child */
+	ASSERT_EQ(0, ia_map_ref(self->ctx, other, BASE, 0, PG, IA_RW));
+	ASSERT_EQ(0, ia_free(self->ctx, other));
+	EXPECT_EQ(4, LEFT());
+	EXPECT_EQ(0, ia_free(self->ctx, import));
+}
+
+TEST_F(share, owner_unmaps)
+{
+	ASSERT_EQ(0, MAP(0, 0, 8));
+	EXPECT_EQ(-EBUSY, ia_unmap(self->fd, self->root, ROOT_BASE, PAGES * PG,
+				   NULL));
+	EXPECT_EQ(-EBUSY, ia_unmap_all(self->fd, self->root, NULL));
+	EXPECT_EQ(-EBUSY, ia_free(self->fd, self->root));
+	/* beside it */
+	EXPECT_EQ(0, ia_unmap_full(self->fd, self->root, IOASID_UNMAP_SPLIT,
+				   ROOT_BASE, FIRST * PG, NULL));
+	/* through it */
+	EXPECT_EQ(-EINVAL, ia_unmap_cascade(self->fd, self->root, ROOT_BASE +
+					    (FIRST + 2) * PG, PG));
+	EXPECT_EQ(0, ia_unmap_full(self->fd, self->root, IOASID_UNMAP_CASCADE |
+				   IOASID_UNMAP_SPLIT,
+				   ROOT_BASE + (FIRST + 2) * PG, PG, NULL));
+	EXPECT_TRUE(reads(&self->dev, BASE + PG, FIRST + 1));
+	EXPECT_TRUE(faults(&self->dev, BASE + 2 * PG));
+	EXPECT_TRUE(reads(&self->dev, BASE + 3 * PG, FIRST + 3));
+	EXPECT_EQ(-ENXIO, MAP(2, 2, 1));
+	EXPECT_EQ(2 * PG, fault);
+	EXPECT_EQ(2, info_of(self->ctx, self->child).nr_mappings);
+	ASSERT_EQ(0, ia_unmap_full(self->fd, self->root, IOASID_UNMAP_ALL |
+				   IOASID_UNMAP_CASCADE, 0, 0, NULL));
+	EXPECT_TRUE(faults(&self->dev, BASE));
+	EXPECT_EQ(0, info_of(self->ctx, self->child).nr_mappings);
+	EXPECT_EQ(0, ia_status("VmPin"));
+}
+
+TEST_F(share, owner_frees)
+{
+	__u32 id;
+
+	ASSERT_EQ(0, MAP(0, 0, 8));
+	/* imported, though nothing is mapped any more */
+	ASSERT_EQ(0, ia_free_cascade(self->fd, self->root));
+	EXPECT_TRUE(faults(&self->dev, BASE));
+	EXPECT_EQ(0, ia_status("VmPin"));
+	EXPECT_EQ(-ENODEV, MAP(0, 0, 1));
+	EXPECT_EQ(-ENODEV, ia_child(self->ctx, self->import, 0, &id));
+	EXPECT_EQ(-ENODEV, ia_import(self->ctx, self->export, 0, &id));
+	EXPECT_TRUE(info_of(self->ctx, self->import).state &
+		    IOASID_STATE_ORPHAN);
+	EXPECT_TRUE(info_of(self->ctx, self->child).state &
+		    IOASID_STATE_ORPHAN);
+	EXPECT_EQ(-ENOENT, ia_export(self->fd, self->root, EXPORT_RW, 0, PG, 1,
+				     &(int){ 0 }));
+	/* reserved ranges are not his */
+	EXPECT_EQ(0, ia_reserve(self->ctx, self->child, 0, PG));
+	EXPECT_EQ(-EBUSY, ia_free(self->ctx, self->import));
+}
+
+TEST_F(share, busy_while_imported)
+{
+	__u32 root, import;
+	int fd;
+
+	ASSERT_EQ(0, ia_alloc(self->fd, &root));
+	/* an export alone keeps nothing */
+	ASSERT_EQ(0, ia_export(self->fd, root, EXPORT_RW, 0, PG, 1, &fd));
+	ASSERT_EQ(0, ia_import(self->ctx, fd, 0, &import));
+	EXPECT_EQ(-EBUSY, ia_free(self->fd, root));
+	EXPECT_EQ(0, ia_free(self->ctx, import));
+	EXPECT_EQ(0, ia_free(self->fd, root));
+	EXPECT_EQ(-ENODEV, ia_import(self->ctx, fd, 0, &import));
+	close(fd);
+}
+
+TEST_F(share, owner_closes)
+{
+	int status;
+	pid_t pid;
+
+	ASSERT_EQ(0, MAP(0, 0, 8));
+	ASSERT_EQ(0, ia_reserve(self->ctx, self->child, 0, PG));
+	close(self->fd);
+	self->owner.ctx = -1;
+	EXPECT_TRUE(faults(&self->dev, BASE));
+	EXPECT_EQ(0, ia_status("VmPin"));
+	EXPECT_EQ(-ENODEV, MAP(0, 0, 1));
+	EXPECT_EQ(1, info_of(self->ctx, self->child).nr_mappings);
+	/* the file outlives everybody */
+	pid = ia_fork();
+	ASSERT_LE(0, pid);
+	if (!pid)
+		_exit(ia_import(self->ctx, self->export, 0, &(__u32){ 0 }) !=
+		      -ENODEV);
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_EQ(0, status);
+	self->fd = self->export;
+}
+
+TEST_F(share, user_frees)
+{
+	__u32 grandchild;
+
+	ASSERT_EQ(0, MAP(0, 0, 8));
+	ASSERT_EQ(0, ia_reserve(self->ctx, self->child, 0, PG));
+	ASSERT_EQ(0, ia_child(self->ctx, self->child, 0, &grandchild));
+	ASSERT_EQ(0, ia_map_ref(self->ctx, grandchild, BASE, BASE + PG, PG,
+				IA_RW));
+	EXPECT_EQ(-EBUSY, ia_free(self->ctx, self->import));
+	ASSERT_EQ(0, ia_free_cascade(self->ctx, self->import));
+	EXPECT_TRUE(faults(&self->dev, BASE));
+	EXPECT_EQ(0, info_of(self->ctx, grandchild).nr_mappings);
+	EXPECT_EQ(1, info_of(self->ctx, self->child).nr_mappings);
+	EXPECT_EQ(self->import, info_of(self->ctx, self->child).parent);
+	EXPECT_EQ(-ENODEV, MAP(0, 0, 1));
+	EXPECT_TRUE(info_of(self->ctx, self->child).state &
+		    IOASID_STATE_ORPHAN);
+	/* the owner is rid of it, once the last child is */
+	EXPECT_EQ(0, ia_unmap_all(self->fd, self->root, NULL));
+	EXPECT_EQ(-EBUSY, ia_free(self->fd, self->root));
+	model_release(&self->dev);
+	EXPECT_EQ(0, ia_free(self->ctx, grandchild));
+	EXPECT_EQ(0, ia_free(self->ctx, self->child));
+	EXPECT_EQ(0, ia_free(self->fd, self->root));
+}
+
+TEST_F(share, user_closes)
+{
+	ASSERT_EQ(0, MAP(0, 0, 8));
+	model_release(&self->dev);
+	close(self->ctx);
+	self->user.ctx = -1;
+	EXPECT_EQ(0, info_of(self->fd, self->root).nr_children);
+	EXPECT_EQ(0, ia_unmap_all(self->fd, self->root, NULL));
+	EXPECT_EQ(0, ia_free(self->fd, self->root));
+}
+
+/* Its own export, and that of what it imported: levels count in all contexts. */
+TEST_F(share, levels)
+{
+	int fd[3], ctx = ia_open();
+	__u32 own, below, far, id;
+
+	ASSERT_LE(0, ctx);
+	ASSERT_EQ(0, ia_import(self->fd, self->export, 0, &own));
+	ASSERT_EQ(0, ia_child(self->fd, own, 0, &below));
+	ASSERT_EQ(0, ia_map_ref(self->fd, below, BASE, 0, 4 * PG, IA_RW));
+	/* user: a child of the import exported on */
+	ASSERT_EQ(0, MAP(0, 4, 8));
+	ASSERT_EQ(0, ia_export(self->ctx, self->child, EXPORT_RW, BASE, 8 * PG,
+			       4, &fd[0]));
+	ASSERT_EQ(0, ia_import(ctx, fd[0], 0, &id));
+	ASSERT_EQ(0, ia_child(ctx, id, 0, &far));
+	ASSERT_EQ(0, ia_map_ref(ctx, far, BASE, 2 * PG, 2 * PG, IA_RW));
+	/* and back to the owner: the last level */
+	ASSERT_EQ(0, ia_export(ctx, far, EXPORT_RW, BASE, PG, 4, &fd[1]));
+	ASSERT_EQ(0, ia_import(self->fd, fd[1], 0, &id));
+	ASSERT_EQ(0, ia_child(self->fd, id, 0, &own));
+	ASSERT_EQ(0, ia_map_ref(self->fd, own, BASE, 0, PG, IA_RW));
+	ASSERT_EQ(0, ia_export(self->fd, own, EXPORT_RW, 0, PG, 4, &fd[2]));
+	EXPECT_EQ(-ELOOP, ia_import(ctx, fd[2], 0, &id));
+	EXPECT_EQ(-ELOOP, ia_child(self->fd, own, 0, &id));
+
+	/* through all of them */
+	EXPECT_EQ(0, ia_unmap_full(self->fd, self->root, IOASID_UNMAP_CASCADE |
+				   IOASID_UNMAP_SPLIT,
+				   ROOT_BASE + (FIRST + 6) * PG, PG, NULL));
+	EXPECT_EQ(0, info_of(self->fd, own).nr_mappings);
+	EXPECT_EQ(PG, info_of(ctx, far).bytes_mapped);
+	EXPECT_TRUE(reads(&self->dev, BASE + PG, FIRST + 5));
+	EXPECT_TRUE(faults(&self->dev, BASE + 2 * PG));
+	/* the one in the middle goes */
+	EXPECT_EQ(0, ia_free_cascade(ctx, far));
+	EXPECT_EQ(-ENODEV, ia_map_ref(self->fd, own, BASE, 0, PG, IA_RW));
+	close(fd[0]);
+	close(fd[1]);
+	close(fd[2]);
+	close(ctx);
+}
+
+/* An owner in another process, that pays for it all. */
+TEST_F(share, other_process)
+{
+	struct rlimit none = { 0, 0 };
+	int sock[2], status, fd;
+	__u32 import, child;
+	char byte = 0;
+	pid_t pid;
+
+	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM, 0, sock));
+	pid = ia_fork();
+	ASSERT_LE(0, pid);
+	if (!pid) {
+		int ctx = ia_open(), export;
+		__u32 root;
+
+		/* until it is killed */
+		if (ia_alloc(ctx, &root) ||
+		    ia_map(ctx, root, 0, self->mem, PAGES * PG) ||
+		    ia_export(ctx, root, EXPORT_RW, 0, PAGES * PG, 100,
+			      &export) || ia_send_fd(sock[1], export))
+			_exit(1);
+		pause();
+		_exit(2);
+	}
+	close(sock[1]);
+	fd = ia_recv_fd(sock[0]);
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, setrlimit(RLIMIT_MEMLOCK, &none));
+	ASSERT_EQ(0, ia_import(self->ctx, fd, 0, &import));
+	close(fd);
+	ASSERT_EQ(0, ia_child(self->ctx, import, 0, &child));
+	ASSERT_EQ(0, ia_map_ref(self->ctx, child, BASE, 5 * PG, 8 * PG, IA_RW));
+	self->at.id = child;
+	ASSERT_EQ(0, model_attach(&self->dev, &self->at));
+	EXPECT_TRUE(reads(&self->dev, BASE + PG, 6));
+	ASSERT_EQ(0, model_hammer(&self->dev, 1, IOASID_MODEL_FILL, BASE, 1, 8,
+				  1));
+	ASSERT_EQ(0, model_hammered(&self->dev, 1, 100));
+	ASSERT_EQ(0, kill(pid, SIGKILL));
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	/* its files are closed before it can be waited for */
+	EXPECT_TRUE(faults(&self->dev, BASE + PG));
+	EXPECT_EQ(0, model_stop(&self->dev, 1, NULL));
+	EXPECT_EQ(-ENODEV, ia_map_ref(self->ctx, child, 0, 5 * PG, PG, IA_RW));
+	EXPECT_EQ(0, read(sock[0], &byte, 1));
+	close(sock[0]);
+}
+
+/*
+ * What the user's IOMMU may still reach stays pinned by an owner who is gone, and
+ * is let go of with the user.
+ */
+TEST_F(share, poisoned_user)
+{
+	__u32 import, child;
+
+	ASSERT_EQ(0, ia_import(self->ctx, self->export, 0, &import));
+	ASSERT_EQ(0, ia_child(self->ctx, import, 0, &child));
+	ASSERT_EQ(0, ia_map_ref(self->ctx, child, BASE, 0, 8 * PG, IA_RW));
+	ASSERT_EQ(0, MAP(0, 0, 8));
+	ASSERT_EQ(0, MAP(8, 8, 8));
+	ASSERT_EQ(0, model_inject(&self->dev, MODEL_INJECT_UNMAP, 1, 0));
+	close(self->fd);
+	self->owner.ctx = -1;
+	self->fd = self->export;
+	EXPECT_TRUE(info_of(self->ctx, self->child).state &
+		    IOASID_STATE_POISONED);
+	EXPECT_EQ(0, info_of(self->ctx, child).nr_mappings);
+	EXPECT_EQ(NULL, model_harm(&self->dev));
+	EXPECT_EQ((long long)(PAGES * PG / 1024), ia_status("VmPin"));
+	EXPECT_EQ(0, model_detach(&self->dev));
+	EXPECT_EQ(NULL, model_harm(&self->dev));
+	EXPECT_EQ(0, ia_free(self->ctx, child));
+	EXPECT_EQ(0, ia_free(self->ctx, import));
+	EXPECT_EQ(0, ia_free(self->ctx, self->child));
+	EXPECT_EQ((long long)(PAGES * PG / 1024), ia_status("VmPin"));
+	EXPECT_EQ(0, ia_free(self->ctx, self->import));
+	EXPECT_EQ(0, ia_status("VmPin"));
+}
+
+/* --- threads --- */
+
+struct race {
+	int ctx;
+	int export;
+	__u32 child;
+	volatile bool stop;
+	unsigned long done[4];
+};
+
+static void *race_user(void *arg)
+{
+	struct race *r = arg;
+	unsigned int seed = 5;
+
+	while (!r->stop) {
+		unsigned int from = rand_r(&seed) % WINDOW;
+		unsigned int n = 1 + rand_r(&seed) % (WINDOW - from);
+		__u64 at = BASE + rand_r(&seed) % WINDOW * PG;
+
+		if (!ia_map_ref(r->ctx, r->child, at, from * PG, n * PG, IA_RW))
+			r->done[0]++;
+		ia_unmap_full(r->ctx, r->child, IOASID_UNMAP_SPLIT,
+			      at + n / 2 * PG, PG, NULL);
+		if (rand_r(&seed) % 4 == 0)
+			ia_unmap(r->ctx, r->child, BASE, 2 * WINDOW * PG, NULL);
+	}
+	return NULL;
+}
+
+/* Contexts that come, have a family of what they import, and go. */
+static void *race_contexts(void *arg)
+{
+	struct race *r = arg;
+	__u32 import, child, below;
+	unsigned int seed = 7;
+	int ctx;
+
+	while (!r->stop) {
+		ctx = ia_open();
+		if (ctx < 0)
+			continue;
+		if (!ia_import(ctx, r->export, 0, &import) &&
+		    !ia_child(ctx, import, 0, &child) &&
+		    !ia_child(ctx, child, 0, &below)) {
+			r->done[1]++;
+			if (!ia_map_ref(ctx, child, BASE, 0, 4 * PG, IA_RW))
+				r->done[2]++;
+			ia_map_ref(ctx, below, BASE, BASE, 2 * PG, IA_RW);
+			if (rand_r(&seed) % 3 == 0)
+				ia_free_cascade(ctx, import);
+		}
+		close(ctx);
+	}
+	return NULL;
+}
+
+TEST_F_TIMEOUT(share, races, 200)
+{
+	__u64 end = ia_now_ms() + (ia_slow_kernel() ? 20000 : 8000);
+	unsigned int rounds = 0, seed = 3, i;
+	pthread_t thread[3];
+	struct race r = {
+		.ctx = self->ctx, .export = self->export,
+		.child = self->child,
+	};
+
+	ASSERT_EQ(0, model_hammer(&self->dev, 1, IOASID_MODEL_FILL, BASE, 1,
+				  2 * WINDOW, 1));
+	ASSERT_EQ(0, pthread_create(&thread[0], NULL, race_user, &r));
+	ASSERT_EQ(0, pthread_create(&thread[1], NULL, race_contexts, &r));
+	ASSERT_EQ(0, pthread_create(&thread[2], NULL, race_contexts, &r));
+	while (ia_now_ms() < end) {
+		unsigned int at = rand_r(&seed) % PAGES;
+		unsigned int n = 1 + rand_r(&seed) % (PAGES - at);
+
+		ASSERT_EQ(0, ia_unmap_full(self->fd, self->root,
+					   IOASID_UNMAP_CASCADE |
+					   IOASID_UNMAP_SPLIT,
+					   ROOT_BASE + at * PG, n * PG, NULL));
+		for (i = at; i < at + n; i++)
+			ASSERT_EQ(0, ia_map(self->fd, self->root,
+					    ROOT_BASE + i * PG,
+					    self->mem + i * PG, PG));
+		if (++rounds % 64 == 0)
+			EXPECT_NO_HARM(&self->dev);
+	}
+	/* the owner goes while they go on */
+	close(self->fd);
+	self->owner.ctx = -1;
+	self->fd = self->export;
+	EXPECT_EQ(0, ia_status("VmPin"));
+	EXPECT_NO_HARM(&self->dev);
+	usleep(20000);
+	r.stop = true;
+	for (i = 0; i < 3; i++)
+		pthread_join(thread[i], NULL);
+	for (i = 0; i < 3; i++)
+		EXPECT_LT(0, r.done[i]) TH_LOG("%u", i);
+	EXPECT_LT(0, rounds);
+	EXPECT_EQ(0, model_stop(&self->dev, 1, NULL));
+}
+
+static pthread_barrier_t ending;
+
+static void *end_one(void *fd)
+{
+	pthread_barrier_wait(&ending);
+	close(*(int *)fd);
+	return NULL;
+}
+
+/* Owner, user and export end at once, or in any order. */
+TEST_F(share, all_end)
+{
+	static const int orders[][3] = {
+		{ 0, 1, 2 }, { 0, 2, 1 }, { 1, 0, 2 },
+		{ 1, 2, 0 }, { 2, 0, 1 }, { 2, 1, 0 },
+	};
+	unsigned int i, k, nr = ia_slow_kernel() ? 100 : 400;
+	__u32 root, import, child, below;
+	pthread_t thread[3];
+	int fd[3];
+
+	ASSERT_EQ(0, ia_unmap_all(self->fd, self->root, NULL));
+	ASSERT_EQ(0, pthread_barrier_init(&ending, NULL, 3));
+	for (i = 0; i < nr; i++) {
+		fd[0] = ia_open();
+		fd[1] = ia_open();
+		ASSERT_LE(0, fd[0]);
+		ASSERT_LE(0, fd[1]);
+		ASSERT_EQ(0, ia_alloc(fd[0], &root));
+		ASSERT_EQ(0, ia_map(fd[0], root, 0, self->mem, 8 * PG));
+		ASSERT_EQ(0, ia_export(fd[0], root, EXPORT_RW, 0, 8 * PG, 9,
+				       &fd[2]));
+		ASSERT_EQ(0, ia_import(fd[1], fd[2], 0, &import));
+		ASSERT_EQ(0, ia_child(fd[1], import, 0, &child));
+		ASSERT_EQ(0, ia_map_ref(fd[1], child, 0, 0, 8 * PG, IA_RW));
+		ASSERT_EQ(0, ia_child(fd[1], child, 0, &below));
+		ASSERT_EQ(0, ia_map_ref(fd[1], below, 0, 0, 8 * PG, IA_RW));
+		ASSERT_EQ(0, ia_reserve(fd[1], below, SZ_1G, PG));
+		for (k = 0; k < 3; k++) {
+			if (i % 2)
+				close(fd[orders[i / 2 % 6][k]]);
+			else
+				ASSERT_EQ(0, pthread_create(&thread[k], NULL,
+							    end_one, &fd[k]));
+		}
+		for (k = 0; k < 3 && i % 2 == 0; k++)
+			pthread_join(thread[k], NULL);
+		ASSERT_EQ(0, ia_status("VmPin"));
+	}
+	pthread_barrier_destroy(&ending);
+}
+
+TEST_HARNESS_MAIN
