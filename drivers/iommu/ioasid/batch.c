@@ -24,7 +24,9 @@
 #include <linux/file.h>
 #include <linux/overflow.h>
 #include <linux/sched/signal.h>
+#include <linux/sizes.h>
 #include <linux/uaccess.h>
+#include <linux/uio.h>
 
 #include "space.h"
 
@@ -32,10 +34,14 @@
 #define BATCH_OPS	32
 /* Mappings that one operation may add to the pending ones */
 #define BATCH_SPAN	64
+/* What is longer takes long */
+#define NOWAIT_LENGTH	SZ_2M
 
 /**
  * struct batch - what is pending
  * @space: the space
+ * @from: where the operations come from
+ * @chunk: of @from->fixed, the operations that were copied in last
  * @held: domains_sem is held
  * @failed: a driver failed: see whether a domain is poisoned
  * @may_write: mappings may be pending
@@ -52,6 +58,8 @@
  */
 struct batch {
 	struct ioasid_space *space;
+	const struct ioasid_batch_source *from;
+	struct iov_iter chunk;
 	bool held;
 	bool failed;
 	bool may_write;
@@ -87,18 +95,23 @@ static void batch_reset(struct batch *batch)
 	batch->end = 0;
 }
 
-static void batch_hold(struct batch *batch)
+/* False if that would have to wait, and must not */
+static bool batch_hold(struct batch *batch)
 {
 	struct ioasid_space *space = batch->space;
 	struct ioasid_domain *dom;
 
 	if (likely(batch->held))
-		return;
-	down_read(&space->domains_sem);
+		return true;
+	if (!batch->from->nowait)
+		down_read(&space->domains_sem);
+	else if (!down_read_trylock(&space->domains_sem))
+		return false;
 	batch->held = true;
 	batch->may_write = !space->filling;
 	list_for_each_entry(dom, &space->domains, node)
 		batch->may_write &= !dom->late;
+	return true;
 }
 
 static void take_out(struct ioasid_domain *dom, struct ioasid_mapping *list)
@@ -220,8 +233,7 @@ static int map_simple(struct batch *batch, struct ioasid_map_request *req)
 	struct ioasid_mapping *m;
 	int ret;
 
-	batch_hold(batch);
-	if (!batch->may_write)
+	if (!batch_hold(batch) || !batch->may_write)
 		return NOT_SIMPLE;
 	req->state = IOASID_MAPPING_FILLING;
 	req->after = batch->last;
@@ -279,7 +291,8 @@ static int unmap_simple(struct batch *batch, u64 start, u64 last)
 	struct ioasid_space *space = batch->space;
 	struct ioasid_mapping *m;
 
-	batch_hold(batch);
+	if (!batch_hold(batch))
+		return NOT_SIMPLE;
 	spin_lock(&space->lock);
 	m = ioasid_mapping_first(space, start);
 	if (!range_simple(space, m, start, last)) {
@@ -304,11 +317,26 @@ static int unmap_simple(struct batch *batch, u64 start, u64 last)
 	return 0;
 }
 
-/* The ordinary way; nothing is pending */
-static int map_ordinary(struct ioasid_space *space,
-			struct ioasid_map_request *req, int fd,
-			struct ioasid_dma_op __user *user)
+/* Tell the caller the IOVA of the operation that is the @i-th of its chunk */
+static int put_iova(struct batch *batch, unsigned int i, u64 iova)
 {
+	struct iov_iter to;
+
+	if (likely(!batch->from->fixed))
+		return put_user(iova, &batch->from->user[batch->op].iova);
+	to = batch->chunk;
+	to.data_source = ITER_DEST;
+	iov_iter_advance(&to, i * sizeof(struct ioasid_dma_op) +
+			 offsetof(struct ioasid_dma_op, iova));
+	return copy_to_iter(&iova, sizeof(iova), &to) == sizeof(iova) ?
+		0 : -EFAULT;
+}
+
+/* The ordinary way; nothing is pending */
+static int map_ordinary(struct batch *batch, struct ioasid_map_request *req,
+			int fd, unsigned int i)
+{
+	struct ioasid_space *space = batch->space;
 	struct ioasid_mapping *m;
 	int ret;
 
@@ -325,14 +353,14 @@ static int map_ordinary(struct ioasid_space *space,
 	m = ioasid_space_reserve(space, req);
 	ret = PTR_ERR_OR_ZERO(m);
 	if (!ret && !(req->flags & IOASID_MAP_FIXED) &&
-	    put_user(req->iova, &user->iova)) {
+	    put_iova(batch, i, req->iova)) {
 		ioasid_space_abort(space, m);
 		ret = -EFAULT;
 	} else if (!ret) {
 		ret = ioasid_space_commit(space, m, req);
 		/* So that the call can be repeated */
 		if (ret && !(req->flags & IOASID_MAP_FIXED) &&
-		    put_user(0, &user->iova))
+		    put_iova(batch, i, 0))
 			ret = -EFAULT;
 	}
 	if (req->file)
@@ -374,10 +402,11 @@ static int check_map(const struct ioasid_dma_op *op)
 }
 
 static int op_map(struct batch *batch, const struct ioasid_dma_op *op,
-		  struct ioasid_dma_op __user *user,
-		  struct ioasid_batch_result *result)
+		  unsigned int i, struct ioasid_batch_result *result)
 {
-	struct ioasid_space *space = batch->space;
+	bool simple = op->flags & IOASID_MAP_FIXED &&
+		      !(op->flags & IOASID_MAP_FILE) &&
+		      (batch->space->parent || op->flags & IOASID_MAP_RESERVE);
 	struct ioasid_map_request req __uninitialized;
 	int ret;
 
@@ -391,15 +420,22 @@ static int op_map(struct batch *batch, const struct ioasid_dma_op *op,
 	req.flags = op->flags;
 	req.cut_shift = 0;
 
-	if (op->flags & IOASID_MAP_FIXED && !(op->flags & IOASID_MAP_FILE) &&
-	    (space->parent || op->flags & IOASID_MAP_RESERVE)) {
+	if (simple) {
 		ret = map_simple(batch, &req);
 		if (likely(ret != NOT_SIMPLE))
 			goto out;
 	}
 	ret = batch_settle(batch);
-	if (!ret)
-		ret = map_ordinary(space, &req, op->fd, user);
+	if (ret)
+		goto out;
+	if (!batch->from->nowait) {
+		ret = map_ordinary(batch, &req, op->fd, i);
+	} else {
+		if (simple)
+			ret = map_simple(batch, &req);
+		if (!simple || ret == NOT_SIMPLE)
+			ret = -EAGAIN;
+	}
 out:
 	if (unlikely(ret))
 		result->fault_addr = req.fault_addr;
@@ -421,6 +457,8 @@ static int op_unmap(struct batch *batch, const struct ioasid_dma_op *op)
 	ret = batch_settle(batch);
 	if (ret)
 		return ret;
+	if (batch->from->nowait)
+		return unmap_simple(batch, op->iova, last) ? -EAGAIN : 0;
 	ret = ioasid_space_unmap(batch->space, op->iova, last, op->flags,
 				 &removed);
 	batch->unmapped += removed;
@@ -432,10 +470,20 @@ static int op_unmap(struct batch *batch, const struct ioasid_dma_op *op)
  * nothing waits for that.
  */
 static int copy_ops(struct batch *batch, struct ioasid_dma_op *ops,
-		    const struct ioasid_dma_op __user *user, unsigned int n)
+		    unsigned int n)
 {
+	const struct ioasid_batch_source *from = batch->from;
+	struct ioasid_dma_op __user *user = from->user + batch->op;
 	int ret;
 
+	if (unlikely(from->fixed)) {
+		batch->chunk = *from->fixed;
+		return copy_from_iter(ops, n * sizeof(*ops), from->fixed) ==
+		       n * sizeof(*ops) ? 0 : -EFAULT;
+	}
+	if (unlikely(from->nowait))
+		return copy_from_user_nofault(ops, user, n * sizeof(*ops)) ?
+		       -EAGAIN : 0;
 	if (batch->held) {
 		if (likely(!copy_from_user_nofault(ops, user,
 						   n * sizeof(*ops))))
@@ -450,26 +498,26 @@ static int copy_ops(struct batch *batch, struct ioasid_dma_op *ops,
 /**
  * ioasid_space_batch() - carry out operations, one after the other
  * @space: the space
- * @ops: the operations
+ * @from: the operations
  * @nr: how many
  * @result: out, how far it came, also on failure
  *
- * Context: may sleep, for as long as a page fault takes.
+ * Context: may sleep, for as long as a page fault takes, but with @from->nowait.
  * Return: 0; or what the first operation that failed did: all before it are
- * done, it and what follows are not. -EINTR, a signal.
+ * done, it and what follows are not. -EINTR, a signal; -EAGAIN, with
+ * @from->nowait.
  */
 int ioasid_space_batch(struct ioasid_space *space,
-		       const struct ioasid_dma_op __user *ops, u32 nr,
+		       const struct ioasid_batch_source *from, u32 nr,
 		       struct ioasid_batch_result *result)
 {
-	struct ioasid_dma_op __user *user =
-		(struct ioasid_dma_op __user *)ops;
 	struct ioasid_dma_op copy[BATCH_OPS] __uninitialized;
 	struct batch batch __uninitialized;
 	unsigned int i, n;
 	int ret = 0, err;
 
 	batch.space = space;
+	batch.from = from;
 	batch.held = false;
 	batch.failed = false;
 	batch.op = 0;
@@ -479,12 +527,16 @@ int ioasid_space_batch(struct ioasid_space *space,
 
 	while (batch.op < nr && !ret) {
 		n = min_t(u32, nr - batch.op, BATCH_OPS);
-		ret = copy_ops(&batch, copy, user + batch.op, n);
+		ret = copy_ops(&batch, copy, n);
 		for (i = 0; i < n && !ret; i++) {
+			if (unlikely(from->nowait &&
+				     copy[i].length > NOWAIT_LENGTH)) {
+				ret = -EAGAIN;
+				break;
+			}
 			switch (copy[i].op) {
 			case IOASID_DMA_OP_MAP:
-				ret = op_map(&batch, &copy[i], user + batch.op,
-					     result);
+				ret = op_map(&batch, &copy[i], i, result);
 				break;
 			case IOASID_DMA_OP_UNMAP:
 				ret = op_unmap(&batch, &copy[i]);
@@ -497,7 +549,8 @@ int ioasid_space_batch(struct ioasid_space *space,
 		}
 		if (ret || batch.op == nr)
 			break;
-		if (unlikely(signal_pending(current))) {
+		/* Who must not wait soon sees to a signal, or to task work */
+		if (unlikely(signal_pending(current)) && !from->nowait) {
 			ret = -EINTR;
 		} else if (need_resched() ||
 			   rwsem_is_contended(&space->domains_sem)) {
@@ -508,5 +561,8 @@ int ioasid_space_batch(struct ioasid_space *space,
 	err = batch_settle(&batch);
 	result->done = batch.op;
 	result->unmapped = batch.unmapped;
+	/* A call that did anything is not repeated by itself */
+	if (unlikely(ret == -ERESTARTNOINTR) && batch.op)
+		ret = -EINTR;
 	return err ?: ret;
 }

@@ -27,6 +27,7 @@
 
 #include "device.h"
 #include "share.h"
+#include "uring.h"
 
 /* ---- Commands ---- */
 
@@ -66,6 +67,8 @@ static long cmd_check_extension(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 		return 1;
 	case IOASID_EXT_MAX_DEPTH:
 		return IOASID_MAX_DEPTH;
+	case IOASID_EXT_URING_BATCH:
+		return IS_ENABLED(CONFIG_IO_URING);
 	case IOASID_EXT_MAP_FILE:
 		return IS_ENABLED(CONFIG_MEMFD_CREATE);
 	case IOASID_EXT_MAX_IOASIDS:
@@ -457,6 +460,9 @@ static long cmd_dma_batch(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 {
 	struct ioasid_dma_batch __user *out = user;
 	struct ioasid_dma_batch *cmd = &arg->batch;
+	struct ioasid_batch_source from = {
+		.user = u64_to_user_ptr(cmd->ops),
+	};
 	struct ioasid_batch_result result;
 	struct ioasid *ioasid;
 	int ret;
@@ -469,8 +475,7 @@ static long cmd_dma_batch(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 	ioasid = ioasid_get(ctx, cmd->ioasid);
 	if (!ioasid)
 		return -ENOENT;
-	ret = ioasid_space_batch(&ioasid->space, u64_to_user_ptr(cmd->ops),
-				 cmd->nr, &result);
+	ret = ioasid_space_batch(&ioasid->space, &from, cmd->nr, &result);
 	trace_ioasid_batch(cmd->ioasid, cmd->nr, result.done, result.unmapped,
 			   ret);
 	ioasid_put(ioasid);
@@ -984,6 +989,7 @@ static const struct file_operations ioasid_fops = {
 	.release = ioasid_fops_release,
 	.unlocked_ioctl = ioasid_fops_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,
+	.uring_cmd = ioasid_fops_uring_cmd,
 	.show_fdinfo = ioasid_fops_show_fdinfo,
 };
 

@@ -537,16 +537,30 @@ static int pin_errno(long err)
 	}
 }
 
+/*
+ * Who submitted a request to io_uring may close the ring, and does not wait for
+ * a worker: there, any signal ends the wait for memory.
+ */
+static long pin_pages(u64 addr, unsigned long npages, bool writable,
+		      struct page **pages)
+{
+	unsigned int gup = FOLL_LONGTERM | (writable ? FOLL_WRITE : 0);
+
+	if (unlikely(current->flags & PF_IO_WORKER))
+		return pin_user_pages_unlocked(addr, npages, pages,
+					       gup | FOLL_INTERRUPTIBLE);
+	return pin_user_pages_fast(addr, npages, gup, pages);
+}
+
 /* The most frequent case: one page, one extent */
 static int pin_user_page(struct ioasid_memory *mem, u64 addr, bool writable,
 			 u64 *fault_addr)
 {
-	unsigned int gup = FOLL_LONGTERM | (writable ? FOLL_WRITE : 0);
 	struct page *page;
 	long pinned;
 	int ret;
 
-	pinned = pin_user_pages_fast(addr, 1, gup, &page);
+	pinned = pin_pages(addr, 1, writable, &page);
 	if (unlikely(pinned != 1)) {
 		mem->npages = 0;
 		ret = pin_errno(pinned);
@@ -578,7 +592,6 @@ static int pin_user_pages_list(struct ioasid_memory *mem,
 			       unsigned long npages, bool writable,
 			       u64 *fault_addr)
 {
-	unsigned int gup = FOLL_LONGTERM | (writable ? FOLL_WRITE : 0);
 	struct page *stack[PIN_STACK_PAGES] __uninitialized, **pages = stack;
 	unsigned long batch = PIN_STACK_PAGES;
 	struct ioasid_extent_list list;
@@ -595,8 +608,7 @@ static int pin_user_pages_list(struct ioasid_memory *mem,
 	}
 
 	while (npages) {
-		pinned = pin_user_pages_fast(addr, min(npages, batch), gup,
-					     pages);
+		pinned = pin_pages(addr, min(npages, batch), writable, pages);
 		if (pinned <= 0) {
 			ret = pin_errno(pinned);
 			if (ret == -EFAULT)

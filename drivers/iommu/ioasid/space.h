@@ -486,8 +486,22 @@ struct ioasid_batch_result {
 	u64 fault_addr;
 };
 
+/**
+ * struct ioasid_batch_source - where the operations of a batch are
+ * @user: the array, in memory of the caller
+ * @fixed: pages that hold it all, to be read instead; NULL for none. Advanced
+ *	as they are read.
+ * @nowait: do only what takes no long time; the first operation that would
+ *	fails with -EAGAIN
+ */
+struct ioasid_batch_source {
+	struct ioasid_dma_op __user *user;
+	struct iov_iter *fixed;
+	bool nowait;
+};
+
 int ioasid_space_batch(struct ioasid_space *space,
-		       const struct ioasid_dma_op __user *ops, u32 nr,
+		       const struct ioasid_batch_source *from, u32 nr,
 		       struct ioasid_batch_result *result);
 
 /* query.c */

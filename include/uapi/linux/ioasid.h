@@ -79,6 +79,7 @@
  * @IOASID_EXT_DMA_BATCH: IOASID_DMA_BATCH. 1 when there.
  * @IOASID_EXT_QUERY_MAP: IOASID_QUERY_MAP. 1 when there.
  * @IOASID_EXT_EXPORT: IOASID_EXPORT and IOASID_IMPORT. 1 when there.
+ * @IOASID_EXT_URING_BATCH: struct ioasid_uring_batch. 1 when there.
  */
 enum ioasid_extension {
 	IOASID_EXT_MAP = 1,
@@ -89,6 +90,7 @@ enum ioasid_extension {
 	IOASID_EXT_DMA_BATCH = 6,
 	IOASID_EXT_QUERY_MAP = 7,
 	IOASID_EXT_EXPORT = 8,
+	IOASID_EXT_URING_BATCH = 9,
 };
 
 /**
@@ -595,6 +597,51 @@ struct ioasid_dma_batch {
 	__s32 error;
 	__u64 unmapped;
 	__u64 fault_addr;
+};
+
+/**
+ * struct ioasid_uring_batch - IOASID_DMA_BATCH as a command of io_uring
+ * @ops: pointer to an array of struct ioasid_dma_op, in memory of the process
+ *	that submits; with IORING_URING_CMD_FIXED within a registered buffer
+ * @nr: how many operations, neither 0 nor more than INT_MAX
+ * @ioasid: the IOASID to map to and unmap from
+ *
+ * What the 16 bytes @cmd of a struct io_uring_sqe hold whose @opcode is
+ * IORING_OP_URING_CMD, @fd is the context and @cmd_op is IOASID_DMA_BATCH.
+ * @addr, @len and @file_index must be 0, @uring_cmd_flags may be
+ * IORING_URING_CMD_FIXED.
+ *
+ * The result is how many operations were done, or if none was the negative
+ * errno of the first.  When there were more, the next one failed, or would have
+ * had to wait: submit what is left, and the result of that tells.  A result that
+ * is short does not break a chain of links.
+ *
+ * Small operations that ioctl() calls cheap are done while they are submitted.
+ * The first that is of another sort ends the command there, or, if nothing was
+ * done before it, a worker does all of them; so it does with more than 256
+ * operations, and with IOSQE_ASYNC.  Commands that are under way together are
+ * carried out in any order, and an operation must not be changed until the
+ * command is completed.  An entry of the submission queue that is linked behind
+ * another, or drained, may be read when its turn comes: leave it alone until
+ * then, or set IOSQE_ASYNC.
+ *
+ * Memory is that of the process that submitted, and with it what is charged to a
+ * process; what is charged to a user is charged to that of the credentials, of
+ * the process or of the personality that @personality names.  Files are those
+ * of the process.
+ *
+ * A command that is cancelled, also because the ring is closed or the process
+ * ends, stops behind the operation that is under way, and does not wait for
+ * memory any longer.  What was done stays, and is told.
+ *
+ * Errors: as for the ioctl, and ECANCELED, it was cancelled before it began;
+ * EINTR, while its first operation was waiting; EFAULT, the array is not within
+ * the registered buffer, or the process is ending; ENOTTY, another @cmd_op.
+ */
+struct ioasid_uring_batch {
+	__aligned_u64 ops;
+	__u32 nr;
+	__u32 ioasid;
 };
 
 /**

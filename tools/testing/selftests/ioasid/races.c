@@ -8,58 +8,13 @@
  * pinned is seen by the memfd, which then can be sealed against writing.
  */
 #include <linux/memfd.h>
-#include <linux/userfaultfd.h>
-#include <poll.h>
 #include <stdatomic.h>
 
-#include "ioasid_util.h"
+#include "uffd.h"
 
 #define PG page_size
 
 static const __u64 base = SZ_1G;
-
-static int open_userfaultfd(void)
-{
-	struct uffdio_api api = { .api = UFFD_API };
-	int fd;
-
-	fd = syscall(__NR_userfaultfd, O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	if (ioctl(fd, UFFDIO_API, &api)) {
-		close(fd);
-		return -EOPNOTSUPP;
-	}
-	return fd;
-}
-
-static int hold_faults(int uffd, void *addr, unsigned long length)
-{
-	struct uffdio_register reg = {
-		.range = { .start = IA_PTR(addr), .len = length },
-		.mode = UFFDIO_REGISTER_MODE_MISSING,
-	};
-
-	return ioctl(uffd, UFFDIO_REGISTER, &reg) ? -errno : 0;
-}
-
-/* Wait until a fault waits. */
-static bool fault_waits(int uffd)
-{
-	struct pollfd p = { .fd = uffd, .events = POLLIN };
-	struct uffd_msg msg;
-
-	return poll(&p, 1, 20000) == 1 &&
-	       read(uffd, &msg, sizeof(msg)) == sizeof(msg) &&
-	       msg.event == UFFD_EVENT_PAGEFAULT;
-}
-
-static int release_faults(int uffd, void *addr, unsigned long length)
-{
-	struct uffdio_range range = { .start = IA_PTR(addr), .len = length };
-
-	return ioctl(uffd, UFFDIO_UNREGISTER, &range) ? -errno : 0;
-}
 
 /* Pages that are mapped; faults on the second half of them wait. */
 #define NR_PAGES 8
