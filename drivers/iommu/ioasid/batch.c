@@ -47,7 +47,8 @@
  * @may_write: mappings may be pending
  * @filling: FILLING mappings, linked by @next, in order
  * @filling_tail: the last one's @next
- * @last: the last one, or NULL
+ * @place: where the last one is
+ * @left: operations left to do of those that were copied in
  * @low: first byte that was written
  * @high: last byte that was written
  * @dying: DYING mappings
@@ -65,7 +66,8 @@ struct batch {
 	bool may_write;
 	struct ioasid_mapping *filling;
 	struct ioasid_mapping **filling_tail;
-	struct ioasid_mapping *last;
+	struct ioasid_place place;
+	unsigned int left;
 	u64 low;
 	u64 high;
 	struct ioasid_dying dying;
@@ -83,7 +85,7 @@ static void batch_reset(struct batch *batch)
 {
 	batch->filling = NULL;
 	batch->filling_tail = &batch->filling;
-	batch->last = NULL;
+	batch->place.last = NULL;
 	batch->low = U64_MAX;
 	batch->high = 0;
 	batch->dying.first = NULL;
@@ -236,7 +238,9 @@ static int map_simple(struct batch *batch, struct ioasid_map_request *req)
 	if (!batch_hold(batch) || !batch->may_write)
 		return NOT_SIMPLE;
 	req->state = IOASID_MAPPING_FILLING;
-	req->after = batch->last;
+	req->place = &batch->place;
+	if (!batch->place.nr_spare)
+		ioasid_place_fill(&batch->place, batch->left);
 	m = ioasid_space_reserve(space, req);
 	if (IS_ERR(m)) {
 		/* Something pending may be in the way */
@@ -264,7 +268,6 @@ static int map_simple(struct batch *batch, struct ioasid_map_request *req)
 	m->next = NULL;
 	*batch->filling_tail = m;
 	batch->filling_tail = &m->next;
-	batch->last = m;
 	batch->low = min(batch->low, m->start);
 	batch->high = max(batch->high, m->last);
 	return 0;
@@ -349,7 +352,7 @@ static int map_ordinary(struct batch *batch, struct ioasid_map_request *req,
 			return -EBADF;
 	}
 	req->state = IOASID_MAPPING_PINNING;
-	req->after = NULL;
+	req->place = NULL;
 	m = ioasid_space_reserve(space, req);
 	ret = PTR_ERR_OR_ZERO(m);
 	if (!ret && !(req->flags & IOASID_MAP_FIXED) &&
@@ -522,6 +525,7 @@ int ioasid_space_batch(struct ioasid_space *space,
 	batch.failed = false;
 	batch.op = 0;
 	batch.unmapped = 0;
+	batch.place.nr_spare = 0;
 	batch_reset(&batch);
 	result->fault_addr = 0;
 
@@ -529,6 +533,7 @@ int ioasid_space_batch(struct ioasid_space *space,
 		n = min_t(u32, nr - batch.op, BATCH_OPS);
 		ret = copy_ops(&batch, copy, n);
 		for (i = 0; i < n && !ret; i++) {
+			batch.left = n - i;
 			if (unlikely(from->nowait &&
 				     copy[i].length > NOWAIT_LENGTH)) {
 				ret = -EAGAIN;
@@ -559,6 +564,7 @@ int ioasid_space_batch(struct ioasid_space *space,
 		}
 	}
 	err = batch_settle(&batch);
+	ioasid_place_empty(&batch.place);
 	result->done = batch.op;
 	result->unmapped = batch.unmapped;
 	/* A call that did anything is not repeated by itself */

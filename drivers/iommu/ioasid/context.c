@@ -83,16 +83,8 @@ void ioasid_object_publish(struct ioasid_object *obj)
 }
 EXPORT_SYMBOL_IF_KUNIT(ioasid_object_publish);
 
-/**
- * ioasid_object_get() - look an object up
- * @ctx: the context
- * @id: its id
- * @type: its sort
- *
- * Return: the object with a reference, or NULL.
- */
-struct ioasid_object *ioasid_object_get(struct ioasid_ctx *ctx, u32 id,
-					enum ioasid_object_type type)
+static __always_inline struct ioasid_object *
+object_get(struct ioasid_ctx *ctx, u32 id, enum ioasid_object_type type)
 {
 	struct ioasid_object *obj;
 
@@ -104,6 +96,20 @@ struct ioasid_object *ioasid_object_get(struct ioasid_ctx *ctx, u32 id,
 		obj = NULL;
 	rcu_read_unlock();
 	return obj;
+}
+
+/**
+ * ioasid_object_get() - look an object up
+ * @ctx: the context
+ * @id: its id
+ * @type: its sort
+ *
+ * Return: the object with a reference, or NULL.
+ */
+struct ioasid_object *ioasid_object_get(struct ioasid_ctx *ctx, u32 id,
+					enum ioasid_object_type type)
+{
+	return object_get(ctx, id, type);
 }
 EXPORT_SYMBOL_IF_KUNIT(ioasid_object_get);
 
@@ -241,8 +247,7 @@ struct ioasid *ioasid_alloc(struct ioasid_ctx *ctx,
 	if (!ioasid)
 		goto err_count;
 	ioasid->cookie = params->cookie;
-	ioasid->kind = params->kind;
-	ioasid->snoop = params->snoop;
+	ioasid->obj.kind = params->kind;
 	ioasid->obj.ctx = ctx;
 	ioasid_space_init(&ioasid->space, &ctx->account, ops);
 	ioasid->space.cut_shift = params->cut_shift;
@@ -289,8 +294,7 @@ void ioasid_abort(struct ioasid *ioasid)
  */
 struct ioasid *ioasid_get(struct ioasid_ctx *ctx, u32 id)
 {
-	struct ioasid_object *obj = ioasid_object_get(ctx, id,
-						      IOASID_OBJECT_IOASID);
+	struct ioasid_object *obj = object_get(ctx, id, IOASID_OBJECT_IOASID);
 	struct ioasid *ioasid;
 
 	if (!obj)

@@ -30,12 +30,14 @@ enum ioasid_object_type {
  * @ctx: the context
  * @id: the id
  * @type: enum ioasid_object_type
+ * @kind: of an IOASID, enum ioasid_kind
  * @users: references; 0 until the object is published
  */
 struct ioasid_object {
 	struct ioasid_ctx *ctx;
 	u32 id;
 	u8 type;
+	u8 kind;
 	refcount_t users;
 };
 
@@ -43,15 +45,11 @@ struct ioasid_object {
  * struct ioasid - an IOASID
  * @obj: first, its id
  * @cookie: the user's
- * @kind: enum ioasid_kind
- * @snoop: enum ioasid_snoop
  * @space: what it holds
  */
 struct ioasid {
 	struct ioasid_object obj;
 	u64 cookie;
-	u8 kind;
-	u8 snoop;
 	struct ioasid_space space;
 };
 

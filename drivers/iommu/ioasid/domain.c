@@ -307,7 +307,7 @@ static int map_cells(struct ioasid_domain *dom, u64 iova, phys_addr_t phys,
 	return 0;
 }
 
-static int map_memory(struct ioasid_domain *dom, u64 iova,
+static __always_inline int map_memory(struct ioasid_domain *dom, u64 iova,
 		      const struct ioasid_memory *mem, int prot,
 		      unsigned int cut_shift, size_t *done)
 {

@@ -416,17 +416,22 @@ void ioasid_family_return(struct ioasid_space *space,
 {
 	struct ioasid_space *parent = space->parent;
 	struct ioasid_mapping *m;
+	bool shared = false;
 	s64 n = 0;
 
 	spin_lock(&parent->lock);
 	for (m = list; m; m = m->next) {
-		if (m->mem.npages) {
-			drop_refs(parent, m);
-			n++;
-		}
+		if (!m->mem.npages)
+			continue;
+		drop_refs(parent, m);
+		n++;
+		if (unlikely(m->mem.is_shared))
+			shared = true;
+		else
+			m->mem.npages = 0;
 	}
 	spin_unlock(&parent->lock);
-	for (m = list; m; m = m->next)
+	for (m = list; m && unlikely(shared); m = m->next)
 		ioasid_memory_return(&m->mem);
 	if (unlikely(space->window))
 		atomic64_sub(n, &space->window->terms->used);

@@ -190,10 +190,11 @@ static void fill_info(struct ioasid *ioasid, struct ioasid_info *info)
 	const struct ioasid_space *parent = space->parent;
 	struct ioasid_domain *dom;
 
-	info->kind = ioasid->kind;
+	info->kind = ioasid->obj.kind;
 	info->parent = ioasid_parent_id(ioasid);
 	info->cookie = ioasid->cookie;
-	info->snoop = ioasid->snoop;
+	info->snoop = ioasid->space.must_enforce ? IOASID_SNOOP_ON :
+						   IOASID_SNOOP_AUTO;
 	info->pgsizes = PAGE_SIZE | PMD_SIZE | PUD_SIZE;
 
 	down_read(&space->domains_sem);
@@ -214,7 +215,8 @@ static void fill_info(struct ioasid *ioasid, struct ioasid_info *info)
 	info->bytes_mapped = space->bytes_mapped;
 	/* What a child maps is pinned and charged by its root */
 	if (!parent)
-		info->bytes_pinned = space->bytes_mapped + space->bytes_kept;
+		info->bytes_pinned = space->bytes_mapped +
+				     ioasid_space_bytes_kept(space);
 	info->bytes_charged = info->bytes_pinned;
 	if (space->devices)
 		info->state |= IOASID_STATE_ATTACHED;
@@ -397,6 +399,12 @@ static long cmd_map_dma(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 		}
 	}
 
+	if (ioasid->space.parent && (cmd->flags & (IOASID_MAP_FIXED |
+						   IOASID_MAP_RESERVE)) ==
+				    IOASID_MAP_FIXED) {
+		ret = ioasid_space_refer(&ioasid->space, &req);
+		goto out_tell;
+	}
 	m = ioasid_space_reserve(&ioasid->space, &req);
 	if (IS_ERR(m)) {
 		ret = PTR_ERR(m);
@@ -408,6 +416,7 @@ static long cmd_map_dma(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 	} else {
 		ret = ioasid_space_commit(&ioasid->space, m, &req);
 	}
+out_tell:
 	trace_ioasid_map(cmd->ioasid, req.iova, cmd->length, cmd->flags, ret);
 	if (unlikely(ret) && tell_map_failed(cmd, out, &req, ret))
 		ret = -EFAULT;
@@ -563,7 +572,7 @@ static int list_ioasid(struct list_out *out, struct ioasid *ioasid)
 		.type = IOASID_LIST_IOASID,
 		.id = ioasid->obj.id,
 		.cookie = ioasid->cookie,
-		.kind = ioasid->kind,
+		.kind = ioasid->obj.kind,
 		.parent = ioasid_parent_id(ioasid),
 	};
 
@@ -924,7 +933,7 @@ static void show_ioasid(struct seq_file *m, struct ioasid *ioasid)
 	spin_lock(&space->lock);
 	nr_mappings = space->nr_mappings;
 	mapped = space->bytes_mapped;
-	kept = space->bytes_kept;
+	kept = ioasid_space_bytes_kept(space);
 	devices = space->devices;
 	children = space->children;
 	state = space->poisoned ? "poisoned" :

@@ -35,7 +35,7 @@
  * last.  Where there was no memory for it, it is NULL, and one looks at extent by
  * extent.
  */
-#define INDEX_STEP	8
+#define INDEX_STEP	4
 
 struct ioasid_extents {
 	refcount_t users;
@@ -120,16 +120,21 @@ static unsigned int extent_of(const struct ioasid_memory *mem,
 	page += mem->skip;
 	if (mem->is_shared && mem->shared->index &&
 	    page >= extent_pages(ext[i])) {
-		/* Count from the beginning of the array */
 		index = mem->shared->index;
-		for (low = i - i % INDEX_STEP; low < i; low++)
-			page += extent_pages(ext[low]);
 		low = i / INDEX_STEP;
-		page += index[low];
+		if (unlikely(i)) {
+			/* Count from the beginning of the array */
+			page += index[low];
+			for (mid = low * INDEX_STEP; mid < i; mid++)
+				page += extent_pages(ext[mid]);
+		}
 		/* The last step that does not begin beyond the page */
 		high = (mem->shared->nr - 1) / INDEX_STEP;
 		mid = READ_ONCE(mem->shared->hint);
 		if (index[mid] <= page) {
+			/* There, or in the step after it? */
+			if (mid < high && page >= index[mid + 1])
+				mid++;
 			low = mid;
 			if (low < high && page < index[low + 1])
 				high = low;

@@ -121,24 +121,27 @@ static void know_gaps(struct ioasid_space *space)
 		gap_callbacks_compute_max(m, false);
 }
 
-/*
- * Put a mapping in after another one, if that is where it belongs and can be
- * seen to be.
- */
-static bool tree_insert_after(struct ioasid_space *space,
-			      struct ioasid_mapping *m,
-			      struct ioasid_mapping *prev)
+/* Put a mapping in right after the one before, where the tree is known already */
+static bool insert_next(struct ioasid_space *space, struct ioasid_mapping *m,
+			struct ioasid_place *place)
 {
-	struct ioasid_mapping *next;
+	struct ioasid_mapping *prev = place->last;
 
 	lockdep_assert_held(&space->lock);
-	if (space->knows_gaps || prev->last >= m->start || prev->rb.rb_right)
+	if (!prev || prev->last + 1 != m->start || space->knows_gaps)
 		return false;
-	next = ioasid_mapping_next(prev);
-	if (next && next->start <= m->last)
+	if (place->changes != space->changes)
+		place->next = ioasid_mapping_next(prev);
+	if (place->next && place->next->start <= m->last)
 		return false;
-	rb_link_node(&m->rb, &prev->rb, &prev->rb.rb_right);
+	if (!prev->rb.rb_right)
+		rb_link_node(&m->rb, &prev->rb, &prev->rb.rb_right);
+	else
+		rb_link_node(&m->rb, &place->next->rb,
+			     &place->next->rb.rb_left);
 	rb_insert_color(&m->rb, &space->mappings);
+	place->changes = ++space->changes;
+	place->last = m;
 	return true;
 }
 
@@ -171,6 +174,7 @@ bool ioasid_mapping_insert(struct ioasid_space *space, struct ioasid_mapping *m)
 		}
 	}
 	rb_link_node(&m->rb, parent, link);
+	space->changes++;
 	if (likely(!space->knows_gaps)) {
 		rb_insert_color(&m->rb, &space->mappings);
 		return true;
@@ -193,6 +197,7 @@ void ioasid_mapping_erase(struct ioasid_space *space, struct ioasid_mapping *m)
 	struct ioasid_mapping *next;
 
 	lockdep_assert_held(&space->lock);
+	space->changes++;
 	if (likely(!space->knows_gaps)) {
 		rb_erase(&m->rb, &space->mappings);
 		return;
@@ -416,7 +421,7 @@ void ioasid_space_wait_in_transit(struct ioasid_space *space, u64 addr)
 	__must_hold(&space->lock)
 {
 	/* Let no readers follow those there are: see mapping_read() */
-	bool counted = space->wanting < U16_MAX;
+	bool counted = space->wanting < U8_MAX;
 
 	lockdep_assert_not_held(&space->domains_sem);
 	space->wanting += counted;
@@ -460,19 +465,40 @@ void ioasid_mapping_release(struct ioasid_space *space,
 }
 
 /**
- * ioasid_mapping_alloc() - make a mapping that has no memory yet
- * @space: the space
- * @req: what it will map
+ * ioasid_place_fill() - have mappings to spare
+ * @place: has none
+ * @n: how many are wanted
  *
- * Return: the mapping, in no tree; or NULL, there is no memory.
+ * Should there be no memory, nobody is worse off.
  */
-struct ioasid_mapping *
-ioasid_mapping_alloc(struct ioasid_space *space,
-		     const struct ioasid_map_request *req)
+void ioasid_place_fill(struct ioasid_place *place, unsigned int n)
+{
+	n = min(n, ARRAY_SIZE(place->spare));
+	place->nr_spare = kmem_cache_alloc_bulk(mapping_cache, GFP_KERNEL, n,
+						(void **)place->spare);
+}
+
+/**
+ * ioasid_place_empty() - free what was to spare
+ * @place: the place
+ */
+void ioasid_place_empty(struct ioasid_place *place)
+{
+	if (place->nr_spare)
+		kmem_cache_free_bulk(mapping_cache, place->nr_spare,
+				     (void **)place->spare);
+	place->nr_spare = 0;
+}
+
+static __always_inline struct ioasid_mapping *
+mapping_alloc(struct ioasid_space *space, const struct ioasid_map_request *req)
 {
 	struct ioasid_mapping *m;
 
-	m = kmem_cache_alloc(mapping_cache, GFP_KERNEL);
+	if (req->place && req->place->nr_spare)
+		m = req->place->spare[--req->place->nr_spare];
+	else
+		m = kmem_cache_alloc(mapping_cache, GFP_KERNEL);
 	if (!m)
 		return NULL;
 	m->mem.npages = 0;
@@ -487,6 +513,20 @@ ioasid_mapping_alloc(struct ioasid_space *space,
 	m->cut_shift = req->cut_shift ?: space->cut_shift;
 	m->state = req->state;
 	return m;
+}
+
+/**
+ * ioasid_mapping_alloc() - make a mapping that has no memory yet
+ * @space: the space
+ * @req: what it will map
+ *
+ * Return: the mapping, in no tree; or NULL, there is no memory.
+ */
+struct ioasid_mapping *
+ioasid_mapping_alloc(struct ioasid_space *space,
+		     const struct ioasid_map_request *req)
+{
+	return mapping_alloc(space, req);
 }
 
 /**
@@ -510,7 +550,7 @@ struct ioasid_mapping *ioasid_space_reserve(struct ioasid_space *space,
 	u64 largest = 0;
 	int ret;
 
-	m = ioasid_mapping_alloc(space, req);
+	m = mapping_alloc(space, req);
 	if (!m)
 		return ERR_PTR(-ENOMEM);
 
@@ -546,12 +586,18 @@ struct ioasid_mapping *ioasid_space_reserve(struct ioasid_space *space,
 	}
 	m->start = req->iova;
 	m->last = req->iova + (req->length - 1);
-	if (!(req->after && tree_insert_after(space, m, req->after)) &&
-	    unlikely(!ioasid_mapping_insert(space, m))) {
-		taken = ioasid_mapping_first(space, m->start);
-		req->fault_addr = max(taken->start, m->start);
-		ret = -EEXIST;
-		goto err;
+	if (!req->place || !insert_next(space, m, req->place)) {
+		if (unlikely(!ioasid_mapping_insert(space, m))) {
+			taken = ioasid_mapping_first(space, m->start);
+			req->fault_addr = max(taken->start, m->start);
+			ret = -EEXIST;
+			goto err;
+		}
+		if (req->place) {
+			req->place->last = m;
+			/* What comes next was not looked at */
+			req->place->changes = space->changes - 1;
+		}
 	}
 	spin_unlock(&space->lock);
 	return m;
@@ -588,9 +634,25 @@ void ioasid_mapping_keep(struct ioasid_space *space, struct ioasid_mapping *m)
 {
 	lockdep_assert_held(&space->lock);
 	space->poisoned = true;
-	space->bytes_kept += mapping_bytes(m);
 	m->next = space->kept;
 	space->kept = m;
+}
+
+/**
+ * ioasid_space_bytes_kept() - how much memory a poisoned domain may still reach
+ * @space: the space; its lock is held
+ *
+ * Return: bytes.
+ */
+u64 ioasid_space_bytes_kept(struct ioasid_space *space)
+{
+	const struct ioasid_mapping *m;
+	u64 bytes = 0;
+
+	lockdep_assert_held(&space->lock);
+	for (m = space->kept; m; m = m->next)
+		bytes += mapping_bytes(m);
+	return bytes;
 }
 
 /**
@@ -604,7 +666,6 @@ void ioasid_space_free_kept(struct ioasid_space *space)
 	spin_lock(&space->lock);
 	m = space->kept;
 	space->kept = NULL;
-	space->bytes_kept = 0;
 	space->poisoned = false;
 	spin_unlock(&space->lock);
 	for (; m; m = next) {
@@ -642,7 +703,8 @@ static int domain_put_in(struct ioasid_domain *dom, struct ioasid_mapping *m)
  * came past.  Publishes the mapping.  Returns with the lock held; on failure the
  * mapping is in no domain that can be trusted.
  */
-static int fill_domains(struct ioasid_space *space, struct ioasid_mapping *m)
+static __always_inline int fill_domains(struct ioasid_space *space,
+					struct ioasid_mapping *m)
 	__acquires(&space->lock)
 {
 	struct ioasid_domain *dom, *filled = NULL;
@@ -781,6 +843,79 @@ static int write_mapping(struct ioasid_space *space, struct ioasid_mapping *m)
 }
 
 /*
+ * A mapping was written to the domains, or was not: let it be seen, or free it.
+ * Called with the lock and domains_sem held, drops both.
+ */
+static __always_inline int publish(struct ioasid_space *space, struct ioasid_mapping *m,
+		   int ret)
+	__releases(&space->lock)
+{
+	bool poisoned = false;
+
+	if (likely(!ret)) {
+		space->nr_mappings++;
+		if (m->mem.npages)
+			space->bytes_mapped += mapping_bytes(m);
+	} else {
+		ioasid_mapping_erase(space, m);
+		poisoned = m->mem.npages && any_poisoned(space);
+		if (poisoned)
+			ioasid_mapping_keep(space, m);
+	}
+	ioasid_space_wake(space);
+	spin_unlock(&space->lock);
+	up_read(&space->domains_sem);
+	if (unlikely(poisoned))
+		space->ops->poisoned(space);
+	else if (unlikely(ret))
+		ioasid_mapping_release(space, m);
+	return ret;
+}
+
+/**
+ * ioasid_space_refer() - map by reference, at a fixed IOVA
+ * @space: a child
+ * @req: what to map
+ *
+ * Nothing that it does takes long: so it is reserve and commit in one.
+ *
+ * Context: may sleep; waits for nobody's page fault.
+ * Return: as ioasid_space_reserve() and ioasid_space_commit().
+ */
+int ioasid_space_refer(struct ioasid_space *space,
+		       struct ioasid_map_request *req)
+{
+	struct ioasid_mapping *m;
+	int ret;
+
+	req->state = IOASID_MAPPING_FILLING;
+	for (;;) {
+		down_read(&space->domains_sem);
+		m = ioasid_space_reserve(space, req);
+		if (IS_ERR(m)) {
+			up_read(&space->domains_sem);
+			return PTR_ERR(m);
+		}
+		ret = ioasid_family_borrow(space, m, &req->fault_addr);
+		if (likely(!ret))
+			break;
+		ioasid_space_abort_filling(space, m);
+		up_read(&space->domains_sem);
+		if (ret != -EAGAIN)
+			return ret;
+		ioasid_family_wait(space, req->fault_addr,
+				   req->addr + (req->length - 1));
+	}
+	if (list_empty(&space->domains) && !space->filling) {
+		spin_lock(&space->lock);
+		set_state(m, IOASID_MAPPING_LIVE);
+	} else {
+		ret = fill_domains(space, m);
+	}
+	return publish(space, m, ret);
+}
+
+/*
  * Give a child's mapping its memory.  It is FILLING from before it refers to
  * anything, so that who waits for that waits for something bounded.  Returns
  * with the lock and domains_sem held.
@@ -826,13 +961,12 @@ static int borrow_memory(struct ioasid_space *space, struct ioasid_mapping *m,
 int ioasid_space_commit(struct ioasid_space *space, struct ioasid_mapping *m,
 			struct ioasid_map_request *req)
 {
-	bool poisoned = false, release = true;
 	int ret = 0;
 
 	if (unlikely(space->parent) && !(req->flags & IOASID_MAP_RESERVE)) {
 		ret = borrow_memory(space, m, req);
 		if (unlikely(ret == -ECANCELED))
-			goto out;
+			goto cancelled;
 	} else {
 		if (!(req->flags & IOASID_MAP_RESERVE)) {
 			ret = get_memory(space, m, req);
@@ -848,35 +982,18 @@ int ioasid_space_commit(struct ioasid_space *space, struct ioasid_mapping *m,
 		}
 		down_read(&space->domains_sem);
 		spin_lock(&space->lock);
-		if (unlikely(m->state == IOASID_MAPPING_CANCELLED)) {
-			ret = -ECANCELED;
-			goto out;
-		}
+		if (unlikely(m->state == IOASID_MAPPING_CANCELLED))
+			goto cancelled;
 	}
 	if (likely(!ret))
 		ret = write_mapping(space, m);
-	if (likely(!ret)) {
-		space->nr_mappings++;
-		if (m->mem.npages)
-			space->bytes_mapped += mapping_bytes(m);
-		release = false;
-	} else {
-		ioasid_mapping_erase(space, m);
-		poisoned = m->mem.npages && any_poisoned(space);
-		if (poisoned) {
-			ioasid_mapping_keep(space, m);
-			release = false;
-		}
-	}
-	ioasid_space_wake(space);
-out:
+	return publish(space, m, ret);
+
+cancelled:
 	spin_unlock(&space->lock);
 	up_read(&space->domains_sem);
-	if (release)
-		ioasid_mapping_release(space, m);
-	if (unlikely(poisoned))
-		space->ops->poisoned(space);
-	return ret;
+	ioasid_mapping_release(space, m);
+	return -ECANCELED;
 }
 EXPORT_SYMBOL_IF_KUNIT(ioasid_space_commit);
 
@@ -1164,19 +1281,13 @@ free:
 
 /* ---- Unmap ---- */
 
-static void take_out_of(struct ioasid_domain *dom,
-			const struct ioasid_dying *dying, bool filling)
+static noinline void take_out_many(struct ioasid_domain *dom,
+				   const struct ioasid_dying *dying,
+				   bool filling)
 {
-	struct ioasid_mapping *m = dying->first;
 	struct ioasid_drain drain __uninitialized;
+	struct ioasid_mapping *m;
 	u64 start = 0, length = 0;
-
-	/* Nearly always */
-	if (likely(m && !m->next)) {
-		if (m->mem.npages && !(filling && !m->in_filling))
-			ioasid_domain_take_out(dom, m->start, mapping_bytes(m));
-		return;
-	}
 
 	ioasid_drain_start(&drain, dom, dying->scattered);
 	for (m = dying->first; m; m = m->next) {
@@ -1194,6 +1305,19 @@ static void take_out_of(struct ioasid_domain *dom,
 	if (length)
 		ioasid_drain_range(&drain, start, length);
 	ioasid_drain_finish(&drain);
+}
+
+static __always_inline void take_out_of(struct ioasid_domain *dom,
+					const struct ioasid_dying *dying,
+					bool filling)
+{
+	struct ioasid_mapping *m = dying->first;
+
+	/* Nearly always it is one */
+	if (unlikely(!m || m->next))
+		take_out_many(dom, dying, filling);
+	else if (m->mem.npages && !(filling && !m->in_filling))
+		ioasid_domain_take_out(dom, m->start, mapping_bytes(m));
 }
 
 /* Collect what can go out with one flush; waits for what is in transit */
@@ -1439,6 +1563,7 @@ void ioasid_space_init(struct ioasid_space *space,
 	space->dead = false;
 	space->poisoned = false;
 	space->knows_gaps = false;
+	space->changes = 0;
 	space->wanting = 0;
 	space->partial = 0;
 	space->devices = 0;
@@ -1446,7 +1571,6 @@ void ioasid_space_init(struct ioasid_space *space,
 	init_waitqueue_head(&space->wait);
 	space->nr_mappings = 0;
 	space->bytes_mapped = 0;
-	space->bytes_kept = 0;
 	space->kept = NULL;
 	space->permitted = NULL;
 	space->software = NULL;

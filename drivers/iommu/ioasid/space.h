@@ -251,13 +251,13 @@ struct ioasid_space_ops {
  * @poisoned: a domain is poisoned
  * @knows_gaps: @gap and @subtree_gap of the mappings are kept
  * @wanting: who waits for a mapping to have no reader; new ones wait meanwhile
+ * @changes: how often the tree changed
  * @partial: groups that wait for a sibling
  * @devices: devices attached
  * @mappings: by IOVA
  * @wait: for mappings that change state, and pins that go
  * @nr_mappings: published mappings
  * @bytes_mapped: bytes of memory in them
- * @bytes_kept: bytes of memory in @kept
  * @kept: mappings that a poisoned domain may still reach
  * @permitted: IOVAs that all members can use, NULL for all
  * @family: of a parent; NULL while it never was to be one, set once
@@ -292,7 +292,8 @@ struct ioasid_space {
 	bool dead : 1;
 	bool poisoned : 1;
 	bool knows_gaps : 1;
-	u16 wanting;
+	u8 wanting;
+	u32 changes;
 	unsigned int partial;
 	unsigned int devices;
 	unsigned int children;
@@ -300,7 +301,6 @@ struct ioasid_space {
 	wait_queue_head_t wait;
 	u64 nr_mappings;
 	u64 bytes_mapped;
-	u64 bytes_kept;
 	struct ioasid_mapping *kept;
 	struct ioasid_ranges *permitted;
 	struct ioasid_family *family;
@@ -322,6 +322,22 @@ void ioasid_space_exit(struct ioasid_space *space);
 int ioasid_space_kill(struct ioasid_space *space, bool cascade);
 
 /**
+ * struct ioasid_place - what one of many requests leaves to the next
+ * @last: the mapping made last, which cannot go meanwhile, or NULL
+ * @next: the mapping after it, as of @changes
+ * @changes: of the space
+ * @nr_spare: how many there are in @spare
+ * @spare: mappings, allocated together
+ */
+struct ioasid_place {
+	struct ioasid_mapping *last;
+	struct ioasid_mapping *next;
+	u32 changes;
+	unsigned int nr_spare;
+	struct ioasid_mapping *spare[16];
+};
+
+/**
  * struct ioasid_map_request - a mapping to be made
  * @iova: with IOASID_MAP_FIXED where; out, where it is
  * @addr: user address, or offset in @file
@@ -332,7 +348,7 @@ int ioasid_space_kill(struct ioasid_space *space, bool cascade);
  * @cut_shift: log2 of the cut size, 0 for the space's own
  * @state: IOASID_MAPPING_PINNING; or IOASID_MAPPING_FILLING, when domains_sem
  *	is held
- * @after: a mapping that cannot go, which this one may follow, or NULL
+ * @place: where the request before mapped, or NULL
  * @fault_addr: out on some failures, where
  */
 struct ioasid_map_request {
@@ -344,13 +360,15 @@ struct ioasid_map_request {
 	unsigned int flags;
 	unsigned int cut_shift;
 	enum ioasid_mapping_state state;
-	struct ioasid_mapping *after;
+	struct ioasid_place *place;
 	u64 fault_addr;
 };
 
 struct ioasid_mapping *ioasid_space_reserve(struct ioasid_space *space,
 					    struct ioasid_map_request *req);
 void ioasid_space_abort(struct ioasid_space *space, struct ioasid_mapping *m);
+int ioasid_space_refer(struct ioasid_space *space,
+		       struct ioasid_map_request *req);
 int ioasid_space_commit(struct ioasid_space *space, struct ioasid_mapping *m,
 			struct ioasid_map_request *req);
 int ioasid_space_unmap_range(struct ioasid_space *space, u64 start, u64 last,
@@ -544,6 +562,8 @@ struct ioasid_mapping *ioasid_mapping_next(struct ioasid_mapping *m);
 bool ioasid_space_in_transit(struct ioasid_space *space, u64 addr);
 void ioasid_space_wait_in_transit(struct ioasid_space *space, u64 addr);
 void ioasid_space_wake(struct ioasid_space *space);
+void ioasid_place_fill(struct ioasid_place *place, unsigned int n);
+void ioasid_place_empty(struct ioasid_place *place);
 struct ioasid_mapping *
 ioasid_mapping_alloc(struct ioasid_space *space,
 		     const struct ioasid_map_request *req);
@@ -565,6 +585,7 @@ void ioasid_mapping_cut_object(struct ioasid_space *space,
 void ioasid_space_abort_filling(struct ioasid_space *space,
 				struct ioasid_mapping *m);
 void ioasid_space_free_kept(struct ioasid_space *space);
+u64 ioasid_space_bytes_kept(struct ioasid_space *space);
 
 int __init ioasid_space_cache_init(void);
 void ioasid_space_cache_exit(void);
