@@ -407,6 +407,33 @@ struct ioasid_ctx *ioasid_ctx_alloc(void)
 }
 EXPORT_SYMBOL_IF_KUNIT(ioasid_ctx_alloc);
 
+/**
+ * ioasid_ctx_close() - the file of a context is closed
+ * @ctx: the context; the caller drops its reference afterwards
+ *
+ * Nobody is left who could take away what other contexts have imported, so that
+ * goes, though devices that are bound may go on.
+ *
+ * Context: may sleep.
+ */
+void ioasid_ctx_close(struct ioasid_ctx *ctx)
+{
+	struct ioasid_object *obj;
+	struct ioasid *ioasid;
+	unsigned long id;
+
+	if (!ctx->has_families)
+		return;
+	xa_for_each(&ctx->objects, id, obj) {
+		ioasid = ioasid_get(ctx, id);
+		if (ioasid) {
+			ioasid_family_close(&ioasid->space);
+			ioasid_put(ioasid);
+		}
+		cond_resched();
+	}
+}
+
 /* How many IOASIDs are freed between two looks at the scheduler */
 #define DESTROY_BATCH	256
 

@@ -115,6 +115,7 @@ struct ioasid_ctx {
 };
 
 struct ioasid_ctx *ioasid_ctx_alloc(void);
+void ioasid_ctx_close(struct ioasid_ctx *ctx);
 
 int ioasid_object_reserve(struct ioasid_ctx *ctx, struct ioasid_object *obj,
 			  enum ioasid_object_type type);

@@ -35,6 +35,9 @@
 /* Mappings that are passed over between two looks at the scheduler */
 #define WALK_BATCH	1024
 
+/* Beside enum ioasid_unmap_flags: only of children in other contexts */
+#define UNMAP_WINDOWS	BIT(30)
+
 /**
  * ioasid_family_begin() - prepare a space to be a parent
  * @parent: the space; may be prepared already
@@ -61,6 +64,19 @@ int ioasid_family_begin(struct ioasid_space *parent)
 }
 
 /**
+ * ioasid_window_shut() - can nothing more be had through a window
+ * @parent: what is seen through it; its lock is held, or an old answer does
+ * @window: the window
+ *
+ * Return: whether it or the parent was freed, or the parent's context closed.
+ */
+bool ioasid_window_shut(const struct ioasid_space *parent,
+			const struct ioasid_window *window)
+{
+	return parent->dead || parent->family->closed || window->dead;
+}
+
+/**
  * ioasid_family_join() - make a space the child of another
  * @parent: the parent; the caller's reference to its object, or to what holds
  *	@window, becomes the child's
@@ -83,8 +99,10 @@ int ioasid_family_join(struct ioasid_space *parent,
 		return ret;
 
 	spin_lock(&parent->lock);
-	if (parent->dead || (window && window->dead)) {
-		ret = window ? -ENODEV : -ENOENT;
+	if (window && ioasid_window_shut(parent, window)) {
+		ret = -ENODEV;
+	} else if (parent->dead) {
+		ret = -ENOENT;
 	} else if (parent->partial) {
 		ret = -EDEADLK;
 	} else {
@@ -350,7 +368,7 @@ int ioasid_family_borrow(struct ioasid_space *space, struct ioasid_mapping *m,
 	m->ref.child = m;
 	m->ref.next = NULL;
 	spin_lock(&parent->lock);
-	if (unlikely(window && window->dead))
+	if (unlikely(window && ioasid_window_shut(parent, window)))
 		ret = -ENODEV;
 	else
 		ret = borrow_one(parent, at, last, m->flags, &m->ref, &m->mem);
@@ -738,17 +756,20 @@ static int cut_family(struct ioasid_space *space, u64 at, bool split)
 /* A reference of @m on [@start, @last] that was not given up in this round */
 static struct ioasid_ref *first_ref(struct ioasid_space *space,
 				    struct ioasid_mapping *m, u64 start,
-				    u64 last,
+				    u64 last, unsigned int flags,
 				    const struct ioasid_iova_range *of)
 {
 	struct ioasid_ref *ref;
 
 	if (hlist_empty(&m->refs) || !ioasid_refers(m, of))
 		return NULL;
-	hlist_for_each_entry(ref, &m->refs, node)
+	hlist_for_each_entry(ref, &m->refs, node) {
+		if (unlikely(flags & UNMAP_WINDOWS) && !ref->child->space->window)
+			continue;
 		if (likely(ref->child->round != space->family->round &&
 			   ref_touches(ref, start, last)))
 			return ref;
+	}
 	return NULL;
 }
 
@@ -792,7 +813,7 @@ static void give_up(struct ioasid_space *space, u64 at,
  * May be a long way: drops and takes the lock.
  */
 static struct ioasid_ref *next_ref(struct ioasid_space *space, u64 *cursor,
-				   u64 start, u64 last,
+				   u64 start, u64 last, unsigned int flags,
 				   const struct ioasid_iova_range *of)
 	__must_hold(&space->lock)
 {
@@ -801,7 +822,7 @@ static struct ioasid_ref *next_ref(struct ioasid_space *space, u64 *cursor,
 	unsigned int n = 0;
 
 	while (m && m->start <= last) {
-		ref = first_ref(space, m, start, last, of);
+		ref = first_ref(space, m, start, last, flags, of);
 		if (ref) {
 			*cursor = m->start;
 			return ref;
@@ -850,12 +871,13 @@ static int revoke(struct ioasid_space *space, u64 start, u64 last,
 {
 	struct ioasid_iova_range range = { .start = start, .last = last };
 	u64 cursor = start, from, to, changes;
+	unsigned int theirs = flags & ~UNMAP_WINDOWS;
 	struct ioasid_space *child;
 	struct ioasid_ref *ref;
 	int ret = 0, err;
 
 	spin_lock(&space->lock);
-	while ((ref = next_ref(space, &cursor, start, last, of))) {
+	while ((ref = next_ref(space, &cursor, start, last, flags, of))) {
 		from = ref->child->start;
 		to = READ_ONCE(ref->child->last);
 		changes = space->family->changes;
@@ -864,13 +886,13 @@ static int revoke(struct ioasid_space *space, u64 start, u64 last,
 			spin_lock(&space->lock);
 			continue;
 		}
-		err = ioasid_family_revoke(child, from, to, flags, &range);
+		err = ioasid_family_revoke(child, from, to, theirs, &range);
 		if (unlikely(is_poisoned(child))) {
 			/* It keeps all of it: at once, not one by one */
 			err = -EIO;
 			from = 0;
 			to = U64_MAX;
-			ioasid_family_revoke(child, from, to, flags |
+			ioasid_family_revoke(child, from, to, theirs |
 					     IOASID_UNMAP_ALL, &range);
 		}
 		if (unlikely(err)) {
@@ -894,6 +916,27 @@ static int revoke(struct ioasid_space *space, u64 start, u64 last,
 	}
 	spin_unlock(&space->lock);
 	return ret;
+}
+
+/**
+ * ioasid_family_close() - have no other context see a space any more
+ * @space: the space
+ *
+ * What their children refer to is taken out of them.
+ *
+ * Context: may sleep.
+ */
+void ioasid_family_close(struct ioasid_space *space)
+{
+	if (!READ_ONCE(space->family))
+		return;
+	bar(space, 0, U64_MAX);
+	spin_lock(&space->lock);
+	space->family->closed = true;
+	spin_unlock(&space->lock);
+	revoke(space, 0, U64_MAX, IOASID_UNMAP_ALL | IOASID_UNMAP_CASCADE |
+	       IOASID_UNMAP_FORCED | UNMAP_WINDOWS, NULL);
+	unbar(space);
 }
 
 /**

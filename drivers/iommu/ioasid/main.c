@@ -224,7 +224,8 @@ static void fill_info(struct ioasid *ioasid, struct ioasid_info *info)
 		info->state |= IOASID_STATE_PARTIAL_GROUP;
 	if (space->poisoned)
 		info->state |= IOASID_STATE_POISONED;
-	if (parent && (parent->dead || (space->window && space->window->dead)))
+	if (space->window ? ioasid_window_shut(parent, space->window) :
+			    parent && parent->dead)
 		info->state |= IOASID_STATE_ORPHAN;
 	spin_unlock(&space->lock);
 	if (ioasid_devmem_any_revoked(space))
@@ -896,6 +897,7 @@ static int ioasid_fops_open(struct inode *inode, struct file *filp)
 
 static int ioasid_fops_release(struct inode *inode, struct file *filp)
 {
+	ioasid_ctx_close(filp->private_data);
 	ioasid_ctx_put(filp->private_data);
 	return 0;
 }

@@ -31,12 +31,12 @@ static int share_release(struct inode *inode, struct file *filp)
 static bool is_gone(struct ioasid_grant *grant)
 {
 	struct ioasid_space *space = &grant->ioasid->space;
-	bool dead;
+	bool gone;
 
 	spin_lock(&space->lock);
-	dead = space->dead;
+	gone = space->dead || space->family->closed;
 	spin_unlock(&space->lock);
-	return dead;
+	return gone;
 }
 
 static void show_terms(struct seq_file *m, struct ioasid_grant *grant)

@@ -133,6 +133,7 @@ static inline bool ioasid_refers(const struct ioasid_mapping *m,
  * struct ioasid_family - what a space has that is a parent
  * @lock: who takes a range out with all that refers to it
  * @barred: somebody does
+ * @closed: nobody sees it through a window any more
  * @round: counts how often somebody did
  * @start: first byte of the range
  * @last: last byte of the range
@@ -143,6 +144,7 @@ static inline bool ioasid_refers(const struct ioasid_mapping *m,
 struct ioasid_family {
 	struct mutex lock;		/* see above */
 	bool barred;
+	bool closed;
 	u32 round;
 	u64 start;
 	u64 last;
@@ -400,6 +402,9 @@ void ioasid_family_divide(struct ioasid_mapping *m, struct ioasid_mapping *tail)
 int ioasid_family_revoke(struct ioasid_space *child, u64 start, u64 last,
 			 unsigned int flags,
 			 const struct ioasid_iova_range *of);
+void ioasid_family_close(struct ioasid_space *space);
+bool ioasid_window_shut(const struct ioasid_space *parent,
+			const struct ioasid_window *window);
 int ioasid_family_unmap(struct ioasid_space *space, u64 start, u64 last,
 			unsigned int flags,
 			const struct ioasid_iova_range *of, u64 *removed);

@@ -517,7 +517,8 @@ enum ioasid_unmap_flags {
  * was unmapped from this IOASID); EDQUOT, see struct ioasid_import (nothing was
  * unmapped); EIO, the IOMMU failed, see IOASID_STATE_POISONED.  With
  * IOASID_UNMAP_CASCADE a child for which EBUSY or EIO is returned does not keep
- * the others from losing what they refer to.
+ * the others from losing what they refer to; and whatever the error is, mappings
+ * of children may have been cut in pieces that are still there.
  */
 struct ioasid_unmap_dma {
 	__u32 argsz;

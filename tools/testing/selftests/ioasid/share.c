@@ -360,6 +360,40 @@ TEST_F(share, owner_closes)
 	self->fd = self->export;
 }
 
+/* It goes though a device keeps the owner's context, and itself what it has. */
+TEST_F(share, owner_closes_with_devices)
+{
+	struct model_space at = {
+		.model = &self->owner, .container = -1,
+	};
+	struct model_device dev;
+
+	ASSERT_EQ(0, ia_child(self->fd, self->root, 0, &at.id));
+	ASSERT_EQ(0, ia_map_ref(self->fd, at.id, BASE, ROOT_BASE + FIRST * PG,
+				PG, IA_RW));
+	ASSERT_EQ(0, model_plug(&self->user, &dev, NULL, 0));
+	dev.model = &self->owner;
+	ASSERT_EQ(0, model_attach(&dev, &at));
+	ASSERT_EQ(0, MAP(0, 0, 8));
+	EXPECT_TRUE(reads(&self->dev, BASE, FIRST));
+	close(self->fd);
+	self->owner.ctx = -1;
+	self->fd = self->export;
+	EXPECT_TRUE(faults(&self->dev, BASE));
+	EXPECT_TRUE(reads(&dev, BASE, FIRST));
+	EXPECT_EQ(-ENODEV, MAP(0, 0, 1));
+	EXPECT_TRUE(info_of(self->ctx, self->import).state &
+		    IOASID_STATE_ORPHAN);
+	EXPECT_TRUE(info_of(self->ctx, self->child).state &
+		    IOASID_STATE_ORPHAN);
+	EXPECT_EQ(-ENODEV, ia_import(self->ctx, self->export, 0,
+				     &(__u32){ 0 }));
+	dev.model = &self->user;
+	model_release(&dev);
+	EXPECT_EQ(0, model_unplug(&dev, 0));
+	EXPECT_EQ(0, ia_status("VmPin"));
+}
+
 TEST_F(share, user_frees)
 {
 	__u32 grandchild;
