@@ -783,7 +783,9 @@ static int model_attach(struct iommu_domain *domain, struct device *dev)
 		return -EINVAL;
 	if (dom->kind == MODEL_PASIDS && !xa_empty(&mdev->pasids))
 		return -EBUSY;
-	if (model_should_fail(mdev->unit, MODEL_INJECT_ATTACH, NULL))
+	/* Going back to where it is must not fail: the core has no other way */
+	if (mdev->rid.dom != dom &&
+	    model_should_fail(mdev->unit, MODEL_INJECT_ATTACH, NULL))
 		return -ENOMEM;
 	slot_set(&mdev->rid, MODEL_TRANSLATED, dom);
 	return 0;

@@ -235,7 +235,8 @@ enum model_holder {
 
 /**
  * enum model_injection - what can be made to fail
- * @MODEL_INJECT_ATTACH: attach of a domain to a RID, never of the blocked one
+ * @MODEL_INJECT_ATTACH: attach of a domain to a RID, never of the blocked one,
+ *	or the one that it is attached to
  * @MODEL_INJECT_ATTACH_PASID: the same, to a PASID
  * @MODEL_INJECT_MAP: map_pages, after some pages
  * @MODEL_INJECT_UNMAP: unmap_pages, that stops after some pages
