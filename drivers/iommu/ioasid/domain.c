@@ -251,6 +251,54 @@ unsigned long ioasid_iopte_sizes(unsigned long pgsizes, u64 iova,
 	return used;
 }
 
+/**
+ * ioasid_domain_iopte() - the IOPTE that a run of memory is mapped by
+ * @dom: the domain
+ * @iova: first byte of the run that is left, where an IOPTE begins
+ * @phys: what is there
+ * @size: how much is left of the run
+ * @cut_shift: log2 of the cut size, 0 for none
+ *
+ * Return: the size of the first IOPTE: see ioasid_iopte_sizes().
+ */
+size_t ioasid_domain_iopte(const struct ioasid_domain *dom, u64 iova,
+			   phys_addr_t phys, u64 size, unsigned int cut_shift)
+{
+	size_t count;
+
+	return best_pgsize(sizes_within(dom->iommu->pgsize_bitmap, cut_shift),
+			   iova, phys, size, &count);
+}
+
+/**
+ * ioasid_domain_iopte_around() - the IOPTE that spans an address
+ * @dom: the domain
+ * @iova: first byte of a run
+ * @phys: what is there
+ * @size: of the run
+ * @cut_shift: log2 of the cut size, 0 for none
+ * @at: an address in the run
+ * @range: out, what the IOPTE covers
+ */
+void ioasid_domain_iopte_around(const struct ioasid_domain *dom, u64 iova,
+				phys_addr_t phys, u64 size,
+				unsigned int cut_shift, u64 at,
+				struct ioasid_iova_range *range)
+{
+	unsigned long sizes = sizes_within(dom->iommu->pgsize_bitmap,
+					   cut_shift);
+	u64 last = iova + (size - 1), mask;
+
+	for (; sizes; sizes &= mask) {
+		mask = BIT(__fls(sizes)) - 1;
+		range->start = at & ~mask;
+		range->last = at | mask;
+		if (range->start >= iova && range->last <= last &&
+		    !((iova ^ phys) & mask))
+			return;
+	}
+}
+
 static int map_run(struct ioasid_domain *dom, unsigned long iova,
 		   phys_addr_t phys, size_t size, int prot, gfp_t gfp,
 		   size_t *done)
@@ -289,15 +337,15 @@ static int flags_to_prot(unsigned int flags)
 
 /* Map a run in pieces that end on the lines of the cut grid */
 static int map_cells(struct ioasid_domain *dom, u64 iova, phys_addr_t phys,
-		     u64 size, int prot, unsigned int cut_shift, size_t *done)
+		     u64 size, int prot, gfp_t gfp, unsigned int cut_shift,
+		     size_t *done)
 {
 	u64 cell = BIT_ULL(cut_shift), piece;
 	int ret;
 
 	while (size) {
 		piece = min(size, cell - (iova & (cell - 1)));
-		ret = map_run(dom, iova, phys, piece, prot, GFP_KERNEL_ACCOUNT,
-			      done);
+		ret = map_run(dom, iova, phys, piece, prot, gfp, done);
 		if (ret)
 			return ret;
 		iova += piece;
@@ -326,7 +374,8 @@ static __always_inline int map_memory(struct ioasid_domain *dom, u64 iova,
 
 		if (cut_shift)
 			ret = map_cells(dom, iova, PFN_PHYS(run.pfn), size,
-					prot, cut_shift, done);
+					prot, GFP_KERNEL_ACCOUNT, cut_shift,
+					done);
 		else
 			ret = map_run(dom, iova, PFN_PHYS(run.pfn), size, prot,
 				      GFP_KERNEL_ACCOUNT, done);
@@ -355,12 +404,17 @@ static int map_errno(int ret)
 	}
 }
 
-/*
- * Take out what a map that failed left behind.  Drivers need not count what
- * they wrote before they failed: but they write upwards, so what follows @done
- * and is there, up to @length, is theirs.
+/**
+ * ioasid_domain_take_back() - take out what a map that failed left behind
+ * @dom: the domain
+ * @iova: where it began
+ * @done: bytes that are known to be mapped
+ * @length: bytes that it would have mapped
+ *
+ * Drivers need not count what they wrote before they failed: but they write
+ * upwards, so what follows @done and is there, up to @length, is theirs.
  */
-static void take_out_partial(struct ioasid_domain *dom, u64 iova, u64 done,
+void ioasid_domain_take_back(struct ioasid_domain *dom, u64 iova, u64 done,
 			     u64 length)
 {
 	struct ioasid_drain drain;
@@ -372,6 +426,36 @@ static void take_out_partial(struct ioasid_domain *dom, u64 iova, u64 done,
 	ioasid_drain_start(&drain, dom, false);
 	ioasid_drain_range(&drain, iova, done);
 	ioasid_drain_finish(&drain);
+}
+
+/**
+ * ioasid_domain_write_run() - map contiguous memory, but for the last step
+ * @dom: the domain
+ * @iova: first byte; nothing is mapped from there to the run's end
+ * @phys: what to map
+ * @size: bytes
+ * @flags: IOASID_MAP_READ, IOASID_MAP_WRITE
+ * @cut_shift: log2 of the cut size, 0 for none
+ * @gfp: to allocate tables with
+ * @done: how many bytes were mapped is added to it, also on failure
+ *
+ * As ioasid_domain_write(), but on failure leaves what it did: to be taken out
+ * by ioasid_domain_take_back().
+ *
+ * Return: 0; -ENOMEM; -ENOSPC; -EIO, the driver failed.
+ */
+int ioasid_domain_write_run(struct ioasid_domain *dom, u64 iova,
+			    phys_addr_t phys, u64 size, unsigned int flags,
+			    unsigned int cut_shift, gfp_t gfp, size_t *done)
+{
+	int prot = flags_to_prot(flags), ret;
+
+	if (cut_shift)
+		ret = map_cells(dom, iova, phys, size, prot, gfp, cut_shift,
+				done);
+	else
+		ret = map_run(dom, iova, phys, size, prot, gfp, done);
+	return ret ? map_errno(ret) : 0;
 }
 
 /**
@@ -399,7 +483,7 @@ int ioasid_domain_write(struct ioasid_domain *dom, u64 iova,
 			 &done);
 	if (likely(!ret))
 		return 0;
-	take_out_partial(dom, iova, done, (u64)mem->npages << PAGE_SHIFT);
+	ioasid_domain_take_back(dom, iova, done, (u64)mem->npages << PAGE_SHIFT);
 	return map_errno(ret);
 }
 
@@ -449,7 +533,7 @@ int ioasid_domain_map(struct ioasid_domain *dom, u64 iova,
 		ret = iommu->ops->iotlb_sync_map(iommu, iova, done);
 	if (likely(!ret))
 		return 0;
-	take_out_partial(dom, iova, done, (u64)mem->npages << PAGE_SHIFT);
+	ioasid_domain_take_back(dom, iova, done, (u64)mem->npages << PAGE_SHIFT);
 	return map_errno(ret);
 }
 EXPORT_SYMBOL_IF_KUNIT(ioasid_domain_map);
@@ -488,7 +572,7 @@ int ioasid_domain_map_device(struct ioasid_domain *dom, u64 iova,
 		ret = iommu->ops->iotlb_sync_map(iommu, iova, done);
 	if (!ret)
 		return 0;
-	take_out_partial(dom, iova, done, (u64)mem->npages << PAGE_SHIFT);
+	ioasid_domain_take_back(dom, iova, done, (u64)mem->npages << PAGE_SHIFT);
 	return map_errno(ret);
 }
 
@@ -685,7 +769,7 @@ int ioasid_domain_split(struct ioasid_domain *dom, u64 iova,
 		return 0;
 
 	/* Put back what was there: this must not fail for want of memory */
-	take_out_partial(dom, from, done, pgsize);
+	ioasid_domain_take_back(dom, from, done, pgsize);
 	done = 0;
 	if (map_run(dom, from, phys, pgsize, prot,
 		    GFP_KERNEL_ACCOUNT | __GFP_NOFAIL, &done) ||

@@ -51,6 +51,17 @@ bool ioasid_domain_usable(struct ioasid_domain *dom);
 bool ioasid_domain_fits(struct ioasid_domain *dom, struct device *dev,
 			bool must_enforce);
 
+size_t ioasid_domain_iopte(const struct ioasid_domain *dom, u64 iova,
+			   phys_addr_t phys, u64 size, unsigned int cut_shift);
+void ioasid_domain_iopte_around(const struct ioasid_domain *dom, u64 iova,
+				phys_addr_t phys, u64 size,
+				unsigned int cut_shift, u64 at,
+				struct ioasid_iova_range *range);
+int ioasid_domain_write_run(struct ioasid_domain *dom, u64 iova,
+			    phys_addr_t phys, u64 size, unsigned int flags,
+			    unsigned int cut_shift, gfp_t gfp, size_t *done);
+void ioasid_domain_take_back(struct ioasid_domain *dom, u64 iova, u64 done,
+			     u64 length);
 int ioasid_domain_write(struct ioasid_domain *dom, u64 iova,
 			const struct ioasid_memory *mem, unsigned int flags,
 			unsigned int cut_shift);

@@ -145,6 +145,39 @@ int ioasid_listeners_unmap(struct ioasid_space *space,
 	return ret;
 }
 
+static bool has_pins(struct ioasid_space *space, const struct ioasid_mapping *m)
+{
+	bool pins;
+
+	/* The lock orders this with the wake-up */
+	spin_lock(&space->lock);
+	pins = m->pins;
+	spin_unlock(&space->lock);
+	return pins;
+}
+
+/**
+ * ioasid_listeners_let_go() - have the software devices let go of a mapping
+ * @space: the space; domains_sem is held
+ * @m: DYING, and stays so
+ *
+ * Return: 0; -EBUSY, it was not let go of.
+ */
+int ioasid_listeners_let_go(struct ioasid_space *space,
+			    struct ioasid_mapping *m)
+{
+	struct ioasid_listener *listener;
+	long left;
+
+	lockdep_assert_held_read(&space->domains_sem);
+	list_for_each_entry(listener, &space->software->listeners, node)
+		if (READ_ONCE(m->pins))
+			listener->unmap(listener, m->start, m->last);
+	left = wait_event_timeout(space->wait, !has_pins(space, m),
+				  LISTENER_TIMEOUT);
+	return left ? 0 : -EBUSY;
+}
+
 /* ---- Pin, read and write ---- */
 
 /* Nobody waits for readers to go, and the mapping at @addr is not being cut */

@@ -62,6 +62,8 @@ static long cmd_check_extension(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 	case IOASID_EXT_MAP:
 	case IOASID_EXT_SPLIT:
 	case IOASID_EXT_QUERY_MAP:
+	case IOASID_EXT_PROTECT:
+	case IOASID_EXT_REPLACE:
 	case IOASID_EXT_DMA_BATCH:
 	case IOASID_EXT_EXPORT:
 		return 1;
@@ -310,9 +312,10 @@ static long cmd_device_get_info(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 	return ret;
 }
 
+#define CHANGE_FLAGS	(IOASID_MAP_PROTECT | IOASID_MAP_REPLACE)
 #define MAP_FLAGS	(IOASID_MAP_READ | IOASID_MAP_WRITE | \
 			 IOASID_MAP_FIXED | IOASID_MAP_FILE | \
-			 IOASID_MAP_RESERVE)
+			 IOASID_MAP_RESERVE | CHANGE_FLAGS | IOASID_MAP_SPLIT)
 
 /* Is [start, start + length) whole pages, not empty, within 64 bits? */
 static bool range_valid(u64 start, u64 length)
@@ -321,6 +324,21 @@ static bool range_valid(u64 start, u64 length)
 
 	return length && PAGE_ALIGNED(start) && PAGE_ALIGNED(length) &&
 	       !check_add_overflow(start, length - 1, &last);
+}
+
+/* What is mapped is changed in place, if it is: does that fit together? */
+static bool change_valid(const struct ioasid_map_dma *cmd)
+{
+	unsigned int flags = cmd->flags;
+
+	if (!(flags & CHANGE_FLAGS))
+		return !(flags & IOASID_MAP_SPLIT);
+	if (!(flags & IOASID_MAP_FIXED) || flags & IOASID_MAP_RESERVE)
+		return false;
+	if (!(flags & IOASID_MAP_PROTECT))
+		return true;
+	return !(flags & (IOASID_MAP_REPLACE | IOASID_MAP_FILE)) &&
+	       !cmd->addr && !cmd->cut_size;
 }
 
 static int check_map(const struct ioasid_map_dma *cmd, unsigned int *cut_shift)
@@ -334,6 +352,8 @@ static int check_map(const struct ioasid_map_dma *cmd, unsigned int *cut_shift)
 	} else if (!(flags & (IOASID_MAP_READ | IOASID_MAP_WRITE))) {
 		return -EINVAL;
 	}
+	if (!change_valid(cmd))
+		return -EINVAL;
 	if (!(flags & IOASID_MAP_FILE) && cmd->fd)
 		return -EINVAL;
 	if (flags & IOASID_MAP_FIXED ? cmd->alignment : cmd->iova)
@@ -400,6 +420,10 @@ static long cmd_map_dma(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 		}
 	}
 
+	if (unlikely(cmd->flags & CHANGE_FLAGS)) {
+		ret = ioasid_space_change(&ioasid->space, &req);
+		goto out_tell;
+	}
 	if (ioasid->space.parent && (cmd->flags & (IOASID_MAP_FIXED |
 						   IOASID_MAP_RESERVE)) ==
 				    IOASID_MAP_FIXED) {

@@ -158,6 +158,26 @@ static unsigned int extent_of(const struct ioasid_memory *mem,
 }
 
 /**
+ * ioasid_runs_from() - begin to walk the runs of memory in the middle
+ * @runs: the walk
+ * @mem: what to walk; must not change or go until the walk ends
+ * @at: index of the first page, below mem->npages
+ * @npages: how many pages, at most what @mem has from @at on
+ *
+ * Return: how many pages of the first run stand before @at.
+ */
+unsigned long ioasid_runs_from(struct ioasid_runs *runs,
+			       const struct ioasid_memory *mem,
+			       unsigned long at, unsigned long npages)
+{
+	unsigned int index = extent_of(mem, at, &runs->skip);
+
+	runs->ext = memory_extents(mem) + index;
+	runs->left = npages;
+	return index ? runs->skip : runs->skip - mem->skip;
+}
+
+/**
  * ioasid_memory_page() - the page at an index
  * @mem: the memory
  * @index: below mem->npages

@@ -101,6 +101,10 @@ struct ioasid_runs {
 void ioasid_runs_start(struct ioasid_runs *runs,
 		       const struct ioasid_memory *mem);
 
+unsigned long ioasid_runs_from(struct ioasid_runs *runs,
+			       const struct ioasid_memory *mem,
+			       unsigned long at, unsigned long npages);
+
 /**
  * ioasid_runs_next() - the next run
  * @runs: the walk

@@ -71,15 +71,17 @@ unlock:
 	return ret;
 }
 
+/* What lies below @from was told already, as part of another mapping */
 static void take_shot(struct ioasid_space *space, struct ioasid_mapping *m,
-		      struct snapshot *shot)
+		      u64 from, struct snapshot *shot)
 {
 	struct ioasid_query_entry *entry = &shot->entry;
+	unsigned long skip = (from - m->start) >> PAGE_SHIFT;
 	bool known;
 
 	*entry = (struct ioasid_query_entry){
-		.iova = m->start,
-		.length = m->last - m->start + 1,
+		.iova = from,
+		.length = m->last - from + 1,
 		.cut_size = m->cut_shift ? BIT_ULL(m->cut_shift) : 0,
 		.flags = m->flags,
 	};
@@ -87,7 +89,8 @@ static void take_shot(struct ioasid_space *space, struct ioasid_mapping *m,
 	shot->mem.npages = 0;
 	shot->mem.is_shared = false;
 	if (m->mem.npages) {
-		ioasid_memory_borrow(&m->mem, 0, m->mem.npages, &shot->mem);
+		ioasid_memory_borrow(&m->mem, skip, m->mem.npages - skip,
+				     &shot->mem);
 		known = !m->payer || m->flags & IOASID_MAP_FILE ||
 			m->payer->mm == current->mm;
 	} else if (m->device) {
@@ -102,7 +105,8 @@ static void take_shot(struct ioasid_space *space, struct ioasid_mapping *m,
 		return;
 	}
 	if (known) {
-		entry->addr = ioasid_mapping_addr(space, m);
+		entry->addr = ioasid_mapping_addr(space, m) +
+			      (from - m->start);
 		entry->flags |= IOASID_QUERY_ADDR;
 	}
 }
@@ -119,7 +123,8 @@ static bool is_cut(struct ioasid_space *space, u64 addr)
  * them.  Returns how many; clears @more when none is left.
  */
 static unsigned int take_shots(struct ioasid_space *space, struct query *query,
-			       unsigned int room, u64 *cursor, bool *more)
+			       unsigned int room, u64 told, u64 *cursor,
+			       bool *more)
 {
 	unsigned int nr = 0, passed = 0;
 	struct ioasid_mapping *m;
@@ -138,7 +143,8 @@ static unsigned int take_shots(struct ioasid_space *space, struct query *query,
 		}
 		if (m->state == IOASID_MAPPING_LIVE ||
 		    m->state == IOASID_MAPPING_DYING)
-			take_shot(space, m, &query->shot[nr++]);
+			take_shot(space, m, max(m->start, told),
+				  &query->shot[nr++]);
 		passed++;
 		*more = m->last != U64_MAX;
 		if (!*more)
@@ -191,7 +197,7 @@ int ioasid_space_query(struct ioasid_space *space, struct ioasid_query_map *cmd)
 	ret = collect_pgsizes(space, query);
 	while (!ret && more && cmd->nr < room) {
 		n = take_shots(space, query, min(room - cmd->nr, QUERY_BATCH),
-			       &cursor, &more);
+			       cmd->nr ? cursor : 0, &cursor, &more);
 		for (i = 0; i < n; i++) {
 			struct snapshot *shot = &query->shot[i];
 

@@ -38,7 +38,7 @@ struct iommu_group;
  * and makes it CANCELLED; the mapper, who owns it, finds out and frees it.
  * FILLING: its IOPTEs are being written; bounded, others wait for it.
  * LIVE: it is in every domain, and in the filling one if that came past it.
- * CUTTING: its IOPTEs are being replaced by smaller ones; bounded.
+ * CUTTING: its IOPTEs are being replaced by smaller or by other ones; bounded.
  * DYING: its IOPTEs are on their way out; bounded, but for software devices
  * that do not let go, in which case it is LIVE again.
  */
@@ -460,6 +460,8 @@ void ioasid_listener_remove(struct ioasid_space *space,
 void ioasid_software_free(struct ioasid_software *software);
 int ioasid_listeners_unmap(struct ioasid_space *space,
 			   struct ioasid_mapping **dying);
+int ioasid_listeners_let_go(struct ioasid_space *space,
+			    struct ioasid_mapping *m);
 int ioasid_space_pin(struct ioasid_space *space, u64 iova,
 		     unsigned long npages, bool write, struct page **pages);
 void ioasid_space_unpin(struct ioasid_space *space, u64 iova,
@@ -526,6 +528,10 @@ struct ioasid_batch_source {
 int ioasid_space_batch(struct ioasid_space *space,
 		       const struct ioasid_batch_source *from, u32 nr,
 		       struct ioasid_batch_result *result);
+
+/* change.c */
+int ioasid_space_change(struct ioasid_space *space,
+			struct ioasid_map_request *req);
 
 /* query.c */
 int ioasid_space_query(struct ioasid_space *space, struct ioasid_query_map *cmd);

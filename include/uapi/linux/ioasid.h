@@ -80,6 +80,8 @@
  * @IOASID_EXT_QUERY_MAP: IOASID_QUERY_MAP. 1 when there.
  * @IOASID_EXT_EXPORT: IOASID_EXPORT and IOASID_IMPORT. 1 when there.
  * @IOASID_EXT_URING_BATCH: struct ioasid_uring_batch. 1 when there.
+ * @IOASID_EXT_PROTECT: IOASID_MAP_PROTECT. 1 when there.
+ * @IOASID_EXT_REPLACE: IOASID_MAP_REPLACE. 1 when there.
  */
 enum ioasid_extension {
 	IOASID_EXT_MAP = 1,
@@ -91,6 +93,8 @@ enum ioasid_extension {
 	IOASID_EXT_QUERY_MAP = 7,
 	IOASID_EXT_EXPORT = 8,
 	IOASID_EXT_URING_BATCH = 9,
+	IOASID_EXT_PROTECT = 10,
+	IOASID_EXT_REPLACE = 11,
 };
 
 /**
@@ -396,6 +400,13 @@ struct ioasid_device_info {
  * @IOASID_MAP_RESERVE: map nothing, but keep the range from being mapped or
  *	chosen by the kernel. With IOASID_MAP_FIXED it need not be within the
  *	permitted ranges. Excludes READ, WRITE and FILE.
+ * @IOASID_MAP_PROTECT: map nothing, but have all that is mapped in the range,
+ *	which must be all of it, permit READ and WRITE as given. Needs FIXED;
+ *	excludes RESERVE, REPLACE and FILE.
+ * @IOASID_MAP_REPLACE: map over whatever is mapped in the range. Needs FIXED,
+ *	excludes RESERVE.
+ * @IOASID_MAP_SPLIT: with PROTECT or REPLACE, the edges of the range may cut
+ *	mappings at any page
  */
 enum ioasid_map_flags {
 	IOASID_MAP_READ = 1 << 0,
@@ -403,7 +414,37 @@ enum ioasid_map_flags {
 	IOASID_MAP_FIXED = 1 << 2,
 	IOASID_MAP_FILE = 1 << 3,
 	IOASID_MAP_RESERVE = 1 << 4,
+	IOASID_MAP_PROTECT = 1 << 5,
+	IOASID_MAP_REPLACE = 1 << 6,
+	IOASID_MAP_SPLIT = 1 << 7,
 };
+
+/**
+ * DOC: Changing what is mapped
+ *
+ * IOASID_MAP_PROTECT and IOASID_MAP_REPLACE change a range without unmapping it
+ * in between.  IOPTEs that are the same before and after, in address, size and
+ * permission, are not touched: DMA to them goes on all the while.  Any other is
+ * taken out, flushed from the IOTLBs, and written anew; DMA to it fails in
+ * between.  IOASID_MAP_PROTECT does so with one IOPTE at a time,
+ * IOASID_MAP_REPLACE with up to 256 at a time.  No driver of this kernel can
+ * change a permission without taking the IOPTE out.
+ *
+ * The edges of the range may cut mappings where their cut size allows it, or with
+ * IOASID_MAP_SPLIT at any page.  An IOPTE that an edge cuts is among those that
+ * are written anew, in smaller ones, with what is mapped outside of the range.
+ *
+ * All memory is pinned before anything is changed, and what was pinned before
+ * is unpinned when no device can reach it any more.  Meanwhile both are charged.
+ * Software devices have to let go of all mappings in the range that lose
+ * something.  Should the command fail nothing has changed, though DMA to what
+ * it was about may have failed for a moment.  It waits for an attach to the same
+ * IOASID that is under way, and keeps another one waiting.
+ *
+ * To add permission to write to memory that was mapped without it takes pinning
+ * it again: only the process that mapped it can do that, and of a file only
+ * IOASID_MAP_REPLACE.
+ */
 
 /**
  * struct ioasid_map_dma - ioctl(IOASID_MAP_DMA)
@@ -415,11 +456,13 @@ enum ioasid_map_flags {
  * @iova: with IOASID_MAP_FIXED where to map, otherwise 0; out, where it was
  *	mapped
  * @addr: an address of the calling process, or an offset in @fd; for a child
- *	an address of the parent. Must be 0 with IOASID_MAP_RESERVE.
+ *	an address of the parent. Must be 0 with IOASID_MAP_RESERVE and
+ *	IOASID_MAP_PROTECT.
  * @length: bytes, not 0
  * @cut_size: the grid in IOVA on which IOASID_UNMAP_DMA may later cut this
  *	mapping, in bytes: a power of two not below the page size, or 0 for
- *	the IOASID's own. No IOPTE will span a line of the grid.
+ *	the IOASID's own. No IOPTE will span a line of the grid. Must be 0
+ *	with IOASID_MAP_PROTECT, which does not change it.
  * @alignment: without IOASID_MAP_FIXED the alignment of the IOVA to choose, a
  *	power of two not below the page size, or 0. Must be 0 with FIXED.
  * @fault_addr: out on EEXIST: first IOVA that is taken; on EFAULT and EINVAL
@@ -459,6 +502,17 @@ enum ioasid_map_flags {
  * mapped in the parent, or lies beyond what was exported; EACCES, the parent's
  * mapping does not permit as much, or the export; EDQUOT, the mappings that were
  * exported are used up; ENODEV, the parent was freed; EINVAL, IOASID_MAP_FILE.
+ *
+ * With IOASID_MAP_PROTECT and IOASID_MAP_REPLACE, @fault_addr being the IOVA that
+ * it is about: EINVAL, an edge of the range cuts a mapping where its cut size
+ * does not allow it; EBUSY, a child refers to what would be replaced, narrowed,
+ * or cut at an edge, or a software device keeps on using it.  With
+ * IOASID_MAP_PROTECT: ENXIO, something of the range is not mapped, or reserved;
+ * EPERM, it was mapped by another process, which had not asked to write; EACCES,
+ * it is of a file that was mapped so, or the parent does not permit as much;
+ * EFAULT or EDQUOT, it cannot be pinned for writing; EOPNOTSUPP, it is memory of
+ * a device.  With IOASID_MAP_REPLACE: EEXIST, something of the range is reserved,
+ * or memory of a device; EFAULT, what should be mapped is.
  */
 struct ioasid_map_dma {
 	__u32 argsz;

@@ -319,7 +319,8 @@ FIXTURE_VARIANT_ADD(command, map_fixed)
 {
 	.cmd = IOASID_MAP_DMA,
 	.size = sizeof(struct ioasid_map_dma),
-	.flags = IA_RW_FIXED | IOASID_MAP_FILE | IOASID_MAP_RESERVE,
+	.flags = IA_RW_FIXED | IOASID_MAP_FILE | IOASID_MAP_RESERVE |
+		 IOASID_MAP_PROTECT | IOASID_MAP_REPLACE | IOASID_MAP_SPLIT,
 	.id_at = offsetof(struct ioasid_map_dma, ioasid),
 	/* without IOASID_MAP_FILE, and with IOASID_MAP_FIXED */
 	.reserved_at = {
@@ -342,7 +343,8 @@ FIXTURE_VARIANT_ADD(command, map_any)
 {
 	.cmd = IOASID_MAP_DMA,
 	.size = sizeof(struct ioasid_map_dma),
-	.flags = IA_RW_FIXED | IOASID_MAP_FILE | IOASID_MAP_RESERVE,
+	.flags = IA_RW_FIXED | IOASID_MAP_FILE | IOASID_MAP_RESERVE |
+		 IOASID_MAP_PROTECT | IOASID_MAP_REPLACE | IOASID_MAP_SPLIT,
 	.copies_out = true,
 	.id_at = offsetof(struct ioasid_map_dma, ioasid),
 	/* without IOASID_MAP_FILE, and without IOASID_MAP_FIXED */
@@ -352,6 +354,53 @@ FIXTURE_VARIANT_ADD(command, map_any)
 		offsetof(struct ioasid_map_dma, iova) + 4,
 	},
 	.fill = fill_map_any,
+	.undo = undo_map,
+};
+
+/* Changes what is there, to the same. */
+static void fill_protect(int fd, __u32 id, void *mem, union args *args)
+{
+	args->flags = IA_RW_FIXED | IOASID_MAP_PROTECT;
+	args->map.ioasid = id;
+	args->map.iova = iova_there;
+	args->map.length = page_size;
+}
+
+FIXTURE_VARIANT_ADD(command, protect)
+{
+	.cmd = IOASID_MAP_DMA,
+	.size = sizeof(struct ioasid_map_dma),
+	.flags = IA_RW_FIXED | IOASID_MAP_FILE | IOASID_MAP_RESERVE |
+		 IOASID_MAP_PROTECT | IOASID_MAP_REPLACE | IOASID_MAP_SPLIT,
+	.id_at = offsetof(struct ioasid_map_dma, ioasid),
+	.reserved_at = {
+		offsetof(struct ioasid_map_dma, fd),
+		offsetof(struct ioasid_map_dma, alignment),
+		offsetof(struct ioasid_map_dma, addr),
+		offsetof(struct ioasid_map_dma, cut_size),
+	},
+	.fill = fill_protect,
+};
+
+static void fill_replace(int fd, __u32 id, void *mem, union args *args)
+{
+	fill_map(fd, id, mem, args);
+	args->flags |= IOASID_MAP_REPLACE;
+}
+
+FIXTURE_VARIANT_ADD(command, replace)
+{
+	.cmd = IOASID_MAP_DMA,
+	.size = sizeof(struct ioasid_map_dma),
+	.flags = IA_RW_FIXED | IOASID_MAP_FILE | IOASID_MAP_RESERVE |
+		 IOASID_MAP_PROTECT | IOASID_MAP_REPLACE | IOASID_MAP_SPLIT,
+	.id_at = offsetof(struct ioasid_map_dma, ioasid),
+	.reserved_at = {
+		offsetof(struct ioasid_map_dma, fd),
+		offsetof(struct ioasid_map_dma, alignment),
+		offsetof(struct ioasid_map_dma, alignment) + 4,
+	},
+	.fill = fill_replace,
 	.undo = undo_map,
 };
 
@@ -894,6 +943,8 @@ TEST_F(uapi, check_extension)
 	EXPECT_EQ(1, ia_check(self->fd, IOASID_EXT_MAP_FILE));
 	EXPECT_EQ(1, ia_check(self->fd, IOASID_EXT_SPLIT));
 	EXPECT_EQ(1, ia_check(self->fd, IOASID_EXT_QUERY_MAP));
+	EXPECT_EQ(1, ia_check(self->fd, IOASID_EXT_PROTECT));
+	EXPECT_EQ(1, ia_check(self->fd, IOASID_EXT_REPLACE));
 	EXPECT_LE(1, ia_check(self->fd, IOASID_EXT_MAX_DEPTH));
 	EXPECT_LE(1 << 20, ia_check(self->fd, IOASID_EXT_MAX_IOASIDS));
 	EXPECT_EQ(0, ia_check(self->fd, 0));
@@ -1255,6 +1306,22 @@ TEST_F(uapi, map_arguments)
 					IOASID_MAP_FILE, .addr = 0));
 	EXPECT_EQ(-EINVAL, MAP(.flags = IOASID_MAP_RESERVE | IA_RW,
 			       .iova = 0, .addr = 0));
+	EXPECT_EQ(-EINVAL, MAP(.flags = IA_RW_FIXED | IOASID_MAP_SPLIT));
+	EXPECT_EQ(-EINVAL, MAP(.flags = IA_RW | IOASID_MAP_REPLACE,
+			       .iova = 0));
+	EXPECT_EQ(-EINVAL, MAP(.flags = IOASID_MAP_FIXED | IOASID_MAP_REPLACE));
+	EXPECT_EQ(-EINVAL, MAP(.flags = IOASID_MAP_FIXED | IOASID_MAP_RESERVE |
+					IOASID_MAP_REPLACE, .addr = 0));
+	EXPECT_EQ(-EINVAL, MAP(.flags = IA_RW_FIXED | IOASID_MAP_REPLACE |
+					IOASID_MAP_PROTECT, .addr = 0));
+	EXPECT_EQ(-EINVAL, MAP(.flags = IA_RW | IOASID_MAP_PROTECT, .iova = 0,
+			       .addr = 0));
+	EXPECT_EQ(-EINVAL, MAP(.flags = IA_RW_FIXED | IOASID_MAP_PROTECT |
+					IOASID_MAP_FILE, .addr = 0));
+	EXPECT_EQ(-EINVAL, MAP(.flags = IOASID_MAP_FIXED | IOASID_MAP_PROTECT,
+			       .addr = 0));
+	EXPECT_EQ(-ENXIO, MAP(.flags = IA_RW_FIXED | IOASID_MAP_PROTECT,
+			      .addr = 0));
 
 	/* what must be 0 */
 	EXPECT_EQ(-EINVAL, MAP(.flags = IA_RW, .iova = page_size));

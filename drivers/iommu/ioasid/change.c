@@ -1,0 +1,1325 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Changing mappings in place: IOASID_MAP_PROTECT and IOASID_MAP_REPLACE.
+ *
+ * Both come down to the same: the IOPTEs that there are, and those that there
+ * shall be, are compared from the left to the right.  What is the same is left
+ * alone; what is not is taken out, flushed, and written anew.
+ *
+ * Invariants:
+ *  - All memory is pinned or borrowed, and all that a cut may need is allocated,
+ *    before a table is touched.  What was there is unpinned only after all
+ *    tables were changed and flushed (table before pin).
+ *  - While tables change, the range is claimed: every mapping that touches it is
+ *    CUTTING, and what is free is taken by fillers in that state.  Nothing else
+ *    about the mappings changes before all tables have; so what fails has
+ *    the tables changed back, and lets go of the claim.
+ *  - An IOPTE lies wholly in what changes, or wholly outside; where an edge of
+ *    the range cuts one, all of it is part of what changes.  IOPTEs are aligned
+ *    to their size, so of two that overlap one holds the other.
+ *
+ * Locks: attach_lock keeps groups from coming and going, so that no domain is
+ * being filled; domains_sem is held for reading for as long as anything is
+ * claimed.  With the range claimed nothing is waited for but software devices.
+ */
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+
+#include "space.h"
+
+#define PERMISSION	(IOASID_MAP_READ | IOASID_MAP_WRITE)
+
+/* Mappings that are looked at with the lock held */
+#define CLAIM_BATCH	256
+/* IOPTEs of a replaced range that are out of the table at a time */
+#define REPLACE_BATCH	256
+
+/**
+ * struct change - one change
+ * @space: of which space
+ * @start: first byte
+ * @last: last byte
+ * @flags: IOASID_MAP_READ, IOASID_MAP_WRITE: the permission that shall be
+ * @split: mappings may be cut off their grid
+ * @new: with IOASID_MAP_REPLACE, what shall be mapped; NULL with
+ *	IOASID_MAP_PROTECT
+ * @claimed: by @next, ascending, what touches the range; fillers have no memory
+ * @claimed_last: the last of these
+ * @repinned: by @next, ascending, memory in the range, pinned for writing
+ * @tail: spare objects for what the mappings at the edges will lose
+ * @stand_in: a spare object that holds the range while it changes hands
+ * @pinned: software devices hold some of it
+ * @fault_addr: out on some failures, where
+ */
+struct change {
+	struct ioasid_space *space;
+	u64 start;
+	u64 last;
+	unsigned int flags;
+	bool split;
+	struct ioasid_mapping *new;
+	struct ioasid_mapping *claimed;
+	struct ioasid_mapping *claimed_last;
+	struct ioasid_mapping *repinned;
+	struct ioasid_mapping *tail[2];
+	struct ioasid_mapping *stand_in;
+	bool pinned;
+	u64 fault_addr;
+};
+
+static bool is_filler(const struct ioasid_mapping *m)
+{
+	return !m->mem.npages;
+}
+
+static u64 page_index(const struct ioasid_mapping *m, u64 iova)
+{
+	return (iova - m->start) >> PAGE_SHIFT;
+}
+
+/* ---- What is mapped, IOPTE by IOPTE ---- */
+
+/* A range that is mapped from one piece of memory, with one permission */
+struct piece {
+	u64 start;
+	u64 last;
+	const struct ioasid_memory *mem;
+	u64 base;		/* where the memory's first page is */
+	unsigned int flags;
+	unsigned int cut_shift;
+};
+
+/* An IOPTE */
+struct iopte {
+	u64 iova;
+	u64 last;
+	phys_addr_t phys;
+	unsigned int flags;
+};
+
+/**
+ * struct side - walks what is mapped before or after the change
+ * @change: the change
+ * @dom: in which domain
+ * @after: which of the two
+ * @m: the claimed mapping it came to
+ * @repin: the repinned memory it came to
+ * @end: there is no more
+ * @at: where the next IOPTE begins
+ * @phys: what it maps
+ * @left: bytes from there to the end of the run
+ * @runs: the runs that follow in this piece
+ * @flags: of this piece
+ * @cut_shift: of this piece
+ */
+struct side {
+	const struct change *change;
+	struct ioasid_domain *dom;
+	bool after;
+	const struct ioasid_mapping *m;
+	const struct ioasid_mapping *repin;
+	bool end;
+	u64 at;
+	phys_addr_t phys;
+	u64 left;
+	struct ioasid_runs runs;
+	unsigned int flags;
+	unsigned int cut_shift;
+};
+
+/* Does the change make a difference to a mapping? */
+static bool differs(const struct change *change, const struct ioasid_mapping *m)
+{
+	return change->new || (m->flags & PERMISSION) != change->flags;
+}
+
+static void whole_piece(const struct ioasid_mapping *m, struct piece *piece)
+{
+	*piece = (struct piece){
+		.start = m->start,
+		.last = m->last,
+		.mem = &m->mem,
+		.base = m->start,
+		.flags = m->flags,
+		.cut_shift = m->cut_shift,
+	};
+}
+
+/* Of a mapping that was, what of it the change leaves or makes at @at */
+static void changed_piece(struct side *side, u64 at, struct piece *piece)
+{
+	const struct change *change = side->change;
+
+	if (at < change->start) {
+		piece->last = min(piece->last, change->start - 1);
+		return;
+	}
+	if (at > change->last) {
+		piece->start = max(piece->start, change->last + 1);
+		return;
+	}
+	piece->start = max(piece->start, change->start);
+	piece->last = min(piece->last, change->last);
+	piece->flags = change->flags;
+	while (side->repin && side->repin->last < piece->start)
+		side->repin = side->repin->next;
+	if (side->repin && side->repin->start == piece->start) {
+		piece->mem = &side->repin->mem;
+		piece->base = side->repin->start;
+	}
+}
+
+/* The piece that holds @at, or else the next one */
+static bool find_piece(struct side *side, u64 at, struct piece *piece)
+{
+	const struct change *change = side->change;
+
+	if (side->after && change->new && at >= change->start &&
+	    at <= change->last) {
+		whole_piece(change->new, piece);
+		return true;
+	}
+	while (side->m && (side->m->last < at || is_filler(side->m)))
+		side->m = side->m->next;
+	if (!side->m)
+		return false;
+	whole_piece(side->m, piece);
+	if (side->after && differs(change, side->m))
+		changed_piece(side, max(at, piece->start), piece);
+	return true;
+}
+
+static void side_next_run(struct side *side)
+{
+	struct ioasid_run run;
+
+	ioasid_runs_next(&side->runs, &run);
+	side->phys = PFN_PHYS(run.pfn);
+	side->left = (u64)run.npages << PAGE_SHIFT;
+}
+
+/* Go to what is mapped at @at, where an IOPTE begins, or behind */
+static void side_seek(struct side *side, u64 at)
+{
+	struct piece piece;
+
+	side->end = !find_piece(side, at, &piece);
+	if (side->end)
+		return;
+	side->at = max(at, piece.start);
+	ioasid_runs_from(&side->runs, piece.mem,
+			 (side->at - piece.base) >> PAGE_SHIFT,
+			 ((piece.last - side->at) >> PAGE_SHIFT) + 1);
+	side_next_run(side);
+	side->flags = piece.flags;
+	side->cut_shift = piece.cut_shift;
+}
+
+static void side_init(struct side *side, const struct change *change,
+		      struct ioasid_domain *dom, bool after, u64 at)
+{
+	side->change = change;
+	side->dom = dom;
+	side->after = after;
+	side->m = change->claimed;
+	side->repin = change->repinned;
+	side_seek(side, at);
+}
+
+static void side_advance(struct side *side, u64 bytes)
+{
+	side->at += bytes;
+	side->phys += bytes;
+	side->left -= bytes;
+	if (side->left)
+		return;
+	if (side->runs.left)
+		side_next_run(side);
+	else if (side->at)
+		side_seek(side, side->at);
+	else
+		side->end = true;
+}
+
+/* Is there an IOPTE that begins at or before @at? */
+static bool side_reaches(const struct side *side, u64 at)
+{
+	return !side->end && side->at <= at;
+}
+
+static void side_iopte(const struct side *side, struct iopte *iopte)
+{
+	iopte->iova = side->at;
+	iopte->last = side->at + (ioasid_domain_iopte(side->dom, side->at,
+						      side->phys, side->left,
+						      side->cut_shift) - 1);
+	iopte->phys = side->phys;
+	iopte->flags = side->flags & PERMISSION;
+}
+
+static bool same_iopte(const struct iopte *a, const struct iopte *b)
+{
+	return a->iova == b->iova && a->last == b->last &&
+	       a->phys == b->phys && a->flags == b->flags;
+}
+
+/*
+ * Where IOPTEs lie that an edge of the range cuts: @at is in @m, and so is the
+ * byte before.
+ */
+static void iopte_across(const struct ioasid_domain *dom,
+			 const struct ioasid_mapping *m, u64 at,
+			 struct ioasid_iova_range *range)
+{
+	unsigned long index = page_index(m, at), before;
+	struct ioasid_runs runs;
+	struct ioasid_run run;
+	u64 size;
+
+	before = ioasid_runs_from(&runs, &m->mem, index,
+				  m->mem.npages - index);
+	ioasid_runs_next(&runs, &run);
+	size = (u64)before << PAGE_SHIFT;
+	ioasid_domain_iopte_around(dom, at - size, PFN_PHYS(run.pfn) - size,
+				   size + ((u64)run.npages << PAGE_SHIFT),
+				   m->cut_shift, at, range);
+}
+
+/* What of the domain changes: the range, and IOPTEs that its edges cut */
+static void find_bounds(const struct change *change,
+			const struct ioasid_domain *dom,
+			struct ioasid_iova_range *bounds)
+{
+	struct ioasid_iova_range iopte;
+	const struct ioasid_mapping *m = change->claimed;
+
+	bounds->start = change->start;
+	bounds->last = change->last;
+	if (m->start < change->start) {
+		iopte_across(dom, m, change->start, &iopte);
+		bounds->start = min(bounds->start, iopte.start);
+	}
+	m = change->claimed_last;
+	if (m->last > change->last) {
+		iopte_across(dom, m, change->last + 1, &iopte);
+		if (iopte.start <= change->last)
+			bounds->last = iopte.last;
+	}
+}
+
+/* ---- Change the tables ---- */
+
+/* What of one domain is taken out and written with one flush */
+struct stretch {
+	u64 start;
+	u64 last;
+	unsigned int nr;
+	struct side was;
+	struct side is;
+	struct ioasid_drain drain;
+	u64 gone;
+	u64 gone_last;
+	bool any_gone;
+};
+
+static void stretch_begin(struct stretch *stretch, const struct side *was,
+			  const struct side *is, u64 start)
+{
+	stretch->start = start;
+	stretch->nr = 0;
+	stretch->was = *was;
+	stretch->is = *is;
+	stretch->any_gone = false;
+	ioasid_drain_start(&stretch->drain, was->dom, false);
+}
+
+static void stretch_take_out(struct stretch *stretch, const struct iopte *iopte)
+{
+	if (stretch->any_gone && stretch->gone_last + 1 == iopte->iova) {
+		stretch->gone_last = iopte->last;
+		return;
+	}
+	if (stretch->any_gone)
+		ioasid_drain_range(&stretch->drain, stretch->gone,
+				   stretch->gone_last - stretch->gone + 1);
+	stretch->any_gone = true;
+	stretch->gone = iopte->iova;
+	stretch->gone_last = iopte->last;
+}
+
+/* Write what is mapped from there to @last; @done is added to */
+static int write_side(struct side *side, u64 last, gfp_t gfp, size_t *done)
+{
+	u64 start = side->at, bytes;
+	int ret;
+
+	if (!side_reaches(side, last))
+		return 0;
+	do {
+		bytes = min(side->left, last - side->at + 1);
+		ret = ioasid_domain_write_run(side->dom, side->at, side->phys,
+					      bytes, side->flags,
+					      side->cut_shift, gfp, done);
+		if (ret)
+			return ret;
+		side_advance(side, bytes);
+		cond_resched();
+	} while (side_reaches(side, last));
+	return ioasid_domain_sync(side->dom, start, last - start + 1);
+}
+
+#define GFP_MUST	(GFP_KERNEL_ACCOUNT | __GFP_NOFAIL)
+
+/* On failure all is as it was, unless the domain is poisoned */
+static int stretch_end(struct stretch *stretch, bool must)
+{
+	struct ioasid_domain *dom = stretch->was.dom;
+	u64 length = stretch->last - stretch->start + 1;
+	size_t done = 0;
+	int ret;
+
+	if (stretch->any_gone)
+		ioasid_drain_range(&stretch->drain, stretch->gone,
+				   stretch->gone_last - stretch->gone + 1);
+	ioasid_drain_finish(&stretch->drain);
+	if (READ_ONCE(dom->poisoned))
+		return -EIO;
+	ret = write_side(&stretch->is, stretch->last,
+			 must ? GFP_MUST : GFP_KERNEL_ACCOUNT, &done);
+	if (likely(!ret))
+		return 0;
+	/* There may be holes in what was, but none in what shall be */
+	if (!must) {
+		ioasid_domain_take_back(dom, stretch->start, done, length);
+		if (!READ_ONCE(dom->poisoned) &&
+		    !write_side(&stretch->was, stretch->last, GFP_MUST, &done))
+			return ret;
+	}
+	WRITE_ONCE(dom->poisoned, true);
+	return -EIO;
+}
+
+/*
+ * Change a domain from one side to the other, within @bounds.  On failure
+ * @bounds are what was changed before, and @none tells that nothing was.
+ */
+static int change_table(const struct change *change, struct ioasid_domain *dom,
+			bool back, struct ioasid_iova_range *bounds, bool *none)
+{
+	unsigned int limit = change->new || back ? REPLACE_BATCH : 1;
+	struct iopte a, b, *was, *is;
+	struct side from, to;
+	struct stretch stretch;
+	bool open = false;
+	int ret = 0;
+	u64 at, last;
+
+	*none = true;
+	side_init(&from, change, dom, back, bounds->start);
+	side_init(&to, change, dom, !back, bounds->start);
+	for (;;) {
+		was = side_reaches(&from, bounds->last) ? &a : NULL;
+		is = side_reaches(&to, bounds->last) ? &b : NULL;
+		if (was)
+			side_iopte(&from, was);
+		if (is)
+			side_iopte(&to, is);
+		at = min(was ? was->iova : U64_MAX, is ? is->iova : U64_MAX);
+		if (was && was->iova != at)
+			was = NULL;
+		if (is && is->iova != at)
+			is = NULL;
+
+		if (open && ((!was && !is) || at != stretch.last + 1 ||
+			     stretch.nr >= limit ||
+			     (was && is && same_iopte(was, is)))) {
+			open = false;
+			ret = stretch_end(&stretch, back);
+			if (ret)
+				break;
+			if (!back && fatal_signal_pending(current)) {
+				bounds->last = stretch.last;
+				*none = false;
+				return -EINTR;
+			}
+			cond_resched();
+		}
+		if (!was && !is)
+			break;
+		if (was && is && same_iopte(was, is)) {
+			side_advance(&from, was->last - at + 1);
+			side_advance(&to, was->last - at + 1);
+			if (need_resched())
+				cond_resched();
+			continue;
+		}
+
+		if (!open) {
+			stretch_begin(&stretch, &from, &to, at);
+			open = true;
+		}
+		/* The larger one of the two holds whatever it overlaps */
+		last = max(was ? was->last : 0, is ? is->last : 0);
+		while (side_reaches(&from, last)) {
+			side_iopte(&from, &a);
+			stretch_take_out(&stretch, &a);
+			side_advance(&from, a.last - a.iova + 1);
+		}
+		while (side_reaches(&to, last)) {
+			side_iopte(&to, &b);
+			side_advance(&to, b.last - b.iova + 1);
+		}
+		stretch.last = last;
+		stretch.nr++;
+	}
+	if (ret && stretch.start > bounds->start) {
+		bounds->last = stretch.start - 1;
+		*none = false;
+	}
+	return ret;
+}
+
+/* Change all domains, or none that is not poisoned */
+static int change_tables(struct change *change)
+{
+	struct ioasid_space *space = change->space;
+	struct ioasid_iova_range bounds;
+	struct ioasid_domain *dom, *failed;
+	bool none;
+	int ret;
+
+	lockdep_assert_held_read(&space->domains_sem);
+	list_for_each_entry(dom, &space->domains, node) {
+		find_bounds(change, dom, &bounds);
+		ret = change_table(change, dom, false, &bounds, &none);
+		if (unlikely(ret))
+			goto undo;
+	}
+	return 0;
+
+undo:
+	failed = dom;
+	if (!none && !READ_ONCE(dom->poisoned))
+		change_table(change, dom, true, &bounds, &none);
+	list_for_each_entry(dom, &space->domains, node) {
+		if (dom == failed)
+			break;
+		find_bounds(change, dom, &bounds);
+		change_table(change, dom, true, &bounds, &none);
+	}
+	return ret;
+}
+
+static bool is_poisoned(struct ioasid_space *space)
+{
+	struct ioasid_domain *dom;
+
+	list_for_each_entry(dom, &space->domains, node)
+		if (READ_ONCE(dom->poisoned))
+			return true;
+	return false;
+}
+
+/* ---- Claim ---- */
+
+/* Does a child refer to bytes of a mapping that are in the range? */
+static bool is_borrowed(const struct change *change, struct ioasid_mapping *m)
+{
+	struct ioasid_ref *ref;
+
+	lockdep_assert_held(&change->space->lock);
+	hlist_for_each_entry(ref, &m->refs, node) {
+		u64 length = READ_ONCE(ref->child->last) - ref->child->start;
+
+		if (ref->child->addr <= change->last &&
+		    ref->child->addr + length >= change->start)
+			return true;
+	}
+	return false;
+}
+
+/* May the edges of the range cut this mapping? */
+static int check_cut(const struct change *change, struct ioasid_mapping *m)
+{
+	u64 edge[2] = { change->start, change->last + 1 };
+	unsigned int i;
+
+	for (i = 0; i < 2; i++) {
+		if (edge[i] <= m->start || edge[i] > m->last)
+			continue;
+		if (!change->split && ioasid_mapping_off_grid(m, edge[i]))
+			return -EINVAL;
+		if (ioasid_family_spans(m, edge[i]))
+			return -EBUSY;
+	}
+	return 0;
+}
+
+/* May this mapping be changed so? */
+static int check_mapping(const struct change *change, struct ioasid_mapping *m)
+{
+	unsigned int lost = m->flags & ~change->flags & PERMISSION;
+	int ret;
+
+	if (!m->mem.npages) {
+		if (change->new)
+			return -EEXIST;
+		return m->device ? -EOPNOTSUPP : -ENXIO;
+	}
+	if (!differs(change, m))
+		return 0;
+	ret = check_cut(change, m);
+	if (ret)
+		return ret;
+	if ((change->new || lost) && is_borrowed(change, m))
+		return -EBUSY;
+	return 0;
+}
+
+/* What the whole space may refuse */
+static int check_space(struct change *change)
+{
+	struct ioasid_space *space = change->space;
+
+	lockdep_assert_held(&space->lock);
+	if (space->dead)
+		return -ENOENT;
+	if (space->poisoned)
+		return -EIO;
+	if (space->partial)
+		return -EDEADLK;
+	if (change->new && space->permitted &&
+	    !ioasid_ranges_hold(space->permitted, change->start, change->last,
+				&change->fault_addr))
+		return -EINVAL;
+	return 0;
+}
+
+/* Fillers are freed, mappings LIVE again */
+static void let_claim_go(struct change *change)
+{
+	struct ioasid_space *space = change->space;
+	struct ioasid_mapping *m, *next;
+	unsigned int n = 0;
+
+	spin_lock(&space->lock);
+	for (m = change->claimed; m; m = next) {
+		next = m->next;
+		if (is_filler(m)) {
+			ioasid_mapping_erase(space, m);
+			ioasid_mapping_free(m);
+		} else {
+			m->state = IOASID_MAPPING_LIVE;
+		}
+		if (++n % CLAIM_BATCH == 0) {
+			ioasid_space_wake(space);
+			cond_resched_lock(&space->lock);
+		}
+	}
+	ioasid_space_wake(space);
+	spin_unlock(&space->lock);
+	change->claimed = NULL;
+}
+
+static void unlock_space(struct change *change)
+{
+	struct ioasid_space *space = change->space;
+
+	up_read(&space->domains_sem);
+	mutex_unlock(&space->attach_lock);
+	/* Who takes out of the parent what we refer to may have come in vain */
+	if (space->parent)
+		ioasid_family_changed(space);
+}
+
+static void unclaim(struct change *change)
+{
+	let_claim_go(change);
+	unlock_space(change);
+}
+
+/*
+ * Claim what is at @cursor, up to @next.  Called with the lock held, may drop
+ * it.  Returns -EAGAIN when that has to be waited for; 1 to look again.
+ */
+static int claim_one(struct change *change, u64 cursor, u64 *next,
+		     struct ioasid_mapping **filler,
+		     struct ioasid_mapping ***tail)
+{
+	struct ioasid_space *space = change->space;
+	struct ioasid_mapping *m;
+	int ret;
+
+	m = ioasid_mapping_first(space, cursor);
+	while (change->new && m && m->start <= change->last &&
+	       m->state == IOASID_MAPPING_PINNING) {
+		ioasid_mapping_erase(space, m);
+		m->state = IOASID_MAPPING_CANCELLED;
+		m = ioasid_mapping_first(space, cursor);
+	}
+
+	change->fault_addr = cursor;
+	if (!m || m->start > cursor) {
+		if (!change->new)
+			return -ENXIO;
+		if (!*filler)
+			return 1;
+		(*filler)->start = cursor;
+		(*filler)->last = change->last;
+		if (m)
+			(*filler)->last = min(m->start - 1, change->last);
+		m = *filler;
+		*filler = NULL;
+		ioasid_mapping_insert(space, m);
+	} else {
+		if (m->state == IOASID_MAPPING_PINNING)
+			return -ENXIO;
+		if (m->state != IOASID_MAPPING_LIVE || m->readers)
+			return -EAGAIN;
+		ret = check_mapping(change, m);
+		if (ret)
+			return ret;
+		change->pinned |= m->pins;
+		m->in_filling = false;
+		m->state = IOASID_MAPPING_CUTTING;
+	}
+	m->next = NULL;
+	**tail = m;
+	*tail = &m->next;
+	change->claimed_last = m;
+	*next = m->last + 1;
+	return 0;
+}
+
+/* Who would cut it does not fail for that, but waits */
+static struct ioasid_mapping *alloc_filler(struct ioasid_space *space)
+{
+	struct ioasid_map_request req = {
+		.flags = IOASID_MAP_RESERVE,
+		.cut_shift = PAGE_SHIFT,
+		.state = IOASID_MAPPING_CUTTING,
+	};
+
+	return ioasid_mapping_alloc(space, &req);
+}
+
+/* Go through the range; as claim_one() */
+static int claim_range(struct change *change)
+{
+	struct ioasid_mapping **tail = &change->claimed, *filler = NULL;
+	struct ioasid_space *space = change->space;
+	u64 cursor = change->start, next;
+	unsigned int n = 0;
+	int ret;
+
+	change->pinned = false;
+	spin_lock(&space->lock);
+	ret = check_space(change);
+	while (!ret) {
+		ret = claim_one(change, cursor, &next, &filler, &tail);
+		if (ret == 1) {
+			spin_unlock(&space->lock);
+			filler = alloc_filler(space);
+			ret = filler ? 0 : -ENOMEM;
+			spin_lock(&space->lock);
+			continue;
+		}
+		if (ret || next > change->last || !next)
+			break;
+		cursor = next;
+		if (++n % CLAIM_BATCH == 0) {
+			if (fatal_signal_pending(current))
+				ret = -EINTR;
+			cond_resched_lock(&space->lock);
+		}
+	}
+	spin_unlock(&space->lock);
+	if (filler)
+		ioasid_mapping_free(filler);
+	return ret;
+}
+
+/*
+ * Claim the range.  On success attach_lock and domains_sem are held, until
+ * unclaim().  Waits for whatever is in transit there, with nothing held.
+ */
+static int claim(struct change *change)
+{
+	struct ioasid_space *space = change->space;
+	int ret;
+
+	for (;;) {
+		if (mutex_lock_killable(&space->attach_lock))
+			return -EINTR;
+		down_read(&space->domains_sem);
+		ret = claim_range(change);
+		if (!ret)
+			return 0;
+		unclaim(change);
+		if (ret != -EAGAIN)
+			return ret;
+		spin_lock(&space->lock);
+		ioasid_space_wait_in_transit(space, change->fault_addr);
+		spin_unlock(&space->lock);
+		if (fatal_signal_pending(current))
+			return -EINTR;
+	}
+}
+
+/* ---- Software devices ---- */
+
+static void set_state(struct ioasid_space *space, struct ioasid_mapping *m,
+		      enum ioasid_mapping_state state)
+{
+	spin_lock(&space->lock);
+	m->state = state;
+	spin_unlock(&space->lock);
+}
+
+/* Must devices stop to use something of it? */
+static bool loses(const struct change *change, const struct ioasid_mapping *m)
+{
+	return change->new || change->repinned ||
+	       m->flags & ~change->flags & PERMISSION;
+}
+
+/*
+ * Have software devices let go of the mappings.  Meanwhile these are DYING, so
+ * that no thread of theirs waits for us.
+ */
+static int have_let_go(struct change *change)
+{
+	struct ioasid_space *space = change->space;
+	struct ioasid_mapping *m;
+	int ret;
+
+	for (m = change->claimed; m && change->pinned; m = m->next) {
+		if (!READ_ONCE(m->pins) || !loses(change, m))
+			continue;
+		set_state(space, m, IOASID_MAPPING_DYING);
+		ret = ioasid_listeners_let_go(space, m);
+		set_state(space, m, IOASID_MAPPING_CUTTING);
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+/* ---- Permission ---- */
+
+/* Does the parent permit what a child's mapping shall? */
+static int check_parent(struct change *change, const struct ioasid_mapping *m)
+{
+	const struct ioasid_window *window = change->space->window;
+	struct ioasid_space *parent = change->space->parent;
+	u64 from = max(m->start, change->start);
+	u64 to = min(m->last, change->last);
+	u64 cursor = m->addr + (from - m->start);
+	u64 last = m->addr + (to - m->start);
+	struct ioasid_mapping *owner;
+	unsigned int n = 0, lacks;
+	int ret = 0;
+
+	/* They are there, and not narrowed, for as long as we refer to them */
+	spin_lock(&parent->lock);
+	for (;;) {
+		owner = ioasid_mapping_first(parent, cursor);
+		lacks = change->flags & ~owner->flags & PERMISSION;
+		if (unlikely(window))
+			lacks |= change->flags & ~window->terms->permission;
+		if (lacks) {
+			change->fault_addr = cursor;
+			if (window)
+				change->fault_addr -= window->terms->start;
+			ret = -EACCES;
+			break;
+		}
+		if (owner->last >= last)
+			break;
+		cursor = owner->last + 1;
+		if (++n % CLAIM_BATCH == 0)
+			cond_resched_lock(&parent->lock);
+	}
+	spin_unlock(&parent->lock);
+	return ret;
+}
+
+static bool must_repin(const struct change *change,
+		       const struct ioasid_mapping *m)
+{
+	return change->flags & IOASID_MAP_WRITE && !m->mem.writable;
+}
+
+/* Is this the memory that belongs there, pinned for writing? */
+static bool is_repinned(const struct change *change,
+			const struct ioasid_mapping *m,
+			const struct ioasid_mapping *repin)
+{
+	u64 start = max(m->start, change->start);
+
+	return repin && repin->start == start &&
+	       repin->last == min(m->last, change->last) &&
+	       repin->addr == m->addr + (start - m->start) &&
+	       repin->payer->mm == m->payer->mm;
+}
+
+/* Another page where a child refers to the one that was? */
+static bool same_pages(const struct change *change,
+		       const struct ioasid_mapping *m,
+		       const struct ioasid_mapping *repin)
+{
+	struct ioasid_runs was, is;
+	struct ioasid_run a = {}, b = {};
+	unsigned long n;
+
+	ioasid_runs_from(&was, &m->mem, page_index(m, repin->start),
+			 repin->mem.npages);
+	ioasid_runs_start(&is, &repin->mem);
+	while ((a.npages || ioasid_runs_next(&was, &a)) &&
+	       (b.npages || ioasid_runs_next(&is, &b))) {
+		if (a.pfn != b.pfn)
+			return false;
+		n = min(a.npages, b.npages);
+		a.pfn += n;
+		a.npages -= n;
+		b.pfn += n;
+		b.npages -= n;
+		cond_resched();
+	}
+	return true;
+}
+
+static void free_repinned(struct change *change)
+{
+	struct ioasid_mapping *m, *next;
+
+	for (m = change->repinned; m; m = next) {
+		next = m->next;
+		ioasid_mapping_release(change->space, m);
+		cond_resched();
+	}
+	change->repinned = NULL;
+}
+
+/* Which memory has to be pinned again: noted in change->repinned, unpinned yet */
+static int note_repins(struct change *change)
+{
+	struct ioasid_mapping *m, *repin, **tail = &change->repinned;
+	struct ioasid_map_request req = {};
+
+	for (m = change->claimed; m; m = m->next) {
+		if (!differs(change, m) || !must_repin(change, m))
+			continue;
+		change->fault_addr = max(m->start, change->start);
+		/* Which file it was, and how it was open, nobody knows */
+		if (m->flags & IOASID_MAP_FILE)
+			return -EACCES;
+		if (m->payer->mm != current->mm)
+			return -EPERM;
+		req.addr = m->addr + (change->fault_addr - m->start);
+		repin = ioasid_mapping_alloc(change->space, &req);
+		if (!repin)
+			return -ENOMEM;
+		repin->start = change->fault_addr;
+		repin->last = min(m->last, change->last);
+		repin->next = NULL;
+		*tail = repin;
+		tail = &repin->next;
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		cond_resched();
+	}
+	return 0;
+}
+
+/* With nothing claimed: a page fault in here may hang for ever */
+static int pin_repins(struct change *change)
+{
+	struct ioasid_mapping *m;
+	struct ioasid_payer *payer;
+
+	for (m = change->repinned; m; m = m->next) {
+		payer = ioasid_memory_get(&m->mem, change->space->account, NULL,
+					  m->addr,
+					  page_index(m, m->last) + 1, true,
+					  &change->fault_addr);
+		if (IS_ERR(payer))
+			return PTR_ERR(payer);
+		m->payer = payer;
+	}
+	return 0;
+}
+
+/* Are all mappings ready for the permission?  1: what is missing was noted */
+static int check_permission(struct change *change)
+{
+	struct ioasid_mapping *repin = change->repinned, *m;
+	struct ioasid_space *space = change->space;
+	bool borrowed;
+	int ret;
+
+	for (m = change->claimed; m; m = m->next) {
+		if (!differs(change, m))
+			continue;
+		if (space->parent) {
+			ret = check_parent(change, m);
+			if (ret)
+				return ret;
+			continue;
+		}
+		if (!must_repin(change, m))
+			continue;
+		if (!is_repinned(change, m, repin)) {
+			free_repinned(change);
+			return note_repins(change) ?: 1;
+		}
+		spin_lock(&space->lock);
+		borrowed = is_borrowed(change, m);
+		spin_unlock(&space->lock);
+		if (borrowed && !same_pages(change, m, repin))
+			return -EBUSY;
+		repin = repin->next;
+		cond_resched();
+	}
+	return 0;
+}
+
+/* ---- Publish ---- */
+
+/* Which edges of the range cut a mapping? */
+static bool cuts_left(const struct change *change)
+{
+	return change->claimed->start < change->start &&
+	       differs(change, change->claimed);
+}
+
+static bool cuts_right(const struct change *change)
+{
+	return change->claimed_last->last > change->last &&
+	       differs(change, change->claimed_last);
+}
+
+/*
+ * How many mappings more there may be than there were.  What replaces them is
+ * counted already, for one that goes.
+ */
+static unsigned int nr_more(const struct change *change)
+{
+	bool left = cuts_left(change), right = cuts_right(change);
+
+	if (change->new)
+		return left && right && change->claimed == change->claimed_last;
+	return left + right;
+}
+
+/*
+ * Tables have changed: make mapping boundaries at the edges of the range.
+ * Nothing claimed is outside of it afterwards.
+ */
+static void cut_edges(struct change *change)
+{
+	struct ioasid_mapping *left = change->claimed, **link;
+	struct ioasid_mapping *right = change->claimed_last;
+	struct ioasid_space *space = change->space;
+	bool cut_left = cuts_left(change), cut_right = cuts_right(change);
+
+	if (cut_right)
+		ioasid_mapping_cut_memory(space, right, change->tail[1],
+					  change->last + 1);
+	if (cut_left)
+		ioasid_mapping_cut_memory(space, left, change->tail[0],
+					  change->start);
+	spin_lock(&space->lock);
+	if (cut_right) {
+		ioasid_mapping_cut_object(space, right, change->tail[1]);
+		change->tail[1] = NULL;
+	}
+	if (cut_left) {
+		ioasid_mapping_cut_object(space, left, change->tail[0]);
+		link = &change->claimed;
+		change->tail[0]->state = IOASID_MAPPING_CUTTING;
+		change->tail[0]->next = left->next;
+		*link = change->tail[0];
+		if (change->claimed_last == left)
+			change->claimed_last = change->tail[0];
+		change->tail[0] = NULL;
+		left->state = IOASID_MAPPING_LIVE;
+	}
+	ioasid_space_wake(space);
+	spin_unlock(&space->lock);
+}
+
+/* Let the claimed mappings have their new permission, and memory */
+static void publish_permission(struct change *change)
+{
+	struct ioasid_mapping *m, *repin = change->repinned;
+	struct ioasid_space *space = change->space;
+	unsigned int n = 0;
+
+	spin_lock(&space->lock);
+	for (m = change->claimed; m; m = m->next) {
+		if (differs(change, m)) {
+			if (!space->parent && must_repin(change, m)) {
+				swap(m->mem, repin->mem);
+				swap(m->payer, repin->payer);
+				repin = repin->next;
+			}
+			m->flags = (m->flags & ~PERMISSION) | change->flags;
+		}
+		m->state = IOASID_MAPPING_LIVE;
+		if (++n % CLAIM_BATCH == 0) {
+			ioasid_space_wake(space);
+			cond_resched_lock(&space->lock);
+		}
+	}
+	ioasid_space_wake(space);
+	spin_unlock(&space->lock);
+	change->claimed = NULL;
+}
+
+/*
+ * Let the new mapping have the place of the claimed ones.  A stand-in grows over
+ * it first, as children's mappings must not seem to be smaller than they are.
+ */
+static void publish_new(struct change *change)
+{
+	struct ioasid_mapping *m, *stand_in = change->stand_in;
+	struct ioasid_space *space = change->space;
+	unsigned int n = 0;
+
+	spin_lock(&space->lock);
+	for (m = change->claimed; m; m = m->next) {
+		if (m == change->claimed) {
+			ioasid_mapping_erase(space, m);
+			stand_in->start = m->start;
+			stand_in->last = m->last;
+			ioasid_mapping_insert(space, stand_in);
+		} else {
+			ioasid_mapping_absorb(space, stand_in, m);
+		}
+		if (!is_filler(m)) {
+			space->nr_mappings--;
+			space->bytes_mapped -= m->last - m->start + 1;
+		}
+		if (++n % CLAIM_BATCH == 0)
+			cond_resched_lock(&space->lock);
+	}
+	ioasid_mapping_erase(space, stand_in);
+	change->new->state = IOASID_MAPPING_LIVE;
+	ioasid_mapping_insert(space, change->new);
+	space->nr_mappings++;
+	space->bytes_mapped += change->last - change->start + 1;
+	ioasid_space_wake(space);
+	spin_unlock(&space->lock);
+	change->new = NULL;
+}
+
+/* No table has the mappings any more that the new one replaced */
+static void release_old(struct change *change)
+{
+	struct ioasid_mapping *m, *next;
+
+	for (m = change->claimed; m; m = next) {
+		next = m->next;
+		ioasid_mapping_release(change->space, m);
+		cond_resched();
+	}
+	change->claimed = NULL;
+}
+
+/* A poisoned domain may reach what it should have got */
+static void keep_new(struct change *change)
+{
+	struct ioasid_space *space = change->space;
+	struct ioasid_mapping *m, *next;
+
+	spin_lock(&space->lock);
+	space->poisoned = true;
+	if (change->new)
+		ioasid_mapping_keep(space, change->new);
+	for (m = change->repinned; m; m = next) {
+		next = m->next;
+		ioasid_mapping_keep(space, m);
+	}
+	spin_unlock(&space->lock);
+	change->new = NULL;
+	change->repinned = NULL;
+}
+
+/* With the range claimed, and everything there: returns with it let go */
+static int carry_out(struct change *change)
+{
+	struct ioasid_space *space = change->space;
+	unsigned int more = nr_more(change), i;
+	bool replace = change->new, poisoned;
+	int ret = 0;
+
+	for (i = 0; i < more && !ret; i++)
+		ret = ioasid_family_may_cut(space);
+	more = ret ? i - 1 : i;
+	if (!ret)
+		ret = have_let_go(change);
+	if (!ret)
+		ret = change_tables(change);
+	poisoned = ret && is_poisoned(space);
+	if (ret) {
+		if (poisoned) {
+			keep_new(change);
+			ret = -EIO;
+		}
+		unclaim(change);
+		if (poisoned)
+			space->ops->poisoned(space);
+	} else {
+		cut_edges(change);
+		if (replace) {
+			publish_new(change);
+			unlock_space(change);
+			release_old(change);
+		} else {
+			publish_permission(change);
+			unlock_space(change);
+		}
+	}
+	while (more--)
+		ioasid_family_cut_done(space);
+	return ret;
+}
+
+static int protect(struct change *change)
+{
+	int ret;
+
+	for (;;) {
+		ret = claim(change);
+		if (ret)
+			return ret;
+		ret = check_permission(change);
+		if (!ret)
+			return carry_out(change);
+		unclaim(change);
+		if (ret < 0)
+			return ret;
+		ret = pin_repins(change);
+		if (ret)
+			return ret;
+	}
+}
+
+static int replace_root(struct change *change, struct ioasid_map_request *req)
+{
+	struct ioasid_mapping *new = change->new;
+	struct ioasid_payer *payer;
+	int ret;
+
+	payer = ioasid_memory_get(&new->mem, change->space->account, req->file,
+				  req->addr, req->length >> PAGE_SHIFT,
+				  req->flags & IOASID_MAP_WRITE,
+				  &req->fault_addr);
+	if (IS_ERR(payer)) {
+		change->fault_addr = req->fault_addr;
+		return PTR_ERR(payer);
+	}
+	new->payer = payer;
+	ret = claim(change);
+	return ret ?: carry_out(change);
+}
+
+static int replace_child(struct change *change, struct ioasid_map_request *req)
+{
+	struct ioasid_space *space = change->space;
+	struct ioasid_mapping *new = change->new;
+	int ret;
+
+	for (;;) {
+		ret = claim(change);
+		if (ret)
+			return ret;
+		new->state = IOASID_MAPPING_FILLING;
+		ret = ioasid_family_borrow(space, new, &change->fault_addr);
+		if (!ret)
+			return carry_out(change);
+		unclaim(change);
+		if (ret != -EAGAIN)
+			return ret;
+		ioasid_family_wait(space, change->fault_addr,
+				   req->addr + (req->length - 1));
+	}
+}
+
+static int alloc_spares(struct change *change, struct ioasid_map_request *req)
+{
+	struct ioasid_space *space = change->space;
+
+	change->tail[0] = alloc_filler(space);
+	change->tail[1] = alloc_filler(space);
+	if (!change->tail[0] || !change->tail[1])
+		return -ENOMEM;
+	if (!(req->flags & IOASID_MAP_REPLACE))
+		return 0;
+	change->stand_in = alloc_filler(space);
+	change->new = ioasid_mapping_alloc(space, req);
+	if (!change->stand_in || !change->new)
+		return -ENOMEM;
+	change->new->flags = req->flags & (PERMISSION | IOASID_MAP_FILE);
+	change->new->start = change->start;
+	change->new->last = change->last;
+	return 0;
+}
+
+static void free_spares(struct change *change)
+{
+	unsigned int i;
+
+	for (i = 0; i < 2; i++)
+		if (change->tail[i])
+			ioasid_mapping_free(change->tail[i]);
+	if (change->stand_in)
+		ioasid_mapping_free(change->stand_in);
+	if (change->new)
+		ioasid_mapping_release(change->space, change->new);
+	free_repinned(change);
+}
+
+/**
+ * ioasid_space_change() - change what is mapped in a range, in place
+ * @space: the space
+ * @req: with IOASID_MAP_PROTECT which permission; with IOASID_MAP_REPLACE what to
+ *	map instead
+ *
+ * Context: may sleep, for as long as a page fault takes.
+ * Return: 0; on failure nothing has changed: -ENXIO, something of the range is
+ * not mapped, or of a child not in its parent; -EEXIST, a range is reserved, or
+ * device memory; -EINVAL, not permitted, or an edge cuts a mapping off its
+ * grid; -EBUSY, a child refers to what would change, or a software device does
+ * not let go; -EPERM, -EACCES, memory cannot be pinned for writing by the
+ * caller, or the parent does not permit that much; -EOPNOTSUPP, device memory;
+ * those of ioasid_memory_get(), ioasid_space_reserve() and
+ * ioasid_family_borrow(); -ENOMEM, -ENOSPC or -EIO of an IOMMU driver; -EINTR,
+ * a fatal signal.
+ */
+int ioasid_space_change(struct ioasid_space *space,
+			struct ioasid_map_request *req)
+{
+	struct change change = {
+		.space = space,
+		.start = req->iova,
+		.last = req->iova + (req->length - 1),
+		.flags = req->flags & PERMISSION,
+		.split = req->flags & IOASID_MAP_SPLIT,
+	};
+	int ret;
+
+	ret = alloc_spares(&change, req);
+	if (!ret) {
+		if (!change.new)
+			ret = protect(&change);
+		else if (space->parent)
+			ret = replace_child(&change, req);
+		else
+			ret = replace_root(&change, req);
+	}
+	free_spares(&change);
+	req->fault_addr = change.fault_addr;
+	return ret;
+}
