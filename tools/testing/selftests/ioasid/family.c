@@ -62,11 +62,11 @@ TEST_F(family, map_and_reach)
 	ASSERT_EQ(0, ia_map(self->fd, self->root, ROOT_BASE, self->mem,
 			    PAGES * PG));
 	ASSERT_EQ(0, ia_map_ref(self->fd, self->child, BASE, ROOT_BASE + 5 * PG,
-			     2 * PG, IA_RW));
+				2 * PG, IA_RW));
 	/* before the device comes, and after */
 	ASSERT_EQ(0, model_attach(&self->dev, &self->at));
 	ASSERT_EQ(0, ia_map_ref(self->fd, self->child, BASE + 8 * PG,
-			     ROOT_BASE + 20 * PG, PG, IOASID_MAP_READ));
+				ROOT_BASE + 20 * PG, PG, IOASID_MAP_READ));
 	EXPECT_TRUE(reads(&self->dev, BASE, 5));
 	EXPECT_TRUE(reads(&self->dev, BASE + PG, 6));
 	EXPECT_TRUE(reads(&self->dev, BASE + 8 * PG, 20));
@@ -103,7 +103,7 @@ TEST_F(family, spans_many)
 				    self->mem + (7 - i) * PG, PG));
 	ASSERT_EQ(0, model_attach(&self->dev, &self->at));
 	ASSERT_EQ(0, ia_map_ref(self->fd, self->child, BASE, ROOT_BASE + PG,
-			     6 * PG, IA_RW));
+				6 * PG, IA_RW));
 	for (i = 0; i < 6; i++)
 		EXPECT_TRUE(reads(&self->dev, BASE + i * PG, 6 - i));
 	EXPECT_EQ(1, info_of(self->fd, self->child).nr_mappings);
@@ -144,21 +144,21 @@ TEST_F(family, holes_and_permissions)
 	EXPECT_EQ(-ENXIO, ia_map_ref(self->fd, self->child, BASE, 0, PG, IA_RW));
 	EXPECT_EQ(0, fault);
 	EXPECT_EQ(-ENXIO, ia_map_ref(self->fd, self->child, BASE,
-				  ROOT_BASE + 2 * PG, 3 * PG, IA_RW));
+				     ROOT_BASE + 2 * PG, 3 * PG, IA_RW));
 	EXPECT_EQ(ROOT_BASE + 4 * PG, fault);
 	EXPECT_EQ(-ENXIO, ia_map_ref(self->fd, self->child, BASE, ROOT_BASE - PG,
-				  2 * PG, IA_RW));
+				     2 * PG, IA_RW));
 	EXPECT_EQ(ROOT_BASE - PG, fault);
 	EXPECT_EQ(-EACCES, ia_map_ref(self->fd, self->child, BASE,
-				   ROOT_BASE + 5 * PG, PG, IA_RW));
+				      ROOT_BASE + 5 * PG, PG, IA_RW));
 	EXPECT_EQ(ROOT_BASE + 5 * PG, fault);
 	EXPECT_EQ(0, ia_map_ref(self->fd, self->child, BASE, ROOT_BASE + 5 * PG,
-			     PG, IOASID_MAP_READ));
+				PG, IOASID_MAP_READ));
 	EXPECT_EQ(-EEXIST, ia_map_ref(self->fd, self->child, BASE, ROOT_BASE, PG,
-				   IA_RW));
+				      IA_RW));
 	EXPECT_EQ(BASE, fault);
 	EXPECT_EQ(-EINVAL, ia_map_ref(self->fd, self->child, BASE + PG, ROOT_BASE,
-				   PG, IA_RW | IOASID_MAP_FILE));
+				      PG, IA_RW | IOASID_MAP_FILE));
 	/* nothing is left of what failed */
 	EXPECT_EQ(1, info_of(self->fd, self->child).nr_mappings);
 	EXPECT_EQ(0, ia_unmap(self->fd, self->root, ROOT_BASE, 4 * PG, NULL));
@@ -178,7 +178,7 @@ TEST_F(family, depth)
 	ASSERT_EQ(0, ia_map(self->fd, id[0], 0, self->mem, PAGES * PG));
 	for (i = 1; i < 4; i++)
 		ASSERT_EQ(0, ia_map_ref(self->fd, id[i], i * BASE,
-				     (i - 1) * BASE + PG, (33 - i) * PG, IA_RW));
+					(i - 1) * BASE + PG, (33 - i) * PG, IA_RW));
 	self->at.id = id[3];
 	ASSERT_EQ(0, model_attach(&self->dev, &self->at));
 	EXPECT_TRUE(reads(&self->dev, 3 * BASE, 3));
@@ -626,7 +626,7 @@ struct race {
 	__u32 child;
 	__u32 grandchild;
 	char *mem;
-	volatile bool stop;
+	bool stop;
 	unsigned long done[8];
 };
 
@@ -637,7 +637,7 @@ static void *race_children(void *arg)
 	__u64 at = BASE + seed % RACERS * 64 * PG;
 	struct race *r = arg;
 
-	while (!r->stop) {
+	while (!__atomic_load_n(&r->stop, __ATOMIC_RELAXED)) {
 		__u32 id = seed % 2 ? r->child : r->grandchild;
 		unsigned int n = 1 + rand_r(&seed) % 8;
 		unsigned int from = rand_r(&seed) % 16;
@@ -664,7 +664,7 @@ static void *race_owner(void *arg)
 	struct race *r = arg;
 	unsigned int seed = 77;
 
-	while (!r->stop) {
+	while (!__atomic_load_n(&r->stop, __ATOMIC_RELAXED)) {
 		unsigned int at = rand_r(&seed) % 16, i;
 		unsigned int n = 1 + rand_r(&seed) % (16 - at);
 
@@ -685,7 +685,7 @@ static void *race_families(void *arg)
 	struct race *r = arg;
 	__u32 root, id, below;
 
-	while (!r->stop) {
+	while (!__atomic_load_n(&r->stop, __ATOMIC_RELAXED)) {
 		if (ia_alloc(r->fd, &root))
 			continue;
 		ia_map(r->fd, root, ROOT_BASE, r->mem, 4 * PG);
@@ -741,7 +741,7 @@ TEST_F_TIMEOUT(family, races, 200)
 		EXPECT_EQ(0, model_detach(d));
 		EXPECT_EQ(0, model_attach(d, s));
 	}
-	r.stop = true;
+	__atomic_store_n(&r.stop, true, __ATOMIC_RELAXED);
 	for (i = 0; i < RACERS + 2; i++)
 		pthread_join(thread[i], NULL);
 	for (i = 0; i < 7; i++)

@@ -562,7 +562,7 @@ struct race {
 	int ctx;
 	int export;
 	__u32 child;
-	volatile bool stop;
+	bool stop;
 	unsigned long done[4];
 };
 
@@ -571,7 +571,7 @@ static void *race_user(void *arg)
 	struct race *r = arg;
 	unsigned int seed = 5;
 
-	while (!r->stop) {
+	while (!__atomic_load_n(&r->stop, __ATOMIC_RELAXED)) {
 		unsigned int from = rand_r(&seed) % WINDOW;
 		unsigned int n = 1 + rand_r(&seed) % (WINDOW - from);
 		__u64 at = BASE + rand_r(&seed) % WINDOW * PG;
@@ -594,7 +594,7 @@ static void *race_contexts(void *arg)
 	unsigned int seed = 7;
 	int ctx;
 
-	while (!r->stop) {
+	while (!__atomic_load_n(&r->stop, __ATOMIC_RELAXED)) {
 		ctx = ia_open();
 		if (ctx < 0)
 			continue;
@@ -650,7 +650,7 @@ TEST_F_TIMEOUT(share, races, 200)
 	EXPECT_EQ(0, ia_status("VmPin"));
 	EXPECT_NO_HARM(&self->dev);
 	usleep(20000);
-	r.stop = true;
+	__atomic_store_n(&r.stop, true, __ATOMIC_RELAXED);
 	for (i = 0; i < 3; i++)
 		pthread_join(thread[i], NULL);
 	for (i = 0; i < 3; i++)
