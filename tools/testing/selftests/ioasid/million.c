@@ -1,0 +1,358 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * As many IOASIDs in one file as there may ever be: 1,048,576 of them, roots and
+ * children down to the greatest depth; made and freed, with and without
+ * CASCADE, while devices do DMA and are moved from one to the other; and all
+ * freed by close().
+ */
+#include <sched.h>
+#include <stdatomic.h>
+
+#include "model.h"
+
+#define PG page_size
+#define BASE SZ_4G
+#define DEPTH 4
+#define CHAINS 64
+/* What does DMA all the while */
+#define HAMMERS 4
+#define MAX_DEVICES 64
+
+static int alloc_child(int fd, __u32 parent, __u32 *id)
+{
+	struct ioasid_alloc cmd = {
+		.argsz = sizeof(cmd),
+		.kind = IOASID_KIND_MAP,
+		.parent = parent,
+	};
+	int rc = ia_cmd(fd, IOASID_ALLOC, &cmd);
+
+	*id = cmd.ioasid;
+	return rc;
+}
+
+static int free_cascade(int fd, __u32 id)
+{
+	struct ioasid_free cmd = {
+		.argsz = sizeof(cmd),
+		.flags = IOASID_FREE_CASCADE,
+		.ioasid = id,
+	};
+
+	return ia_cmd(fd, IOASID_FREE, &cmd);
+}
+
+/*
+ * A root that maps a page at BASE, and below it one child under the other, which
+ * map the same there.
+ */
+struct chain {
+	struct model_space at[DEPTH];
+	char *page;
+};
+
+static int chain_make(struct model *model, struct chain *chain, char *page)
+{
+	__u32 parent = 0;
+	__u64 addr;
+	int i, rc;
+
+	chain->page = page;
+	for (i = 0; i < DEPTH; i++) {
+		struct model_space *at = &chain->at[i];
+
+		*at = (struct model_space) { .model = model, .container = -1 };
+		rc = alloc_child(model->ctx, parent, &at->id);
+		if (rc)
+			return rc;
+		addr = i ? BASE : IA_PTR(page);
+		rc = ia_map(model->ctx, at->id, BASE, (void *)addr, PG);
+		if (rc)
+			return rc;
+		parent = at->id;
+	}
+	return 0;
+}
+
+/* Does the device write to the page of that chain? */
+static int reaches(struct model_device *dev, struct chain *chain, __u64 seed)
+{
+	int rc = model_fill(dev, BASE, seed, 1);
+
+	if (rc)
+		return rc;
+	return model_pattern_holds(chain->page, seed, BASE, PG) ? 0 : -EILSEQ;
+}
+
+FIXTURE(million)
+{
+	struct model model;
+	struct model_device dev[MAX_DEVICES];
+	struct model_device witness;
+	unsigned int nr_devices;
+	unsigned int nr;		/* IOASIDs */
+	struct chain chain[CHAINS];
+	char *mem;
+	int kmsg;
+	/* of the thread that moves devices */
+	pthread_t mover;
+	atomic_bool stop;
+	unsigned long moves;
+	int failed;
+};
+
+FIXTURE_SETUP(million)
+{
+	unsigned int i;
+	int rc = model_open(&self->model, MODEL_IOASID);
+
+	if (rc == -ENOENT)
+		SKIP(return, IA_ABSENT);
+	ASSERT_EQ(0, rc);
+	ASSERT_EQ(DEPTH, ia_check(self->model.ctx, IOASID_EXT_MAX_DEPTH));
+	self->nr = ia_slow_kernel() ? 1 << 13 : 1 << 20;
+	self->nr_devices = ia_slow_kernel() ? 16 : MAX_DEVICES;
+	self->kmsg = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	ASSERT_LE(0, self->kmsg);
+	lseek(self->kmsg, 0, SEEK_END);
+	self->mem = ia_mem((CHAINS + 1) * PG);
+	ASSERT_NE(NULL, self->mem);
+	memset(self->mem, 0, (CHAINS + 1) * PG);
+	for (i = 0; i < CHAINS; i++)
+		ASSERT_EQ(0, chain_make(&self->model, &self->chain[i],
+					self->mem + i * PG));
+	for (i = 0; i < self->nr_devices; i++) {
+		ASSERT_EQ(0, model_plug(&self->model, &self->dev[i], NULL, 0));
+		ASSERT_EQ(0, model_attach(&self->dev[i],
+					  &self->chain[i].at[i % DEPTH]));
+	}
+	ASSERT_EQ(0, model_plug(&self->model, &self->witness, NULL, 0));
+	for (i = 0; i < HAMMERS; i++)
+		ASSERT_EQ(0, model_hammer(&self->dev[i], 1, IOASID_MODEL_READ,
+					  BASE, 0, 1, 1));
+}
+
+FIXTURE_TEARDOWN(million)
+{
+	unsigned int i;
+
+	for (i = 0; i < self->nr_devices; i++) {
+		model_release(&self->dev[i]);
+		EXPECT_EQ(0, model_unplug(&self->dev[i], 0));
+	}
+	model_release(&self->witness);
+	EXPECT_EQ(0, model_unplug(&self->witness, 0));
+	close(self->kmsg);
+	model_close(&self->model);
+}
+
+/* Move one device after the other to wherever. */
+static void *mover_thread(void *arg)
+{
+	FIXTURE_DATA(million) *self = arg;
+	unsigned int seed = 1;
+
+	while (!atomic_load(&self->stop) && !self->failed) {
+		unsigned long n = self->moves;
+		struct model_device *dev = &self->dev[n % self->nr_devices];
+		struct chain *chain = &self->chain[rand_r(&seed) % CHAINS];
+
+		self->failed = model_attach(dev,
+					    &chain->at[rand_r(&seed) % DEPTH]);
+		if (!self->failed)
+			self->failed = reaches(dev, chain, n);
+		self->moves++;
+		/* Others have work to do, too */
+		usleep(100);
+	}
+	return NULL;
+}
+
+/* How long a thread of the same CPU was kept from running. */
+struct ticker {
+	pthread_t thread;
+	atomic_bool stop;
+	unsigned long ticks;
+	__u64 longest;		/* ms */
+};
+
+static void *ticker_thread(void *arg)
+{
+	struct ticker *ticker = arg;
+	__u64 last = ia_now_ms(), now;
+
+	while (!atomic_load(&ticker->stop)) {
+		now = ia_now_ms();
+		if (now - last > ticker->longest)
+			ticker->longest = now - last;
+		last = now;
+		ticker->ticks++;
+	}
+	return NULL;
+}
+
+static bool one_cpu(bool one)
+{
+	cpu_set_t set;
+	int i;
+
+	CPU_ZERO(&set);
+	for (i = 0; i < (one ? 1 : CPU_SETSIZE); i++)
+		CPU_SET(i, &set);
+	return !sched_setaffinity(0, sizeof(set), &set);
+}
+
+/* The first complaint of the kernel since the test began, or NULL. */
+static const char *complaint(int kmsg)
+{
+	static const char * const words[] = {
+		"soft lockup", "rcu_sched", "rcu: INFO", "blocked for more",
+		"WARNING:", "BUG:", "hogged CPU",
+	};
+	static char line[1024];
+	unsigned int i;
+	ssize_t n;
+
+	for (;;) {
+		n = read(kmsg, line, sizeof(line) - 1);
+		if (n < 0 && errno == EPIPE)
+			continue;
+		if (n <= 0)
+			return NULL;
+		line[n] = 0;
+		for (i = 0; i < ARRAY_SIZE(words); i++)
+			if (strstr(line, words[i]))
+				return line;
+	}
+}
+
+static long long count(int fd)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	return ia_proc_field(path, "ioasid-count");
+}
+
+static long long mem_free_kb(void)
+{
+	return ia_proc_field("/proc/meminfo", "MemFree");
+}
+
+/*
+ * One that goes while a device is attached below it, and while others are moved:
+ * the device faults, and nothing else.
+ */
+static int lose_parent(FIXTURE_DATA(million) *self, struct chain *chain,
+		       __u64 seed)
+{
+	int rc;
+
+	rc = chain_make(&self->model, chain, self->mem + CHAINS * PG);
+	if (!rc)
+		rc = model_attach(&self->witness, &chain->at[DEPTH - 1]);
+	if (!rc)
+		rc = reaches(&self->witness, chain, seed);
+	if (!rc)
+		rc = free_cascade(self->model.ctx, chain->at[1].id);
+	if (rc)
+		return rc;
+	rc = reaches(&self->witness, chain, seed);
+	return rc == MODEL_FAULT_ABSENT ? 0 : -EPROTO;
+}
+
+TEST_F_TIMEOUT(million, all_freed_by_close, 600)
+{
+	unsigned int i, n, live, freed = 0, seed = 7, losses = 0;
+	__u32 last[DEPTH] = {}, *ids;
+	struct ticker ticker = {};
+	const char *why;
+	struct chain chain;
+	__u64 t0, t1;
+	long long kb;
+	int fd = self->model.ctx;
+
+	/* Touched now, for what is free to go to the kernel only */
+	ids = malloc(self->nr * sizeof(*ids));
+	ASSERT_NE(NULL, ids);
+	memset(ids, 0, self->nr * sizeof(*ids));
+	live = CHAINS * DEPTH;
+	ASSERT_EQ(live, count(fd));
+	ASSERT_EQ(0, pthread_create(&self->mover, NULL, mover_thread, self));
+
+	kb = mem_free_kb();
+	t0 = ia_now_ms();
+	for (n = 0; live < self->nr; n++) {
+		/* At the depth n % DEPTH: below one that lives, or a chain's */
+		unsigned int depth = n % DEPTH;
+		__u32 parent = 0;
+
+		if (depth)
+			parent = n & 16 ? last[depth - 1] :
+				 self->chain[n / 32 % CHAINS].at[depth - 1].id;
+		ASSERT_EQ(0, alloc_child(fd, parent, &last[depth]));
+		ids[n % self->nr] = last[depth];
+		live++;
+
+		/* Some go again, whoever is below them */
+		if (n % 16 == 15 && n > 64) {
+			i = rand_r(&seed) % ((n < self->nr ? n : self->nr) - 16);
+			if (ids[i]) {
+				ASSERT_EQ(0, free_cascade(fd, ids[i]));
+				ids[i] = 0;
+				live--;
+				freed++;
+			}
+		}
+		if (n % (self->nr / 64) == 100) {
+			ASSERT_EQ(0, lose_parent(self, &chain, n));
+			live += DEPTH - 1;
+			losses++;
+		}
+	}
+	t1 = ia_now_ms();
+	kb -= mem_free_kb();
+	ASSERT_EQ(live, count(fd));
+	ASSERT_EQ(0, self->failed);
+	ksft_print_msg("%u IOASIDs, %u more freed, %u below a device: %llu ns and %lld bytes each; %lu moves\n",
+		       live, freed, losses, (t1 - t0) * 1000000ULL / n,
+		       kb * 1024 / live, self->moves);
+
+	atomic_store(&self->stop, true);
+	ASSERT_EQ(0, pthread_join(self->mover, NULL));
+	ASSERT_EQ(0, self->failed);
+	EXPECT_LT(self->nr_devices, self->moves);
+	for (i = 0; i < self->nr_devices; i++) {
+		if (i < HAMMERS) {
+			EXPECT_EQ(0, model_hammered(&self->dev[i], 1, 1));
+			EXPECT_EQ(0, model_stop(&self->dev[i], 1, NULL));
+		}
+		EXPECT_NO_HARM(&self->dev[i]);
+		model_release(&self->dev[i]);
+	}
+	EXPECT_NO_HARM(&self->witness);
+	model_release(&self->witness);
+
+	/* Who else is on this CPU gets some of it. */
+	ASSERT_TRUE(one_cpu(true));
+	ASSERT_EQ(0, pthread_create(&ticker.thread, NULL, ticker_thread,
+				    &ticker));
+	usleep(10000);
+	ticker.ticks = 0;
+	t0 = ia_now_ms();
+	ASSERT_EQ(0, close(fd));
+	t1 = ia_now_ms();
+	atomic_store(&ticker.stop, true);
+	ASSERT_EQ(0, pthread_join(ticker.thread, NULL));
+	self->model.ctx = -1;
+	ASSERT_TRUE(one_cpu(false));
+	ksft_print_msg("close() took %llu ms, %llu ns each; the longest that it kept another thread from running was %llu ms\n",
+		       t1 - t0, (t1 - t0) * 1000000ULL / live, ticker.longest);
+	EXPECT_LT(0, ticker.ticks);
+	EXPECT_GT(ia_slow_kernel() ? 5000 : 1000, ticker.longest);
+	why = complaint(self->kmsg);
+	EXPECT_EQ(NULL, why) TH_LOG("%s", why);
+	free(ids);
+}
+
+TEST_HARNESS_MAIN
