@@ -98,13 +98,11 @@ static void batch_reset(struct batch *batch)
 }
 
 /* False if that would have to wait, and must not */
-static bool batch_hold(struct batch *batch)
+static noinline bool batch_take_hold(struct batch *batch)
 {
 	struct ioasid_space *space = batch->space;
 	struct ioasid_domain *dom;
 
-	if (likely(batch->held))
-		return true;
 	if (!batch->from->nowait)
 		down_read(&space->domains_sem);
 	else if (!down_read_trylock(&space->domains_sem))
@@ -114,6 +112,11 @@ static bool batch_hold(struct batch *batch)
 	list_for_each_entry(dom, &space->domains, node)
 		batch->may_write &= !dom->late;
 	return true;
+}
+
+static __always_inline bool batch_hold(struct batch *batch)
+{
+	return likely(batch->held) || batch_take_hold(batch);
 }
 
 static void take_out(struct ioasid_domain *dom, struct ioasid_mapping *list)
@@ -229,7 +232,8 @@ static int batch_settle(struct batch *batch)
 /* What an operation could not do while something is pending, or at all here */
 #define NOT_SIMPLE	1
 
-static int map_simple(struct batch *batch, struct ioasid_map_request *req)
+static __always_inline int map_simple(struct batch *batch,
+				      struct ioasid_map_request *req)
 {
 	struct ioasid_space *space = batch->space;
 	struct ioasid_mapping *m;
@@ -289,7 +293,8 @@ static bool range_simple(struct ioasid_space *space,
 	return true;
 }
 
-static int unmap_simple(struct batch *batch, u64 start, u64 last)
+static __always_inline int unmap_simple(struct batch *batch, u64 start,
+					u64 last)
 {
 	struct ioasid_space *space = batch->space;
 	struct ioasid_mapping *m;

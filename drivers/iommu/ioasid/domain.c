@@ -172,8 +172,9 @@ bool ioasid_domain_fits(struct ioasid_domain *dom, struct device *dev,
  * The largest IOPTE that can stand at the front of a run, and how many of that
  * size before either the run ends or a larger one becomes possible.
  */
-static size_t best_pgsize(unsigned long sizes, unsigned long iova,
-			  phys_addr_t phys, size_t size, size_t *count)
+static __always_inline size_t
+best_pgsize(unsigned long sizes, unsigned long iova, phys_addr_t phys,
+	    size_t size, size_t *count)
 {
 	unsigned long fit, larger, to_larger;
 	size_t pgsize;
@@ -299,7 +300,7 @@ void ioasid_domain_iopte_around(const struct ioasid_domain *dom, u64 iova,
 	}
 }
 
-static int map_run(struct ioasid_domain *dom, unsigned long iova,
+static __always_inline int map_run_inline(struct ioasid_domain *dom, unsigned long iova,
 		   phys_addr_t phys, size_t size, int prot, gfp_t gfp,
 		   size_t *done)
 {
@@ -327,6 +328,13 @@ static int map_run(struct ioasid_domain *dom, unsigned long iova,
 		size -= min(size, mapped);
 	}
 	return 0;
+}
+
+static noinline int map_run(struct ioasid_domain *dom, unsigned long iova,
+			    phys_addr_t phys, size_t size, int prot, gfp_t gfp,
+			    size_t *done)
+{
+	return map_run_inline(dom, iova, phys, size, prot, gfp, done);
 }
 
 static int flags_to_prot(unsigned int flags)
@@ -364,9 +372,9 @@ static __always_inline int map_memory(struct ioasid_domain *dom, u64 iova,
 	int ret;
 
 	if (!cut_shift && likely(ioasid_memory_is_run(mem, &run)))
-		return map_run(dom, iova, PFN_PHYS(run.pfn),
-			       (u64)run.npages << PAGE_SHIFT, prot,
-			       GFP_KERNEL_ACCOUNT, done);
+		return map_run_inline(dom, iova, PFN_PHYS(run.pfn),
+				      (u64)run.npages << PAGE_SHIFT, prot,
+				      GFP_KERNEL_ACCOUNT, done);
 
 	ioasid_runs_start(&runs, mem);
 	while (ioasid_runs_next(&runs, &run)) {
