@@ -94,11 +94,6 @@ FIXTURE(million)
 	struct chain chain[CHAINS];
 	char *mem;
 	int kmsg;
-	/* of the thread that moves devices */
-	pthread_t mover;
-	atomic_bool stop;
-	unsigned long moves;
-	int failed;
 };
 
 FIXTURE_SETUP(million)
@@ -146,22 +141,32 @@ FIXTURE_TEARDOWN(million)
 	model_close(&self->model);
 }
 
-/* Move one device after the other to wherever. */
+/* Moves one device after the other to wherever. */
+struct mover {
+	pthread_t thread;
+	atomic_bool stop;
+	struct model_device *dev;
+	unsigned int nr_devices;
+	struct chain *chain;
+	unsigned long moves;
+	int failed;
+};
+
 static void *mover_thread(void *arg)
 {
-	FIXTURE_DATA(million) *self = arg;
+	struct mover *mover = arg;
 	unsigned int seed = 1;
 
-	while (!atomic_load(&self->stop) && !self->failed) {
-		unsigned long n = self->moves;
-		struct model_device *dev = &self->dev[n % self->nr_devices];
-		struct chain *chain = &self->chain[rand_r(&seed) % CHAINS];
+	while (!atomic_load(&mover->stop) && !mover->failed) {
+		unsigned long n = mover->moves;
+		struct model_device *dev = &mover->dev[n % mover->nr_devices];
+		struct chain *chain = &mover->chain[rand_r(&seed) % CHAINS];
 
-		self->failed = model_attach(dev,
-					    &chain->at[rand_r(&seed) % DEPTH]);
-		if (!self->failed)
-			self->failed = reaches(dev, chain, n);
-		self->moves++;
+		mover->failed = model_attach(dev,
+					     &chain->at[rand_r(&seed) % DEPTH]);
+		if (!mover->failed)
+			mover->failed = reaches(dev, chain, n);
+		mover->moves++;
 		/* Others have work to do, too */
 		usleep(100);
 	}
@@ -226,7 +231,7 @@ static const char *complaint(int kmsg)
 	}
 }
 
-static long long count(int fd)
+static long long nr_ioasids(int fd)
 {
 	char path[64];
 
@@ -243,21 +248,21 @@ static long long mem_free_kb(void)
  * One that goes while a device is attached below it, and while others are moved:
  * the device faults, and nothing else.
  */
-static int lose_parent(FIXTURE_DATA(million) *self, struct chain *chain,
-		       __u64 seed)
+static int lose_parent(struct model_device *dev, struct chain *chain,
+		       char *page, __u64 seed)
 {
 	int rc;
 
-	rc = chain_make(&self->model, chain, self->mem + CHAINS * PG);
+	rc = chain_make(dev->model, chain, page);
 	if (!rc)
-		rc = model_attach(&self->witness, &chain->at[DEPTH - 1]);
+		rc = model_attach(dev, &chain->at[DEPTH - 1]);
 	if (!rc)
-		rc = reaches(&self->witness, chain, seed);
+		rc = reaches(dev, chain, seed);
 	if (!rc)
-		rc = free_cascade(self->model.ctx, chain->at[1].id);
+		rc = free_cascade(dev->model->ctx, chain->at[1].id);
 	if (rc)
 		return rc;
-	rc = reaches(&self->witness, chain, seed);
+	rc = reaches(dev, chain, seed);
 	return rc == MODEL_FAULT_ABSENT ? 0 : -EPROTO;
 }
 
@@ -266,6 +271,11 @@ TEST_F_TIMEOUT(million, all_freed_by_close, 600)
 	unsigned int i, n, live, freed = 0, seed = 7, losses = 0;
 	__u32 last[DEPTH] = {}, *ids;
 	struct ticker ticker = {};
+	struct mover mover = {
+		.dev = self->dev,
+		.nr_devices = self->nr_devices,
+		.chain = self->chain,
+	};
 	const char *why;
 	struct chain chain;
 	__u64 t0, t1;
@@ -277,8 +287,9 @@ TEST_F_TIMEOUT(million, all_freed_by_close, 600)
 	ASSERT_NE(NULL, ids);
 	memset(ids, 0, self->nr * sizeof(*ids));
 	live = CHAINS * DEPTH;
-	ASSERT_EQ(live, count(fd));
-	ASSERT_EQ(0, pthread_create(&self->mover, NULL, mover_thread, self));
+	ASSERT_EQ(live, nr_ioasids(fd));
+	ASSERT_EQ(0, pthread_create(&mover.thread, NULL, mover_thread,
+				    &mover));
 
 	kb = mem_free_kb();
 	t0 = ia_now_ms();
@@ -305,23 +316,25 @@ TEST_F_TIMEOUT(million, all_freed_by_close, 600)
 			}
 		}
 		if (n % (self->nr / 64) == 100) {
-			ASSERT_EQ(0, lose_parent(self, &chain, n));
+			ASSERT_EQ(0, lose_parent(&self->witness, &chain,
+						 self->mem + CHAINS * PG, n));
 			live += DEPTH - 1;
 			losses++;
 		}
 	}
 	t1 = ia_now_ms();
 	kb -= mem_free_kb();
-	ASSERT_EQ(live, count(fd));
-	ASSERT_EQ(0, self->failed);
-	ksft_print_msg("%u IOASIDs, %u more freed, %u below a device: %llu ns and %lld bytes each; %lu moves\n",
-		       live, freed, losses, (t1 - t0) * 1000000ULL / n,
-		       kb * 1024 / live, self->moves);
+	ASSERT_EQ(live, nr_ioasids(fd));
+	ASSERT_EQ(0, mover.failed);
+	ksft_print_msg("%u IOASIDs, %llu ns and %lld bytes each\n", live,
+		       (t1 - t0) * 1000000ULL / n, kb * 1024 / live);
+	ksft_print_msg("%u more freed, %u below a device; %lu moves\n", freed,
+		       losses, mover.moves);
 
-	atomic_store(&self->stop, true);
-	ASSERT_EQ(0, pthread_join(self->mover, NULL));
-	ASSERT_EQ(0, self->failed);
-	EXPECT_LT(self->nr_devices, self->moves);
+	atomic_store(&mover.stop, true);
+	ASSERT_EQ(0, pthread_join(mover.thread, NULL));
+	ASSERT_EQ(0, mover.failed);
+	EXPECT_LT(self->nr_devices, mover.moves);
 	for (i = 0; i < self->nr_devices; i++) {
 		if (i < HAMMERS) {
 			EXPECT_EQ(0, model_hammered(&self->dev[i], 1, 1));
@@ -346,8 +359,10 @@ TEST_F_TIMEOUT(million, all_freed_by_close, 600)
 	ASSERT_EQ(0, pthread_join(ticker.thread, NULL));
 	self->model.ctx = -1;
 	ASSERT_TRUE(one_cpu(false));
-	ksft_print_msg("close() took %llu ms, %llu ns each; the longest that it kept another thread from running was %llu ms\n",
-		       t1 - t0, (t1 - t0) * 1000000ULL / live, ticker.longest);
+	ksft_print_msg("close() took %llu ms, %llu ns each\n", t1 - t0,
+		       (t1 - t0) * 1000000ULL / live);
+	ksft_print_msg("and kept another thread from running for %llu ms\n",
+		       ticker.longest);
 	EXPECT_LT(0, ticker.ticks);
 	EXPECT_GT(ia_slow_kernel() ? 5000 : 1000, ticker.longest);
 	why = complaint(self->kmsg);
