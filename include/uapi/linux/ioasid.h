@@ -203,9 +203,9 @@ enum ioasid_free_flags {
  * is freed.
  *
  * Errors: EBUSY, a device is attached, or the IOASID is the parent of others, or
- * imported by another context, and IOASID_FREE_CASCADE is not given. A command on the IOASID that is under
- * way in another thread goes on; one that is still pinning memory fails with
- * ECANCELED.
+ * imported by another context, and IOASID_FREE_CASCADE is not given. A command
+ * on the IOASID that is under way in another thread goes on; one that is still
+ * pinning memory fails with ECANCELED.
  */
 struct ioasid_free {
 	__u32 argsz;
@@ -794,7 +794,8 @@ enum ioasid_export_flags {
  * pinned and charged by whom it is now, and nothing is charged to who imports.
  *
  * The exporter remains the owner: IOASID_UNMAP_CASCADE, IOASID_FREE_CASCADE and
- * closing its context take away what importers have, and do not ask them.
+ * closing the file of its context, though devices are bound to that, take away
+ * what importers have, and do not ask them.
  * Without CASCADE it fails with EBUSY what an importer uses.  The file itself
  * keeps nothing: while it was not imported, nothing is in use.
  *
