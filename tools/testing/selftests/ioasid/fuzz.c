@@ -280,7 +280,7 @@ static __u64 make_cookie(struct worker *t)
 
 static void make_check(struct worker *t, struct fuzz_op *op)
 {
-	op->cut = below(t, 8);
+	op->cut = below(t, 14);
 	if (one_in(t, 8))
 		op->value = 1;
 }

@@ -17,6 +17,10 @@
  * To add a command: a name in enum fuzz_type, and a row in each of fuzz_types[]
  * (fuzz.c), fuzz_runs[] (fuzz_run.c), fuzz_judges[] (fuzz_model.c), and
  * fuzz_prints[] (fuzz_shrink.c).
+ *
+ * Not made up, because the model does not know them: children, IOASID_DMA_BATCH,
+ * IOASID_QUERY_MAP, IOASID_MAP_PROTECT and IOASID_MAP_REPLACE, IOASID_EXPORT and
+ * IOASID_IMPORT, memory of devices.
  */
 #ifndef __SELFTESTS_IOASID_FUZZ_H
 #define __SELFTESTS_IOASID_FUZZ_H

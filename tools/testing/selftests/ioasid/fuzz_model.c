@@ -95,8 +95,11 @@ static void common(struct judge *j, __u32 flags, __u32 known,
 	fails_if(j, flags & ~known, EOPNOTSUPP);
 	switch (j->op->size) {
 	case SIZE_ZERO:
-	case SIZE_SHORT:
 		fails_if(j, true, EINVAL);
+		break;
+	case SIZE_SHORT:
+		/* of this its first release did not have as much */
+		fails_if(j, j->op->type != OP_INFO, EINVAL);
 		break;
 	case SIZE_DIRTY:
 	case SIZE_BEYOND:
@@ -455,6 +458,11 @@ static void judge_check(struct judge *j)
 	case IOASID_EXT_MAP:
 	case IOASID_EXT_MAP_FILE:
 	case IOASID_EXT_SPLIT:
+	case IOASID_EXT_DMA_BATCH:
+	case IOASID_EXT_QUERY_MAP:
+	case IOASID_EXT_EXPORT:
+	case IOASID_EXT_PROTECT:
+	case IOASID_EXT_REPLACE:
 		if (j->r->rc != 1)
 			bad(j, 1, j->r->rc, "", "rc");
 		break;
@@ -473,7 +481,7 @@ static void judge_alloc(struct judge *j)
 
 	common(j, in->flags, 0, WRITES);
 	fails_if(j, in->kind != IOASID_KIND_MAP, EOPNOTSUPP);
-	fails_if(j, in->parent, EOPNOTSUPP);
+	fails_if(j, in->parent, ENOENT);
 	fails_if(j, in->cut_size && !grid(in->cut_size), EINVAL);
 	fails_if(j, in->snoop > IOASID_SNOOP_ON, EOPNOTSUPP);
 	fails_if(j, in->format || in->fault_queue, EINVAL);
@@ -555,6 +563,11 @@ static void judge_info(struct judge *j)
 	SAME(bytes_left(j->m), info.bytes_left);
 	SAME(0, info.waiting_cookie);
 	SAME(0, info.waiting_devid);
+	SAME(ALL_ONES, info.mappings_left);
+	if (j->op->size != SIZE_SHORT) {
+		SAME(IOASID_MAP_READ | IOASID_MAP_WRITE, info.permission);
+		SAME(0, info.__reserved);
+	}
 	judge_ranges(j, in->nr_ranges, out->nr_ranges, permitted(j->m, s),
 		     "info.nr_ranges");
 }
