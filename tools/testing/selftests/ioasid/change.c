@@ -1039,7 +1039,7 @@ TEST_F(change, all_at_once)
 		EXPECT_EQ(0, w[i].bad)
 			TH_LOG("worker %u: %lu of %lu, %d", i, w[i].bad,
 			       w[i].rounds, w[i].error);
-		EXPECT_LT(5, w[i].rounds);
+		EXPECT_LT(0, w[i].rounds);
 	}
 	ASSERT_EQ(0, model_stop(&self->dev, CHANNEL, NULL));
 	EXPECT_NO_HARM(&second);

@@ -292,6 +292,78 @@ FIXTURE_VARIANT_ADD(command, reserve)
 	.undo = undo_map,
 };
 
+static int change_map(struct stage *s, __u32 flags, __u64 iova, void *mem,
+		      __u64 length)
+{
+	return ia_map_full(s->fd, s->id, flags | IOASID_MAP_FIXED, &iova,
+			   IA_PTR(mem), length, 0, 0, 0, NULL);
+}
+
+/* Two mappings to be read, with a hole in between */
+static int prepare_change(struct stage *s)
+{
+	int rc;
+
+	ia_unmap(s->fd, s->id, SZ_4G, SZ_1G, NULL);
+	s->iova = SZ_4G;
+	rc = change_map(s, IOASID_MAP_READ, SZ_4G, s->mem, 32 * PG);
+	return rc ? rc : change_map(s, IOASID_MAP_READ, SZ_4G + 40 * PG,
+				    s->mem + 40 * PG, 32 * PG);
+}
+
+static int run_protect(struct stage *s)
+{
+	return change_map(s, IA_RW | IOASID_MAP_PROTECT | IOASID_MAP_SPLIT,
+			  SZ_4G + 3 * PG, NULL, 20 * PG);
+}
+
+FIXTURE_VARIANT_ADD(command, protect)
+{
+	.prepare = prepare_change,
+	.run = run_protect,
+	.undo = prepare_change,
+};
+
+static int run_replace(struct stage *s)
+{
+	return change_map(s, IA_RW | IOASID_MAP_REPLACE | IOASID_MAP_SPLIT,
+			  SZ_4G + 3 * PG, s->mem + 3 * PG, 60 * PG);
+}
+
+FIXTURE_VARIANT_ADD(command, replace)
+{
+	.prepare = prepare_change,
+	.run = run_replace,
+	.undo = prepare_change,
+};
+
+FIXTURE_VARIANT_ADD(command, replace_charge_once)
+{
+	.charge = IOASID_CHARGE_ONCE,
+	.prepare = prepare_change,
+	.run = run_replace,
+	.undo = prepare_change,
+};
+
+static int run_query(struct stage *s)
+{
+	struct ioasid_query_entry e[4] = {};
+	struct ioasid_query_map query = {
+		.argsz = sizeof(query),
+		.ioasid = s->id,
+		.nr = ARRAY_SIZE(e),
+		.entries = IA_PTR(e),
+	};
+	int rc = ia_cmd(s->fd, IOASID_QUERY_MAP, &query);
+
+	return rc || query.nr == 2 ? rc : -EPROTO;
+}
+
+FIXTURE_VARIANT_ADD(command, query)
+{
+	.run = run_query,
+};
+
 static int prepare_unmap(struct stage *s)
 {
 	ia_unmap(s->fd, s->id, SZ_4G, SZ_1G, NULL);

@@ -1187,6 +1187,64 @@ TEST_F(hw_dma, neighbours_change_under_dma)
 	EXPECT_TRUE(dut_reaches(&self->dut, TEST_IOVA + SZ_1M, mem + SZ_1M));
 }
 
+static int change_map(int ctx, __u32 id, __u32 flags, __u64 iova, const void *p,
+		      __u64 length)
+{
+	return ia_map_full(ctx, id, flags | IOASID_MAP_FIXED, &iova, IA_PTR(p),
+			   length, flags & IOASID_MAP_REPLACE ? page_size : 0,
+			   0, 0, NULL);
+}
+
+/* What is mapped over, to the same, stays the device's all the while. */
+TEST_F(hw_dma, replaced_under_dma)
+{
+	char *mem = huge_memory(SZ_2M), *other = huge_memory(SZ_2M);
+	struct streamer s;
+	int i, j;
+
+	ASSERT_NE(NULL, mem);
+	ASSERT_NE(NULL, other);
+	ATTACH();
+	ASSERT_EQ(0, change_map(self->ctx, self->id, IA_RW | IOASID_MAP_REPLACE,
+				TEST_IOVA, mem, SZ_2M));
+	ASSERT_EQ(0, dut_prime(&self->dut, 97));
+	ASSERT_EQ(0, stream_start(&s, &self->dut, TEST_IOVA + SZ_1M));
+	for (i = 0; i < 3; i++) {
+		char *p = mem + SZ_1M;
+
+		dut_fill(p, DUT_LEN, 98);
+		for (j = 0; j < 20; j++) {
+			__u64 at = SZ_1M + page_size;
+
+			/* other memory beside it; protected; as it was */
+			ASSERT_EQ(0, change_map(self->ctx, self->id,
+						IA_RW | IOASID_MAP_REPLACE,
+						TEST_IOVA + at, other, SZ_64K));
+			ASSERT_EQ(0, change_map(self->ctx, self->id,
+						IOASID_MAP_READ |
+						IOASID_MAP_PROTECT,
+						TEST_IOVA, NULL, SZ_1M));
+			ASSERT_EQ(0, change_map(self->ctx, self->id,
+						IA_RW | IOASID_MAP_REPLACE,
+						TEST_IOVA, mem, SZ_2M));
+		}
+		stream_wait(&s, 1);
+		EXPECT_TRUE(dut_holds(p, DUT_LEN, 97));
+	}
+	stream_stop(&s);
+	/* not one transfer failed */
+	EXPECT_TRUE(dut_reaches(&self->dut, TEST_IOVA + SZ_1M, mem + SZ_1M));
+	/* and what changed did */
+	ASSERT_EQ(0, change_map(self->ctx, self->id, IA_RW | IOASID_MAP_REPLACE,
+				TEST_IOVA, other, page_size));
+	EXPECT_TRUE(dut_reaches(&self->dut, TEST_IOVA, other));
+	ASSERT_EQ(0, change_map(self->ctx, self->id, IOASID_MAP_READ |
+				IOASID_MAP_PROTECT, TEST_IOVA, NULL, page_size));
+	dut_fill(other, DUT_LEN, 99);
+	dut_store(&self->dut, TEST_IOVA, DUT_LEN);
+	EXPECT_TRUE(dut_holds(other, DUT_LEN, 99));
+}
+
 /* --- interrupts --- */
 
 static bool interrupted(int eventfd)
