@@ -289,7 +289,10 @@ static void make_alloc(struct worker *t, struct fuzz_op *op)
 {
 	make_id(t, op);
 	op->space = t->nr * FUZZ_OWN + below(t, FUZZ_OWN);
-	op->addr = one_in(t, 20) ? ONE_OF(t, 0, 2, 3, -1U) : IOASID_KIND_MAP;
+	op->addr = one_in(t, 20) ? ONE_OF(t, 0, 2, 3, IOASID_KIND_IMPORT, -1U) :
+		   IOASID_KIND_MAP;
+	if (one_in(t, 2))
+		op->iova = one_in(t, 40) ? 0x7ffffff0 : 1 + below(t, FUZZ_OWN);
 	op->value = make_cookie(t);
 	op->cut = make_grid(t);
 	if (one_in(t, 8))
@@ -302,6 +305,8 @@ static void make_free(struct worker *t, struct fuzz_op *op)
 {
 	make_id(t, op);
 	op->space = t->nr * FUZZ_OWN + below(t, FUZZ_OWN);
+	if (one_in(t, 3))
+		op->flags = IOASID_FREE_CASCADE;
 	if (one_in(t, 16))
 		op->value = 1;
 }
@@ -354,6 +359,35 @@ static void make_memory(struct worker *t, struct fuzz_op *op)
 		op->length = mem->size - op->addr;
 }
 
+/* What the parent has, mostly; it may be several mappings. */
+static void make_reference(struct worker *t, struct fuzz_op *op)
+{
+	const struct fuzz_space *s = space_of(t, op);
+	const struct fuzz_mapping *map;
+	__u64 pages;
+
+	op->mem = MEM_RAW;
+	if (!one_in(t, 40))
+		op->flags &= ~IOASID_MAP_FILE;
+	map = s->parent < 0 ? NULL :
+	      some_mapping(t, &t->w->model->spaces[s->parent]);
+	if (!map) {
+		op->addr = make_iova(t, s);
+		return;
+	}
+	pages = (map->last - map->start) / FUZZ_PAGE + 1;
+	op->addr = map->start + below(t, pages ?: 1) * FUZZ_PAGE;
+	if (one_in(t, 3))
+		op->addr = map->start;
+	if (one_in(t, 24))
+		op->addr = make_iova(t, s);
+	else if (!one_in(t, 4) && map->last - op->addr < op->length)
+		op->length = map->last - op->addr + 1;
+	/* with what it permits, mostly */
+	if (!one_in(t, 8) && map->flags & op->flags)
+		op->flags &= map->flags | ~(IOASID_MAP_READ | IOASID_MAP_WRITE);
+}
+
 static void make_map(struct worker *t, struct fuzz_op *op)
 {
 	const __u32 rw = IOASID_MAP_READ | IOASID_MAP_WRITE;
@@ -376,7 +410,10 @@ static void make_map(struct worker *t, struct fuzz_op *op)
 	} else if (one_in(t, 32)) {
 		op->align = FUZZ_PAGE;
 	}
-	if (!(op->flags & IOASID_MAP_RESERVE) || one_in(t, 20))
+	if (space_of(t, op)->parent_id && !one_in(t, 20) &&
+	    !(op->flags & IOASID_MAP_RESERVE))
+		make_reference(t, op);
+	else if (!(op->flags & IOASID_MAP_RESERVE) || one_in(t, 20))
 		make_memory(t, op);
 	op->cut = make_grid(t);
 	if (one_in(t, 64))
@@ -389,8 +426,10 @@ static void make_unmap(struct worker *t, struct fuzz_op *op)
 
 	make_id(t, op);
 	map = some_mapping(t, space_of(t, op));
+	if (one_in(t, 3))
+		op->flags = IOASID_UNMAP_CASCADE;
 	if (one_in(t, space_of(t, op)->nr > 24 ? 4 : 24) && !is_window(op)) {
-		op->flags = IOASID_UNMAP_ALL;
+		op->flags |= IOASID_UNMAP_ALL;
 		if (!one_in(t, 8))
 			return;
 	}

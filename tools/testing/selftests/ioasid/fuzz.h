@@ -18,9 +18,9 @@
  * (fuzz.c), fuzz_runs[] (fuzz_run.c), fuzz_judges[] (fuzz_model.c), and
  * fuzz_prints[] (fuzz_shrink.c).
  *
- * Not made up, because the model does not know them: children, IOASID_DMA_BATCH,
- * IOASID_QUERY_MAP, IOASID_MAP_PROTECT and IOASID_MAP_REPLACE, IOASID_EXPORT and
- * IOASID_IMPORT, memory of devices.
+ * Not made up, because the model does not know them: children of the shared
+ * IOASID, IOASID_DMA_BATCH, IOASID_QUERY_MAP, IOASID_MAP_PROTECT and
+ * IOASID_MAP_REPLACE, IOASID_EXPORT and IOASID_IMPORT, memory of devices.
  */
 #ifndef __SELFTESTS_IOASID_FUZZ_H
 #define __SELFTESTS_IOASID_FUZZ_H
@@ -37,7 +37,7 @@
 
 #define FUZZ_THREADS	8	/* at most */
 #define FUZZ_DEVICES	2	/* of the threads 0, 1, ... */
-#define FUZZ_OWN	4	/* IOASIDs of each thread */
+#define FUZZ_OWN	6	/* IOASIDs of each thread */
 
 /* Spaces: those of the threads, and each thread's window of the shared one. */
 #define FUZZ_WINDOW(thread) (FUZZ_THREADS * FUZZ_OWN + (thread))
@@ -102,7 +102,7 @@ enum fuzz_ref {
  * @space: index of the space that @ref is about
  * @mem: enum fuzz_mem, what to map
  * @flags: flags of the command
- * @iova: IOVA, or where a list starts
+ * @iova: IOVA, or where a list starts; of a new child, see fuzz_parent()
  * @addr: in @mem, or as it is with MEM_RAW
  * @length: bytes, or room in an array
  * @cut: cut size, or the option or extension
@@ -128,6 +128,13 @@ struct fuzz_op {
 	__u64 align;
 	__u64 value;
 };
+
+/* Index of the space that shall be the parent, or -1: an id, or none. */
+static inline int fuzz_parent(const struct fuzz_op *op)
+{
+	return op->iova && op->iova <= FUZZ_OWN ?
+	       (int)(op->thread * FUZZ_OWN + op->iova - 1) : -1;
+}
 
 union fuzz_arg {
 	__u32 argsz;
@@ -239,6 +246,7 @@ void fuzz_run_init(void);
 void fuzz_run_exit(void);
 int fuzz_open(struct fuzz_world *w, const struct fuzz_setting *setting);
 void fuzz_close(struct fuzz_world *w, struct fuzz_verdict *v);
+bool fuzz_is_cut(int fd, __u32 id, __u64 iova);
 void fuzz_build(const struct fuzz_world *w, const struct fuzz_op *op,
 		union fuzz_arg *arg, size_t *size);
 void fuzz_run(struct fuzz_world *w, const struct fuzz_op *op,

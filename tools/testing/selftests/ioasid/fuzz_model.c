@@ -236,10 +236,17 @@ static __u64 charge_once(struct fuzz_model *m, int mem, __u64 offset,
 	return sum;
 }
 
+/* What it maps is the parent's, and nothing is pinned for it. */
+static bool is_child(const struct fuzz_space *s)
+{
+	return s->parent_id;
+}
+
 static void account(struct fuzz_model *m, struct fuzz_space *s, __u64 bytes)
 {
 	s->mapped += bytes;
-	m->pinned += bytes;
+	if (!is_child(s))
+		m->pinned += bytes;
 }
 
 /* Takes the range out; returns how much it was. */
@@ -265,7 +272,7 @@ static __u64 cut_out(struct fuzz_model *m, struct fuzz_space *s, __u64 start,
 			if (m->plant == PLANT_CHARGE && from != old.start)
 				length -= FUZZ_PAGE;
 			account(m, s, -length);
-			if (charges_once(m))
+			if (charges_once(m) && !is_child(s))
 				m->once -= charge_once(m, old.mem, old.offset +
 						       (from - old.start),
 						       length, -1);
@@ -284,6 +291,129 @@ static __u64 cut_out(struct fuzz_model *m, struct fuzz_space *s, __u64 start,
 		}
 	}
 	return all ? ALL_ONES : sum;
+}
+
+/*
+ * Children
+ */
+
+/* Whether @map has memory of the parent's range; if so, at which IOVAs. */
+static bool refers(const struct fuzz_mapping *map, __u64 start, __u64 last,
+		   __u64 *from, __u64 *to)
+{
+	const __u64 end = map->offset + (map->last - map->start);
+
+	if (!is_memory(map) || map->offset > last || end < start)
+		return false;
+	*from = map->start + (start > map->offset ? start - map->offset : 0);
+	*to = last < end ? map->last - (end - last) : map->last;
+	return true;
+}
+
+/* The first mapping of a child that refers to some of the range. */
+static struct fuzz_mapping *reference(struct fuzz_model *m,
+				      const struct fuzz_space *s, __u64 start,
+				      __u64 last, struct fuzz_space **child,
+				      __u64 *from, __u64 *to)
+{
+	struct fuzz_space *c;
+	size_t i;
+
+	if (!s->children)
+		return NULL;
+	for (c = m->spaces; c < m->spaces + FUZZ_WINDOW(0); c++) {
+		if (!c->live || c->parent != s - m->spaces)
+			continue;
+		for (i = 0; i < c->nr; i++)
+			if (refers(&c->maps[i], start, last, from, to)) {
+				*child = c;
+				return &c->maps[i];
+			}
+	}
+	return NULL;
+}
+
+static bool referred(struct fuzz_model *m, const struct fuzz_space *s,
+		     __u64 start, __u64 last)
+{
+	struct fuzz_space *child;
+	__u64 from, to;
+
+	return reference(m, s, start, last, &child, &from, &to);
+}
+
+/* Takes the range out of all children, and theirs. */
+static void cascade(struct fuzz_model *m, struct fuzz_space *s, __u64 start,
+		    __u64 last)
+{
+	struct fuzz_space *child;
+	__u64 from, to;
+
+	while (reference(m, s, start, last, &child, &from, &to)) {
+		cascade(m, child, from, to);
+		cut_out(m, child, from, to);
+	}
+}
+
+/*
+ * Look at all mappings of children, and theirs, that refer to both sides of
+ * @at: whether all of them may be cut there; with @see, which of them were.
+ */
+static bool cut_children(struct fuzz_model *m, struct fuzz_space *s, __u64 at,
+			 bool see)
+{
+	struct fuzz_mapping *map, tail;
+	struct fuzz_space *c;
+	bool may = true;
+	__u64 here;
+	size_t i;
+
+	for (c = m->spaces; c < m->spaces + FUZZ_WINDOW(0); c++) {
+		if (!c->live || c->parent != s - m->spaces)
+			continue;
+		for (i = 0; i < c->nr; i++) {
+			map = &c->maps[i];
+			if (!is_memory(map) || map->offset >= at ||
+			    at - map->offset > map->last - map->start)
+				continue;
+			here = map->start + (at - map->offset);
+			if (!map->cut || here & (map->cut - 1))
+				may = false;
+			may &= cut_children(m, c, here, see);
+			if (!see || !fuzz_is_cut(m->fd, c->id, here))
+				continue;
+			tail = *map;
+			tail.start = here;
+			tail.offset = at;
+			map->last = here - 1;
+			insert(c, &tail);
+		}
+	}
+	return may;
+}
+
+/* How many children shall be seen, where that is @got. */
+static __u64 seen_children(const struct fuzz_space *s, __u64 got)
+{
+	if (got > (__u64)s->children && got - s->children <= (__u64)s->orphaned)
+		return got;
+	return s->children;
+}
+
+static bool is_orphan(const struct fuzz_space *s)
+{
+	return is_child(s) && s->parent < 0;
+}
+
+int model_memory(const struct fuzz_model *m, const struct fuzz_space *s,
+		 __u64 iova, __u64 *offset)
+{
+	const struct fuzz_mapping *map = model_find(s, iova);
+
+	*offset = map->offset + (iova - map->start);
+	if (!is_child(s))
+		return map->mem;
+	return model_memory(m, &m->spaces[s->parent], *offset, offset);
 }
 
 static bool restricted(const struct fuzz_model *m, const struct fuzz_space *s)
@@ -477,11 +607,16 @@ static void judge_check(struct judge *j)
 static void judge_alloc(struct judge *j)
 {
 	const struct ioasid_alloc *in = &j->r->in.alloc;
-	struct fuzz_space *s = &j->m->spaces[j->op->space];
+	struct fuzz_space *s = &j->m->spaces[j->op->space], *parent = NULL;
 
+	if (fuzz_parent(j->op) >= 0)
+		parent = &j->m->spaces[fuzz_parent(j->op)];
+	if (parent && !parent->live)
+		parent = NULL;
 	common(j, in->flags, 0, WRITES);
 	fails_if(j, in->kind != IOASID_KIND_MAP, EOPNOTSUPP);
-	fails_if(j, in->parent, ENOENT);
+	fails_if(j, in->parent && !parent, ENOENT);
+	fails_if(j, parent && parent->level >= j->m->depth, ELOOP);
 	fails_if(j, in->cut_size && !grid(in->cut_size), EINVAL);
 	fails_if(j, in->snoop > IOASID_SNOOP_ON, EOPNOTSUPP);
 	fails_if(j, in->format || in->fault_queue, EINVAL);
@@ -497,6 +632,13 @@ static void judge_alloc(struct judge *j)
 	s->cookie = in->cookie;
 	s->cut = in->cut_size;
 	s->snoop = in->snoop;
+	s->parent = parent ? fuzz_parent(j->op) : -1;
+	s->parent_id = in->parent;
+	s->children = 0;
+	s->orphaned = 0;
+	s->level = parent ? parent->level + 1 : 1;
+	if (parent)
+		parent->children++;
 	s->devices = 0;
 	j->m->ioasids++;
 }
@@ -504,14 +646,27 @@ static void judge_alloc(struct judge *j)
 static void judge_free(struct judge *j)
 {
 	const struct ioasid_free *in = &j->r->in.free;
-	struct fuzz_space *s = named(j->m, j->op);
+	struct fuzz_space *s = named(j->m, j->op), *c;
 
-	common(j, in->flags, 0, WRITES_NOTHING);
+	common(j, in->flags, IOASID_FREE_CASCADE, WRITES_NOTHING);
 	fails_if(j, in->__reserved, EINVAL);
 	fails_if(j, !s, ENOENT);
 	fails_if(j, s && s->devices, EBUSY);
+	fails_if(j, s && s->children && !(in->flags & IOASID_FREE_CASCADE),
+		 EBUSY);
+	if (s && s->orphaned && !(in->flags & IOASID_FREE_CASCADE))
+		j->perhaps = EBUSY;
 	if (!succeeded(j))
 		return;
+	cascade(j->m, s, 0, ALL_ONES);
+	for (c = j->m->spaces; c < j->m->spaces + FUZZ_WINDOW(0); c++)
+		if (c->live && c->parent == s - j->m->spaces)
+			c->parent = -1;
+	if (s->parent >= 0) {
+		j->m->spaces[s->parent].children--;
+		if (s->children || s->orphaned)
+			j->m->spaces[s->parent].orphaned++;
+	}
 	cut_out(j->m, s, 0, ALL_ONES);
 	s->nr = 0;
 	account(j->m, s, -s->mapped);
@@ -546,20 +701,21 @@ static void judge_info(struct judge *j)
 	fails_if(j, in->nr_ranges && in->ranges == FUZZ_NOWHERE, EFAULT);
 	if (!succeeded(j))
 		return;
-	SAME(s->devices ? IOASID_STATE_ATTACHED : 0, info.state);
+	SAME((s->devices ? IOASID_STATE_ATTACHED : 0) |
+	     (is_orphan(s) ? IOASID_STATE_ORPHAN : 0), info.state);
 	SAME(IOASID_KIND_MAP, info.kind);
-	SAME(0, info.parent);
+	SAME(s->parent_id, info.parent);
 	SAME(s->cookie, info.cookie);
 	SAME(s->cut, info.cut_size);
 	SAME(pgsizes(j->m, s), info.pgsizes);
 	SAME(s->snoop, info.snoop);
 	SAME(restricted(j->m, s), info.nr_domains);
 	SAME(s->devices, info.nr_devices);
-	SAME(0, info.nr_children);
+	SAME(seen_children(s, out->nr_children), info.nr_children);
 	SAME(s->nr, info.nr_mappings);
 	SAME(s->mapped, info.bytes_mapped);
-	SAME(s->mapped, info.bytes_pinned);
-	SAME(s->mapped, info.bytes_charged);
+	SAME(is_child(s) ? 0 : s->mapped, info.bytes_pinned);
+	SAME(is_child(s) ? 0 : s->mapped, info.bytes_charged);
 	SAME(bytes_left(j->m), info.bytes_left);
 	SAME(0, info.waiting_cookie);
 	SAME(0, info.waiting_devid);
@@ -615,12 +771,46 @@ static void judge_memory(struct judge *j, const struct ioasid_map_dma *in)
 	fails_at(j, bad_at != NO_OFFSET, EFAULT, base_of(mem) + bad_at);
 }
 
-/* Where the memory of a mapping is, in its piece. */
-static __u64 piece_offset(const struct fuzz_op *op,
+/* The first address of the parent that cannot be mapped. */
+static void judge_reference(struct judge *j, const struct fuzz_space *s,
+			    const struct ioasid_map_dma *in)
+{
+	const __u32 rw = in->flags & (IOASID_MAP_READ | IOASID_MAP_WRITE);
+	const __u64 last = in->addr + in->length - 1;
+	const struct fuzz_mapping *map;
+	__u64 at;
+
+	if (in->flags & IOASID_MAP_FILE) {
+		fails_if(j, true, EINVAL);
+		fails_if(j, in->fd < 0, EBADF);
+		return;
+	}
+	fails_if(j, is_orphan(s), ENODEV);
+	if (is_orphan(s))
+		return;
+	for (at = in->addr; ; at = map->last + 1) {
+		map = model_find(&j->m->spaces[s->parent], at);
+		if (!map || !is_memory(map)) {
+			fails_at(j, true, ENXIO, at);
+			return;
+		}
+		if (rw & ~map->flags) {
+			fails_at(j, true, EACCES, at);
+			return;
+		}
+		if (map->last >= last)
+			return;
+	}
+}
+
+/* Where the memory of a mapping is, in its piece or in the parent. */
+static __u64 piece_offset(const struct fuzz_op *op, const struct fuzz_space *s,
 			  const struct ioasid_map_dma *in)
 {
 	if (in->flags & IOASID_MAP_RESERVE)
 		return 0;
+	if (s && is_child(s))
+		return in->addr;
 	if (in->flags & IOASID_MAP_FILE)
 		return in->addr;
 	return in->addr - base_of(&fuzz_mems[op->mem]);
@@ -635,8 +825,8 @@ static void judge_limits(struct judge *j, const struct ioasid_map_dma *in)
 				   all_pinned(j->m)), EDQUOT);
 	/* without its memory a map can only fail */
 	if (charges_once(j->m) && !failed)
-		more = charge_once(j->m, j->op->mem, piece_offset(j->op, in),
-				   in->length, 0);
+		more = charge_once(j->m, j->op->mem,
+				   piece_offset(j->op, NULL, in), in->length, 0);
 	fails_if(j, more > left_of(j->m->rlimit ?: ALL_ONES,
 				   all_charged(j->m)), EDQUOT);
 }
@@ -688,7 +878,9 @@ static void judge_map(struct judge *j)
 		is_range(in->addr, in->length);
 	fails_if(j, !range, EINVAL);
 	fails_if(j, !s, ENOENT);
-	if (range && !reserve) {
+	if (range && !reserve && s && is_child(s)) {
+		judge_reference(j, s, in);
+	} else if (range && !reserve) {
 		judge_memory(j, in);
 		judge_limits(j, in);
 	}
@@ -712,7 +904,8 @@ static void judge_map(struct judge *j)
 			 !choose(j->m, s, in, &iova), ENOSPC);
 	}
 	if (!succeeded(j)) {
-		j->m->tried = true;
+		if (!s || !is_child(s))
+			j->m->tried = true;
 		judge_map_failed(j);
 		return;
 	}
@@ -724,13 +917,14 @@ static void judge_map(struct judge *j)
 		.start = iova,
 		.last = iova + in->length - 1,
 		.cut = in->cut_size ?: s->cut,
-		.offset = piece_offset(j->op, in),
+		.offset = piece_offset(j->op, s, in),
 		.flags = in->flags & (rw | IOASID_MAP_RESERVE),
 		.mem = j->op->mem,
 	};
 	insert(s, &new);
-	if (!reserve) {
+	if (!reserve)
 		account(j->m, s, in->length);
+	if (!reserve && !is_child(s)) {
 		j->m->charged = true;
 		if (charges_once(j->m))
 			j->m->once += charge_once(j->m, new.mem, new.offset,
@@ -752,10 +946,13 @@ static void judge_unmap(struct judge *j)
 	const __u64 last = in->iova + in->length - 1;
 	const bool all = in->flags & IOASID_UNMAP_ALL;
 	const bool split = in->flags & IOASID_UNMAP_SPLIT;
+	const bool with_children = in->flags & IOASID_UNMAP_CASCADE;
+	const __u64 start = all ? 0 : in->iova, end = all ? ALL_ONES : last;
 	struct fuzz_space *s = named(j->m, j->op);
 	bool malformed;
 
-	common(j, in->flags, IOASID_UNMAP_ALL | IOASID_UNMAP_SPLIT, WRITES);
+	common(j, in->flags, IOASID_UNMAP_ALL | IOASID_UNMAP_SPLIT |
+	       IOASID_UNMAP_CASCADE, WRITES);
 	fails_if(j, in->__reserved, EINVAL);
 	fails_if(j, all && (split || in->iova || in->length), EINVAL);
 	fails_if(j, !all && (!is_range(in->iova, in->length) ||
@@ -766,14 +963,25 @@ static void judge_unmap(struct judge *j)
 		fails_if(j, cuts(s, in->iova) ||
 			 (last != ALL_ONES && j->m->plant != PLANT_CUT &&
 			  cuts(s, last + 1)), EINVAL);
+	if (!malformed && with_children && !all && !split)
+		fails_if(j, !cut_children(j->m, s, start, false) ||
+			 (last != ALL_ONES &&
+			  !cut_children(j->m, s, last + 1, false)), EBUSY);
+	if (!malformed && !with_children && j->m->plant != PLANT_REFERENCE)
+		fails_if(j, referred(j->m, s, start, end), EBUSY);
 	if (!succeeded(j)) {
+		if (!malformed && with_children && !all) {
+			cut_children(j->m, s, start, true);
+			if (last != ALL_ONES)
+				cut_children(j->m, s, last + 1, true);
+		}
 		/* with nothing to unmap it is left alone */
 		if (!malformed || j->r->arg.unmap.unmapped != in->unmapped)
 			SAME(0, unmap.unmapped);
 		return;
 	}
-	SAME(cut_out(j->m, s, all ? 0 : in->iova, all ? ALL_ONES : last),
-	     unmap.unmapped);
+	cascade(j->m, s, start, end);
+	SAME(cut_out(j->m, s, start, end), unmap.unmapped);
 }
 
 static int by_id(const void *a, const void *b)
@@ -798,6 +1006,7 @@ static size_t list(const struct fuzz_model *m, struct ioasid_list_entry *all)
 				.id = m->spaces[i].id,
 				.cookie = m->spaces[i].cookie,
 				.kind = IOASID_KIND_MAP,
+				.parent = m->spaces[i].parent_id,
 			};
 	*e++ = (struct ioasid_list_entry) {
 		.type = IOASID_LIST_IOASID,
@@ -1077,12 +1286,14 @@ static void judge_reach(struct judge *j, struct fuzz_space *s, __u64 iova,
 	}
 }
 
-static __u8 expected_byte(const struct fuzz_mapping *map, __u64 iova)
+static __u8 expected_byte(const struct fuzz_model *m,
+			  const struct fuzz_space *s, __u64 iova)
 {
-	__u64 offset = map->offset + (iova - map->start), word = 0;
+	__u64 offset, word = 0;
+	const int mem = model_memory(m, s, iova, &offset);
 
-	if (offset < fuzz_mems[map->mem].filled)
-		word = fuzz_pattern(map->mem, offset & ~7ULL);
+	if (offset < fuzz_mems[mem].filled)
+		word = fuzz_pattern(mem, offset & ~7ULL);
 	return word >> (offset % 8 * 8);
 }
 
@@ -1092,7 +1303,6 @@ static void judge_dma_read(struct judge *j)
 	struct fuzz_device *d = model_device(j->m, op->thread);
 	struct fuzz_space *s = &j->m->spaces[d->space];
 	const __u8 *got = (const __u8 *)j->r->data;
-	struct fuzz_mapping *map = NULL;
 	__u32 permission = IOASID_MAP_READ;
 	__u64 i, iova;
 	__u8 want;
@@ -1106,9 +1316,7 @@ static void judge_dma_read(struct judge *j)
 		iova = op->iova + i;
 		if (iova % FUZZ_PAGE >= FUZZ_SCRATCH(0))
 			continue;
-		if (!map || iova > map->last || iova < map->start)
-			map = model_find(s, iova);
-		want = expected_byte(map, iova);
+		want = expected_byte(j->m, s, iova);
 		if (got[i] != want) {
 			bad(j, want, got[i], "", "((__u8 *)data)[%llu]", i);
 			return;
@@ -1170,12 +1378,15 @@ static void judge_fields(struct judge *j, int space, const char *line)
 		int base;
 		__u64 want;
 	} fields[] = {
+		{ " parent=", 10, s->parent_id },
 		{ " cookie=", 16, s->cookie },
 		{ " devices=", 10, s->devices },
+		{ " children=", 10,
+		  seen_children(s, number(field(line, " children="), 10)) },
 		{ " mappings=", 10, s->nr },
 		{ " mapped=", 10, s->mapped },
-		{ " pinned=", 10, s->mapped },
-		{ " charged=", 10, s->mapped },
+		{ " pinned=", 10, is_child(s) ? 0 : s->mapped },
+		{ " charged=", 10, is_child(s) ? 0 : s->mapped },
 	};
 	size_t i;
 	__u64 got;

@@ -18,6 +18,7 @@ enum fuzz_plant {
 	PLANT_NONE,
 	PLANT_OVERLAP,	/* a map may overlap another one by a page */
 	PLANT_CUT,	/* the end of an unmap may lie off the grid */
+	PLANT_REFERENCE,	/* an unmap may take what a child refers to */
 	PLANT_CHARGE,	/* an unmap gives back a page too little */
 	PLANT_DATA,	/* what lies behind a cut is taken for its start */
 	PLANT_PERMISSION,	/* DMA may read what it may only write */
@@ -27,7 +28,7 @@ enum fuzz_plant {
 /**
  * struct fuzz_mapping - a mapping, or a part of one
  * @flags: IOASID_MAP_READ, IOASID_MAP_WRITE, IOASID_MAP_RESERVE
- * @offset: in @mem, of @start
+ * @offset: in @mem, of @start; of a child, the parent's address
  */
 struct fuzz_mapping {
 	__u64 start;
@@ -42,6 +43,12 @@ struct fuzz_mapping {
  * struct fuzz_space - an IOASID, or a window of one
  * @live: it is there
  * @id: what it is called, or was
+ * @parent: index of the parent; -1 for a root, and an orphan
+ * @parent_id: what it was called when this was made; 0 for a root
+ * @children: how many have this as parent
+ * @orphaned: how many children were freed that are the parent of others, or may
+ *	have been: until these are freed they count as children
+ * @level: 1 for a root
  * @devices: how many are attached (not of a window)
  * @nr: how many mappings
  * @maps: mappings in ascending order
@@ -53,6 +60,11 @@ struct fuzz_space {
 	__u64 cookie;
 	__u64 cut;
 	__u32 snoop;
+	int parent;
+	__u32 parent_id;
+	int children;
+	int orphaned;
+	int level;
 	int devices;
 	size_t nr;
 	size_t room;
@@ -75,6 +87,8 @@ struct fuzz_device {
 
 struct fuzz_model {
 	int plant;
+	int fd;
+	int depth;
 	bool physical;
 	__u64 rlimit;
 	__u64 pgsizes;
@@ -108,5 +122,8 @@ bool model_limited(const struct fuzz_model *m);
 __u32 model_id(const struct fuzz_model *m, const struct fuzz_op *op);
 struct fuzz_device *model_device(struct fuzz_model *m, int thread);
 struct fuzz_mapping *model_find(const struct fuzz_space *s, __u64 iova);
+/* What memory is mapped at @iova, of which there is some; @offset in its piece. */
+int model_memory(const struct fuzz_model *m, const struct fuzz_space *s,
+		 __u64 iova, __u64 *offset);
 
 #endif /* __SELFTESTS_IOASID_FUZZ_MODEL_H */

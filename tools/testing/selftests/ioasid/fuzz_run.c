@@ -140,6 +140,31 @@ static int alloc(int fd, __u64 cookie, __u32 *id)
 	return rc;
 }
 
+static int max_depth(int fd)
+{
+	struct ioasid_check_extension arg = {
+		.argsz = sizeof(arg),
+		.extension = IOASID_EXT_MAX_DEPTH,
+	};
+
+	return fuzz_ioctl(fd, IOASID_CHECK_EXTENSION, &arg);
+}
+
+/* Whether a mapping begins at @iova. */
+bool fuzz_is_cut(int fd, __u32 id, __u64 iova)
+{
+	struct ioasid_query_entry entry = { .iova = FUZZ_UNSET };
+	struct ioasid_query_map arg = {
+		.argsz = sizeof(arg),
+		.ioasid = id,
+		.nr = 1,
+		.start = iova,
+		.entries = (__u64)(unsigned long)&entry,
+	};
+
+	return !fuzz_ioctl(fd, IOASID_QUERY_MAP, &arg) && entry.iova == iova;
+}
+
 static void saw_id(struct fuzz_world *w, __u32 id)
 {
 	__u32 newest = w->newest;
@@ -172,12 +197,15 @@ int fuzz_open(struct fuzz_world *w, const struct fuzz_setting *setting)
 		return -EPROTO;
 	w->chaos = chaos;
 	w->newest = chaos;
+	w->model->fd = w->fd;
+	w->model->depth = max_depth(w->fd);
 	w->model->shared = w->shared;
 	w->model->ioasids = 1;
 	for (i = 0; i < FUZZ_THREADS; i++) {
 		struct fuzz_space *s = &w->model->spaces[FUZZ_WINDOW(i)];
 
 		s->live = true;
+		s->parent = -1;
 		s->id = w->shared;
 		s->cookie = FUZZ_SHARED_COOKIE;
 	}
@@ -235,7 +263,8 @@ void fuzz_build(const struct fuzz_world *w, const struct fuzz_op *op,
 	case OP_ALLOC:
 		*size = sizeof(arg->alloc);
 		arg->alloc.kind = op->addr;
-		arg->alloc.parent = op->iova;
+		arg->alloc.parent = fuzz_parent(op) < 0 ? op->iova :
+				    w->model->spaces[fuzz_parent(op)].id;
 		arg->alloc.cookie = op->value;
 		arg->alloc.cut_size = op->cut;
 		arg->alloc.snoop = op->align;
@@ -414,13 +443,13 @@ static int dma_write(struct fuzz_world *w, int thread, __u64 iova,
 }
 
 /* What the CPU sees of a word of memory, which is then what it was. */
-static __u64 take_word(const struct fuzz_mapping *map, __u64 iova)
+static __u64 take_word(enum fuzz_mem kind, __u64 offset)
 {
-	const struct fuzz_memory *mem = &fuzz_mems[map->mem];
-	__u64 offset = map->offset + (iova - map->start), got = 0, was = 0;
+	const struct fuzz_memory *mem = &fuzz_mems[kind];
+	__u64 got = 0, was = 0;
 
 	if (offset < mem->filled)
-		was = fuzz_pattern(map->mem, offset);
+		was = fuzz_pattern(kind, offset);
 	if (mem->base) {
 		volatile __u64 *at = (void *)(mem->base + offset);
 
@@ -438,13 +467,17 @@ static void run_dma_write(struct fuzz_world *w, const struct fuzz_op *op,
 {
 	struct fuzz_space *s;
 	struct fuzz_mapping *map;
+	__u64 offset;
+	int mem;
 
 	r->rc = dma_write(w, op->thread, op->iova, &op->value, 8);
 	r->data[0] = op->value;
 	s = &w->model->spaces[w->model->devices[op->thread].space];
 	map = model_find(s, op->iova);
-	if (!r->rc && map && map->flags & IOASID_MAP_WRITE)
-		r->data[0] = take_word(map, op->iova);
+	if (!r->rc && map && map->flags & IOASID_MAP_WRITE) {
+		mem = model_memory(w->model, s, op->iova, &offset);
+		r->data[0] = take_word(mem, offset);
+	}
 }
 
 static void run_dma_read(struct fuzz_world *w, const struct fuzz_op *op,

@@ -322,7 +322,10 @@ static void print_check(FILE *f, const struct fuzz_op *op)
 static void print_alloc(FILE *f, const struct fuzz_op *op)
 {
 	print_field(f, "kind", op->addr);
-	print_field(f, "parent", op->iova);
+	if (fuzz_parent(op) < 0)
+		print_field(f, "parent", op->iova);
+	else
+		fprintf(f, "\t\t\t.parent = id[%d],\n", fuzz_parent(op));
 	print_field(f, "cookie", op->value);
 	print_field(f, "cut_size", op->cut);
 	print_field(f, "snoop", op->align);
