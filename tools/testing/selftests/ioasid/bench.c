@@ -27,6 +27,17 @@
  * Bytes per address space come from the memory cgroup, and, to see what is
  * not accounted, from MemFree.
  *
+ * Three users are modelled, in all the instructions that a unit of their work
+ * takes: a guest behind a vIOMMU that maps and unmaps network buffers of 4 KiB,
+ * a ring of 256 of them (ring, ref_ring, batch_ring); an NVMe driver that maps
+ * 128 KiB for each I/O (nvme); the memory of a VM that starts, and ends (vm),
+ * in one mapping per 256 MiB. What can be registered before is, by whom that is
+ * possible; what registering costs is told apart.
+ *
+ * What a mapping costs must not depend on how many there are: "among 1,000,000"
+ * may be a tenth more, and what it takes to go twenty levels down a tree three
+ * times (FLAT_TREE).
+ *
  *	bench [-d DEVICE] [-j FILE] [-r RUNS] [-b BACKEND] [-q] [-c]
  *	  -d  address of a PCI device, which vfio-pci gets (default: an edu)
  *	  -j  write the numbers to FILE as JSON, too; "-" is standard output
@@ -47,6 +58,7 @@
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 #define SZ_4K 0x1000ULL
+#define SZ_128K 0x20000ULL
 #define SZ_2M 0x200000ULL
 #define SZ_4M 0x400000ULL
 #define SZ_64M 0x4000000ULL
@@ -97,6 +109,9 @@ enum row {
 	BATCH_MAP_2M, BATCH_UNMAP_2M,
 	REF_MAP_64M, REF_UNMAP_64M,
 	REF_RING_4K, BATCH_RING_4K,
+	NVME_REF, NVME_FRESH,
+	VM_THP, VM_THP_STOP, VM_PAGES, VM_PAGES_STOP,
+	FLAT_ONE, FLAT_MANY,
 	FLUSH_4K, FLUSH_2M, FLUSH_64M, FLUSH_PAGES, FLUSH_BATCH,
 	NR_ROWS
 };
@@ -161,6 +176,18 @@ static const struct {
 			  "pair", 4000 },
 	[BATCH_RING_4K] = { "batch_ring_4k", "  the same, batches of 32",
 			    "pair", 2200 },
+	[NVME_REF] = { "nvme_ref", "NVMe driver, 128K, by reference", "I/O",
+		       0 },
+	[NVME_FRESH] = { "nvme_fresh", "  the same, fresh memory", "I/O", 0 },
+	[VM_THP] = { "vm_thp", "VM start, THP: map its memory", "per GiB",
+		     0 },
+	[VM_THP_STOP] = { "vm_thp_stop", "  unmap it", "per GiB", 0 },
+	[VM_PAGES] = { "vm_4k", "VM start, 4K pages: map", "per GiB", 0 },
+	[VM_PAGES_STOP] = { "vm_4k_stop", "  unmap it", "per GiB", 0 },
+	[FLAT_ONE] = { "flat_one", "4K by reference, nothing else there",
+		       "pair", 0 },
+	[FLAT_MANY] = { "flat_many", "  the same among 1,000,000 mappings",
+			"pair", 0 },
 	[FLUSH_BATCH] = { "flush_batch", "IOTLB flushes of a batch of 64",
 			  "flushes", 1 },
 	[FLUSH_4K] = { "flush_4k", "IOTLB flushes of a 4K unmap", "flushes",
@@ -441,7 +468,15 @@ static struct {
 	char *huge;
 	char *pages;
 	char *scatter;
+	char *vm_huge;
+	char *vm_pages;
 } mem;
+
+/* A VM's memory: as much of a few GiB as there is room for. */
+static uint64_t vm_size(void)
+{
+	return quick ? SZ_256M : 2 * SZ_256M;
+}
 
 static void get_all_memory(void)
 {
@@ -453,6 +488,10 @@ static void get_all_memory(void)
 	memset(mem.huge, 1, SZ_64M);
 	mem.small = get_memory(SZ_4M, false);
 	memset(mem.small, 1, SZ_4M);
+	mem.vm_huge = get_memory(vm_size(), true);
+	memset(mem.vm_huge, 1, vm_size());
+	mem.vm_pages = get_memory(vm_size(), false);
+	memset(mem.vm_pages, 1, vm_size());
 	mem.scatter = get_memory(SZ_64M, false);
 	/* An odd stride visits every page of a power of two of them. */
 	for (i = 0; i < n; i++)
@@ -568,6 +607,108 @@ static unsigned int trace_stop(void)
 	if (f)
 		fclose(f);
 	return n;
+}
+
+/* --- users --- */
+
+/* Each I/O is mapped, done and unmapped; the next one has other memory. */
+static int run_nvme(struct backend *be, enum row row, double *out)
+{
+	const unsigned int n = SZ_4M / SZ_128K;
+	uint64_t v[MAX_RUNS], t, i;
+	unsigned int r;
+
+	for (r = 0; r <= runs; r++) {
+		t = now();
+		for (i = 0; i < n; i++)
+			if (be->map(be, IOVA + i * SZ_128K,
+				    mem.small + i * SZ_128K, SZ_128K) ||
+			    be->unmap(be, IOVA + i * SZ_128K, SZ_128K))
+				return -1;
+		if (r)
+			v[r - 1] = now() - t;
+	}
+	out[row] = median(v, runs) / n;
+	return 0;
+}
+
+/* A VM's memory, which was not mapped before: once each. */
+static int run_vm(struct backend *be, enum row start, enum row stop, char *p,
+		  double *out)
+{
+	uint64_t m[MAX_RUNS], u[MAX_RUNS], t0, t1, t2, i;
+	unsigned int r, n = runs < 3 ? runs : 3;
+	uint64_t size = vm_size();
+
+	for (r = 0; r < n; r++) {
+		t0 = now();
+		for (i = 0; i < size; i += SZ_256M)
+			if (be->map(be, IOVA + i, p + i, SZ_256M))
+				return -1;
+		t1 = now();
+		for (i = 0; i < size; i += SZ_256M)
+			if (be->unmap(be, IOVA + i, SZ_256M))
+				return -1;
+		t2 = now();
+		m[r] = t1 - t0;
+		u[r] = t2 - t1;
+	}
+	out[start] = median(m, n) * 4 * SZ_256M / size;
+	out[stop] = median(u, n) * 4 * SZ_256M / size;
+	return 0;
+}
+
+static void run_users(struct backend *be, double *out)
+{
+	try(run_nvme(be, NVME_FRESH, out), be, "NVMe");
+	try(run_vm(be, VM_THP, VM_THP_STOP, mem.vm_huge, out), be, "VM, THP");
+	try(run_vm(be, VM_PAGES, VM_PAGES_STOP, mem.vm_pages, out), be, "VM");
+}
+
+/* --- many mappings --- */
+
+/* Every other page from here on is mapped; those between are for who measures. */
+#define MANY 0x200000000ULL
+#define NR_MANY 1000000
+/* Instructions to go down a tree of so many, three times, rather than of one */
+#define FLAT_TREE 600
+
+static int run_flat(struct backend *be, enum row row, unsigned int among,
+		    double *out)
+{
+	const unsigned int n = 1024;
+	uint64_t v[MAX_RUNS], t, iova;
+	unsigned int r, i;
+
+	for (r = 0; r <= runs; r++) {
+		t = now();
+		for (i = 0; i < n; i++) {
+			iova = MANY + i * 977ULL % among * 2 * SZ_4K + SZ_4K;
+			if (be->map(be, iova, mem.small + i * SZ_4K, SZ_4K) ||
+			    be->unmap(be, iova, SZ_4K))
+				return -1;
+		}
+		if (r)
+			v[r - 1] = now() - t;
+	}
+	out[row] = median(v, runs) / n;
+	return 0;
+}
+
+static void run_many(struct backend *be, double *out)
+{
+	unsigned int i, n = quick ? 65536 : NR_MANY;
+	int rc;
+
+	rc = run_flat(be, FLAT_ONE, n, out);
+	for (i = 0; i < n && !rc; i++)
+		rc = be->map(be, MANY + i * 2 * SZ_4K,
+			     mem.small + i % 1024 * SZ_4K, SZ_4K);
+	if (!rc)
+		rc = run_flat(be, FLAT_MANY, n, out);
+	if (!rc)
+		rc = be->unmap(be, MANY, n * 2 * SZ_4K);
+	try(rc, be, "many mappings");
 }
 
 /* --- by reference to memory that is registered --- */
@@ -778,6 +919,7 @@ static void run_refs(struct backend *be, enum backend_id b, double *out)
 
 	if (b == TYPE1) {
 		out[REF_RING_4K] = out[RING_4K];
+		out[NVME_REF] = out[NVME_FRESH];
 		return;
 	}
 	if (register_memory(be, out)) {
@@ -807,6 +949,9 @@ static void run_refs(struct backend *be, enum backend_id b, double *out)
 		     out), be, "64M by reference");
 	try(run_ring(&ref, mem.small, pair), be, "ring by reference");
 	out[REF_RING_4K] = pair[RING_4K];
+	try(run_nvme(&ref, NVME_REF, out), be, "NVMe by reference");
+	if (out == results[1][b])
+		run_many(&ref, out);
 	if (batches) {
 		try(run_batch(&ref, BATCH_MAP_4K, BATCH_UNMAP_4K, mem.small,
 			      16, 64, SZ_4K, SZ_4K, out), be, "batch");
@@ -1028,6 +1173,7 @@ static void run_backend(struct backend *be, enum backend_id b)
 	double *out = results[1][b];
 
 	run_maps(be, out);
+	run_users(be, out);
 	run_refs(be, b, out);
 	if (be->attach)
 		run_replace(be, out);
@@ -1038,6 +1184,7 @@ static void run_backend(struct backend *be, enum backend_id b)
 	}
 	be_root(false);
 	run_maps(be, results[0][b]);
+	run_users(be, results[0][b]);
 	run_refs(be, b, results[0][b]);
 	be_root(true);
 }
@@ -1064,6 +1211,18 @@ static void print_number(double v)
 		printf(" %11s", "-");
 }
 
+/* 0 for none */
+static double bar_of(enum row row, bool privileged)
+{
+	const double *ours = results[privileged][IOASID];
+
+	if (!privileged || quick)
+		return 0;
+	if (row == FLAT_MANY && ours[FLAT_ONE])
+		return ours[FLAT_ONE] * 1.1 + FLAT_TREE;
+	return rows[row].bar;
+}
+
 static bool print_table(bool privileged)
 {
 	double (*value)[NR_ROWS] = results[privileged];
@@ -1075,8 +1234,8 @@ static bool print_table(bool privileged)
 		printf(" %11s", backends[b].name);
 	printf(" %9s\n", privileged ? "bar" : "");
 	for (r = 0; r < NR_ROWS; r++) {
-		double bar = privileged && !quick ? rows[r].bar : 0;
 		double ours = value[IOASID][r];
+		double bar = bar_of(r, privileged);
 
 		for (any = false, b = 0; b < NR_BACKENDS; b++)
 			any |= value[b][r] != 0;
@@ -1100,6 +1259,7 @@ static bool print_table(bool privileged)
 static void write_json(const char *path, double scale)
 {
 	unsigned int p, b, r;
+	double bar;
 	FILE *f;
 
 	f = strcmp(path, "-") ? fopen(path, "we") : stdout;
@@ -1110,16 +1270,19 @@ static void write_json(const char *path, double scale)
 	for (p = 0; p < 2; p++) {
 		fprintf(f, ",\n\t\"%s\": {", p ? "root" : "unprivileged");
 		for (r = 0; r < NR_ROWS; r++) {
-			fprintf(f, "%s\n\t\t\"%s\": {", r ? "," : "",
-				rows[r].key);
+			fprintf(f, "%s\n\t\t\"%s\": { \"name\": \"%s\", \"unit\": \"%s\",",
+				r ? "," : "", rows[r].key,
+				rows[r].name + strspn(rows[r].name, " "),
+				rows[r].unit);
 			for (b = 0; b < NR_BACKENDS; b++)
 				if (results[p][b][r])
 					fprintf(f, " \"%s\": %.1f,",
 						backends[b].name,
 						results[p][b][r]);
+			bar = bar_of(r, p);
 			fprintf(f, " \"bar\": ");
-			if (rows[r].bar && p)
-				fprintf(f, "%.0f }", rows[r].bar);
+			if (bar)
+				fprintf(f, "%.0f }", bar);
 			else
 				fprintf(f, "null }");
 		}
