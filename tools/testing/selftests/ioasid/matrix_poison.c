@@ -1,0 +1,478 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * An IOMMU that does not take out what it was told to: in every way that it can
+ * come to this, and every way out of it.
+ *
+ * As long as the domain is there its devices are blocked and the memory stays,
+ * which a file tells that cannot be sealed against writing. With the domain all
+ * of it goes. Needs the module ioasid_mock, no hardware.
+ */
+#include <linux/memfd.h>
+
+#include "family.h"
+
+#define PG page_size
+#define PAGES 16
+#define BASE (4ULL * SZ_1G)
+
+struct scene {
+	struct model model;
+	int fd;
+	int owner;			/* another context, or -1 */
+	int file;
+	char *mem;
+	struct model_space root;
+	struct model_space child;
+	struct model_space other;
+	struct model_space *at;		/* what gets poisoned */
+	struct model_device dev;	/* is on it */
+	struct model_device second;	/* of another unit */
+	struct model_device spare;
+	bool freed;			/* the root is gone */
+	__u32 import;			/* what stands for it, or 0 */
+};
+
+FIXTURE(poison)
+{
+	struct scene scene;
+};
+
+FIXTURE_VARIANT(poison)
+{
+	/* Has @dev attached, and the IOMMU fail; returns what it should be. */
+	int (*cause)(struct scene *s);
+	int rc;
+};
+
+static bool sealable(int file)
+{
+	return !fcntl(file, F_ADD_SEALS, F_SEAL_WRITE);
+}
+
+static int map_file(int fd, __u32 id, int file)
+{
+	__u64 iova = BASE;
+
+	return ia_map_file(fd, id, IA_RW_FIXED, &iova, file, 0, PAGES * PG);
+}
+
+static int stop_next_unmap(struct scene *s)
+{
+	return model_inject(&s->dev, MODEL_INJECT_UNMAP, 1, 0);
+}
+
+static int on_root(struct scene *s)
+{
+	int rc = model_attach(&s->dev, &s->root);
+
+	s->at = &s->root;
+	rc = rc ?: map_file(s->fd, s->root.id, s->file);
+	return rc ?: stop_next_unmap(s);
+}
+
+static int on_child(struct scene *s)
+{
+	int rc = model_attach(&s->dev, &s->child);
+
+	s->at = &s->child;
+	rc = rc ?: map_file(s->fd, s->root.id, s->file);
+	rc = rc ?: ia_map_ref(s->fd, s->child.id, BASE, BASE, PAGES * PG,
+			      IA_RW);
+	return rc ?: stop_next_unmap(s);
+}
+
+static int cause_unmap(struct scene *s)
+{
+	return on_root(s) ?: ia_unmap(s->fd, s->root.id, BASE,
+					 PAGES * PG, NULL);
+}
+
+FIXTURE_VARIANT_ADD(poison, unmap)
+{
+	.cause = cause_unmap,
+	.rc = -EIO,
+};
+
+static int cause_split(struct scene *s)
+{
+	return on_root(s) ?: ia_unmap_full(s->fd, s->root.id,
+					      IOASID_UNMAP_SPLIT,
+					      BASE + 5 * PG, PG, NULL);
+}
+
+FIXTURE_VARIANT_ADD(poison, split)
+{
+	.cause = cause_split,
+	.rc = -EIO,
+};
+
+/* Two ranges, and what stops is the second */
+static int cause_batch(struct scene *s)
+{
+	struct ioasid_dma_op ops[] = {
+		{ .op = IOASID_DMA_OP_UNMAP, .iova = 2 * BASE, .length = PG },
+		{ .op = IOASID_DMA_OP_UNMAP, .iova = BASE,
+		  .length = PAGES * PG },
+	};
+	struct ioasid_dma_batch cmd = {
+		.argsz = sizeof(cmd), .nr = 2, .ops = IA_PTR(ops),
+	};
+	int rc = on_child(s);
+
+	cmd.ioasid = s->child.id;
+	rc = rc ?: ia_map_ref(s->fd, s->child.id, 2 * BASE, BASE, PG,
+			      IA_RW);
+	rc = rc ?: model_inject(&s->dev, MODEL_INJECT_UNMAP, 2, 0);
+	rc = rc ?: ia_cmd(s->fd, IOASID_DMA_BATCH, &cmd);
+	return rc ?: cmd.error;
+}
+
+FIXTURE_VARIANT_ADD(poison, batch)
+{
+	.cause = cause_batch,
+	.rc = -EIO,
+};
+
+/* A second domain cannot be mapped to, and the first one not be cleaned up. */
+static int cause_map_undone(struct scene *s)
+{
+	int rc = model_attach(&s->dev, &s->root);
+
+	s->at = &s->root;
+	rc = rc ?: model_attach(&s->second, &s->root);
+	rc = rc ?: model_inject(&s->second, MODEL_INJECT_MAP, 1, 0);
+	rc = rc ?: stop_next_unmap(s);
+	return rc ?: map_file(s->fd, s->root.id, s->file);
+}
+
+FIXTURE_VARIANT_ADD(poison, map_undone)
+{
+	.cause = cause_map_undone,
+	.rc = -ENOMEM,
+};
+
+static int cause_cascade(struct scene *s)
+{
+	return on_child(s) ?: ia_unmap_cascade(s->fd, s->root.id,
+						  BASE, PAGES * PG);
+}
+
+FIXTURE_VARIANT_ADD(poison, cascade)
+{
+	.cause = cause_cascade,
+	.rc = -EIO,
+};
+
+static int cause_free_cascade(struct scene *s)
+{
+	s->freed = true;
+	return on_child(s) ?: ia_free_cascade(s->fd, s->root.id);
+}
+
+FIXTURE_VARIANT_ADD(poison, free_cascade)
+{
+	.cause = cause_free_cascade,
+};
+
+/* The memory is that of a context which is closed. */
+static int cause_owner_closed(struct scene *s)
+{
+	int export, rc;
+	__u32 id;
+
+	s->owner = ia_open();
+	rc = ia_alloc(s->owner, &id);
+	rc = rc ?: map_file(s->owner, id, s->file);
+	rc = rc ?: ia_export(s->owner, id, EXPORT_RW, BASE, PAGES * PG,
+			     ~0ULL, &export);
+	rc = rc ?: ia_import(s->fd, export, 0, &s->import);
+	rc = rc ?: ia_child(s->fd, s->import, 0, &id);
+	if (rc)
+		return rc;
+	close(export);
+	s->child.id = id;
+	s->at = &s->child;
+	rc = model_attach(&s->dev, &s->child);
+	rc = rc ?: ia_map_ref(s->fd, id, BASE, 0, PAGES * PG, IA_RW);
+	rc = rc ?: stop_next_unmap(s);
+	close(s->owner);
+	s->owner = -1;
+	s->freed = true;
+	return rc;
+}
+
+FIXTURE_VARIANT_ADD(poison, owner_closed)
+{
+	.cause = cause_owner_closed,
+};
+
+FIXTURE_SETUP(poison)
+{
+	struct scene *s = &self->scene;
+	struct model_params other_unit = { .unit = 1 };
+	struct model_space none = { .model = &s->model, .container = -1 };
+	int rc = model_open(&s->model, MODEL_IOASID);
+
+	s->file = -1;
+	s->owner = -1;
+	if (rc == -ENOENT)
+		SKIP(return, "no model devices, or no " IA_NODE);
+	ASSERT_EQ(0, rc);
+	s->fd = s->model.ctx;
+	s->root = none;
+	s->child = none;
+	s->other = none;
+	ASSERT_EQ(0, ia_alloc(s->fd, &s->root.id));
+	ASSERT_EQ(0, ia_child(s->fd, s->root.id, 0, &s->child.id));
+	ASSERT_EQ(0, ia_alloc(s->fd, &s->other.id));
+	ASSERT_EQ(0, model_plug(&s->model, &s->dev, NULL, 0));
+	ASSERT_EQ(0, model_plug(&s->model, &s->spare, NULL, 0));
+	ASSERT_EQ(0, model_plug(&s->model, &s->second, &other_unit, 0));
+	ASSERT_EQ(0, model_bind(&s->spare));
+	s->mem = family_memory(PAGES);
+	ASSERT_NE(NULL, s->mem);
+	s->file = memfd_create("poison", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	ASSERT_LE(0, s->file);
+	ASSERT_EQ(0, ftruncate(s->file, PAGES * PG));
+	ASSERT_EQ(PAGES * PG, pwrite(s->file, s->mem, PAGES * PG, 0));
+
+	ASSERT_EQ(variant->rc, variant->cause(s));
+	EXPECT_TRUE(info_of(s->fd, s->at->id).state &
+		    IOASID_STATE_POISONED);
+	EXPECT_FALSE(sealable(s->file));
+	EXPECT_LT(0, ia_status("VmPin"));
+	EXPECT_TRUE(s->freed || info_of(s->fd, s->root.id).bytes_pinned);
+	EXPECT_EQ(MODEL_FAULT_BLOCKED, model_put(&s->dev, BASE, "x", 1));
+	if (s->second.space) {
+		/* The other domain is as good as before. */
+		EXPECT_EQ(MODEL_FAULT_ABSENT,
+			  model_put(&s->second, BASE, "x", 1));
+	}
+	EXPECT_EQ(-EIO, hw_attach(s->spare.fd, s->at->id));
+	EXPECT_EQ(-EIO, hw_attach(s->spare.fd, s->at->id));
+	if (s->at == &s->root) {
+		EXPECT_EQ(-EIO, ia_map(s->fd, s->at->id, 8 * BASE,
+				       s->mem, PG));
+	} else {
+		EXPECT_EQ(-EIO, ia_map_ref(s->fd, s->at->id, 8 * BASE,
+					   BASE, PG, IA_RW));
+	}
+	EXPECT_EQ(-EBUSY, ia_free(s->fd, s->at->id));
+	EXPECT_NO_HARM(&s->dev);
+	EXPECT_FALSE(sealable(s->file));
+}
+
+/* Whatever was done about it: all is as if nothing had happened. */
+FIXTURE_TEARDOWN(poison)
+{
+	struct scene *s = &self->scene;
+
+	if (s->file < 0)
+		return;
+	EXPECT_NO_HARM(&s->spare);
+	EXPECT_TRUE(sealable(s->file));
+	EXPECT_EQ(0, ia_status("VmPin"));
+	model_release(&s->dev);
+	model_release(&s->spare);
+	model_release(&s->second);
+	EXPECT_EQ(0, model_unplug(&s->dev, 0));
+	EXPECT_EQ(0, model_unplug(&s->spare, 0));
+	EXPECT_EQ(0, model_unplug(&s->second, 0));
+	model_close(&s->model);
+}
+
+/* It can be used as ever, and what is there can go. */
+static int usable(struct scene *s)
+{
+	struct model_space *at = s->at;
+	unsigned char byte;
+	int rc = 0;
+
+	if (info_of(s->fd, at->id).state & IOASID_STATE_POISONED)
+		return -EIO;
+	if (!s->freed) {
+		rc = ia_map(s->fd, s->root.id, 8 * BASE, s->mem, PG);
+		if (!rc && at != &s->root)
+			rc = ia_map_ref(s->fd, at->id, 8 * BASE, 8 * BASE,
+					PG, IA_RW);
+		rc = rc ?: model_attach(&s->spare, at);
+		rc = rc ?: model_get(&s->spare, 8 * BASE, &byte, 1);
+		if (!rc && byte != 1)
+			rc = -EILSEQ;
+		rc = rc ?: model_detach(&s->spare);
+		rc = rc ?: ia_unmap_full(s->fd, s->root.id,
+					 IOASID_UNMAP_ALL |
+					 IOASID_UNMAP_CASCADE, 0, 0, NULL);
+		return rc ?: info_of(s->fd, at->id).nr_mappings ? -EPROTO : 0;
+	}
+	/* What it kept goes with the last that stood for the root. */
+	rc = ia_free(s->fd, at->id);
+	return rc || !s->import ? rc : ia_free(s->fd, s->import);
+}
+
+TEST_F(poison, detach)
+{
+	struct scene *s = &self->scene;
+
+	ASSERT_EQ(0, model_detach(&s->dev));
+	EXPECT_EQ(MODEL_FAULT_BLOCKED, model_put(&s->dev, BASE, "x", 1));
+	if (s->second.space)
+		ASSERT_EQ(0, model_detach(&s->second));
+	EXPECT_EQ(0, usable(s));
+}
+
+TEST_F(poison, attach_again)
+{
+	struct scene *s = &self->scene;
+	unsigned char byte;
+
+	ASSERT_EQ(0, model_detach(&s->dev));
+	ASSERT_EQ(0, model_attach(&s->dev, s->at));
+	EXPECT_FALSE(info_of(s->fd, s->at->id).state &
+		     IOASID_STATE_POISONED);
+	/* what was not to go is there, and nothing else */
+	EXPECT_EQ(info_of(s->fd, s->at->id).bytes_mapped ? 0 :
+		  MODEL_FAULT_ABSENT, model_get(&s->dev, BASE, &byte, 1));
+	EXPECT_EQ(MODEL_FAULT_ABSENT,
+		  model_get(&s->dev, BASE + 5 * PG, &byte, 1));
+	ASSERT_EQ(0, model_detach(&s->dev));
+	if (s->second.space)
+		ASSERT_EQ(0, model_detach(&s->second));
+	EXPECT_EQ(0, usable(s));
+}
+
+TEST_F(poison, move)
+{
+	struct scene *s = &self->scene;
+
+	ASSERT_EQ(0, ia_map(s->fd, s->other.id, BASE, s->mem, PG));
+	ASSERT_EQ(0, model_attach(&s->dev, &s->other));
+	EXPECT_TRUE(reads(&s->dev, BASE, 0));
+	EXPECT_EQ(0, usable(s));
+	ASSERT_EQ(0, ia_unmap_all(s->fd, s->other.id, NULL));
+}
+
+/* A move that fails leaves it where it is, and that is blocked. */
+TEST_F(poison, move_fails)
+{
+	struct scene *s = &self->scene;
+
+	ASSERT_EQ(0, model_inject(&s->dev, MODEL_INJECT_ATTACH, 1, 0));
+	ASSERT_EQ(-ENOMEM, hw_attach(s->dev.fd, s->other.id));
+	EXPECT_EQ(MODEL_FAULT_BLOCKED, model_put(&s->dev, BASE, "x", 1));
+	EXPECT_TRUE(info_of(s->fd, s->at->id).state &
+		    IOASID_STATE_POISONED);
+	EXPECT_FALSE(sealable(s->file));
+	ASSERT_EQ(0, model_detach(&s->dev));
+	EXPECT_EQ(0, usable(s));
+}
+
+TEST_F(poison, close_device)
+{
+	struct scene *s = &self->scene;
+
+	model_release(&s->dev);
+	EXPECT_EQ(0, usable(s));
+}
+
+TEST_F(poison, unplug)
+{
+	struct scene *s = &self->scene;
+	int i;
+
+	ASSERT_EQ(0, model_unplug(&s->dev, IOASID_MODEL_ASYNC));
+	EXPECT_EQ(MODEL_FAULT_BLOCKED, model_put(&s->dev, BASE, "x", 1));
+	EXPECT_FALSE(sealable(s->file));
+	model_release(&s->dev);
+	for (i = 0; i < 1000 && model_present(&s->dev); i++)
+		usleep(10000);
+	EXPECT_FALSE(model_present(&s->dev));
+	EXPECT_EQ(0, usable(s));
+	/* for the teardown */
+	ASSERT_EQ(0, model_plug(&s->model, &s->dev, NULL, 0));
+}
+
+TEST_F(poison, close_context_first)
+{
+	struct scene *s = &self->scene;
+
+	close(s->fd);
+	s->model.ctx = -1;
+	EXPECT_EQ(MODEL_FAULT_BLOCKED, model_put(&s->dev, BASE, "x", 1));
+	EXPECT_FALSE(sealable(s->file));
+	EXPECT_NO_HARM(&s->dev);
+	model_release(&s->dev);
+	model_release(&s->second);
+	model_release(&s->spare);
+}
+
+TEST_F(poison, close_context_last)
+{
+	struct scene *s = &self->scene;
+
+	model_release(&s->dev);
+	model_release(&s->second);
+	model_release(&s->spare);
+	close(s->fd);
+	s->model.ctx = -1;
+}
+
+/* --- */
+
+/*
+ * A domain that is given up while it is filled, as it cannot be cleaned up: that
+ * poisons nobody.
+ */
+TEST(filling)
+{
+	struct model_space space;
+	struct model_device dev;
+	struct model model;
+	char *mem;
+	int i, rc;
+
+	rc = model_open(&model, MODEL_IOASID);
+	if (rc == -ENOENT)
+		SKIP(return, "no model devices, or no " IA_NODE);
+	ASSERT_EQ(0, rc);
+	mem = ia_mem(PAGES * PG);
+	ASSERT_NE(NULL, mem);
+	madvise(mem, PAGES * PG, MADV_NOHUGEPAGE);
+	/* from the end, so that each page is a call of the driver's */
+	for (i = PAGES - 1; i >= 0; i--)
+		memset(mem + i * PG, i + 1, PG);
+	ASSERT_EQ(0, model_plug(&model, &dev, NULL, 0));
+	ASSERT_EQ(0, model_space_open(&model, &space));
+	ASSERT_EQ(0, model_bind(&dev));
+	for (i = 0; i < PAGES; i += 8)
+		ASSERT_EQ(0, model_map(&space, BASE + i * PG, mem + i * PG,
+				       8 * PG, MODEL_RW));
+	for (i = 1; i <= 12; i++) {
+		ASSERT_EQ(0, model_inject(&dev, MODEL_INJECT_MAP, i, 0));
+		ASSERT_EQ(0, model_inject(&dev, MODEL_INJECT_UNMAP, 1, 0));
+		rc = model_attach(&dev, &space);
+		ASSERT_EQ(0, model_inject(&dev, MODEL_INJECT_MAP, 0, 0));
+		ASSERT_EQ(0, model_inject(&dev, MODEL_INJECT_UNMAP, 0, 0));
+		/* where there are runs of pages after all */
+		if (!rc)
+			break;
+		ASSERT_EQ(-ENOMEM, rc);
+		EXPECT_EQ(MODEL_FAULT_BLOCKED, model_put(&dev, BASE, "x", 1));
+		EXPECT_EQ(0, info_of(model.ctx, space.id).state);
+		EXPECT_EQ(2, info_of(model.ctx, space.id).nr_mappings);
+		EXPECT_NO_HARM(&dev);
+	}
+	EXPECT_LT(2, i);
+	if (rc)
+		ASSERT_EQ(0, model_attach(&dev, &space));
+	for (i = 0; i < PAGES; i++)
+		EXPECT_TRUE(reads(&dev, BASE + i * PG, i));
+	ASSERT_EQ(0, model_unmap(&space, BASE, PAGES * PG));
+	EXPECT_NO_HARM(&dev);
+	EXPECT_EQ(0, ia_status("VmPin"));
+	model_release(&dev);
+	EXPECT_EQ(0, model_unplug(&dev, 0));
+	model_close(&model);
+}
+
+TEST_HARNESS_MAIN
