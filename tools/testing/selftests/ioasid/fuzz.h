@@ -246,7 +246,7 @@ void fuzz_run_init(void);
 void fuzz_run_exit(void);
 int fuzz_open(struct fuzz_world *w, const struct fuzz_setting *setting);
 void fuzz_close(struct fuzz_world *w, struct fuzz_verdict *v);
-bool fuzz_is_cut(int fd, __u32 id, __u64 iova);
+bool fuzz_query(int fd, __u32 id, __u64 iova, struct ioasid_query_entry *entry);
 void fuzz_build(const struct fuzz_world *w, const struct fuzz_op *op,
 		union fuzz_arg *arg, size_t *size);
 void fuzz_run(struct fuzz_world *w, const struct fuzz_op *op,

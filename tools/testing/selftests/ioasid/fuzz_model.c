@@ -355,41 +355,168 @@ static void cascade(struct fuzz_model *m, struct fuzz_space *s, __u64 start,
 	}
 }
 
-/*
- * Look at all mappings of children, and theirs, that refer to both sides of
- * @at: whether all of them may be cut there; with @see, which of them were.
- */
-static bool cut_children(struct fuzz_model *m, struct fuzz_space *s, __u64 at,
-			 bool see)
+static bool on_grid(const struct fuzz_mapping *map, __u64 at)
 {
-	struct fuzz_mapping *map, tail;
-	struct fuzz_space *c;
-	bool may = true;
-	__u64 here;
+	return map->cut && !(at & (map->cut - 1));
+}
+
+static bool descends(const struct fuzz_model *m, const struct fuzz_space *s,
+		     const struct fuzz_space *from)
+{
+	while (s->live && s->parent >= 0) {
+		s = &m->spaces[s->parent];
+		if (s == from)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Whether memory at @iova of a descendant is in the range of @s; @more is how
+ * many bytes behind it are so, too, in one mapping of each level.
+ */
+static bool goes(const struct fuzz_model *m, const struct fuzz_space *s,
+		 __u64 start, __u64 last, const struct fuzz_space *c,
+		 __u64 iova, __u64 *more)
+{
+	const struct fuzz_mapping *map;
+	__u64 end;
+
+	*more = ALL_ONES;
+	while (c != s) {
+		map = model_find(c, iova);
+		if (!map || !is_memory(map)) {
+			*more = 0;
+			return false;
+		}
+		if (map->last - iova < *more)
+			*more = map->last - iova;
+		iova = map->offset + (iova - map->start);
+		c = &m->spaces[c->parent];
+	}
+	end = iova < start ? start - 1 : iova <= last ? last : ALL_ONES;
+	if (end - iova < *more)
+		*more = end - iova;
+	return iova >= start && iova <= last;
+}
+
+enum cut { CUT_NOT, CUT_PERHAPS, CUT_MUST };
+
+/* Whether a mapping of a descendant has to be cut off its grid. */
+static enum cut cuts_off_grid(const struct fuzz_model *m,
+			      const struct fuzz_space *s, __u64 start,
+			      __u64 last, const struct fuzz_space *c,
+			      const struct fuzz_mapping *map)
+{
+	const struct fuzz_space *parent = &m->spaces[c->parent];
+	const __u64 end = map->offset + (map->last - map->start);
+	enum cut cut = CUT_NOT;
+	__u64 at, more;
+	bool was, is;
+
+	if (parent == s)
+		return (map->offset < start && end >= start &&
+			!on_grid(map, map->start + (start - map->offset))) ||
+		       (map->offset <= last && end > last &&
+			!on_grid(map, map->start + (last + 1 - map->offset))) ?
+		       CUT_MUST : CUT_NOT;
+	was = goes(m, s, start, last, c, map->start, &more);
+	for (at = map->start; map->last - at > more; was = is) {
+		at += more + 1;
+		is = goes(m, s, start, last, c, at, &more);
+		if (on_grid(map, at))
+			continue;
+		if (is != was)
+			return CUT_MUST;
+		/* mappings that it spans go one after the other */
+		if (is &&
+		    model_find(parent, map->offset + (at - map->start))->start ==
+		    map->offset + (at - map->start))
+			cut = CUT_PERHAPS;
+	}
+	return cut;
+}
+
+/* The same of all descendants. */
+static enum cut cuts_children(const struct fuzz_model *m,
+			      const struct fuzz_space *s, __u64 start,
+			      __u64 last)
+{
+	const struct fuzz_space *c;
+	enum cut cut = CUT_NOT, one;
 	size_t i;
 
+	if (!s->children)
+		return cut;
 	for (c = m->spaces; c < m->spaces + FUZZ_WINDOW(0); c++) {
-		if (!c->live || c->parent != s - m->spaces)
+		if (!descends(m, c, s))
 			continue;
 		for (i = 0; i < c->nr; i++) {
-			map = &c->maps[i];
-			if (!is_memory(map) || map->offset >= at ||
-			    at - map->offset > map->last - map->start)
+			if (!is_memory(&c->maps[i]))
 				continue;
-			here = map->start + (at - map->offset);
-			if (!map->cut || here & (map->cut - 1))
-				may = false;
-			may &= cut_children(m, c, here, see);
-			if (!see || !fuzz_is_cut(m->fd, c->id, here))
-				continue;
-			tail = *map;
-			tail.start = here;
-			tail.offset = at;
-			map->last = here - 1;
-			insert(c, &tail);
+			one = cuts_off_grid(m, s, start, last, c, &c->maps[i]);
+			if (one > cut)
+				cut = one;
 		}
 	}
-	return may;
+	return cut;
+}
+
+/*
+ * A cascade failed: see which mappings of a descendant went nevertheless, and
+ * which were cut.
+ */
+static void see_child(struct judge *j, struct fuzz_space *s, __u64 start,
+		      __u64 last, struct fuzz_space *c)
+{
+	struct ioasid_query_entry entry;
+	struct fuzz_mapping *map, tail;
+	__u64 at, end, more;
+	size_t i;
+
+	for (i = 0; i < c->nr && !j->v->bad; i++) {
+		map = &c->maps[i];
+		if (!is_memory(map))
+			continue;
+		if (!fuzz_query(j->m->fd, c->id, map->start, &entry))
+			entry.iova = ALL_ONES;
+		if (entry.iova <= map->start) {
+			end = entry.iova + (entry.length - 1);
+			if (end >= map->last)
+				continue;
+			tail = *map;
+			tail.start = end + 1;
+			tail.offset += tail.start - map->start;
+			map->last = end;
+			insert(c, &tail);
+			continue;
+		}
+		end = entry.iova - 1 < map->last ? entry.iova - 1 : map->last;
+		for (at = map->start; ; at += more + 1) {
+			if (!goes(j->m, s, start, last, c, at, &more))
+				bad(j, at, 0, "is not mapped any more",
+				    "lost by id[%d]", (int)(c - j->m->spaces));
+			if (more >= end - at || j->v->bad)
+				break;
+		}
+		cut_out(j->m, c, map->start, end);
+		i--;
+	}
+}
+
+static void see_children(struct judge *j, struct fuzz_space *s, __u64 start,
+			 __u64 last)
+{
+	struct fuzz_space *c;
+	int level;
+
+	if (!s->children)
+		return;
+	/* what goes is found by way of those in between */
+	for (level = j->m->depth; level > s->level; level--)
+		for (c = j->m->spaces; c < j->m->spaces + FUZZ_WINDOW(0); c++)
+			if (c->level == level && descends(j->m, c, s))
+				see_child(j, s, start, last, c);
 }
 
 /* How many children shall be seen, where that is @got. */
@@ -949,6 +1076,7 @@ static void judge_unmap(struct judge *j)
 	const bool with_children = in->flags & IOASID_UNMAP_CASCADE;
 	const __u64 start = all ? 0 : in->iova, end = all ? ALL_ONES : last;
 	struct fuzz_space *s = named(j->m, j->op);
+	enum cut cut;
 	bool malformed;
 
 	common(j, in->flags, IOASID_UNMAP_ALL | IOASID_UNMAP_SPLIT |
@@ -963,18 +1091,17 @@ static void judge_unmap(struct judge *j)
 		fails_if(j, cuts(s, in->iova) ||
 			 (last != ALL_ONES && j->m->plant != PLANT_CUT &&
 			  cuts(s, last + 1)), EINVAL);
-	if (!malformed && with_children && !all && !split)
-		fails_if(j, !cut_children(j->m, s, start, false) ||
-			 (last != ALL_ONES &&
-			  !cut_children(j->m, s, last + 1, false)), EBUSY);
+	if (!malformed && with_children && !all && !split) {
+		cut = cuts_children(j->m, s, start, end);
+		fails_if(j, cut == CUT_MUST, EBUSY);
+		if (cut == CUT_PERHAPS)
+			j->perhaps = EBUSY;
+	}
 	if (!malformed && !with_children && j->m->plant != PLANT_REFERENCE)
 		fails_if(j, referred(j->m, s, start, end), EBUSY);
 	if (!succeeded(j)) {
-		if (!malformed && with_children && !all) {
-			cut_children(j->m, s, start, true);
-			if (last != ALL_ONES)
-				cut_children(j->m, s, last + 1, true);
-		}
+		if (!malformed && with_children)
+			see_children(j, s, start, end);
 		/* with nothing to unmap it is left alone */
 		if (!malformed || j->r->arg.unmap.unmapped != in->unmapped)
 			SAME(0, unmap.unmapped);

@@ -150,19 +150,18 @@ static int max_depth(int fd)
 	return fuzz_ioctl(fd, IOASID_CHECK_EXTENSION, &arg);
 }
 
-/* Whether a mapping begins at @iova. */
-bool fuzz_is_cut(int fd, __u32 id, __u64 iova)
+/* The first mapping that ends at @iova or after it; false if there is none. */
+bool fuzz_query(int fd, __u32 id, __u64 iova, struct ioasid_query_entry *entry)
 {
-	struct ioasid_query_entry entry = { .iova = FUZZ_UNSET };
 	struct ioasid_query_map arg = {
 		.argsz = sizeof(arg),
 		.ioasid = id,
 		.nr = 1,
 		.start = iova,
-		.entries = (__u64)(unsigned long)&entry,
+		.entries = (__u64)(unsigned long)entry,
 	};
 
-	return !fuzz_ioctl(fd, IOASID_QUERY_MAP, &arg) && entry.iova == iova;
+	return !fuzz_ioctl(fd, IOASID_QUERY_MAP, &arg) && arg.nr;
 }
 
 static void saw_id(struct fuzz_world *w, __u32 id)

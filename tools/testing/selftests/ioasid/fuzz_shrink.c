@@ -502,6 +502,7 @@ static void print_other(FILE *f, const struct fuzz_op *op)
 static bool has_value(const struct fuzz_op *op, const struct fuzz_verdict *v)
 {
 	return op->type < OP_STATE && strncmp(v->what, "vm_", 3) &&
+	       strncmp(v->what, "lost", 4) &&
 	       (op->type != OP_DMA_WRITE || !strcmp(v->what, "rc"));
 }
 
