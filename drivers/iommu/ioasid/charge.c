@@ -292,6 +292,8 @@ static void ledger_put(struct ioasid_ledger *ledger)
 {
 	if (!refcount_dec_and_lock(&ledger->users, &ledgers_lock))
 		return;
+	/* Which sparse does not know */
+	__acquire(&ledgers_lock);
 	hash_del(&ledger->node);
 	spin_unlock(&ledgers_lock);
 	mmdrop(ledger->mm);

@@ -300,9 +300,9 @@ void ioasid_domain_iopte_around(const struct ioasid_domain *dom, u64 iova,
 	}
 }
 
-static __always_inline int map_run_inline(struct ioasid_domain *dom, unsigned long iova,
-		   phys_addr_t phys, size_t size, int prot, gfp_t gfp,
-		   size_t *done)
+static __always_inline int
+map_run_inline(struct ioasid_domain *dom, unsigned long iova, phys_addr_t phys,
+	       size_t size, int prot, gfp_t gfp, size_t *done)
 {
 	struct iommu_domain *iommu = dom->iommu;
 
@@ -363,9 +363,9 @@ static int map_cells(struct ioasid_domain *dom, u64 iova, phys_addr_t phys,
 	return 0;
 }
 
-static __always_inline int map_memory(struct ioasid_domain *dom, u64 iova,
-		      const struct ioasid_memory *mem, int prot,
-		      unsigned int cut_shift, size_t *done)
+static __always_inline int
+map_memory(struct ioasid_domain *dom, u64 iova, const struct ioasid_memory *mem,
+	   int prot, unsigned int cut_shift, size_t *done)
 {
 	struct ioasid_runs runs __uninitialized;
 	struct ioasid_run run __uninitialized;

@@ -248,8 +248,9 @@ static void drop_refs(struct ioasid_space *parent, struct ioasid_mapping *m)
 }
 
 /* More than one mapping of the parent: the rest of [m->addr, m->addr + length) */
-static noinline int borrow_more(struct ioasid_space *parent, struct ioasid_mapping *m,
-		       unsigned int flags, u64 last, u64 *at)
+static noinline int
+borrow_more(struct ioasid_space *parent, struct ioasid_mapping *m,
+	    unsigned int flags, u64 last, u64 *at)
 {
 	struct ioasid_ref *tail = &m->ref, *ref;
 	struct ioasid_memory part = m->mem;

@@ -110,8 +110,9 @@ static void extents_put(struct ioasid_extents *extents)
  * Which extent holds page @page of @mem?  Counted from @mem's first one; @skip
  * is how many pages of that extent stand before the page.
  */
-static __always_inline unsigned int extent_of(const struct ioasid_memory *mem,
-			      unsigned long page, unsigned long *skip)
+static __always_inline unsigned int
+extent_of(const struct ioasid_memory *mem, unsigned long page,
+	  unsigned long *skip)
 {
 	const u64 *ext = mem->is_shared ? mem->shared->ext : mem->inline_ext;
 	unsigned int i = mem->first, low, high, mid;

@@ -775,7 +775,7 @@ static int get_memory(struct ioasid_space *space, struct ioasid_mapping *m,
 				  req->length >> PAGE_SHIFT,
 				  req->flags & IOASID_MAP_WRITE,
 				  &req->fault_addr);
-	if (likely(!IS_ERR(payer))) {
+	if (!IS_ERR(payer)) {
 		m->payer = payer;
 		return 0;
 	}
@@ -846,8 +846,8 @@ static int write_mapping(struct ioasid_space *space, struct ioasid_mapping *m)
  * A mapping was written to the domains, or was not: let it be seen, or free it.
  * Called with the lock and domains_sem held, drops both.
  */
-static __always_inline int publish(struct ioasid_space *space, struct ioasid_mapping *m,
-		   int ret)
+static __always_inline int
+publish(struct ioasid_space *space, struct ioasid_mapping *m, int ret)
 	__releases(&space->lock)
 {
 	bool poisoned = false;
