@@ -19,7 +19,7 @@
 static const unsigned int after_pages[] = { 0, 1, 3 };
 
 /* Calls of the IOMMU that are made to fail, in one command */
-#define MAX_CALLS (ia_slow_kernel() ? 5 : 12)
+#define MAX_CALLS (ia_slow_kernel() ? 3 : 12)
 
 /*
  * Failures in a row that a command did not mind, for which one more is left
@@ -958,94 +958,101 @@ static struct model_device *unit(struct stage *s, int nr)
 
 #define UNITS 3
 
-/* Maps and unmaps of each unit in a run where nothing fails */
-struct calls {
+/* A command, and the calls of each unit that it makes when nothing fails */
+struct command {
+	struct stage *stage;
+	int (*prepare)(struct stage *s);
+	int (*run)(struct stage *s);
+	bool batch;
+	bool silent;
 	unsigned int maps[UNITS];
 	unsigned int unmaps[UNITS];
 };
 
-static void add_calls(struct stage *s, struct calls *calls, int sign)
+static int start(struct command *c)
+{
+	int rc = stage_reset(c->stage);
+
+	return rc || !c->prepare ? rc : c->prepare(c->stage);
+}
+
+static void add_calls(struct command *c, int sign)
 {
 	struct model_counters counters;
 	int i;
 
 	for (i = 0; i < UNITS; i++) {
-		if (!unit(s, i))
+		if (!unit(c->stage, i))
 			continue;
-		counters = model_counters(unit(s, i));
-		calls->maps[i] += sign * (int)counters.maps;
-		calls->unmaps[i] += sign * (int)counters.unmaps;
+		counters = model_counters(unit(c->stage, i));
+		c->maps[i] += sign * (int)counters.maps;
+		c->unmaps[i] += sign * (int)counters.unmaps;
 	}
 }
 
-static int count_calls(struct stage *s, int (*prepare)(struct stage *s),
-		       int (*run)(struct stage *s), struct calls *calls)
+static int count_calls(struct command *c)
 {
-	int rc = stage_reset(s);
+	int rc = start(c);
 
-	memset(calls, 0, sizeof(*calls));
-	rc = rc ?: prepare ? prepare(s) : 0;
 	if (rc)
 		return rc;
-	add_calls(s, calls, -1);
-	rc = run(s);
-	add_calls(s, calls, 1);
+	add_calls(c, -1);
+	rc = c->run(c->stage);
+	add_calls(c, 1);
 	return rc;
 }
 
-/* Maps that stop in the middle, domains that cannot be made, attaches */
-static void fail_calls(struct __test_metadata *_metadata, struct stage *s,
-		       const FIXTURE_VARIANT(matrix) *variant,
-		       const struct calls *calls)
+static bool any_calls(const unsigned int *calls)
 {
-	static const enum model_injection sorts[] = {
-		MODEL_INJECT_MAP, MODEL_INJECT_ALLOC, MODEL_INJECT_ATTACH,
-	};
-	unsigned int k, u, nth, p, max, tried = 0, errors[3] = {};
+	return calls[0] || calls[1] || calls[2];
+}
+
+/* What fails */
+struct failure {
+	int unit;
+	enum model_injection what;
+	unsigned int nth;
+	unsigned int pages;
+};
+
+/* The command is run with a failure, which then is none any more. */
+static int run_failing(struct command *c, const struct failure *f)
+{
+	struct model_device *dev = unit(c->stage, f->unit);
+	int rc, injected;
+
+	injected = model_inject(dev, f->what, f->nth, f->pages);
+	rc = c->run(c->stage);
+	injected = injected ?: model_inject(dev, f->what, 0, 0);
+	return injected ? -EPROTO : rc;
+}
+
+/* A call that says so when it fails; returns whether the command did fail. */
+static bool fail_call(struct __test_metadata *_metadata, struct command *c,
+		      const struct failure *f)
+{
+	struct stage *s = c->stage;
 	struct ia_state before, after;
 	const char *diff;
 	int rc;
 
-	for (k = 0; k < ARRAY_SIZE(sorts); k++)
-	for (u = 0; u < UNITS && unit(s, u); u++) {
-		max = sorts[k] == MODEL_INJECT_MAP ? calls->maps[u] :
-		      variant->attaches ? 3 : 0;
-		for (nth = 1; nth <= max && nth <= MAX_CALLS; nth++)
-		for (p = 0; p < ARRAY_SIZE(after_pages); p++) {
-			if (p && sorts[k] != MODEL_INJECT_MAP)
-				break;
-			ASSERT_EQ(0, stage_reset(s));
-			if (variant->prepare)
-				ASSERT_EQ(0, variant->prepare(s));
-			ASSERT_EQ(0, ia_state_read(s->fd, &before));
-			ASSERT_EQ(0, stage_busy(s));
-			ASSERT_EQ(0, model_inject(unit(s, u), sorts[k], nth,
-						  after_pages[p]));
-			rc = variant->run(s);
-			ASSERT_EQ(0, model_inject(unit(s, u), sorts[k], 0, 0));
-			tried++;
-			diff = stage_wrong(s);
-			ASSERT_EQ(NULL, diff) TH_LOG("%s", diff);
-			if (!rc)
-				continue;
-			errors[k]++;
-			EXPECT_EQ(-ENOMEM, rc);
-			if (variant->batch)
-				continue;
-			ASSERT_EQ(0, ia_state_read(s->fd, &after));
-			diff = ia_state_diff(&before, &after) ?:
-			       dma_as_before(s);
-			ASSERT_EQ(NULL, diff)
-				TH_LOG("unit %u, call %u, %u pages: %s", u,
-				       nth, after_pages[p], diff);
-		}
-	}
-	/* The failures were not lost on it. */
-	EXPECT_EQ(variant->maps, !!errors[0]);
-	EXPECT_EQ(variant->attaches, !!errors[1]);
-	EXPECT_EQ(variant->attaches, !!errors[2]);
-	ksft_print_msg("%u failures; errors: map %u, alloc %u, attach %u\n",
-		       tried, errors[0], errors[1], errors[2]);
+	ASSERT_EQ(0, start(c));
+	ASSERT_EQ(0, ia_state_read(s->fd, &before));
+	ASSERT_EQ(0, stage_busy(s));
+	rc = run_failing(c, f);
+	diff = stage_wrong(s);
+	ASSERT_EQ(NULL, diff) TH_LOG("%s", diff);
+	if (!rc)
+		return false;
+	EXPECT_EQ(-ENOMEM, rc);
+	if (c->batch)
+		return true;
+	ASSERT_EQ(0, ia_state_read(s->fd, &after));
+	diff = ia_state_diff(&before, &after) ?: dma_as_before(s);
+	ASSERT_EQ(NULL, diff)
+		TH_LOG("unit %d, call %u, %u pages: %s", f->unit, f->nth,
+		       f->pages, diff);
+	return true;
 }
 
 /*
@@ -1105,83 +1112,106 @@ static const char *recover(struct stage *s, int u, struct model_space *of)
 	return NULL;
 }
 
-/* Unmaps that stop early, and all that follows from it */
-static void stop_unmaps(struct __test_metadata *_metadata, struct stage *s,
-			const FIXTURE_VARIANT(matrix) *variant,
-			const struct calls *calls)
+/* An unmap that stops early; returns whether anything was poisoned. */
+static bool stop_unmap(struct __test_metadata *_metadata, struct command *c,
+		       const struct failure *f)
 {
+	struct stage *s = c->stage;
 	struct model_space *spaces[] = { &s->root, &s->child };
-	unsigned int u, nth, p, tried = 0, poisoned = 0, i;
+	/* of spare's space, which reset() makes an end to */
+	bool poisoned = f->unit == 2 && !f->pages;
 	const char *diff, *root, *child;
-	struct ia_state clean, after;
-	bool any;
+	struct ia_state before, after;
+	unsigned int i;
 	int rc;
 
 	ASSERT_EQ(0, stage_reset(s));
-	ASSERT_EQ(0, ia_state_read(s->fd, &clean));
-	for (u = 0; u < UNITS && unit(s, u); u++)
-	for (nth = 1; nth <= calls->unmaps[u] && nth <= MAX_CALLS; nth++)
-	for (p = 0; p < ARRAY_SIZE(after_pages); p++) {
-		ASSERT_EQ(0, stage_reset(s));
-		if (variant->prepare)
-			ASSERT_EQ(0, variant->prepare(s));
-		ASSERT_EQ(0, stage_busy(s));
-		ASSERT_EQ(0, model_inject(unit(s, u), MODEL_INJECT_UNMAP, nth,
-					  after_pages[p]));
-		rc = variant->run(s);
-		ASSERT_EQ(0, model_inject(unit(s, u), MODEL_INJECT_UNMAP, 0,
-					  0));
-		tried++;
-		root = stage_idle(&s->on_root);
-		child = stage_idle(&s->second);
-		if (u != 0 || !is_poisoned(s, s->root.id))
-			ASSERT_EQ(NULL, root) TH_LOG("%s", root);
-		if (u != 1 || !is_poisoned(s, s->child.id))
-			ASSERT_EQ(NULL, child) TH_LOG("%s", child);
-		/* of spare's space, which reset() makes an end to */
-		any = u == 2 && !after_pages[p];
-		for (i = 0; i < ARRAY_SIZE(spaces); i++) {
-			if (!is_poisoned(s, spaces[i]->id))
-				continue;
-			any = true;
-			diff = poisoned_well(s, u, spaces[i]) ?:
-			       recover(s, u, spaces[i]);
-			ASSERT_EQ(NULL, diff)
-				TH_LOG("unit %u, call %u, %u pages: %s", u,
-				       nth, after_pages[p], diff);
-		}
-		poisoned += any;
-		/* Otherwise it stopped, but began again where it did. */
-		EXPECT_EQ(!after_pages[p], any);
-		if (!variant->silent)
-			EXPECT_EQ(any ? -EIO : 0, rc);
-		diff = model_harm(unit(s, u));
-		EXPECT_EQ(NULL, diff) TH_LOG("%s", diff);
-		ASSERT_EQ(0, stage_reset(s));
-		ASSERT_EQ(0, ia_state_read(s->fd, &after));
-		diff = ia_state_diff(&clean, &after);
+	ASSERT_EQ(0, ia_state_read(s->fd, &before));
+	ASSERT_EQ(0, start(c));
+	ASSERT_EQ(0, stage_busy(s));
+	rc = run_failing(c, f);
+	root = stage_idle(&s->on_root);
+	child = stage_idle(&s->second);
+	if (f->unit != 0 || !is_poisoned(s, s->root.id))
+		ASSERT_EQ(NULL, root) TH_LOG("%s", root);
+	if (f->unit != 1 || !is_poisoned(s, s->child.id))
+		ASSERT_EQ(NULL, child) TH_LOG("%s", child);
+	for (i = 0; i < ARRAY_SIZE(spaces); i++) {
+		if (!is_poisoned(s, spaces[i]->id))
+			continue;
+		poisoned = true;
+		diff = poisoned_well(s, f->unit, spaces[i]) ?:
+		       recover(s, f->unit, spaces[i]);
 		ASSERT_EQ(NULL, diff)
-			TH_LOG("unit %u, call %u, %u pages: %s", u, nth,
-			       after_pages[p], diff);
+			TH_LOG("unit %d, call %u: %s", f->unit, f->nth, diff);
 	}
-	EXPECT_EQ(variant->unmaps, !!poisoned);
-	ksft_print_msg("%u unmaps stopped, %u for good\n", tried, poisoned);
+	/* Otherwise it stopped, but began again where it did. */
+	EXPECT_EQ(!f->pages, poisoned);
+	if (!c->silent)
+		EXPECT_EQ(poisoned ? -EIO : 0, rc);
+	diff = model_harm(unit(s, f->unit));
+	EXPECT_EQ(NULL, diff) TH_LOG("%s", diff);
+	ASSERT_EQ(0, stage_reset(s));
+	ASSERT_EQ(0, ia_state_read(s->fd, &after));
+	diff = ia_state_diff(&before, &after);
+	ASSERT_EQ(NULL, diff)
+		TH_LOG("unit %d, call %u, %u pages: %s", f->unit, f->nth,
+		       f->pages, diff);
+	return poisoned;
 }
 
 TEST_F_TIMEOUT(matrix, iommu_fails, 250)
 {
-	struct stage *s = &self->stage;
-	struct calls calls;
+	struct command c = {
+		.stage = &self->stage,
+		.prepare = variant->prepare,
+		.run = variant->run,
+		.batch = variant->batch,
+		.silent = variant->silent,
+	};
+	unsigned int maps = 0, allocs = 0, attaches = 0, poisoned = 0, p;
+	struct failure f;
 
-	ASSERT_EQ(0, count_calls(s, variant->prepare, variant->run, &calls));
-	EXPECT_EQ(variant->maps, !!(calls.maps[0] | calls.maps[1] |
-				    calls.maps[2]));
-	EXPECT_EQ(variant->unmaps, !!(calls.unmaps[0] | calls.unmaps[1] |
-				      calls.unmaps[2]));
-	if (variant->maps || variant->attaches)
-		fail_calls(_metadata, s, variant, &calls);
-	if (variant->unmaps)
-		stop_unmaps(_metadata, s, variant, &calls);
+	ASSERT_EQ(0, count_calls(&c));
+	EXPECT_EQ(variant->maps, any_calls(c.maps));
+	EXPECT_EQ(variant->unmaps, any_calls(c.unmaps));
+
+	f.what = MODEL_INJECT_MAP;
+	for (f.unit = 0; f.unit < UNITS; f.unit++) {
+		for (f.nth = 1; f.nth <= c.maps[f.unit] &&
+		     f.nth <= MAX_CALLS; f.nth++) {
+			for (p = 0; p < ARRAY_SIZE(after_pages); p++) {
+				f.pages = after_pages[p];
+				maps += fail_call(_metadata, &c, &f);
+			}
+		}
+	}
+	f.pages = 0;
+	for (f.unit = 0; variant->attaches && f.unit < UNITS; f.unit++) {
+		for (f.nth = 1; f.nth <= 3; f.nth++) {
+			f.what = MODEL_INJECT_ALLOC;
+			allocs += fail_call(_metadata, &c, &f);
+			f.what = MODEL_INJECT_ATTACH;
+			attaches += fail_call(_metadata, &c, &f);
+		}
+	}
+	f.what = MODEL_INJECT_UNMAP;
+	for (f.unit = 0; f.unit < UNITS; f.unit++) {
+		for (f.nth = 1; f.nth <= c.unmaps[f.unit] &&
+		     f.nth <= MAX_CALLS; f.nth++) {
+			for (p = 0; p < ARRAY_SIZE(after_pages); p++) {
+				f.pages = after_pages[p];
+				poisoned += stop_unmap(_metadata, &c, &f);
+			}
+		}
+	}
+	/* The failures were not lost on it. */
+	EXPECT_EQ(variant->maps, !!maps);
+	EXPECT_EQ(variant->attaches, !!allocs);
+	EXPECT_EQ(variant->attaches, !!attaches);
+	EXPECT_EQ(variant->unmaps, !!poisoned);
+	ksft_print_msg("failed by map %u, alloc %u, attach %u, unmap %u\n",
+		       maps, allocs, attaches, poisoned);
 }
 
 TEST_HARNESS_MAIN

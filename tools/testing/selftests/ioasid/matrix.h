@@ -30,7 +30,7 @@
 
 /* Where commands map */
 #define BASE (8 * SZ_1G)
-#define END (1ULL << 47)
+#define END (128ULL << 40)
 
 /* Pages of scattered memory, which is what family_memory() makes it */
 #define MEM_PAGES 64
