@@ -32,7 +32,7 @@
 #define CORPUS 1024
 
 /* The most that shrinking may leave of a mistake that was planted. */
-#define PLANT_OPS 5
+#define PLANT_OPS 8
 
 struct options {
 	__u64 seed;
@@ -481,6 +481,33 @@ static void make_option(struct worker *t, struct fuzz_op *op)
 		op->align = 1;
 }
 
+static void make_batch(struct worker *t, struct fuzz_op *op)
+{
+	do {
+		make_map(t, op);
+	} while (op->flags & ~0xff);
+	op->flags &= ~IOASID_MAP_FIXED;
+	op->size = SIZE_EXACT;
+	op->iova = make_iova(t, space_of(t, op)) - below(t, 8) * FUZZ_PAGE;
+	op->cut = 1 + below(t, one_in(t, 3) ? FUZZ_BATCH : 6);
+	op->length = 0;
+	op->align = 0;
+	op->value = mix(&t->random);
+	if (op->mem < MEM_NR && one_in(t, 2))
+		op->addr = below(t, 16) * FUZZ_PAGE;
+	switch (below(t, 100)) {
+	case 0:
+		op->cut = 0;
+		break;
+	case 1:
+		op->align = 1;
+		break;
+	case 2:
+		op->length = 1;
+		break;
+	}
+}
+
 static void make_device_info(struct worker *t, struct fuzz_op *op)
 {
 	op->ref = one_in(t, 8) ? ONE_OF(t, REF_SPACE, REF_ZERO, REF_NEVER) :
@@ -583,10 +610,11 @@ static const struct {
 	[OP_ALLOC] = { "alloc", 40, make_alloc },
 	[OP_FREE] = { "free", 15, make_free },
 	[OP_INFO] = { "info", 80, make_info },
-	[OP_MAP] = { "map", 300, make_map },
-	[OP_UNMAP] = { "unmap", 220, make_unmap },
+	[OP_MAP] = { "map", 270, make_map },
+	[OP_UNMAP] = { "unmap", 200, make_unmap },
 	[OP_LIST] = { "list", 8, make_list },
 	[OP_OPTION] = { "option", 10, make_option },
+	[OP_BATCH] = { "batch", 50, make_batch },
 	[OP_DEVICE_INFO] = { "device_info", 8, make_device_info },
 	[OP_UNKNOWN] = { "unknown", 2, make_nothing },
 	[OP_BIND] = { "bind", 5, make_bind },
@@ -617,6 +645,10 @@ static void keep_in_window(struct fuzz_op *op)
 	case OP_MAP:
 		op->flags |= IOASID_MAP_FIXED;
 		break;
+	case OP_BATCH:
+		op->iova = start + op->iova % FUZZ_PAGE + op->iova / FUZZ_PAGE *
+			   FUZZ_PAGE % (FUZZ_WINDOW_SIZE - FUZZ_BATCH_SPAN);
+		return;
 	case OP_DMA_READ:
 	case OP_DMA_WRITE:
 		break;

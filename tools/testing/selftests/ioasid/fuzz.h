@@ -19,7 +19,7 @@
  * fuzz_prints[] (fuzz_shrink.c).
  *
  * Not made up, because the model does not know them: children of the shared
- * IOASID, IOASID_DMA_BATCH, IOASID_QUERY_MAP, IOASID_MAP_PROTECT and
+ * IOASID, IOASID_QUERY_MAP, IOASID_MAP_PROTECT and
  * IOASID_MAP_REPLACE, IOASID_EXPORT and IOASID_IMPORT, memory of devices.
  */
 #ifndef __SELFTESTS_IOASID_FUZZ_H
@@ -52,6 +52,8 @@
 #define FUZZ_CHAOS_START 0x300000000ULL
 #define FUZZ_CHAOS_PAGES 64
 
+#define FUZZ_BATCH	40	/* operations of one batch, at most */
+#define FUZZ_BATCH_SPAN	(16 * FUZZ_PAGE)	/* IOVAs of it, from op.iova on */
 #define FUZZ_DMA_MAX	512	/* bytes of one DMA */
 #define FUZZ_ENTRIES	(2 * (FUZZ_SPACES + 2 * FUZZ_DEVICES) + 4)
 #define FUZZ_TEXT	16384
@@ -71,6 +73,7 @@ enum fuzz_type {
 	OP_UNMAP,
 	OP_LIST,
 	OP_OPTION,
+	OP_BATCH,
 	OP_DEVICE_INFO,
 	OP_UNKNOWN,	/* no command */
 	OP_BIND,
@@ -105,9 +108,9 @@ enum fuzz_ref {
  * @iova: IOVA, or where a list starts; of a new child, see fuzz_parent()
  * @addr: in @mem, or as it is with MEM_RAW
  * @length: bytes, or room in an array
- * @cut: cut size, or the option or extension
+ * @cut: cut size, or the option or extension, or operations of a batch
  * @align: alignment, or snoop
- * @value: cookie, value, reserved field
+ * @value: cookie, value, reserved field; what fuzz_batch_op() makes a batch of
  *
  * What is left over is put where a command has more fields, see fuzz_build().
  *
@@ -147,6 +150,7 @@ union fuzz_arg {
 	struct ioasid_unmap_dma unmap;
 	struct ioasid_list list;
 	struct ioasid_set_option option;
+	struct ioasid_dma_batch batch;
 	struct ioasid_device_bind bind;
 	struct ioasid_device_attach attach;
 	struct ioasid_device_detach detach;
@@ -160,6 +164,7 @@ union fuzz_arg {
  * @arg: the structure afterwards
  * @ranges: what the command filled
  * @entries: what the command filled
+ * @ops: of a batch, afterwards
  * @data: what DMA saw
  * @text: fdinfo
  * @vm_pin: bytes that the process has pinned, as the kernel shows
@@ -175,6 +180,7 @@ struct fuzz_result {
 	union fuzz_arg arg;
 	struct ioasid_iova_range ranges[2];
 	struct ioasid_list_entry entries[FUZZ_ENTRIES];
+	struct ioasid_dma_op ops[FUZZ_BATCH];
 	__u64 data[FUZZ_DMA_MAX / 8 + 1];
 	char text[FUZZ_TEXT];
 	__u64 vm_pin;
@@ -247,6 +253,8 @@ void fuzz_run_exit(void);
 int fuzz_open(struct fuzz_world *w, const struct fuzz_setting *setting);
 void fuzz_close(struct fuzz_world *w, struct fuzz_verdict *v);
 bool fuzz_query(int fd, __u32 id, __u64 iova, struct ioasid_query_entry *entry);
+void fuzz_batch_op(const struct fuzz_op *batch, unsigned int i,
+		   struct fuzz_op *op);
 void fuzz_build(const struct fuzz_world *w, const struct fuzz_op *op,
 		union fuzz_arg *arg, size_t *size);
 void fuzz_run(struct fuzz_world *w, const struct fuzz_op *op,

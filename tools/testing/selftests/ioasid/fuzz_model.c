@@ -35,6 +35,8 @@ struct judge {
 	int nr;
 	/* may fail so, and may not */
 	int perhaps;
+	/* of a batch: what its operations unmap together */
+	__u64 *unmapped;
 };
 
 static __attribute__((format(printf, 5, 6)))
@@ -972,7 +974,7 @@ static void judge_map_failed(struct judge *j)
 		if (j->errors[i].error != -j->r->rc)
 			continue;
 		want = j->errors[i].told ? j->errors[i].at : FUZZ_UNSET;
-		if (want == got)
+		if (want == got || (j->unmapped && want == FUZZ_UNSET))
 			return;
 	}
 	bad(j, want, got, "", "map.fault_addr");
@@ -1103,12 +1105,85 @@ static void judge_unmap(struct judge *j)
 		if (!malformed && with_children)
 			see_children(j, s, start, end);
 		/* with nothing to unmap it is left alone */
-		if (!malformed || j->r->arg.unmap.unmapped != in->unmapped)
+		if (!j->unmapped && (!malformed || j->r->arg.unmap.unmapped != in->unmapped))
 			SAME(0, unmap.unmapped);
 		return;
 	}
 	cascade(j->m, s, start, end);
-	SAME(cut_out(j->m, s, start, end), unmap.unmapped);
+	if (j->unmapped)
+		*j->unmapped += cut_out(j->m, s, start, end);
+	else
+		SAME(cut_out(j->m, s, start, end), unmap.unmapped);
+}
+
+static void judge_batch_op(struct judge *j, unsigned int i, int rc,
+			   __u64 *unmapped)
+{
+	const struct ioasid_dma_op *after = &j->r->ops[i];
+	struct fuzz_result r;
+	struct fuzz_op op;
+	struct judge one = {
+		.m = j->m,
+		.op = &op,
+		.r = &r,
+		.v = j->v,
+		.unmapped = unmapped,
+	};
+
+	fuzz_batch_op(j->op, i, &op);
+	memset(&r.in, 0, sizeof(r.in));
+	r.rc = rc;
+	if (op.type == OP_UNMAP) {
+		r.in.unmap.flags = op.flags;
+		r.in.unmap.ioasid = j->r->in.batch.ioasid;
+		r.in.unmap.iova = op.iova;
+		r.in.unmap.length = op.length;
+		r.arg = r.in;
+		judge_unmap(&one);
+		return;
+	}
+	r.in.map.flags = op.flags;
+	r.in.map.ioasid = j->r->in.batch.ioasid;
+	r.in.map.fd = after->fd;
+	r.in.map.iova = op.iova;
+	r.in.map.addr = after->addr;
+	r.in.map.length = op.length;
+	r.arg = r.in;
+	r.arg.map.iova = after->iova;
+	r.arg.map.fault_addr = rc ? j->r->arg.batch.fault_addr : FUZZ_UNSET;
+	judge_map(&one);
+}
+
+/* Its operations as if one after the other, up to one that fails. */
+static void judge_batch(struct judge *j)
+{
+	const struct ioasid_dma_batch *in = &j->r->in.batch;
+	const struct ioasid_dma_batch *out = &j->r->arg.batch;
+	__u64 unmapped = 0;
+	unsigned int i;
+
+	common(j, in->flags, 0, WRITES);
+	fails_if(j, !in->nr, EINVAL);
+	fails_if(j, in->ops == FUZZ_NOWHERE, EFAULT);
+	fails_if(j, !named(j->m, j->op), ENOENT);
+	if (j->nr) {
+		succeeded(j);
+		return;
+	}
+	if (out->done > in->nr || (j->r->rc < 0 && out->done) ||
+	    (!j->r->rc && !out->done))
+		bad(j, in->nr, out->done, "", "batch.done");
+	for (i = 0; i < out->done && !j->v->bad; i++)
+		judge_batch_op(j, i, 0, &unmapped);
+	if (j->v->bad)
+		return;
+	if (out->done == in->nr)
+		SAME(0, batch.error);
+	else if (out->error >= 0 || (j->r->rc && j->r->rc != out->error))
+		bad(j, j->r->rc, out->error, "", "batch.error");
+	else
+		judge_batch_op(j, i, out->error, &unmapped);
+	SAME(unmapped, batch.unmapped);
 }
 
 static int by_id(const void *a, const void *b)
@@ -1621,6 +1696,7 @@ static void (*const fuzz_judges[OP_NR])(struct judge *j) = {
 	[OP_UNMAP] = judge_unmap,
 	[OP_LIST] = judge_list,
 	[OP_OPTION] = judge_option,
+	[OP_BATCH] = judge_batch,
 	[OP_DEVICE_INFO] = judge_device_info,
 	[OP_UNKNOWN] = judge_unknown,
 	[OP_BIND] = judge_bind,

@@ -241,6 +241,74 @@ static __u64 pointer(const struct fuzz_op *op, const void *good)
 	return op->addr ? FUZZ_NOWHERE : (__u64)(unsigned long)good;
 }
 
+/* The @i-th operation of a batch, as one that stands for itself. */
+void fuzz_batch_op(const struct fuzz_op *batch, unsigned int i,
+		   struct fuzz_op *op)
+{
+	__u64 x = (batch->value + i + 1) * 0x9e3779b97f4a7c15ULL;
+
+	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9ULL;
+	x ^= x >> 27;
+	*op = *batch;
+	op->size = SIZE_EXACT;
+	op->cut = 0;
+	op->align = 0;
+	op->value = 0;
+	op->iova += (x >> 8) % 8 * FUZZ_PAGE;
+	op->length = (1 + (x >> 16) % (x >> 20 & 3 ? 2 : 8)) * FUZZ_PAGE;
+	if (x % 8 < 3) {
+		op->type = OP_UNMAP;
+		op->addr = 0;
+		op->flags = (x >> 24 & 1 ? IOASID_UNMAP_SPLIT : 0) |
+			    (x >> 25 & 1 ? IOASID_UNMAP_CASCADE : 0);
+	} else {
+		op->type = OP_MAP;
+		op->flags = batch->flags | IOASID_MAP_FIXED;
+		if (!(op->flags & IOASID_MAP_RESERVE))
+			op->addr += (x >> 24) % 8 * FUZZ_PAGE;
+		if ((x >> 32) % 8 == 0 && op->space < FUZZ_WINDOW(0)) {
+			op->flags &= ~IOASID_MAP_FIXED;
+			op->iova = 0;
+		}
+	}
+	switch ((x >> 40) % 256) {
+	case 0:
+		op->flags |= 1 << 12;
+		break;
+	case 1:
+		op->length = 0;
+		break;
+	case 2:
+		op->iova++;
+		break;
+	}
+}
+
+static void build_batch(const struct fuzz_world *w, const struct fuzz_op *batch)
+{
+	struct ioasid_dma_op *to = result->ops;
+	struct fuzz_op op;
+	union fuzz_arg arg;
+	unsigned int i;
+	size_t size;
+
+	for (i = 0; i < batch->cut; i++, to++) {
+		fuzz_batch_op(batch, i, &op);
+		fuzz_build(w, &op, &arg, &size);
+		*to = (struct ioasid_dma_op) {
+			.flags = op.flags,
+			.iova = op.iova,
+			.length = op.length,
+		};
+		to->op = op.type == OP_MAP ? IOASID_DMA_OP_MAP :
+			 IOASID_DMA_OP_UNMAP;
+		if (op.type != OP_MAP)
+			continue;
+		to->fd = arg.map.fd;
+		to->addr = arg.map.addr;
+	}
+}
+
 /* The structure of a command. */
 void fuzz_build(const struct fuzz_world *w, const struct fuzz_op *op,
 		union fuzz_arg *arg, size_t *size)
@@ -318,6 +386,15 @@ void fuzz_build(const struct fuzz_world *w, const struct fuzz_op *op,
 		arg->option.sealed = op->align;
 		arg->option.value = op->value;
 		break;
+	case OP_BATCH:
+		*size = sizeof(arg->batch);
+		arg->batch.flags = op->length;
+		arg->batch.ioasid = id;
+		arg->batch.nr = op->cut;
+		arg->batch.ops = op->align ? FUZZ_NOWHERE :
+				 (__u64)(unsigned long)result->ops;
+		arg->batch.fault_addr = FUZZ_UNSET;
+		break;
 	case OP_DEVICE_INFO:
 		*size = sizeof(arg->device);
 		arg->device.devid = id;
@@ -363,6 +440,7 @@ static const struct {
 	[OP_UNMAP] = { IOASID_UNMAP_DMA, "IOASID_UNMAP_DMA" },
 	[OP_LIST] = { IOASID_LIST, "IOASID_LIST" },
 	[OP_OPTION] = { IOASID_SET_OPTION, "IOASID_SET_OPTION" },
+	[OP_BATCH] = { IOASID_DMA_BATCH, "IOASID_DMA_BATCH" },
 	[OP_DEVICE_INFO] = { IOASID_DEVICE_GET_INFO, "IOASID_DEVICE_GET_INFO" },
 	[OP_UNKNOWN] = { UNKNOWN, "_IO(IOASID_TYPE, IOASID_BASE + 0x3f)" },
 	[OP_BIND] = { VFIO_DEVICE_BIND_IOASID_FD, "VFIO_DEVICE_BIND_IOASID_FD", true },
@@ -684,6 +762,8 @@ static void run_command(struct fuzz_world *w, const struct fuzz_op *op,
 
 	if (op->type == OP_LIST)
 		memset(r->entries, 0x5e, sizeof(r->entries));
+	if (op->type == OP_BATCH)
+		build_batch(w, op);
 	memset(r->ranges, 0x5e, sizeof(r->ranges));
 	fuzz_build(w, op, &r->in, &size);
 	r->arg = r->in;
@@ -708,6 +788,7 @@ static void (*const fuzz_runs[OP_NR])(struct fuzz_world *w,
 	[OP_UNMAP] = run_command,
 	[OP_LIST] = run_command,
 	[OP_OPTION] = run_command,
+	[OP_BATCH] = run_command,
 	[OP_DEVICE_INFO] = run_command,
 	[OP_UNKNOWN] = run_command,
 	[OP_BIND] = run_command,

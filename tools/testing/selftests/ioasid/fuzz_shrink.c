@@ -112,6 +112,13 @@ static void simplify(const struct fuzz_setting *setting, struct fuzz_op *ops,
 
 	for (op = ops; op < ops + nr; op++) {
 		for (step = 0; step < 42; step++) {
+			/* less of a batch */
+			if (op->type == OP_BATCH && step < 32 &&
+			    op->cut > (__u64)step) {
+				simple = *op;
+				simple.cut = step;
+				try_simple(setting, ops, nr, v, op, &simple);
+			}
 			simple = *op;
 			switch (step) {
 			case 0 ... 31:
@@ -235,6 +242,7 @@ int fuzz_read_ops(FILE *f, struct fuzz_setting *setting, struct fuzz_op **ops,
 			   &op->value) != 13 ||
 		    op->type >= OP_NR || op->thread >= FUZZ_THREADS ||
 		    op->space >= FUZZ_SPACES || op->size >= SIZE_NR ||
+		    (op->type == OP_BATCH && op->cut > FUZZ_BATCH) ||
 		    (op->type == OP_DMA_READ && op->length > FUZZ_DMA_MAX)) {
 			free(*ops);
 			return -EINVAL;
@@ -346,11 +354,10 @@ static void print_info(FILE *f, const struct fuzz_op *op)
 	print_pointer(f, op, "ranges");
 }
 
-static void print_map(FILE *f, const struct fuzz_op *op)
+static void print_memory(FILE *f, const struct fuzz_op *op)
 {
 	const bool piece = op->mem < MEM_NR;
 
-	print_id(f, op, "ioasid");
 	if (!(op->flags & IOASID_MAP_FILE))
 		print_field(f, "fd", op->value);
 	else if (piece)
@@ -364,6 +371,12 @@ static void print_map(FILE *f, const struct fuzz_op *op)
 	else
 		print_field(f, "addr", op->addr);
 	print_field(f, "length", op->length);
+}
+
+static void print_map(FILE *f, const struct fuzz_op *op)
+{
+	print_id(f, op, "ioasid");
+	print_memory(f, op);
 	print_field(f, "cut_size", op->cut);
 	print_field(f, "alignment", op->align);
 	fprintf(f, "\t\t\t.fault_addr = %#llx,\n", FUZZ_UNSET);
@@ -390,6 +403,40 @@ static void print_option(FILE *f, const struct fuzz_op *op)
 	print_field(f, "option", op->cut);
 	print_field(f, "sealed", op->align);
 	print_field(f, "value", op->value);
+}
+
+static void print_batch(FILE *f, const struct fuzz_op *op)
+{
+	print_id(f, op, "ioasid");
+	print_field(f, "nr", op->cut);
+	if (op->align)
+		fprintf(f, "\t\t\t.ops = FUZZ_NOWHERE,\n");
+	else
+		fprintf(f, "\t\t\t.ops = (__u64)ops,\n");
+	fprintf(f, "\t\t\t.fault_addr = %#llx,\n", FUZZ_UNSET);
+}
+
+static void print_batch_ops(FILE *f, const struct fuzz_op *batch)
+{
+	struct fuzz_op op;
+	unsigned int i;
+
+	fprintf(f, "\t\tstruct ioasid_dma_op ops[] = {\n");
+	for (i = 0; i < batch->cut; i++) {
+		fuzz_batch_op(batch, i, &op);
+		fprintf(f, "\t\t\t{\n\t\t\t.op = %d,\n",
+			op.type == OP_MAP ? IOASID_DMA_OP_MAP :
+			IOASID_DMA_OP_UNMAP);
+		print_field(f, "flags", op.flags);
+		if (op.type == OP_MAP) {
+			print_memory(f, &op);
+		} else {
+			print_field(f, "iova", op.iova);
+			print_field(f, "length", op.length);
+		}
+		fprintf(f, "\t\t\t},\n");
+	}
+	fprintf(f, "\t\t};\n");
 }
 
 static void print_device_info(FILE *f, const struct fuzz_op *op)
@@ -437,6 +484,7 @@ static const struct {
 	[OP_UNMAP] = { "ioasid_unmap_dma", "unmap", print_unmap },
 	[OP_LIST] = { "ioasid_list", "list", print_list },
 	[OP_OPTION] = { "ioasid_set_option", "option", print_option },
+	[OP_BATCH] = { "ioasid_dma_batch", "batch", print_batch },
 	[OP_DEVICE_INFO] = { "ioasid_device_info", "device",
 			     print_device_info },
 	[OP_UNKNOWN] = { "ioasid_free", "free", print_nothing },
@@ -450,8 +498,10 @@ static void print_command(FILE *f, const struct fuzz_op *op)
 	const char *name = fuzz_prints[op->type].name;
 	const bool device = op->type >= OP_BIND && op->type <= OP_DETACH;
 
+	if (op->type == OP_BATCH)
+		print_batch_ops(f, op);
 	fprintf(f, "\t\tstruct %s %s = {\n", fuzz_prints[op->type].type, name);
-	print_field(f, "flags", op->flags);
+	print_field(f, "flags", op->type == OP_BATCH ? op->length : op->flags);
 	fuzz_prints[op->type].print(f, op);
 	fprintf(f, "\t\t};\n\n");
 	if (device)
