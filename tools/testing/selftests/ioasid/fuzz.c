@@ -508,6 +508,19 @@ static void make_batch(struct worker *t, struct fuzz_op *op)
 	}
 }
 
+static void make_query(struct worker *t, struct fuzz_op *op)
+{
+	make_id(t, op);
+	if (is_window(op))
+		op->space = t->nr * FUZZ_OWN;
+	if (one_in(t, 2))
+		op->iova = make_iova(t, space_of(t, op)) + below(t, 3) - 1;
+	op->length = one_in(t, 2) ? FUZZ_QUERY : below(t, 4);
+	op->addr = one_in(t, 20);
+	if (one_in(t, 32))
+		op->value = 1;
+}
+
 static void make_device_info(struct worker *t, struct fuzz_op *op)
 {
 	op->ref = one_in(t, 8) ? ONE_OF(t, REF_SPACE, REF_ZERO, REF_NEVER) :
@@ -609,12 +622,13 @@ static const struct {
 	[OP_CHECK] = { "check", 5, make_check },
 	[OP_ALLOC] = { "alloc", 40, make_alloc },
 	[OP_FREE] = { "free", 15, make_free },
-	[OP_INFO] = { "info", 80, make_info },
-	[OP_MAP] = { "map", 270, make_map },
+	[OP_INFO] = { "info", 70, make_info },
+	[OP_MAP] = { "map", 260, make_map },
 	[OP_UNMAP] = { "unmap", 200, make_unmap },
 	[OP_LIST] = { "list", 8, make_list },
 	[OP_OPTION] = { "option", 10, make_option },
 	[OP_BATCH] = { "batch", 50, make_batch },
+	[OP_QUERY] = { "query", 20, make_query },
 	[OP_DEVICE_INFO] = { "device_info", 8, make_device_info },
 	[OP_UNKNOWN] = { "unknown", 2, make_nothing },
 	[OP_BIND] = { "bind", 5, make_bind },
@@ -637,6 +651,7 @@ static void keep_in_window(struct fuzz_op *op)
 	switch (op->type) {
 	case OP_FREE:
 	case OP_INFO:
+	case OP_QUERY:
 		op->space = op->thread * FUZZ_OWN;
 		return;
 	case OP_UNMAP:

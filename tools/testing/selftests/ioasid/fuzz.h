@@ -19,8 +19,8 @@
  * fuzz_prints[] (fuzz_shrink.c).
  *
  * Not made up, because the model does not know them: children of the shared
- * IOASID, IOASID_QUERY_MAP, IOASID_MAP_PROTECT and
- * IOASID_MAP_REPLACE, IOASID_EXPORT and IOASID_IMPORT, memory of devices.
+ * IOASID, IOASID_MAP_PROTECT and IOASID_MAP_REPLACE, IOASID_EXPORT and
+ * IOASID_IMPORT, memory of devices.
  */
 #ifndef __SELFTESTS_IOASID_FUZZ_H
 #define __SELFTESTS_IOASID_FUZZ_H
@@ -54,6 +54,7 @@
 
 #define FUZZ_BATCH	40	/* operations of one batch, at most */
 #define FUZZ_BATCH_SPAN	(16 * FUZZ_PAGE)	/* IOVAs of it, from op.iova on */
+#define FUZZ_QUERY	40	/* mappings that are read back, at most */
 #define FUZZ_DMA_MAX	512	/* bytes of one DMA */
 #define FUZZ_ENTRIES	(2 * (FUZZ_SPACES + 2 * FUZZ_DEVICES) + 4)
 #define FUZZ_TEXT	16384
@@ -74,6 +75,7 @@ enum fuzz_type {
 	OP_LIST,
 	OP_OPTION,
 	OP_BATCH,
+	OP_QUERY,
 	OP_DEVICE_INFO,
 	OP_UNKNOWN,	/* no command */
 	OP_BIND,
@@ -151,6 +153,7 @@ union fuzz_arg {
 	struct ioasid_list list;
 	struct ioasid_set_option option;
 	struct ioasid_dma_batch batch;
+	struct ioasid_query_map query;
 	struct ioasid_device_bind bind;
 	struct ioasid_device_attach attach;
 	struct ioasid_device_detach detach;
@@ -165,6 +168,7 @@ union fuzz_arg {
  * @ranges: what the command filled
  * @entries: what the command filled
  * @ops: of a batch, afterwards
+ * @found: what the command filled
  * @data: what DMA saw
  * @text: fdinfo
  * @vm_pin: bytes that the process has pinned, as the kernel shows
@@ -181,6 +185,7 @@ struct fuzz_result {
 	struct ioasid_iova_range ranges[2];
 	struct ioasid_list_entry entries[FUZZ_ENTRIES];
 	struct ioasid_dma_op ops[FUZZ_BATCH];
+	struct ioasid_query_entry found[FUZZ_QUERY + 1];
 	__u64 data[FUZZ_DMA_MAX / 8 + 1];
 	char text[FUZZ_TEXT];
 	__u64 vm_pin;

@@ -1047,7 +1047,8 @@ static void judge_map(struct judge *j)
 		.last = iova + in->length - 1,
 		.cut = in->cut_size ?: s->cut,
 		.offset = piece_offset(j->op, s, in),
-		.flags = in->flags & (rw | IOASID_MAP_RESERVE),
+		.flags = in->flags & (rw | IOASID_MAP_RESERVE |
+				      IOASID_MAP_FILE),
 		.mem = j->op->mem,
 	};
 	insert(s, &new);
@@ -1105,7 +1106,8 @@ static void judge_unmap(struct judge *j)
 		if (!malformed && with_children)
 			see_children(j, s, start, end);
 		/* with nothing to unmap it is left alone */
-		if (!j->unmapped && (!malformed || j->r->arg.unmap.unmapped != in->unmapped))
+		if (!j->unmapped &&
+		    (!malformed || j->r->arg.unmap.unmapped != in->unmapped))
 			SAME(0, unmap.unmapped);
 		return;
 	}
@@ -1184,6 +1186,72 @@ static void judge_batch(struct judge *j)
 	else
 		judge_batch_op(j, i, out->error, &unmapped);
 	SAME(unmapped, batch.unmapped);
+}
+
+/* What IOASID_QUERY_MAP tells as address of memory. */
+static __u64 told_address(const struct fuzz_space *s,
+			  const struct fuzz_mapping *map)
+{
+	if (is_child(s) || map->flags & IOASID_MAP_FILE)
+		return map->offset;
+	return base_of(&fuzz_mems[map->mem]) + map->offset;
+}
+
+static void judge_query(struct judge *j)
+{
+	const struct ioasid_query_map *in = &j->r->in.query;
+	const struct ioasid_query_entry *got = j->r->found;
+	struct fuzz_space *s = named(j->m, j->op);
+	const struct fuzz_mapping *map;
+	size_t first = 0, nr, i;
+
+	while (s && first < s->nr && s->maps[first].last < in->start)
+		first++;
+	nr = s ? s->nr - first : 0;
+	common(j, in->flags, 0, WRITES);
+	fails_if(j, in->__reserved, EINVAL);
+	fails_if(j, !s, ENOENT);
+	fails_if(j, nr && in->nr && in->entries == FUZZ_NOWHERE, EFAULT);
+	if (!succeeded(j))
+		return;
+	SAME(nr < in->nr ? nr : in->nr, query.nr);
+	SAME(nr > in->nr, query.more);
+	/* where to go on: before the next one, and behind the last one */
+	if (nr <= in->nr)
+		SAME(0, query.next);
+	else if (j->r->arg.query.next > s->maps[first + in->nr].last ||
+		 (in->nr && j->r->arg.query.next <=
+			    s->maps[first + in->nr - 1].last))
+		bad(j, s->maps[first + in->nr].start, j->r->arg.query.next, "",
+		    "query.next");
+	for (i = 0; i < nr && i < in->nr && !j->v->bad; i++) {
+		map = &s->maps[first + i];
+		if (got[i].iova != map->start)
+			bad(j, map->start, got[i].iova, "", "found[%zu].iova", i);
+		if (got[i].length != map->last - map->start + 1)
+			bad(j, map->last - map->start + 1, got[i].length, "",
+			    "found[%zu].length", i);
+		if (got[i].flags != (map->flags | (is_memory(map) ?
+						   IOASID_QUERY_ADDR : 0)))
+			bad(j, map->flags, got[i].flags, "but for ADDR",
+			    "found[%zu].flags", i);
+		if (got[i].addr != (is_memory(map) ? told_address(s, map) : 0))
+			bad(j, is_memory(map) ? told_address(s, map) : 0,
+			    got[i].addr, "", "found[%zu].addr", i);
+		if (got[i].cut_size != map->cut)
+			bad(j, map->cut, got[i].cut_size, "",
+			    "found[%zu].cut_size", i);
+		if (got[i].pgsizes & ~pgsizes(j->m, s) ||
+		    !got[i].pgsizes != (!restricted(j->m, s) || !is_memory(map)))
+			bad(j, pgsizes(j->m, s), got[i].pgsizes, "some of them",
+			    "found[%zu].pgsizes", i);
+		if (got[i].__reserved)
+			bad(j, 0, got[i].__reserved, "", "found[%zu].__reserved",
+			    i);
+	}
+	if (got[i].iova != FUZZ_UNSET)
+		bad(j, FUZZ_UNSET, got[i].iova, "more than there is",
+		    "found[%zu].iova", i);
 }
 
 static int by_id(const void *a, const void *b)
@@ -1697,6 +1765,7 @@ static void (*const fuzz_judges[OP_NR])(struct judge *j) = {
 	[OP_LIST] = judge_list,
 	[OP_OPTION] = judge_option,
 	[OP_BATCH] = judge_batch,
+	[OP_QUERY] = judge_query,
 	[OP_DEVICE_INFO] = judge_device_info,
 	[OP_UNKNOWN] = judge_unknown,
 	[OP_BIND] = judge_bind,

@@ -27,7 +27,8 @@ enum fuzz_plant {
 
 /**
  * struct fuzz_mapping - a mapping, or a part of one
- * @flags: IOASID_MAP_READ, IOASID_MAP_WRITE, IOASID_MAP_RESERVE
+ * @flags: IOASID_MAP_READ, IOASID_MAP_WRITE, IOASID_MAP_RESERVE,
+ *	IOASID_MAP_FILE
  * @offset: in @mem, of @start; of a child, the parent's address
  */
 struct fuzz_mapping {

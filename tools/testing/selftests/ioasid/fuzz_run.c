@@ -395,6 +395,14 @@ void fuzz_build(const struct fuzz_world *w, const struct fuzz_op *op,
 				 (__u64)(unsigned long)result->ops;
 		arg->batch.fault_addr = FUZZ_UNSET;
 		break;
+	case OP_QUERY:
+		*size = sizeof(arg->query);
+		arg->query.ioasid = id;
+		arg->query.start = op->iova;
+		arg->query.nr = op->length;
+		arg->query.entries = pointer(op, result->found);
+		arg->query.__reserved = op->value;
+		break;
 	case OP_DEVICE_INFO:
 		*size = sizeof(arg->device);
 		arg->device.devid = id;
@@ -441,6 +449,7 @@ static const struct {
 	[OP_LIST] = { IOASID_LIST, "IOASID_LIST" },
 	[OP_OPTION] = { IOASID_SET_OPTION, "IOASID_SET_OPTION" },
 	[OP_BATCH] = { IOASID_DMA_BATCH, "IOASID_DMA_BATCH" },
+	[OP_QUERY] = { IOASID_QUERY_MAP, "IOASID_QUERY_MAP" },
 	[OP_DEVICE_INFO] = { IOASID_DEVICE_GET_INFO, "IOASID_DEVICE_GET_INFO" },
 	[OP_UNKNOWN] = { UNKNOWN, "_IO(IOASID_TYPE, IOASID_BASE + 0x3f)" },
 	[OP_BIND] = { VFIO_DEVICE_BIND_IOASID_FD, "VFIO_DEVICE_BIND_IOASID_FD", true },
@@ -764,6 +773,8 @@ static void run_command(struct fuzz_world *w, const struct fuzz_op *op,
 		memset(r->entries, 0x5e, sizeof(r->entries));
 	if (op->type == OP_BATCH)
 		build_batch(w, op);
+	if (op->type == OP_QUERY)
+		memset(r->found, 0x5e, sizeof(r->found));
 	memset(r->ranges, 0x5e, sizeof(r->ranges));
 	fuzz_build(w, op, &r->in, &size);
 	r->arg = r->in;
@@ -789,6 +800,7 @@ static void (*const fuzz_runs[OP_NR])(struct fuzz_world *w,
 	[OP_LIST] = run_command,
 	[OP_OPTION] = run_command,
 	[OP_BATCH] = run_command,
+	[OP_QUERY] = run_command,
 	[OP_DEVICE_INFO] = run_command,
 	[OP_UNKNOWN] = run_command,
 	[OP_BIND] = run_command,

@@ -243,6 +243,7 @@ int fuzz_read_ops(FILE *f, struct fuzz_setting *setting, struct fuzz_op **ops,
 		    op->type >= OP_NR || op->thread >= FUZZ_THREADS ||
 		    op->space >= FUZZ_SPACES || op->size >= SIZE_NR ||
 		    (op->type == OP_BATCH && op->cut > FUZZ_BATCH) ||
+		    (op->type == OP_QUERY && op->length > FUZZ_QUERY) ||
 		    (op->type == OP_DMA_READ && op->length > FUZZ_DMA_MAX)) {
 			free(*ops);
 			return -EINVAL;
@@ -439,6 +440,16 @@ static void print_batch_ops(FILE *f, const struct fuzz_op *batch)
 	fprintf(f, "\t\t};\n");
 }
 
+static void print_query(FILE *f, const struct fuzz_op *op)
+{
+	print_id(f, op, "ioasid");
+	print_field(f, "start", op->iova);
+	print_field(f, "nr", op->length);
+	fprintf(f, "\t\t\t.entries = %s,\n",
+		op->addr ? "FUZZ_NOWHERE" : "(__u64)found");
+	print_field(f, "__reserved", op->value);
+}
+
 static void print_device_info(FILE *f, const struct fuzz_op *op)
 {
 	print_id(f, op, "devid");
@@ -485,6 +496,7 @@ static const struct {
 	[OP_LIST] = { "ioasid_list", "list", print_list },
 	[OP_OPTION] = { "ioasid_set_option", "option", print_option },
 	[OP_BATCH] = { "ioasid_dma_batch", "batch", print_batch },
+	[OP_QUERY] = { "ioasid_query_map", "query", print_query },
 	[OP_DEVICE_INFO] = { "ioasid_device_info", "device",
 			     print_device_info },
 	[OP_UNKNOWN] = { "ioasid_free", "free", print_nothing },
@@ -577,6 +589,8 @@ void fuzz_print_program(FILE *f, const struct fuzz_setting *setting,
 	fprintf(f, "static struct ioasid_list_entry entries[%d];\n",
 		FUZZ_ENTRIES);
 	fprintf(f, "static struct ioasid_iova_range ranges[2];\n");
+	fprintf(f, "static struct ioasid_query_entry found[%d];\n",
+		FUZZ_QUERY + 1);
 	fprintf(f, "static __u64 data[%d];\nstatic __u32 id[%d]%s;\n\n",
 		FUZZ_DMA_MAX / 8 + 1, FUZZ_SPACES, device ? ", devid[2]" : "");
 	fprintf(f, "int main(void)\n{\n\tint fd, rc = 0, wrong = 0, i;\n");
