@@ -128,7 +128,8 @@ static bool insert_next(struct ioasid_space *space, struct ioasid_mapping *m,
 	struct ioasid_mapping *prev = place->last;
 
 	lockdep_assert_held(&space->lock);
-	if (!prev || prev->last + 1 != m->start || space->knows_gaps)
+	if (!prev || !m->start || prev->last != m->start - 1 ||
+	    space->knows_gaps)
 		return false;
 	if (place->changes != space->changes)
 		place->next = ioasid_mapping_next(prev);
@@ -443,13 +444,8 @@ void ioasid_mapping_free(struct ioasid_mapping *m)
 	kmem_cache_free(mapping_cache, m);
 }
 
-/**
- * ioasid_mapping_release() - free a mapping, and give back what it has
- * @space: the space
- * @m: the mapping; no device reaches its memory any more
- */
-void ioasid_mapping_release(struct ioasid_space *space,
-			    struct ioasid_mapping *m)
+static __always_inline void mapping_give_back(struct ioasid_space *space,
+					      struct ioasid_mapping *m)
 {
 	if (m->mem.npages) {
 		if (unlikely(space->parent)) {
@@ -461,7 +457,39 @@ void ioasid_mapping_release(struct ioasid_space *space,
 	} else if (unlikely(m->device)) {
 		ioasid_devmem_put(m->device);
 	}
+}
+
+/**
+ * ioasid_mapping_release() - free a mapping, and give back what it has
+ * @space: the space
+ * @m: the mapping; no device reaches its memory any more
+ */
+void ioasid_mapping_release(struct ioasid_space *space,
+			    struct ioasid_mapping *m)
+{
+	mapping_give_back(space, m);
 	ioasid_mapping_free(m);
+}
+
+/* The same for a list of them, which are freed together */
+static void release_list(struct ioasid_space *space,
+			 struct ioasid_mapping *list)
+{
+	struct ioasid_mapping *m, *next;
+	unsigned int n = 0;
+	void *freed[32] __uninitialized;
+
+	if (space->parent)
+		ioasid_family_return(space, list);
+	for (m = list; m; m = next) {
+		next = m->next;
+		mapping_give_back(space, m);
+		freed[n++] = m;
+		if (n == ARRAY_SIZE(freed) || !next) {
+			kmem_cache_free_bulk(mapping_cache, n, freed);
+			n = 0;
+		}
+	}
 }
 
 /**
@@ -1434,12 +1462,10 @@ u64 ioasid_dying_drain(struct ioasid_space *space, struct ioasid_dying *dying,
 	spin_unlock(&space->lock);
 	up_read(&space->domains_sem);
 
-	if (space->parent && release)
-		ioasid_family_return(space, release);
-	for (m = release; m; m = next) {
-		next = m->next;
-		ioasid_mapping_release(space, m);
-	}
+	if (likely(release && !release->next))
+		ioasid_mapping_release(space, release);
+	else if (release)
+		release_list(space, release);
 	if (unlikely(poisoned)) {
 		*ret = -EIO;
 		space->ops->poisoned(space);
