@@ -207,6 +207,9 @@ void ioasid_mapping_erase(struct ioasid_space *space, struct ioasid_mapping *m)
 	rb_erase_augmented(&m->rb, &space->mappings, &gap_callbacks);
 	if (next)
 		set_gap(next, next->gap + (m->last - m->start + 1) + m->gap);
+	/* Not to be paid for by what comes after who wanted them */
+	if (RB_EMPTY_ROOT(&space->mappings))
+		space->knows_gaps = false;
 }
 
 /**
