@@ -235,7 +235,8 @@ struct ioasid_iova_range {
  *	devices are blocked; what it may still reach stays pinned until they
  *	are detached; IOASID_MAP_DMA and attaches fail with EIO.
  * @IOASID_STATE_ORPHAN: the parent was freed, or the context that it was
- *	imported from was closed: IOASID_MAP_DMA fails with ENODEV
+ *	imported from was closed: IOASID_MAP_DMA fails with ENODEV, but for
+ *	IOASID_MAP_RESERVE
  * @IOASID_STATE_REVOKED: device memory that is mapped was taken away: what is
  *	mapped there reaches nothing any more, until it is unmapped and mapped
  *	again. See struct ioasid_map_dma.
@@ -552,9 +553,9 @@ enum ioasid_unmap_flags {
  * @__reserved: must be 0
  * @iova: first byte
  * @length: bytes, not 0 unless IOASID_UNMAP_ALL
- * @unmapped: out, also when the command fails: bytes that were unmapped from
- *	this IOASID, reserved ranges included; all ones for the whole 64 bit
- *	space
+ * @unmapped: out, also when the command fails once its arguments were found to
+ *	be in order: bytes that were unmapped from this IOASID, reserved ranges
+ *	included; all ones for the whole 64 bit space
  *
  * The range may span several mappings and holes.  When the command returns no
  * device can reach what was unmapped, and its memory is no longer pinned.  To
@@ -906,7 +907,8 @@ struct ioasid_list {
 /**
  * enum ioasid_option - options of a context
  * @IOASID_OPTION_CHARGE: what locked memory is charged to, enum ioasid_charge.
- *	Can be set until memory is first charged.
+ *	Can be set until memory is first charged, be it for a map that then
+ *	fails; what it is already it can always be set to.
  * @IOASID_OPTION_LIMIT_PINNED: bytes that the context may pin; all ones for
  *	no limit, the default. What is pinned already stays, even if it is
  *	more.
