@@ -612,7 +612,7 @@ static unsigned int trace_stop(void)
 /* --- users --- */
 
 /* Each I/O is mapped, done and unmapped; the next one has other memory. */
-static int run_nvme(struct backend *be, enum row row, double *out)
+static int run_nvme(struct backend *be, enum row first, double *out)
 {
 	const unsigned int n = SZ_4M / SZ_128K;
 	uint64_t v[MAX_RUNS], t, i;
@@ -628,7 +628,7 @@ static int run_nvme(struct backend *be, enum row row, double *out)
 		if (r)
 			v[r - 1] = now() - t;
 	}
-	out[row] = median(v, runs) / n;
+	out[first] = median(v, runs) / n;
 	return 0;
 }
 
@@ -673,7 +673,7 @@ static void run_users(struct backend *be, double *out)
 /* Instructions to go down a tree of so many, three times, rather than of one */
 #define FLAT_TREE 600
 
-static int run_flat(struct backend *be, enum row row, unsigned int among,
+static int run_flat(struct backend *be, enum row first, unsigned int among,
 		    double *out)
 {
 	const unsigned int n = 1024;
@@ -691,7 +691,7 @@ static int run_flat(struct backend *be, enum row row, unsigned int among,
 		if (r)
 			v[r - 1] = now() - t;
 	}
-	out[row] = median(v, runs) / n;
+	out[first] = median(v, runs) / n;
 	return 0;
 }
 

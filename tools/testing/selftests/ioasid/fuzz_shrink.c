@@ -579,7 +579,6 @@ void fuzz_print_program(FILE *f, const struct fuzz_setting *setting,
 
 	for (op = ops; op < ops + nr; op++)
 		device |= op->type >= OP_BIND && op->type <= OP_DMA_WRITE;
-	fprintf(f, "// SPDX-License-Identifier: GPL-2.0-only\n");
 	fprintf(f, "// built here, with -I../../../ioasid -Iusr/include\n");
 	fprintf(f, "// %s is %#llx, should be %#llx (%s)\n", v->what, v->got,
 		v->want, v->why);

@@ -58,12 +58,14 @@ FIXTURE_TEARDOWN(query)
 
 #define EXPECT_ENTRY(e, _iova, _length, _flags, _addr, _cut)		\
 do {									\
-	EXPECT_EQ(_iova, (e).iova);					\
-	EXPECT_EQ(_length, (e).length);					\
-	EXPECT_EQ(_flags, (e).flags);					\
-	EXPECT_EQ(_addr, (e).addr);					\
-	EXPECT_EQ(_cut, (e).cut_size);					\
-	EXPECT_EQ(0, (e).__reserved);					\
+	const struct ioasid_query_entry *__e = &(e);			\
+									\
+	EXPECT_EQ(_iova, __e->iova);					\
+	EXPECT_EQ(_length, __e->length);				\
+	EXPECT_EQ(_flags, __e->flags);					\
+	EXPECT_EQ(_addr, __e->addr);					\
+	EXPECT_EQ(_cut, __e->cut_size);					\
+	EXPECT_EQ(0, __e->__reserved);					\
 } while (0)
 
 TEST_F(query, all_kinds)
