@@ -68,6 +68,9 @@ struct stage {
 	__u64 there;
 	unsigned int there_page;
 	unsigned int there_pages;
+	/* after a batch: bytes that are mapped, if it is known in which IOASID */
+	__u32 mapped_id;
+	__u64 mapped;
 };
 
 static inline struct model_space stage_space(struct stage *s, __u32 id)
