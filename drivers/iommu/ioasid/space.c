@@ -129,7 +129,7 @@ static bool insert_next(struct ioasid_space *space, struct ioasid_mapping *m,
 
 	lockdep_assert_held(&space->lock);
 	if (!prev || !m->start || prev->last != m->start - 1 ||
-	    space->knows_gaps)
+	    space->nr_mappings >= KNOW_GAPS || space->knows_gaps)
 		return false;
 	if (place->changes != space->changes)
 		place->next = ioasid_mapping_next(prev);

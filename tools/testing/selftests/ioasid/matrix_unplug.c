@@ -306,10 +306,13 @@ struct work {
 	int error;
 };
 
-/* What a device that is going may answer, beside 0 */
+/*
+ * What a device that is going may answer, beside 0; and VFIO, when its module
+ * for /dev/ioasid is removed as soon as it was loaded
+ */
 static bool may_be(int rc)
 {
-	return rc == -ENODEV || rc == -ENOENT || rc == -EIO;
+	return rc == -ENODEV || rc == -ENOENT || rc == -EIO || rc == -ENOTTY;
 }
 
 /* Open whatever is plugged in now, and work with it until it is asked for. */
