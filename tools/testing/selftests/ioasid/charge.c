@@ -593,7 +593,7 @@ TEST_F(once, threads)
 			.id = self->id[i],
 			.mem = self->mem,
 			.seed = i + 1,
-			.rounds = ia_slow_kernel() ? 100 : 5000,
+			.rounds = ia_slow_kernel() ? 10 : 5000,
 		};
 		ASSERT_EQ(0, pthread_create(&thread[i], NULL, hammer, &h[i]));
 	}
@@ -609,7 +609,7 @@ TEST_F(once, threads)
 /* One fails for want of room, while others come and go: nobody pays for it. */
 TEST_F(once, threads_beyond_the_limit)
 {
-	unsigned int i, rounds = ia_slow_kernel() ? 100 : 3000;
+	unsigned int i, rounds = ia_slow_kernel() ? 10 : 3000;
 	struct hammer h = {
 		.fd = self->fd[0],
 		.id = self->id[0],
