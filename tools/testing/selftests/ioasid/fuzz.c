@@ -420,6 +420,88 @@ static void make_map(struct worker *t, struct fuzz_op *op)
 		op->value = 3;
 }
 
+/* Some part of what is mapped, or what is around. */
+static const struct fuzz_mapping *make_part(struct worker *t,
+					    struct fuzz_op *op)
+{
+	const struct fuzz_space *s = space_of(t, op);
+	const struct fuzz_mapping *map = some_mapping(t, s);
+
+	if (!map || one_in(t, 12)) {
+		op->iova = make_iova(t, s);
+		op->length = make_length(t, s, op->iova);
+		return NULL;
+	}
+	op->iova = map->start;
+	op->length = map->last + 1 - map->start;
+	if (op->length > FUZZ_PAGE && !one_in(t, 3)) {
+		op->iova += below(t, op->length / FUZZ_PAGE) * FUZZ_PAGE;
+		op->length = map->last + 1 - op->iova;
+		if (one_in(t, 2))
+			op->length = (1 + below(t, op->length / FUZZ_PAGE)) *
+				     FUZZ_PAGE;
+	}
+	/* and its neighbours */
+	if (one_in(t, 6))
+		op->length += (1 + below(t, 8)) * FUZZ_PAGE;
+	return map;
+}
+
+static __u32 make_permission(struct worker *t)
+{
+	const __u32 rw = IOASID_MAP_READ | IOASID_MAP_WRITE;
+
+	return ONE_OF(t, rw, rw, IOASID_MAP_READ, IOASID_MAP_READ,
+		      IOASID_MAP_WRITE);
+}
+
+static void make_protect(struct worker *t, struct fuzz_op *op)
+{
+	make_id(t, op);
+	op->mem = MEM_RAW;
+	op->flags = make_permission(t) | IOASID_MAP_FIXED | IOASID_MAP_PROTECT;
+	if (one_in(t, 2))
+		op->flags |= IOASID_MAP_SPLIT;
+	if (one_in(t, 40))
+		op->flags ^= 1 << below(t, 8);
+	make_part(t, op);
+	if (one_in(t, 64))
+		op->addr = FUZZ_PAGE;
+	if (one_in(t, 64))
+		op->cut = FUZZ_PAGE;
+}
+
+static void make_replace(struct worker *t, struct fuzz_op *op)
+{
+	const struct fuzz_mapping *map;
+
+	make_id(t, op);
+	op->flags = make_permission(t) | IOASID_MAP_FIXED | IOASID_MAP_REPLACE;
+	if (one_in(t, 2))
+		op->flags |= IOASID_MAP_SPLIT;
+	if (one_in(t, 4))
+		op->flags |= IOASID_MAP_FILE;
+	if (one_in(t, 40))
+		op->flags ^= 1 << below(t, 8);
+	map = make_part(t, op);
+	op->cut = make_grid(t);
+	if (space_of(t, op)->parent_id) {
+		make_reference(t, op);
+	} else if (map && !(map->flags & IOASID_MAP_RESERVE) && one_in(t, 3)) {
+		/* the same again, or a little beside it */
+		op->flags &= ~IOASID_MAP_FILE;
+		op->flags |= map->flags & IOASID_MAP_FILE;
+		op->mem = map->mem;
+		op->addr = map->offset + (op->iova - map->start);
+		if (one_in(t, 4))
+			op->addr += FUZZ_PAGE;
+		if (one_in(t, 2))
+			op->cut = map->cut;
+	} else {
+		make_memory(t, op);
+	}
+}
+
 static void make_unmap(struct worker *t, struct fuzz_op *op)
 {
 	const struct fuzz_mapping *map;
@@ -487,6 +569,9 @@ static void make_batch(struct worker *t, struct fuzz_op *op)
 		make_map(t, op);
 	} while (op->flags & ~0xff);
 	op->flags &= ~IOASID_MAP_FIXED;
+	if (one_in(t, 40))
+		op->flags |= ONE_OF(t, IOASID_MAP_PROTECT, IOASID_MAP_REPLACE,
+				    IOASID_MAP_SPLIT);
 	op->size = SIZE_EXACT;
 	op->iova = make_iova(t, space_of(t, op)) - below(t, 8) * FUZZ_PAGE;
 	op->cut = 1 + below(t, one_in(t, 3) ? FUZZ_BATCH : 6);
@@ -602,7 +687,7 @@ static void make_dma(struct worker *t, struct fuzz_op *op)
 
 static void make_chaos(struct worker *t, struct fuzz_op *op)
 {
-	op->addr = ONE_OF(t, 0, 0, 0, 0, 1, 1, 1, 2);
+	op->addr = ONE_OF(t, 0, 0, 0, 0, 1, 1, 1, 2, 5, 5, 6, 6);
 	if (one_in(t, 24))
 		op->addr = 3;
 	if (one_in(t, 8))
@@ -610,7 +695,7 @@ static void make_chaos(struct worker *t, struct fuzz_op *op)
 	op->iova = below(t, FUZZ_CHAOS_PAGES);
 	op->length = (1 + below(t, 4)) * FUZZ_PAGE;
 	op->cut = one_in(t, 2) ? FUZZ_PAGE : 0;
-	op->flags = one_in(t, 2) ? IOASID_UNMAP_SPLIT : 0;
+	op->flags = below(t, 4);
 }
 
 /* @per_mille: how often */
@@ -622,23 +707,25 @@ static const struct {
 	[OP_CHECK] = { "check", 5, make_check },
 	[OP_ALLOC] = { "alloc", 40, make_alloc },
 	[OP_FREE] = { "free", 15, make_free },
-	[OP_INFO] = { "info", 70, make_info },
-	[OP_MAP] = { "map", 260, make_map },
-	[OP_UNMAP] = { "unmap", 200, make_unmap },
+	[OP_INFO] = { "info", 60, make_info },
+	[OP_MAP] = { "map", 235, make_map },
+	[OP_UNMAP] = { "unmap", 190, make_unmap },
 	[OP_LIST] = { "list", 8, make_list },
 	[OP_OPTION] = { "option", 10, make_option },
 	[OP_BATCH] = { "batch", 50, make_batch },
 	[OP_QUERY] = { "query", 20, make_query },
+	[OP_PROTECT] = { "protect", 28, make_protect },
+	[OP_REPLACE] = { "replace", 32, make_replace },
 	[OP_DEVICE_INFO] = { "device_info", 8, make_device_info },
 	[OP_UNKNOWN] = { "unknown", 2, make_nothing },
 	[OP_BIND] = { "bind", 5, make_bind },
 	[OP_ATTACH] = { "attach", 20, make_attach },
 	[OP_DETACH] = { "detach", 4, make_detach },
 	[OP_REOPEN] = { "reopen", 1, make_nothing },
-	[OP_DMA_READ] = { "dma_read", 160, make_dma },
+	[OP_DMA_READ] = { "dma_read", 150, make_dma },
 	[OP_DMA_WRITE] = { "dma_write", 50, make_dma },
 	[OP_STATE] = { "state", 6, make_nothing },
-	[OP_CHAOS] = { "chaos", 64, make_chaos },
+	[OP_CHAOS] = { "chaos", 59, make_chaos },
 	[OP_CHAOS_CHECK] = { "chaos_check", 2, make_nothing },
 };
 
@@ -658,6 +745,8 @@ static void keep_in_window(struct fuzz_op *op)
 		op->flags &= ~IOASID_UNMAP_ALL;
 		break;
 	case OP_MAP:
+	case OP_PROTECT:
+	case OP_REPLACE:
 		op->flags |= IOASID_MAP_FIXED;
 		break;
 	case OP_BATCH:
@@ -705,7 +794,7 @@ static bool is_command(const struct fuzz_op *op)
 
 static bool makes_sense_spoilt(const struct fuzz_op *op)
 {
-	return op->type == OP_MAP || op->type == OP_UNMAP;
+	return fuzz_maps(op) || op->type == OP_UNMAP;
 }
 
 static void make_new(struct worker *t, struct fuzz_op *op)

@@ -19,8 +19,7 @@
  * fuzz_prints[] (fuzz_shrink.c).
  *
  * Not made up, because the model does not know them: children of the shared
- * IOASID, IOASID_MAP_PROTECT and IOASID_MAP_REPLACE, IOASID_EXPORT and
- * IOASID_IMPORT, memory of devices.
+ * IOASID, IOASID_EXPORT and IOASID_IMPORT, memory of devices.
  */
 #ifndef __SELFTESTS_IOASID_FUZZ_H
 #define __SELFTESTS_IOASID_FUZZ_H
@@ -54,6 +53,7 @@
 
 #define FUZZ_BATCH	40	/* operations of one batch, at most */
 #define FUZZ_BATCH_SPAN	(16 * FUZZ_PAGE)	/* IOVAs of it, from op.iova on */
+#define FUZZ_CHANGE	(IOASID_MAP_PROTECT | IOASID_MAP_REPLACE | IOASID_MAP_SPLIT)
 #define FUZZ_QUERY	40	/* mappings that are read back, at most */
 #define FUZZ_DMA_MAX	512	/* bytes of one DMA */
 #define FUZZ_ENTRIES	(2 * (FUZZ_SPACES + 2 * FUZZ_DEVICES) + 4)
@@ -76,6 +76,8 @@ enum fuzz_type {
 	OP_OPTION,
 	OP_BATCH,
 	OP_QUERY,
+	OP_PROTECT,
+	OP_REPLACE,
 	OP_DEVICE_INFO,
 	OP_UNKNOWN,	/* no command */
 	OP_BIND,
@@ -139,6 +141,20 @@ static inline int fuzz_parent(const struct fuzz_op *op)
 {
 	return op->iova && op->iova <= FUZZ_OWN ?
 	       (int)(op->thread * FUZZ_OWN + op->iova - 1) : -1;
+}
+
+/* Whether its command is IOASID_MAP_DMA. */
+static inline bool fuzz_maps(const struct fuzz_op *op)
+{
+	return op->type == OP_MAP || op->type == OP_PROTECT ||
+	       op->type == OP_REPLACE;
+}
+
+/* Whether @addr is one of the process, if there is memory. */
+static inline bool fuzz_has_address(const struct fuzz_op *op)
+{
+	return !(op->flags & (IOASID_MAP_FILE | IOASID_MAP_RESERVE |
+			      IOASID_MAP_PROTECT));
 }
 
 union fuzz_arg {

@@ -19,11 +19,12 @@
 #define LIMIT_PINNED IOASID_OPTION_LIMIT_PINNED
 #define LIMIT_IOASIDS IOASID_OPTION_LIMIT_IOASIDS
 
-/* An error that the documentation permits, and the address it comes with. */
+/* An error that the documentation permits, and the addresses it may come with. */
 struct error {
 	int error;
 	bool told;
 	__u64 at;
+	__u64 to;
 };
 
 struct judge {
@@ -65,16 +66,22 @@ static void same(struct judge *j, __u64 want, __u64 got, const char *what)
 /* A field of the structure afterwards. */
 #define SAME(want, field) same(j, want, j->r->arg.field, #field)
 
-static void fails_at(struct judge *j, bool condition, int error, __u64 at)
+static void fails_within(struct judge *j, bool condition, int error, __u64 at,
+			 __u64 to)
 {
 	if (condition)
-		j->errors[j->nr++] = (struct error){ error, true, at };
+		j->errors[j->nr++] = (struct error){ error, true, at, to };
+}
+
+static void fails_at(struct judge *j, bool condition, int error, __u64 at)
+{
+	fails_within(j, condition, error, at, at);
 }
 
 static void fails_if(struct judge *j, bool condition, int error)
 {
 	if (condition)
-		j->errors[j->nr++] = (struct error){ error, false, 0 };
+		j->errors[j->nr++] = (struct error){ .error = error };
 }
 
 /* Whether the command is one that may have failed so. */
@@ -295,6 +302,20 @@ static __u64 cut_out(struct fuzz_model *m, struct fuzz_space *s, __u64 start,
 	return all ? ALL_ONES : sum;
 }
 
+/* Makes two of a mapping that is there before and behind @at. */
+static void split(struct fuzz_space *s, __u64 at)
+{
+	struct fuzz_mapping *map = model_find(s, at), tail;
+
+	if (!map || map->start == at)
+		return;
+	tail = *map;
+	tail.start = at;
+	tail.offset += at - map->start;
+	map->last = at - 1;
+	insert(s, &tail);
+}
+
 /*
  * Children
  */
@@ -472,7 +493,7 @@ static void see_child(struct judge *j, struct fuzz_space *s, __u64 start,
 		      __u64 last, struct fuzz_space *c)
 {
 	struct ioasid_query_entry entry;
-	struct fuzz_mapping *map, tail;
+	struct fuzz_mapping *map;
 	__u64 at, end, more;
 	size_t i;
 
@@ -486,11 +507,7 @@ static void see_child(struct judge *j, struct fuzz_space *s, __u64 start,
 			end = entry.iova + (entry.length - 1);
 			if (end >= map->last)
 				continue;
-			tail = *map;
-			tail.start = end + 1;
-			tail.offset += tail.start - map->start;
-			map->last = end;
-			insert(c, &tail);
+			split(c, end + 1);
 			continue;
 		}
 		end = entry.iova - 1 < map->last ? entry.iova - 1 : map->last;
@@ -974,10 +991,158 @@ static void judge_map_failed(struct judge *j)
 		if (j->errors[i].error != -j->r->rc)
 			continue;
 		want = j->errors[i].told ? j->errors[i].at : FUZZ_UNSET;
-		if (want == got || (j->unmapped && want == FUZZ_UNSET))
+		if (want == got || (j->unmapped && want == FUZZ_UNSET) ||
+		    (j->errors[i].told && got >= want && got <= j->errors[i].to))
 			return;
 	}
+	if (-j->r->rc == j->perhaps)
+		return;
 	bad(j, want, got, "", "map.fault_addr");
+}
+
+/*
+ * IOASID_MAP_PROTECT and IOASID_MAP_REPLACE
+ */
+
+/* Whether the change makes a difference to a mapping: else it is not cut. */
+static bool changes(const struct fuzz_mapping *map,
+		    const struct ioasid_map_dma *in)
+{
+	const __u32 rw = IOASID_MAP_READ | IOASID_MAP_WRITE;
+
+	return in->flags & IOASID_MAP_REPLACE ||
+	       (is_memory(map) && (map->flags ^ in->flags) & rw);
+}
+
+/* Whether one of a child's mappings refers to what is before and behind @at. */
+static bool spanned(struct fuzz_model *m, const struct fuzz_space *s, __u64 at)
+{
+	const struct fuzz_space *c;
+	__u64 from, to;
+	size_t i;
+
+	if (!s->children)
+		return false;
+	for (c = m->spaces; c < m->spaces + FUZZ_WINDOW(0); c++) {
+		if (!c->live || c->parent != s - m->spaces)
+			continue;
+		for (i = 0; i < c->nr; i++)
+			if (refers(&c->maps[i], at, at, &from, &to) &&
+			    c->maps[i].offset != at)
+				return true;
+	}
+	return false;
+}
+
+/*
+ * The part from @from to @to of @map shall have another permission. Returns how
+ * much memory has to be pinned again, for writing.
+ */
+static __u64 judge_widening(struct judge *j, const struct fuzz_space *s,
+			    const struct fuzz_mapping *map, __u64 from,
+			    __u64 to, const struct ioasid_map_dma *in)
+{
+	const __u64 offset = map->offset + (from - map->start);
+	const struct fuzz_mapping *above;
+	__u64 at;
+
+	if (is_child(s)) {
+		for (at = offset; ; at = above->last + 1) {
+			above = model_find(&j->m->spaces[s->parent], at);
+			/* of a child, so the parent's address */
+			fails_at(j, in->flags & ~above->flags &
+				 (IOASID_MAP_READ | IOASID_MAP_WRITE), EACCES,
+				 at);
+			if (j->nr > 16 || above->last >= offset + (to - from))
+				return 0;
+		}
+	}
+	if (!(in->flags & IOASID_MAP_WRITE) || map->writable)
+		return 0;
+	fails_within(j, map->flags & IOASID_MAP_FILE, EACCES, from, to);
+	fails_at(j, !(map->flags & IOASID_MAP_FILE) &&
+		 !fuzz_mems[map->mem].writable, EFAULT,
+		 base_of(&fuzz_mems[map->mem]) + offset);
+	/* perhaps other pages than those that a child refers to */
+	if (referred(j->m, s, from, to))
+		j->perhaps = EBUSY;
+	return to - from + 1;
+}
+
+static void judge_change(struct judge *j, struct fuzz_space *s,
+			 const struct ioasid_map_dma *in)
+{
+	const __u64 last = in->iova + in->length - 1;
+	const bool protect = in->flags & IOASID_MAP_PROTECT;
+	const bool off_grid = in->flags & IOASID_MAP_SPLIT;
+	const struct fuzz_mapping *map;
+	__u64 from, to, at = in->iova, pins = 0;
+	bool busy;
+
+	for (;; at = to + 1) {
+		map = first_in(s, at, last);
+		fails_at(j, protect && (!map || map->start > at), ENXIO, at);
+		if (!map || j->nr > 16)
+			break;
+		from = map->start > at ? map->start : at;
+		to = map->last < last ? map->last : last;
+		fails_at(j, !is_memory(map), protect ? ENXIO : EEXIST, from);
+		if (is_memory(map) && changes(map, in)) {
+			/* which address it is that comes with them is open */
+			fails_within(j, !off_grid &&
+				     ((map->start < from &&
+				       !on_grid(map, from)) ||
+				      (map->last > to &&
+				       !on_grid(map, to + 1))), EINVAL, from,
+				     to + 1);
+			busy = (map->start < from && spanned(j->m, s, from)) ||
+			       (map->last > to && spanned(j->m, s, to + 1));
+			if (!protect || map->flags & ~in->flags &
+			    (IOASID_MAP_READ | IOASID_MAP_WRITE))
+				busy |= referred(j->m, s, from, to);
+			busy = busy && j->m->plant != PLANT_REPLACE;
+			/* and whether one comes with this one */
+			fails_if(j, busy, EBUSY);
+			fails_within(j, busy, EBUSY, from, to + 1);
+			if (protect)
+				pins += judge_widening(j, s, map, from, to, in);
+		}
+		if (to == last)
+			break;
+	}
+	fails_if(j, pins > left_of(j->m->option[LIMIT_PINNED],
+				   all_pinned(j->m)), EDQUOT);
+	/* charged once, it is the same memory */
+	fails_if(j, !charges_once(j->m) &&
+		 pins > left_of(j->m->rlimit ?: ALL_ONES, all_charged(j->m)),
+		 EDQUOT);
+}
+
+static void protect(struct fuzz_model *m, struct fuzz_space *s,
+		    const struct ioasid_map_dma *in)
+{
+	const __u64 last = in->iova + in->length - 1;
+	const __u32 rw = in->flags & (IOASID_MAP_READ | IOASID_MAP_WRITE);
+	struct fuzz_mapping *map;
+	__u64 at = in->iova;
+
+	for (;; at = map->last + 1) {
+		map = model_find(s, at);
+		if (changes(map, in)) {
+			split(s, at);
+			if (model_find(s, at)->last > last)
+				split(s, last + 1);
+			map = model_find(s, at);
+			if (m->plant != PLANT_PROTECT)
+				map->flags &= ~(IOASID_MAP_READ |
+						IOASID_MAP_WRITE);
+			map->flags |= rw;
+			if (rw & IOASID_MAP_WRITE)
+				map->writable = true;
+		}
+		if (map->last >= last)
+			return;
+	}
 }
 
 static void judge_map(struct judge *j)
@@ -986,13 +1151,23 @@ static void judge_map(struct judge *j)
 	const __u32 rw = IOASID_MAP_READ | IOASID_MAP_WRITE;
 	const bool fixed = in->flags & IOASID_MAP_FIXED;
 	const bool reserve = in->flags & IOASID_MAP_RESERVE;
+	const bool protects = in->flags & IOASID_MAP_PROTECT;
+	const bool change = protects || in->flags & IOASID_MAP_REPLACE;
 	struct fuzz_space *s = named(j->m, j->op);
 	struct fuzz_mapping *taken, new;
-	bool range, place = false;
+	bool range, malformed, place = false;
 	__u64 iova = 0, last, end;
 
 	common(j, in->flags, rw | IOASID_MAP_FIXED | IOASID_MAP_FILE |
-	       IOASID_MAP_RESERVE, fixed ? WRITES_PERHAPS : WRITES);
+	       IOASID_MAP_RESERVE | FUZZ_CHANGE,
+	       fixed ? WRITES_PERHAPS : WRITES);
+	/* a batch only maps */
+	fails_if(j, j->unmapped && in->flags & FUZZ_CHANGE, EOPNOTSUPP);
+	fails_if(j, change && (!fixed || reserve), EINVAL);
+	fails_if(j, protects && (in->flags & (IOASID_MAP_REPLACE |
+					      IOASID_MAP_FILE) ||
+				 in->addr || in->cut_size), EINVAL);
+	fails_if(j, !change && in->flags & IOASID_MAP_SPLIT, EINVAL);
 	fails_if(j, !(in->flags & (rw | IOASID_MAP_RESERVE)), EINVAL);
 	fails_if(j, reserve && in->flags & (rw | IOASID_MAP_FILE), EINVAL);
 	fails_if(j, reserve && in->addr, EINVAL);
@@ -1006,8 +1181,12 @@ static void judge_map(struct judge *j)
 	range = is_range(fixed ? in->iova : 0, in->length) &&
 		is_range(in->addr, in->length);
 	fails_if(j, !range, EINVAL);
+	malformed = j->nr;
 	fails_if(j, !s, ENOENT);
-	if (range && !reserve && s && is_child(s)) {
+	if (protects) {
+		/* without a parent nothing is mapped */
+		fails_if(j, s && is_orphan(s), ENODEV);
+	} else if (range && !reserve && s && is_child(s)) {
 		judge_reference(j, s, in);
 	} else if (range && !reserve) {
 		judge_memory(j, in);
@@ -1016,13 +1195,15 @@ static void judge_map(struct judge *j)
 	if (s && range && fixed) {
 		last = in->iova + in->length - 1;
 		end = permitted(j->m, s);
-		fails_at(j, !reserve && last > end, EINVAL,
+		fails_at(j, !reserve && !protects && last > end, EINVAL,
 			 in->iova > end ? in->iova : end + 1);
 		if (j->m->plant == PLANT_OVERLAP && in->length > FUZZ_PAGE)
 			last -= FUZZ_PAGE;
-		taken = first_in(s, in->iova, last);
+		taken = change ? NULL : first_in(s, in->iova, last);
 		fails_at(j, taken, EEXIST, taken && taken->start > in->iova ?
 			 taken->start : in->iova);
+		if (change && !malformed)
+			judge_change(j, s, in);
 		iova = in->iova;
 	} else if (s && range && !j->nr) {
 		place = choose(j->m, s, in, &iova);
@@ -1042,6 +1223,12 @@ static void judge_map(struct judge *j)
 		SAME(iova, map.iova);
 		SAME(FUZZ_UNSET, map.fault_addr);
 	}
+	if (protects) {
+		protect(j->m, s, in);
+		return;
+	}
+	if (change)
+		cut_out(j->m, s, iova, iova + in->length - 1);
 	new = (struct fuzz_mapping) {
 		.start = iova,
 		.last = iova + in->length - 1,
@@ -1050,6 +1237,7 @@ static void judge_map(struct judge *j)
 		.flags = in->flags & (rw | IOASID_MAP_RESERVE |
 				      IOASID_MAP_FILE),
 		.mem = j->op->mem,
+		.writable = in->flags & IOASID_MAP_WRITE,
 	};
 	insert(s, &new);
 	if (!reserve)
@@ -1739,7 +1927,9 @@ static void judge_state(struct judge *j)
 /* A command to chaos has no business to fail in other ways than by a race. */
 static void judge_chaos(struct judge *j)
 {
-	static const int races[] = { 0, ENOENT, EEXIST, ECANCELED, EINVAL };
+	static const int races[] = {
+		0, ENOENT, EEXIST, ECANCELED, EINVAL, ENXIO,
+	};
 	size_t i;
 
 	for (i = 0; i < sizeof(races) / sizeof(*races); i++)
@@ -1766,6 +1956,8 @@ static void (*const fuzz_judges[OP_NR])(struct judge *j) = {
 	[OP_OPTION] = judge_option,
 	[OP_BATCH] = judge_batch,
 	[OP_QUERY] = judge_query,
+	[OP_PROTECT] = judge_map,
+	[OP_REPLACE] = judge_map,
 	[OP_DEVICE_INFO] = judge_device_info,
 	[OP_UNKNOWN] = judge_unknown,
 	[OP_BIND] = judge_bind,

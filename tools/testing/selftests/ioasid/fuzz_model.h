@@ -19,9 +19,11 @@ enum fuzz_plant {
 	PLANT_OVERLAP,	/* a map may overlap another one by a page */
 	PLANT_CUT,	/* the end of an unmap may lie off the grid */
 	PLANT_REFERENCE,	/* an unmap may take what a child refers to */
+	PLANT_REPLACE,	/* a replace may take it */
 	PLANT_CHARGE,	/* an unmap gives back a page too little */
 	PLANT_DATA,	/* what lies behind a cut is taken for its start */
 	PLANT_PERMISSION,	/* DMA may read what it may only write */
+	PLANT_PROTECT,	/* a protect takes no permission away */
 	PLANT_NR,
 };
 
@@ -30,6 +32,7 @@ enum fuzz_plant {
  * @flags: IOASID_MAP_READ, IOASID_MAP_WRITE, IOASID_MAP_RESERVE,
  *	IOASID_MAP_FILE
  * @offset: in @mem, of @start; of a child, the parent's address
+ * @writable: it was pinned for writing
  */
 struct fuzz_mapping {
 	__u64 start;
@@ -38,6 +41,7 @@ struct fuzz_mapping {
 	__u64 offset;
 	__u32 flags;
 	__u8 mem;
+	bool writable;
 };
 
 /**

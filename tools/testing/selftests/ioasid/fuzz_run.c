@@ -353,13 +353,15 @@ void fuzz_build(const struct fuzz_world *w, const struct fuzz_op *op,
 		arg->info.ranges = pointer(op, result->ranges);
 		break;
 	case OP_MAP:
+	case OP_PROTECT:
+	case OP_REPLACE:
 		*size = sizeof(arg->map);
 		arg->map.ioasid = id;
 		arg->map.fd = op->flags & IOASID_MAP_FILE ?
 			      (mem ? mem->fd : -1) : (__s32)op->value;
 		arg->map.iova = op->iova;
 		arg->map.addr = op->addr;
-		if (mem && !(op->flags & (IOASID_MAP_FILE | IOASID_MAP_RESERVE)))
+		if (mem && fuzz_has_address(op))
 			arg->map.addr += (__u64)(unsigned long)mem->base;
 		arg->map.length = op->length;
 		arg->map.cut_size = op->cut;
@@ -450,6 +452,8 @@ static const struct {
 	[OP_OPTION] = { IOASID_SET_OPTION, "IOASID_SET_OPTION" },
 	[OP_BATCH] = { IOASID_DMA_BATCH, "IOASID_DMA_BATCH" },
 	[OP_QUERY] = { IOASID_QUERY_MAP, "IOASID_QUERY_MAP" },
+	[OP_PROTECT] = { IOASID_MAP_DMA, "IOASID_MAP_DMA" },
+	[OP_REPLACE] = { IOASID_MAP_DMA, "IOASID_MAP_DMA" },
 	[OP_DEVICE_INFO] = { IOASID_DEVICE_GET_INFO, "IOASID_DEVICE_GET_INFO" },
 	[OP_UNKNOWN] = { UNKNOWN, "_IO(IOASID_TYPE, IOASID_BASE + 0x3f)" },
 	[OP_BIND] = { VFIO_DEVICE_BIND_IOASID_FD, "VFIO_DEVICE_BIND_IOASID_FD", true },
@@ -602,7 +606,15 @@ static void run_state(struct fuzz_world *w, const struct fuzz_op *op,
  * Chaos
  */
 
-enum { CHAOS_MAP, CHAOS_UNMAP, CHAOS_UNMAP_ALL, CHAOS_FREE, CHAOS_ALLOC };
+enum {
+	CHAOS_MAP,
+	CHAOS_UNMAP,
+	CHAOS_UNMAP_ALL,
+	CHAOS_FREE,
+	CHAOS_ALLOC,
+	CHAOS_REPLACE,
+	CHAOS_PROTECT,
+};
 
 static int free_chaos(struct fuzz_world *w, __u32 id)
 {
@@ -611,6 +623,23 @@ static int free_chaos(struct fuzz_world *w, __u32 id)
 
 	/* nobody else frees it: there is no race to lose */
 	return rc ? -EPROTO : 0;
+}
+
+/* With the same page, and so that it can be read. */
+static void change_chaos(const struct fuzz_op *op, struct ioasid_map_dma *map)
+{
+	if (op->addr == CHAOS_MAP)
+		return;
+	map->flags |= op->addr == CHAOS_REPLACE ? IOASID_MAP_REPLACE :
+		      IOASID_MAP_PROTECT;
+	if (op->flags & IOASID_UNMAP_SPLIT)
+		map->flags |= IOASID_MAP_SPLIT;
+	if (op->addr == CHAOS_REPLACE)
+		return;
+	if (op->flags & 1)
+		map->flags &= ~IOASID_MAP_WRITE;
+	map->addr = 0;
+	map->cut_size = 0;
 }
 
 static void run_chaos(struct fuzz_world *w, const struct fuzz_op *op,
@@ -639,6 +668,9 @@ static void run_chaos(struct fuzz_world *w, const struct fuzz_op *op,
 	r->rc = 0;
 	switch (op->addr) {
 	case CHAOS_MAP:
+	case CHAOS_REPLACE:
+	case CHAOS_PROTECT:
+		change_chaos(op, &map);
 		r->rc = fuzz_ioctl(w->fd, IOASID_MAP_DMA, &map);
 		w->model->tried = true;
 		if (!r->rc)
@@ -801,6 +833,8 @@ static void (*const fuzz_runs[OP_NR])(struct fuzz_world *w,
 	[OP_OPTION] = run_command,
 	[OP_BATCH] = run_command,
 	[OP_QUERY] = run_command,
+	[OP_PROTECT] = run_command,
+	[OP_REPLACE] = run_command,
 	[OP_DEVICE_INFO] = run_command,
 	[OP_UNKNOWN] = run_command,
 	[OP_BIND] = run_command,
@@ -820,7 +854,7 @@ static void (*const fuzz_runs[OP_NR])(struct fuzz_world *w,
  */
 static bool of_all(const struct fuzz_op *op)
 {
-	return (op->type == OP_MAP && op->length >= 1ULL << 40) ||
+	return (fuzz_maps(op) && op->length >= 1ULL << 40) ||
 	       op->type == OP_LIST || op->type == OP_OPTION ||
 	       op->type == OP_STATE || op->type == OP_CHAOS_CHECK;
 }

@@ -143,7 +143,7 @@ static void simplify(const struct fuzz_setting *setting, struct fuzz_op *ops,
 				simple.addr = 0;
 				break;
 			case 38 ... 39:
-				if (op->type == OP_MAP || op->type == OP_UNMAP)
+				if (fuzz_maps(op) || op->type == OP_UNMAP)
 					simple.length = (40 - step) * FUZZ_PAGE;
 				break;
 			default:
@@ -366,7 +366,7 @@ static void print_memory(FILE *f, const struct fuzz_op *op)
 	else
 		fprintf(f, "\t\t\t.fd = -1,\n");
 	print_field(f, "iova", op->iova);
-	if (piece && !(op->flags & (IOASID_MAP_FILE | IOASID_MAP_RESERVE)))
+	if (piece && fuzz_has_address(op))
 		fprintf(f, "\t\t\t.addr = (__u64)mems[%s].base + %#llx,\n",
 			mem_names[op->mem], op->addr);
 	else
@@ -497,6 +497,8 @@ static const struct {
 	[OP_OPTION] = { "ioasid_set_option", "option", print_option },
 	[OP_BATCH] = { "ioasid_dma_batch", "batch", print_batch },
 	[OP_QUERY] = { "ioasid_query_map", "query", print_query },
+	[OP_PROTECT] = { "ioasid_map_dma", "map", print_map },
+	[OP_REPLACE] = { "ioasid_map_dma", "map", print_map },
 	[OP_DEVICE_INFO] = { "ioasid_device_info", "device",
 			     print_device_info },
 	[OP_UNKNOWN] = { "ioasid_free", "free", print_nothing },
