@@ -14,6 +14,8 @@
  *    CUTTING, and what is free is taken by fillers in that state.  Nothing else
  *    about the mappings changes before all tables have; so what fails has
  *    the tables changed back, and lets go of the claim.
+ *  - Where only the permission of an IOPTE changes, and the driver can change
+ *    that in place, it is not taken out; one flush follows for all of these.
  *  - An IOPTE lies wholly in what changes, or wholly outside; where an edge of
  *    the range cuts one, all of it is part of what changes.  IOPTEs are aligned
  *    to their size, so of two that overlap one holds the other.
@@ -257,10 +259,10 @@ static void side_iopte(const struct side *side, struct iopte *iopte)
 	iopte->flags = side->flags & PERMISSION;
 }
 
-static bool same_iopte(const struct iopte *a, const struct iopte *b)
+/* But for the permission */
+static bool same_page(const struct iopte *a, const struct iopte *b)
 {
-	return a->iova == b->iova && a->last == b->last &&
-	       a->phys == b->phys && a->flags == b->flags;
+	return a->iova == b->iova && a->last == b->last && a->phys == b->phys;
 }
 
 /*
@@ -401,22 +403,23 @@ static int stretch_end(struct stretch *stretch, bool must)
 
 /*
  * Change a domain from one side to the other, within @bounds.  On failure
- * @bounds are what was changed before, and @none tells that nothing was.
+ * @bounds are what was changed before it, or @none tells that nothing was.
  */
 static int change_table(const struct change *change, struct ioasid_domain *dom,
 			bool back, struct ioasid_iova_range *bounds, bool *none)
 {
 	unsigned int limit = change->new || back ? REPLACE_BATCH : 1;
 	struct iopte a, b, *was, *is;
+	struct ioasid_drain drain;
 	struct side from, to;
 	struct stretch stretch;
-	bool open = false;
+	bool open = false, same;
+	u64 at, last, undone = bounds->start;
 	int ret = 0;
-	u64 at, last;
 
-	*none = true;
 	side_init(&from, change, dom, back, bounds->start);
 	side_init(&to, change, dom, !back, bounds->start);
+	ioasid_drain_start(&drain, dom, false);
 	for (;;) {
 		was = side_reaches(&from, bounds->last) ? &a : NULL;
 		is = side_reaches(&to, bounds->last) ? &b : NULL;
@@ -429,24 +432,29 @@ static int change_table(const struct change *change, struct ioasid_domain *dom,
 			was = NULL;
 		if (is && is->iova != at)
 			is = NULL;
+		same = was && is && same_page(was, is) &&
+		       (was->flags == is->flags || ioasid_domain_protects(dom));
 
 		if (open && ((!was && !is) || at != stretch.last + 1 ||
-			     stretch.nr >= limit ||
-			     (was && is && same_iopte(was, is)))) {
+			     stretch.nr >= limit || same)) {
 			open = false;
+			undone = stretch.start;
 			ret = stretch_end(&stretch, back);
 			if (ret)
 				break;
-			if (!back && fatal_signal_pending(current)) {
-				bounds->last = stretch.last;
-				*none = false;
-				return -EINTR;
-			}
 			cond_resched();
 		}
 		if (!was && !is)
 			break;
-		if (was && is && same_iopte(was, is)) {
+		if (!open && !back && fatal_signal_pending(current)) {
+			undone = at;
+			ret = -EINTR;
+			break;
+		}
+		if (same && (was->flags == is->flags ||
+			     ioasid_drain_protect(&drain, at,
+						  was->last - at + 1,
+						  is->flags))) {
 			side_advance(&from, was->last - at + 1);
 			side_advance(&to, was->last - at + 1);
 			if (need_resched())
@@ -472,10 +480,10 @@ static int change_table(const struct change *change, struct ioasid_domain *dom,
 		stretch.last = last;
 		stretch.nr++;
 	}
-	if (ret && stretch.start > bounds->start) {
-		bounds->last = stretch.start - 1;
-		*none = false;
-	}
+	ioasid_drain_finish(&drain);
+	*none = !ret || undone == bounds->start;
+	if (!*none)
+		bounds->last = undone - 1;
 	return ret;
 }
 

@@ -79,14 +79,21 @@ int ioasid_domain_split(struct ioasid_domain *dom, u64 iova,
 			const struct ioasid_memory *mem, unsigned int flags,
 			unsigned int cut_shift, u64 floor, u64 at);
 
+/* Can the driver change a permission in place?  Not always, then */
+static inline bool ioasid_domain_protects(const struct ioasid_domain *dom)
+{
+	return dom->iommu->ops->protect_pages;
+}
+
 /**
  * struct ioasid_drain - translations on their way out of one domain
  * @dom: the domain
  * @gather: what the IOMMU driver collects
- * @begun: something was taken out
+ * @begun: something was taken out, or changed
  *
- * ioasid_drain_range() takes translations out of the table; only when
- * ioasid_drain_finish() returned are they out of every cache.
+ * ioasid_drain_range() takes translations out of the table, or
+ * ioasid_drain_protect() permission; only when ioasid_drain_finish() returned
+ * are they out of every cache.
  */
 struct ioasid_drain {
 	struct ioasid_domain *dom;
@@ -97,6 +104,8 @@ struct ioasid_drain {
 void ioasid_drain_start(struct ioasid_drain *drain, struct ioasid_domain *dom,
 			bool scattered);
 void ioasid_drain_range(struct ioasid_drain *drain, u64 iova, u64 length);
+bool ioasid_drain_protect(struct ioasid_drain *drain, u64 iova, u64 length,
+			  unsigned int flags);
 void ioasid_drain_finish(struct ioasid_drain *drain);
 void ioasid_domain_take_out(struct ioasid_domain *dom, u64 iova, u64 length);
 

@@ -428,8 +428,10 @@ enum ioasid_map_flags {
  * permission, are not touched: DMA to them goes on all the while.  Any other is
  * taken out, flushed from the IOTLBs, and written anew; DMA to it fails in
  * between.  IOASID_MAP_PROTECT does so with one IOPTE at a time,
- * IOASID_MAP_REPLACE with up to 256 at a time.  No driver of this kernel can
- * change a permission without taking the IOPTE out.
+ * IOASID_MAP_REPLACE with up to 256 at a time.  Where only the permission of an
+ * IOPTE changes, and the IOMMU's driver can change it in place, it is not taken
+ * out, and no DMA fails that either permission allows; but no driver for real
+ * hardware in this kernel can.
  *
  * The edges of the range may cut mappings where their cut size allows it, or with
  * IOASID_MAP_SPLIT at any page.  An IOPTE that an edge cuts is among those that

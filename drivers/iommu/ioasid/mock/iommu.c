@@ -1042,26 +1042,33 @@ model_domain_alloc_user(struct device *dev, u32 flags,
 
 /* ---- Map, unmap ---- */
 
+static u64 prot_to_attributes(int prot)
+{
+	u64 attributes = 0;
+
+	if (prot & IOMMU_READ)
+		attributes |= MODEL_PTE_READ;
+	if (prot & IOMMU_WRITE)
+		attributes |= MODEL_PTE_WRITE;
+	return attributes;
+}
+
 static int model_map_pages(struct iommu_domain *domain, unsigned long iova,
 			   phys_addr_t phys, size_t pgsize, size_t pgcount,
 			   int prot, gfp_t gfp, size_t *mapped)
 {
 	struct model_domain *dom = to_model_domain(domain);
 	struct model_unit *unit = dom->unit;
-	u64 attributes = 0;
+	u64 attributes = prot_to_attributes(prot);
 	u32 pages = 0;
 	bool fail;
 	int ret;
 
 	model_count(unit, maps);
-	if (prot & IOMMU_READ)
-		attributes |= MODEL_PTE_READ;
-	if (prot & IOMMU_WRITE)
-		attributes |= MODEL_PTE_WRITE;
+	if (!attributes)
+		return -EINVAL;
 	if (READ_ONCE(dom->snoop))
 		attributes |= MODEL_PTE_SNOOP;
-	if (!(attributes & MODEL_PTE_PRESENT))
-		return -EINVAL;
 	fail = model_should_fail(unit, MODEL_INJECT_MAP, &pages);
 	for (; pgcount; pgcount--) {
 		if (fail && !pages--)
@@ -1167,6 +1174,37 @@ static size_t model_unmap_pages(struct iommu_domain *domain,
 	return done;
 }
 
+static size_t model_protect_pages(struct iommu_domain *domain,
+				  unsigned long iova, size_t pgsize,
+				  size_t pgcount, int prot,
+				  struct iommu_iotlb_gather *gather)
+{
+	struct model_domain *dom = to_model_domain(domain);
+	u64 attributes = prot_to_attributes(prot);
+	size_t size = pgsize * pgcount, done;
+	struct model_leaf leaf;
+
+	if (!(dom->unit->params.flags & MODEL_PROTECT) || !attributes)
+		return 0;
+	model_count(dom->unit, protects);
+	for (done = 0; done < size; done += pgsize) {
+		bool same;
+
+		rcu_read_lock();
+		same = model_table_find(&dom->table, iova + done, &leaf) &&
+		       leaf.start == iova + done &&
+		       leaf.last - leaf.start == pgsize - 1;
+		if (same)
+			model_table_protect(&dom->table, &leaf, attributes);
+		rcu_read_unlock();
+		if (!same)
+			break;
+	}
+	if (done)
+		iommu_iotlb_gather_add_page(domain, gather, iova, done);
+	return done;
+}
+
 static phys_addr_t model_iova_to_phys(struct iommu_domain *domain,
 				      dma_addr_t iova)
 {
@@ -1217,6 +1255,7 @@ static const struct iommu_domain_ops stage2_ops = {
 	.set_dev_pasid = model_set_dev_pasid,
 	.map_pages = model_map_pages,
 	.unmap_pages = model_unmap_pages,
+	.protect_pages = model_protect_pages,
 	.flush_iotlb_all = model_flush_iotlb_all,
 	.iotlb_sync_map = model_iotlb_sync_map,
 	.iotlb_sync = model_iotlb_sync,
@@ -1231,6 +1270,7 @@ static const struct iommu_domain_ops stage2_strict_ops = {
 	.set_dev_pasid = model_set_dev_pasid,
 	.map_pages = model_map_pages,
 	.unmap_pages = model_unmap_pages,
+	.protect_pages = model_protect_pages,
 	.iotlb_sync_map = model_iotlb_sync_map,
 	.iotlb_sync = model_iotlb_sync,
 	.iova_to_phys = model_iova_to_phys,

@@ -76,7 +76,8 @@ struct model_resv {
 #define MODEL_NO_ISOLATED_MSI	_BITUL(7)  /* MSIs of devices are not isolated */
 #define MODEL_EVICT_RANDOM	_BITUL(8)  /* caches forget at random */
 #define MODEL_CACHE_ABSENT	_BITUL(9)  /* remembers what is not mapped */
-#define MODEL_FLAGS		(_BITUL(10) - 1)
+#define MODEL_PROTECT		_BITUL(10) /* changes permission in place */
+#define MODEL_FLAGS		(_BITUL(11) - 1)
 
 /**
  * struct model_params - how a unit is made up
@@ -169,6 +170,7 @@ struct model_fault {
  * @maps: calls of map_pages
  * @unmaps: calls of unmap_pages
  * @sync_maps: calls of iotlb_sync_map
+ * @protects: calls of protect_pages
  * @flush_all: flushes of the whole of a domain
  * @flush_range: flushes of a range of a domain
  * @flush_user: flushes that user space asked for
@@ -196,6 +198,7 @@ struct model_counters {
 	__u64 maps;
 	__u64 unmaps;
 	__u64 sync_maps;
+	__u64 protects;
 	__u64 flush_all;
 	__u64 flush_range;
 	__u64 flush_user;

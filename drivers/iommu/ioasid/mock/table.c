@@ -284,6 +284,17 @@ bool model_table_next(const struct model_table *table, u64 iova, u64 last,
 	return false;
 }
 
+/* All entries of a page, which are aligned in their table like the page */
+static u64 *leaf_entries(const struct model_table *table,
+			 const struct model_leaf *leaf, unsigned int *n)
+{
+	unsigned int shift = entry_shift(leaf->entry), level;
+
+	level = (shift - table->shift) / MODEL_TABLE_BITS;
+	*n = 1U << (shift - level_shift(table, level));
+	return (u64 *)((unsigned long)leaf->slot & ~(*n * sizeof(u64) - 1));
+}
+
 /**
  * model_table_clear() - clear bits in all entries of a page
  * @table: the table
@@ -295,13 +306,10 @@ bool model_table_next(const struct model_table *table, u64 iova, u64 last,
 u64 model_table_clear(struct model_table *table, const struct model_leaf *leaf,
 		      u64 bits)
 {
-	unsigned int shift = entry_shift(leaf->entry), level, n, i;
-	u64 *slot = leaf->slot, old, all = 0;
+	u64 *slot, old, all = 0;
+	unsigned int n, i;
 
-	level = (shift - table->shift) / MODEL_TABLE_BITS;
-	n = 1U << (shift - level_shift(table, level));
-	/* A page's entries are aligned in their table like the page */
-	slot = (u64 *)((unsigned long)slot & ~(n * sizeof(*slot) - 1));
+	slot = leaf_entries(table, leaf, &n);
 	for (i = 0; i < n; i++) {
 		old = READ_ONCE(slot[i]);
 		while (old & bits && !try_cmpxchg64(&slot[i], &old, old & ~bits))
@@ -309,4 +317,27 @@ u64 model_table_clear(struct model_table *table, const struct model_leaf *leaf,
 		all |= old;
 	}
 	return all;
+}
+
+/**
+ * model_table_protect() - change the permission of a page in place
+ * @table: the table
+ * @leaf: the page, as it was found
+ * @permission: MODEL_PTE_READ, MODEL_PTE_WRITE, at least one
+ *
+ * Nobody who walks the table finds the page absent meanwhile.
+ */
+void model_table_protect(struct model_table *table,
+			 const struct model_leaf *leaf, u64 permission)
+{
+	unsigned int n, i;
+	u64 *slot, old;
+
+	slot = leaf_entries(table, leaf, &n);
+	for (i = 0; i < n; i++) {
+		old = READ_ONCE(slot[i]);
+		while (!try_cmpxchg64(&slot[i], &old,
+				      (old & ~MODEL_PTE_PRESENT) | permission))
+			;
+	}
 }

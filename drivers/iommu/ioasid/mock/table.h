@@ -66,6 +66,8 @@ bool model_table_next(const struct model_table *table, u64 iova, u64 last,
 		      struct model_leaf *leaf);
 u64 model_table_clear(struct model_table *table, const struct model_leaf *leaf,
 		      u64 bits);
+void model_table_protect(struct model_table *table,
+			 const struct model_leaf *leaf, u64 permission);
 
 static inline u64 model_leaf_phys(const struct model_leaf *leaf, u64 iova)
 {

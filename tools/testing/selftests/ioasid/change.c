@@ -177,6 +177,8 @@ TEST_F(change, unplug_blocks)
 					 ia_unmap(self->fd, self->id, at, SZ_2M,
 						  NULL));
 		}
+		/* it may only now have got to the first one */
+		EXPECT_EQ(0, model_hammered(&self->dev, CHANNEL, blocks));
 		EXPECT_EQ(0, hammer_stop(&self->dev, CHANNEL));
 		EXPECT_EQ(n, can_write(&self->dev, BASE + SZ_2M, 1));
 		for (i = 0; i < blocks; i += 2)
@@ -277,6 +279,57 @@ TEST_F(change, protect)
 	ASSERT_EQ(0, ia_map(self->fd, self->id, BASE, self->mem, 8 * PG));
 	ASSERT_EQ(0, protect(self->fd, self->id, BASE + PG, PG, IA_RW));
 	EXPECT_EQ(1, mappings(self->fd, self->id, e, 4));
+}
+
+/*
+ * Where the driver changes permission in place no DMA fails that either permits,
+ * and what is not permitted any more is not reached through a TLB either.
+ */
+TEST_F(change, protect_in_place)
+{
+	struct model_params params = {
+		.flags = MODEL_PROTECT | MODEL_ATS | MODEL_CACHE_ABSENT,
+	};
+	__u64 large = BASE + SZ_2M, last = large + SZ_2M - 8, first, unmaps;
+	unsigned int i, rounds = ia_slow_kernel() ? 20 : 100;
+	struct model_space at = self->space;
+	struct model_device dev;
+
+	ASSERT_EQ(0, ia_alloc(self->fd, &at.id));
+	ASSERT_EQ(0, model_plug(&self->model, &dev, &params, 0));
+	ASSERT_EQ(0, model_attach(&dev, &at));
+	ASSERT_EQ(0, ia_map(self->fd, at.id, BASE, self->mem, SZ_2M));
+	ASSERT_EQ(0, map_cut(self->fd, at.id, large, self->mem + SZ_2M, SZ_2M,
+			     PG));
+	first = large - 64 * PG;
+	ASSERT_EQ(0, model_fill(&dev, first, 5, 128));
+	/* what its TLBs shall not remember */
+	EXPECT_TRUE(can_write(&dev, BASE, 1));
+	EXPECT_TRUE(can_write(&dev, last, 1));
+	unmaps = model_counters(&dev).unmaps;
+	ASSERT_EQ(0, model_hammer(&dev, CHANNEL, IOASID_MODEL_VERIFY, first, 5,
+				  128, 1));
+	for (i = 0; i < rounds; i++) {
+		ASSERT_EQ(0, protect(self->fd, at.id, BASE, 2 * SZ_2M,
+				     IOASID_MAP_READ));
+		EXPECT_FALSE(can_write(&dev, BASE, 2));
+		EXPECT_FALSE(can_write(&dev, last, 2));
+		ASSERT_EQ(0, protect(self->fd, at.id, BASE, 2 * SZ_2M, IA_RW));
+		EXPECT_TRUE(can_write(&dev, BASE, 3));
+		EXPECT_TRUE(can_write(&dev, last, 3));
+	}
+	EXPECT_EQ(0, hammer_stop(&dev, CHANNEL));
+	EXPECT_EQ(unmaps, model_counters(&dev).unmaps);
+	EXPECT_LE(2 * rounds, model_counters(&dev).protects);
+	/* an edge that cuts an IOPTE leaves it no choice */
+	ASSERT_EQ(0, protect(self->fd, at.id, BASE + PG, PG,
+			     IOASID_MAP_READ | IOASID_MAP_SPLIT));
+	EXPECT_TRUE(can_write(&dev, BASE, 1));
+	EXPECT_FALSE(can_write(&dev, BASE + PG, 1));
+	EXPECT_TRUE(can_write(&dev, BASE + 2 * PG, 1));
+	EXPECT_NO_HARM(&dev);
+	model_release(&dev);
+	EXPECT_EQ(0, model_unplug(&dev, 0));
 }
 
 TEST_F(change, protect_large)
