@@ -2,7 +2,7 @@
 /*
  * What map, unmap and the life of an address space cost, on /dev/ioasid and
  * beside it, on the same device in the same boot, on iommufd and on VFIO
- * type1.
+ * type1; and where that can be compared, on vhost-vdpa.
  *
  * How to read the numbers
  *
@@ -21,8 +21,15 @@
  *
  * A device is attached, but in the rows that say otherwise. Root does not pay
  * for the accounting of locked memory; the second table is of an unprivileged
- * process with a large RLIMIT_MEMLOCK, which does. iommufd and VFIO type1 have
- * no bar; a row without an IOASID bar is there to be compared only.
+ * process with a large RLIMIT_MEMLOCK, which does. Only IOASID has bars; a row
+ * without one is there to be compared only.
+ *
+ * Two columns need care. "iommufd-fix" is iommufd without a few lines that make
+ * each of its small operations search 63 domains that are not there: what it
+ * could easily be. "vhost-vdpa" is the simulated vDPA network device, as there
+ * is no other without hardware: it writes no page table and flushes nothing, but
+ * keeps a list of translations, of no more than 2,048 entries; rows that take
+ * more are left out.
  *
  * Bytes per address space come from the memory cgroup, and, to see what is
  * not accounted, from MemFree.
@@ -34,15 +41,20 @@
  * in one mapping per 256 MiB. What can be registered before is, by whom that is
  * possible; what registering costs is told apart.
  *
- * What a mapping costs must not depend on how many there are: "among 1,000,000"
- * may be a tenth more, and what it takes to go twenty levels down a tree three
- * times (FLAT_TREE).
+ * What a mapping costs must not depend on how many others there are. "4K pair
+ * among N" is a map and an unmap, at the same 1,024 places for all N, between N
+ * mappings that are spread evenly over the same range, so that the page tables
+ * are the same too. All that may grow is the depth of trees: log2(N) levels, rounded
+ * up. What is beyond TREE_LEVEL instructions for each of these must be within a
+ * tenth of the cost among one; below the table stands what a level did take.
  *
- *	bench [-d DEVICE] [-j FILE] [-r RUNS] [-b BACKEND] [-q] [-c]
+ *	bench [-d DEVICE] [-j FILE] [-r RUNS] [-b BACKEND] [-x COMMAND] [-q] [-c]
  *	  -d  address of a PCI device, which vfio-pci gets (default: an edu)
  *	  -j  write the numbers to FILE as JSON, too; "-" is standard output
  *	  -r  runs per row (default: 7)
- *	  -b  measure only ioasid, iommufd or type1
+ *	  -b  measure only ioasid, iommufd, type1 or vhost-vdpa
+ *	  -x  a command that loads another iommufd, for iommufd-fix; nothing uses
+ *	      the one that is loaded then
  *	  -q  quick: fewer address spaces, less memory; bars do not apply
  *	  -c  exit with status 1 if a bar was missed
  */
@@ -51,8 +63,12 @@
 #include <time.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 
+#include <linux/genetlink.h>
 #include <linux/iommufd.h>
+#include <linux/vdpa.h>
+#include <linux/vhost.h>
 
 #include "hw.h"
 
@@ -71,9 +87,9 @@
 #define TRACING "/sys/kernel/tracing/"
 #define CGROUP "/sys/fs/cgroup/ioasid-bench"
 
-enum backend_id { IOASID, IOMMUFD, TYPE1, NR_BACKENDS };
+enum backend_id { IOASID, IOMMUFD, IOMMUFD_FIX, TYPE1, VHOST, NR_BACKENDS };
 
-/* One address space that the device is attached to, on one of three paths. */
+/* One address space that the device is attached to, on one of several paths. */
 struct backend {
 	const char *name;
 	int (*open)(struct backend *be, const char *name);
@@ -111,7 +127,8 @@ enum row {
 	REF_RING_4K, BATCH_RING_4K,
 	NVME_REF, NVME_FRESH,
 	VM_THP, VM_THP_STOP, VM_PAGES, VM_PAGES_STOP,
-	FLAT_ONE, FLAT_MANY,
+	FLAT_1, FLAT_1K, FLAT_64K, FLAT_1M,
+	FRESH_1, FRESH_1M,
 	FLUSH_4K, FLUSH_2M, FLUSH_64M, FLUSH_PAGES, FLUSH_BATCH,
 	NR_ROWS
 };
@@ -184,10 +201,14 @@ static const struct {
 	[VM_THP_STOP] = { "vm_thp_stop", "  unmap it", "per GiB", 0 },
 	[VM_PAGES] = { "vm_4k", "VM start, 4K pages: map", "per GiB", 0 },
 	[VM_PAGES_STOP] = { "vm_4k_stop", "  unmap it", "per GiB", 0 },
-	[FLAT_ONE] = { "flat_one", "4K by reference, nothing else there",
+	[FLAT_1] = { "flat_1", "4K pair by reference, among 1", "pair", 0 },
+	[FLAT_1K] = { "flat_1k", "4K pair by reference, among 1,024", "pair",
+		      0 },
+	[FLAT_64K] = { "flat_64k", "4K pair by reference, among 65,536",
 		       "pair", 0 },
-	[FLAT_MANY] = { "flat_many", "  the same among 1,000,000 mappings",
-			"pair", 0 },
+	[FLAT_1M] = { "flat_1m", "4K pair by reference, among 1M", "pair", 0 },
+	[FRESH_1] = { "fresh_1", "4K pair, fresh, among 1", "pair", 0 },
+	[FRESH_1M] = { "fresh_1m", "4K pair, fresh, among 1M", "pair", 0 },
 	[FLUSH_BATCH] = { "flush_batch", "IOTLB flushes of a batch of 64",
 			  "flushes", 1 },
 	[FLUSH_4K] = { "flush_4k", "IOTLB flushes of a 4K unmap", "flushes",
@@ -204,6 +225,22 @@ static const struct {
 static double results[2][NR_BACKENDS][NR_ROWS];
 static unsigned int runs = 7;
 static bool quick;
+
+/* The row's number is compared with that of @one, among @among. */
+static const struct {
+	enum row one;
+	unsigned int among;
+} flat[NR_ROWS] = {
+	[FLAT_1] = { FLAT_1, 1 },
+	[FLAT_1K] = { FLAT_1, 1024 },
+	[FLAT_64K] = { FLAT_1, 65536 },
+	[FLAT_1M] = { FLAT_1, 1000000 },
+	[FRESH_1] = { FRESH_1, 1 },
+	[FRESH_1M] = { FRESH_1, 1000000 },
+};
+
+/* Instructions per pair for each level that trees get deeper */
+#define TREE_LEVEL 30
 
 static void die(const char *what)
 {
@@ -410,6 +447,139 @@ static int type1_open(struct backend *be, const char *name)
 	return be->device < 0 ? -1 : 0;
 }
 
+/* --- vhost-vdpa --- */
+
+struct netlink_message {
+	struct nlmsghdr nl;
+	struct genlmsghdr genl;
+	char room[256];
+};
+
+static void put_attr(struct netlink_message *m, unsigned int type,
+		     const char *value)
+{
+	struct nlattr *attr = (void *)((char *)m + NLMSG_ALIGN(m->nl.nlmsg_len));
+
+	attr->nla_type = type;
+	attr->nla_len = NLA_HDRLEN + strlen(value) + 1;
+	memcpy((char *)attr + NLA_HDRLEN, value, strlen(value) + 1);
+	m->nl.nlmsg_len = NLMSG_ALIGN(m->nl.nlmsg_len) +
+			  NLA_ALIGN(attr->nla_len);
+}
+
+static struct netlink_message new_message(unsigned int family,
+					  unsigned int cmd)
+{
+	return (struct netlink_message) {
+		.nl = {
+			.nlmsg_len = NLMSG_LENGTH(GENL_HDRLEN),
+			.nlmsg_type = family,
+			.nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK,
+		},
+		.genl = { .cmd = cmd, .version = 1 },
+	};
+}
+
+/* What the answer has as attribute @type, or 0; -1 if it failed. */
+static int ask(int sock, struct netlink_message *m, unsigned int type)
+{
+	union {
+		struct nlmsghdr nl;
+		char room[4096];
+	} answer;
+	char *buf = answer.room;
+	struct nlmsghdr *nl = &answer.nl;
+	struct nlattr *attr;
+	int value = 0;
+	ssize_t n;
+
+	if (send(sock, m, m->nl.nlmsg_len, 0) < 0)
+		return -1;
+	for (;;) {
+		n = recv(sock, buf, sizeof(answer), 0);
+		if (n < (ssize_t)NLMSG_HDRLEN)
+			return -1;
+		if (nl->nlmsg_type == NLMSG_ERROR) {
+			errno = -((struct nlmsgerr *)NLMSG_DATA(nl))->error;
+			return errno ? -1 : value;
+		}
+		for (attr = (void *)(buf + NLMSG_LENGTH(GENL_HDRLEN));
+		     (char *)attr < buf + n;
+		     attr = (void *)((char *)attr + NLA_ALIGN(attr->nla_len)))
+			if (attr->nla_type == type)
+				value = *(__u16 *)((char *)attr + NLA_HDRLEN);
+	}
+}
+
+/* Have the simulated network device, whose file is the first then. */
+static int vdpa_add(void)
+{
+	struct netlink_message m;
+	int sock, family, rc = -1;
+
+	sock = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_GENERIC);
+	if (sock < 0)
+		return -1;
+	m = new_message(GENL_ID_CTRL, CTRL_CMD_GETFAMILY);
+	put_attr(&m, CTRL_ATTR_FAMILY_NAME, VDPA_GENL_NAME);
+	family = ask(sock, &m, CTRL_ATTR_FAMILY_ID);
+	if (family > 0) {
+		m = new_message(family, VDPA_CMD_DEV_NEW);
+		put_attr(&m, VDPA_ATTR_MGMTDEV_DEV_NAME, "vdpasim_net");
+		put_attr(&m, VDPA_ATTR_DEV_NAME, "bench");
+		rc = ask(sock, &m, VDPA_ATTR_UNSPEC);
+	}
+	close(sock);
+	return rc;
+}
+
+static int vhost_message(struct backend *be, unsigned int type, uint64_t iova,
+			 void *addr, uint64_t length)
+{
+	struct vhost_msg_v2 msg = {
+		.type = VHOST_IOTLB_MSG_V2,
+		.iotlb = {
+			.iova = iova,
+			.size = length,
+			.uaddr = (uintptr_t)addr,
+			.perm = VHOST_ACCESS_RW,
+			.type = type,
+		},
+	};
+
+	return write(be->fd, &msg, sizeof(msg)) == sizeof(msg) ? 0 : -1;
+}
+
+static int vhost_map(struct backend *be, uint64_t iova, void *addr,
+		     uint64_t length)
+{
+	return vhost_message(be, VHOST_IOTLB_UPDATE, iova, addr, length);
+}
+
+static int vhost_unmap(struct backend *be, uint64_t iova, uint64_t length)
+{
+	return vhost_message(be, VHOST_IOTLB_INVALIDATE, iova, NULL, length);
+}
+
+/*
+ * With batch_mapping it would copy the whole list for each operation; with
+ * use_va it would not pin.
+ */
+static int vhost_open(struct backend *be, const char *name)
+{
+	uint64_t features = 1ULL << VHOST_BACKEND_F_IOTLB_MSG_V2;
+
+	if (access(be->node, F_OK) &&
+	    (system("modprobe -q vdpa_sim batch_mapping=0 use_va=0") ||
+	     system("modprobe -q vdpa_sim_net") ||
+	     system("modprobe -q vhost_vdpa") || vdpa_add()))
+		return -1;
+	be->fd = open(be->node, O_RDWR | O_CLOEXEC);
+	if (be->fd < 0 || ioctl(be->fd, VHOST_SET_OWNER))
+		return -1;
+	return ioctl(be->fd, VHOST_SET_BACKEND_FEATURES, &features);
+}
+
 static struct backend backends[NR_BACKENDS] = {
 	[IOASID] = {
 		.name = "ioasid", .node = "/dev/ioasid",
@@ -423,9 +593,19 @@ static struct backend backends[NR_BACKENDS] = {
 		.unmap = iommufd_unmap, .alloc = iommufd_alloc,
 		.free = iommufd_free, .attach = iommufd_attach,
 	},
+	[IOMMUFD_FIX] = {
+		.name = "iommufd-fix", .node = "/dev/iommu",
+		.open = iommufd_open, .map = iommufd_map,
+		.unmap = iommufd_unmap, .alloc = iommufd_alloc,
+		.free = iommufd_free, .attach = iommufd_attach,
+	},
 	[TYPE1] = {
 		.name = "type1", .node = "/dev/vfio/vfio",
 		.open = type1_open, .map = type1_map, .unmap = type1_unmap,
+	},
+	[VHOST] = {
+		.name = "vhost-vdpa", .node = "/dev/vhost-vdpa-0",
+		.open = vhost_open, .map = vhost_map, .unmap = vhost_unmap,
 	},
 };
 
@@ -577,6 +757,8 @@ static void run_maps(struct backend *be, double *out)
 	    "2M");
 	try(run_list(be, MAP_64M, UNMAP_64M, mem.huge, 1, SZ_64M, 1, out), be,
 	    "64M");
+	if (be == &backends[VHOST])
+		return;
 	try(run_list(be, MAP_PAGES, UNMAP_PAGES, mem.pages, 1, pages,
 		     pages / SZ_4K, out), be, "256M");
 	try(run_list(be, MAP_SCATTER, UNMAP_SCATTER, mem.scatter, 1, SZ_64M,
@@ -662,53 +844,9 @@ static void run_users(struct backend *be, double *out)
 {
 	try(run_nvme(be, NVME_FRESH, out), be, "NVMe");
 	try(run_vm(be, VM_THP, VM_THP_STOP, mem.vm_huge, out), be, "VM, THP");
+	if (be == &backends[VHOST])
+		return;
 	try(run_vm(be, VM_PAGES, VM_PAGES_STOP, mem.vm_pages, out), be, "VM");
-}
-
-/* --- many mappings --- */
-
-/* Every other page from here on is mapped; those between are for who measures. */
-#define MANY 0x200000000ULL
-#define NR_MANY 1000000
-/* Instructions to go down a tree of so many, three times, rather than of one */
-#define FLAT_TREE 600
-
-static int run_flat(struct backend *be, enum row first, unsigned int among,
-		    double *out)
-{
-	const unsigned int n = 1024;
-	uint64_t v[MAX_RUNS], t, iova;
-	unsigned int r, i;
-
-	for (r = 0; r <= runs; r++) {
-		t = now();
-		for (i = 0; i < n; i++) {
-			iova = MANY + i * 977ULL % among * 2 * SZ_4K + SZ_4K;
-			if (be->map(be, iova, mem.small + i * SZ_4K, SZ_4K) ||
-			    be->unmap(be, iova, SZ_4K))
-				return -1;
-		}
-		if (r)
-			v[r - 1] = now() - t;
-	}
-	out[first] = median(v, runs) / n;
-	return 0;
-}
-
-static void run_many(struct backend *be, double *out)
-{
-	unsigned int i, n = quick ? 65536 : NR_MANY;
-	int rc;
-
-	rc = run_flat(be, FLAT_ONE, n, out);
-	for (i = 0; i < n && !rc; i++)
-		rc = be->map(be, MANY + i * 2 * SZ_4K,
-			     mem.small + i % 1024 * SZ_4K, SZ_4K);
-	if (!rc)
-		rc = run_flat(be, FLAT_MANY, n, out);
-	if (!rc)
-		rc = be->unmap(be, MANY, n * 2 * SZ_4K);
-	try(rc, be, "many mappings");
 }
 
 /* --- by reference to memory that is registered --- */
@@ -886,6 +1024,78 @@ static int run_flush_batch(struct backend *be, double *out)
 	return 0;
 }
 
+/* --- many mappings --- */
+
+/* Every other page from here on is for who measures; others are mapped. */
+#define MANY 0x200000000ULL
+#define NR_MANY 1000000
+
+static uint64_t many_iova(uint64_t i)
+{
+	return MANY + i % NR_MANY * 2 * SZ_4K;
+}
+
+/* Have @n mappings, evenly spread. */
+static int fill_many(struct backend *be, unsigned int n, bool batches)
+{
+	static struct ioasid_dma_op ops[512];
+	unsigned int i, k = 0;
+	char *p;
+
+	for (i = 0; i < n; i++) {
+		uint64_t iova = many_iova((uint64_t)i * (NR_MANY / n));
+
+		p = mem.small + i % 1024 * SZ_4K;
+		if (!batches) {
+			if (be->map(be, iova, p, SZ_4K))
+				return -1;
+			continue;
+		}
+		ops[k++] = op_map(iova, p, SZ_4K);
+		if (k == ARRAY_SIZE(ops) || i == n - 1) {
+			if (ioasid_batch(be, ops, k))
+				return -1;
+			k = 0;
+		}
+	}
+	return 0;
+}
+
+static int run_among(struct backend *be, unsigned int row, bool batches,
+		     double *out)
+{
+	const unsigned int n = 1024;
+	uint64_t v[MAX_RUNS], t, iova;
+	unsigned int r, i;
+
+	if (fill_many(be, flat[row].among, batches))
+		return -1;
+	for (r = 0; r <= runs; r++) {
+		t = now();
+		for (i = 0; i < n; i++) {
+			iova = many_iova(i * 977ULL) + SZ_4K;
+			if (be->map(be, iova, mem.small + i * SZ_4K, SZ_4K) ||
+			    be->unmap(be, iova, SZ_4K))
+				return -1;
+		}
+		if (r)
+			v[r - 1] = now() - t;
+	}
+	out[row] = median(v, runs) / n;
+	return be->unmap(be, MANY, NR_MANY * 2 * SZ_4K);
+}
+
+static void run_many(struct backend *be, enum row first, enum row last,
+		     bool batches, double *out)
+{
+	enum row row;
+
+	for (row = first; row <= last; row++)
+		if (!quick || flat[row].among <= 65536)
+			try(run_among(be, row, batches, out), be,
+			    rows[row].name);
+}
+
 /* What registering costs, with no device; it stays registered. */
 static int register_memory(struct backend *be, double *out)
 {
@@ -951,7 +1161,7 @@ static void run_refs(struct backend *be, enum backend_id b, double *out)
 	out[REF_RING_4K] = pair[RING_4K];
 	try(run_nvme(&ref, NVME_REF, out), be, "NVMe by reference");
 	if (out == results[1][b])
-		run_many(&ref, out);
+		run_many(&ref, FLAT_1, FLAT_1M, batches, out);
 	if (batches) {
 		try(run_batch(&ref, BATCH_MAP_4K, BATCH_UNMAP_4K, mem.small,
 			      16, 64, SZ_4K, SZ_4K, out), be, "batch");
@@ -1174,7 +1384,12 @@ static void run_backend(struct backend *be, enum backend_id b)
 
 	run_maps(be, out);
 	run_users(be, out);
+	if (b == VHOST)
+		goto unprivileged;
 	run_refs(be, b, out);
+	/* type1 has at most 65,535. */
+	if (b == IOASID || b == IOMMUFD)
+		run_many(be, FRESH_1, FRESH_1M, false, out);
 	if (be->attach)
 		run_replace(be, out);
 	run_flushes(be, out);
@@ -1182,10 +1397,12 @@ static void run_backend(struct backend *be, enum backend_id b)
 		run_lazy(be, out);
 		run_spaces(be, out);
 	}
+unprivileged:
 	be_root(false);
 	run_maps(be, results[0][b]);
 	run_users(be, results[0][b]);
-	run_refs(be, b, results[0][b]);
+	if (b != VHOST)
+		run_refs(be, b, results[0][b]);
 	be_root(true);
 }
 
@@ -1211,6 +1428,16 @@ static void print_number(double v)
 		printf(" %11s", "-");
 }
 
+/* Of a tree of @n, at least. */
+static int levels(unsigned int n)
+{
+	int i = 0;
+
+	while (1U << i < n)
+		i++;
+	return i;
+}
+
 /* 0 for none */
 static double bar_of(enum row row, bool privileged)
 {
@@ -1218,9 +1445,34 @@ static double bar_of(enum row row, bool privileged)
 
 	if (!privileged || quick)
 		return 0;
-	if (row == FLAT_MANY && ours[FLAT_ONE])
-		return ours[FLAT_ONE] * 1.1 + FLAT_TREE;
+	if (flat[row].among > 1)
+		return ours[flat[row].one] * 1.1 +
+		       TREE_LEVEL * levels(flat[row].among);
 	return rows[row].bar;
+}
+
+/* How what a pair costs grows with the mappings that there are. */
+static void print_growth(void)
+{
+	unsigned int b, r, last;
+
+	printf("\ngrowth with the number of mappings, and the levels of a tree of them\n");
+	for (b = 0; b < NR_BACKENDS; b++) {
+		const double *v = results[1][b];
+
+		for (last = 0, r = 0; r < NR_ROWS; r++) {
+			if (!flat[r].among || !v[r])
+				continue;
+			if (flat[r].among > 1 && v[flat[r].one])
+				printf("%-11s %-36s x %.3f, %.1f instructions per level\n",
+				       backends[b].name, rows[r].name,
+				       v[r] / v[flat[r].one],
+				       (v[r] - v[last]) /
+				       (levels(flat[r].among) -
+					levels(flat[last].among)));
+			last = r;
+		}
+	}
 }
 
 static bool print_table(bool privileged)
@@ -1254,6 +1506,21 @@ static bool print_table(bool privileged)
 		printf("\n");
 	}
 	return !missed;
+}
+
+/*
+ * The other iommufd comes last: what goes with the one that is loaded must go
+ * first, and the device with it.
+ */
+static const enum backend_id order[] = {
+	IOASID, IOMMUFD, TYPE1, VHOST, IOMMUFD_FIX,
+};
+
+static int exchange(const char *device, const char *command)
+{
+	if (hw_give_back(device) || system(command))
+		return -1;
+	return hw_take(device);
 }
 
 static void write_json(const char *path, double scale)
@@ -1296,13 +1563,14 @@ static void write_json(const char *path, double scale)
 int main(int argc, char **argv)
 {
 	struct rlimit limit = { 1ULL << 40, 1ULL << 40 };
-	const char *json = NULL, *only = NULL;
+	const char *json = NULL, *only = NULL, *other = NULL;
 	char device[HW_NAME] = "";
 	bool check = false, met;
 	double scale;
-	int opt, b;
+	unsigned int i;
+	int opt;
 
-	while ((opt = getopt(argc, argv, "d:j:r:b:qc")) != -1) {
+	while ((opt = getopt(argc, argv, "d:j:r:b:x:qc")) != -1) {
 		switch (opt) {
 		case 'd':
 			snprintf(device, sizeof(device), "%s", optarg);
@@ -1315,6 +1583,9 @@ int main(int argc, char **argv)
 			break;
 		case 'b':
 			only = optarg;
+			break;
+		case 'x':
+			other = optarg;
 			break;
 		case 'q':
 			quick = true;
@@ -1350,11 +1621,20 @@ int main(int argc, char **argv)
 	else
 		printf("NANOSECONDS: an instruction takes %.3f\n", scale);
 
-	for (b = 0; b < NR_BACKENDS; b++) {
+	for (i = 0; i < ARRAY_SIZE(order); i++) {
+		enum backend_id b = order[i];
 		struct backend *be = &backends[b];
 
 		if (only && strcmp(only, be->name))
 			continue;
+		if (b == IOMMUFD_FIX) {
+			if (!other)
+				continue;
+			if (exchange(device, other)) {
+				try(-1, be, "exchange");
+				continue;
+			}
+		}
 		if (be->open(be, device))
 			try(-1, be, be->node);
 		else
@@ -1363,6 +1643,7 @@ int main(int argc, char **argv)
 	}
 	met = print_table(true);
 	print_table(false);
+	print_growth();
 	if (json)
 		write_json(json, scale);
 	return check && !met;
