@@ -807,8 +807,10 @@ static int have_let_go(struct change *change)
 		set_state(space, m, IOASID_MAPPING_DYING);
 		ret = ioasid_listeners_let_go(space, m);
 		set_state(space, m, IOASID_MAPPING_CUTTING);
-		if (ret)
+		if (ret) {
+			change->fault_addr = max(m->start, change->start);
 			return ret;
+		}
 	}
 	return 0;
 }

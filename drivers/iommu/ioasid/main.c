@@ -371,7 +371,8 @@ static int check_map(const struct ioasid_map_dma *cmd, unsigned int *cut_shift)
 static bool has_fault_addr(const struct ioasid_map_request *req, int ret)
 {
 	return ret == -EEXIST || ret == -EFAULT || ret == -EINVAL ||
-	       ret == -ENXIO || (ret == -EACCES && !req->file);
+	       ret == -ENXIO || ret == -EBUSY ||
+	       (ret == -EACCES && !req->file);
 }
 
 /* Say where, and leave the structure such that the call can be repeated */

@@ -471,8 +471,8 @@ enum ioasid_map_flags {
  * @fault_addr: out on EEXIST: first IOVA that is taken; on EFAULT and EINVAL
  *	of memory: the first address or offset that cannot be pinned; on
  *	EINVAL of an IOVA: the first one that is not permitted; on ENXIO, and
- *	on EACCES of a child: the first address of the parent that it is about.
- *	Otherwise not written.
+ *	on EACCES of a child: the first address of the parent that it is about;
+ *	on EBUSY: the first IOVA that it is about. Otherwise not written.
  *
  * Memory is pinned and charged at once, whether a device is attached or not,
  * and stays so until it is unmapped.  A child maps what its parent has mapped
@@ -589,9 +589,10 @@ struct ioasid_unmap_dma {
 
 /**
  * enum ioasid_dma_op_type - what an operation of IOASID_DMA_BATCH does
- * @IOASID_DMA_OP_MAP: maps, as IOASID_MAP_DMA. @flags: enum ioasid_map_flags.
- *	Cut size and alignment are those of the IOASID, and none. Where the
- *	kernel chooses the IOVA, it is written to @iova.
+ * @IOASID_DMA_OP_MAP: maps, as IOASID_MAP_DMA. @flags: IOASID_MAP_READ, WRITE,
+ *	FIXED, FILE and RESERVE. Cut size and alignment are those of the
+ *	IOASID, and none. Where the kernel chooses the IOVA, it is written to
+ *	@iova.
  * @IOASID_DMA_OP_UNMAP: unmaps, as IOASID_UNMAP_DMA. @flags:
  *	IOASID_UNMAP_SPLIT, IOASID_UNMAP_CASCADE. @addr and @fd must be 0.
  */
