@@ -285,6 +285,66 @@ static void make_check(struct worker *t, struct fuzz_op *op)
 		op->value = 1;
 }
 
+/* For fuzz_parent(), mostly one that is there. */
+static __u64 make_parent(struct worker *t)
+{
+	const struct fuzz_space *own = t->w->model->spaces + t->nr * FUZZ_OWN;
+	__u64 i = below(t, FUZZ_OWN);
+
+	if (!own[i].live || (!own[i].export.nr && one_in(t, 3)))
+		i = below(t, FUZZ_OWN);
+	return i + 1;
+}
+
+static void make_export(struct worker *t, struct fuzz_op *op)
+{
+	const struct fuzz_mapping *map;
+
+	make_id(t, op);
+	if (is_window(op))
+		op->space = t->nr * FUZZ_OWN;
+	map = some_mapping(t, space_of(t, op));
+	op->flags = ONE_OF(t, IOASID_EXPORT_READ | IOASID_EXPORT_WRITE,
+			   IOASID_EXPORT_READ | IOASID_EXPORT_WRITE,
+			   IOASID_EXPORT_READ, IOASID_EXPORT_WRITE);
+	if (one_in(t, 24))
+		op->flags = below(t, 8);
+	op->cut = below(t, FUZZ_EXPORTS);
+	op->value = ONE_OF(t, -1ULL, -1ULL, 1, 2, 4, 8);
+	if (one_in(t, 24))
+		op->value = 0;
+	op->length = -FUZZ_PAGE;
+	if (map && one_in(t, 2)) {
+		op->iova = map->start + ONE_OF(t, 0, FUZZ_PAGE, -FUZZ_PAGE);
+		op->length = (1 + below(t, 64)) * FUZZ_PAGE;
+	}
+	if (one_in(t, 24))
+		op->iova = make_iova(t, space_of(t, op)) + below(t, 3) - 1;
+	if (one_in(t, 24))
+		op->length = below(t, 3) * FUZZ_PAGE / 2;
+}
+
+static void make_import(struct worker *t, struct fuzz_op *op)
+{
+	const struct fuzz_export *e;
+	int try;
+
+	for (try = 0; try < 4; try++) {
+		op->space = t->nr * FUZZ_OWN + below(t, FUZZ_OWN);
+		if (!space_of(t, op)->live)
+			break;
+	}
+	op->mem = one_in(t, 24) ? ONE_OF(t, MEM_CLOSED, MEM_MEMFD) : MEM_RAW;
+	for (try = 0; try < 4; try++) {
+		op->cut = below(t, FUZZ_EXPORTS);
+		e = &t->w->model->exports[fuzz_export(op)];
+		if (e->nr && t->w->model->spaces[e->space].live)
+			break;
+	}
+	op->value = make_cookie(t);
+	op->flags = one_in(t, 24);
+}
+
 static void make_alloc(struct worker *t, struct fuzz_op *op)
 {
 	make_id(t, op);
@@ -292,7 +352,7 @@ static void make_alloc(struct worker *t, struct fuzz_op *op)
 	op->addr = one_in(t, 20) ? ONE_OF(t, 0, 2, 3, IOASID_KIND_IMPORT, -1U) :
 		   IOASID_KIND_MAP;
 	if (one_in(t, 2))
-		op->iova = one_in(t, 40) ? 0x7ffffff0 : 1 + below(t, FUZZ_OWN);
+		op->iova = one_in(t, 40) ? 0x7ffffff0 : make_parent(t);
 	op->value = make_cookie(t);
 	op->cut = make_grid(t);
 	if (one_in(t, 8))
@@ -364,11 +424,12 @@ static void make_reference(struct worker *t, struct fuzz_op *op)
 {
 	const struct fuzz_space *s = space_of(t, op);
 	const struct fuzz_mapping *map;
-	__u64 pages;
+	__u64 pages, base;
 
 	op->mem = MEM_RAW;
 	if (!one_in(t, 40))
 		op->flags &= ~IOASID_MAP_FILE;
+	base = model_base(t->w->model, s);
 	map = s->parent < 0 ? NULL :
 	      some_mapping(t, &t->w->model->spaces[s->parent]);
 	if (!map) {
@@ -383,6 +444,7 @@ static void make_reference(struct worker *t, struct fuzz_op *op)
 		op->addr = make_iova(t, s);
 	else if (!one_in(t, 4) && map->last - op->addr < op->length)
 		op->length = map->last - op->addr + 1;
+	op->addr -= base;
 	/* with what it permits, mostly */
 	if (!one_in(t, 8) && map->flags & op->flags)
 		op->flags &= map->flags | ~(IOASID_MAP_READ | IOASID_MAP_WRITE);
@@ -705,9 +767,9 @@ static const struct {
 	void (*make)(struct worker *t, struct fuzz_op *op);
 } fuzz_types[OP_NR] = {
 	[OP_CHECK] = { "check", 5, make_check },
-	[OP_ALLOC] = { "alloc", 40, make_alloc },
+	[OP_ALLOC] = { "alloc", 44, make_alloc },
 	[OP_FREE] = { "free", 15, make_free },
-	[OP_INFO] = { "info", 60, make_info },
+	[OP_INFO] = { "info", 50, make_info },
 	[OP_MAP] = { "map", 235, make_map },
 	[OP_UNMAP] = { "unmap", 190, make_unmap },
 	[OP_LIST] = { "list", 8, make_list },
@@ -716,13 +778,15 @@ static const struct {
 	[OP_QUERY] = { "query", 20, make_query },
 	[OP_PROTECT] = { "protect", 28, make_protect },
 	[OP_REPLACE] = { "replace", 32, make_replace },
+	[OP_EXPORT] = { "export", 7, make_export },
+	[OP_IMPORT] = { "import", 14, make_import },
 	[OP_DEVICE_INFO] = { "device_info", 8, make_device_info },
 	[OP_UNKNOWN] = { "unknown", 2, make_nothing },
 	[OP_BIND] = { "bind", 5, make_bind },
 	[OP_ATTACH] = { "attach", 20, make_attach },
 	[OP_DETACH] = { "detach", 4, make_detach },
 	[OP_REOPEN] = { "reopen", 1, make_nothing },
-	[OP_DMA_READ] = { "dma_read", 150, make_dma },
+	[OP_DMA_READ] = { "dma_read", 135, make_dma },
 	[OP_DMA_WRITE] = { "dma_write", 50, make_dma },
 	[OP_STATE] = { "state", 6, make_nothing },
 	[OP_CHAOS] = { "chaos", 59, make_chaos },

@@ -19,7 +19,7 @@
  * fuzz_prints[] (fuzz_shrink.c).
  *
  * Not made up, because the model does not know them: children of the shared
- * IOASID, IOASID_EXPORT and IOASID_IMPORT, memory of devices.
+ * IOASID, imports of other contexts, memory of devices.
  */
 #ifndef __SELFTESTS_IOASID_FUZZ_H
 #define __SELFTESTS_IOASID_FUZZ_H
@@ -36,7 +36,7 @@
 
 #define FUZZ_THREADS	8	/* at most */
 #define FUZZ_DEVICES	2	/* of the threads 0, 1, ... */
-#define FUZZ_OWN	6	/* IOASIDs of each thread */
+#define FUZZ_OWN	7	/* IOASIDs of each thread */
 
 /* Spaces: those of the threads, and each thread's window of the shared one. */
 #define FUZZ_WINDOW(thread) (FUZZ_THREADS * FUZZ_OWN + (thread))
@@ -55,6 +55,7 @@
 #define FUZZ_BATCH_SPAN	(16 * FUZZ_PAGE)	/* IOVAs of it, from op.iova on */
 #define FUZZ_CHANGE	(IOASID_MAP_PROTECT | IOASID_MAP_REPLACE | IOASID_MAP_SPLIT)
 #define FUZZ_QUERY	40	/* mappings that are read back, at most */
+#define FUZZ_EXPORTS	3	/* files of each thread */
 #define FUZZ_DMA_MAX	512	/* bytes of one DMA */
 #define FUZZ_ENTRIES	(2 * (FUZZ_SPACES + 2 * FUZZ_DEVICES) + 4)
 #define FUZZ_TEXT	16384
@@ -78,6 +79,8 @@ enum fuzz_type {
 	OP_QUERY,
 	OP_PROTECT,
 	OP_REPLACE,
+	OP_EXPORT,
+	OP_IMPORT,
 	OP_DEVICE_INFO,
 	OP_UNKNOWN,	/* no command */
 	OP_BIND,
@@ -112,7 +115,8 @@ enum fuzz_ref {
  * @iova: IOVA, or where a list starts; of a new child, see fuzz_parent()
  * @addr: in @mem, or as it is with MEM_RAW
  * @length: bytes, or room in an array
- * @cut: cut size, or the option or extension, or operations of a batch
+ * @cut: cut size, or the option or extension, or operations of a batch, or which
+ *	export
  * @align: alignment, or snoop
  * @value: cookie, value, reserved field; what fuzz_batch_op() makes a batch of
  *
@@ -157,6 +161,12 @@ static inline bool fuzz_has_address(const struct fuzz_op *op)
 			      IOASID_MAP_PROTECT));
 }
 
+/* Which of the files that were exported it is about. */
+static inline int fuzz_export(const struct fuzz_op *op)
+{
+	return op->thread * FUZZ_EXPORTS + op->cut % FUZZ_EXPORTS;
+}
+
 union fuzz_arg {
 	__u32 argsz;
 	struct ioasid_check_extension check;
@@ -170,6 +180,8 @@ union fuzz_arg {
 	struct ioasid_set_option option;
 	struct ioasid_dma_batch batch;
 	struct ioasid_query_map query;
+	struct ioasid_export export;
+	struct ioasid_import import;
 	struct ioasid_device_bind bind;
 	struct ioasid_device_attach attach;
 	struct ioasid_device_detach detach;
@@ -243,6 +255,7 @@ struct fuzz_setting {
  * @chaos: id of the one where all races, 0 when it is not there
  * @newest: highest id that was given
  * @device: files of the devices, -1 where there is none
+ * @exports: files of exports, -1 where there is none
  * @lock: see above
  * @limited: answers depend on what other threads do
  * @vm_pin: VmPin before
@@ -256,6 +269,7 @@ struct fuzz_world {
 	atomic_uint chaos;
 	atomic_uint newest;
 	int device[FUZZ_DEVICES];
+	int exports[FUZZ_THREADS * FUZZ_EXPORTS];
 	pthread_rwlock_t lock;
 	atomic_bool limited;
 	__u64 vm_pin;

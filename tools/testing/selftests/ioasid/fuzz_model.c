@@ -35,7 +35,8 @@ struct judge {
 	struct error errors[32];
 	int nr;
 	/* may fail so, and may not */
-	int perhaps;
+	int perhaps[8];
+	int nr_perhaps;
 	/* of a batch: what its operations unmap together */
 	__u64 *unmapped;
 };
@@ -84,6 +85,21 @@ static void fails_if(struct judge *j, bool condition, int error)
 		j->errors[j->nr++] = (struct error){ .error = error };
 }
 
+static void perhaps(struct judge *j, int error)
+{
+	j->perhaps[j->nr_perhaps++] = error;
+}
+
+static bool may_perhaps(const struct judge *j, int error)
+{
+	int i;
+
+	for (i = 0; i < j->nr_perhaps; i++)
+		if (j->perhaps[i] == error)
+			return true;
+	return false;
+}
+
 /* Whether the command is one that may have failed so. */
 static bool may_fail(const struct judge *j, int error)
 {
@@ -92,7 +108,7 @@ static bool may_fail(const struct judge *j, int error)
 	for (i = 0; i < j->nr; i++)
 		if (j->errors[i].error == error)
 			return true;
-	return j->perhaps == error;
+	return may_perhaps(j, error);
 }
 
 /* What all commands have in common. */
@@ -122,7 +138,7 @@ static void common(struct judge *j, __u32 flags, __u32 known,
 	case SIZE_READONLY:
 		fails_if(j, writes == WRITES, EFAULT);
 		if (writes == WRITES_PERHAPS)
-			j->perhaps = EFAULT;
+			perhaps(j, EFAULT);
 		break;
 	}
 }
@@ -170,8 +186,67 @@ static bool is_range(__u64 start, __u64 length)
  * Spaces
  */
 
+/* It is a parent, and nothing else. */
+static bool is_import(const struct fuzz_space *s)
+{
+	return s->export.nr;
+}
+
+__u64 model_base(const struct fuzz_model *m, const struct fuzz_space *s)
+{
+	return s->via < 0 ? 0 : m->spaces[s->via].export.start;
+}
+
+/* The terms on which the children of an import map. */
+static const struct fuzz_export *terms(const struct fuzz_model *m,
+				       const struct fuzz_space *s)
+{
+	return s->via < 0 ? NULL : &m->spaces[s->via].export;
+}
+
+static bool is_memory(const struct fuzz_mapping *map)
+{
+	return !(map->flags & IOASID_MAP_RESERVE);
+}
+
+/* How many mappings there are of what was exported. */
+static __u64 mappings_of(const struct fuzz_model *m,
+			 const struct fuzz_export *export)
+{
+	const struct fuzz_space *c;
+	__u64 sum = 0;
+	size_t i;
+
+	for (c = m->spaces; c < m->spaces + FUZZ_WINDOW(0); c++)
+		if (c->live && c->via >= 0 &&
+		    m->spaces[c->via].export.nr == export->nr)
+			for (i = 0; i < c->nr; i++)
+				sum += is_memory(&c->maps[i]);
+	return sum;
+}
+
+/* How many more there may be. */
+static __u64 mappings_left(const struct fuzz_model *m,
+			   const struct fuzz_export *export)
+{
+	const __u64 nr = mappings_of(m, export);
+
+	if (export->max == ALL_ONES)
+		return ALL_ONES;
+	return nr < export->max ? export->max - nr : 0;
+}
+
 /* The space that the command names, NULL if it names none. */
 static struct fuzz_space *named(struct fuzz_model *m, const struct fuzz_op *op)
+{
+	struct fuzz_space *s = &m->spaces[op->space];
+
+	return op->ref == REF_SPACE && s->live && !is_import(s) ? s : NULL;
+}
+
+/* The same, or an import. */
+static struct fuzz_space *named_any(struct fuzz_model *m,
+				    const struct fuzz_op *op)
 {
 	struct fuzz_space *s = &m->spaces[op->space];
 
@@ -214,11 +289,6 @@ static void insert(struct fuzz_space *s, const struct fuzz_mapping *new)
 		s->maps[i] = s->maps[i - 1];
 	s->maps[i] = *new;
 	s->nr++;
-}
-
-static bool is_memory(const struct fuzz_mapping *map)
-{
-	return !(map->flags & IOASID_MAP_RESERVE);
 }
 
 static bool charges_once(const struct fuzz_model *m)
@@ -375,6 +445,21 @@ static void cascade(struct fuzz_model *m, struct fuzz_space *s, __u64 start,
 	while (reference(m, s, start, last, &child, &from, &to)) {
 		cascade(m, child, from, to);
 		cut_out(m, child, from, to);
+	}
+}
+
+/* Takes all that refers to the parent out of a child. */
+static void take_back(struct fuzz_model *m, struct fuzz_space *s)
+{
+	size_t i = 0;
+
+	while (i < s->nr) {
+		if (!is_memory(&s->maps[i])) {
+			i++;
+			continue;
+		}
+		cascade(m, s, s->maps[i].start, s->maps[i].last);
+		cut_out(m, s, s->maps[i].start, s->maps[i].last);
 	}
 }
 
@@ -696,6 +781,7 @@ bool model_applies(const struct fuzz_model *m, const struct fuzz_op *op)
 		d = &m->devices[op->thread];
 	switch (op->type) {
 	case OP_ALLOC:
+	case OP_IMPORT:
 		return !m->spaces[op->space].live;
 	case OP_BIND:
 	case OP_ATTACH:
@@ -763,6 +849,7 @@ static void judge_alloc(struct judge *j)
 	fails_if(j, in->kind != IOASID_KIND_MAP, EOPNOTSUPP);
 	fails_if(j, in->parent && !parent, ENOENT);
 	fails_if(j, parent && parent->level >= j->m->depth, ELOOP);
+	fails_if(j, parent && is_import(parent) && parent->parent < 0, ENODEV);
 	fails_if(j, in->cut_size && !grid(in->cut_size), EINVAL);
 	fails_if(j, in->snoop > IOASID_SNOOP_ON, EOPNOTSUPP);
 	fails_if(j, in->format || in->fault_queue, EINVAL);
@@ -779,6 +866,13 @@ static void judge_alloc(struct judge *j)
 	s->cut = in->cut_size;
 	s->snoop = in->snoop;
 	s->parent = parent ? fuzz_parent(j->op) : -1;
+	s->via = -1;
+	s->export.nr = 0;
+	s->imports = parent && is_import(parent);
+	if (s->imports) {
+		s->via = s->parent;
+		s->parent = parent->parent;
+	}
 	s->parent_id = in->parent;
 	s->children = 0;
 	s->orphaned = 0;
@@ -789,10 +883,21 @@ static void judge_alloc(struct judge *j)
 	j->m->ioasids++;
 }
 
+/* Whether there is a file of it. */
+static bool is_exported(const struct fuzz_model *m, const struct fuzz_space *s)
+{
+	int i;
+
+	for (i = 0; i < FUZZ_THREADS * FUZZ_EXPORTS; i++)
+		if (m->exports[i].nr && m->exports[i].id == s->id)
+			return true;
+	return false;
+}
+
 static void judge_free(struct judge *j)
 {
 	const struct ioasid_free *in = &j->r->in.free;
-	struct fuzz_space *s = named(j->m, j->op), *c;
+	struct fuzz_space *s = named_any(j->m, j->op), *c, *parent;
 
 	common(j, in->flags, IOASID_FREE_CASCADE, WRITES_NOTHING);
 	fails_if(j, in->__reserved, EINVAL);
@@ -801,17 +906,25 @@ static void judge_free(struct judge *j)
 	fails_if(j, s && s->children && !(in->flags & IOASID_FREE_CASCADE),
 		 EBUSY);
 	if (s && s->orphaned && !(in->flags & IOASID_FREE_CASCADE))
-		j->perhaps = EBUSY;
+		perhaps(j, EBUSY);
 	if (!succeeded(j))
 		return;
 	cascade(j->m, s, 0, ALL_ONES);
-	for (c = j->m->spaces; c < j->m->spaces + FUZZ_WINDOW(0); c++)
+	for (c = j->m->spaces; c < j->m->spaces + FUZZ_WINDOW(0); c++) {
+		if (c->live && c->via == s - j->m->spaces) {
+			take_back(j->m, c);
+			c->parent = -1;
+			c->via = -1;
+		}
 		if (c->live && c->parent == s - j->m->spaces)
 			c->parent = -1;
-	if (s->parent >= 0) {
-		j->m->spaces[s->parent].children--;
-		if (s->children || s->orphaned)
-			j->m->spaces[s->parent].orphaned++;
+	}
+	parent = s->via >= 0 ? &j->m->spaces[s->via] :
+		 s->parent >= 0 ? &j->m->spaces[s->parent] : NULL;
+	if (parent) {
+		parent->children--;
+		if (s->children || s->orphaned || is_exported(j->m, s))
+			parent->orphaned++;
 	}
 	cut_out(j->m, s, 0, ALL_ONES);
 	s->nr = 0;
@@ -836,17 +949,51 @@ static void judge_ranges(struct judge *j, __u32 room, __u32 nr, __u64 last,
 		    "ranges[1].start");
 }
 
+static void judge_import_info(struct judge *j, const struct fuzz_space *s)
+{
+	const struct ioasid_info *out = &j->r->arg.info;
+	__u64 unused[] = {
+		out->parent, out->cut_size, out->pgsizes, out->snoop,
+		out->nr_domains, out->nr_devices, out->bytes_mapped,
+		out->bytes_pinned, out->bytes_charged, out->waiting_cookie,
+		out->waiting_devid,
+	};
+	size_t i;
+
+	SAME(s->parent < 0 ? IOASID_STATE_ORPHAN : 0, info.state);
+	SAME(IOASID_KIND_IMPORT, info.kind);
+	SAME(s->cookie, info.cookie);
+	SAME(seen_children(s, out->nr_children), info.nr_children);
+	SAME(mappings_of(j->m, &s->export), info.nr_mappings);
+	SAME(bytes_left(j->m), info.bytes_left);
+	SAME(mappings_left(j->m, &s->export), info.mappings_left);
+	if (j->op->size != SIZE_SHORT) {
+		SAME(s->export.permission, info.permission);
+		SAME(0, info.__reserved);
+	}
+	for (i = 0; i < sizeof(unused) / sizeof(*unused); i++)
+		if (unused[i])
+			bad(j, 0, unused[i], "not told of an import",
+			    "field %zu of info", i);
+	judge_ranges(j, j->r->in.info.nr_ranges, out->nr_ranges,
+		     s->export.last - s->export.start, "info.nr_ranges");
+}
+
 static void judge_info(struct judge *j)
 {
 	const struct ioasid_info *in = &j->r->in.info;
 	const struct ioasid_info *out = &j->r->arg.info;
-	struct fuzz_space *s = named(j->m, j->op);
+	struct fuzz_space *s = named_any(j->m, j->op);
 
 	common(j, in->flags, 0, WRITES);
 	fails_if(j, !s, ENOENT);
 	fails_if(j, in->nr_ranges && in->ranges == FUZZ_NOWHERE, EFAULT);
 	if (!succeeded(j))
 		return;
+	if (is_import(s)) {
+		judge_import_info(j, s);
+		return;
+	}
 	SAME((s->devices ? IOASID_STATE_ATTACHED : 0) |
 	     (is_orphan(s) ? IOASID_STATE_ORPHAN : 0), info.state);
 	SAME(IOASID_KIND_MAP, info.kind);
@@ -922,9 +1069,10 @@ static void judge_reference(struct judge *j, const struct fuzz_space *s,
 			    const struct ioasid_map_dma *in)
 {
 	const __u32 rw = in->flags & (IOASID_MAP_READ | IOASID_MAP_WRITE);
-	const __u64 last = in->addr + in->length - 1;
+	const struct fuzz_export *export = terms(j->m, s);
+	const __u64 base = model_base(j->m, s);
 	const struct fuzz_mapping *map;
-	__u64 at;
+	__u64 at, last = in->addr + in->length - 1;
 
 	if (in->flags & IOASID_MAP_FILE) {
 		fails_if(j, true, EINVAL);
@@ -932,16 +1080,37 @@ static void judge_reference(struct judge *j, const struct fuzz_space *s,
 		return;
 	}
 	fails_if(j, is_orphan(s), ENODEV);
+	if (is_orphan(s) && s->imports) {
+		/* against the terms, perhaps, of what is not there any more */
+		perhaps(j, ENXIO);
+		perhaps(j, EACCES);
+		perhaps(j, EDQUOT);
+	}
 	if (is_orphan(s))
 		return;
-	for (at = in->addr; ; at = map->last + 1) {
+	if (export) {
+		fails_at(j, rw & ~export->permission, EACCES, in->addr);
+		/* in the place of something else: perhaps not one more */
+		if (!(in->flags & IOASID_MAP_REPLACE))
+			fails_if(j, mappings_left(j->m, export) <
+				 (j->m->plant != PLANT_QUOTA), EDQUOT);
+		if (last > export->last - base)
+			fails_at(j, true, ENXIO, in->addr > export->last - base ?
+				 in->addr : export->last - base + 1);
+		if (in->addr > export->last - base)
+			return;
+		if (last > export->last - base)
+			last = export->last - base;
+	}
+	last += base;
+	for (at = in->addr + base; ; at = map->last + 1) {
 		map = model_find(&j->m->spaces[s->parent], at);
 		if (!map || !is_memory(map)) {
-			fails_at(j, true, ENXIO, at);
+			fails_at(j, true, ENXIO, at - base);
 			return;
 		}
 		if (rw & ~map->flags) {
-			fails_at(j, true, EACCES, at);
+			fails_at(j, true, EACCES, at - base);
 			return;
 		}
 		if (map->last >= last)
@@ -950,13 +1119,14 @@ static void judge_reference(struct judge *j, const struct fuzz_space *s,
 }
 
 /* Where the memory of a mapping is, in its piece or in the parent. */
-static __u64 piece_offset(const struct fuzz_op *op, const struct fuzz_space *s,
+static __u64 piece_offset(const struct fuzz_model *m, const struct fuzz_op *op,
+			  const struct fuzz_space *s,
 			  const struct ioasid_map_dma *in)
 {
 	if (in->flags & IOASID_MAP_RESERVE)
 		return 0;
 	if (s && is_child(s))
-		return in->addr;
+		return in->addr + model_base(m, s);
 	if (in->flags & IOASID_MAP_FILE)
 		return in->addr;
 	return in->addr - base_of(&fuzz_mems[op->mem]);
@@ -972,7 +1142,8 @@ static void judge_limits(struct judge *j, const struct ioasid_map_dma *in)
 	/* without its memory a map can only fail */
 	if (charges_once(j->m) && !failed)
 		more = charge_once(j->m, j->op->mem,
-				   piece_offset(j->op, NULL, in), in->length, 0);
+				   piece_offset(j->m, j->op, NULL, in),
+				   in->length, 0);
 	fails_if(j, more > left_of(j->m->rlimit ?: ALL_ONES,
 				   all_charged(j->m)), EDQUOT);
 }
@@ -995,7 +1166,7 @@ static void judge_map_failed(struct judge *j)
 		    (j->errors[i].told && got >= want && got <= j->errors[i].to))
 			return;
 	}
-	if (-j->r->rc == j->perhaps)
+	if (may_perhaps(j, -j->r->rc))
 		return;
 	bad(j, want, got, "", "map.fault_addr");
 }
@@ -1044,15 +1215,19 @@ static __u64 judge_widening(struct judge *j, const struct fuzz_space *s,
 {
 	const __u64 offset = map->offset + (from - map->start);
 	const struct fuzz_mapping *above;
+	__u32 may;
 	__u64 at;
 
 	if (is_child(s)) {
 		for (at = offset; ; at = above->last + 1) {
 			above = model_find(&j->m->spaces[s->parent], at);
+			may = above->flags;
+			if (terms(j->m, s))
+				may &= terms(j->m, s)->permission;
 			/* of a child, so the parent's address */
-			fails_at(j, in->flags & ~above->flags &
+			fails_at(j, in->flags & ~may &
 				 (IOASID_MAP_READ | IOASID_MAP_WRITE), EACCES,
-				 at);
+				 at - model_base(j->m, s));
 			if (j->nr > 16 || above->last >= offset + (to - from))
 				return 0;
 		}
@@ -1065,7 +1240,7 @@ static __u64 judge_widening(struct judge *j, const struct fuzz_space *s,
 		 base_of(&fuzz_mems[map->mem]) + offset);
 	/* perhaps other pages than those that a child refers to */
 	if (referred(j->m, s, from, to))
-		j->perhaps = EBUSY;
+		perhaps(j, EBUSY);
 	return to - from + 1;
 }
 
@@ -1076,7 +1251,8 @@ static void judge_change(struct judge *j, struct fuzz_space *s,
 	const bool protect = in->flags & IOASID_MAP_PROTECT;
 	const bool off_grid = in->flags & IOASID_MAP_SPLIT;
 	const struct fuzz_mapping *map;
-	__u64 from, to, at = in->iova, pins = 0;
+	__u64 from, to, at = in->iova, pins = 0, left;
+	int more = protect ? 0 : 1, cut = 0;
 	bool busy;
 
 	for (;; at = to + 1) {
@@ -1088,6 +1264,8 @@ static void judge_change(struct judge *j, struct fuzz_space *s,
 		to = map->last < last ? map->last : last;
 		fails_at(j, !is_memory(map), protect ? ENXIO : EEXIST, from);
 		if (is_memory(map) && changes(map, in)) {
+			cut += (map->start < from) + (map->last > to);
+			more -= !protect;
 			/* which address it is that comes with them is open */
 			fails_within(j, !off_grid &&
 				     ((map->start < from &&
@@ -1109,6 +1287,14 @@ static void judge_change(struct judge *j, struct fuzz_space *s,
 		}
 		if (to == last)
 			break;
+	}
+	if (terms(j->m, s)) {
+		left = mappings_left(j->m, terms(j->m, s));
+		more += cut;
+		fails_if(j, more > 0 && left < (__u64)more, EDQUOT);
+		/* whether what goes counts before what comes is open */
+		if (left < (__u64)cut + !protect)
+			perhaps(j, EDQUOT);
 	}
 	fails_if(j, pins > left_of(j->m->option[LIMIT_PINNED],
 				   all_pinned(j->m)), EDQUOT);
@@ -1233,7 +1419,7 @@ static void judge_map(struct judge *j)
 		.start = iova,
 		.last = iova + in->length - 1,
 		.cut = in->cut_size ?: s->cut,
-		.offset = piece_offset(j->op, s, in),
+		.offset = piece_offset(j->m, j->op, s, in),
 		.flags = in->flags & (rw | IOASID_MAP_RESERVE |
 				      IOASID_MAP_FILE),
 		.mem = j->op->mem,
@@ -1282,11 +1468,17 @@ static void judge_unmap(struct judge *j)
 		fails_if(j, cuts(s, in->iova) ||
 			 (last != ALL_ONES && j->m->plant != PLANT_CUT &&
 			  cuts(s, last + 1)), EINVAL);
+	/* out of the middle of a mapping, which makes it two */
+	if (!malformed && !all && terms(j->m, s) && in->iova &&
+	    last != ALL_ONES && model_find(s, in->iova - 1) &&
+	    is_memory(model_find(s, in->iova - 1)) &&
+	    model_find(s, in->iova - 1)->last > last)
+		fails_if(j, !mappings_left(j->m, terms(j->m, s)), EDQUOT);
 	if (!malformed && with_children && !all && !split) {
 		cut = cuts_children(j->m, s, start, end);
 		fails_if(j, cut == CUT_MUST, EBUSY);
 		if (cut == CUT_PERHAPS)
-			j->perhaps = EBUSY;
+			perhaps(j, EBUSY);
 	}
 	if (!malformed && !with_children && j->m->plant != PLANT_REFERENCE)
 		fails_if(j, referred(j->m, s, start, end), EBUSY);
@@ -1377,10 +1569,13 @@ static void judge_batch(struct judge *j)
 }
 
 /* What IOASID_QUERY_MAP tells as address of memory. */
-static __u64 told_address(const struct fuzz_space *s,
+static __u64 told_address(const struct fuzz_model *m,
+			  const struct fuzz_space *s,
 			  const struct fuzz_mapping *map)
 {
-	if (is_child(s) || map->flags & IOASID_MAP_FILE)
+	if (is_child(s))
+		return map->offset - model_base(m, s);
+	if (map->flags & IOASID_MAP_FILE)
 		return map->offset;
 	return base_of(&fuzz_mems[map->mem]) + map->offset;
 }
@@ -1392,6 +1587,7 @@ static void judge_query(struct judge *j)
 	struct fuzz_space *s = named(j->m, j->op);
 	const struct fuzz_mapping *map;
 	size_t first = 0, nr, i;
+	__u64 addr;
 
 	while (s && first < s->nr && s->maps[first].last < in->start)
 		first++;
@@ -1423,9 +1619,9 @@ static void judge_query(struct judge *j)
 						   IOASID_QUERY_ADDR : 0)))
 			bad(j, map->flags, got[i].flags, "but for ADDR",
 			    "found[%zu].flags", i);
-		if (got[i].addr != (is_memory(map) ? told_address(s, map) : 0))
-			bad(j, is_memory(map) ? told_address(s, map) : 0,
-			    got[i].addr, "", "found[%zu].addr", i);
+		addr = is_memory(map) ? told_address(j->m, s, map) : 0;
+		if (got[i].addr != addr)
+			bad(j, addr, got[i].addr, "", "found[%zu].addr", i);
 		if (got[i].cut_size != map->cut)
 			bad(j, map->cut, got[i].cut_size, "",
 			    "found[%zu].cut_size", i);
@@ -1440,6 +1636,72 @@ static void judge_query(struct judge *j)
 	if (got[i].iova != FUZZ_UNSET)
 		bad(j, FUZZ_UNSET, got[i].iova, "more than there is",
 		    "found[%zu].iova", i);
+}
+
+static void judge_export(struct judge *j)
+{
+	const struct ioasid_export *in = &j->r->in.export;
+	struct fuzz_space *s = named(j->m, j->op);
+
+	common(j, in->flags, IOASID_EXPORT_READ | IOASID_EXPORT_WRITE, WRITES);
+	fails_if(j, !in->flags || !in->max_mappings, EINVAL);
+	fails_if(j, !is_range(in->iova, in->length) ||
+		    !page_aligned(in->iova | in->length), EINVAL);
+	fails_if(j, !s, ENOENT);
+	if (!succeeded(j))
+		return;
+	j->m->exports[fuzz_export(j->op)] = (struct fuzz_export) {
+		.nr = ++j->m->nr_exports,
+		.space = j->op->space,
+		.id = s->id,
+		.start = in->iova,
+		.last = in->iova + in->length - 1,
+		.permission =
+			(in->flags & IOASID_EXPORT_READ ? IOASID_MAP_READ : 0) |
+			(in->flags & IOASID_EXPORT_WRITE ? IOASID_MAP_WRITE : 0),
+		.max = in->max_mappings,
+	};
+}
+
+static void judge_import(struct judge *j)
+{
+	const struct ioasid_import *in = &j->r->in.import;
+	const struct fuzz_export *e = &j->m->exports[fuzz_export(j->op)];
+	struct fuzz_space *s = &j->m->spaces[j->op->space], *from;
+
+	common(j, in->flags, 0, WRITES);
+	if (j->op->mem != MEM_RAW || !e->nr) {
+		fails_if(j, true, EBADF);
+		succeeded(j);
+		return;
+	}
+	from = &j->m->spaces[e->space];
+	if (!from->live || from->id != e->id)
+		from = NULL;
+	fails_if(j, !from, ENODEV);
+	fails_if(j, from && from->level >= j->m->depth, ELOOP);
+	fails_if(j, j->m->option[LIMIT_IOASIDS] != ALL_ONES &&
+		 j->m->ioasids + !!j->m->chaos >= j->m->option[LIMIT_IOASIDS],
+		 EDQUOT);
+	if (!succeeded(j))
+		return;
+	judge_new_id(j, j->r->arg.import.ioasid, "import.ioasid");
+	s->live = true;
+	s->id = j->r->arg.import.ioasid;
+	s->cookie = in->cookie;
+	s->cut = 0;
+	s->snoop = 0;
+	s->parent = e->space;
+	s->via = -1;
+	s->export = *e;
+	s->imports = false;
+	s->parent_id = 0;
+	s->children = 0;
+	s->orphaned = 0;
+	s->level = from->level;
+	s->devices = 0;
+	from->children++;
+	j->m->ioasids++;
 }
 
 static int by_id(const void *a, const void *b)
@@ -1463,7 +1725,8 @@ static size_t list(const struct fuzz_model *m, struct ioasid_list_entry *all)
 				.type = IOASID_LIST_IOASID,
 				.id = m->spaces[i].id,
 				.cookie = m->spaces[i].cookie,
-				.kind = IOASID_KIND_MAP,
+				.kind = is_import(&m->spaces[i]) ?
+					IOASID_KIND_IMPORT : IOASID_KIND_MAP,
 				.parent = m->spaces[i].parent_id,
 			};
 	*e++ = (struct ioasid_list_entry) {
@@ -1516,7 +1779,7 @@ static void judge_list(struct judge *j)
 	common(j, in->flags, 0, WRITES);
 	fails_if(j, nr && in->nr && in->entries == FUZZ_NOWHERE, EFAULT);
 	if (in->nr && in->entries == FUZZ_NOWHERE)
-		j->perhaps = EFAULT;
+		perhaps(j, EFAULT);
 	if (!succeeded(j))
 		return;
 	SAME(nr, list.nr);
@@ -1563,7 +1826,7 @@ static void judge_option(struct judge *j)
 			 in->value != m->option[CHARGE], EBUSY);
 		/* what failed may have been charged for a moment */
 		if (in->option == CHARGE && m->tried)
-			j->perhaps = EBUSY;
+			perhaps(j, EBUSY);
 	}
 	if (!succeeded(j))
 		return;
@@ -1850,12 +2113,15 @@ static void judge_fields(struct judge *j, int space, const char *line)
 	__u64 got;
 
 	for (i = 0; i < sizeof(fields) / sizeof(*fields); i++) {
+		if (is_import(s) && strcmp(fields[i].name, " cookie=") &&
+		    strcmp(fields[i].name, " children="))
+			continue;
 		got = number(field(line, fields[i].name), fields[i].base);
 		if (got != fields[i].want)
 			bad(j, fields[i].want, got, "", "fdinfo(id[%d], \"%s\")",
 			    space, fields[i].name);
 	}
-	if (!field(line, s->devices ? " state=attached" : " state=idle"))
+	if (!is_import(s) && !field(line, s->devices ? " state=attached" : " state=idle"))
 		bad(j, s->devices, !s->devices, "attached",
 		    "fdinfo(id[%d], \"state\")", space);
 }
@@ -1958,6 +2224,8 @@ static void (*const fuzz_judges[OP_NR])(struct judge *j) = {
 	[OP_QUERY] = judge_query,
 	[OP_PROTECT] = judge_map,
 	[OP_REPLACE] = judge_map,
+	[OP_EXPORT] = judge_export,
+	[OP_IMPORT] = judge_import,
 	[OP_DEVICE_INFO] = judge_device_info,
 	[OP_UNKNOWN] = judge_unknown,
 	[OP_BIND] = judge_bind,

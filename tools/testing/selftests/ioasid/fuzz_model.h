@@ -20,6 +20,7 @@ enum fuzz_plant {
 	PLANT_CUT,	/* the end of an unmap may lie off the grid */
 	PLANT_REFERENCE,	/* an unmap may take what a child refers to */
 	PLANT_REPLACE,	/* a replace may take it */
+	PLANT_QUOTA,	/* what is exported may be mapped once more */
 	PLANT_CHARGE,	/* an unmap gives back a page too little */
 	PLANT_DATA,	/* what lies behind a cut is taken for its start */
 	PLANT_PERMISSION,	/* DMA may read what it may only write */
@@ -31,7 +32,8 @@ enum fuzz_plant {
  * struct fuzz_mapping - a mapping, or a part of one
  * @flags: IOASID_MAP_READ, IOASID_MAP_WRITE, IOASID_MAP_RESERVE,
  *	IOASID_MAP_FILE
- * @offset: in @mem, of @start; of a child, the parent's address
+ * @offset: in @mem, of @start; of a child, the parent's address, also where an
+ *	import stands for that
  * @writable: it was pinned for writing
  */
 struct fuzz_mapping {
@@ -45,14 +47,39 @@ struct fuzz_mapping {
 };
 
 /**
- * struct fuzz_space - an IOASID, or a window of one
+ * struct fuzz_export - what was exported, and on which terms
+ * @nr: which export it is; 0 for none
+ * @space: index of the exported space
+ * @id: what that was called then
+ * @start: first byte of the window
+ * @last: its last byte
+ * @permission: IOASID_MAP_READ, IOASID_MAP_WRITE
+ * @max: how many mappings of it there may be
+ */
+struct fuzz_export {
+	__u32 nr;
+	int space;
+	__u32 id;
+	__u64 start;
+	__u64 last;
+	__u32 permission;
+	__u64 max;
+};
+
+/**
+ * struct fuzz_space - an IOASID, or a window of one, or an import
  * @live: it is there
  * @id: what it is called, or was
- * @parent: index of the parent; -1 for a root, and an orphan
+ * @parent: index of the parent; -1 for a root, and an orphan; of an import, and
+ *	of its children: of what was exported
+ * @via: index of the import that stands for the parent, or -1
+ * @imports: its parent is an import, or was
+ * @export: of an import: what it stands for
  * @parent_id: what it was called when this was made; 0 for a root
  * @children: how many have this as parent
  * @orphaned: how many children were freed that are the parent of others, or may
- *	have been: until these are freed they count as children
+ *	have been, or are exported: until these are freed, and the file is
+ *	closed, they may count as children
  * @level: 1 for a root
  * @devices: how many are attached (not of a window)
  * @nr: how many mappings
@@ -66,6 +93,9 @@ struct fuzz_space {
 	__u64 cut;
 	__u32 snoop;
 	int parent;
+	int via;
+	bool imports;
+	struct fuzz_export export;
 	__u32 parent_id;
 	int children;
 	int orphaned;
@@ -99,12 +129,14 @@ struct fuzz_model {
 	__u64 pgsizes;
 	struct fuzz_space spaces[FUZZ_SPACES];
 	struct fuzz_device devices[FUZZ_DEVICES];
+	struct fuzz_export exports[FUZZ_THREADS * FUZZ_EXPORTS];
 	/* of the whole context */
 	atomic_ullong pinned;
 	atomic_ullong ioasids;
 	atomic_bool charged;
 	/* a map failed, perhaps after it had charged */
 	atomic_bool tried;
+	atomic_uint nr_exports;
 	/* with IOASID_CHARGE_ONCE: bytes charged, mappings of each page */
 	__u64 once;
 	__u16 users[MEM_NR][FUZZ_MEM_PAGES];
@@ -127,6 +159,8 @@ bool model_limited(const struct fuzz_model *m);
 __u32 model_id(const struct fuzz_model *m, const struct fuzz_op *op);
 struct fuzz_device *model_device(struct fuzz_model *m, int thread);
 struct fuzz_mapping *model_find(const struct fuzz_space *s, __u64 iova);
+/* What to add to an address of a child, to have the parent's. */
+__u64 model_base(const struct fuzz_model *m, const struct fuzz_space *s);
 /* What memory is mapped at @iova, of which there is some; @offset in its piece. */
 int model_memory(const struct fuzz_model *m, const struct fuzz_space *s,
 		 __u64 iova, __u64 *offset);

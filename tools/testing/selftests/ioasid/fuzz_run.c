@@ -205,9 +205,12 @@ int fuzz_open(struct fuzz_world *w, const struct fuzz_setting *setting)
 
 		s->live = true;
 		s->parent = -1;
+		s->via = -1;
 		s->id = w->shared;
 		s->cookie = FUZZ_SHARED_COOKIE;
 	}
+	for (i = 0; i < FUZZ_THREADS * FUZZ_EXPORTS; i++)
+		w->exports[i] = -1;
 	for (i = 0; i < FUZZ_DEVICES; i++)
 		w->device[i] = fuzz_have_devices ? open_device(w, i) : -1;
 	return 0;
@@ -222,6 +225,10 @@ void fuzz_close(struct fuzz_world *w, struct fuzz_verdict *v)
 		if (w->device[i] >= 0)
 			close(w->device[i]);
 	close(w->fd);
+	/* nobody's memory is kept by these */
+	for (i = 0; i < FUZZ_THREADS * FUZZ_EXPORTS; i++)
+		if (w->exports[i] >= 0)
+			close(w->exports[i]);
 	pin = fuzz_status("VmPin:");
 	lck = fuzz_status("VmLck:");
 	if (!v->bad && (pin != w->vm_pin || lck != w->vm_lck)) {
@@ -405,6 +412,20 @@ void fuzz_build(const struct fuzz_world *w, const struct fuzz_op *op,
 		arg->query.entries = pointer(op, result->found);
 		arg->query.__reserved = op->value;
 		break;
+	case OP_EXPORT:
+		*size = sizeof(arg->export);
+		arg->export.ioasid = id;
+		arg->export.iova = op->iova;
+		arg->export.length = op->length;
+		arg->export.max_mappings = op->value;
+		arg->export.fd = -1;
+		break;
+	case OP_IMPORT:
+		*size = sizeof(arg->import);
+		arg->import.fd = mem ? mem->fd : w->exports[fuzz_export(op)];
+		arg->import.cookie = op->value;
+		arg->import.ioasid = (__u32)FUZZ_UNSET;
+		break;
 	case OP_DEVICE_INFO:
 		*size = sizeof(arg->device);
 		arg->device.devid = id;
@@ -454,6 +475,8 @@ static const struct {
 	[OP_QUERY] = { IOASID_QUERY_MAP, "IOASID_QUERY_MAP" },
 	[OP_PROTECT] = { IOASID_MAP_DMA, "IOASID_MAP_DMA" },
 	[OP_REPLACE] = { IOASID_MAP_DMA, "IOASID_MAP_DMA" },
+	[OP_EXPORT] = { IOASID_EXPORT, "IOASID_EXPORT" },
+	[OP_IMPORT] = { IOASID_IMPORT, "IOASID_IMPORT" },
 	[OP_DEVICE_INFO] = { IOASID_DEVICE_GET_INFO, "IOASID_DEVICE_GET_INFO" },
 	[OP_UNKNOWN] = { UNKNOWN, "_IO(IOASID_TYPE, IOASID_BASE + 0x3f)" },
 	[OP_BIND] = { VFIO_DEVICE_BIND_IOASID_FD, "VFIO_DEVICE_BIND_IOASID_FD", true },
@@ -816,8 +839,14 @@ static void run_command(struct fuzz_world *w, const struct fuzz_op *op,
 		return;
 	if (op->type == OP_ALLOC)
 		saw_id(w, r->arg.alloc.ioasid);
+	if (op->type == OP_IMPORT)
+		saw_id(w, r->arg.import.ioasid);
 	if (op->type == OP_BIND)
 		saw_id(w, r->arg.bind.devid);
+	if (op->type == OP_EXPORT) {
+		close(w->exports[fuzz_export(op)]);
+		w->exports[fuzz_export(op)] = r->arg.export.fd;
+	}
 }
 
 static void (*const fuzz_runs[OP_NR])(struct fuzz_world *w,
@@ -835,6 +864,8 @@ static void (*const fuzz_runs[OP_NR])(struct fuzz_world *w,
 	[OP_QUERY] = run_command,
 	[OP_PROTECT] = run_command,
 	[OP_REPLACE] = run_command,
+	[OP_EXPORT] = run_command,
+	[OP_IMPORT] = run_command,
 	[OP_DEVICE_INFO] = run_command,
 	[OP_UNKNOWN] = run_command,
 	[OP_BIND] = run_command,

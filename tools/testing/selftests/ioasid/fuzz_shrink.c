@@ -88,24 +88,23 @@ static size_t drop(const struct fuzz_setting *setting, struct fuzz_op *ops,
 	return nr;
 }
 
-/* Try whether it goes wrong with @simple in the place of @op, too. */
+/* Try whether it goes wrong with @simple in the place of @op, too, or earlier. */
 static void try_simple(const struct fuzz_setting *setting,
-		       struct fuzz_op *ops, size_t nr,
+		       struct fuzz_op *ops, size_t *nr,
 		       const struct fuzz_verdict *v, struct fuzz_op *op,
 		       const struct fuzz_op *simple)
 {
 	const struct fuzz_op was = *op;
-	size_t n = nr;
 
 	if (!memcmp(op, simple, sizeof(*op)))
 		return;
 	*op = *simple;
-	if (!still_wrong(setting, ops, &n, v) || n != nr)
+	if (!still_wrong(setting, ops, nr, v))
 		*op = was;
 }
 
-static void simplify(const struct fuzz_setting *setting, struct fuzz_op *ops,
-		     size_t nr, const struct fuzz_verdict *v)
+static size_t simplify(const struct fuzz_setting *setting, struct fuzz_op *ops,
+		       size_t nr, const struct fuzz_verdict *v)
 {
 	struct fuzz_op *op, simple;
 	int step;
@@ -117,7 +116,7 @@ static void simplify(const struct fuzz_setting *setting, struct fuzz_op *ops,
 			    op->cut > (__u64)step) {
 				simple = *op;
 				simple.cut = step;
-				try_simple(setting, ops, nr, v, op, &simple);
+				try_simple(setting, ops, &nr, v, op, &simple);
 			}
 			simple = *op;
 			switch (step) {
@@ -134,7 +133,8 @@ static void simplify(const struct fuzz_setting *setting, struct fuzz_op *ops,
 				simple.align = 0;
 				break;
 			case 35:
-				simple.value = 0;
+				/* of an export, how many mappings */
+				simple.value = op->type == OP_EXPORT;
 				break;
 			case 36:
 				simple.mem = MEM_ANON;
@@ -151,9 +151,10 @@ static void simplify(const struct fuzz_setting *setting, struct fuzz_op *ops,
 					simple.length = 1;
 				break;
 			}
-			try_simple(setting, ops, nr, v, op, &simple);
+			try_simple(setting, ops, &nr, v, op, &simple);
 		}
 	}
+	return nr;
 }
 
 /* A bind and a later attach as one bind, which attaches at once. */
@@ -197,7 +198,8 @@ size_t fuzz_shrink(const struct fuzz_setting *setting, struct fuzz_op *ops,
 		return 0;
 	nr = drop(setting, ops, nr, v);
 	nr = merge(setting, ops, nr, v);
-	simplify(setting, ops, nr, v);
+	nr = simplify(setting, ops, nr, v);
+	nr = drop(setting, ops, nr, v);
 	fuzz_replay(setting, ops, nr, &last);
 	if (last.bad)
 		*v = last;
@@ -450,6 +452,23 @@ static void print_query(FILE *f, const struct fuzz_op *op)
 	print_field(f, "__reserved", op->value);
 }
 
+static void print_export(FILE *f, const struct fuzz_op *op)
+{
+	print_id(f, op, "ioasid");
+	print_field(f, "iova", op->iova);
+	print_field(f, "length", op->length);
+	print_field(f, "max_mappings", op->value);
+}
+
+static void print_import(FILE *f, const struct fuzz_op *op)
+{
+	if (op->mem < MEM_NR)
+		fprintf(f, "\t\t\t.fd = mems[%s].fd,\n", mem_names[op->mem]);
+	else
+		fprintf(f, "\t\t\t.fd = exports[%d],\n", fuzz_export(op));
+	print_field(f, "cookie", op->value);
+}
+
 static void print_device_info(FILE *f, const struct fuzz_op *op)
 {
 	print_id(f, op, "devid");
@@ -499,6 +518,8 @@ static const struct {
 	[OP_QUERY] = { "ioasid_query_map", "query", print_query },
 	[OP_PROTECT] = { "ioasid_map_dma", "map", print_map },
 	[OP_REPLACE] = { "ioasid_map_dma", "map", print_map },
+	[OP_EXPORT] = { "ioasid_export", "export", print_export },
+	[OP_IMPORT] = { "ioasid_import", "import", print_import },
 	[OP_DEVICE_INFO] = { "ioasid_device_info", "device",
 			     print_device_info },
 	[OP_UNKNOWN] = { "ioasid_free", "free", print_nothing },
@@ -529,6 +550,12 @@ static void print_command(FILE *f, const struct fuzz_op *op)
 	if (op->type == OP_ALLOC)
 		fprintf(f, "\t\tif (!rc)\n\t\t\tid[%d] = alloc.ioasid;\n",
 			op->space);
+	if (op->type == OP_IMPORT)
+		fprintf(f, "\t\tif (!rc)\n\t\t\tid[%d] = import.ioasid;\n",
+			op->space);
+	if (op->type == OP_EXPORT)
+		fprintf(f, "\t\tif (!rc)\n\t\t\texports[%d] = export.fd;\n",
+			fuzz_export(op));
 	if (op->type == OP_BIND)
 		fprintf(f, "\t\tif (!rc)\n\t\t\tdevid[%d] = bind.devid;\n",
 			op->thread);
@@ -592,6 +619,8 @@ void fuzz_print_program(FILE *f, const struct fuzz_setting *setting,
 	fprintf(f, "static struct ioasid_iova_range ranges[2];\n");
 	fprintf(f, "static struct ioasid_query_entry found[%d];\n",
 		FUZZ_QUERY + 1);
+	fprintf(f, "static int exports[%d];\n",
+		FUZZ_THREADS * FUZZ_EXPORTS);
 	fprintf(f, "static __u64 data[%d];\nstatic __u32 id[%d]%s;\n\n",
 		FUZZ_DMA_MAX / 8 + 1, FUZZ_SPACES, device ? ", devid[2]" : "");
 	fprintf(f, "int main(void)\n{\n\tint fd, rc = 0, wrong = 0, i;\n");
