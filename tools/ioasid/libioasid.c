@@ -40,9 +40,15 @@ int ioasid_open(void)
 
 int ioasid_alloc(int fd, __u64 cookie, __u32 *ioasid)
 {
+	return ioasid_alloc_child(fd, 0, cookie, ioasid);
+}
+
+int ioasid_alloc_child(int fd, __u32 parent, __u64 cookie, __u32 *ioasid)
+{
 	struct ioasid_alloc alloc = {
 		.argsz = sizeof(alloc),
 		.kind = IOASID_KIND_MAP,
+		.parent = parent,
 		.cookie = cookie,
 	};
 	int ret = do_ioctl(fd, IOASID_ALLOC, &alloc);
@@ -102,6 +108,39 @@ int ioasid_map_file(int fd, __u32 ioasid, int file, __u64 offset, __u64 len,
 	};
 
 	return map(fd, &arg, iova);
+}
+
+int ioasid_map_parent(int fd, __u32 ioasid, __u64 addr, __u64 len, __u32 flags,
+		      __u64 *iova)
+{
+	struct ioasid_map_dma arg = {
+		.flags = flags,
+		.ioasid = ioasid,
+		.addr = addr,
+		.length = len,
+	};
+
+	return map(fd, &arg, iova);
+}
+
+int ioasid_batch(int fd, __u32 ioasid, struct ioasid_dma_op *ops, __u32 nr,
+		 __u32 *done)
+{
+	struct ioasid_dma_batch arg = {
+		.argsz = sizeof(arg),
+		.ioasid = ioasid,
+		.nr = nr,
+		.ops = (uintptr_t)ops,
+	};
+	int ret = do_ioctl(fd, IOASID_DMA_BATCH, &arg);
+
+	if (!ret && arg.done < nr)
+		ret = arg.error;
+	if (ret)
+		fault_addr = arg.fault_addr;
+	if (done)
+		*done = arg.done;
+	return ret;
 }
 
 static int unmap(int fd, struct ioasid_unmap_dma *arg, __u64 *unmapped)

@@ -55,6 +55,15 @@ int ioasid_open(void);
 int ioasid_alloc(int fd, __u64 cookie, __u32 *ioasid);
 
 /**
+ * ioasid_alloc_child - allocate an I/O address space that maps by reference
+ * @fd: the context
+ * @parent: the IOASID whose memory it will map
+ * @cookie: any number
+ * @ioasid: out, its id
+ */
+int ioasid_alloc_child(int fd, __u32 parent, __u64 cookie, __u32 *ioasid);
+
+/**
  * ioasid_free - unmap all that is mapped in an IOASID, and free it
  * @fd: the context
  * @ioasid: the IOASID; no device may be attached to it (-EBUSY)
@@ -92,6 +101,33 @@ int ioasid_map_file(int fd, __u32 ioasid, int file, __u64 offset, __u64 len,
 		    __u32 flags, __u64 *iova);
 
 /**
+ * ioasid_map_parent - map what the parent has mapped
+ * @fd: the context
+ * @ioasid: a child
+ * @addr: an IOVA of its parent, on a page boundary
+ * @len: bytes, whole pages
+ * @flags: as of ioasid_map(), with no more permission than the parent has
+ * @iova: as of ioasid_map()
+ *
+ * Nothing is pinned, and nothing counts.
+ */
+int ioasid_map_parent(int fd, __u32 ioasid, __u64 addr, __u64 len, __u32 flags,
+		      __u64 *iova);
+
+/**
+ * ioasid_batch - map and unmap, many times in one call
+ * @fd: the context
+ * @ioasid: the IOASID
+ * @ops: what to do; @iova of a map without IOASID_MAP_FIXED is written
+ * @nr: how many
+ * @done: out, also with an error: how many of them were done. May be NULL.
+ *
+ * Return: 0, all were done; or -errno, of the first that was not.
+ */
+int ioasid_batch(int fd, __u32 ioasid, struct ioasid_dma_op *ops, __u32 nr,
+		 __u32 *done);
+
+/**
  * ioasid_unmap - unmap a range
  * @fd: the context
  * @ioasid: the IOASID
@@ -127,8 +163,8 @@ int ioasid_get_info(int fd, __u32 ioasid, struct ioasid_info *info,
  * ioasid_fault_addr - where the last call of this thread failed
  *
  * Return: what the kernel gave as fault_addr when ioasid_map(),
- * ioasid_map_file(), ioasid_device_open() or ioasid_device_attach() last
- * failed in this thread: the IOVA that is taken, the address that cannot be
+ * ioasid_map_file(), ioasid_map_parent(), ioasid_batch(), ioasid_device_open()
+ * or ioasid_device_attach() last failed in this thread: the IOVA that is taken, the address that cannot be
  * pinned, ...; or 0 when it gave none.
  */
 __u64 ioasid_fault_addr(void);

@@ -19,6 +19,8 @@
 #define NR_QUEUES	2
 #define BUFFER_SIZE	0x100000u
 #define SMALL_SIZE	0x10000u
+#define NR_PIECES	(BUFFER_SIZE / SMALL_SIZE)
+#define NR_ROUNDS	4
 #define PATTERN		0x5a
 #define RW		(IOASID_MAP_READ | IOASID_MAP_WRITE)
 
@@ -208,6 +210,64 @@ static void write_and_read_back(struct demo *d)
 	for (i = 0; i < SMALL_SIZE; i++)
 		if (mem[i] != text[i % (sizeof(text) - 1)])
 			die("byte %zu read is not what was written", i);
+}
+
+/*
+ * All memory is registered with the IOASID that has it mapped.  A child of that
+ * maps only what the disk needs, for as long as it does.
+ */
+static void read_by_reference(struct demo *d)
+{
+	struct ioasid_dma_op maps[NR_PIECES] = {}, unmaps[NR_PIECES] = {};
+	struct buffer *q = &d->queues, piece;
+	struct ioasid_info info;
+	unsigned int i, round;
+	__u32 child;
+
+	check("alloc", ioasid_alloc_child(d->fd, d->ioasid, 0xc41d, &child));
+	check("map", ioasid_map_parent(d->fd, child, q->iova, q->size,
+				       RW | IOASID_MAP_FIXED, &q->iova));
+	check("attach", ioasid_device_attach(&d->dev, child));
+	for (round = 0; round < NR_ROUNDS; round++) {
+		memset(d->buffer.mem, PATTERN, NR_PIECES * SMALL_SIZE);
+		for (i = 0; i < NR_PIECES; i++)
+			maps[i] = (struct ioasid_dma_op){
+				.op = IOASID_DMA_OP_MAP,
+				.flags = IOASID_MAP_WRITE,
+				.addr = d->buffer.iova + i * SMALL_SIZE,
+				.length = SMALL_SIZE,
+			};
+		check("batch", ioasid_batch(d->fd, child, maps, NR_PIECES, NULL));
+		for (i = 0; i < NR_PIECES; i++) {
+			piece = (struct buffer){
+				.mem = d->buffer.mem + i * SMALL_SIZE,
+				.size = SMALL_SIZE,
+				.iova = maps[i].iova,
+			};
+			transfer(d, NVME_READ, 0, SMALL_SIZE, &piece);
+			if (memcmp(piece.mem, d->expected, SMALL_SIZE))
+				die("what was read by reference is not what is on the disk");
+			unmaps[i] = (struct ioasid_dma_op){
+				.op = IOASID_DMA_OP_UNMAP,
+				.iova = maps[i].iova,
+				.length = SMALL_SIZE,
+			};
+		}
+		check("batch", ioasid_batch(d->fd, child, unmaps, NR_PIECES, NULL));
+	}
+	check("info", ioasid_get_info(d->fd, child, &info, NULL, 0));
+	if (info.bytes_pinned || info.bytes_mapped != q->size)
+		die("the child has %llu bytes pinned, %llu mapped", info.bytes_pinned,
+		    info.bytes_mapped);
+	say("IOASID %u is a child of IOASID %u, and maps what that has mapped. The disk", child,
+	    d->ioasid);
+	say("moved there for %u reads, each into memory that was mapped for it alone:",
+	    NR_ROUNDS * NR_PIECES);
+	say("%u calls mapped and unmapped it, nothing was pinned again, and the disk", 2 * NR_ROUNDS);
+	say("reached no other buffer.");
+	check("attach", ioasid_device_attach(&d->dev, d->ioasid));
+	check("unmap", ioasid_unmap_all(d->fd, child, NULL));
+	check("free", ioasid_free(d->fd, child));
 }
 
 /* Only what is logged from now on. */
@@ -455,6 +515,9 @@ int main(int argc, char **argv)
 	title("Write the last %u KiB, and read them back", SMALL_SIZE >> 10);
 	write_and_read_back(&d);
 	say("What was read is what was written.");
+
+	title("Map by reference: memory is registered once, and mapped for each read");
+	read_by_reference(&d);
 
 	title("Make a mistake: unmap a buffer that the disk is about to write to");
 	make_a_mistake(&d);
