@@ -1279,8 +1279,6 @@ static void judge_change(struct judge *j, struct fuzz_space *s,
 			    (IOASID_MAP_READ | IOASID_MAP_WRITE))
 				busy |= referred(j->m, s, from, to);
 			busy = busy && j->m->plant != PLANT_REPLACE;
-			/* and whether one comes with this one */
-			fails_if(j, busy, EBUSY);
 			fails_within(j, busy, EBUSY, from, to + 1);
 			if (protect)
 				pins += judge_widening(j, s, map, from, to, in);
@@ -1645,8 +1643,8 @@ static void judge_export(struct judge *j)
 
 	common(j, in->flags, IOASID_EXPORT_READ | IOASID_EXPORT_WRITE, WRITES);
 	fails_if(j, !in->flags || !in->max_mappings, EINVAL);
-	fails_if(j, !is_range(in->iova, in->length) ||
-		    !page_aligned(in->iova | in->length), EINVAL);
+	fails_if(j, !is_range(in->iova, in->length), EINVAL);
+	fails_if(j, !page_aligned(in->iova | in->length), EINVAL);
 	fails_if(j, !s, ENOENT);
 	if (!succeeded(j))
 		return;

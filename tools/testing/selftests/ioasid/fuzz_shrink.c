@@ -193,13 +193,16 @@ size_t fuzz_shrink(const struct fuzz_setting *setting, struct fuzz_op *ops,
 		   size_t nr, struct fuzz_verdict *v)
 {
 	struct fuzz_verdict last;
+	size_t left;
 
 	if (!still_wrong(setting, ops, &nr, v))
 		return 0;
 	nr = drop(setting, ops, nr, v);
 	nr = merge(setting, ops, nr, v);
-	nr = simplify(setting, ops, nr, v);
-	nr = drop(setting, ops, nr, v);
+	left = simplify(setting, ops, nr, v);
+	if (left < nr)
+		left = drop(setting, ops, left, v);
+	nr = left;
 	fuzz_replay(setting, ops, nr, &last);
 	if (last.bad)
 		*v = last;
