@@ -131,6 +131,53 @@ TEST_F(family, spans_many)
 	EXPECT_EQ(0, ia_unmap_all(self->fd, self->root, NULL));
 }
 
+/* What a batch unmaps is flushed once, and before the command returns. */
+TEST_F(family, batch_flushes_once)
+{
+	struct ioasid_dma_op ops[PAGES / 2] = {};
+	struct ioasid_dma_batch batch = {
+		.argsz = sizeof(batch),
+		.ioasid = self->child,
+		.nr = ARRAY_SIZE(ops),
+		.ops = IA_PTR(ops),
+	};
+	struct model_counters before, after;
+	unsigned int i;
+
+	ASSERT_EQ(0, ia_map(self->fd, self->root, ROOT_BASE, self->mem,
+			    PAGES * PG));
+	ASSERT_EQ(0, model_attach(&self->dev, &self->at));
+	for (i = 0; i < batch.nr; i++)
+		ops[i] = (struct ioasid_dma_op) {
+			.op = IOASID_DMA_OP_MAP,
+			.flags = IA_RW_FIXED,
+			.iova = BASE + 2 * i * PG,
+			.addr = ROOT_BASE + i * PG,
+			.length = PG,
+		};
+	ASSERT_EQ(0, ia_cmd(self->fd, IOASID_DMA_BATCH, &batch));
+	EXPECT_EQ(batch.nr, batch.done);
+	/* so that the IOTLB has them */
+	for (i = 0; i < batch.nr; i++)
+		EXPECT_TRUE(reads(&self->dev, BASE + 2 * i * PG, i));
+	for (i = 0; i < batch.nr; i++)
+		ops[i] = (struct ioasid_dma_op) {
+			.op = IOASID_DMA_OP_UNMAP,
+			.iova = BASE + 2 * i * PG,
+			.length = PG,
+		};
+	before = model_counters(&self->dev);
+	ASSERT_EQ(0, ia_cmd(self->fd, IOASID_DMA_BATCH, &batch));
+	after = model_counters(&self->dev);
+	EXPECT_EQ(batch.nr, batch.done);
+	EXPECT_EQ(batch.nr * PG, batch.unmapped);
+	EXPECT_EQ(1, after.flush_all + after.flush_range - before.flush_all -
+		     before.flush_range);
+	for (i = 0; i < batch.nr; i++)
+		EXPECT_TRUE(faults(&self->dev, BASE + 2 * i * PG));
+	EXPECT_EQ(before.stale, model_counters(&self->dev).stale);
+}
+
 TEST_F(family, holes_and_permissions)
 {
 	ASSERT_EQ(0, ia_map(self->fd, self->root, ROOT_BASE, self->mem, 4 * PG));
