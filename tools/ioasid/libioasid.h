@@ -164,8 +164,8 @@ int ioasid_get_info(int fd, __u32 ioasid, struct ioasid_info *info,
  *
  * Return: what the kernel gave as fault_addr when ioasid_map(),
  * ioasid_map_file(), ioasid_map_parent(), ioasid_batch(), ioasid_device_open()
- * or ioasid_device_attach() last failed in this thread: the IOVA that is taken, the address that cannot be
- * pinned, ...; or 0 when it gave none.
+ * or ioasid_device_attach() last failed in this thread: the IOVA that is taken,
+ * the address that cannot be pinned, ...; or 0 when it gave none.
  */
 __u64 ioasid_fault_addr(void);
 

@@ -263,7 +263,8 @@ static void read_by_reference(struct demo *d)
 	    d->ioasid);
 	say("moved there for %u reads, each into memory that was mapped for it alone:",
 	    NR_ROUNDS * NR_PIECES);
-	say("%u calls mapped and unmapped it, nothing was pinned again, and the disk", 2 * NR_ROUNDS);
+	say("%u calls mapped and unmapped it, nothing was pinned again, and the disk",
+	    2 * NR_ROUNDS);
 	say("reached no other buffer.");
 	check("attach", ioasid_device_attach(&d->dev, d->ioasid));
 	check("unmap", ioasid_unmap_all(d->fd, child, NULL));
