@@ -21,8 +21,9 @@
  *
  * A device is attached, but in the rows that say otherwise. Root does not pay
  * for the accounting of locked memory; the second table is of an unprivileged
- * process with a large RLIMIT_MEMLOCK, which does. Only IOASID has bars; a row
- * without one is there to be compared only.
+ * process with a large RLIMIT_MEMLOCK, which does. Only IOASID has bars, and where
+ * the IOMMU matters only with VT-d; a row without one is there to be compared
+ * only.
  *
  * Two columns need care. "iommufd-fix" is iommufd without a few lines that make
  * each of its small operations search 63 domains that are not there: what it
@@ -86,6 +87,7 @@
 #define MAX_RUNS 31
 #define NOBODY 65534
 
+#define VTD "/sys/class/iommu/dmar0"
 #define TRACING "/sys/kernel/tracing/"
 #define CGROUP "/sys/fs/cgroup/ioasid-bench"
 
@@ -1462,6 +1464,9 @@ static double bar_of(enum row row, bool privileged)
 	if (flat[row].among > 1 && ours[flat[row].one])
 		return ours[flat[row].one] * 1.1 +
 		       TREE_LEVEL * levels(flat[row].among);
+	/* What IOMMUs cost differs: those are for VT-d. */
+	if ((row < ALLOC || row > CLOSE) && access(VTD, F_OK))
+		return 0;
 	return rows[row].bar;
 }
 
