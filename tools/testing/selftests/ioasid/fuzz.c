@@ -78,6 +78,7 @@ struct round {
 	pthread_mutex_t lock;
 	atomic_bool stop;
 	struct fuzz_verdict verdict;
+	struct fuzz_op wrong;
 };
 
 static __u64 mix(__u64 *state)
@@ -953,8 +954,10 @@ static void *work(void *arg)
 		fuzz_run(t->w, &op, &v);
 		if (v.bad) {
 			pthread_mutex_lock(&t->round->lock);
-			if (!t->round->verdict.bad)
+			if (!t->round->verdict.bad) {
 				t->round->verdict = v;
+				t->round->wrong = op;
+			}
 			t->round->stop = true;
 			pthread_mutex_unlock(&t->round->lock);
 			break;
@@ -1041,7 +1044,9 @@ static size_t report(struct round *r, bool print)
 		fuzz_print_ops(f, setting, r->log.ops, nr);
 		fuzz_print_program(f, setting, r->log.ops, nr, &v);
 	} else {
-		fprintf(f, "not so in one thread; the last operations:\n");
+		fprintf(f, "not so in one thread; what went wrong:\n");
+		fuzz_print_ops(f, setting, &r->wrong, 1);
+		fprintf(f, "the last operations:\n");
 		nr = r->log.nr < 40 ? r->log.nr : 40;
 		fuzz_print_ops(f, setting, r->log.ops + r->log.nr - nr, nr);
 	}
