@@ -1175,6 +1175,8 @@ TEST_F(fuzz, fuzz_self)
 		if (plant >= PLANT_DATA && !fuzz_have_devices)
 			continue;
 		self->o.plant = plant;
+		/* at most, until it is found */
+		self->o.ops = FAST_OPS;
 		self->o.quiet = true;
 		self->o.threads = 1;
 		self->o.seed = plant;

@@ -78,21 +78,22 @@ static int open_device(const struct fuzz_world *w, int nr)
 }
 
 /* Whether the IOMMU reached, or could reach, what it must not. */
-static void look_for_harm(struct fuzz_result *r)
+static bool look_for_harm(char *text, size_t size)
 {
 	struct ioasid_model_inspect look = {
 		.id = physical[0].id,
 		.flags = IOASID_MODEL_LEDGER,
 	};
 
-	r->harm[0] = 0;
+	text[0] = 0;
 	if (ioctl(control, IOASID_MODEL_INSPECT, &look))
-		snprintf(r->harm, sizeof(r->harm), "cannot look");
+		snprintf(text, size, "cannot look");
 	else if (look.lost_pages || look.counters.ledger_pages)
-		snprintf(r->harm, sizeof(r->harm),
+		snprintf(text, size,
 			 "pages let go of: %llu, before %llu, at %#llx",
 			 look.lost_pages, look.counters.ledger_pages,
 			 look.counters.ledger_address);
+	return text[0];
 }
 
 /* Make the memory, and see what there is. Once in a process. */
@@ -237,6 +238,13 @@ void fuzz_close(struct fuzz_world *w, struct fuzz_verdict *v)
 		v->got = pin + lck;
 		snprintf(v->what, sizeof(v->what), "vm_pin() + vm_lck()");
 		snprintf(v->why, sizeof(v->why), "after the file was closed");
+	}
+	if (!v->bad && w->setting.physical &&
+	    look_for_harm(v->why, sizeof(v->why))) {
+		v->bad = true;
+		v->want = 0;
+		v->got = 1;
+		snprintf(v->what, sizeof(v->what), "harm()");
 	}
 	model_free(w->model);
 	free(w->model);
@@ -620,7 +628,7 @@ static void run_state(struct fuzz_world *w, const struct fuzz_op *op,
 	r->vm_lck = fuzz_status("VmLck:") - w->vm_lck;
 	r->harm[0] = 0;
 	if (w->setting.physical)
-		look_for_harm(r);
+		look_for_harm(r->harm, sizeof(r->harm));
 	if (!r->rc)
 		r->rc = get_info(w->fd, w->shared, &r->shared);
 }
