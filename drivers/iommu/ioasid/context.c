@@ -179,14 +179,19 @@ static int join_family(struct ioasid_ctx *ctx, u32 id,
 	return ret;
 }
 
+static __always_inline void ioasid_exit(struct ioasid *ioasid)
+{
+	ioasid_space_exit(&ioasid->space);
+	ioasid_family_exit(&ioasid->space);
+}
+
 static void ioasid_destroy(struct ioasid *ioasid)
 {
 	struct ioasid_window *window = ioasid->space.window;
 	struct ioasid_space *parent = ioasid->space.parent;
 	struct ioasid_ctx *ctx = ioasid->obj.ctx;
 
-	ioasid_space_exit(&ioasid->space);
-	ioasid_family_exit(&ioasid->space);
+	ioasid_exit(ioasid);
 	if (unlikely(parent))
 		ioasid_family_leave(parent, window, &ioasid->space);
 	kmem_cache_free(ioasid_cache, ioasid);
@@ -434,8 +439,9 @@ void ioasid_ctx_close(struct ioasid_ctx *ctx)
 	}
 }
 
-/* How many IOASIDs are freed between two looks at the scheduler */
-#define DESTROY_BATCH	256
+/* How many IOASIDs are freed at a time, and between two looks at the scheduler */
+#define FREE_BATCH	32
+#define DESTROY_BATCH	(8 * FREE_BATCH)
 
 /*
  * Take what children refer to out of them, before any memory goes; and out of
@@ -468,7 +474,7 @@ static void exit_space(struct ioasid_space *space)
 		ioasid_space_exit(space);
 }
 
-/* Does the last reference go without sleep, and take nothing along? */
+/* Does it go without sleep, and take nothing along? */
 static bool is_easy(const struct ioasid_object *obj)
 {
 	const struct ioasid_space *space;
@@ -476,20 +482,16 @@ static bool is_easy(const struct ioasid_object *obj)
 	if (unlikely(obj->type != IOASID_OBJECT_IOASID))
 		return false;
 	space = &container_of(obj, struct ioasid, obj)->space;
-	do {
-		if (space->window || !RB_EMPTY_ROOT(&space->mappings))
-			return false;
-		space = space->parent;
-	} while (unlikely(space));
-	return true;
+	return !space->parent && RB_EMPTY_ROOT(&space->mappings);
 }
 
 static void ioasid_ctx_destroy(struct ioasid_ctx *ctx)
 {
+	void *freed[FREE_BATCH] __uninitialized;
+	unsigned int n = 0, nr_freed = 0;
 	XA_STATE(xas, &ctx->objects, 0);
 	struct ioasid_object *obj;
 	struct ioasid *ioasid;
-	unsigned int n = 0;
 
 	if (ctx->has_families)
 		revoke_all(ctx);
@@ -502,7 +504,15 @@ static void ioasid_ctx_destroy(struct ioasid_ctx *ctx)
 	xas_for_each(&xas, obj, ULONG_MAX) {
 		ioasid = container_of(obj, struct ioasid, obj);
 		if (likely(is_easy(obj)) && ++n % DESTROY_BATCH) {
-			ioasid_put(ioasid);
+			if (unlikely(!refcount_dec_and_test(&obj->users)))
+				continue;
+			ioasid_exit(ioasid);
+			freed[nr_freed++] = ioasid;
+			if (nr_freed == FREE_BATCH) {
+				kmem_cache_free_bulk(ioasid_cache, nr_freed,
+						     freed);
+				nr_freed = 0;
+			}
 			continue;
 		}
 		/* Unpinning may sleep */
@@ -519,6 +529,8 @@ static void ioasid_ctx_destroy(struct ioasid_ctx *ctx)
 		rcu_read_lock();
 	}
 	rcu_read_unlock();
+	if (nr_freed)
+		kmem_cache_free_bulk(ioasid_cache, nr_freed, freed);
 	xa_destroy(&ctx->objects);
 	ioasid_ctx_release(ctx);
 }
