@@ -1451,6 +1451,7 @@ static void judge_unmap(struct judge *j)
 	const bool with_children = in->flags & IOASID_UNMAP_CASCADE;
 	const __u64 start = all ? 0 : in->iova, end = all ? ALL_ONES : last;
 	struct fuzz_space *s = named(j->m, j->op);
+	const struct fuzz_mapping *before;
 	enum cut cut;
 	bool malformed;
 
@@ -1467,11 +1468,14 @@ static void judge_unmap(struct judge *j)
 			 (last != ALL_ONES && j->m->plant != PLANT_CUT &&
 			  cuts(s, last + 1)), EINVAL);
 	/* out of the middle of a mapping, which makes it two */
-	if (!malformed && !all && terms(j->m, s) && in->iova &&
-	    last != ALL_ONES && model_find(s, in->iova - 1) &&
-	    is_memory(model_find(s, in->iova - 1)) &&
-	    model_find(s, in->iova - 1)->last > last)
-		fails_if(j, !mappings_left(j->m, terms(j->m, s)), EDQUOT);
+	before = malformed || all || !in->iova ? NULL :
+		 model_find(s, in->iova - 1);
+	if (before && terms(j->m, s) && before->last > last &&
+	    !mappings_left(j->m, terms(j->m, s))) {
+		/* open is whether a reserved range is such a mapping */
+		fails_if(j, is_memory(before), EDQUOT);
+		perhaps(j, EDQUOT);
+	}
 	if (!malformed && with_children && !all && !split) {
 		cut = cuts_children(j->m, s, start, end);
 		fails_if(j, cut == CUT_MUST, EBUSY);
