@@ -509,8 +509,14 @@ static void payer_uncharge(struct ioasid_payer *payer, unsigned long npages)
 static bool account_pin(struct ioasid_account *account, u64 bytes)
 {
 	u64 limit = READ_ONCE(account->limit);
-	s64 old = atomic64_read(&account->pinned);
+	s64 old;
 
+	/* Sizes that nobody has add up to more than there are numbers */
+	if (likely(limit == U64_MAX)) {
+		atomic64_add(bytes, &account->pinned);
+		return true;
+	}
+	old = atomic64_read(&account->pinned);
 	do {
 		if (unlikely(old > limit || bytes > limit - old))
 			return false;
