@@ -376,11 +376,16 @@ int ioasid_free(struct ioasid_ctx *ctx, u32 id, bool cascade)
 	atomic_dec(&ctx->nr_ioasids);
 	if (unlikely(proxy)) {
 		ioasid_proxy_revoke(proxy);
+		ioasid_proxy_leave(proxy);
 		ioasid_proxy_put(proxy);
 		return 0;
 	}
 	if (!RB_EMPTY_ROOT(&ioasid->space.mappings))
 		empty_space(&ioasid->space);
+	/* The file of an export, or children, may keep it long after */
+	if (ioasid->space.parent && RB_EMPTY_ROOT(&ioasid->space.mappings))
+		ioasid_family_leave(ioasid->space.parent, ioasid->space.window,
+				    &ioasid->space);
 	ioasid_put(ioasid);
 	return 0;
 }

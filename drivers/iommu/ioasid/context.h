@@ -165,6 +165,7 @@ int ioasid_proxy_join(struct ioasid_ctx *ctx, u32 id,
 		      struct ioasid_space *child);
 int ioasid_proxy_kill(struct ioasid_proxy *proxy, bool cascade);
 void ioasid_proxy_revoke(struct ioasid_proxy *proxy);
+void ioasid_proxy_leave(struct ioasid_proxy *proxy);
 
 /* For the other file of this floor */
 bool ioasid_ctx_count(struct ioasid_ctx *ctx);

@@ -92,8 +92,6 @@ int ioasid_family_join(struct ioasid_space *parent,
 {
 	int ret;
 
-	if (parent->depth + 1 >= IOASID_MAX_DEPTH)
-		return -ELOOP;
 	ret = ioasid_family_begin(parent);
 	if (ret)
 		return ret;
@@ -103,6 +101,8 @@ int ioasid_family_join(struct ioasid_space *parent,
 		ret = -ENODEV;
 	} else if (parent->dead) {
 		ret = -ENOENT;
+	} else if (parent->depth + 1 >= IOASID_MAX_DEPTH) {
+		ret = -ELOOP;
 	} else if (parent->partial) {
 		ret = -EDEADLK;
 	} else {
@@ -127,7 +127,8 @@ int ioasid_family_join(struct ioasid_space *parent,
  * @child: has no mappings; NULL when it is @window that ends
  *
  * When it is the last one of a parent that was freed, what could not be taken
- * out of the parent before goes now.
+ * out of the parent before goes now.  May be called again, and then does nothing;
+ * a window that was freed while it had children ends with the last of these.
  *
  * Context: may sleep if @parent has mappings.
  */
@@ -139,10 +140,18 @@ void ioasid_family_leave(struct ioasid_space *parent,
 	u64 removed;
 
 	spin_lock(&parent->lock);
-	if (window && child)
-		window->children--;
-	else
+	if (child && !child->left) {
+		child->left = 1;
+		if (window)
+			window->children--;
+		else
+			parent->children--;
+	}
+	if (window && !window->left && !window->children &&
+	    (!child || window->dead)) {
+		window->left = true;
 		parent->children--;
+	}
 	empty = parent->dead && !parent->children &&
 		!RB_EMPTY_ROOT(&parent->mappings);
 	spin_unlock(&parent->lock);

@@ -118,9 +118,19 @@ err_count:
 	return ERR_PTR(ret);
 }
 
-static void proxy_destroy(struct ioasid_proxy *proxy)
+/**
+ * ioasid_proxy_leave() - let its owner not count an import any more
+ * @proxy: the proxy, that nobody can find any more; when it has children, the
+ *	last of them does it
+ */
+void ioasid_proxy_leave(struct ioasid_proxy *proxy)
 {
 	ioasid_family_leave(&proxy->grant->ioasid->space, &proxy->window, NULL);
+}
+
+static void proxy_destroy(struct ioasid_proxy *proxy)
+{
+	ioasid_proxy_leave(proxy);
 	ioasid_grant_put(proxy->grant);
 	/* Who looks it up by RCU may come across it */
 	kfree_rcu(proxy, rcu);

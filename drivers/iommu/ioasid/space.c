@@ -1248,7 +1248,8 @@ again:
 			goto free;
 		goto again;
 	}
-	if (left && left == right) {
+	/* It will be two; which only counts where it refers to something */
+	if (left && left == right && left->mem.npages) {
 		ret = ioasid_family_may_cut(space);
 		if (ret)
 			goto unlock;
@@ -1608,6 +1609,7 @@ void ioasid_space_init(struct ioasid_space *space,
 	space->family = NULL;
 	space->children = 0;
 	space->depth = 0;
+	space->left = 0;
 	space->devmem = NULL;
 	space->filling = NULL;
 	init_rwsem(&space->domains_sem);

@@ -171,6 +171,7 @@ struct ioasid_terms {
  * struct ioasid_window - what the children in another context see of a parent
  * @terms: what they may have
  * @dead: freed: they get nothing any more
+ * @left: is not counted by the parent any more
  * @children: how many there are
  *
  * Protected by the lock of the parent's space.
@@ -178,6 +179,7 @@ struct ioasid_terms {
 struct ioasid_window {
 	struct ioasid_terms *terms;
 	bool dead;
+	bool left;
 	unsigned int children;
 };
 
@@ -246,6 +248,7 @@ struct ioasid_space_ops {
  * @parent: what its mappings refer to, NULL for a root
  * @window: through which it sees @parent, that is of another context; or NULL
  * @depth: how many parents are above it
+ * @left: is not counted by @parent, or @window, any more
  * @lock: protects the mappings and all that follows up to @domains_sem
  * @cut_shift: cut size of mappings that do not state one, log2, 0 for none
  * @must_enforce: no-snoop DMA must be made coherent
@@ -288,7 +291,8 @@ struct ioasid_space {
 	struct ioasid_window *window;
 
 	spinlock_t lock;		/* the mappings */
-	u8 depth;
+	u8 depth : 7;			/* these two: lock of the parent */
+	u8 left : 1;
 	u8 cut_shift;
 	bool must_enforce : 1;
 	bool dead : 1;

@@ -883,17 +883,6 @@ static void judge_alloc(struct judge *j)
 	j->m->ioasids++;
 }
 
-/* Whether there is a file of it. */
-static bool is_exported(const struct fuzz_model *m, const struct fuzz_space *s)
-{
-	int i;
-
-	for (i = 0; i < FUZZ_THREADS * FUZZ_EXPORTS; i++)
-		if (m->exports[i].nr && m->exports[i].id == s->id)
-			return true;
-	return false;
-}
-
 static void judge_free(struct judge *j)
 {
 	const struct ioasid_free *in = &j->r->in.free;
@@ -923,7 +912,7 @@ static void judge_free(struct judge *j)
 		 s->parent >= 0 ? &j->m->spaces[s->parent] : NULL;
 	if (parent) {
 		parent->children--;
-		if (s->children || s->orphaned || is_exported(j->m, s))
+		if (is_import(s) && s->children)
 			parent->orphaned++;
 	}
 	cut_out(j->m, s, 0, ALL_ONES);
@@ -1471,11 +1460,8 @@ static void judge_unmap(struct judge *j)
 	before = malformed || all || !in->iova ? NULL :
 		 model_find(s, in->iova - 1);
 	if (before && terms(j->m, s) && before->last > last &&
-	    !mappings_left(j->m, terms(j->m, s))) {
-		/* open is whether a reserved range is such a mapping */
+	    !mappings_left(j->m, terms(j->m, s)))
 		fails_if(j, is_memory(before), EDQUOT);
-		perhaps(j, EDQUOT);
-	}
 	if (!malformed && with_children && !all && !split) {
 		cut = cuts_children(j->m, s, start, end);
 		fails_if(j, cut == CUT_MUST, EBUSY);

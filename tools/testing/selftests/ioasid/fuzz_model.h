@@ -77,9 +77,8 @@ struct fuzz_export {
  * @export: of an import: what it stands for
  * @parent_id: what it was called when this was made; 0 for a root
  * @children: how many have this as parent
- * @orphaned: how many children were freed that are the parent of others, or may
- *	have been, or are exported: until these are freed, and the file is
- *	closed, they may count as children
+ * @orphaned: how many imports were freed that were the parent of others: until
+ *	these are freed they may count as children
  * @level: 1 for a root
  * @devices: how many are attached (not of a window)
  * @nr: how many mappings

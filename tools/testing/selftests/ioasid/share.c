@@ -230,7 +230,9 @@ TEST_F(share, quota)
 	EXPECT_EQ(-EDQUOT, MAP(40, 0, 1));
 	EXPECT_EQ(-EDQUOT, ia_map_ref(self->ctx, other, 0, 0, PG, IA_RW));
 	/* ranges without memory are no mappings of it */
-	EXPECT_EQ(0, ia_reserve(self->ctx, other, 0, PG));
+	EXPECT_EQ(0, ia_reserve(self->ctx, other, 0, 3 * PG));
+	EXPECT_EQ(0, ia_unmap_full(self->ctx, other, IOASID_UNMAP_SPLIT, PG, PG,
+				   &removed));
 	/* a hole in a mapping makes two of it; to shorten one does not */
 	EXPECT_EQ(-EDQUOT, ia_unmap_full(self->ctx, self->child,
 					 IOASID_UNMAP_SPLIT, BASE + PG, PG,
@@ -334,6 +336,29 @@ TEST_F(share, busy_while_imported)
 	EXPECT_EQ(0, ia_free(self->fd, root));
 	EXPECT_EQ(-ENODEV, ia_import(self->ctx, fd, 0, &import));
 	close(fd);
+}
+
+/* A file that nobody imports keeps nobody busy. */
+TEST_F(share, file_keeps_nothing)
+{
+	__u32 child, other;
+	int export;
+
+	ASSERT_EQ(0, ia_child(self->fd, self->root, 0, &child));
+	ASSERT_EQ(0, ia_export(self->fd, child, EXPORT_RW, 0, PG, 1, &export));
+	ASSERT_EQ(2, info_of(self->fd, self->root).nr_children);
+	ASSERT_EQ(0, ia_free(self->fd, child));
+	EXPECT_EQ(1, info_of(self->fd, self->root).nr_children);
+	EXPECT_EQ(-ENODEV, ia_import(self->ctx, export, 0, &other));
+	/* nor by the child of an import */
+	ASSERT_EQ(0, ia_child(self->ctx, self->import, 0, &child));
+	close(export);
+	ASSERT_EQ(0, ia_export(self->ctx, child, EXPORT_RW, 0, PG, 1, &export));
+	ASSERT_EQ(0, ia_free(self->ctx, child));
+	EXPECT_EQ(1, info_of(self->ctx, self->import).nr_children);
+	close(export);
+	EXPECT_EQ(1, info_of(self->ctx, self->import).nr_children);
+	EXPECT_EQ(1, info_of(self->fd, self->root).nr_children);
 }
 
 TEST_F(share, owner_closes)
