@@ -593,7 +593,7 @@ TEST_F(once, threads)
 			.id = self->id[i],
 			.mem = self->mem,
 			.seed = i + 1,
-			.rounds = ia_slow_kernel() ? 3 : 5000,
+			.rounds = ia_slow_kernel() ? 10 : 5000,
 		};
 		ASSERT_EQ(0, pthread_create(&thread[i], NULL, hammer, &h[i]));
 	}
