@@ -659,21 +659,20 @@ EXPORT_SYMBOL_IF_KUNIT(ioasid_drain_range);
 
 /**
  * ioasid_drain_protect() - change the permission of an IOPTE in place
- * @drain: begun
+ * @drain: begun, of a domain with ioasid_domain_protects()
  * @iova: where the IOPTE begins
  * @length: its size
  * @flags: IOASID_MAP_READ, IOASID_MAP_WRITE
  *
  * Return: whether it was done; if not then nothing was: the IOMMU's driver
- * cannot, or has IOPTEs of other sizes there.
+ * cannot after all, or has IOPTEs of other sizes there.
  */
 bool ioasid_drain_protect(struct ioasid_drain *drain, u64 iova, u64 length,
 			  unsigned int flags)
 {
 	struct iommu_domain *iommu = drain->dom->iommu;
 
-	if (!iommu->ops->protect_pages ||
-	    !iommu->ops->protect_pages(iommu, iova, length, 1,
+	if (!iommu->ops->protect_pages(iommu, iova, length, 1,
 				       flags_to_prot(flags), &drain->gather))
 		return false;
 	drain->begun = true;

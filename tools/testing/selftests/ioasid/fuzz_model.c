@@ -836,6 +836,14 @@ static void judge_check(struct judge *j)
 	}
 }
 
+/* One more IOASID or import may be one too many. */
+static void fails_beyond_limit(struct judge *j)
+{
+	fails_if(j, j->m->option[LIMIT_IOASIDS] != ALL_ONES &&
+		 j->m->ioasids + !!j->m->chaos >= j->m->option[LIMIT_IOASIDS],
+		 EDQUOT);
+}
+
 static void judge_alloc(struct judge *j)
 {
 	const struct ioasid_alloc *in = &j->r->in.alloc;
@@ -854,9 +862,7 @@ static void judge_alloc(struct judge *j)
 	fails_if(j, in->snoop > IOASID_SNOOP_ON, EOPNOTSUPP);
 	fails_if(j, in->format || in->fault_queue, EINVAL);
 	fails_if(j, in->format || in->fault_queue, EOPNOTSUPP);
-	fails_if(j, j->m->option[LIMIT_IOASIDS] != ALL_ONES &&
-		 j->m->ioasids + !!j->m->chaos >= j->m->option[LIMIT_IOASIDS],
-		 EDQUOT);
+	fails_beyond_limit(j);
 	if (!succeeded(j))
 		return;
 	judge_new_id(j, j->r->arg.alloc.ioasid, "alloc.ioasid");
@@ -1668,9 +1674,7 @@ static void judge_import(struct judge *j)
 		from = NULL;
 	fails_if(j, !from, ENODEV);
 	fails_if(j, from && from->level >= j->m->depth, ELOOP);
-	fails_if(j, j->m->option[LIMIT_IOASIDS] != ALL_ONES &&
-		 j->m->ioasids + !!j->m->chaos >= j->m->option[LIMIT_IOASIDS],
-		 EDQUOT);
+	fails_beyond_limit(j);
 	if (!succeeded(j))
 		return;
 	judge_new_id(j, j->r->arg.import.ioasid, "import.ioasid");
