@@ -174,11 +174,13 @@ int ioasid_access_pin_pages(struct ioasid_device *idev, u64 iova,
 	if (!PAGE_ALIGNED(iova) || npages > (ULONG_MAX >> PAGE_SHIFT) ||
 	    !range_ok(iova, (u64)npages << PAGE_SHIFT))
 		return -EINVAL;
+	lock_map_acquire(&ioasid_driver_map);
 	down_read(&idev->access_sem);
 	if (idev->access)
 		ret = ioasid_space_pin(&idev->access->space, iova, npages,
 				       flags & IOASID_ACCESS_WRITE, pages);
 	up_read(&idev->access_sem);
+	lock_map_release(&ioasid_driver_map);
 	return ret;
 }
 EXPORT_SYMBOL_GPL(ioasid_access_pin_pages);

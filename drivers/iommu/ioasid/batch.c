@@ -7,14 +7,17 @@
  * taken out together with what follows.  Until then it is pending.
  *
  * Invariants:
- *  - Pending mappings are FILLING or DYING, and domains_sem is held: who waits
- *    for them waits for something bounded.  So all that is pending is settled
- *    before anything that might take long: before user memory is touched (but
- *    for what is there without a page fault), pinned, or waited for.
- *  - The result is that of the operations one after the other.  One that meets
- *    what is pending has it settled first; one that is not simple (of a root, to
- *    a place that the kernel chooses, of several mappings in part...) is carried
- *    out the ordinary way.
+ *  - Pending mappings are FILLING or DYING, and domains_sem is held: a wait for
+ *    them is one for at most PENDING_MAX mappings and PENDING_BYTES.  All that
+ *    is pending is settled before anything that might take long: before user
+ *    memory is touched (but for what is there without a page fault), pinned, or
+ *    waited for, and before memory is allocated in a way that may sleep.  Mappings
+ *    are allocated before anything is pending, tables with GFP_NOWAIT.
+ *  - The result is that of the operations one after the other.  One that fails
+ *    while others are pending has these settled, and is tried again, whatever
+ *    the failure: what they give back (a range, a quota, memory) may be what it
+ *    lacked.  One that is not simple (of a root, to a place that the kernel
+ *    chooses, of several mappings in part...) is carried out the ordinary way.
  *  - Domains that cannot be written to without being told at once (struct
  *    ioasid_domain.late), and those that are being filled, leave nothing pending
  *    that was mapped.
@@ -34,6 +37,9 @@
 #define BATCH_OPS	32
 /* Mappings that one operation may add to the pending ones */
 #define BATCH_SPAN	64
+/* Mappings that are pending together, and bytes that are unmapped with them */
+#define PENDING_MAX	256
+#define PENDING_BYTES	SZ_1G
 /* What is longer takes long */
 #define NOWAIT_LENGTH	SZ_2M
 
@@ -48,7 +54,9 @@
  * @filling: FILLING mappings, linked by @next, in order
  * @filling_tail: the last one's @next
  * @place: where the last one is
- * @left: operations left to do of those that were copied in
+ * @nr: pending mappings
+ * @bytes: bytes that pending operations unmap
+ * @spares: mappings that the operations to come may need
  * @low: first byte that was written
  * @high: last byte that was written
  * @dying: DYING mappings
@@ -67,7 +75,9 @@ struct batch {
 	struct ioasid_mapping *filling;
 	struct ioasid_mapping **filling_tail;
 	struct ioasid_place place;
-	unsigned int left;
+	unsigned int nr;
+	u64 bytes;
+	unsigned int spares;
 	u64 low;
 	u64 high;
 	struct ioasid_dying dying;
@@ -86,14 +96,16 @@ static void batch_reset(struct batch *batch)
 	batch->filling = NULL;
 	batch->filling_tail = &batch->filling;
 	batch->place.last = NULL;
+	batch->nr = 0;
+	batch->bytes = 0;
 	batch->low = U64_MAX;
 	batch->high = 0;
 	batch->dying.first = NULL;
 	batch->dying.tail = &batch->dying.first;
 	batch->dying.nr = 0;
 	batch->dying.scattered = false;
-	batch->dying.pinned = false;
-	batch->dying.borrowed = false;
+	batch->dying.left_out = false;
+	batch->dying.leaving = NULL;
 	batch->end = 0;
 }
 
@@ -141,7 +153,8 @@ static int write_domains(struct ioasid_space *space, struct ioasid_mapping *m)
 	m->next = NULL;
 	list_for_each_entry(dom, &space->domains, node) {
 		ret = ioasid_domain_write(dom, m->start, &m->mem, m->flags,
-					  m->cut_shift);
+					  m->cut_shift, GFP_NOWAIT |
+					  __GFP_ACCOUNT | __GFP_NOWARN);
 		if (likely(!ret))
 			continue;
 		list_for_each_entry(out, &space->domains, node) {
@@ -190,7 +203,8 @@ static int batch_settle(struct batch *batch)
 	struct ioasid_space *space = batch->space;
 	struct ioasid_domain *dom;
 	struct ioasid_mapping *m;
-	int ret = 0, err = 0;
+	int ret = 0, err;
+	u64 unused = 0;
 
 	if (!batch->held)
 		return 0;
@@ -216,8 +230,8 @@ static int batch_settle(struct batch *batch)
 		ioasid_space_wake(space);
 		spin_unlock(&space->lock);
 	}
-	/* Drops domains_sem */
-	ioasid_dying_drain(space, &batch->dying, &err);
+	/* Drops domains_sem; what it removes was counted already */
+	err = ioasid_dying_drain(space, &batch->dying, &unused);
 	batch->held = false;
 	batch_reset(batch);
 	if (unlikely(batch->failed)) {
@@ -232,6 +246,26 @@ static int batch_settle(struct batch *batch)
 /* What an operation could not do while something is pending, or at all here */
 #define NOT_SIMPLE	1
 
+static bool batch_pending(const struct batch *batch)
+{
+	return batch->filling || batch->dying.first;
+}
+
+/* May a map allocate nothing? If not, nothing may be pending */
+static bool have_spare(struct batch *batch)
+{
+	if (likely(batch->place.spare))
+		return true;
+	if (batch_pending(batch))
+		return false;
+	if (batch->held) {
+		up_read(&batch->space->domains_sem);
+		batch->held = false;
+	}
+	ioasid_place_fill(&batch->place, clamp(batch->spares, 1, PENDING_MAX));
+	return batch->place.spare;
+}
+
 static __always_inline int map_simple(struct batch *batch,
 				      struct ioasid_map_request *req)
 {
@@ -239,30 +273,30 @@ static __always_inline int map_simple(struct batch *batch,
 	struct ioasid_mapping *m;
 	int ret;
 
-	if (!batch_hold(batch) || !batch->may_write)
+	if (unlikely(batch->nr >= PENDING_MAX || req->length > NOWAIT_LENGTH ||
+		     !have_spare(batch)) ||
+	    !batch_hold(batch) || !batch->may_write)
 		return NOT_SIMPLE;
 	req->state = IOASID_MAPPING_FILLING;
 	req->place = &batch->place;
-	if (!batch->place.nr_spare)
-		ioasid_place_fill(&batch->place, batch->left);
 	m = ioasid_space_reserve(space, req);
-	if (IS_ERR(m)) {
-		/* Something pending may be in the way */
-		if (PTR_ERR(m) == -EEXIST && batch->dying.first)
-			return NOT_SIMPLE;
-		return PTR_ERR(m);
-	}
+	if (IS_ERR(m))
+		return batch_pending(batch) ? NOT_SIMPLE : PTR_ERR(m);
 	if (!(req->flags & IOASID_MAP_RESERVE)) {
-		ret = ioasid_family_borrow(space, m, &req->fault_addr);
+		ret = ioasid_family_borrow(space, m, true, &req->fault_addr);
 		if (likely(!ret)) {
 			ret = write_domains(space, m);
 			batch->failed |= ret;
 		}
 		if (unlikely(ret)) {
 			ioasid_space_abort_filling(space, m);
-			return ret == -EAGAIN ? NOT_SIMPLE : ret;
+			batch->place.last = NULL;
+			/* The ordinary way may allocate */
+			return batch_pending(batch) || ret == -EAGAIN ||
+			       ret == -ENOMEM ? NOT_SIMPLE : ret;
 		}
 	}
+	batch->nr++;
 
 	if (!batch->filling) {
 		batch->at_filling.op = batch->op;
@@ -277,7 +311,7 @@ static __always_inline int map_simple(struct batch *batch,
 	return 0;
 }
 
-/* Can [start, last] be taken out as it is, with no waiting? */
+/* Can [start, last] be removed as it is, with no waiting? */
 static bool range_simple(struct ioasid_space *space,
 			 struct ioasid_mapping *m, u64 start, u64 last)
 {
@@ -285,12 +319,24 @@ static bool range_simple(struct ioasid_space *space,
 
 	if (m && m->start < start)
 		return false;
+	if (unlikely(space->software) &&
+	    ioasid_software_pinned(space, start, last))
+		return false;
+	if (unlikely(space->family) &&
+	    ioasid_family_refers(space, start, last))
+		return false;
 	for (; m && m->start <= last; m = ioasid_mapping_next(m))
-		if (m->state != IOASID_MAPPING_LIVE || m->readers || m->pins ||
-		    !hlist_empty(&m->refs) || m->last > last ||
+		if (m->state != IOASID_MAPPING_LIVE || m->last > last ||
 		    ++n > BATCH_SPAN)
 			return false;
 	return true;
+}
+
+/* Only the whole 64 bit space is more than can be told */
+static void batch_unmapped(struct batch *batch, u64 bytes)
+{
+	if (check_add_overflow(batch->unmapped, bytes, &batch->unmapped))
+		batch->unmapped = U64_MAX;
 }
 
 static __always_inline int unmap_simple(struct batch *batch, u64 start,
@@ -299,7 +345,8 @@ static __always_inline int unmap_simple(struct batch *batch, u64 start,
 	struct ioasid_space *space = batch->space;
 	struct ioasid_mapping *m;
 
-	if (!batch_hold(batch))
+	if (unlikely(batch->nr >= PENDING_MAX ||
+		     batch->bytes >= PENDING_BYTES) || !batch_hold(batch))
 		return NOT_SIMPLE;
 	spin_lock(&space->lock);
 	m = ioasid_mapping_first(space, start);
@@ -314,7 +361,9 @@ static __always_inline int unmap_simple(struct batch *batch, u64 start,
 		*batch->dying.tail = m;
 		batch->dying.tail = &m->next;
 		batch->dying.nr++;
-		batch->unmapped += m->last - m->start + 1;
+		batch->nr++;
+		batch_unmapped(batch, m->last - m->start + 1);
+		batch->bytes += min(m->last - m->start, PENDING_BYTES);
 		if (m->mem.npages) {
 			batch->dying.scattered |= batch->end &&
 						  batch->end != m->start;
@@ -350,8 +399,6 @@ static int map_ordinary(struct batch *batch, struct ioasid_map_request *req,
 
 	req->file = NULL;
 	if (req->flags & IOASID_MAP_FILE) {
-		if (space->parent)
-			return -EINVAL;
 		req->file = fget(fd);
 		if (!req->file)
 			return -EBADF;
@@ -415,18 +462,19 @@ static int op_map(struct batch *batch, const struct ioasid_dma_op *op,
 	bool simple = op->flags & IOASID_MAP_FIXED &&
 		      !(op->flags & IOASID_MAP_FILE) &&
 		      (batch->space->parent || op->flags & IOASID_MAP_RESERVE);
-	struct ioasid_map_request req __uninitialized;
+	struct ioasid_map_request req = {
+		.iova = op->iova,
+		.addr = op->addr,
+		.length = op->length,
+		.flags = op->flags,
+	};
 	int ret;
 
 	ret = check_map(op);
 	if (unlikely(ret))
 		return ret;
-	req.iova = op->iova;
-	req.addr = op->addr;
-	req.length = op->length;
-	req.alignment = 0;
-	req.flags = op->flags;
-	req.cut_shift = 0;
+	if (unlikely(op->flags & IOASID_MAP_FILE && batch->space->parent))
+		return -EINVAL;
 
 	if (simple) {
 		ret = map_simple(batch, &req);
@@ -445,14 +493,20 @@ static int op_map(struct batch *batch, const struct ioasid_dma_op *op,
 			ret = -EAGAIN;
 	}
 out:
-	if (unlikely(ret))
+	if (unlikely(ret) && ioasid_map_has_fault_addr(&req, ret)) {
+		result->has_fault_addr = true;
 		result->fault_addr = req.fault_addr;
+	}
 	return ret;
 }
 
 static int op_unmap(struct batch *batch, const struct ioasid_dma_op *op)
 {
-	u64 last, removed;
+	struct ioasid_unmap_request req = {
+		.flags = op->flags,
+		.patience = IOASID_PATIENCE,
+	};
+	u64 last;
 	int ret;
 
 	if (unlikely(op->flags & ~(IOASID_UNMAP_SPLIT | IOASID_UNMAP_CASCADE)))
@@ -467,9 +521,8 @@ static int op_unmap(struct batch *batch, const struct ioasid_dma_op *op)
 		return ret;
 	if (batch->from->nowait)
 		return unmap_simple(batch, op->iova, last) ? -EAGAIN : 0;
-	ret = ioasid_space_unmap(batch->space, op->iova, last, op->flags,
-				 &removed);
-	batch->unmapped += removed;
+	ret = ioasid_space_unmap(batch->space, op->iova, last, &req);
+	batch_unmapped(batch, req.removed);
 	return ret;
 }
 
@@ -503,6 +556,17 @@ static int copy_ops(struct batch *batch, struct ioasid_dma_op *ops,
 	return copy_from_user(ops, user, n * sizeof(*ops)) ? -EFAULT : 0;
 }
 
+/* How many mappings will be made, if the operations to come are like these? */
+static unsigned int guess_spares(const struct ioasid_dma_op *ops,
+				 unsigned int n, u32 left)
+{
+	unsigned int i, maps = 0;
+
+	for (i = 0; i < n; i++)
+		maps += ops[i].op == IOASID_DMA_OP_MAP;
+	return div_u64((u64)maps * min_t(u32, left, PENDING_MAX), n);
+}
+
 /**
  * ioasid_space_batch() - carry out operations, one after the other
  * @space: the space
@@ -530,15 +594,18 @@ int ioasid_space_batch(struct ioasid_space *space,
 	batch.failed = false;
 	batch.op = 0;
 	batch.unmapped = 0;
-	batch.place.nr_spare = 0;
+	batch.place.spare = NULL;
 	batch_reset(&batch);
-	result->fault_addr = 0;
+	*result = (struct ioasid_batch_result){};
 
 	while (batch.op < nr && !ret) {
 		n = min_t(u32, nr - batch.op, BATCH_OPS);
 		ret = copy_ops(&batch, copy, n);
+		batch.spares = guess_spares(copy, n, nr - batch.op);
+		/* Now, rather than with the first of them pending */
+		if (batch.spares && space->parent && !batch.held)
+			have_spare(&batch);
 		for (i = 0; i < n && !ret; i++) {
-			batch.left = n - i;
 			if (unlikely(from->nowait &&
 				     copy[i].length > NOWAIT_LENGTH)) {
 				ret = -EAGAIN;

@@ -16,13 +16,19 @@
  *    the tables changed back, and lets go of the claim.
  *  - Where only the permission of an IOPTE changes, and the driver can change
  *    that in place, it is not taken out; one flush follows for all of these.
+ *  - Software devices let go before anything is claimed for good: what they lose
+ *    is LEAVING meanwhile, which no thread waits for that pins, and the rest is
+ *    LIVE.
  *  - An IOPTE lies wholly in what changes, or wholly outside; where an edge of
  *    the range cuts one, all of it is part of what changes.  IOPTEs are aligned
  *    to their size, so of two that overlap one holds the other.
  *
+ * Waits: for mappings in transit, and for software devices, with nothing claimed
+ * and no lock held; a fatal signal ends them.
+ *
  * Locks: attach_lock keeps groups from coming and going, so that no domain is
  * being filled; domains_sem is held for reading for as long as anything is
- * claimed.  With the range claimed nothing is waited for but software devices.
+ * claimed.
  */
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
@@ -47,10 +53,13 @@
  *	IOASID_MAP_PROTECT
  * @claimed: by @next, ascending, what touches the range; fillers have no memory
  * @claimed_last: the last of these
+ * @leaving: by @next, ascending, LEAVING mappings that are to be claimed
+ * @ours: the first of these that was not claimed yet
+ * @fillers: mappings to make fillers of
+ * @patience: for software devices
  * @repinned: by @next, ascending, memory in the range, pinned for writing
  * @tail: spare objects for what the mappings at the edges will lose
  * @stand_in: a spare object that holds the range while it changes hands
- * @pinned: software devices hold some of it
  * @fault_addr: out on some failures, where
  */
 struct change {
@@ -62,10 +71,13 @@ struct change {
 	struct ioasid_mapping *new;
 	struct ioasid_mapping *claimed;
 	struct ioasid_mapping *claimed_last;
+	struct ioasid_mapping *leaving;
+	struct ioasid_mapping *ours;
+	struct ioasid_place fillers;
+	struct ioasid_unmap_request patience;
 	struct ioasid_mapping *repinned;
 	struct ioasid_mapping *tail[2];
 	struct ioasid_mapping *stand_in;
-	bool pinned;
 	u64 fault_addr;
 };
 
@@ -533,17 +545,12 @@ static bool is_poisoned(struct ioasid_space *space)
 /* Does a child refer to bytes of a mapping that are in the range? */
 static bool is_borrowed(const struct change *change, struct ioasid_mapping *m)
 {
-	struct ioasid_ref *ref;
+	const struct ioasid_space *space = change->space;
 
-	lockdep_assert_held(&change->space->lock);
-	hlist_for_each_entry(ref, &m->refs, node) {
-		u64 length = READ_ONCE(ref->child->last) - ref->child->start;
-
-		if (ref->child->addr <= change->last &&
-		    ref->child->addr + length >= change->start)
-			return true;
-	}
-	return false;
+	lockdep_assert_held(&space->lock);
+	return space->family &&
+	       ioasid_family_refers(space, max(m->start, change->start),
+				    min(m->last, change->last));
 }
 
 /* May the edges of the range cut this mapping? */
@@ -557,7 +564,7 @@ static int check_cut(const struct change *change, struct ioasid_mapping *m)
 			continue;
 		if (!change->split && ioasid_mapping_off_grid(m, edge[i]))
 			return -EINVAL;
-		if (ioasid_family_spans(m, edge[i]))
+		if (ioasid_family_spans(change->space, edge[i]))
 			return -EBUSY;
 	}
 	return 0;
@@ -621,7 +628,7 @@ static void let_claim_go(struct change *change)
 		}
 		if (++n % CLAIM_BATCH == 0) {
 			ioasid_space_wake(space);
-			cond_resched_lock(&space->lock);
+			ioasid_space_relax(space);
 		}
 	}
 	ioasid_space_wake(space);
@@ -635,9 +642,6 @@ static void unlock_space(struct change *change)
 
 	up_read(&space->domains_sem);
 	mutex_unlock(&space->attach_lock);
-	/* Who takes out of the parent what we refer to may have come in vain */
-	if (space->parent)
-		ioasid_family_changed(space);
 }
 
 static void unclaim(struct change *change)
@@ -646,12 +650,24 @@ static void unclaim(struct change *change)
 	unlock_space(change);
 }
 
+/* A thread that would cut it does not fail for that, but waits */
+static struct ioasid_mapping *alloc_filler(struct change *change)
+{
+	struct ioasid_map_request req = {
+		.flags = IOASID_MAP_RESERVE,
+		.cut_shift = PAGE_SHIFT,
+		.state = IOASID_MAPPING_CUTTING,
+		.place = &change->fillers,
+	};
+
+	return ioasid_mapping_alloc(change->space, &req);
+}
+
 /*
- * Claim what is at @cursor, up to @next.  Called with the lock held, may drop
- * it.  Returns -EAGAIN when that has to be waited for; 1 to look again.
+ * Claim what is at @cursor, up to @next.  Returns -EAGAIN when that has to be
+ * waited for, -ENOBUFS when there is no filler left.
  */
 static int claim_one(struct change *change, u64 cursor, u64 *next,
-		     struct ioasid_mapping **filler,
 		     struct ioasid_mapping ***tail)
 {
 	struct ioasid_space *space = change->space;
@@ -670,24 +686,23 @@ static int claim_one(struct change *change, u64 cursor, u64 *next,
 	if (!m || m->start > cursor) {
 		if (!change->new)
 			return -ENXIO;
-		if (!*filler)
-			return 1;
-		(*filler)->start = cursor;
-		(*filler)->last = change->last;
-		if (m)
-			(*filler)->last = min(m->start - 1, change->last);
-		m = *filler;
-		*filler = NULL;
+		if (!change->fillers.spare)
+			return -ENOBUFS;
+		*next = m ? min(m->start - 1, change->last) : change->last;
+		m = alloc_filler(change);
+		m->start = cursor;
+		m->last = *next;
 		ioasid_mapping_insert(space, m);
 	} else {
 		if (m->state == IOASID_MAPPING_PINNING)
 			return -ENXIO;
-		if (m->state != IOASID_MAPPING_LIVE || m->readers)
+		if (m->state != IOASID_MAPPING_LIVE && m != change->ours)
 			return -EAGAIN;
 		ret = check_mapping(change, m);
 		if (ret)
 			return ret;
-		change->pinned |= m->pins;
+		if (m == change->ours)
+			change->ours = m->next;
 		m->in_filling = false;
 		m->state = IOASID_MAPPING_CUTTING;
 	}
@@ -699,52 +714,128 @@ static int claim_one(struct change *change, u64 cursor, u64 *next,
 	return 0;
 }
 
-/* Who would cut it does not fail for that, but waits */
-static struct ioasid_mapping *alloc_filler(struct ioasid_space *space)
-{
-	struct ioasid_map_request req = {
-		.flags = IOASID_MAP_RESERVE,
-		.cut_shift = PAGE_SHIFT,
-		.state = IOASID_MAPPING_CUTTING,
-	};
-
-	return ioasid_mapping_alloc(space, &req);
-}
-
 /* Go through the range; as claim_one() */
 static int claim_range(struct change *change)
 {
-	struct ioasid_mapping **tail = &change->claimed, *filler = NULL;
+	struct ioasid_mapping **tail = &change->claimed;
 	struct ioasid_space *space = change->space;
 	u64 cursor = change->start, next;
 	unsigned int n = 0;
 	int ret;
 
-	change->pinned = false;
+	change->ours = change->leaving;
 	spin_lock(&space->lock);
 	ret = check_space(change);
 	while (!ret) {
-		ret = claim_one(change, cursor, &next, &filler, &tail);
-		if (ret == 1) {
-			spin_unlock(&space->lock);
-			filler = alloc_filler(space);
-			ret = filler ? 0 : -ENOMEM;
-			spin_lock(&space->lock);
-			continue;
-		}
+		ret = claim_one(change, cursor, &next, &tail);
 		if (ret || next > change->last || !next)
 			break;
 		cursor = next;
 		if (++n % CLAIM_BATCH == 0) {
-			if (fatal_signal_pending(current))
+			ioasid_space_relax(space);
+			/* What was true before need not be */
+			ret = check_space(change);
+			if (!ret && fatal_signal_pending(current))
 				ret = -EINTR;
-			cond_resched_lock(&space->lock);
 		}
 	}
 	spin_unlock(&space->lock);
-	if (filler)
-		ioasid_mapping_free(filler);
+	/* What is claimed is on that list now */
+	change->leaving = change->ours;
 	return ret;
+}
+
+/* Mappings that software devices let go of are LIVE again, if not claimed */
+static void end_leaving(struct change *change)
+{
+	struct ioasid_space *space = change->space;
+	struct ioasid_mapping *m, *next;
+	unsigned int n = 0;
+
+	if (!change->leaving)
+		return;
+	spin_lock(&space->lock);
+	for (m = change->leaving; m; m = next) {
+		next = m->next;
+		m->state = IOASID_MAPPING_LIVE;
+		if (++n % CLAIM_BATCH == 0)
+			ioasid_space_relax(space);
+	}
+	ioasid_space_wake(space);
+	spin_unlock(&space->lock);
+	change->leaving = NULL;
+}
+
+/* Must devices stop to use something of it? */
+static bool loses(const struct change *change, const struct ioasid_mapping *m)
+{
+	return !is_filler(m) &&
+	       (change->new || change->repinned ||
+		m->flags & ~change->flags & PERMISSION);
+}
+
+/* Do software devices hold pages that they must let go of? */
+static bool must_let_go(struct change *change)
+{
+	struct ioasid_space *space = change->space;
+	struct ioasid_mapping *m;
+	unsigned int n = 0;
+	bool must = false;
+
+	if (likely(!READ_ONCE(space->software)))
+		return false;
+	spin_lock(&space->lock);
+	for (m = change->claimed; m && !must; m = m->next) {
+		must = loses(change, m) &&
+		       ioasid_software_pinned(space, m->start, m->last);
+		if (++n % CLAIM_BATCH == 0)
+			ioasid_space_relax(space);
+	}
+	spin_unlock(&space->lock);
+	return must;
+}
+
+/*
+ * Have software devices let go of all that they lose, which is LEAVING from now
+ * on; the claim ends.
+ */
+static int have_let_go(struct change *change)
+{
+	struct ioasid_mapping **leaving = &change->leaving, **link, *m;
+	struct ioasid_space *space = change->space;
+	unsigned int n = 0;
+	int ret;
+
+	spin_lock(&space->lock);
+	for (link = &change->claimed; (m = *link);) {
+		if (loses(change, m)) {
+			m->state = IOASID_MAPPING_LEAVING;
+			*link = m->next;
+			m->next = NULL;
+			*leaving = m;
+			leaving = &m->next;
+		} else {
+			link = &m->next;
+		}
+		if (++n % CLAIM_BATCH == 0)
+			ioasid_space_relax(space);
+	}
+	ioasid_space_wake(space);
+	spin_unlock(&space->lock);
+	unclaim(change);
+	ret = ioasid_listeners_unmap(space, &change->leaving,
+				     &change->patience);
+	if (ret == -EBUSY)
+		change->fault_addr = max(change->patience.kept, change->start);
+	return ret;
+}
+
+/* Some more fillers than there were the time before */
+static int add_fillers(struct change *change, unsigned int *nr)
+{
+	*nr = min(2 * *nr, 1U << 20);
+	ioasid_place_fill(&change->fillers, *nr);
+	return change->fillers.spare ? 0 : -ENOMEM;
 }
 
 /*
@@ -754,65 +845,43 @@ static int claim_range(struct change *change)
 static int claim(struct change *change)
 {
 	struct ioasid_space *space = change->space;
+	unsigned int nr_fillers = 1;
 	int ret;
 
 	for (;;) {
+		ret = -EINTR;
 		if (mutex_lock_killable(&space->attach_lock))
-			return -EINTR;
+			break;
 		down_read(&space->domains_sem);
 		ret = claim_range(change);
-		if (!ret)
+		if (!ret && !must_let_go(change)) {
+			ioasid_mapping_wait_readers(space, change->claimed);
 			return 0;
-		unclaim(change);
-		if (ret != -EAGAIN)
-			return ret;
-		spin_lock(&space->lock);
-		ioasid_space_wait_in_transit(space, change->fault_addr);
-		spin_unlock(&space->lock);
-		if (fatal_signal_pending(current))
-			return -EINTR;
-	}
-}
-
-/* ---- Software devices ---- */
-
-static void set_state(struct ioasid_space *space, struct ioasid_mapping *m,
-		      enum ioasid_mapping_state state)
-{
-	spin_lock(&space->lock);
-	m->state = state;
-	spin_unlock(&space->lock);
-}
-
-/* Must devices stop to use something of it? */
-static bool loses(const struct change *change, const struct ioasid_mapping *m)
-{
-	return change->new || change->repinned ||
-	       m->flags & ~change->flags & PERMISSION;
-}
-
-/*
- * Have software devices let go of the mappings.  Meanwhile these are DYING, so
- * that no thread of theirs waits for us.
- */
-static int have_let_go(struct change *change)
-{
-	struct ioasid_space *space = change->space;
-	struct ioasid_mapping *m;
-	int ret;
-
-	for (m = change->claimed; m && change->pinned; m = m->next) {
-		if (!READ_ONCE(m->pins) || !loses(change, m))
-			continue;
-		set_state(space, m, IOASID_MAPPING_DYING);
-		ret = ioasid_listeners_let_go(space, m);
-		set_state(space, m, IOASID_MAPPING_CUTTING);
-		if (ret) {
-			change->fault_addr = max(m->start, change->start);
-			return ret;
+		}
+		if (!ret) {
+			ret = have_let_go(change);
+		} else {
+			unclaim(change);
+			/* Others may wait for it whom we wait for */
+			end_leaving(change);
+			if (ret == -ENOBUFS) {
+				ret = add_fillers(change, &nr_fillers);
+			} else if (ret == -EAGAIN) {
+				spin_lock(&space->lock);
+				ret = ioasid_space_wait_in_transit(space,
+					change->fault_addr, NULL);
+				spin_unlock(&space->lock);
+			}
+		}
+		if (ret)
+			break;
+		if (fatal_signal_pending(current)) {
+			ret = -EINTR;
+			break;
 		}
 	}
-	return 0;
+	end_leaving(change);
+	return ret;
 }
 
 /* ---- Permission ---- */
@@ -848,7 +917,7 @@ static int check_parent(struct change *change, const struct ioasid_mapping *m)
 			break;
 		cursor = owner->last + 1;
 		if (++n % CLAIM_BATCH == 0)
-			cond_resched_lock(&parent->lock);
+			ioasid_space_relax(parent);
 	}
 	spin_unlock(&parent->lock);
 	return ret;
@@ -1062,12 +1131,13 @@ static void cut_edges(struct change *change)
 /* Let the claimed mappings have their new permission, and memory */
 static void publish_permission(struct change *change)
 {
-	struct ioasid_mapping *m, *repin = change->repinned;
+	struct ioasid_mapping *m, *next, *repin = change->repinned;
 	struct ioasid_space *space = change->space;
 	unsigned int n = 0;
 
 	spin_lock(&space->lock);
-	for (m = change->claimed; m; m = m->next) {
+	for (m = change->claimed; m; m = next) {
+		next = m->next;
 		if (differs(change, m)) {
 			if (!space->parent && must_repin(change, m)) {
 				swap(m->mem, repin->mem);
@@ -1079,7 +1149,7 @@ static void publish_permission(struct change *change)
 		m->state = IOASID_MAPPING_LIVE;
 		if (++n % CLAIM_BATCH == 0) {
 			ioasid_space_wake(space);
-			cond_resched_lock(&space->lock);
+			ioasid_space_relax(space);
 		}
 	}
 	ioasid_space_wake(space);
@@ -1112,7 +1182,7 @@ static void publish_new(struct change *change)
 			space->bytes_mapped -= m->last - m->start + 1;
 		}
 		if (++n % CLAIM_BATCH == 0)
-			cond_resched_lock(&space->lock);
+			ioasid_space_relax(space);
 	}
 	ioasid_mapping_erase(space, stand_in);
 	change->new->state = IOASID_MAPPING_LIVE;
@@ -1142,6 +1212,7 @@ static void keep_new(struct change *change)
 {
 	struct ioasid_space *space = change->space;
 	struct ioasid_mapping *m, *next;
+	unsigned int n = 0;
 
 	spin_lock(&space->lock);
 	space->poisoned = true;
@@ -1150,6 +1221,8 @@ static void keep_new(struct change *change)
 	for (m = change->repinned; m; m = next) {
 		next = m->next;
 		ioasid_mapping_keep(space, m);
+		if (++n % CLAIM_BATCH == 0)
+			ioasid_space_relax(space);
 	}
 	spin_unlock(&space->lock);
 	change->new = NULL;
@@ -1164,11 +1237,10 @@ static int carry_out(struct change *change)
 	bool replace = change->new, poisoned;
 	int ret = 0;
 
+	lock_map_acquire(&ioasid_cutting_map);
 	for (i = 0; i < more && !ret; i++)
 		ret = ioasid_family_may_cut(space);
 	more = ret ? i - 1 : i;
-	if (!ret)
-		ret = have_let_go(change);
 	if (!ret)
 		ret = change_tables(change);
 	poisoned = ret && is_poisoned(space);
@@ -1177,6 +1249,7 @@ static int carry_out(struct change *change)
 			keep_new(change);
 			ret = -EIO;
 		}
+		lock_map_release(&ioasid_cutting_map);
 		unclaim(change);
 		if (poisoned)
 			space->ops->poisoned(space);
@@ -1184,10 +1257,12 @@ static int carry_out(struct change *change)
 		cut_edges(change);
 		if (replace) {
 			publish_new(change);
+			lock_map_release(&ioasid_cutting_map);
 			unlock_space(change);
 			release_old(change);
 		} else {
 			publish_permission(change);
+			lock_map_release(&ioasid_cutting_map);
 			unlock_space(change);
 		}
 	}
@@ -1246,14 +1321,18 @@ static int replace_child(struct change *change, struct ioasid_map_request *req)
 		if (ret)
 			return ret;
 		new->state = IOASID_MAPPING_FILLING;
-		ret = ioasid_family_borrow(space, new, &change->fault_addr);
+		ret = ioasid_family_borrow(space, new, false,
+					   &change->fault_addr);
 		if (!ret)
 			return carry_out(change);
 		unclaim(change);
 		if (ret != -EAGAIN)
 			return ret;
-		ioasid_family_wait(space, change->fault_addr,
-				   req->addr + (req->length - 1));
+		WRITE_ONCE(new->wanted, false);
+		ret = ioasid_family_wait(space, change->fault_addr,
+					 req->addr + (req->length - 1));
+		if (ret)
+			return ret;
 	}
 }
 
@@ -1261,13 +1340,13 @@ static int alloc_spares(struct change *change, struct ioasid_map_request *req)
 {
 	struct ioasid_space *space = change->space;
 
-	change->tail[0] = alloc_filler(space);
-	change->tail[1] = alloc_filler(space);
+	change->tail[0] = alloc_filler(change);
+	change->tail[1] = alloc_filler(change);
 	if (!change->tail[0] || !change->tail[1])
 		return -ENOMEM;
 	if (!(req->flags & IOASID_MAP_REPLACE))
 		return 0;
-	change->stand_in = alloc_filler(space);
+	change->stand_in = alloc_filler(change);
 	change->new = ioasid_mapping_alloc(space, req);
 	if (!change->stand_in || !change->new)
 		return -ENOMEM;
@@ -1288,6 +1367,7 @@ static void free_spares(struct change *change)
 		ioasid_mapping_free(change->stand_in);
 	if (change->new)
 		ioasid_mapping_release(change->space, change->new);
+	ioasid_place_empty(&change->fillers);
 	free_repinned(change);
 }
 
@@ -1317,6 +1397,7 @@ int ioasid_space_change(struct ioasid_space *space,
 		.last = req->iova + (req->length - 1),
 		.flags = req->flags & PERMISSION,
 		.split = req->flags & IOASID_MAP_SPLIT,
+		.patience.patience = IOASID_PATIENCE,
 	};
 	int ret;
 

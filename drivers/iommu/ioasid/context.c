@@ -325,14 +325,18 @@ void ioasid_put(struct ioasid *ioasid)
 		ioasid_destroy(ioasid);
 }
 
-static void empty_space(struct ioasid_space *space)
+/* Unmap all of a space that was killed; @patience: see ioasid_family_close() */
+static void empty_space(struct ioasid_space *space, long *patience)
 {
-	u64 removed;
+	struct ioasid_unmap_request req = {
+		.flags = IOASID_UNMAP_ALL | IOASID_UNMAP_CASCADE |
+			 IOASID_UNMAP_FORCED,
+		.patience = *patience,
+	};
 
-	/* Nothing cuts this short: see ioasid_ctx_destroy() */
-	ioasid_space_unmap(space, 0, U64_MAX, IOASID_UNMAP_ALL |
-			   IOASID_UNMAP_CASCADE | IOASID_UNMAP_FORCED,
-			   &removed);
+	/* No signal cuts this short: see ioasid_ctx_destroy() */
+	ioasid_space_unmap(space, 0, U64_MAX, &req);
+	*patience = req.patience;
 }
 
 /**
@@ -352,6 +356,7 @@ int ioasid_free(struct ioasid_ctx *ctx, u32 id, bool cascade)
 	XA_STATE(xas, &ctx->objects, id);
 	struct ioasid_proxy *proxy = NULL;
 	struct ioasid *ioasid = NULL;
+	long patience = IOASID_PATIENCE;
 	struct ioasid_object *obj;
 	int ret = -ENOENT;
 
@@ -366,11 +371,11 @@ int ioasid_free(struct ioasid_ctx *ctx, u32 id, bool cascade)
 			proxy = container_of(obj, struct ioasid_proxy, obj);
 			ret = ioasid_proxy_kill(proxy, cascade);
 		}
-		if (!ret)
+		if (ret >= 0)
 			xas_store(&xas, NULL);
 	}
 	xas_unlock(&xas);
-	if (ret)
+	if (ret < 0)
 		return ret;
 
 	atomic_dec(&ctx->nr_ioasids);
@@ -380,8 +385,8 @@ int ioasid_free(struct ioasid_ctx *ctx, u32 id, bool cascade)
 		ioasid_proxy_put(proxy);
 		return 0;
 	}
-	if (!RB_EMPTY_ROOT(&ioasid->space.mappings))
-		empty_space(&ioasid->space);
+	if (ret)
+		empty_space(&ioasid->space, &patience);
 	/* The file of an export, or children, may keep it long after */
 	if (ioasid->space.parent && RB_EMPTY_ROOT(&ioasid->space.mappings))
 		ioasid_family_leave(ioasid->space.parent, ioasid->space.window,
@@ -410,6 +415,7 @@ struct ioasid_ctx *ioasid_ctx_alloc(void)
 	ioasid_account_init(&ctx->account);
 	atomic_set(&ctx->nr_ioasids, 0);
 	ctx->limit_ioasids = U64_MAX;
+	ctx->patience = IOASID_PATIENCE;
 	mutex_init(&ctx->lock);
 	INIT_LIST_HEAD(&ctx->groups);
 	spin_lock_init(&ctx->routes_lock);
@@ -437,7 +443,7 @@ void ioasid_ctx_close(struct ioasid_ctx *ctx)
 	xa_for_each(&ctx->objects, id, obj) {
 		ioasid = ioasid_get(ctx, id);
 		if (ioasid) {
-			ioasid_family_close(&ioasid->space);
+			ioasid_family_close(&ioasid->space, &ctx->patience);
 			ioasid_put(ioasid);
 		}
 		cond_resched();
@@ -463,8 +469,8 @@ static void revoke_all(struct ioasid_ctx *ctx)
 			continue;
 		space = &container_of(obj, struct ioasid, obj)->space;
 		if ((space->family || space->window) &&
-		    !ioasid_space_kill(space, true))
-			empty_space(space);
+		    ioasid_space_kill(space, true) > 0)
+			empty_space(space, &ctx->patience);
 		cond_resched();
 	}
 }

@@ -91,6 +91,7 @@ struct ioasid_proxy {
  * @account: what is pinned
  * @nr_ioasids: how many IOASIDs there are
  * @limit_ioasids: how many there may be, U64_MAX for no limit
+ * @patience: jiffies: for how long others are waited for when it ends
  * @has_families: some of them have had children, or can have; or have a parent
  *	in another context
  * @lock: protects the options and @groups; taken before the locks of a group
@@ -107,6 +108,7 @@ struct ioasid_ctx {
 	struct ioasid_account account;
 	atomic_t nr_ioasids;
 	u64 limit_ioasids;
+	long patience;
 	bool has_families;
 	struct mutex lock;		/* options, groups */
 	unsigned int sealed;

@@ -300,9 +300,15 @@ void ioasid_domain_iopte_around(const struct ioasid_domain *dom, u64 iova,
 	}
 }
 
+/*
+ * IOPTEs that a driver writes with one call, so that it allocates tables for a
+ * bounded time before *@stop is looked at.
+ */
+#define MAP_STEP	SZ_16K
+
 static __always_inline int
 map_run_inline(struct ioasid_domain *dom, unsigned long iova, phys_addr_t phys,
-	       size_t size, int prot, gfp_t gfp, size_t *done)
+	       size_t size, int prot, gfp_t gfp, const bool *stop, size_t *done)
 {
 	struct iommu_domain *iommu = dom->iommu;
 
@@ -315,6 +321,7 @@ map_run_inline(struct ioasid_domain *dom, unsigned long iova, phys_addr_t phys,
 		/* There, what is mapped in one call cannot be cut */
 		if (unlikely(dom->late))
 			count = 1;
+		count = min(count, MAP_STEP);
 		ret = iommu->ops->map_pages(iommu, iova, phys, pgsize, count,
 					    prot, gfp, &mapped);
 		*done += mapped;
@@ -326,15 +333,17 @@ map_run_inline(struct ioasid_domain *dom, unsigned long iova, phys_addr_t phys,
 		iova += mapped;
 		phys += mapped;
 		size -= min(size, mapped);
+		if (unlikely(size && stop && READ_ONCE(*stop)))
+			return -EAGAIN;
 	}
 	return 0;
 }
 
 static noinline int map_run(struct ioasid_domain *dom, unsigned long iova,
 			    phys_addr_t phys, size_t size, int prot, gfp_t gfp,
-			    size_t *done)
+			    const bool *stop, size_t *done)
 {
-	return map_run_inline(dom, iova, phys, size, prot, gfp, done);
+	return map_run_inline(dom, iova, phys, size, prot, gfp, stop, done);
 }
 
 static int flags_to_prot(unsigned int flags)
@@ -346,26 +355,29 @@ static int flags_to_prot(unsigned int flags)
 /* Map a run in pieces that end on the lines of the cut grid */
 static int map_cells(struct ioasid_domain *dom, u64 iova, phys_addr_t phys,
 		     u64 size, int prot, gfp_t gfp, unsigned int cut_shift,
-		     size_t *done)
+		     const bool *stop, size_t *done)
 {
 	u64 cell = BIT_ULL(cut_shift), piece;
 	int ret;
 
 	while (size) {
 		piece = min(size, cell - (iova & (cell - 1)));
-		ret = map_run(dom, iova, phys, piece, prot, gfp, done);
+		ret = map_run(dom, iova, phys, piece, prot, gfp, stop, done);
 		if (ret)
 			return ret;
 		iova += piece;
 		phys += piece;
 		size -= piece;
+		if (size && stop && READ_ONCE(*stop))
+			return -EAGAIN;
 	}
 	return 0;
 }
 
 static __always_inline int
 map_memory(struct ioasid_domain *dom, u64 iova, const struct ioasid_memory *mem,
-	   int prot, unsigned int cut_shift, size_t *done)
+	   int prot, unsigned int cut_shift, gfp_t gfp, const bool *stop,
+	   size_t *done)
 {
 	struct ioasid_runs runs __uninitialized;
 	struct ioasid_run run __uninitialized;
@@ -374,7 +386,7 @@ map_memory(struct ioasid_domain *dom, u64 iova, const struct ioasid_memory *mem,
 	if (!cut_shift && likely(ioasid_memory_is_run(mem, &run)))
 		return map_run_inline(dom, iova, PFN_PHYS(run.pfn),
 				      (u64)run.npages << PAGE_SHIFT, prot,
-				      GFP_KERNEL_ACCOUNT, done);
+				      gfp, stop, done);
 
 	ioasid_runs_start(&runs, mem);
 	while (ioasid_runs_next(&runs, &run)) {
@@ -382,16 +394,17 @@ map_memory(struct ioasid_domain *dom, u64 iova, const struct ioasid_memory *mem,
 
 		if (cut_shift)
 			ret = map_cells(dom, iova, PFN_PHYS(run.pfn), size,
-					prot, GFP_KERNEL_ACCOUNT, cut_shift,
-					done);
+					prot, gfp, cut_shift, stop, done);
 		else
 			ret = map_run(dom, iova, PFN_PHYS(run.pfn), size, prot,
-				      GFP_KERNEL_ACCOUNT, done);
+				      gfp, stop, done);
 		if (ret)
 			return ret;
 		iova += size;
 		if (!runs.left)
 			break;
+		if (stop && READ_ONCE(*stop))
+			return -EAGAIN;
 		if (fatal_signal_pending(current))
 			return -EINTR;
 		cond_resched();
@@ -406,6 +419,7 @@ static int map_errno(int ret)
 	case -ENOMEM:
 	case -ENOSPC:
 	case -EINTR:
+	case -EAGAIN:
 		return ret;
 	default:
 		return -EIO;
@@ -460,9 +474,9 @@ int ioasid_domain_write_run(struct ioasid_domain *dom, u64 iova,
 
 	if (cut_shift)
 		ret = map_cells(dom, iova, phys, size, prot, gfp, cut_shift,
-				done);
+				NULL, done);
 	else
-		ret = map_run(dom, iova, phys, size, prot, gfp, done);
+		ret = map_run(dom, iova, phys, size, prot, gfp, NULL, done);
 	return ret ? map_errno(ret) : 0;
 }
 
@@ -473,6 +487,7 @@ int ioasid_domain_write_run(struct ioasid_domain *dom, u64 iova,
  * @mem: the memory
  * @flags: IOASID_MAP_READ, IOASID_MAP_WRITE
  * @cut_shift: log2 of the cut size, 0 for none
+ * @gfp: to allocate tables with
  *
  * Devices may not see it before ioasid_domain_sync(), one for many writes. On
  * failure nothing stays mapped, unless @dom->poisoned says otherwise.
@@ -482,13 +497,13 @@ int ioasid_domain_write_run(struct ioasid_domain *dom, u64 iova,
  */
 int ioasid_domain_write(struct ioasid_domain *dom, u64 iova,
 			const struct ioasid_memory *mem, unsigned int flags,
-			unsigned int cut_shift)
+			unsigned int cut_shift, gfp_t gfp)
 {
 	size_t done = 0;
 	int ret;
 
-	ret = map_memory(dom, iova, mem, flags_to_prot(flags), cut_shift,
-			 &done);
+	ret = map_memory(dom, iova, mem, flags_to_prot(flags), cut_shift, gfp,
+			 NULL, &done);
 	if (likely(!ret))
 		return 0;
 	ioasid_domain_take_back(dom, iova, done, (u64)mem->npages << PAGE_SHIFT);
@@ -520,23 +535,25 @@ int ioasid_domain_sync(struct ioasid_domain *dom, u64 iova, u64 length)
  * @mem: the memory
  * @flags: IOASID_MAP_READ, IOASID_MAP_WRITE
  * @cut_shift: log2 of the cut size, 0 for none
+ * @stop: when it becomes true the map ends early; or NULL
  *
  * One iotlb_sync_map() for all.  On failure nothing stays mapped, unless
  * @dom->poisoned says otherwise.
  *
  * Context: may sleep.
- * Return: 0; -ENOMEM; -ENOSPC; -EINTR, a fatal signal; -EIO, the driver failed.
+ * Return: 0; -ENOMEM; -ENOSPC; -EINTR, a fatal signal; -EAGAIN, @stop;
+ * -EIO, the driver failed.
  */
 int ioasid_domain_map(struct ioasid_domain *dom, u64 iova,
 		      const struct ioasid_memory *mem, unsigned int flags,
-		      unsigned int cut_shift)
+		      unsigned int cut_shift, const bool *stop)
 {
 	struct iommu_domain *iommu = dom->iommu;
 	size_t done = 0;
 	int ret;
 
 	ret = map_memory(dom, iova, mem, flags_to_prot(flags), cut_shift,
-			 &done);
+			 GFP_KERNEL_ACCOUNT, stop, &done);
 	if (!ret && iommu->ops->iotlb_sync_map)
 		ret = iommu->ops->iotlb_sync_map(iommu, iova, done);
 	if (likely(!ret))
@@ -573,7 +590,8 @@ int ioasid_domain_map_device(struct ioasid_domain *dom, u64 iova,
 	while (!ret && ioasid_runs_next(&runs, &run)) {
 		ret = map_run(dom, iova + done, PFN_PHYS(run.pfn),
 			      (u64)run.npages << PAGE_SHIFT, prot,
-			      GFP_NOWAIT | __GFP_ACCOUNT | __GFP_NOWARN, &done);
+			      GFP_NOWAIT | __GFP_ACCOUNT | __GFP_NOWARN, NULL,
+			      &done);
 		cond_resched();
 	}
 	if (!ret && iommu->ops->iotlb_sync_map)
@@ -789,10 +807,10 @@ int ioasid_domain_split(struct ioasid_domain *dom, u64 iova,
 
 	phys += from - start;
 	ret = map_run(dom, from, phys, at - from, prot, GFP_KERNEL_ACCOUNT,
-		      &done);
+		      NULL, &done);
 	if (!ret)
 		ret = map_run(dom, at, phys + (at - from), to - at + 1, prot,
-			      GFP_KERNEL_ACCOUNT, &done);
+			      GFP_KERNEL_ACCOUNT, NULL, &done);
 	if (!ret && iommu->ops->iotlb_sync_map)
 		ret = iommu->ops->iotlb_sync_map(iommu, from, pgsize);
 	if (!ret)
@@ -802,7 +820,7 @@ int ioasid_domain_split(struct ioasid_domain *dom, u64 iova,
 	ioasid_domain_take_back(dom, from, done, pgsize);
 	done = 0;
 	if (map_run(dom, from, phys, pgsize, prot,
-		    GFP_KERNEL_ACCOUNT | __GFP_NOFAIL, &done) ||
+		    GFP_KERNEL_ACCOUNT | __GFP_NOFAIL, NULL, &done) ||
 	    (iommu->ops->iotlb_sync_map &&
 	     iommu->ops->iotlb_sync_map(iommu, from, pgsize)))
 		WRITE_ONCE(dom->poisoned, true);

@@ -64,14 +64,14 @@ void ioasid_domain_take_back(struct ioasid_domain *dom, u64 iova, u64 done,
 			     u64 length);
 int ioasid_domain_write(struct ioasid_domain *dom, u64 iova,
 			const struct ioasid_memory *mem, unsigned int flags,
-			unsigned int cut_shift);
+			unsigned int cut_shift, gfp_t gfp);
 int ioasid_domain_sync(struct ioasid_domain *dom, u64 iova, u64 length);
 unsigned long ioasid_iopte_sizes(unsigned long pgsizes, u64 iova,
 				 const struct ioasid_memory *mem,
 				 unsigned int cut_shift);
 int ioasid_domain_map(struct ioasid_domain *dom, u64 iova,
 		      const struct ioasid_memory *mem, unsigned int flags,
-		      unsigned int cut_shift);
+		      unsigned int cut_shift, const bool *stop);
 int ioasid_domain_map_device(struct ioasid_domain *dom, u64 iova,
 			     const struct ioasid_memory *mem,
 			     unsigned int flags);

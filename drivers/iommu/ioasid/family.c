@@ -3,40 +3,237 @@
  * Mapping by reference: spaces whose memory is that of a parent.
  *
  * Invariants:
- *  - A mapping of a child holds a reference (struct ioasid_ref) on each mapping
- *    of the parent that it spans, from before its first IOPTE is written until
- *    its last one is flushed out.  A mapping with references is neither taken
- *    out nor narrowed, and never cut where one of them spans the cut: its
- *    pages stay pinned, which is all that a child relies on.
- *  - The n-th reference of a mapping is on the n-th mapping that it spans.
- *  - Only a FILLING, LIVE, CUTTING or DYING mapping has references: whoever
- *    waits for them to go waits for something bounded.
- *  - The owner of the parent always wins: while it takes a range out with all
- *    that refers to it, the range is barred, and nobody can borrow from it.
- *  - Where the owner cannot have a child's translation taken out (an IOMMU
- *    fails, a software device does not let go), the reference stays, and with it
- *    the parent's mapping; all others lose theirs nevertheless.
+ *  - A mapping of a child refers to a range of the parent (struct ioasid_ref),
+ *    from before its first IOPTE is written until its last one is flushed.
+ *    The parent has these in two trees, by address: those of its own context, and
+ *    those of importers, so that neither is searched past the other.
+ *  - What is referred to is neither unmapped nor narrowed, and never cut where
+ *    a reference spans the cut: its pages stay pinned, which is all that a
+ *    child relies on.
+ *  - Only a FILLING, LIVE, LEAVING, CUTTING or DYING mapping refers to anything:
+ *    a wait for it to end is one for something bounded, or for a driver.
+ *  - The owner of the parent always wins: while a range is unmapped with all
+ *    that refers to it, the range is frozen, and nothing new refers to it.
+ *  - A cascading unmap goes through the references in ascending order and visits
+ *    each once.  Where a child's translation cannot be removed (an IOMMU fails, a
+ *    software device does not let go), the reference stays, and with it the
+ *    parent's mapping; all others are removed nevertheless.
  *  - A child has a reference on its parent's object, or on the one that stands
  *    for it, so that the parent's space is there for as long as the child is, if
  *    only as an empty shell.
  *
- * Locks: the references on a mapping are protected by the lock of the mapping's
- * space, the parent.  ioasid_family.lock, one for each space that is a parent,
- * is taken with no other lock held but those of its ancestors.  Nobody waits
- * for a parent who holds a reference on it.
+ * Waits: a fatal signal ends each of them.  Where that must not be, as in a
+ * close(), all that one call waits for together is limited: see struct
+ * ioasid_unmap_request.
+ *
+ * Locks: the references and the frozen ranges are protected by the lock of the
+ * parent.  A thread that has frozen a range holds no lock for that; it freezes
+ * further ranges in descendants only.
  */
 #include <kunit/visibility.h>
+#include <linux/interval_tree.h>
+#include <linux/rbtree_augmented.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 
 #include "space.h"
 
-/* Mappings that are passed over between two looks at the scheduler */
+/* Mappings that are passed over with the lock held */
 #define WALK_BATCH	1024
 
 /* Beside enum ioasid_unmap_flags: only of children in other contexts */
 #define UNMAP_WINDOWS	BIT(30)
+
+/* ---- References ---- */
+
+#define to_child(node)	rb_entry_safe(node, struct ioasid_mapping, ref.rb)
+
+static inline u64 ref_last(struct ioasid_mapping *m)
+{
+	return m->ref.last;
+}
+
+RB_DECLARE_CALLBACKS_MAX(static, ref_callbacks, struct ioasid_mapping, ref.rb,
+			 u64, ref.subtree_last, ref_last)
+
+/* References have a total order, so that a walk can go on after any of them */
+struct ref_key {
+	u64 addr;
+	unsigned long child;
+};
+
+static struct ref_key key_of(const struct ioasid_mapping *m)
+{
+	return (struct ref_key){ .addr = m->addr, .child = (unsigned long)m };
+}
+
+static __always_inline bool key_before(const struct ref_key *a,
+				       const struct ref_key *b)
+{
+	return a->addr < b->addr || (a->addr == b->addr && a->child < b->child);
+}
+
+static struct rb_root *refs_of(const struct ioasid_space *parent,
+			       const struct ioasid_mapping *m)
+{
+	return &parent->family->refs[m->space->window ? IOASID_FAMILY_WINDOWS :
+							IOASID_FAMILY_OWN];
+}
+
+/* Called with the lock of the parent held, as all that follows */
+static __always_inline void ref_insert(struct ioasid_space *parent,
+				       struct ioasid_mapping *m, u64 last)
+{
+	struct rb_root *root = refs_of(parent, m);
+	struct rb_node **link = &root->rb_node, *up = NULL;
+	struct ref_key key = key_of(m), other;
+	struct ioasid_mapping *at;
+
+	lockdep_assert_held(&parent->lock);
+	m->ref.last = last;
+	m->ref.subtree_last = last;
+	while (*link) {
+		up = *link;
+		at = to_child(up);
+		at->ref.subtree_last = max(at->ref.subtree_last, last);
+		other = key_of(at);
+		link = key_before(&key, &other) ? &up->rb_left : &up->rb_right;
+	}
+	rb_link_node(&m->ref.rb, up, link);
+	rb_insert_augmented(&m->ref.rb, root, &ref_callbacks);
+}
+
+/* The leftmost reference below @node that begins by @to and ends from @from on */
+static struct ioasid_mapping *ref_leftmost(struct rb_node *node, u64 from,
+					   u64 to)
+{
+	struct ioasid_mapping *m = to_child(node), *left;
+
+	if (!m || m->ref.subtree_last < from)
+		return NULL;
+	for (;;) {
+		left = to_child(m->ref.rb.rb_left);
+		if (left && left->ref.subtree_last >= from) {
+			m = left;
+			continue;
+		}
+		if (m->addr > to)
+			return NULL;
+		if (m->ref.last >= from)
+			return m;
+		m = to_child(m->ref.rb.rb_right);
+		if (!m || m->ref.subtree_last < from)
+			return NULL;
+	}
+}
+
+/* The one after @m */
+static struct ioasid_mapping *ref_next(struct ioasid_mapping *m, u64 from,
+				       u64 to)
+{
+	struct rb_node *node = &m->ref.rb, *up;
+	struct ioasid_mapping *right;
+
+	for (;;) {
+		right = to_child(node->rb_right);
+		if (right && right->ref.subtree_last >= from)
+			return ref_leftmost(node->rb_right, from, to);
+		while ((up = rb_parent(node)) && node == up->rb_right)
+			node = up;
+		if (!up)
+			return NULL;
+		node = up;
+		m = to_child(node);
+		if (m->addr > to)
+			return NULL;
+		if (m->ref.last >= from)
+			return m;
+	}
+}
+
+/* The first one of a side after @key, or of all when that is NULL */
+static struct ioasid_mapping *ref_after(const struct ioasid_space *parent,
+					enum ioasid_family_side side,
+					const struct ref_key *key, u64 from,
+					u64 to)
+{
+	struct rb_node *node = parent->family->refs[side].rb_node;
+	struct ioasid_mapping *m = NULL, *at;
+	struct ref_key other;
+
+	lockdep_assert_held(&parent->lock);
+	if (!key)
+		return ref_leftmost(node, from, to);
+	while (node) {
+		at = to_child(node);
+		other = key_of(at);
+		if (key_before(key, &other)) {
+			m = at;
+			node = node->rb_left;
+		} else {
+			node = node->rb_right;
+		}
+	}
+	if (m && m->addr <= to && m->ref.last < from)
+		m = ref_next(m, from, to);
+	return m && m->addr <= to ? m : NULL;
+}
+
+static bool ref_exists(const struct ioasid_space *parent,
+		       enum ioasid_family_side side, const struct ref_key *key)
+{
+	struct rb_node *node = parent->family->refs[side].rb_node;
+	struct ref_key other;
+
+	while (node) {
+		other = key_of(to_child(node));
+		if (other.addr == key->addr && other.child == key->child)
+			return true;
+		node = key_before(key, &other) ? node->rb_left : node->rb_right;
+	}
+	return false;
+}
+
+/**
+ * ioasid_family_refers() - does a child refer to bytes of a range
+ * @space: a parent; its lock is held
+ * @start: first byte
+ * @last: last byte
+ *
+ * Return: whether one does.
+ */
+bool ioasid_family_refers(const struct ioasid_space *space, u64 start, u64 last)
+{
+	const struct ioasid_family *family = space->family;
+	unsigned int i;
+
+	lockdep_assert_held(&space->lock);
+	for (i = 0; i < IOASID_FAMILY_SIDES; i++)
+		if (ref_leftmost(family->refs[i].rb_node, start, last))
+			return true;
+	return false;
+}
+
+/**
+ * ioasid_family_spans() - does a child refer to memory on both sides of a cut
+ * @space: the space; its lock is held
+ * @at: where it would be cut
+ *
+ * Return: whether one does.
+ */
+bool ioasid_family_spans(const struct ioasid_space *space, u64 at)
+{
+	lockdep_assert_held(&space->lock);
+	/* One that begins before @at, and ends there or later */
+	return unlikely(space->family) && at &&
+	       (ref_leftmost(space->family->refs[IOASID_FAMILY_OWN].rb_node,
+			     at, at - 1) ||
+		ref_leftmost(space->family->refs[IOASID_FAMILY_WINDOWS].rb_node,
+			     at, at - 1));
+}
+
+/* ---- Parents and children ---- */
 
 /**
  * ioasid_family_begin() - prepare a space to be a parent
@@ -54,7 +251,7 @@ int ioasid_family_begin(struct ioasid_space *parent)
 	family = kzalloc(sizeof(*family), GFP_KERNEL_ACCOUNT);
 	if (!family)
 		return -ENOMEM;
-	mutex_init(&family->lock);
+	family->frozen = RB_ROOT_CACHED;
 	spin_lock(&parent->lock);
 	if (!parent->family)
 		swap(parent->family, family);
@@ -136,8 +333,11 @@ void ioasid_family_leave(struct ioasid_space *parent,
 			 struct ioasid_window *window,
 			 struct ioasid_space *child)
 {
+	struct ioasid_unmap_request req = {
+		.flags = IOASID_UNMAP_ALL | IOASID_UNMAP_FORCED,
+		.patience = IOASID_PATIENCE,
+	};
 	bool empty;
-	u64 removed;
 
 	spin_lock(&parent->lock);
 	if (child && !child->left) {
@@ -156,8 +356,7 @@ void ioasid_family_leave(struct ioasid_space *parent,
 		!RB_EMPTY_ROOT(&parent->mappings);
 	spin_unlock(&parent->lock);
 	if (unlikely(empty))
-		ioasid_space_unmap_range(parent, 0, U64_MAX, IOASID_UNMAP_ALL |
-					 IOASID_UNMAP_FORCED, NULL, &removed);
+		ioasid_space_unmap_range(parent, 0, U64_MAX, &req);
 }
 
 /**
@@ -168,45 +367,38 @@ void ioasid_family_exit(struct ioasid_space *space)
 {
 	if (likely(!space->family))
 		return;
-	mutex_destroy(&space->family->lock);
 	kfree(space->family);
 }
 
 /* ---- Borrow ---- */
 
-static bool is_barred(const struct ioasid_space *parent, u64 start, u64 last)
+static bool is_frozen(const struct ioasid_space *parent, u64 start, u64 last)
 {
-	const struct ioasid_family *family = parent->family;
-
 	lockdep_assert_held(&parent->lock);
-	return unlikely(family->barred) && start <= family->last &&
-	       last >= family->start;
+	return unlikely(!RB_EMPTY_ROOT(&parent->family->frozen.rb_root)) &&
+	       interval_tree_iter_first(&parent->family->frozen, start, last);
 }
 
 /*
- * Refer to as much of [addr, last] as one mapping of the parent holds.  -EAGAIN
- * when that must be waited for.
+ * See what one mapping of the parent holds of [addr, last].  -EAGAIN when that
+ * must be waited for.
  */
-static int borrow_one(struct ioasid_space *parent, u64 addr, u64 last,
-		      unsigned int flags, struct ioasid_ref *ref,
-		      struct ioasid_memory *part)
+static __always_inline int borrow_one(struct ioasid_space *parent, u64 addr,
+				      u64 last, unsigned int flags,
+				      struct ioasid_memory *part)
 {
 	struct ioasid_mapping *m;
 	u64 length;
 
 	lockdep_assert_held(&parent->lock);
-	if (unlikely(parent->dead))
-		return -ENODEV;
-	if (is_barred(parent, addr, last))
-		return -EAGAIN;
 	m = ioasid_mapping_first(parent, addr);
 	if (!m || m->start > addr)
 		return -ENXIO;
 	if (unlikely(m->state != IOASID_MAPPING_LIVE)) {
-		if (m->state == IOASID_MAPPING_CUTTING ||
-		    m->state == IOASID_MAPPING_DYING)
-			return -EAGAIN;
-		return -ENXIO;
+		if (m->state == IOASID_MAPPING_PINNING ||
+		    m->state == IOASID_MAPPING_FILLING)
+			return -ENXIO;
+		return -EAGAIN;
 	}
 	if (!m->mem.npages)
 		return -ENXIO;
@@ -215,53 +407,41 @@ static int borrow_one(struct ioasid_space *parent, u64 addr, u64 last,
 	length = min(m->last, last) - addr + 1;
 	ioasid_memory_borrow(&m->mem, (addr - m->start) >> PAGE_SHIFT,
 			     length >> PAGE_SHIFT, part);
-	hlist_add_head(&ref->node, &m->refs);
 	return 0;
 }
 
-/* Who takes a range out may wait for what was done */
-static void changed(struct ioasid_space *parent)
+/* Refer to [m->addr, last], and to what the parent's first mapping has of it */
+static __always_inline int borrow_first(struct ioasid_space *parent,
+					const struct ioasid_window *window,
+					struct ioasid_mapping *m, u64 last)
+{
+	int ret;
+
+	if (unlikely(window) ? ioasid_window_shut(parent, window) :
+			       unlikely(parent->dead))
+		return -ENODEV;
+	if (is_frozen(parent, m->addr, last))
+		return -EAGAIN;
+	ret = borrow_one(parent, m->addr, last, m->flags, &m->mem);
+	if (likely(!ret))
+		ref_insert(parent, m, last);
+	return ret;
+}
+
+/* A thread that unmaps a range may wait for a reference on it to go */
+static __always_inline void drop_ref(struct ioasid_space *parent,
+				     struct ioasid_mapping *m)
 {
 	lockdep_assert_held(&parent->lock);
-	if (unlikely(parent->family->barred)) {
-		parent->family->changes++;
+	rb_erase_augmented(&m->ref.rb, refs_of(parent, m), &ref_callbacks);
+	if (unlikely(waitqueue_active(&parent->wait)))
 		ioasid_space_wake(parent);
-	}
 }
 
-/* Drop the references of a mapping but its first; yields */
-static void drop_more(struct ioasid_space *parent, struct ioasid_mapping *m)
-	__must_hold(&parent->lock)
+/* More than one mapping of the parent: the rest of [m->addr, last] */
+static noinline int borrow_more(struct ioasid_space *parent,
+				struct ioasid_mapping *m, u64 last, u64 *at)
 {
-	unsigned int n = 0;
-	struct ioasid_ref *ref;
-
-	while ((ref = m->ref.next)) {
-		m->ref.next = ref->next;
-		hlist_del(&ref->node);
-		kfree(ref);
-		if (++n % WALK_BATCH == 0)
-			cond_resched_lock(&parent->lock);
-	}
-}
-
-/* Drop the references of a mapping that is in no table */
-static void drop_refs(struct ioasid_space *parent, struct ioasid_mapping *m)
-	__must_hold(&parent->lock)
-{
-	lockdep_assert_held(&parent->lock);
-	if (unlikely(m->ref.next))
-		drop_more(parent, m);
-	hlist_del_init(&m->ref.node);
-	changed(parent);
-}
-
-/* More than one mapping of the parent: the rest of [m->addr, m->addr + length) */
-static noinline int
-borrow_more(struct ioasid_space *parent, struct ioasid_mapping *m,
-	    unsigned int flags, u64 last, u64 *at)
-{
-	struct ioasid_ref *tail = &m->ref, *ref;
 	struct ioasid_memory part = m->mem;
 	struct ioasid_extent_list list;
 	int ret;
@@ -277,23 +457,17 @@ borrow_more(struct ioasid_space *parent, struct ioasid_mapping *m,
 		ret = -EINTR;
 		if (fatal_signal_pending(current))
 			break;
+		/* Memory for the extents may be long in coming */
+		ret = -EAGAIN;
+		if (READ_ONCE(m->wanted))
+			break;
 		cond_resched();
 
-		ret = -ENOMEM;
-		ref = kmalloc(sizeof(*ref), GFP_KERNEL_ACCOUNT);
-		if (!ref)
-			break;
-		ref->child = m;
-		ref->next = NULL;
 		spin_lock(&parent->lock);
-		ret = borrow_one(parent, *at, last, flags, ref, &part);
+		ret = borrow_one(parent, *at, last, m->flags, &part);
 		spin_unlock(&parent->lock);
-		if (ret) {
-			kfree(ref);
+		if (ret)
 			break;
-		}
-		tail->next = ref;
-		tail = ref;
 	}
 	ioasid_extent_list_finish(&list);
 	return ret;
@@ -349,7 +523,9 @@ static void window_leave(struct ioasid_window *window, struct ioasid_mapping *m,
  * ioasid_family_borrow() - refer to memory of the parent
  * @space: the child
  * @m: FILLING, @start, @last, @addr and @flags are set; on success has memory,
- *	and references on who owns it
+ *	and refers to the range of the parent
+ * @nowait: allocate nothing: -EAGAIN when more than one mapping of the parent
+ *	is referred to
  * @fault_addr: out on -ENXIO and -EACCES, the first address that it is about
  *
  * Context: may sleep, for a bounded time.
@@ -359,7 +535,7 @@ static void window_leave(struct ioasid_window *window, struct ioasid_mapping *m,
  * ioasid_family_wait(), with no lock held; -ENOMEM; -EINTR.
  */
 int ioasid_family_borrow(struct ioasid_space *space, struct ioasid_mapping *m,
-			 u64 *fault_addr)
+			 bool nowait, u64 *fault_addr)
 {
 	struct ioasid_space *parent = space->parent;
 	struct ioasid_window *window = space->window;
@@ -374,23 +550,17 @@ int ioasid_family_borrow(struct ioasid_space *space, struct ioasid_mapping *m,
 	at = m->addr;
 	last = at + (m->last - m->start);
 	m->space = space;
-	m->round = 0;
-	m->ref.child = m;
-	m->ref.next = NULL;
 	spin_lock(&parent->lock);
-	if (unlikely(window && ioasid_window_shut(parent, window)))
-		ret = -ENODEV;
-	else
-		ret = borrow_one(parent, at, last, m->flags, &m->ref, &m->mem);
+	ret = borrow_first(parent, window, m, last);
 	spin_unlock(&parent->lock);
 	if (likely(!ret)) {
 		if (likely(m->mem.npages == (last - at + 1) >> PAGE_SHIFT))
 			return 0;
-		ret = borrow_more(parent, m, m->flags, last, &at);
+		ret = nowait ? -EAGAIN : borrow_more(parent, m, last, &at);
 		if (!ret)
 			return 0;
 		spin_lock(&parent->lock);
-		drop_refs(parent, m);
+		drop_ref(parent, m);
 		spin_unlock(&parent->lock);
 		ioasid_memory_return(&m->mem);
 	}
@@ -407,11 +577,13 @@ static bool must_wait(struct ioasid_space *parent, u64 addr, u64 last)
 
 	if (parent->dead)
 		return false;
-	if (is_barred(parent, addr, last))
+	if (is_frozen(parent, addr, last))
 		return true;
 	m = ioasid_mapping_first(parent, addr);
-	return m && m->start <= addr && (m->state == IOASID_MAPPING_CUTTING ||
-					 m->state == IOASID_MAPPING_DYING);
+	return m && m->start <= addr &&
+	       (m->state == IOASID_MAPPING_LEAVING ||
+		m->state == IOASID_MAPPING_CUTTING ||
+		m->state == IOASID_MAPPING_DYING);
 }
 
 /**
@@ -419,25 +591,29 @@ static bool must_wait(struct ioasid_space *parent, u64 addr, u64 last)
  * @space: the child
  * @addr: as told by ioasid_family_borrow() when it returned -EAGAIN
  * @last: last byte of what is to be borrowed
+ *
+ * Return: 0; -EINTR, a fatal signal.
  */
-void ioasid_family_wait(struct ioasid_space *space, u64 addr, u64 last)
+int ioasid_family_wait(struct ioasid_space *space, u64 addr, u64 last)
 {
 	struct ioasid_space *parent = space->parent;
+	int ret;
 
 	if (space->window) {
 		addr += space->window->terms->start;
 		last += space->window->terms->start;
 	}
 	spin_lock(&parent->lock);
-	wait_event_cmd(parent->wait, !must_wait(parent, addr, last),
-		       spin_unlock(&parent->lock), spin_lock(&parent->lock));
+	ret = ioasid_space_wait(parent, !must_wait(parent, addr, last), NULL);
 	spin_unlock(&parent->lock);
+	return ret;
 }
 
 /**
  * ioasid_family_return() - give back what was borrowed
  * @space: the child
- * @list: mappings of it, by @next; in no table any more
+ * @list: mappings of it, by @next, at most as many as are removed together; in
+ *	no table any more
  */
 void ioasid_family_return(struct ioasid_space *space,
 			  struct ioasid_mapping *list)
@@ -451,7 +627,7 @@ void ioasid_family_return(struct ioasid_space *space,
 	for (m = list; m; m = m->next) {
 		if (!m->mem.npages)
 			continue;
-		drop_refs(parent, m);
+		drop_ref(parent, m);
 		n++;
 		if (unlikely(m->mem.is_shared))
 			shared = true;
@@ -492,199 +668,170 @@ void ioasid_family_cut_done(struct ioasid_space *space)
 }
 
 /**
- * ioasid_family_cut() - have the end of a mapping take its references along
+ * ioasid_family_cut() - have the end of a mapping take its reference along
  * @space: the child
- * @m: CUTTING; keeps those before the cut
- * @tail: a copy of it, begins at the cut, @addr too; gets those from there on
+ * @m: CUTTING; keeps what is below the cut
+ * @tail: a copy of it, begins at the cut, @addr too; gets the rest
  */
 void ioasid_family_cut(struct ioasid_space *space, struct ioasid_mapping *m,
 		       struct ioasid_mapping *tail)
 {
 	struct ioasid_space *parent = space->parent;
-	struct ioasid_ref *ref = &m->ref, *prev = NULL;
-	struct ioasid_mapping *owner;
+	u64 last;
 
 	spin_lock(&parent->lock);
-	owner = ioasid_mapping_first(parent, m->addr);
-	while (owner->last < tail->addr) {
-		prev = ref;
-		ref = ref->next;
-		owner = ioasid_mapping_next(owner);
-	}
-	tail->ref.next = ref->next;
-	hlist_add_behind(&tail->ref.node, &ref->node);
-	if (owner->start < tail->addr) {
-		ref->next = NULL;
-	} else {
-		/* Not the first one: that begins where @m does */
-		hlist_del(&ref->node);
-		prev->next = NULL;
-		kfree(ref);
-	}
-	for (ref = &tail->ref; ref; ref = ref->next)
-		ref->child = tail;
+	last = m->ref.last;
+	m->ref.last = tail->addr - 1;
+	ref_callbacks.propagate(&m->ref.rb, NULL);
+	ref_insert(parent, tail, last);
 	spin_unlock(&parent->lock);
 	if (unlikely(space->window))
 		atomic64_inc(&space->window->terms->used);
 }
 
-/**
- * ioasid_family_changed() - a mapping was cut
- * @space: the child
- *
- * Who takes out what it refers to may have come across a piece before that was
- * one.
- */
-void ioasid_family_changed(struct ioasid_space *space)
-{
-	spin_lock(&space->parent->lock);
-	changed(space->parent);
-	spin_unlock(&space->parent->lock);
-}
-
-/* ---- What is borrowed ---- */
-
-/* Does it refer to bytes on either side of @at? */
-static bool ref_spans(const struct ioasid_ref *ref, u64 at)
-{
-	const struct ioasid_mapping *child = ref->child;
-
-	/* @last only ever comes closer, when the child is cut */
-	return child->addr < at &&
-	       at - child->addr <= READ_ONCE(child->last) - child->start;
-}
-
-static struct ioasid_ref *ref_across(struct ioasid_mapping *m, u64 at)
-{
-	struct ioasid_ref *ref;
-
-	hlist_for_each_entry(ref, &m->refs, node)
-		if (ref_spans(ref, at))
-			return ref;
-	return NULL;
-}
-
-/**
- * ioasid_family_spans() - is a mapping borrowed across a cut
- * @m: the mapping; the lock of its space is held
- * @at: where it would be cut
- *
- * Return: whether it is.
- */
-bool ioasid_family_spans(struct ioasid_mapping *m, u64 at)
-{
-	return ref_across(m, at);
-}
-
-/**
- * ioasid_family_divide() - have the references follow the memory
- * @m: was cut, and not borrowed across the cut; the lock of its space is held
- * @tail: its end
- */
-void ioasid_family_divide(struct ioasid_mapping *m, struct ioasid_mapping *tail)
-{
-	struct hlist_node *next;
-	struct ioasid_ref *ref;
-
-	hlist_for_each_entry_safe(ref, next, &m->refs, node) {
-		if (ref->child->addr < tail->start)
-			continue;
-		hlist_del(&ref->node);
-		hlist_add_head(&ref->node, &tail->refs);
-	}
-}
-
-/* Does it refer to bytes in [@start, @last]? */
-static bool ref_touches(const struct ioasid_ref *ref, u64 start, u64 last)
-{
-	const struct ioasid_mapping *child = ref->child;
-
-	return child->addr <= last &&
-	       child->addr + (READ_ONCE(child->last) - child->start) >= start;
-}
-
-/* Is anything in [start, last] borrowed? */
-static bool is_borrowed(struct ioasid_space *space, u64 start, u64 last)
-{
-	struct ioasid_mapping *m;
-	struct ioasid_ref *ref;
-	unsigned int n = 0;
-	bool found = false;
-
-	spin_lock(&space->lock);
-	m = ioasid_mapping_first(space, start);
-	while (m && m->start <= last) {
-		if (!hlist_empty(&m->refs)) {
-			found = m->start >= start && m->last <= last;
-			hlist_for_each_entry(ref, &m->refs, node) {
-				if (found)
-					break;
-				found = ref_touches(ref, start, last);
-			}
-			if (found)
-				break;
-		}
-		if (++n % WALK_BATCH) {
-			m = ioasid_mapping_next(m);
-			continue;
-		}
-		if (m->last == U64_MAX)
-			break;
-		start = m->last + 1;
-		spin_unlock(&space->lock);
-		cond_resched();
-		spin_lock(&space->lock);
-		m = ioasid_mapping_first(space, start);
-	}
-	spin_unlock(&space->lock);
-	return found;
-}
-
 /* ---- Cascade ---- */
 
-static void bar(struct ioasid_space *space, u64 start, u64 last)
+/*
+ * Freeze a range: nothing new refers to it until thaw().  Waits for another
+ * thread that has frozen some of it.
+ */
+static int freeze(struct ioasid_space *space, struct ioasid_freeze *freeze,
+		  u64 start, u64 last, struct ioasid_unmap_request *req)
 {
-	struct ioasid_family *family = space->family;
+	int ret;
 
-	mutex_lock_nested(&family->lock, space->depth);
+	freeze->it.start = start;
+	freeze->it.last = last;
+	freeze->task = current;
 	spin_lock(&space->lock);
-	family->barred = true;
-	family->round++;
-	family->start = start;
-	family->last = last;
+	ret = ioasid_space_wait(space, !is_frozen(space, start, last), req);
+	if (!ret)
+		interval_tree_insert(&freeze->it, &space->family->frozen);
+	spin_unlock(&space->lock);
+	return ret;
+}
+
+static void thaw(struct ioasid_space *space, struct ioasid_freeze *freeze)
+{
+	spin_lock(&space->lock);
+	interval_tree_remove(&freeze->it, &space->family->frozen);
+	ioasid_space_wake(space);
 	spin_unlock(&space->lock);
 }
 
-static void unbar(struct ioasid_space *space)
+/* Is it this thread that has frozen a range? */
+static bool frozen_by_us(struct ioasid_space *space, u64 start, u64 last)
 {
-	struct ioasid_family *family = space->family;
+	struct interval_tree_node *it;
+	bool ours = false;
 
 	spin_lock(&space->lock);
-	family->barred = false;
-	ioasid_space_wake(space);
+	it = interval_tree_iter_first(&space->family->frozen, start, last);
+	if (it)
+		ours = container_of(it, struct ioasid_freeze, it)->task ==
+		       current;
 	spin_unlock(&space->lock);
-	mutex_unlock(&family->lock);
+	return ours;
+}
+
+/**
+ * struct visit - a walk over the references to a range of a parent
+ * @space: the parent
+ * @side: which children are visited
+ * @end: the side after the last one
+ * @from: references end there or later
+ * @to: and begin here or before
+ * @any: @key is that of the one visited last
+ * @key: see @any
+ * @child: of the one that is visited, with a reference
+ * @start: first byte of its mapping
+ * @last: last byte
+ *
+ * The lock of the space is not held in between.  As no reference begins in the
+ * range while it is frozen, the walk visits all there are.
+ */
+struct visit {
+	struct ioasid_space *space;
+	unsigned int side;
+	unsigned int end;
+	u64 from;
+	u64 to;
+	bool any;
+	struct ref_key key;
+	struct ioasid_space *child;
+	u64 start;
+	u64 last;
+};
+
+static void visit_begin(struct visit *visit, struct ioasid_space *space,
+			u64 from, u64 to)
+{
+	*visit = (struct visit){
+		.space = space,
+		.end = IOASID_FAMILY_SIDES,
+		.from = from,
+		.to = to,
+	};
 }
 
 /*
- * Get the child that a reference is of; where it is on its way out already,
- * wait for that and return NULL.  Called with the lock held, and drops it.
+ * Go to the next reference: 1; 0, there is none; -EINTR.  One whose child is being
+ * destroyed is waited for instead; with a forced @req it is passed over in the
+ * end.
  */
-static struct ioasid_space *get_child(struct ioasid_space *space,
-				      struct ioasid_ref *ref)
-	__releases(&space->lock)
+static int visit_next(struct visit *visit, struct ioasid_unmap_request *req)
 {
-	struct ioasid_space *child = ref->child->space;
-	u64 changes = space->family->changes;
+	struct ioasid_space *space = visit->space;
+	struct ioasid_mapping *m;
+	int ret = 0;
 
-	if (!child->ops->get(child)) {
-		wait_event_cmd(space->wait, space->family->changes != changes,
-			       spin_unlock(&space->lock),
-			       spin_lock(&space->lock));
-		child = NULL;
+	visit->child = NULL;
+	spin_lock(&space->lock);
+	while (visit->side < visit->end) {
+		m = ref_after(space, visit->side,
+			      visit->any ? &visit->key : NULL, visit->from,
+			      visit->to);
+		if (!m) {
+			visit->side++;
+			visit->any = false;
+			continue;
+		}
+		visit->any = true;
+		visit->key = key_of(m);
+		if (m->space->ops->get(m->space)) {
+			visit->child = m->space;
+			visit->start = m->start;
+			visit->last = m->start + (m->ref.last - m->addr);
+			ret = 1;
+			break;
+		}
+		ret = ioasid_space_wait(space, !ref_exists(space, visit->side,
+							   &visit->key), req);
+		if (ret && !(req->flags & IOASID_UNMAP_FORCED))
+			break;
+		ret = 0;
 	}
 	spin_unlock(&space->lock);
-	return child;
+	return ret;
+}
+
+/* Wait until the reference that is visited is gone */
+static int visit_wait(struct visit *visit, struct ioasid_unmap_request *req)
+{
+	struct ioasid_space *space = visit->space;
+	int ret;
+
+	spin_lock(&space->lock);
+	ret = ioasid_space_wait(space, !ref_exists(space, visit->side,
+						   &visit->key), req);
+	spin_unlock(&space->lock);
+	return ret;
+}
+
+static void visit_leave(struct visit *visit)
+{
+	visit->child->ops->put(visit->child);
+	cond_resched();
 }
 
 /* What a poisoned child keeps it does not give back */
@@ -698,308 +845,320 @@ static bool is_poisoned(struct ioasid_space *space)
 	return poisoned;
 }
 
-static int cut_family(struct ioasid_space *space, u64 at, bool split);
-
-/* Have no child refer to memory across @at, whose surroundings are barred */
-static int cut_children(struct ioasid_space *space, u64 at, bool split)
+/* Is a space one that others can refer to? */
+static bool is_parent(const struct ioasid_space *space)
 {
-	struct ioasid_mapping *m;
-	struct ioasid_space *child;
-	struct ioasid_ref *ref;
-	u64 child_at;
-	int ret;
-
-	for (;;) {
-		spin_lock(&space->lock);
-		m = ioasid_mapping_first(space, at);
-		if (!m || m->start > at)
-			break;
-		/* Before anything is cut, as far as one can see from here */
-		hlist_for_each_entry(ref, &m->refs, node) {
-			if (!split && ref_spans(ref, at) &&
-			    ioasid_mapping_off_grid(ref->child,
-						    ref->child->start +
-						    (at - ref->child->addr))) {
-				spin_unlock(&space->lock);
-				return -EBUSY;
-			}
-		}
-		ref = ref_across(m, at);
-		if (!ref)
-			break;
-		child_at = ref->child->start + (at - ref->child->addr);
-		child = get_child(space, ref);
-		if (!child)
-			continue;
-		ret = cut_family(child, child_at, split);
-		/* What it keeps it does not cut */
-		if (!ret && is_poisoned(child))
-			ret = -EIO;
-		child->ops->put(child);
-		if (ret)
-			return ret == -EINVAL ? -EBUSY : ret;
-		if (fatal_signal_pending(current))
-			return -EINTR;
-		cond_resched();
-	}
-	spin_unlock(&space->lock);
-	return 0;
-}
-
-/* Make a mapping boundary at @at, and in what is borrowed across it */
-static int cut_family(struct ioasid_space *space, u64 at, bool split)
-{
-	bool is_parent = READ_ONCE(space->family);
-	int ret = 0;
-
-	if (is_parent) {
-		bar(space, at - 1, at);
-		ret = cut_children(space, at, split);
-	}
-	if (!ret)
-		ret = ioasid_space_cut(space, at, U64_MAX, split);
-	if (is_parent)
-		unbar(space);
-	return ret;
-}
-
-/* A reference of @m on [@start, @last] that was not given up in this round */
-static struct ioasid_ref *first_ref(struct ioasid_space *space,
-				    struct ioasid_mapping *m, u64 start,
-				    u64 last, unsigned int flags,
-				    const struct ioasid_iova_range *of)
-{
-	struct ioasid_ref *ref;
-
-	if (hlist_empty(&m->refs) || !ioasid_refers(m, of))
-		return NULL;
-	hlist_for_each_entry(ref, &m->refs, node) {
-		if (unlikely(flags & UNMAP_WINDOWS) && !ref->child->space->window)
-			continue;
-		if (likely(ref->child->round != space->family->round &&
-			   ref_touches(ref, start, last)))
-			return ref;
-	}
-	return NULL;
-}
-
-/*
- * @child could not be made to drop what it refers to from [@from, @to]: give that
- * up, and have it stand behind the others.
- */
-static void give_up(struct ioasid_space *space, u64 at,
-		    struct ioasid_space *child, u64 from, u64 to)
-{
-	struct ioasid_mapping *m = ioasid_mapping_first(space, at);
-	struct hlist_node *next, *last = NULL;
-	HLIST_HEAD(given_up);
-	struct ioasid_ref *ref;
-
-	lockdep_assert_held(&space->lock);
-	if (!m)
-		return;
-	hlist_for_each_entry_safe(ref, next, &m->refs, node) {
-		if (ref->child->space == child && ref->child->start >= from &&
-		    ref->child->start <= to) {
-			ref->child->round = space->family->round;
-			hlist_del(&ref->node);
-			hlist_add_head(&ref->node, &given_up);
-		} else {
-			last = &ref->node;
-		}
-	}
-	if (!last)
-		hlist_move_list(&given_up, &m->refs);
-	while (!hlist_empty(&given_up)) {
-		struct hlist_node *node = given_up.first;
-
-		hlist_del(node);
-		hlist_add_behind(node, last);
-	}
-}
-
-/*
- * The first reference on [*@cursor, @last], which is barred; moves the cursor.
- * May be a long way: drops and takes the lock.
- */
-static struct ioasid_ref *next_ref(struct ioasid_space *space, u64 *cursor,
-				   u64 start, u64 last, unsigned int flags,
-				   const struct ioasid_iova_range *of)
-	__must_hold(&space->lock)
-{
-	struct ioasid_mapping *m = ioasid_mapping_first(space, *cursor);
-	struct ioasid_ref *ref;
-	unsigned int n = 0;
-
-	while (m && m->start <= last) {
-		ref = first_ref(space, m, start, last, flags, of);
-		if (ref) {
-			*cursor = m->start;
-			return ref;
-		}
-		if (m->last >= last)
-			break;
-		if (++n % WALK_BATCH) {
-			m = ioasid_mapping_next(m);
-			continue;
-		}
-		*cursor = m->last + 1;
-		cond_resched_lock(&space->lock);
-		m = ioasid_mapping_first(space, *cursor);
-	}
-	return NULL;
+	return READ_ONCE(space->family);
 }
 
 /**
- * ioasid_family_revoke() - take out of a child what refers to a range
- * @child: the child
- * @start: first byte to look at
- * @last: last byte to look at
- * @flags: IOASID_UNMAP_CASCADE and others, as for ioasid_family_unmap()
- * @of: the range of its parent
- *
- * Return: as ioasid_family_unmap().
+ * struct planned_cut - what has to be cut in a descendant that is a parent
+ * @frozen: the surroundings of the cut
+ * @space: the descendant, with a reference
+ * @next: another one
  */
-int ioasid_family_revoke(struct ioasid_space *child, u64 start, u64 last,
-			 unsigned int flags, const struct ioasid_iova_range *of)
-{
-	u64 removed;
+struct planned_cut {
+	struct ioasid_freeze frozen;
+	struct ioasid_space *space;
+	struct planned_cut *next;
+};
 
-	if (READ_ONCE(child->family))
-		return ioasid_family_unmap(child, start, last, flags, of,
-					   &removed);
-	return ioasid_space_unmap_range(child, start, last, flags, of,
-					&removed);
+static int plan_across(struct ioasid_space *space, u64 at,
+		       struct ioasid_unmap_request *req,
+		       struct planned_cut **plan);
+
+/* Freeze the surroundings of a cut in a child that is a parent itself */
+static int plan_parent(struct ioasid_space *space, u64 at,
+		       struct ioasid_unmap_request *req,
+		       struct planned_cut **plan)
+{
+	struct planned_cut *cut;
+	int ret;
+
+	cut = kmalloc(sizeof(*cut), GFP_KERNEL_ACCOUNT);
+	if (!cut)
+		return -ENOMEM;
+	ret = freeze(space, &cut->frozen, at - 1, at, req);
+	if (ret) {
+		kfree(cut);
+		return ret;
+	}
+	space->ops->get(space);
+	cut->space = space;
+	cut->next = *plan;
+	*plan = cut;
+	return plan_across(space, at, req, plan);
+}
+
+static bool off_grid(struct ioasid_space *space, u64 at)
+{
+	struct ioasid_mapping *m;
+	bool off;
+
+	spin_lock(&space->lock);
+	m = ioasid_mapping_cut_by(space, at);
+	off = m && ioasid_mapping_off_grid(m, at);
+	spin_unlock(&space->lock);
+	return off;
 }
 
 /*
- * Take out of the children what refers to [start, last], which is barred.  One
+ * See that all that refers to memory across @at can be cut there, in descendants
+ * too, and that nothing new comes across it until end_plan().
+ */
+static int plan_across(struct ioasid_space *space, u64 at,
+		       struct ioasid_unmap_request *req,
+		       struct planned_cut **plan)
+{
+	bool split = req->flags & IOASID_UNMAP_SPLIT;
+	struct visit visit;
+	u64 child_at;
+	int ret;
+
+	visit_begin(&visit, space, at, at - 1);
+	while ((ret = visit_next(&visit, req)) > 0) {
+		child_at = visit.start + (at - visit.key.addr);
+		ret = 0;
+		if (!split && off_grid(visit.child, child_at))
+			ret = -EBUSY;
+		else if (is_parent(visit.child))
+			ret = plan_parent(visit.child, child_at, req, plan);
+		visit_leave(&visit);
+		if (!ret && fatal_signal_pending(current))
+			ret = -EINTR;
+		if (ret)
+			break;
+	}
+	return ret;
+}
+
+static void end_plan(struct planned_cut *plan)
+{
+	struct planned_cut *next;
+
+	for (; plan; plan = next) {
+		next = plan->next;
+		thaw(plan->space, &plan->frozen);
+		plan->space->ops->put(plan->space);
+		kfree(plan);
+		cond_resched();
+	}
+}
+
+static int cut_family(struct ioasid_space *space, u64 at, bool split,
+		      struct ioasid_unmap_request *req);
+
+/* Have no child refer to memory across @at, whose surroundings are frozen */
+static int cut_children(struct ioasid_space *space, u64 at, bool split,
+			struct ioasid_unmap_request *req)
+{
+	struct visit visit;
+	bool poisoned;
+	int ret;
+
+	visit_begin(&visit, space, at, at - 1);
+	while ((ret = visit_next(&visit, req)) > 0) {
+		ret = cut_family(visit.child,
+				 visit.start + (at - visit.key.addr), split,
+				 req);
+		/* What it keeps it does not cut */
+		poisoned = !ret && is_poisoned(visit.child);
+		visit_leave(&visit);
+		if (poisoned)
+			ret = -EIO;
+		else if (ret == -EINVAL)
+			ret = -EBUSY;
+		else if (!ret && fatal_signal_pending(current))
+			ret = -EINTR;
+		if (ret)
+			break;
+	}
+	return ret;
+}
+
+/* Make a mapping boundary at @at, and in what refers to memory across it */
+static int cut_family(struct ioasid_space *space, u64 at, bool split,
+		      struct ioasid_unmap_request *req)
+{
+	struct ioasid_freeze frozen;
+	bool planned;
+	int ret;
+
+	if (!is_parent(space))
+		return ioasid_space_cut(space, at, U64_MAX, split);
+	planned = frozen_by_us(space, at - 1, at);
+	if (!planned) {
+		/* Its first child came after all was planned, so is cut anyway */
+		split = true;
+		ret = freeze(space, &frozen, at - 1, at, req);
+		if (ret)
+			return ret;
+	}
+	ret = cut_children(space, at, split, req);
+	if (!ret)
+		ret = ioasid_space_cut(space, at, U64_MAX, split);
+	if (!planned)
+		thaw(space, &frozen);
+	return ret;
+}
+
+/*
+ * Make boundaries at the edges of a range that is frozen.  First the whole depth
+ * is looked at, so that a cut that is not allowed leaves nothing cut.
+ */
+static int cut_edges(struct ioasid_space *space, u64 start, u64 last,
+		     struct ioasid_unmap_request *req)
+{
+	bool split = req->flags & IOASID_UNMAP_SPLIT;
+	u64 edge[2] = { start, last + 1 };
+	struct planned_cut *plan = NULL;
+	unsigned int i;
+	int ret = 0;
+
+	/* With @of the range is a mapping as it was when it was looked at */
+	if (!req->of)
+		ret = ioasid_space_check_edges(space, start, last, split);
+	for (i = 0; i < 2 && !ret; i++)
+		if (edge[i])
+			ret = plan_across(space, edge[i], req, &plan);
+	for (i = 0; i < 2 && !ret; i++)
+		if (edge[i])
+			ret = cut_children(space, edge[i], split, req);
+	if (!ret && !req->of)
+		ret = ioasid_space_cut(space, start, last, split);
+	end_plan(plan);
+	return ret;
+}
+
+/*
+ * Remove from the children what refers to [start, last], which is frozen.  One
  * that fails does not keep the others from losing theirs.
  */
 static int revoke(struct ioasid_space *space, u64 start, u64 last,
-		  unsigned int flags, const struct ioasid_iova_range *of)
+		  struct ioasid_unmap_request *req)
 {
 	struct ioasid_iova_range range = { .start = start, .last = last };
-	u64 cursor = start, from, to, changes;
-	unsigned int theirs = flags & ~UNMAP_WINDOWS;
-	struct ioasid_space *child;
-	struct ioasid_ref *ref;
+	struct ioasid_unmap_request theirs = {
+		.flags = req->flags & ~UNMAP_WINDOWS,
+		.of = &range,
+	};
+	struct visit visit;
 	int ret = 0, err;
 
-	spin_lock(&space->lock);
-	while ((ref = next_ref(space, &cursor, start, last, flags, of))) {
-		from = ref->child->start;
-		to = READ_ONCE(ref->child->last);
-		changes = space->family->changes;
-		child = get_child(space, ref);
-		if (!child) {
-			spin_lock(&space->lock);
-			continue;
-		}
-		err = ioasid_family_revoke(child, from, to, theirs, &range);
-		if (unlikely(is_poisoned(child))) {
-			/* It keeps all of it: at once, not one by one */
+	visit_begin(&visit, space, start, last);
+	if (req->flags & UNMAP_WINDOWS)
+		visit.side = IOASID_FAMILY_WINDOWS;
+	while ((err = visit_next(&visit, req)) > 0) {
+		theirs.patience = req->patience;
+		err = ioasid_space_unmap(visit.child, visit.start, visit.last,
+					 &theirs);
+		req->patience = theirs.patience;
+		if (unlikely(is_poisoned(visit.child)))
 			err = -EIO;
-			from = 0;
-			to = U64_MAX;
-			ioasid_family_revoke(child, from, to, theirs |
-					     IOASID_UNMAP_ALL, &range);
-		}
+		/* Another thread that unmapped it may have yet to drop it */
+		if (likely(!err))
+			err = visit_wait(&visit, req);
+		visit_leave(&visit);
 		if (unlikely(err)) {
 			ret = ret ?: err == -EINVAL ? -EBUSY : err;
-			spin_lock(&space->lock);
-			give_up(space, cursor, child, from, to);
-			spin_unlock(&space->lock);
+			if (err == -EINTR &&
+			    !(req->flags & IOASID_UNMAP_FORCED))
+				return err;
 		}
-		child->ops->put(child);
-		if (!(flags & IOASID_UNMAP_FORCED) &&
+		if (!(req->flags & IOASID_UNMAP_FORCED) &&
 		    fatal_signal_pending(current))
 			return -EINTR;
-		cond_resched();
-		spin_lock(&space->lock);
-		/* Taken out by another, who has still to give it back? */
-		if (likely(!err))
-			wait_event_cmd(space->wait,
-				       space->family->changes != changes,
-				       spin_unlock(&space->lock),
-				       spin_lock(&space->lock));
 	}
-	spin_unlock(&space->lock);
-	return ret;
+	return err ?: ret;
 }
 
 /**
  * ioasid_family_close() - have no other context see a space any more
  * @space: the space
+ * @patience: jiffies, for how long others are waited for; what is left of it
  *
- * What their children refer to is taken out of them.
+ * What their children refer to is removed from them; what cannot be in that time
+ * stays pinned until they let it go.
  *
  * Context: may sleep.
  */
-void ioasid_family_close(struct ioasid_space *space)
+void ioasid_family_close(struct ioasid_space *space, long *patience)
 {
-	if (!READ_ONCE(space->family))
+	struct ioasid_unmap_request req = {
+		.flags = IOASID_UNMAP_ALL | IOASID_UNMAP_CASCADE |
+			 IOASID_UNMAP_FORCED | UNMAP_WINDOWS,
+		.patience = *patience,
+	};
+
+	if (!is_parent(space))
 		return;
-	bar(space, 0, U64_MAX);
+	/* Nothing new comes through a window that is closed */
 	spin_lock(&space->lock);
 	space->family->closed = true;
 	spin_unlock(&space->lock);
-	revoke(space, 0, U64_MAX, IOASID_UNMAP_ALL | IOASID_UNMAP_CASCADE |
-	       IOASID_UNMAP_FORCED | UNMAP_WINDOWS, NULL);
-	unbar(space);
+	revoke(space, 0, U64_MAX, &req);
+	*patience = req.patience;
+}
+
+/* Without IOASID_UNMAP_CASCADE: all of the range, or nothing */
+static int unmap_childless(struct ioasid_space *space, u64 start, u64 last,
+			   struct ioasid_unmap_request *req)
+{
+	int ret = 0;
+
+	spin_lock(&space->lock);
+	if (ioasid_family_refers(space, start, last))
+		ret = -EBUSY;
+	spin_unlock(&space->lock);
+	return ret ?: ioasid_space_unmap_range(space, start, last, req);
+}
+
+static int unmap_cascade(struct ioasid_space *space, u64 start, u64 last,
+			 struct ioasid_unmap_request *req)
+{
+	int ret = 0, err;
+
+	if (!(req->flags & IOASID_UNMAP_ALL))
+		ret = cut_edges(space, start, last, req);
+	if (!ret)
+		ret = revoke(space, start, last, req);
+	/* By force, all goes that nothing refers to any more */
+	if (!ret || req->flags & IOASID_UNMAP_FORCED) {
+		err = ioasid_space_unmap_range(space, start, last, req);
+		ret = ret ?: err;
+	}
+	return ret;
 }
 
 /**
- * ioasid_family_unmap() - take out what is mapped in a range of a parent
+ * ioasid_family_unmap() - remove what is mapped in a range of a parent
  * @space: the parent
  * @start: first byte
  * @last: last byte
- * @flags: enum ioasid_unmap_flags; with IOASID_UNMAP_CASCADE what children
- *	refer to is taken out of them first
- * @of: as for ioasid_space_unmap_range()
- * @removed: out, bytes that were taken out of @space, also on failure
+ * @req: how; with IOASID_UNMAP_CASCADE what children refer to is removed from
+ *	them first
  *
- * Context: may sleep; waits for nobody's page fault.
+ * Context: may sleep; waits for no page fault.
  * Return: as ioasid_space_unmap(), and -EBUSY, a child refers to memory in the
- * range, or would have to be cut off its grid.
+ * range, or would have to be cut off its grid: then nothing has changed.
  */
 int ioasid_family_unmap(struct ioasid_space *space, u64 start, u64 last,
-			unsigned int flags,
-			const struct ioasid_iova_range *of, u64 *removed)
+			struct ioasid_unmap_request *req)
 {
-	bool split = flags & IOASID_UNMAP_SPLIT;
-	int ret = 0, err;
+	struct ioasid_freeze frozen;
+	int ret, err;
 
-	*removed = 0;
-	if (!(flags & IOASID_UNMAP_CASCADE)) {
-		if (is_borrowed(space, start, last))
-			return -EBUSY;
-		return ioasid_space_unmap_range(space, start, last, flags, of,
-						removed);
-	}
-
-	bar(space, start, last);
-	if (!(flags & IOASID_UNMAP_ALL)) {
-		/* With @of the range is what a mapping was, looked at before */
-		if (!of)
-			ret = ioasid_space_check_edges(space, start, last,
-						       split);
-		if (!ret && start)
-			ret = cut_children(space, start, split);
-		if (!ret && last != U64_MAX)
-			ret = cut_children(space, last + 1, split);
-		if (!ret && !of)
-			ret = ioasid_space_cut(space, start, last, split);
-	}
-	if (!ret)
-		ret = revoke(space, start, last, flags, of);
-	/* By force, all goes that nobody refers to any more */
-	if (!ret || flags & IOASID_UNMAP_FORCED) {
-		err = ioasid_space_unmap_range(space, start, last, flags, of,
-					       removed);
-		ret = ret ?: err;
-	}
-	unbar(space);
+	req->removed = 0;
+	err = freeze(space, &frozen, start, last, req);
+	/* Patience ended: whatever can be removed is, all the same */
+	if (err && !(req->flags & IOASID_UNMAP_FORCED))
+		return err;
+	if (req->flags & IOASID_UNMAP_CASCADE)
+		ret = unmap_cascade(space, start, last, req);
+	else
+		ret = unmap_childless(space, start, last, req);
+	if (!err)
+		thaw(space, &frozen);
 	return ret;
 }
 EXPORT_SYMBOL_IF_KUNIT(ioasid_family_unmap);

@@ -208,6 +208,16 @@ static struct ioasid_mapping *fill_first(struct ioasid_space *space)
 	return m;
 }
 
+/* Must the fill wait for the mapping at an address? */
+static bool is_changing(struct ioasid_space *space, u64 addr)
+{
+	struct ioasid_mapping *m = ioasid_mapping_first(space, addr);
+
+	return m && m->start <= addr && (m->state == IOASID_MAPPING_FILLING ||
+					 m->state == IOASID_MAPPING_CUTTING ||
+					 m->state == IOASID_MAPPING_DYING);
+}
+
 static int fill(struct ioasid_space *space, struct ioasid_domain *dom)
 {
 	struct ioasid_mapping *m;
@@ -223,30 +233,37 @@ static int fill(struct ioasid_space *space, struct ioasid_domain *dom)
 			spin_unlock(&space->lock);
 			return 0;
 		}
-		if (m->state != IOASID_MAPPING_LIVE) {
+		if (m->state != IOASID_MAPPING_LIVE &&
+		    m->state != IOASID_MAPPING_LEAVING) {
 			/* Goes, is cut, or stays after all */
 			addr = m->start;
-			wait_event_cmd(space->wait,
-				       !ioasid_space_in_transit(space, addr),
-				       spin_unlock(&space->lock),
-				       spin_lock(&space->lock));
+			ret = ioasid_space_wait(space, !is_changing(space, addr),
+						NULL);
 			spin_unlock(&space->lock);
+			if (ret)
+				return ret;
 			continue;
 		}
 		m->readers++;
+		/* Those that it was set for before have had their turn */
+		WRITE_ONCE(m->wanted, false);
 		dom->fill_next = min(m->last, U64_MAX - 1) + 1;
 		spin_unlock(&space->lock);
 
+		/* Stops for a thread that removes or cuts the mapping */
 		ret = ioasid_domain_map(dom, m->start, &m->mem, m->flags,
-					m->cut_shift);
+					m->cut_shift, &m->wanted);
 
 		spin_lock(&space->lock);
-		if (ret)
+		if (ret) {
+			/* A thread that waits for us took it for filled in */
 			dom->fill_next = m->start;
+			m->in_filling = false;
+		}
 		if (!--m->readers)
 			ioasid_space_wake(space);
 		spin_unlock(&space->lock);
-		if (ret)
+		if (ret && ret != -EAGAIN)
 			return ret;
 		if (fatal_signal_pending(current))
 			return -EINTR;

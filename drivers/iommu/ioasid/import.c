@@ -230,6 +230,12 @@ int ioasid_proxy_kill(struct ioasid_proxy *proxy, bool cascade)
 void ioasid_proxy_revoke(struct ioasid_proxy *proxy)
 {
 	struct ioasid_iova_range all = { .start = 0, .last = U64_MAX };
+	struct ioasid_unmap_request req = {
+		.flags = IOASID_UNMAP_ALL | IOASID_UNMAP_CASCADE |
+			 IOASID_UNMAP_FORCED,
+		.of = &all,
+		.patience = IOASID_PATIENCE,
+	};
 	struct ioasid_ctx *ctx = proxy->obj.ctx;
 	struct ioasid_object *obj;
 	struct ioasid *ioasid;
@@ -242,10 +248,7 @@ void ioasid_proxy_revoke(struct ioasid_proxy *proxy)
 		if (!ioasid)
 			continue;
 		if (ioasid->space.window == &proxy->window)
-			ioasid_family_revoke(&ioasid->space, 0, U64_MAX,
-					     IOASID_UNMAP_ALL |
-					     IOASID_UNMAP_CASCADE |
-					     IOASID_UNMAP_FORCED, &all);
+			ioasid_space_unmap(&ioasid->space, 0, U64_MAX, &req);
 		ioasid_put(ioasid);
 		cond_resched();
 	}

@@ -4,23 +4,39 @@
  * device's behalf, with no IOMMU in between.
  *
  * Invariants:
- *  - A page that is pinned stays in its mapping: who unmaps has the listeners
- *    told, and waits until the last pin is gone, or gives the mapping back.
- *  - ioasid_mapping.pins is the sum of what is counted for its pages.
- *  - Who reads or writes holds the mapping by @readers for as long as it
- *    copies.
+ *  - A page that is pinned stays in its mapping: an unmap makes the mapping
+ *    LEAVING, calls the listeners, and waits until the last pin is gone, or
+ *    makes it LIVE again.
+ *  - Listeners are called with no lock held, and with no mapping in a state that
+ *    a thread waits for that pins or reads.  So a driver may hold a lock over
+ *    these and take it in its callback: ioasid_driver_map models that one.
+ *  - A reader holds a mapping by @readers for as long as it copies one page, or
+ *    looks one up.
  *
- * Locks: ioasid_space.lock protects the pins, ioasid_space.domains_sem the list
- * of listeners.
+ * Waits: for pins to go, as long as ioasid_unmap_request.patience, or until a
+ * fatal signal; for a driver's callback to return, when its device leaves.  A
+ * thread that pins or reads waits for CUTTING, which calls no driver and takes
+ * as long as an IOMMU driver does to change the tables.
+ *
+ * Locks: ioasid_space.lock protects the pins and the list of listeners.
  */
 #include <linux/highmem.h>
 #include <linux/sched.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 
 #include "space.h"
 
-/* How long a software device may take to let a page go */
-#define LISTENER_TIMEOUT	(5 * HZ)
+/* Pages that are let go, mappings that are looked at with the lock held */
+#define UNPIN_BATCH	64
+#define LIST_BATCH	256
+
+#ifdef CONFIG_LOCKDEP
+struct lockdep_map ioasid_driver_map =
+	STATIC_LOCKDEP_MAP_INIT("ioasid_access_ops.unmap", &ioasid_driver_map);
+struct lockdep_map ioasid_cutting_map =
+	STATIC_LOCKDEP_MAP_INIT("IOASID_MAPPING_CUTTING", &ioasid_cutting_map);
+#endif
 
 /**
  * ioasid_software_init() - prepare a space for software devices
@@ -32,36 +48,32 @@
 int ioasid_software_init(struct ioasid_space *space)
 {
 	struct ioasid_software *software;
-	int ret = 0;
 
-	down_write(&space->domains_sem);
-	if (!space->software) {
-		software = kzalloc(sizeof(*software), GFP_KERNEL_ACCOUNT);
-		if (software) {
-			xa_init_flags(&software->pinned, XA_FLAGS_ACCOUNT);
-			INIT_LIST_HEAD(&software->listeners);
-			space->software = software;
-		} else {
-			ret = -ENOMEM;
-		}
-	}
-	up_write(&space->domains_sem);
-	return ret;
+	software = kzalloc(sizeof(*software), GFP_KERNEL_ACCOUNT);
+	if (!software)
+		return -ENOMEM;
+	xa_init_flags(&software->pinned, XA_FLAGS_ACCOUNT);
+	INIT_LIST_HEAD(&software->listeners);
+	spin_lock(&space->lock);
+	if (!space->software)
+		swap(space->software, software);
+	spin_unlock(&space->lock);
+	kfree(software);
+	return 0;
 }
 
 /**
  * ioasid_listener_add() - a software device begins to use a space
  * @space: the space, prepared for software devices
  * @listener: the device
- *
- * Context: may sleep.
  */
 void ioasid_listener_add(struct ioasid_space *space,
 			 struct ioasid_listener *listener)
 {
-	down_write(&space->domains_sem);
+	spin_lock(&space->lock);
+	listener->calls = 0;
 	list_add_tail(&listener->node, &space->software->listeners);
-	up_write(&space->domains_sem);
+	spin_unlock(&space->lock);
 }
 
 /**
@@ -69,14 +81,17 @@ void ioasid_listener_add(struct ioasid_space *space,
  * @space: the space
  * @listener: the device; has no pins
  *
- * Context: may sleep.
+ * Context: may sleep, until threads have left the listener.
  */
 void ioasid_listener_remove(struct ioasid_space *space,
 			    struct ioasid_listener *listener)
 {
-	down_write(&space->domains_sem);
+	spin_lock(&space->lock);
+	/* A thread that is in it needs it to find the next one */
+	wait_event_cmd(space->wait, !listener->calls,
+		       spin_unlock(&space->lock), spin_lock(&space->lock));
 	list_del(&listener->node);
-	up_write(&space->domains_sem);
+	spin_unlock(&space->lock);
 }
 
 /**
@@ -91,102 +106,132 @@ void ioasid_software_free(struct ioasid_software *software)
 
 /* ---- Unmap ---- */
 
-static bool pins_left(const struct ioasid_mapping *m)
+/**
+ * ioasid_software_pinned() - do software devices hold pages of a range
+ * @space: the space, prepared for software devices; its lock is held
+ * @start: first byte
+ * @last: last byte
+ *
+ * Return: whether they do.
+ */
+bool ioasid_software_pinned(const struct ioasid_space *space, u64 start,
+			    u64 last)
 {
-	for (; m; m = m->next)
-		if (m->pins)
-			return true;
-	return false;
+	unsigned long index = start >> PAGE_SHIFT;
+
+	lockdep_assert_held(&space->lock);
+	/* Where room was reserved only, nothing is pinned yet */
+	return xa_find(&space->software->pinned, &index, last >> PAGE_SHIFT,
+		       XA_PRESENT);
+}
+
+static bool is_pinned(const struct ioasid_space *space,
+		      const struct ioasid_mapping *m)
+{
+	return ioasid_software_pinned(space, m->start, m->last);
+}
+
+/* The first mapping from @m on that is pinned; a list may be long */
+static struct ioasid_mapping *first_pinned(struct ioasid_space *space,
+					   struct ioasid_mapping *m)
+{
+	unsigned int n = 0;
+
+	while (m && !is_pinned(space, m)) {
+		m = m->next;
+		if (++n % LIST_BATCH == 0)
+			ioasid_space_relax(space);
+	}
+	return m;
+}
+
+/* Call a driver, with the lock dropped meanwhile */
+static void call_listener(struct ioasid_space *space,
+			  struct ioasid_listener *listener, u64 start, u64 last)
+	__must_hold(&space->lock)
+{
+	listener->calls++;
+	spin_unlock(&space->lock);
+	/* As if the driver took its lock, and no other */
+	lock_map_acquire(&ioasid_driver_map);
+	lock_map_release(&ioasid_driver_map);
+	listener->unmap(listener, start, last);
+	spin_lock(&space->lock);
+	if (!--listener->calls)
+		ioasid_space_wake(space);
 }
 
 /**
  * ioasid_listeners_unmap() - have the software devices let go
- * @space: the space; domains_sem is held
- * @dying: DYING mappings, linked by @next; those that are not let go of are
- *	LIVE again, and off the list
+ * @space: the space
+ * @leaving: LEAVING mappings of the caller, linked by @next, ascending; those
+ *	that are not let go of are LIVE again, and off the list
+ * @req: whose patience it takes
  *
- * Return: 0; -EBUSY, some were not let go of.
+ * Context: may sleep; no lock is held.
+ * Return: 0; -EBUSY, some were not let go of; -EINTR, a fatal signal.
  */
 int ioasid_listeners_unmap(struct ioasid_space *space,
-			   struct ioasid_mapping **dying)
+			   struct ioasid_mapping **leaving,
+			   struct ioasid_unmap_request *req)
 {
+	bool forced = req->flags & IOASID_UNMAP_FORCED;
 	struct ioasid_listener *listener;
-	long left = LISTENER_TIMEOUT;
 	struct ioasid_mapping *m;
+	unsigned int n = 0;
+	DEFINE_WAIT(wait);
 	int ret = 0;
 
-	lockdep_assert_held_read(&space->domains_sem);
-	list_for_each_entry(listener, &space->software->listeners, node)
-		for (m = *dying; m; m = m->next)
-			if (READ_ONCE(m->pins))
-				listener->unmap(listener, m->start, m->last);
-
+	lockdep_assert_not_held(&space->domains_sem);
 	spin_lock(&space->lock);
-	while (pins_left(*dying) && left) {
-		DEFINE_WAIT(wait);
+	for (m = *leaving; m; m = m->next) {
+		if (++n % LIST_BATCH == 0)
+			ioasid_space_relax(space);
+		list_for_each_entry(listener, &space->software->listeners,
+				    node) {
+			if (!is_pinned(space, m))
+				break;
+			call_listener(space, listener, m->start, m->last);
+		}
+	}
 
-		prepare_to_wait(&space->wait, &wait, TASK_UNINTERRUPTIBLE);
+	m = *leaving;
+	while ((m = first_pinned(space, m)) && req->patience &&
+	       (forced || !fatal_signal_pending(current))) {
+		prepare_to_wait(&space->wait, &wait, forced ?
+				TASK_UNINTERRUPTIBLE : TASK_KILLABLE);
 		spin_unlock(&space->lock);
-		left = schedule_timeout(left);
+		req->patience = schedule_timeout(req->patience);
 		finish_wait(&space->wait, &wait);
 		spin_lock(&space->lock);
 	}
-	while ((m = *dying)) {
-		if (m->pins) {
+	while ((m = *leaving)) {
+		if (++n % LIST_BATCH == 0)
+			ioasid_space_relax(space);
+		if (is_pinned(space, m)) {
+			if (!ret)
+				req->kept = m->start;
 			m->state = IOASID_MAPPING_LIVE;
-			*dying = m->next;
+			*leaving = m->next;
 			ret = -EBUSY;
 		} else {
-			dying = &m->next;
+			leaving = &m->next;
 		}
 	}
 	ioasid_space_wake(space);
 	spin_unlock(&space->lock);
+	if (ret && !forced && fatal_signal_pending(current))
+		ret = -EINTR;
 	return ret;
-}
-
-static bool has_pins(struct ioasid_space *space, const struct ioasid_mapping *m)
-{
-	bool pins;
-
-	/* The lock orders this with the wake-up */
-	spin_lock(&space->lock);
-	pins = m->pins;
-	spin_unlock(&space->lock);
-	return pins;
-}
-
-/**
- * ioasid_listeners_let_go() - have the software devices let go of a mapping
- * @space: the space; domains_sem is held
- * @m: DYING, and stays so
- *
- * Return: 0; -EBUSY, it was not let go of.
- */
-int ioasid_listeners_let_go(struct ioasid_space *space,
-			    struct ioasid_mapping *m)
-{
-	struct ioasid_listener *listener;
-	long left;
-
-	lockdep_assert_held_read(&space->domains_sem);
-	list_for_each_entry(listener, &space->software->listeners, node)
-		if (READ_ONCE(m->pins))
-			listener->unmap(listener, m->start, m->last);
-	left = wait_event_timeout(space->wait, !has_pins(space, m),
-				  LISTENER_TIMEOUT);
-	return left ? 0 : -EBUSY;
 }
 
 /* ---- Pin, read and write ---- */
 
-/* Nobody waits for readers to go, and the mapping at @addr is not being cut */
-static bool may_read(struct ioasid_space *space, u64 addr)
+static bool is_cut(struct ioasid_space *space, u64 addr)
 {
 	struct ioasid_mapping *m = ioasid_mapping_first(space, addr);
 
-	return !space->wanting &&
-	       !(m && m->start <= addr && m->state == IOASID_MAPPING_CUTTING);
+	return m && m->start <= addr && m->state == IOASID_MAPPING_CUTTING;
 }
 
 /*
@@ -204,12 +249,14 @@ static struct ioasid_mapping *mapping_read(struct ioasid_space *space, u64 addr,
 		m = ioasid_mapping_first(space, addr);
 		if (!m || m->start > addr || !m->mem.npages)
 			return ERR_PTR(-ENOENT);
-		if (m->state != IOASID_MAPPING_LIVE &&
-		    m->state != IOASID_MAPPING_CUTTING)
-			return ERR_PTR(-ENOENT);
-		if (may_read(space, addr))
+		if (likely(m->state == IOASID_MAPPING_LIVE))
 			break;
-		wait_event_cmd(space->wait, may_read(space, addr),
+		if (m->state != IOASID_MAPPING_CUTTING)
+			return ERR_PTR(-ENOENT);
+		/* No driver is called back before that ends */
+		lock_map_acquire_read(&ioasid_cutting_map);
+		lock_map_release(&ioasid_cutting_map);
+		wait_event_cmd(space->wait, !is_cut(space, addr),
 			       spin_unlock(&space->lock),
 			       spin_lock(&space->lock));
 	}
@@ -248,8 +295,6 @@ static int pin_one(struct ioasid_space *space, u64 iova, bool write,
 		/* An unpin may have taken the room away again */
 		ret = xa_err(xa_store(&space->software->pinned, index,
 				      xa_mk_value(count + 1), GFP_ATOMIC));
-		if (!ret)
-			m->pins++;
 		spin_unlock(&space->lock);
 		/* May be a long way through the extents */
 		if (!ret)
@@ -273,25 +318,31 @@ static int pin_one(struct ioasid_space *space, u64 iova, bool write,
 void ioasid_space_unpin(struct ioasid_space *space, u64 iova,
 			unsigned long npages)
 {
-	unsigned long index = iova >> PAGE_SHIFT, count;
-	struct ioasid_mapping *m;
+	unsigned long index = iova >> PAGE_SHIFT, count, last;
+	unsigned int n = 0;
 	void *entry;
 
+	if (!npages)
+		return;
+	last = index + (npages - 1);
 	spin_lock(&space->lock);
-	for (; npages; npages--, index++) {
-		entry = xa_load(&space->software->pinned, index);
-		if (!entry)
-			continue;
+	/* In a huge range, only what is pinned is looked at */
+	while ((entry = xa_find(&space->software->pinned, &index, last,
+				XA_PRESENT))) {
 		count = xa_to_value(entry) - 1;
 		if (count)
-			xa_store(&space->software->pinned, index, xa_mk_value(count),
-				 GFP_ATOMIC);
+			xa_store(&space->software->pinned, index,
+				 xa_mk_value(count), GFP_ATOMIC);
 		else
 			xa_erase(&space->software->pinned, index);
-		m = ioasid_mapping_first(space, (u64)index << PAGE_SHIFT);
-		if (m && m->pins && !--m->pins)
+		if (index++ == last)
+			break;
+		if (++n % UNPIN_BATCH == 0) {
 			ioasid_space_wake(space);
+			ioasid_space_relax(space);
+		}
 	}
+	ioasid_space_wake(space);
 	spin_unlock(&space->lock);
 }
 
@@ -323,6 +374,7 @@ int ioasid_space_pin(struct ioasid_space *space, u64 iova,
 			ioasid_space_unpin(space, iova, done);
 			return ret;
 		}
+		cond_resched();
 	}
 	return 0;
 }
@@ -340,33 +392,23 @@ void ioasid_space_unpin_all(struct ioasid_space *space,
 	unsigned long index;
 	void *entry;
 
-	down_read(&space->domains_sem);
 	xa_for_each(&space->software->pinned, index, entry) {
 		u64 start = (u64)index << PAGE_SHIFT;
 
 		listener->unmap(listener, start, start + (PAGE_SIZE - 1));
 		cond_resched();
 	}
-	up_read(&space->domains_sem);
 }
 
-static void copy_memory(struct ioasid_mapping *m, u64 offset, void *data,
-			size_t length, bool write)
+static void copy_in_page(const struct ioasid_mapping *m, u64 offset, void *data,
+			 size_t length, bool write)
 {
-	while (length) {
-		size_t in_page = offset_in_page(offset);
-		size_t n = min(length, PAGE_SIZE - in_page);
-		struct page *page = ioasid_memory_page(&m->mem,
-						       offset >> PAGE_SHIFT);
+	struct page *page = ioasid_memory_page(&m->mem, offset >> PAGE_SHIFT);
 
-		if (write)
-			memcpy_to_page(page, in_page, data, n);
-		else
-			memcpy_from_page(data, page, in_page, n);
-		offset += n;
-		data += n;
-		length -= n;
-	}
+	if (write)
+		memcpy_to_page(page, offset_in_page(offset), data, length);
+	else
+		memcpy_from_page(data, page, offset_in_page(offset), length);
 }
 
 /**
@@ -388,14 +430,15 @@ int ioasid_space_rw(struct ioasid_space *space, u64 iova, void *data,
 	size_t n;
 
 	while (length) {
+		n = min(length, PAGE_SIZE - offset_in_page(iova));
 		spin_lock(&space->lock);
 		m = mapping_read(space, iova, write);
 		spin_unlock(&space->lock);
 		if (IS_ERR(m))
 			return PTR_ERR(m);
 
-		n = min_t(u64, length - 1, m->last - iova) + 1;
-		copy_memory(m, iova - m->start, data, n, write);
+		/* Page by page, so that a change or unmap does not wait long */
+		copy_in_page(m, iova - m->start, data, n, write);
 
 		spin_lock(&space->lock);
 		mapping_read_done(space, m);
@@ -403,6 +446,7 @@ int ioasid_space_rw(struct ioasid_space *space, u64 iova, void *data,
 		iova += n;
 		data += n;
 		length -= n;
+		cond_resched();
 	}
 	return 0;
 }

@@ -218,7 +218,7 @@ static void fill_info(struct ioasid *ioasid, struct ioasid_info *info)
 	/* What a child maps is pinned and charged by its root */
 	if (!parent)
 		info->bytes_pinned = space->bytes_mapped +
-				     ioasid_space_bytes_kept(space);
+				     space->bytes_kept;
 	info->bytes_charged = info->bytes_pinned;
 	if (space->devices)
 		info->state |= IOASID_STATE_ATTACHED;
@@ -367,14 +367,6 @@ static int check_map(const struct ioasid_map_dma *cmd, unsigned int *cut_shift)
 	return 0;
 }
 
-/* Which failures of a map, with its argument in order, have a place */
-static bool has_fault_addr(const struct ioasid_map_request *req, int ret)
-{
-	return ret == -EEXIST || ret == -EFAULT || ret == -EINVAL ||
-	       ret == -ENXIO || ret == -EBUSY ||
-	       (ret == -EACCES && !req->file);
-}
-
 /* Say where, and leave the structure such that the call can be repeated */
 static int tell_map_failed(const struct ioasid_map_dma *cmd,
 			   struct ioasid_map_dma __user *out,
@@ -382,7 +374,7 @@ static int tell_map_failed(const struct ioasid_map_dma *cmd,
 {
 	if (!(cmd->flags & IOASID_MAP_FIXED) && put_user(0, &out->iova))
 		return -EFAULT;
-	if (has_fault_addr(req, ret) &&
+	if (ioasid_map_has_fault_addr(req, ret) &&
 	    put_user(req->fault_addr, &out->fault_addr))
 		return -EFAULT;
 	return 0;
@@ -459,7 +451,11 @@ static long cmd_unmap_dma(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 {
 	struct ioasid_unmap_dma __user *out = user;
 	struct ioasid_unmap_dma *cmd = &arg->unmap;
-	u64 start = 0, last = U64_MAX, removed;
+	struct ioasid_unmap_request req = {
+		.flags = cmd->flags,
+		.patience = IOASID_PATIENCE,
+	};
+	u64 start = 0, last = U64_MAX;
 	struct ioasid *ioasid;
 	int ret;
 
@@ -481,11 +477,11 @@ static long cmd_unmap_dma(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 	ioasid = ioasid_get(ctx, cmd->ioasid);
 	if (!ioasid)
 		return -ENOENT;
-	ret = ioasid_space_unmap(&ioasid->space, start, last, cmd->flags,
-				 &removed);
-	trace_ioasid_unmap(cmd->ioasid, start, last - start + 1, removed, ret);
+	ret = ioasid_space_unmap(&ioasid->space, start, last, &req);
+	trace_ioasid_unmap(cmd->ioasid, start, last - start + 1, req.removed,
+			   ret);
 	ioasid_put(ioasid);
-	if (put_user(removed, &out->unmapped))
+	if (put_user(req.removed, &out->unmapped))
 		ret = -EFAULT;
 	return ret;
 }
@@ -517,7 +513,8 @@ static long cmd_dma_batch(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 	if (put_user(result.done, &out->done) ||
 	    put_user(ret, &out->error) ||
 	    put_user(result.unmapped, &out->unmapped) ||
-	    (ret && put_user(result.fault_addr, &out->fault_addr)))
+	    (result.has_fault_addr &&
+	     put_user(result.fault_addr, &out->fault_addr)))
 		return -EFAULT;
 	return result.done ? 0 : ret;
 }
@@ -960,7 +957,7 @@ static void show_ioasid(struct seq_file *m, struct ioasid *ioasid)
 	spin_lock(&space->lock);
 	nr_mappings = space->nr_mappings;
 	mapped = space->bytes_mapped;
-	kept = ioasid_space_bytes_kept(space);
+	kept = space->bytes_kept;
 	devices = space->devices;
 	children = space->children;
 	state = space->poisoned ? "poisoned" :

@@ -135,13 +135,14 @@ static unsigned int take_shots(struct ioasid_space *space, struct query *query,
 		if (m->state == IOASID_MAPPING_CUTTING) {
 			if (nr)
 				break;
-			wait_event_cmd(space->wait, !is_cut(space, *cursor),
-				       spin_unlock(&space->lock),
-				       spin_lock(&space->lock));
+			if (ioasid_space_wait(space, !is_cut(space, *cursor),
+					      NULL))
+				break;
 			m = ioasid_mapping_first(space, *cursor);
 			continue;
 		}
 		if (m->state == IOASID_MAPPING_LIVE ||
+		    m->state == IOASID_MAPPING_LEAVING ||
 		    m->state == IOASID_MAPPING_DYING)
 			take_shot(space, m, max(m->start, told),
 				  &query->shot[nr++]);

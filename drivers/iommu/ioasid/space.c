@@ -94,14 +94,14 @@ static void set_gap(struct ioasid_mapping *m, u64 gap)
 }
 
 /*
- * With more mappings than that the gaps are known, so that it does not take
- * long to begin to know them.
+ * With more nodes than that the gaps are known, so that it does not take long to
+ * begin to know them.
  */
-#define KNOW_GAPS	BIT(16)
+#define KNOW_GAPS	BIT(10)
 
 /*
- * Know the gaps from now on.  Who always says where to map does without, and
- * does not pay for it.
+ * Know the gaps from now on.  Small spaces that only use IOASID_MAP_FIXED never
+ * need them, and do not pay for them.
  */
 static void know_gaps(struct ioasid_space *space)
 {
@@ -129,7 +129,7 @@ static bool insert_next(struct ioasid_space *space, struct ioasid_mapping *m,
 
 	lockdep_assert_held(&space->lock);
 	if (!prev || !m->start || prev->last != m->start - 1 ||
-	    space->nr_mappings >= KNOW_GAPS || space->knows_gaps)
+	    space->nr_nodes >= KNOW_GAPS || space->knows_gaps)
 		return false;
 	if (place->changes != space->changes)
 		place->next = ioasid_mapping_next(prev);
@@ -141,6 +141,7 @@ static bool insert_next(struct ioasid_space *space, struct ioasid_mapping *m,
 		rb_link_node(&m->rb, &place->next->rb,
 			     &place->next->rb.rb_left);
 	rb_insert_color(&m->rb, &space->mappings);
+	space->nr_nodes++;
 	place->changes = ++space->changes;
 	place->last = m;
 	return true;
@@ -159,7 +160,7 @@ bool ioasid_mapping_insert(struct ioasid_space *space, struct ioasid_mapping *m)
 	struct ioasid_mapping *prev = NULL, *next = NULL, *at;
 
 	lockdep_assert_held(&space->lock);
-	if (unlikely(space->nr_mappings >= KNOW_GAPS))
+	if (unlikely(space->nr_nodes >= KNOW_GAPS))
 		know_gaps(space);
 	while (*link) {
 		parent = *link;
@@ -175,6 +176,7 @@ bool ioasid_mapping_insert(struct ioasid_space *space, struct ioasid_mapping *m)
 		}
 	}
 	rb_link_node(&m->rb, parent, link);
+	space->nr_nodes++;
 	space->changes++;
 	if (likely(!space->knows_gaps)) {
 		rb_insert_color(&m->rb, &space->mappings);
@@ -198,6 +200,7 @@ void ioasid_mapping_erase(struct ioasid_space *space, struct ioasid_mapping *m)
 	struct ioasid_mapping *next;
 
 	lockdep_assert_held(&space->lock);
+	space->nr_nodes--;
 	space->changes++;
 	if (likely(!space->knows_gaps)) {
 		rb_erase(&m->rb, &space->mappings);
@@ -267,10 +270,32 @@ static struct ioasid_mapping *next_gap(struct ioasid_mapping *m, u64 length)
 	}
 }
 
+/* Gaps that are looked at with the lock held */
+#define GAP_BATCH	128
+
+/**
+ * struct gap_query - a place that is searched for
+ * @low: first byte of where it may be
+ * @high: last byte
+ * @length: bytes
+ * @align: a power of two
+ * @offset: how far beyond a multiple of @align it shall begin
+ * @need: gaps that are shorter are not looked at
+ * @from: gaps that end below were looked at
+ */
+struct gap_query {
+	u64 low;
+	u64 high;
+	u64 length;
+	u64 align;
+	u64 offset;
+	u64 need;
+	u64 from;
+};
+
 /* Where in the gap before @m, or after all when it is NULL, does it fit? */
 static bool fits_gap(struct ioasid_space *space, struct ioasid_mapping *m,
-		     u64 low, u64 high, u64 length, u64 align, u64 offset,
-		     u64 *iova)
+		     const struct gap_query *query, u64 *iova)
 {
 	u64 from = 0, to = U64_MAX, start, last;
 
@@ -283,42 +308,62 @@ static bool fits_gap(struct ioasid_space *space, struct ioasid_mapping *m,
 			return false;
 		from = last + 1;
 	}
-	from = max(low, from);
-	to = min(to, high);
-	start = from + ((offset - from) & (align - 1));
-	if (start < from || check_add_overflow(start, length - 1, &last) ||
+	from = max(query->low, from);
+	to = min(to, query->high);
+	start = from + ((query->offset - from) & (query->align - 1));
+	if (start < from || check_add_overflow(start, query->length - 1, &last) ||
 	    last > to)
 		return false;
 	*iova = start;
 	return true;
 }
 
-/* Gaps that are long enough, but may not be aligned so, that are looked at */
-#define GAP_TRIES	1024
+/*
+ * Look at some gaps.  Returns 0; -ENOSPC, there is none; -EAGAIN, there are more
+ * from @query->from on.
+ */
+static int search_gaps(struct ioasid_space *space, struct gap_query *query,
+		       u64 *iova)
+{
+	struct ioasid_mapping *m = ioasid_mapping_first(space, query->from);
+	unsigned int n = 0;
+
+	/* The gap before a mapping that is not free to its beginning */
+	if (m && (m->start <= query->from || m->gap < query->need))
+		m = next_gap(m, query->need);
+	while (!fits_gap(space, m, query, iova)) {
+		if (!m || m->start > query->high)
+			return -ENOSPC;
+		if (++n == GAP_BATCH) {
+			query->from = m->start;
+			return -EAGAIN;
+		}
+		m = next_gap(m, query->need);
+	}
+	return 0;
+}
 
 /*
- * Choose a place within [low, high], @offset beyond a multiple of @align: the
- * first there is.  When too many gaps turn out not to hold it, one that is so
- * long that it must.
+ * Choose a place within [low, high]: the first there is.  When too many gaps
+ * turn out not to hold it, one that is so long that it must; and if there is none
+ * the others, however many.  -EAGAIN when the lock shall be dropped before the
+ * next call.
  */
-static bool choose_within(struct ioasid_space *space, u64 low, u64 high,
-			  u64 length, u64 align, u64 offset, u64 *iova)
+static int choose_within(struct ioasid_space *space, struct gap_query *query,
+			 u64 *iova)
 {
-	struct ioasid_mapping *m = ioasid_mapping_first(space, low);
-	unsigned int tries = 0;
-	u64 need = length;
+	struct gap_query sure = *query;
+	int ret;
 
-	if (m && (m->start <= low || m->gap < need))
-		m = next_gap(m, need);
-	while (!fits_gap(space, m, low, high, length, align, offset, iova)) {
-		if (!m || m->start > high)
-			return false;
-		if (++tries == GAP_TRIES &&
-		    check_add_overflow(length, align - PAGE_SIZE, &need))
-			return false;
-		m = next_gap(m, need);
-	}
-	return true;
+	ret = search_gaps(space, query, iova);
+	if (ret != -EAGAIN ||
+	    check_add_overflow(query->length, query->align - PAGE_SIZE,
+			       &sure.need))
+		return ret;
+	/* The first one holds it, unless the ends of the range are in the way */
+	if (!search_gaps(space, &sure, iova))
+		return 0;
+	return -EAGAIN;
 }
 
 /* The largest IOPTE that could be used for a mapping of this length */
@@ -335,39 +380,70 @@ static u64 largest_page(struct ioasid_space *space, u64 length)
 	return sizes ? BIT_ULL(__fls(sizes)) : PAGE_SIZE;
 }
 
-static bool choose_iova(struct ioasid_space *space,
-			struct ioasid_map_request *req, u64 largest)
+/* Where @req may be, by number of the range; false when there is no such range */
+static bool query_range(const struct ioasid_space *space,
+			const struct ioasid_map_request *req, unsigned int i,
+			struct gap_query *query)
 {
 	const struct ioasid_ranges *permitted = space->permitted;
-	u64 align = req->alignment, offset = 0;
+
+	if (i >= (permitted ? permitted->nr : 1))
+		return false;
+	query->low = FIRST_CHOICE;
+	query->high = U64_MAX;
+	if (permitted) {
+		/* 0 is what a driver that forgot to map would use */
+		query->low = max(permitted->range[i].start, PAGE_SIZE);
+		query->high = permitted->range[i].last;
+	}
+	query->length = req->length;
+	query->need = req->length;
+	query->from = query->low;
+	return true;
+}
+
+/* Search with one alignment; as choose_iova() */
+static int choose_aligned(struct ioasid_space *space,
+			  struct ioasid_map_request *req, u64 align, u64 offset)
+{
+	const struct ioasid_ranges *permitted = space->permitted;
+	struct gap_query query = { .align = align, .offset = offset };
 	unsigned int i;
+	int ret;
 
-	if (!align) {
-		align = largest;
-		offset = req->addr & (align - 1);
-	}
-	for (;;) {
-		if (!permitted) {
-			if (choose_within(space, FIRST_CHOICE, U64_MAX,
-					  req->length, align, offset,
-					  &req->iova))
-				return true;
+	for (i = 0; query_range(space, req, i, &query); i++) {
+		while ((ret = choose_within(space, &query, &req->iova)) ==
+		       -EAGAIN) {
+			if (fatal_signal_pending(current))
+				return -EINTR;
+			ioasid_space_relax(space);
+			know_gaps(space);
+			if (space->permitted != permitted)
+				return -EAGAIN;
 		}
-		for (i = 0; permitted && i < permitted->nr; i++) {
-			/* 0 is what a driver that forgot to map would use */
-			u64 low = max(permitted->range[i].start, PAGE_SIZE);
+		if (ret != -ENOSPC)
+			return ret;
+	}
+	return -ENOSPC;
+}
 
-			if (choose_within(space, low, permitted->range[i].last,
-					  req->length, align, offset,
-					  &req->iova))
-				return true;
-		}
-		/* Where large pages find no place small ones may */
-		if (req->alignment || align == PAGE_SIZE)
-			return false;
-		align = PAGE_SIZE;
-		offset = 0;
-	}
+/*
+ * Choose where @req is mapped.  May drop the lock: what was seen of the space
+ * before need not be true any more.  -EAGAIN: to be done again, from the start.
+ */
+static int choose_iova(struct ioasid_space *space,
+		       struct ioasid_map_request *req, u64 largest)
+{
+	u64 align = req->alignment ?: largest;
+	u64 offset = req->alignment ? 0 : req->addr & (align - 1);
+	int ret;
+
+	know_gaps(space);
+	ret = choose_aligned(space, req, align, offset);
+	/* Where large pages find no place small ones may */
+	if (ret == -ENOSPC && !req->alignment && align > PAGE_SIZE)
+		ret = choose_aligned(space, req, PAGE_SIZE, 0);
+	return ret;
 }
 
 /* ---- States ---- */
@@ -382,12 +458,13 @@ static u64 mapping_bytes(const struct ioasid_mapping *m)
 	return m->last - m->start + 1;
 }
 
-/* Must it be waited for before it can be taken out or cut? */
+/* Must it be waited for before it can be removed or cut? */
 static bool in_transit(const struct ioasid_mapping *m)
 {
 	return m && (m->state == IOASID_MAPPING_FILLING ||
+		     m->state == IOASID_MAPPING_LEAVING ||
 		     m->state == IOASID_MAPPING_CUTTING ||
-		     m->state == IOASID_MAPPING_DYING || m->readers);
+		     m->state == IOASID_MAPPING_DYING);
 }
 
 /**
@@ -407,7 +484,7 @@ void ioasid_space_wake(struct ioasid_space *space)
  * @space: the space; its lock is held
  * @addr: the address
  *
- * Return: true while it changes state, or is read.
+ * Return: true while it changes state.
  */
 bool ioasid_space_in_transit(struct ioasid_space *space, u64 addr)
 {
@@ -416,24 +493,57 @@ bool ioasid_space_in_transit(struct ioasid_space *space, u64 addr)
 	return m && m->start <= addr && in_transit(m);
 }
 
+/* Let a long write of the mapping's IOPTEs end, so that it can be had */
+static bool still_in_transit(struct ioasid_space *space, u64 addr)
+{
+	struct ioasid_mapping *m = ioasid_mapping_first(space, addr);
+
+	if (!m || m->start > addr || !in_transit(m))
+		return false;
+	WRITE_ONCE(m->wanted, true);
+	return true;
+}
+
 /**
  * ioasid_space_wait_in_transit() - wait until a mapping can be used
  * @space: the space; its lock is held, and dropped meanwhile; domains_sem is not
  * @addr: where the mapping is
+ * @req: for which unmap; or NULL
+ *
+ * Return: 0; -EINTR, a fatal signal, or the patience of a forced @req ended.
  */
-void ioasid_space_wait_in_transit(struct ioasid_space *space, u64 addr)
+int ioasid_space_wait_in_transit(struct ioasid_space *space, u64 addr,
+				 struct ioasid_unmap_request *req)
 	__must_hold(&space->lock)
 {
-	/* Let no readers follow those there are: see mapping_read() */
-	bool counted = space->wanting < U8_MAX;
-
 	lockdep_assert_not_held(&space->domains_sem);
-	space->wanting += counted;
-	wait_event_cmd(space->wait, !ioasid_space_in_transit(space, addr),
-		       spin_unlock(&space->lock), spin_lock(&space->lock));
-	space->wanting -= counted;
-	if (!space->wanting)
-		ioasid_space_wake(space);
+	return ioasid_space_wait(space, !still_in_transit(space, addr), req);
+}
+
+/**
+ * ioasid_mapping_wait_readers() - wait until mappings are not read any more
+ * @space: the space; its lock is not held
+ * @list: mappings in a state in which no reader comes, linked by @next
+ *
+ * A reader copies a page, or is an attach that fills its domain with the mapping,
+ * which stops at @wanted: both end soon, and wait for nothing.
+ */
+void ioasid_mapping_wait_readers(struct ioasid_space *space,
+				 struct ioasid_mapping *list)
+{
+	struct ioasid_mapping *m;
+
+	for (m = list; m; m = m->next) {
+		if (likely(!READ_ONCE(m->readers)))
+			continue;
+		spin_lock(&space->lock);
+		WRITE_ONCE(m->wanted, true);
+		wait_event_cmd(space->wait, !m->readers,
+			       spin_unlock(&space->lock),
+			       spin_lock(&space->lock));
+		WRITE_ONCE(m->wanted, false);
+		spin_unlock(&space->lock);
+	}
 }
 
 /* ---- Map ---- */
@@ -497,16 +607,28 @@ static void release_list(struct ioasid_space *space,
 
 /**
  * ioasid_place_fill() - have mappings to spare
- * @place: has none
+ * @place: the place
  * @n: how many are wanted
  *
- * Should there be no memory, nobody is worse off.
+ * With no memory there are fewer, and the next map allocates its own.
  */
 void ioasid_place_fill(struct ioasid_place *place, unsigned int n)
 {
-	n = min(n, ARRAY_SIZE(place->spare));
-	place->nr_spare = kmem_cache_alloc_bulk(mapping_cache, GFP_KERNEL, n,
-						(void **)place->spare);
+	void *spare[32];
+	struct ioasid_mapping *m;
+	unsigned int want, i;
+
+	for (; n; n -= want) {
+		want = min(n, ARRAY_SIZE(spare));
+		if (!kmem_cache_alloc_bulk(mapping_cache, GFP_KERNEL, want,
+					   spare))
+			break;
+		for (i = 0; i < want; i++) {
+			m = spare[i];
+			m->next = place->spare;
+			place->spare = m;
+		}
+	}
 }
 
 /**
@@ -515,10 +637,12 @@ void ioasid_place_fill(struct ioasid_place *place, unsigned int n)
  */
 void ioasid_place_empty(struct ioasid_place *place)
 {
-	if (place->nr_spare)
-		kmem_cache_free_bulk(mapping_cache, place->nr_spare,
-				     (void **)place->spare);
-	place->nr_spare = 0;
+	struct ioasid_mapping *m;
+
+	while ((m = place->spare)) {
+		place->spare = m->next;
+		ioasid_mapping_free(m);
+	}
 }
 
 static __always_inline struct ioasid_mapping *
@@ -526,20 +650,21 @@ mapping_alloc(struct ioasid_space *space, const struct ioasid_map_request *req)
 {
 	struct ioasid_mapping *m;
 
-	if (req->place && req->place->nr_spare)
-		m = req->place->spare[--req->place->nr_spare];
-	else
+	if (req->place && req->place->spare) {
+		m = req->place->spare;
+		req->place->spare = m->next;
+	} else {
 		m = kmem_cache_alloc(mapping_cache, GFP_KERNEL);
+	}
 	if (!m)
 		return NULL;
 	m->mem.npages = 0;
 	m->mem.is_shared = false;
-	m->refs.first = NULL;
 	m->payer = NULL;
 	m->device = NULL;
 	m->addr = req->addr;
-	m->pins = 0;
 	m->readers = 0;
+	m->wanted = false;
 	m->flags = req->flags & ~IOASID_MAP_FIXED;
 	m->cut_shift = req->cut_shift ?: space->cut_shift;
 	m->state = req->state;
@@ -560,6 +685,19 @@ ioasid_mapping_alloc(struct ioasid_space *space,
 	return mapping_alloc(space, req);
 }
 
+/* Does a space take anything new? */
+static __always_inline int check_space(const struct ioasid_space *space)
+{
+	lockdep_assert_held(&space->lock);
+	if (unlikely(space->dead))
+		return -ENOENT;
+	if (unlikely(space->poisoned))
+		return -EIO;
+	if (unlikely(space->partial))
+		return -EDEADLK;
+	return 0;
+}
+
 /**
  * ioasid_space_reserve() - take a range of IOVA for a new mapping
  * @space: the space
@@ -571,7 +709,7 @@ ioasid_mapping_alloc(struct ioasid_space *space,
  * Context: may sleep.
  * Return: the mapping, not yet visible, or an ERR_PTR: -ENOENT, the space is
  * being freed; -EIO; -EDEADLK; -EINVAL, not permitted; -EEXIST; -ENOSPC;
- * -ENOMEM.
+ * -ENOMEM; -EINTR, a fatal signal.
  */
 struct ioasid_mapping *ioasid_space_reserve(struct ioasid_space *space,
 					    struct ioasid_map_request *req)
@@ -592,14 +730,9 @@ struct ioasid_mapping *ioasid_space_reserve(struct ioasid_space *space,
 	}
 
 	spin_lock(&space->lock);
-	ret = -ENOENT;
-	if (unlikely(space->dead))
-		goto err;
-	ret = -EIO;
-	if (unlikely(space->poisoned))
-		goto err;
-	ret = -EDEADLK;
-	if (unlikely(space->partial))
+again:
+	ret = check_space(space);
+	if (unlikely(ret))
 		goto err;
 
 	if (req->flags & IOASID_MAP_FIXED) {
@@ -610,10 +743,19 @@ struct ioasid_mapping *ioasid_space_reserve(struct ioasid_space *space,
 					&req->fault_addr))
 			goto err;
 	} else {
-		ret = -ENOSPC;
-		know_gaps(space);
-		if (!choose_iova(space, req, largest))
+		ret = choose_iova(space, req, largest);
+		if (ret == -EAGAIN)
+			goto again;
+		/* The lock may have been dropped */
+		if (!ret)
+			ret = check_space(space);
+		if (ret)
 			goto err;
+		if (unlikely(space->permitted &&
+			     !ioasid_ranges_hold(space->permitted, req->iova,
+						 req->iova + (req->length - 1),
+						 &req->fault_addr)))
+			goto again;
 	}
 	m->start = req->iova;
 	m->last = req->iova + (req->length - 1);
@@ -667,23 +809,7 @@ void ioasid_mapping_keep(struct ioasid_space *space, struct ioasid_mapping *m)
 	space->poisoned = true;
 	m->next = space->kept;
 	space->kept = m;
-}
-
-/**
- * ioasid_space_bytes_kept() - how much memory a poisoned domain may still reach
- * @space: the space; its lock is held
- *
- * Return: bytes.
- */
-u64 ioasid_space_bytes_kept(struct ioasid_space *space)
-{
-	const struct ioasid_mapping *m;
-	u64 bytes = 0;
-
-	lockdep_assert_held(&space->lock);
-	for (m = space->kept; m; m = m->next)
-		bytes += mapping_bytes(m);
-	return bytes;
+	space->bytes_kept += mapping_bytes(m);
 }
 
 /**
@@ -697,11 +823,13 @@ void ioasid_space_free_kept(struct ioasid_space *space)
 	spin_lock(&space->lock);
 	m = space->kept;
 	space->kept = NULL;
+	space->bytes_kept = 0;
 	space->poisoned = false;
 	spin_unlock(&space->lock);
 	for (; m; m = next) {
 		next = m->next;
 		ioasid_mapping_release(space, m);
+		cond_resched();
 	}
 }
 
@@ -726,7 +854,7 @@ bool ioasid_mapping_in_filling(struct ioasid_space *space,
 static int domain_put_in(struct ioasid_domain *dom, struct ioasid_mapping *m)
 {
 	return ioasid_domain_map(dom, m->start, &m->mem, m->flags,
-				 m->cut_shift);
+				 m->cut_shift, &m->wanted);
 }
 
 /*
@@ -903,20 +1031,42 @@ publish(struct ioasid_space *space, struct ioasid_mapping *m, int ret)
 	return ret;
 }
 
+static int wait_for_parent(struct ioasid_space *space,
+			   const struct ioasid_map_request *req, u64 addr)
+{
+	return ioasid_family_wait(space, addr, req->addr + (req->length - 1));
+}
+
+/* Write what was borrowed; as write_mapping(), with no lock held before */
+static __always_inline int write_borrowed(struct ioasid_space *space,
+					  struct ioasid_mapping *m)
+	__acquires(&space->lock)
+{
+	if (unlikely(list_empty(&space->domains) && !space->filling)) {
+		spin_lock(&space->lock);
+		set_state(m, IOASID_MAPPING_LIVE);
+		return 0;
+	}
+	return fill_domains(space, m);
+}
+
 /**
  * ioasid_space_refer() - map by reference, at a fixed IOVA
  * @space: a child
  * @req: what to map
  *
- * Nothing that it does takes long: so it is reserve and commit in one.
+ * Nothing that it does takes long: so it is reserve and commit in one.  A write
+ * that does take long stops for a thread that wants the mapping, or the memory,
+ * and is begun again after it.
  *
- * Context: may sleep; waits for nobody's page fault.
+ * Context: may sleep; waits for no page fault.
  * Return: as ioasid_space_reserve() and ioasid_space_commit().
  */
 int ioasid_space_refer(struct ioasid_space *space,
 		       struct ioasid_map_request *req)
 {
 	struct ioasid_mapping *m;
+	u64 addr;
 	int ret;
 
 	req->state = IOASID_MAPPING_FILLING;
@@ -927,32 +1077,81 @@ int ioasid_space_refer(struct ioasid_space *space,
 			up_read(&space->domains_sem);
 			return PTR_ERR(m);
 		}
-		ret = ioasid_family_borrow(space, m, &req->fault_addr);
-		if (likely(!ret))
-			break;
+		addr = req->addr;
+		ret = ioasid_family_borrow(space, m, false, &addr);
+		if (likely(!ret)) {
+			ret = write_borrowed(space, m);
+			if (likely(ret != -EAGAIN))
+				return publish(space, m, ret);
+			spin_unlock(&space->lock);
+		}
 		ioasid_space_abort_filling(space, m);
 		up_read(&space->domains_sem);
-		if (ret != -EAGAIN)
+		if (ret != -EAGAIN) {
+			req->fault_addr = addr;
 			return ret;
-		ioasid_family_wait(space, req->fault_addr,
-				   req->addr + (req->length - 1));
+		}
+		cond_resched();
+		ret = wait_for_parent(space, req, addr);
+		if (ret)
+			return ret;
 	}
-	if (list_empty(&space->domains) && !space->filling) {
-		spin_lock(&space->lock);
-		set_state(m, IOASID_MAPPING_LIVE);
-	} else {
-		ret = fill_domains(space, m);
-	}
-	return publish(space, m, ret);
 }
 
 /*
  * Give a child's mapping its memory.  It is FILLING from before it refers to
- * anything, so that who waits for that waits for something bounded.  Returns
- * with the lock and domains_sem held.
+ * anything, so that a thread that waits for that waits for something bounded.
+ * Returns with the lock and domains_sem held.
  */
 static int borrow_memory(struct ioasid_space *space, struct ioasid_mapping *m,
 			 struct ioasid_map_request *req)
+	__acquires(&space->lock)
+{
+	u64 addr;
+	int ret;
+
+	for (;;) {
+		addr = req->addr;
+		down_read(&space->domains_sem);
+		spin_lock(&space->lock);
+		if (unlikely(m->state == IOASID_MAPPING_CANCELLED))
+			return -ECANCELED;
+		set_state(m, IOASID_MAPPING_FILLING);
+		WRITE_ONCE(m->wanted, false);
+		spin_unlock(&space->lock);
+		ret = ioasid_family_borrow(space, m, false, &addr);
+		if (likely(!ret)) {
+			ret = write_borrowed(space, m);
+			if (likely(ret != -EAGAIN))
+				return ret;
+			spin_unlock(&space->lock);
+			m->next = NULL;
+			ioasid_family_return(space, m);
+			/* Through a window it became the parent's */
+			m->addr = req->addr;
+		}
+		spin_lock(&space->lock);
+		if (likely(ret != -EAGAIN)) {
+			req->fault_addr = addr;
+			return ret;
+		}
+		set_state(m, IOASID_MAPPING_PINNING);
+		ioasid_space_wake(space);
+		spin_unlock(&space->lock);
+		up_read(&space->domains_sem);
+		cond_resched();
+		ret = wait_for_parent(space, req, addr);
+		if (ret) {
+			down_read(&space->domains_sem);
+			spin_lock(&space->lock);
+			return m->state == IOASID_MAPPING_CANCELLED ?
+			       -ECANCELED : ret;
+		}
+	}
+}
+
+/* Write a root's mapping; a thread that wants it meanwhile may cancel it */
+static int write_pinned(struct ioasid_space *space, struct ioasid_mapping *m)
 	__acquires(&space->lock)
 {
 	int ret;
@@ -962,18 +1161,21 @@ static int borrow_memory(struct ioasid_space *space, struct ioasid_mapping *m,
 		spin_lock(&space->lock);
 		if (unlikely(m->state == IOASID_MAPPING_CANCELLED))
 			return -ECANCELED;
-		set_state(m, IOASID_MAPPING_FILLING);
-		spin_unlock(&space->lock);
-		ret = ioasid_family_borrow(space, m, &req->fault_addr);
-		spin_lock(&space->lock);
+		ret = write_mapping(space, m);
 		if (likely(ret != -EAGAIN))
 			return ret;
 		set_state(m, IOASID_MAPPING_PINNING);
+		WRITE_ONCE(m->wanted, false);
 		ioasid_space_wake(space);
 		spin_unlock(&space->lock);
 		up_read(&space->domains_sem);
-		ioasid_family_wait(space, req->fault_addr,
-				   req->addr + (req->length - 1));
+		if (fatal_signal_pending(current)) {
+			down_read(&space->domains_sem);
+			spin_lock(&space->lock);
+			return m->state == IOASID_MAPPING_CANCELLED ?
+			       -ECANCELED : -EINTR;
+		}
+		cond_resched();
 	}
 }
 
@@ -992,12 +1194,10 @@ static int borrow_memory(struct ioasid_space *space, struct ioasid_mapping *m,
 int ioasid_space_commit(struct ioasid_space *space, struct ioasid_mapping *m,
 			struct ioasid_map_request *req)
 {
-	int ret = 0;
+	int ret;
 
 	if (unlikely(space->parent) && !(req->flags & IOASID_MAP_RESERVE)) {
 		ret = borrow_memory(space, m, req);
-		if (unlikely(ret == -ECANCELED))
-			goto cancelled;
 	} else {
 		if (!(req->flags & IOASID_MAP_RESERVE)) {
 			ret = get_memory(space, m, req);
@@ -1011,16 +1211,10 @@ int ioasid_space_commit(struct ioasid_space *space, struct ioasid_mapping *m,
 				return ret;
 			}
 		}
-		down_read(&space->domains_sem);
-		spin_lock(&space->lock);
-		if (unlikely(m->state == IOASID_MAPPING_CANCELLED))
-			goto cancelled;
+		ret = write_pinned(space, m);
 	}
-	if (likely(!ret))
-		ret = write_mapping(space, m);
-	return publish(space, m, ret);
-
-cancelled:
+	if (likely(ret != -ECANCELED))
+		return publish(space, m, ret);
 	spin_unlock(&space->lock);
 	up_read(&space->domains_sem);
 	ioasid_mapping_release(space, m);
@@ -1092,7 +1286,7 @@ void ioasid_mapping_cut_memory(struct ioasid_space *space,
 			       struct ioasid_mapping *tail, u64 at)
 {
 	*tail = *m;
-	INIT_HLIST_HEAD(&tail->refs);
+	tail->readers = 0;
 	if (m->mem.npages)
 		ioasid_memory_cut(&m->mem, (at - m->start) >> PAGE_SHIFT,
 				  &tail->mem);
@@ -1115,9 +1309,7 @@ void ioasid_mapping_cut_object(struct ioasid_space *space,
 			       struct ioasid_mapping *m,
 			       struct ioasid_mapping *tail)
 {
-	unsigned long index;
 	u64 at = tail->start;
-	void *entry;
 
 	lockdep_assert_held(&space->lock);
 	/* Another cut may have taken the end off since */
@@ -1128,16 +1320,6 @@ void ioasid_mapping_cut_object(struct ioasid_space *space,
 	space->nr_mappings++;
 	/* Keeps what lies before its filling cursor true for the tail */
 	tail->in_filling = false;
-	ioasid_family_divide(m, tail);
-
-	/* What was copied with the rest need not be true any more */
-	tail->pins = 0;
-	if (!m->pins)
-		return;
-	xa_for_each_range(&space->software->pinned, index, entry,
-			  at >> PAGE_SHIFT, tail->last >> PAGE_SHIFT)
-		tail->pins += xa_to_value(entry);
-	m->pins -= tail->pins;
 }
 
 /* Does the range begin and end where mappings do? */
@@ -1219,8 +1401,10 @@ again:
 		spin_unlock(&space->lock);
 		up_read(&space->domains_sem);
 		spin_lock(&space->lock);
-		ioasid_space_wait_in_transit(space, addr);
+		ret = ioasid_space_wait_in_transit(space, addr, NULL);
 		spin_unlock(&space->lock);
+		if (ret)
+			goto free;
 		goto again;
 	}
 	/* What is still being pinned is not cut, but cancelled as a whole */
@@ -1232,8 +1416,8 @@ again:
 	if (!left && !right)
 		goto unlock;
 	ret = -EBUSY;
-	if ((left && ioasid_family_spans(left, start)) ||
-	    (right && ioasid_family_spans(right, last + 1)))
+	if ((left && ioasid_family_spans(space, start)) ||
+	    (right && ioasid_family_spans(space, last + 1)))
 		goto unlock;
 	ret = 0;
 	if (!spare[1]) {
@@ -1265,6 +1449,15 @@ again:
 		set_state(right, IOASID_MAPPING_CUTTING);
 	}
 	spin_unlock(&space->lock);
+	lock_map_acquire(&ioasid_cutting_map);
+	if (left) {
+		left->next = NULL;
+		ioasid_mapping_wait_readers(space, left);
+	}
+	if (right) {
+		right->next = NULL;
+		ioasid_mapping_wait_readers(space, right);
+	}
 	if (left)
 		ret = split_iopte(space, left, left->start, start);
 	if (right && !ret)
@@ -1294,14 +1487,17 @@ again:
 	if (left && !ret)
 		spare[0] = NULL;
 	ioasid_space_wake(space);
+	spin_unlock(&space->lock);
+	lock_map_release(&ioasid_cutting_map);
+	up_read(&space->domains_sem);
+	goto free;
+
 unlock:
 	spin_unlock(&space->lock);
 	up_read(&space->domains_sem);
 free:
 	if (counted)
 		ioasid_family_cut_done(space);
-	if (space->parent)
-		ioasid_family_changed(space);
 	if (spare[0])
 		ioasid_mapping_free(spare[0]);
 	if (spare[1])
@@ -1352,44 +1548,55 @@ static __always_inline void take_out_of(struct ioasid_domain *dom,
 		ioasid_domain_take_out(dom, m->start, mapping_bytes(m));
 }
 
-/* Collect what can go out with one flush; waits for what is in transit */
-static void collect_dying(struct ioasid_space *space, u64 *cursor, u64 start,
-			  u64 last, const struct ioasid_iova_range *of,
-			  struct ioasid_dying *dying)
-	__must_hold(&space->lock)
+/* Do software devices hold pages of it? */
+static bool is_pinned(const struct ioasid_space *space,
+		      const struct ioasid_mapping *m)
 {
-	struct ioasid_mapping *m, *next;
+	return unlikely(space->software) && m->mem.npages &&
+	       ioasid_software_pinned(space, m->start, m->last);
+}
+
+/*
+ * Collect what can go with one flush, and what drivers have to let go of first.
+ * Returns 0; -EAGAIN, the mapping at the cursor has to be waited for.
+ */
+static int collect_dying(struct ioasid_space *space, u64 *cursor, u64 start,
+			 u64 last, const struct ioasid_iova_range *of,
+			 struct ioasid_dying *dying)
+{
+	struct ioasid_mapping **leaving = &dying->leaving, *m, *next;
+	unsigned int n = 0;
 	u64 end = 0;
 
-again:
-	*dying = (struct ioasid_dying){ .tail = &dying->first };
+	lockdep_assert_held(&space->lock);
 	for (m = ioasid_mapping_first(space, *cursor);
-	     m && m->start <= last && dying->nr < DRAIN_BATCH; m = next) {
+	     m && m->start <= last && n < DRAIN_BATCH; m = next, n++) {
 		next = ioasid_mapping_next(m);
+		if (!ioasid_refers(m, of))
+			continue;
 		if (m->state == IOASID_MAPPING_PINNING) {
 			ioasid_mapping_erase(space, m);
 			set_state(m, IOASID_MAPPING_CANCELLED);
 			continue;
 		}
-		/* Came after the edges were cut: after us */
-		if (m->start < start || m->last > last || !ioasid_refers(m, of))
-			continue;
+		/* What is being cut may be in the range afterwards */
 		if (in_transit(m)) {
-			u64 addr = m->start;
-
-			if (dying->nr)
-				break;
-			spin_unlock(&space->lock);
-			up_read(&space->domains_sem);
-			spin_lock(&space->lock);
-			ioasid_space_wait_in_transit(space, addr);
-			spin_unlock(&space->lock);
-			down_read(&space->domains_sem);
-			spin_lock(&space->lock);
-			goto again;
+			*cursor = m->start;
+			return n ? 0 : -EAGAIN;
 		}
-		if (unlikely(!hlist_empty(&m->refs))) {
-			dying->borrowed = true;
+		/* What an edge cuts came after the edges were looked at */
+		if (m->start < start || m->last > last)
+			continue;
+		if (unlikely(space->family) &&
+		    ioasid_family_refers(space, m->start, m->last)) {
+			dying->left_out = true;
+			continue;
+		}
+		if (is_pinned(space, m)) {
+			set_state(m, IOASID_MAPPING_LEAVING);
+			m->next = NULL;
+			*leaving = m;
+			leaving = &m->next;
 			continue;
 		}
 		m->in_filling = ioasid_mapping_in_filling(space, m);
@@ -1398,41 +1605,43 @@ again:
 			dying->scattered |= end && end != m->start;
 			end = m->last + 1;
 		}
-		dying->pinned |= m->pins;
+		m->next = NULL;
 		*dying->tail = m;
 		dying->tail = &m->next;
 		dying->nr++;
 	}
-	*dying->tail = NULL;
 	*cursor = m && m->start <= last ? m->start : last;
+	return 0;
 }
 
+/* Mappings that are erased with the lock held */
+#define ERASE_BATCH	64
+
 /**
- * ioasid_dying_drain() - take out what is DYING
+ * ioasid_dying_drain() - remove what is DYING
  * @space: the space; domains_sem is held, and dropped
  * @dying: the mappings, if there are any
- * @ret: out, -errno of a failure
+ * @removed: how many bytes were removed is added; U64_MAX when it is more
  *
  * One flush for all of them, where the IOMMU driver lets ranges share one.
  *
- * Return: how many bytes were taken out.
+ * Return: 0; -EIO, an IOMMU failed.
  */
-u64 ioasid_dying_drain(struct ioasid_space *space, struct ioasid_dying *dying,
-		       int *ret)
+int ioasid_dying_drain(struct ioasid_space *space, struct ioasid_dying *dying,
+		       u64 *removed)
 {
 	struct ioasid_mapping *m, *next, *release = NULL;
 	struct ioasid_domain *dom;
 	bool poisoned = false;
-	u64 bytes = 0;
+	unsigned int n = 0;
 
 	if (!dying->first) {
 		up_read(&space->domains_sem);
 		return 0;
 	}
-	if (unlikely(dying->pinned)) {
-		*ret = ioasid_listeners_unmap(space, &dying->first);
-		dying->scattered |= *ret == -EBUSY;
-	}
+	m = dying->first;
+	if (unlikely(m->next || READ_ONCE(m->readers)))
+		ioasid_mapping_wait_readers(space, m);
 	if (unlikely(space->devmem))
 		for (m = dying->first; m; m = m->next)
 			if (m->device)
@@ -1449,7 +1658,13 @@ u64 ioasid_dying_drain(struct ioasid_space *space, struct ioasid_dying *dying,
 	spin_lock(&space->lock);
 	for (m = dying->first; m; m = next) {
 		next = m->next;
-		bytes += mapping_bytes(m);
+		/* Only the whole 64 bit space is more than can be told */
+		if (check_add_overflow(*removed, mapping_bytes(m), removed))
+			*removed = U64_MAX;
+		if (unlikely(++n % ERASE_BATCH == 0)) {
+			ioasid_space_wake(space);
+			ioasid_space_relax(space);
+		}
 		ioasid_mapping_erase(space, m);
 		space->nr_mappings--;
 		if (m->mem.npages) {
@@ -1470,14 +1685,13 @@ u64 ioasid_dying_drain(struct ioasid_space *space, struct ioasid_dying *dying,
 		ioasid_mapping_release(space, release);
 	else if (release)
 		release_list(space, release);
-	if (unlikely(poisoned)) {
-		*ret = -EIO;
-		space->ops->poisoned(space);
-	}
-	return bytes;
+	if (likely(!poisoned))
+		return 0;
+	space->ops->poisoned(space);
+	return -EIO;
 }
 
-/* Is the range exactly one mapping, that can be taken out at once? */
+/* Is the range exactly one mapping, that can be removed at once? */
 static bool is_mapping(struct ioasid_space *space, u64 start, u64 last,
 		       struct ioasid_dying *dying)
 {
@@ -1485,89 +1699,146 @@ static bool is_mapping(struct ioasid_space *space, u64 start, u64 last,
 
 	lockdep_assert_held(&space->lock);
 	if (!m || m->start != start || m->last != last ||
-	    m->state != IOASID_MAPPING_LIVE || m->readers ||
-	    !hlist_empty(&m->refs))
+	    m->state != IOASID_MAPPING_LIVE || is_pinned(space, m) ||
+	    (unlikely(space->family) &&
+	     ioasid_family_refers(space, start, last)))
 		return false;
 	m->in_filling = ioasid_mapping_in_filling(space, m);
 	set_state(m, IOASID_MAPPING_DYING);
 	m->next = NULL;
 	dying->first = m;
 	dying->scattered = false;
-	dying->pinned = m->pins;
-	dying->borrowed = false;
+	dying->leaving = NULL;
+	dying->left_out = false;
 	return true;
 }
 
+/* Have drivers let go of LEAVING mappings, then remove them */
+static int remove_leaving(struct ioasid_space *space,
+			  struct ioasid_mapping *leaving,
+			  struct ioasid_unmap_request *req)
+{
+	struct ioasid_dying dying = { .scattered = true };
+	struct ioasid_mapping *m;
+	int ret, err;
+
+	ret = ioasid_listeners_unmap(space, &leaving, req);
+	dying.first = leaving;
+	down_read(&space->domains_sem);
+	spin_lock(&space->lock);
+	for (m = leaving; m; m = m->next) {
+		m->in_filling = ioasid_mapping_in_filling(space, m);
+		set_state(m, IOASID_MAPPING_DYING);
+	}
+	spin_unlock(&space->lock);
+	err = ioasid_dying_drain(space, &dying, &req->removed);
+	return ret ?: err;
+}
+
+/* The mapping at the cursor is in transit: 0 to look again, 1 to pass it over */
+static int wait_at(struct ioasid_space *space, u64 cursor,
+		   struct ioasid_unmap_request *req)
+{
+	int ret;
+
+	spin_lock(&space->lock);
+	ret = ioasid_space_wait_in_transit(space, cursor, req);
+	spin_unlock(&space->lock);
+	return ret && req->flags & IOASID_UNMAP_FORCED ? 1 : ret;
+}
+
+/* One step of an unmap: what has one flush.  Moves the cursor. */
+static int unmap_step(struct ioasid_space *space, u64 *cursor, u64 start,
+		      u64 last, struct ioasid_unmap_request *req)
+{
+	struct ioasid_dying dying = { .tail = &dying.first };
+	struct ioasid_mapping *m;
+	int ret = 0, err;
+
+	down_read(&space->domains_sem);
+	spin_lock(&space->lock);
+	err = collect_dying(space, cursor, start, last, req->of, &dying);
+	spin_unlock(&space->lock);
+	if (err) {
+		up_read(&space->domains_sem);
+		err = wait_at(space, *cursor, req);
+		if (err <= 0)
+			return err;
+		/* Patience ended: it stays */
+		spin_lock(&space->lock);
+		m = ioasid_mapping_first(space, *cursor);
+		*cursor = m && m->last < last ? m->last + 1 : last;
+		spin_unlock(&space->lock);
+		return -EBUSY;
+	}
+	if (unlikely(dying.left_out))
+		ret = -EBUSY;
+	err = ioasid_dying_drain(space, &dying, &req->removed);
+	if (unlikely(err))
+		ret = err;
+	if (unlikely(dying.leaving)) {
+		err = remove_leaving(space, dying.leaving, req);
+		if (err)
+			ret = err;
+	}
+	return ret;
+}
+
 /**
- * ioasid_space_unmap_range() - take out what is mapped in a range
+ * ioasid_space_unmap_range() - remove what is mapped in a range
  * @space: the space
  * @start: first byte
  * @last: last byte
- * @flags: as for ioasid_space_unmap()
- * @of: of a child: only what refers to this range of the parent; or NULL. Edges
- *	are not cut then.
- * @removed: out, bytes that were taken out, also on failure
+ * @req: how
  *
  * What children refer to stays.
  *
- * Context: may sleep; waits for nobody's page fault.
+ * Context: may sleep; waits for no page fault.
  * Return: as ioasid_space_unmap().
  */
 int ioasid_space_unmap_range(struct ioasid_space *space, u64 start, u64 last,
-			     unsigned int flags,
-			     const struct ioasid_iova_range *of, u64 *removed)
+			     struct ioasid_unmap_request *req)
 {
-	bool edges = !(flags & IOASID_UNMAP_ALL) && !of;
-	bool more = true, dead = false;
+	bool edges = !(req->flags & IOASID_UNMAP_ALL) && !req->of;
+	bool forced = req->flags & IOASID_UNMAP_FORCED;
 	struct ioasid_dying dying __uninitialized;
 	u64 cursor = start;
 	int ret = 0, err;
 
-	*removed = 0;
-	while (more) {
+	req->removed = 0;
+	if (likely(edges)) {
+		bool fit;
+
 		down_read(&space->domains_sem);
 		spin_lock(&space->lock);
-		if (edges && likely(is_mapping(space, start, last, &dying))) {
-			more = false;
-		} else if (edges && !edges_fit(space, start, last)) {
+		if (likely(is_mapping(space, start, last, &dying))) {
 			spin_unlock(&space->lock);
-			up_read(&space->domains_sem);
-			ret = ioasid_space_cut(space, start, last,
-					       flags & IOASID_UNMAP_SPLIT);
+			return ioasid_dying_drain(space, &dying, &req->removed);
+		}
+		fit = edges_fit(space, start, last);
+		spin_unlock(&space->lock);
+		up_read(&space->domains_sem);
+		/* Whatever cuts the edges from here on comes after us */
+		if (!fit) {
+			ret = ioasid_space_cut(space, start, last, req->flags &
+					       IOASID_UNMAP_SPLIT);
 			if (ret)
 				return ret;
-			/* Whatever cuts the edges now came after us */
-			edges = false;
-			continue;
-		} else {
-			collect_dying(space, &cursor, start, last, of, &dying);
-			more = cursor != last;
-			dead = space->dead;
 		}
-		spin_unlock(&space->lock);
-		edges = false;
-
-		/* Borrowed since it was looked at */
-		if (unlikely(dying.borrowed))
-			ret = -EBUSY;
-		err = 0;
-		/* Only the whole 64 bit space is more than can be told */
-		if (check_add_overflow(*removed,
-				       ioasid_dying_drain(space, &dying,
-							  &err),
-				       removed))
-			*removed = U64_MAX;
+	}
+	for (;;) {
+		err = unmap_step(space, &cursor, start, last, req);
 		if (unlikely(err))
 			ret = err;
-		/* Who does not let go would have us wait again and again */
-		if (ret == -EBUSY && !(flags & IOASID_UNMAP_FORCED))
+		/* A driver that does not let go is not waited for again */
+		if (ret && ret != -EIO && !forced)
+			break;
+		if (cursor == last)
 			break;
 		/* A space that is freed is emptied to the end */
-		if (more && fatal_signal_pending(current) && !dead &&
-		    !(flags & IOASID_UNMAP_FORCED))
+		if (fatal_signal_pending(current) && !forced)
 			return -EINTR;
-		if (more)
-			cond_resched();
+		cond_resched();
 	}
 	return ret;
 }
@@ -1594,7 +1865,7 @@ void ioasid_space_init(struct ioasid_space *space,
 	space->poisoned = false;
 	space->knows_gaps = false;
 	space->changes = 0;
-	space->wanting = 0;
+	space->nr_nodes = 0;
 	space->partial = 0;
 	space->devices = 0;
 	space->mappings = RB_ROOT;
@@ -1602,6 +1873,7 @@ void ioasid_space_init(struct ioasid_space *space,
 	space->nr_mappings = 0;
 	space->bytes_mapped = 0;
 	space->kept = NULL;
+	space->bytes_kept = 0;
 	space->permitted = NULL;
 	space->software = NULL;
 	space->parent = NULL;
@@ -1624,20 +1896,23 @@ EXPORT_SYMBOL_IF_KUNIT(ioasid_space_init);
  * @space: the space
  * @cascade: though it may have children
  *
- * Return: 0; -EBUSY, a device is attached, or it has children; -ENOENT, was
- * called before.
+ * Return: 0, it is empty, and stays so; 1, it is not; -EBUSY, a device is
+ * attached, or it has children; -ENOENT, was called before.
  */
 int ioasid_space_kill(struct ioasid_space *space, bool cascade)
 {
-	int ret = 0;
+	int ret;
 
 	spin_lock(&space->lock);
-	if (space->dead)
+	if (space->dead) {
 		ret = -ENOENT;
-	else if (space->devices || (space->children && !cascade))
+	} else if (space->devices || (space->children && !cascade)) {
 		ret = -EBUSY;
-	else
+	} else {
 		space->dead = true;
+		/* Without the lock it may seem so while a mapping is replaced */
+		ret = !RB_EMPTY_ROOT(&space->mappings);
+	}
 	spin_unlock(&space->lock);
 	return ret;
 }

@@ -9,10 +9,12 @@
 #define _IOASID_SPACE_H
 
 #include <linux/atomic.h>
+#include <linux/interval_tree.h>
 #include <linux/list.h>
 #include <linux/mutex.h>
 #include <linux/rbtree.h>
 #include <linux/rwsem.h>
+#include <linux/sched/signal.h>
 #include <linux/spinlock.h>
 #include <linux/wait.h>
 #include <linux/xarray.h>
@@ -28,24 +30,31 @@ struct iommu_group;
 /*
  * The life of a mapping.  All changes are made under ioasid_space.lock.
  *
- *	PINNING -> FILLING -> LIVE -> DYING -> gone
- *	   |                   |  ^
- *	   v                   v  |
- *	CANCELLED             CUTTING
+ *	PINNING <-> FILLING -> LIVE --------> DYING -> gone
+ *	   |                   |  ^  \         ^
+ *	   v                   v  |   v        |
+ *	CANCELLED             CUTTING LEAVING -+-> LIVE
  *
  * PINNING: its range is taken, its memory is being pinned, which may hang for
- * ever: nobody waits for it.  Who wants the range back takes it out of the tree
- * and makes it CANCELLED; the mapper, who owns it, finds out and frees it.
- * FILLING: its IOPTEs are being written; bounded, others wait for it.
+ * ever: no thread waits for it.  A thread that wants the range takes the
+ * mapping out of the tree and makes it CANCELLED; the mapper, which owns it,
+ * finds out and frees it.
+ * FILLING: its IOPTEs are being written; ends soon after ioasid_mapping.wanted
+ * is set, then PINNING again.
  * LIVE: it is in every domain, and in the filling one if that came past it.
- * CUTTING: its IOPTEs are being replaced by smaller or by other ones; bounded.
- * DYING: its IOPTEs are on their way out; bounded, but for software devices
- * that do not let go, in which case it is LIVE again.
+ * LEAVING: LIVE for domains, gone for software devices: drivers are asked to
+ * unpin its pages.  Domains can come and go meanwhile.
+ * CUTTING: its IOPTEs are being replaced by smaller or by other ones.
+ * DYING: its IOPTEs are being removed.
+ *
+ * A thread that pins or reads waits for CUTTING only, in which no driver is
+ * called back.
  */
 enum ioasid_mapping_state {
 	IOASID_MAPPING_PINNING,
 	IOASID_MAPPING_FILLING,
 	IOASID_MAPPING_LIVE,
+	IOASID_MAPPING_LEAVING,
 	IOASID_MAPPING_CUTTING,
 	IOASID_MAPPING_DYING,
 	IOASID_MAPPING_CANCELLED,
@@ -55,15 +64,17 @@ struct ioasid_mapping;
 struct ioasid_space;
 
 /**
- * struct ioasid_ref - a mapping of a child refers to one of its parent's
- * @node: in ioasid_mapping.refs of the parent's
- * @child: the child's
- * @next: the child's reference on the parent's next mapping
+ * struct ioasid_ref - a mapping of a child refers to a range of the parent
+ * @rb: in ioasid_family.refs of the parent, by ioasid_mapping.addr
+ * @last: last byte of the range, which begins at ioasid_mapping.addr
+ * @subtree_last: the largest @last in this subtree
+ *
+ * Protected by the lock of the parent.
  */
 struct ioasid_ref {
-	struct hlist_node node;
-	struct ioasid_mapping *child;
-	struct ioasid_ref *next;
+	struct rb_node rb;
+	u64 last;
+	u64 subtree_last;
 };
 
 /**
@@ -74,23 +85,21 @@ struct ioasid_ref {
  * @gap: bytes between the mapping before and this one
  * @subtree_gap: the largest @gap in this subtree
  * @mem: what is mapped; no pages for a reserved range
- * @refs: struct ioasid_ref, what children refer to it
  * @payer: who was charged; NULL for a reserved range, and of a child
  * @device: the device memory that is mapped, in place of @mem; or NULL
  * @space: of a child, with memory: the child
- * @ref: of a child, with memory: what it refers to
+ * @ref: of a child, with memory: the range of the parent that it refers to
  * @addr: user address, file offset or parent address it was mapped from; for who
  *	uses a window ioasid_mapping_addr() tells the last as seen through it
- * @next: in a list of who takes it out
- * @pins: pages that software devices hold
- * @readers: who uses @mem for a moment
- * @round: of a child: ioasid_family.round in which this one was passed over;
- *	protected by the lock of the parent
+ * @next: in a list of mappings that are changed or removed together
+ * @readers: threads that read @mem right now; they wait for nothing
  * @flags: IOASID_MAP_READ, IOASID_MAP_WRITE, IOASID_MAP_FILE,
  *	IOASID_MAP_RESERVE
  * @cut_shift: log2 of the cut size, 0 for none
  * @state: enum ioasid_mapping_state
  * @in_filling: while DYING or CUTTING: it is in the filling domain too
+ * @wanted: another thread waits for the mapping: a long write of its IOPTEs
+ *	stops, and is undone
  */
 struct ioasid_mapping {
 	struct rb_node rb;
@@ -99,20 +108,18 @@ struct ioasid_mapping {
 	u64 gap;
 	u64 subtree_gap;
 	struct ioasid_memory mem;
-	struct hlist_head refs;
 	struct ioasid_payer *payer;
 	struct ioasid_device_range *device;
 	struct ioasid_space *space;
 	struct ioasid_ref ref;
 	u64 addr;
 	struct ioasid_mapping *next;
-	unsigned int pins;
 	unsigned int readers;
-	u32 round;
 	u8 flags;
 	u8 cut_shift;
 	u8 state;
 	bool in_filling;
+	bool wanted;
 };
 
 /**
@@ -125,30 +132,43 @@ struct ioasid_mapping {
 static inline bool ioasid_refers(const struct ioasid_mapping *m,
 				 const struct ioasid_iova_range *of)
 {
-	return likely(!of) || (m->mem.npages && m->addr <= of->last &&
+	/* Its memory may just be put together, when it refers to it already */
+	return likely(!of) || (!(m->flags & IOASID_MAP_RESERVE) &&
+			       m->addr <= of->last &&
 			       m->addr + (m->last - m->start) >= of->start);
 }
 
+/* Which children: those of the same context, or those that see it by a window */
+enum ioasid_family_side {
+	IOASID_FAMILY_OWN,
+	IOASID_FAMILY_WINDOWS,
+	IOASID_FAMILY_SIDES
+};
+
+/**
+ * struct ioasid_freeze - a range that is being removed from a parent
+ * @it: in ioasid_family.frozen
+ * @task: the thread that removes it
+ *
+ * Until it thaws no child can refer to anything in it.
+ */
+struct ioasid_freeze {
+	struct interval_tree_node it;
+	struct task_struct *task;
+};
+
 /**
  * struct ioasid_family - what a space has that is a parent
- * @lock: who takes a range out with all that refers to it
- * @barred: somebody does
- * @closed: nobody sees it through a window any more
- * @round: counts how often somebody did
- * @start: first byte of the range
- * @last: last byte of the range
- * @changes: references dropped while a range was barred
+ * @refs: the mappings of children that refer to it, by @addr, then by pointer
+ * @frozen: struct ioasid_freeze, which do not overlap
+ * @closed: its context was closed: no window shows it any more
  *
- * But for @lock protected by the space's lock.
+ * Protected by the space's lock.
  */
 struct ioasid_family {
-	struct mutex lock;		/* see above */
-	bool barred;
+	struct rb_root refs[IOASID_FAMILY_SIDES];
+	struct rb_root_cached frozen;
 	bool closed;
-	u32 round;
-	u64 start;
-	u64 last;
-	u64 changes;
 };
 
 /**
@@ -186,11 +206,13 @@ struct ioasid_window {
 /**
  * struct ioasid_listener - a software device that uses a space
  * @node: in ioasid_software.listeners
- * @unmap: stop using the IOVAs from @start to @last: unpin what was pinned.
- *	Called with ioasid_space.domains_sem held for reading.
+ * @calls: threads that are in @unmap; protected by the space's lock
+ * @unmap: unpin what is pinned from @start to @last. Called with no lock held:
+ *	it may wait for threads that pin or read.
  */
 struct ioasid_listener {
 	struct list_head node;
+	unsigned int calls;
 	void (*unmap)(struct ioasid_listener *listener, u64 start, u64 last);
 };
 
@@ -198,6 +220,8 @@ struct ioasid_listener {
  * struct ioasid_software - what a space has that software devices use
  * @pinned: by page of IOVA, how often they pinned it
  * @listeners: the devices
+ *
+ * Protected by the space's lock.
  */
 struct ioasid_software {
 	struct xarray pinned;
@@ -255,34 +279,34 @@ struct ioasid_space_ops {
  * @dead: freed; takes no new mapping and no new device
  * @poisoned: a domain is poisoned
  * @knows_gaps: @gap and @subtree_gap of the mappings are kept
- * @wanting: who waits for a mapping to have no reader; new ones wait meanwhile
  * @changes: how often the tree changed
  * @partial: groups that wait for a sibling
  * @devices: devices attached
  * @mappings: by IOVA
  * @wait: for mappings that change state, and pins that go
+ * @nr_nodes: mappings in the tree, in whatever state
  * @nr_mappings: published mappings
  * @bytes_mapped: bytes of memory in them
  * @kept: mappings that a poisoned domain may still reach
+ * @bytes_kept: bytes of memory in these
  * @permitted: IOVAs that all members can use, NULL for all
  * @family: of a parent; NULL while it never was to be one, set once
  * @children: how many spaces have this one as parent, a window counting as one
- * @software: of the software devices; NULL while there never was one, set with
- *	domains_sem held for writing
+ * @software: of the software devices; NULL while there never was one, set once
  * @devmem: device memory; NULL while there never was any, set with domains_sem
  *	held for reading
  * @filling: domain that is being filled, before it is in @domains; how far is
  *	in struct ioasid_domain
- * @domains_sem: held for reading to use the domains and listeners, and from
- *	making a mapping FILLING, CUTTING or DYING until it leaves that state;
- *	for writing to change the lists, and while a driver attaches a group
+ * @domains_sem: held for reading to use the domains, and from making a mapping
+ *	FILLING, CUTTING or DYING until it leaves that state; for writing to
+ *	change the list, and while a driver attaches a group
  * @domains: the domains, filled
  * @attach_lock: one attach or detach at a time; protects @members
  * @members: groups
  *
- * Lock order: ioasid_family.lock, attach_lock, domains_sem, lock, lock of the
- * parent.  Who waits for a mapping to
- * change state holds none of them.
+ * Lock order: attach_lock, domains_sem, lock, lock of the parent.  A thread that
+ * waits for a mapping to change state holds none of them; one that has frozen a
+ * range of the parent may wait.
  */
 struct ioasid_space {
 	struct ioasid_account *account;
@@ -298,16 +322,17 @@ struct ioasid_space {
 	bool dead : 1;
 	bool poisoned : 1;
 	bool knows_gaps : 1;
-	u8 wanting;
 	u32 changes;
 	unsigned int partial;
 	unsigned int devices;
 	unsigned int children;
 	struct rb_root mappings;
 	wait_queue_head_t wait;
+	u64 nr_nodes;
 	u64 nr_mappings;
 	u64 bytes_mapped;
 	struct ioasid_mapping *kept;
+	u64 bytes_kept;
 	struct ioasid_ranges *permitted;
 	struct ioasid_family *family;
 	struct ioasid_software *software;
@@ -332,15 +357,13 @@ int ioasid_space_kill(struct ioasid_space *space, bool cascade);
  * @last: the mapping made last, which cannot go meanwhile, or NULL
  * @next: the mapping after it, as of @changes
  * @changes: of the space
- * @nr_spare: how many there are in @spare
- * @spare: mappings, allocated together
+ * @spare: mappings that were allocated together, by @next
  */
 struct ioasid_place {
 	struct ioasid_mapping *last;
 	struct ioasid_mapping *next;
 	u32 changes;
-	unsigned int nr_spare;
-	struct ioasid_mapping *spare[16];
+	struct ioasid_mapping *spare;
 };
 
 /**
@@ -370,6 +393,90 @@ struct ioasid_map_request {
 	u64 fault_addr;
 };
 
+/* How long one command waits for software devices, in all */
+#define IOASID_PATIENCE		(5 * HZ)
+
+/* Beside enum ioasid_unmap_flags: neither a signal nor a failure ends it early */
+#define IOASID_UNMAP_FORCED	BIT(31)
+
+/**
+ * struct ioasid_unmap_request - what shall be removed, and how
+ * @flags: enum ioasid_unmap_flags, and IOASID_UNMAP_FORCED
+ * @of: of a child: only what refers to this range of the parent; or NULL. Edges
+ *	are not cut then.
+ * @patience: jiffies: for how long drivers are waited for; with
+ *	IOASID_UNMAP_FORCED whatever is waited for
+ * @removed: out, bytes that were removed, also on failure; U64_MAX when there
+ *	were more
+ * @kept: out on -EBUSY for the sake of a software device: the first mapping that
+ *	was not let go of
+ *
+ * A wait that is not forced ends with a fatal signal.
+ */
+struct ioasid_unmap_request {
+	unsigned int flags;
+	const struct ioasid_iova_range *of;
+	long patience;
+	u64 removed;
+	u64 kept;
+};
+
+/*
+ * Wait, with the lock of @space dropped meanwhile, until @condition.  Returns
+ * -EINTR on a fatal signal, or when the patience of a forced @req ends; @req may
+ * be NULL: as long as it takes.
+ */
+#define ioasid_space_wait(space, condition, req)			\
+({									\
+	struct ioasid_space *__space = (space);				\
+	struct ioasid_unmap_request *__req = (req);			\
+	bool __forced = __req && __req->flags & IOASID_UNMAP_FORCED;	\
+	long __left = __forced ? __req->patience : MAX_SCHEDULE_TIMEOUT; \
+	int __err = 0;							\
+	DEFINE_WAIT(__wait);						\
+									\
+	while (!(condition)) {						\
+		if (!__left || (!__forced &&				\
+				fatal_signal_pending(current))) {	\
+			__err = -EINTR;					\
+			break;						\
+		}							\
+		prepare_to_wait(&__space->wait, &__wait, __forced ?	\
+				TASK_UNINTERRUPTIBLE : TASK_KILLABLE);	\
+		spin_unlock(&__space->lock);				\
+		__left = schedule_timeout(__left);			\
+		finish_wait(&__space->wait, &__wait);			\
+		spin_lock(&__space->lock);				\
+	}								\
+	if (__forced)							\
+		__req->patience = __left;				\
+	__err;								\
+})
+
+/* Have preemption on for a moment, in a walk that may be long */
+static inline void ioasid_space_relax(struct ioasid_space *space)
+	__must_hold(&space->lock)
+{
+	spin_unlock(&space->lock);
+	cond_resched();
+	spin_lock(&space->lock);
+}
+
+/**
+ * ioasid_map_has_fault_addr() - which failures have a place
+ * @req: what was to be mapped
+ * @ret: how it failed, with arguments that are in order
+ *
+ * Return: whether @req->fault_addr is for the caller to see.
+ */
+static inline bool ioasid_map_has_fault_addr(const struct ioasid_map_request *req,
+					     int ret)
+{
+	return ret == -EEXIST || ret == -EFAULT || ret == -EINVAL ||
+	       ret == -ENXIO || ret == -EBUSY ||
+	       (ret == -EACCES && !req->file);
+}
+
 struct ioasid_mapping *ioasid_space_reserve(struct ioasid_space *space,
 					    struct ioasid_map_request *req);
 void ioasid_space_abort(struct ioasid_space *space, struct ioasid_mapping *m);
@@ -378,8 +485,7 @@ int ioasid_space_refer(struct ioasid_space *space,
 int ioasid_space_commit(struct ioasid_space *space, struct ioasid_mapping *m,
 			struct ioasid_map_request *req);
 int ioasid_space_unmap_range(struct ioasid_space *space, u64 start, u64 last,
-			     unsigned int flags,
-			     const struct ioasid_iova_range *of, u64 *removed);
+			     struct ioasid_unmap_request *req);
 
 /* family.c */
 #define IOASID_MAX_DEPTH	4
@@ -392,26 +498,22 @@ void ioasid_family_leave(struct ioasid_space *parent,
 			 struct ioasid_space *child);
 void ioasid_family_exit(struct ioasid_space *space);
 int ioasid_family_borrow(struct ioasid_space *space, struct ioasid_mapping *m,
-			 u64 *fault_addr);
-void ioasid_family_wait(struct ioasid_space *space, u64 addr, u64 last);
+			 bool nowait, u64 *fault_addr);
+int ioasid_family_wait(struct ioasid_space *space, u64 addr, u64 last);
 void ioasid_family_return(struct ioasid_space *space,
 			  struct ioasid_mapping *list);
 void ioasid_family_cut(struct ioasid_space *space, struct ioasid_mapping *m,
 		       struct ioasid_mapping *tail);
-void ioasid_family_changed(struct ioasid_space *space);
 int ioasid_family_may_cut(struct ioasid_space *space);
 void ioasid_family_cut_done(struct ioasid_space *space);
-bool ioasid_family_spans(struct ioasid_mapping *m, u64 at);
-void ioasid_family_divide(struct ioasid_mapping *m, struct ioasid_mapping *tail);
-int ioasid_family_revoke(struct ioasid_space *child, u64 start, u64 last,
-			 unsigned int flags,
-			 const struct ioasid_iova_range *of);
-void ioasid_family_close(struct ioasid_space *space);
+bool ioasid_family_refers(const struct ioasid_space *space, u64 start,
+			  u64 last);
+bool ioasid_family_spans(const struct ioasid_space *space, u64 at);
+void ioasid_family_close(struct ioasid_space *space, long *patience);
 bool ioasid_window_shut(const struct ioasid_space *parent,
 			const struct ioasid_window *window);
 int ioasid_family_unmap(struct ioasid_space *space, u64 start, u64 last,
-			unsigned int flags,
-			const struct ioasid_iova_range *of, u64 *removed);
+			struct ioasid_unmap_request *req);
 
 /**
  * ioasid_mapping_addr() - what a mapping was made from
@@ -428,44 +530,46 @@ static inline u64 ioasid_mapping_addr(const struct ioasid_space *space,
 	return m->addr;
 }
 
-/* Beside enum ioasid_unmap_flags: neither a signal nor a failure ends it early */
-#define IOASID_UNMAP_FORCED	BIT(31)
-
 /**
- * ioasid_space_unmap() - take out what is mapped in a range
+ * ioasid_space_unmap() - remove what is mapped in a range
  * @space: the space
  * @start: first byte
  * @last: last byte
- * @flags: enum ioasid_unmap_flags; with IOASID_UNMAP_ALL @start is 0 and @last
- *	U64_MAX
- * @removed: out, bytes that were taken out, also on failure
+ * @req: how; with IOASID_UNMAP_ALL @start is 0 and @last U64_MAX
  *
- * Context: may sleep; waits for nobody's page fault.
+ * Context: may sleep; waits for no page fault.
  * Return: 0; -EINVAL, an edge cuts a mapping off its grid; -EBUSY, a software
  * device did not let go, or see ioasid_family_unmap(); -EIO, an IOMMU failed;
  * -EINTR, a fatal signal; -ENOMEM and -ENOSPC when a mapping had to be cut.
  */
 static inline int ioasid_space_unmap(struct ioasid_space *space, u64 start,
-				     u64 last, unsigned int flags, u64 *removed)
+				     u64 last, struct ioasid_unmap_request *req)
 {
 	if (unlikely(READ_ONCE(space->family)))
-		return ioasid_family_unmap(space, start, last, flags, NULL,
-					   removed);
-	return ioasid_space_unmap_range(space, start, last, flags, NULL,
-					removed);
+		return ioasid_family_unmap(space, start, last, req);
+	return ioasid_space_unmap_range(space, start, last, req);
 }
 
 /* listener.c */
+
+#ifdef CONFIG_LOCKDEP
+/* A lock that a driver holds while it pins, and takes in its callback */
+extern struct lockdep_map ioasid_driver_map;
+/* Held as long as mappings are CUTTING, for which threads wait that pin */
+extern struct lockdep_map ioasid_cutting_map;
+#endif
+
 int ioasid_software_init(struct ioasid_space *space);
 void ioasid_listener_add(struct ioasid_space *space,
 			 struct ioasid_listener *listener);
 void ioasid_listener_remove(struct ioasid_space *space,
 			    struct ioasid_listener *listener);
 void ioasid_software_free(struct ioasid_software *software);
+bool ioasid_software_pinned(const struct ioasid_space *space, u64 start,
+			    u64 last);
 int ioasid_listeners_unmap(struct ioasid_space *space,
-			   struct ioasid_mapping **dying);
-int ioasid_listeners_let_go(struct ioasid_space *space,
-			    struct ioasid_mapping *m);
+			   struct ioasid_mapping **leaving,
+			   struct ioasid_unmap_request *req);
 int ioasid_space_pin(struct ioasid_space *space, u64 iova,
 		     unsigned long npages, bool write, struct page **pages);
 void ioasid_space_unpin(struct ioasid_space *space, u64 iova,
@@ -508,11 +612,13 @@ void ioasid_space_unblock(struct ioasid_space *space,
  * @done: operations done
  * @unmapped: bytes that they unmapped
  * @fault_addr: of the one that failed, as for IOASID_MAP_DMA
+ * @has_fault_addr: that one has one
  */
 struct ioasid_batch_result {
 	u32 done;
 	u64 unmapped;
 	u64 fault_addr;
+	bool has_fault_addr;
 };
 
 /**
@@ -548,20 +654,20 @@ int ioasid_space_query(struct ioasid_space *space, struct ioasid_query_map *cmd)
  * @tail: the last one's @next
  * @nr: how many
  * @scattered: they do not all touch, or do not ascend
- * @pinned: software devices may hold pages
- * @borrowed: some were left out, as children refer to them
+ * @leaving: LEAVING mappings, linked by @next, ascending, that go later
+ * @left_out: some were left out, as children refer to them
  */
 struct ioasid_dying {
 	struct ioasid_mapping *first;
 	struct ioasid_mapping **tail;
 	unsigned int nr;
 	bool scattered;
-	bool pinned;
-	bool borrowed;
+	bool left_out;
+	struct ioasid_mapping *leaving;
 };
 
-u64 ioasid_dying_drain(struct ioasid_space *space, struct ioasid_dying *dying,
-		       int *ret);
+int ioasid_dying_drain(struct ioasid_space *space, struct ioasid_dying *dying,
+		       u64 *removed);
 bool ioasid_mapping_in_filling(struct ioasid_space *space,
 			       struct ioasid_mapping *m);
 bool ioasid_mapping_off_grid(const struct ioasid_mapping *m, u64 at);
@@ -575,7 +681,10 @@ struct ioasid_mapping *ioasid_mapping_first(struct ioasid_space *space,
 					    u64 start);
 struct ioasid_mapping *ioasid_mapping_next(struct ioasid_mapping *m);
 bool ioasid_space_in_transit(struct ioasid_space *space, u64 addr);
-void ioasid_space_wait_in_transit(struct ioasid_space *space, u64 addr);
+int ioasid_space_wait_in_transit(struct ioasid_space *space, u64 addr,
+				 struct ioasid_unmap_request *req);
+void ioasid_mapping_wait_readers(struct ioasid_space *space,
+				 struct ioasid_mapping *list);
 void ioasid_space_wake(struct ioasid_space *space);
 void ioasid_place_fill(struct ioasid_place *place, unsigned int n);
 void ioasid_place_empty(struct ioasid_place *place);
@@ -600,7 +709,6 @@ void ioasid_mapping_cut_object(struct ioasid_space *space,
 void ioasid_space_abort_filling(struct ioasid_space *space,
 				struct ioasid_mapping *m);
 void ioasid_space_free_kept(struct ioasid_space *space);
-u64 ioasid_space_bytes_kept(struct ioasid_space *space);
 
 int __init ioasid_space_cache_init(void);
 void ioasid_space_cache_exit(void);

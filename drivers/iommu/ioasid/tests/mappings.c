@@ -9,6 +9,19 @@
 #include <linux/slab.h>
 
 #include "../space.h"
+
+static int unmap_in(struct ioasid_space *space, u64 start, u64 last,
+		    unsigned int flags, u64 *removed)
+{
+	struct ioasid_unmap_request req = {
+		.flags = flags,
+		.patience = IOASID_PATIENCE,
+	};
+	int ret = ioasid_space_unmap(space, start, last, &req);
+
+	*removed = req.removed;
+	return ret;
+}
 #include "util.h"
 
 #define PAGES	1536
@@ -269,7 +282,7 @@ static void unmap(struct kunit *test, struct model *model,
 		model_cut(model, page + n);
 		pages = model_remove(model, page, page + n);
 	}
-	ret = ioasid_space_unmap(&model->space, start, last, flags, &removed);
+	ret = unmap_in(&model->space, start, last, flags, &removed);
 	KUNIT_ASSERT_EQ_MSG(test, ret, want, "%u pages at %u", n, page);
 	KUNIT_ASSERT_EQ(test, removed, (u64)pages * PAGE_SIZE);
 }
@@ -343,9 +356,8 @@ static void cancelled(struct kunit *test)
 
 	/* Nothing was mapped, so a part of it is as good as all */
 	KUNIT_EXPECT_EQ(test,
-			ioasid_space_unmap(space, 17 * PAGE_SIZE,
-					   18 * PAGE_SIZE - 1,
-					   IOASID_UNMAP_SPLIT, &removed),
+			unmap_in(space, 17 * PAGE_SIZE, 18 * PAGE_SIZE - 1,
+			      IOASID_UNMAP_SPLIT, &removed),
 			0);
 	KUNIT_EXPECT_EQ(test, removed, 0);
 	again = ioasid_space_reserve(space, &req);
@@ -356,8 +368,7 @@ static void cancelled(struct kunit *test)
 	/* What took its place is still there */
 	KUNIT_EXPECT_EQ(test, space->nr_mappings, 1);
 	KUNIT_EXPECT_EQ(test,
-			ioasid_space_unmap(space, 0, U64_MAX, IOASID_UNMAP_ALL,
-					   &removed),
+			unmap_in(space, 0, U64_MAX, IOASID_UNMAP_ALL, &removed),
 			0);
 	KUNIT_EXPECT_EQ(test, removed, 4 * PAGE_SIZE);
 	ioasid_space_exit(space);

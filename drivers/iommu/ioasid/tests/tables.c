@@ -392,7 +392,7 @@ static void every_kind(struct kunit *test, unsigned int rounds, one_fn fn)
 static int put_in(struct table *table, struct mapping *map)
 {
 	return ioasid_domain_map(&table->dom, map->iova, &map->mem, map->flags,
-				 map->cut_shift);
+				 map->cut_shift, NULL);
 }
 
 static void map_one(struct kunit *test, struct rnd_state *rnd,
