@@ -186,6 +186,24 @@ static struct ioasid_ranges *permitted_ranges(struct ioasid_space *space)
 	}
 }
 
+/* Bits of enum ioasid_state that the space's lock protects; it is held. */
+static u32 space_state(struct ioasid_space *space)
+{
+	const struct ioasid_space *parent = space->parent;
+	u32 state = 0;
+
+	if (space->devices)
+		state |= IOASID_STATE_ATTACHED;
+	if (space->partial)
+		state |= IOASID_STATE_PARTIAL_GROUP;
+	if (space->poisoned)
+		state |= IOASID_STATE_POISONED;
+	if (space->window ? ioasid_window_shut(parent, space->window) :
+			    parent && parent->dead)
+		state |= IOASID_STATE_ORPHAN;
+	return state;
+}
+
 static void fill_info(struct ioasid *ioasid, struct ioasid_info *info)
 {
 	struct ioasid_space *space = &ioasid->space;
@@ -220,15 +238,7 @@ static void fill_info(struct ioasid *ioasid, struct ioasid_info *info)
 		info->bytes_pinned = space->bytes_mapped +
 				     space->bytes_kept;
 	info->bytes_charged = info->bytes_pinned;
-	if (space->devices)
-		info->state |= IOASID_STATE_ATTACHED;
-	if (space->partial)
-		info->state |= IOASID_STATE_PARTIAL_GROUP;
-	if (space->poisoned)
-		info->state |= IOASID_STATE_POISONED;
-	if (space->window ? ioasid_window_shut(parent, space->window) :
-			    parent && parent->dead)
-		info->state |= IOASID_STATE_ORPHAN;
+	info->state |= space_state(space);
 	spin_unlock(&space->lock);
 	if (ioasid_devmem_any_revoked(space))
 		info->state |= IOASID_STATE_REVOKED;
@@ -946,13 +956,32 @@ static void show_device(struct seq_file *m, struct ioasid_device *idev)
 	mutex_unlock(&idev->lock);
 }
 
+/* The words for enum ioasid_state */
+static const char * const state_words[] = {
+	"attached", "partial", "poisoned", "orphan", "revoked",
+};
+
+static void show_state(struct seq_file *m, unsigned long state)
+{
+	unsigned int bit;
+
+	if (!(state & IOASID_STATE_ATTACHED))
+		seq_puts(m, "idle");
+	for_each_set_bit(bit, &state, ARRAY_SIZE(state_words)) {
+		if (bit)
+			seq_putc(m, ',');
+		seq_puts(m, state_words[bit]);
+	}
+	seq_putc(m, '\n');
+}
+
 static void show_ioasid(struct seq_file *m, struct ioasid *ioasid)
 {
 	struct ioasid_space *space = &ioasid->space;
 	const bool parent = space->parent;
 	unsigned int devices, children;
 	u64 nr_mappings, mapped, kept;
-	const char *state;
+	u32 state;
 
 	spin_lock(&space->lock);
 	nr_mappings = space->nr_mappings;
@@ -960,16 +989,15 @@ static void show_ioasid(struct seq_file *m, struct ioasid *ioasid)
 	kept = space->bytes_kept;
 	devices = space->devices;
 	children = space->children;
-	state = space->poisoned ? "poisoned" :
-		space->partial	? "attached,partial" :
-		devices		? "attached" :
-				  "idle";
+	state = space_state(space);
 	spin_unlock(&space->lock);
-	seq_printf(m, "ioasid:\tid=%u kind=map parent=%u cookie=0x%llx devices=%u children=%u mappings=%llu mapped=%llu pinned=%llu charged=%llu state=%s\n",
+	if (ioasid_devmem_any_revoked(space))
+		state |= IOASID_STATE_REVOKED;
+	seq_printf(m, "ioasid:\tid=%u kind=map parent=%u cookie=0x%llx devices=%u children=%u mappings=%llu mapped=%llu pinned=%llu charged=%llu state=",
 		   ioasid->obj.id, ioasid_parent_id(ioasid), ioasid->cookie,
 		   devices, children, nr_mappings, mapped,
-		   parent ? 0 : mapped + kept, parent ? 0 : mapped + kept,
-		   state);
+		   parent ? 0 : mapped + kept, parent ? 0 : mapped + kept);
+	show_state(m, state);
 }
 
 static const char * const charge_name[] = {
