@@ -10,6 +10,7 @@ help:
 	@echo 'make kernel [FLAVOUR=debug]   build a test kernel with /dev/ioasid'
 	@echo 'make test                     build all, run all tests and checks'
 	@echo 'make check                    only the static checks'
+	@echo 'make test-fresh               make demo twice on a fresh machine (a chroot); for root, 20 minutes'
 	@echo 'make mutants                  see that deliberate bugs are noticed; not part of make test'
 	@echo 'make demo                     a userspace NVMe driver on /dev/ioasid, in a VM'
 	@echo 'make bench                    instructions per operation, in a VM'
@@ -41,6 +42,9 @@ test:
 check:
 	@scripts/check $(CHECKS)
 
+test-fresh:
+	@scripts/test-fresh
+
 mutants:
 	@scripts/mutants $(MUTANTS)
 
@@ -57,4 +61,4 @@ series:
 	@scripts/overlay --series $(or $(OUT),$(error OUT=DIR is missing)) \
 		$(or $(KSRC),$(shell scripts/kernel prepare && scripts/kernel print-tree))
 
-.PHONY: help kernel print-image print-tree selftests test check mutants demo bench overlay series
+.PHONY: help kernel print-image print-tree selftests test test-fresh check mutants demo bench overlay series

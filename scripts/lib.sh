@@ -6,6 +6,11 @@ repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cache=${IOASID_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/ioasid}
 me=${0##*/}
 
+# What no kernel log may contain.
+# shellcheck disable=SC2034 # for who sources this
+bad_in_log='WARNING: |BUG: |BUG at |Oops|KASAN: |UBSAN: |kmemleak: [0-9]+ new|unreferenced object|Kernel panic|general protection'
+bad_in_log+='|refcount_t: |ODEBUG: |INFO: (task|rcu|trying|possible)|list_(add|del) corruption|soft lockup|workqueue lockup|init: timeout'
+
 say() { echo "$me: $*" >&2; }
 die() { say "$*"; exit 1; }
 
