@@ -7,26 +7,31 @@
  *	A device file gives no access to its device before it is bound. Exactly
  *	one file has a device open.
  *
+ *	A device that its caller may not bind is left alone: it is not opened,
+ *	reset or resumed.
+ *
  *	From bind to unbind &vfio_device.iommu_data is the device's bond to the
  *	context: it is set before the driver's open_device() and goes after its
  *	close_device(). VFIO holds the context, and this module, for as long as
  *	a group, a device file or an open device refers to it.
  *
  * Locking
- *	All that changes the bond or its attachment runs under dev_set->lock,
- *	and so one at a time for each device. The paths of emulated devices
- *	that pin and access memory take no lock of VFIO's: VFIO calls them only
- *	while the device is open.
+ *	dev_set->lock protects the bond, vfio_ioasid_bond.lock its attachment.
+ *	An attach is as long as the IOASID is full, so it holds the latter only:
+ *	devices of the same set do not wait for it. The paths of emulated
+ *	devices that pin and access memory take no lock of VFIO's: VFIO calls
+ *	them only while the device is open.
  *
- *	The locks of /dev/ioasid nest inside of dev_set->lock. An emulated
- *	device's driver is asked to unpin with one of them held, the space's
- *	domains_sem for reading, which keeps attaches and detaches of the IOASID
- *	waiting; and, when it is detached, with dev_set->lock.
+ *	The locks of /dev/ioasid nest inside of both. When an emulated device is
+ *	detached, its driver is asked to unpin with the bond's lock held, or
+ *	with dev_set->lock when it is unbound.
  *
  *	User memory can take for ever to answer: it is read and written without
- *	dev_set->lock, which siblings of the device wait for. Only the id that
- *	a bind makes is written with it, since it must come before the file can
- *	be used.
+ *	any lock.
+ *
+ * Waits
+ *	For the bond's lock: killable; only commands of the same file take it.
+ *	For the locks of VFIO: killable in a bind, see backend.c.
  */
 #include <linux/err.h>
 #include <linux/file.h>
@@ -34,12 +39,31 @@
 #include <linux/iommu.h>
 #include <linux/lockdep.h>
 #include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/slab.h>
 #include <linux/vfio.h>
 #include <uapi/linux/ioasid.h>
 
 #include "vfio.h"
 
 static const struct vfio_iommu_backend vfio_ioasid_backend;
+
+/**
+ * struct vfio_ioasid_bond - &vfio_device.iommu_data of a bound device
+ * @idev: the device in its context
+ * @lock: serialises commands that attach and detach
+ */
+struct vfio_ioasid_bond {
+	struct ioasid_device *idev;
+	struct mutex lock;
+};
+
+static struct ioasid_device *vfio_ioasid_idev(struct vfio_device *device)
+{
+	struct vfio_ioasid_bond *bond = device->iommu_data;
+
+	return bond->idev;
+}
 
 static void *vfio_ioasid_ctx_from_file(struct file *file)
 {
@@ -66,12 +90,7 @@ static int vfio_ioasid_set_group(void *ctx, bool noiommu)
 	return noiommu ? -EOPNOTSUPP : 0;
 }
 
-static bool vfio_ioasid_needs_bind(void *ctx)
-{
-	return true;
-}
-
-/* The driver may never have pinned anything, and have no dma_unmap() then. */
+/* A driver that never pins may have no dma_unmap() */
 static void vfio_ioasid_access_unmap(void *data, u64 iova, u64 length)
 {
 	struct vfio_device *device = data;
@@ -84,7 +103,7 @@ static const struct ioasid_access_ops vfio_ioasid_access_ops = {
 	.unmap = vfio_ioasid_access_unmap,
 };
 
-/* Memory can be mmap()ed only by the one file that is bound. */
+/* Memory can be mmap()ed only by the one file that is bound */
 static bool vfio_ioasid_owns_file(void *data, struct file *file)
 {
 	return vfio_file_is_of_device(file, data);
@@ -95,20 +114,30 @@ static const struct ioasid_device_ops vfio_ioasid_device_ops = {
 };
 
 /*
- * The attach that a bind command may ask for is done here, before the driver
- * opens and resets the device: when it fails nothing has happened to the device.
+ * The IOASID to attach to is looked for before the device is touched; the
+ * attach itself comes when the device is open, and awake.
  */
-static int vfio_ioasid_bind(struct vfio_device_file *df)
+static int vfio_ioasid_bind(struct vfio_device_file *df, void *arg)
 {
-	struct ioasid_device_bind *bind = df->bind_arg;
+	const struct ioasid_device_bind *bind = arg;
 	struct vfio_device *device = df->device;
+	struct vfio_ioasid_bond *bond;
 	struct ioasid_device *idev;
-	int ret;
 
 	lockdep_assert_held(&device->dev_set->lock);
 
+	/* Only a bind command says as what to bind */
+	if (!bind)
+		return -EINVAL;
 	if (vfio_device_is_noiommu(device))
 		return -EOPNOTSUPP;
+	if (bind->ioasid && !ioasid_exists(df->iommu.ctx, bind->ioasid))
+		return -ENOENT;
+
+	bond = kzalloc(sizeof(*bond), GFP_KERNEL_ACCOUNT);
+	if (!bond)
+		return -ENOMEM;
+	mutex_init(&bond->lock);
 
 	if (device->emulated)
 		idev = ioasid_bind_access(df->iommu.ctx, device->dev,
@@ -118,65 +147,90 @@ static int vfio_ioasid_bind(struct vfio_device_file *df)
 		idev = ioasid_bind_device(df->iommu.ctx, device->dev,
 					  &vfio_ioasid_device_ops, device,
 					  bind->cookie);
-	if (IS_ERR(idev))
+	if (IS_ERR(idev)) {
+		kfree(bond);
 		return PTR_ERR(idev);
-
-	if (bind->ioasid) {
-		ret = ioasid_attach(idev, bind->ioasid, &bind->fault_addr);
-		if (ret) {
-			ioasid_unbind(idev);
-			return ret;
-		}
 	}
 
-	device->iommu_data = idev;
+	bond->idev = idev;
+	device->iommu_data = bond;
 	df->devid = ioasid_device_id(idev);
 	return 0;
 }
 
 static void vfio_ioasid_unbind(struct vfio_device *device)
 {
+	struct vfio_ioasid_bond *bond = device->iommu_data;
+
 	lockdep_assert_held(&device->dev_set->lock);
 
-	ioasid_unbind(device->iommu_data);
+	/* May ask the driver to unpin, which it does through the bond */
+	ioasid_unbind(bond->idev);
 	device->iommu_data = NULL;
+	mutex_destroy(&bond->lock);
+	kfree(bond);
+}
+
+static int vfio_ioasid_attach(struct vfio_device *device, u32 ioasid,
+			      u64 *fault_addr)
+{
+	struct vfio_ioasid_bond *bond = device->iommu_data;
+	int ret;
+
+	ret = mutex_lock_killable(&bond->lock);
+	if (ret)
+		return ret;
+	ret = ioasid_attach(bond->idev, ioasid, fault_addr);
+	mutex_unlock(&bond->lock);
+	return ret;
+}
+
+static int vfio_ioasid_detach(struct vfio_device *device, u32 ioasid)
+{
+	struct vfio_ioasid_bond *bond = device->iommu_data;
+	int ret;
+
+	ret = mutex_lock_killable(&bond->lock);
+	if (ret)
+		return ret;
+	ret = ioasid_detach(bond->idev, ioasid);
+	mutex_unlock(&bond->lock);
+	return ret;
 }
 
 static long vfio_ioasid_bind_ioctl(struct vfio_device_file *df,
 				   void __user *arg)
 {
-	struct vfio_iommu_ctx iommu = { .backend = &vfio_ioasid_backend };
 	struct ioasid_device_bind bind;
-	struct ioasid_ctx *ctx;
+	u64 fault_addr = 0;
 	int ret;
 
 	ret = ioasid_bind_from_user(arg, &bind);
 	if (ret)
 		return ret;
 
-	ctx = ioasid_ctx_from_fd(bind.ioasid_fd);
-	if (IS_ERR(ctx))
-		return PTR_ERR(ctx);
-
-	iommu.ctx = ctx;
-	ret = vfio_df_bind_begin(df, &iommu, &bind);
-	if (ret) {
-		if (ret == -EADDRINUSE)
-			ioasid_bind_fault_to_user(arg, &bind);
-		goto out_put;
-	}
-
-	/* Nobody can use the file before its user was told the id. */
-	bind.devid = df->devid;
-	ret = ioasid_bind_to_user(arg, &bind);
+	ret = vfio_df_bind_begin(df, VFIO_BACKEND_IOASID, bind.ioasid_fd,
+				 &bind);
+	if (ret == -EALREADY)
+		return -EBUSY;
+	if (ret == -EBADFD)
+		return -EBADF;
 	if (ret)
-		vfio_df_bind_abort(df);
-	else
-		vfio_df_bind_commit(df);
+		return ret;
 
-out_put:
-	ioasid_ctx_put(ctx);
-	return ret;
+	if (bind.ioasid)
+		ret = vfio_ioasid_attach(df->device, bind.ioasid, &fault_addr);
+	/* The file cannot be used before its user has been told the id */
+	if (!ret)
+		ret = ioasid_bind_to_user(arg, df->devid);
+	if (ret) {
+		vfio_df_bind_abort(df);
+		if (ret == -EADDRINUSE)
+			ioasid_bind_fault_to_user(arg, fault_addr);
+		return ret;
+	}
+	vfio_df_bind_commit(df);
+	return 0;
 }
 
 static long vfio_ioasid_attach_ioctl(struct vfio_device *device,
@@ -190,10 +244,7 @@ static long vfio_ioasid_attach_ioctl(struct vfio_device *device,
 	if (ret)
 		return ret;
 
-	mutex_lock(&device->dev_set->lock);
-	ret = ioasid_attach(device->iommu_data, attach.ioasid, &fault_addr);
-	mutex_unlock(&device->dev_set->lock);
-
+	ret = vfio_ioasid_attach(device, attach.ioasid, &fault_addr);
 	if (ret == -EADDRINUSE && ioasid_attach_fault_to_user(arg, fault_addr))
 		return -EFAULT;
 	return ret;
@@ -209,10 +260,7 @@ static long vfio_ioasid_detach_ioctl(struct vfio_device *device,
 	if (ret)
 		return ret;
 
-	mutex_lock(&device->dev_set->lock);
-	ret = ioasid_detach(device->iommu_data, detach.ioasid);
-	mutex_unlock(&device->dev_set->lock);
-	return ret;
+	return vfio_ioasid_detach(device, detach.ioasid);
 }
 
 static long vfio_ioasid_ioctl(struct vfio_device_file *df, unsigned int cmd,
@@ -238,7 +286,7 @@ static int vfio_ioasid_pin_pages(struct vfio_device *device, dma_addr_t iova,
 		return -EINVAL;
 
 	/* As VFIO has it, the pages are those from the page of @iova on. */
-	ret = ioasid_access_pin_pages(device->iommu_data,
+	ret = ioasid_access_pin_pages(vfio_ioasid_idev(device),
 				      ALIGN_DOWN(iova, PAGE_SIZE), npage,
 				      flags, pages);
 	return ret ?: npage;
@@ -250,7 +298,7 @@ static void vfio_ioasid_unpin_pages(struct vfio_device *device,
 	if (!device->emulated || npage <= 0)
 		return;
 
-	ioasid_access_unpin_pages(device->iommu_data,
+	ioasid_access_unpin_pages(vfio_ioasid_idev(device),
 				  ALIGN_DOWN(iova, PAGE_SIZE), npage);
 }
 
@@ -260,7 +308,7 @@ static int vfio_ioasid_dma_rw(struct vfio_device *device, dma_addr_t iova,
 	if (!device->emulated)
 		return -EINVAL;
 
-	return ioasid_access_rw(device->iommu_data, iova, data, len,
+	return ioasid_access_rw(vfio_ioasid_idev(device), iova, data, len,
 				write ? IOASID_ACCESS_WRITE :
 					IOASID_ACCESS_READ);
 }
@@ -268,12 +316,12 @@ static int vfio_ioasid_dma_rw(struct vfio_device *device, dma_addr_t iova,
 static const struct vfio_iommu_backend vfio_ioasid_backend = {
 	.owner		= THIS_MODULE,
 	.id		= VFIO_BACKEND_IOASID,
+	.needs_bind	= true,
 	.ctx_from_file	= vfio_ioasid_ctx_from_file,
 	.ctx_get	= vfio_ioasid_ctx_get,
 	.ctx_put	= vfio_ioasid_ctx_put,
 	.ctx_has_group	= vfio_ioasid_ctx_has_group,
 	.set_group	= vfio_ioasid_set_group,
-	.needs_bind	= vfio_ioasid_needs_bind,
 	.bind_ioctl	= vfio_ioasid_bind_ioctl,
 	.bind		= vfio_ioasid_bind,
 	.unbind		= vfio_ioasid_unbind,

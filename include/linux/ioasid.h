@@ -5,8 +5,11 @@
  * A front hands the commands of a device file to this subsystem.  It holds a
  * context by a reference, never by its file; binds a device to it; and from
  * then on attaches and detaches the device as the user says, until it unbinds
- * it.  A front calls for one device from one thread at a time (VFIO: under
- * dev_set->lock); calls for different devices may run at the same time.
+ * it.  A front calls for one device from one thread at a time; calls for
+ * different devices may run at the same time.
+ *
+ * A driver of an IOMMU can offer more than struct iommu_domain_ops has room for,
+ * by a struct ioasid_domain_extension.
  */
 #ifndef _LINUX_IOASID_H
 #define _LINUX_IOASID_H
@@ -15,7 +18,10 @@
 
 struct device;
 struct file;
+struct iommu_domain;
+struct iommu_domain_ops;
 struct iommu_group;
+struct iommu_iotlb_gather;
 struct ioasid_ctx;
 struct ioasid_device;
 struct ioasid_device_attach;
@@ -56,6 +62,7 @@ enum {
 	IOASID_ACCESS_WRITE = 1 << 0,
 };
 
+bool ioasid_file_is_ctx(struct file *file);
 struct ioasid_ctx *ioasid_ctx_from_file(struct file *file);
 struct ioasid_ctx *ioasid_ctx_from_fd(int fd);
 void ioasid_ctx_get(struct ioasid_ctx *ctx);
@@ -73,6 +80,7 @@ void ioasid_unbind(struct ioasid_device *idev);
 struct ioasid_ctx *ioasid_device_ctx(struct ioasid_device *idev);
 u32 ioasid_device_id(struct ioasid_device *idev);
 
+bool ioasid_exists(struct ioasid_ctx *ctx, u32 ioasid);
 int ioasid_attach(struct ioasid_device *idev, u32 ioasid, u64 *fault_addr);
 int ioasid_detach(struct ioasid_device *idev, u32 ioasid);
 
@@ -84,11 +92,32 @@ void ioasid_access_unpin_pages(struct ioasid_device *idev, u64 iova,
 int ioasid_access_rw(struct ioasid_device *idev, u64 iova, void *data,
 		     size_t length, unsigned int flags);
 
+/**
+ * struct ioasid_domain_extension - what an IOMMU driver can do with its
+ *	domains that struct iommu_domain_ops has no op for
+ * @node: private
+ * @domain_ops: the ops of the domains that this is for
+ * @protect_pages: change the permission of mapped pages in place: of @pgcount
+ *	pages of @pgsize bytes from @iova on. Called, as unmap_pages() is, for
+ *	IOVAs that no other thread uses at the time; devices may, and must find
+ *	the old permission or the new one. To take effect with iotlb_sync().
+ *	Returns for how many bytes it did so: fewer, or 0, is no error
+ */
+struct ioasid_domain_extension {
+	struct list_head node;
+	const struct iommu_domain_ops *domain_ops;
+	size_t (*protect_pages)(struct iommu_domain *domain, unsigned long iova,
+				size_t pgsize, size_t pgcount, int prot,
+				struct iommu_iotlb_gather *gather);
+};
+
+void ioasid_register_domain_extension(struct ioasid_domain_extension *ext);
+void ioasid_unregister_domain_extension(struct ioasid_domain_extension *ext);
+
 /* The commands of device files, for all fronts alike: see front.c */
 int ioasid_bind_from_user(void __user *arg, struct ioasid_device_bind *bind);
-int ioasid_bind_to_user(void __user *arg, const struct ioasid_device_bind *bind);
-void ioasid_bind_fault_to_user(void __user *arg,
-			       const struct ioasid_device_bind *bind);
+int ioasid_bind_to_user(void __user *arg, u32 devid);
+void ioasid_bind_fault_to_user(void __user *arg, u64 fault_addr);
 int ioasid_attach_from_user(void __user *arg,
 			    struct ioasid_device_attach *attach);
 int ioasid_attach_fault_to_user(void __user *arg, u64 fault_addr);

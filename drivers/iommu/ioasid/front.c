@@ -41,6 +41,27 @@ u32 ioasid_device_id(struct ioasid_device *idev)
 EXPORT_SYMBOL_GPL(ioasid_device_id);
 
 /**
+ * ioasid_exists() - whether a context has an IOASID
+ * @ctx: the context
+ * @id: the IOASID
+ *
+ * For a front that fails early, before it touches the device.  It may be freed
+ * at any time: the attach looks again.
+ *
+ * Return: whether it has.
+ */
+bool ioasid_exists(struct ioasid_ctx *ctx, u32 id)
+{
+	struct ioasid *ioasid = ioasid_get(ctx, id);
+
+	if (!ioasid)
+		return false;
+	ioasid_put(ioasid);
+	return true;
+}
+EXPORT_SYMBOL_GPL(ioasid_exists);
+
+/**
  * ioasid_attach() - attach a device to an IOASID, or move it there
  * @idev: the device
  * @id: the IOASID, of the context that the device is bound to
@@ -146,32 +167,32 @@ int ioasid_bind_from_user(void __user *arg, struct ioasid_device_bind *bind)
 EXPORT_SYMBOL_GPL(ioasid_bind_from_user);
 
 /**
- * ioasid_bind_to_user() - copy what a bind command made out
+ * ioasid_bind_to_user() - tell the id that a bind command made
  * @arg: user address
- * @bind: @devid is copied
+ * @devid: the id of the device
  *
  * Return: 0; -EFAULT.
  */
-int ioasid_bind_to_user(void __user *arg, const struct ioasid_device_bind *bind)
+int ioasid_bind_to_user(void __user *arg, u32 devid)
 {
 	struct ioasid_device_bind __user *to = arg;
 
-	return put_user(bind->devid, &to->devid);
+	return put_user(devid, &to->devid);
 }
 EXPORT_SYMBOL_GPL(ioasid_bind_to_user);
 
 /**
  * ioasid_bind_fault_to_user() - tell where a bind command failed to attach
  * @arg: user address
- * @bind: @fault_addr is copied, as well as it can be
+ * @fault_addr: what ioasid_attach() said with -EADDRINUSE; copied as well as it
+ *	can be
  */
-void ioasid_bind_fault_to_user(void __user *arg,
-			       const struct ioasid_device_bind *bind)
+void ioasid_bind_fault_to_user(void __user *arg, u64 fault_addr)
 {
 	struct ioasid_device_bind __user *to = arg;
 
 	/* The command has failed already; there is no better errno to give */
-	if (put_user(bind->fault_addr, &to->fault_addr))
+	if (put_user(fault_addr, &to->fault_addr))
 		return;
 }
 EXPORT_SYMBOL_GPL(ioasid_bind_fault_to_user);

@@ -1055,6 +1055,21 @@ static const struct file_operations ioasid_fops = {
 };
 
 /**
+ * ioasid_file_is_ctx() - whether a file is one of /dev/ioasid
+ * @file: any file
+ *
+ * For a framework that has to know before it loads its front: by symbol_get(),
+ * since it does not need this module otherwise.
+ *
+ * Return: whether it is.
+ */
+bool ioasid_file_is_ctx(struct file *file)
+{
+	return file->f_op == &ioasid_fops;
+}
+EXPORT_SYMBOL_GPL(ioasid_file_is_ctx);
+
+/**
  * ioasid_ctx_from_file() - the context of an open file
  * @file: any file
  *
@@ -1065,7 +1080,7 @@ struct ioasid_ctx *ioasid_ctx_from_file(struct file *file)
 {
 	struct ioasid_ctx *ctx;
 
-	if (file->f_op != &ioasid_fops)
+	if (!ioasid_file_is_ctx(file))
 		return ERR_PTR(-EBADFD);
 	ctx = file->private_data;
 	ioasid_ctx_get(ctx);

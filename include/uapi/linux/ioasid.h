@@ -1013,7 +1013,9 @@ struct ioasid_set_option {
  * IOASID of this context: while it is attached to none, its DMA is blocked.
  * The first device of an iommu group to be bound blocks the whole group.
  * There is no access to the device before it is bound, and no unbind: closing
- * the device file does it.
+ * the device file does it.  A bind that is refused because the device or its
+ * group is in use, or because a file or an IOASID does not exist, has no effect
+ * on the device: it is not opened, reset or resumed.
  *
  * Errors: EBADF, @ioasid_fd is not open or not a file of /dev/ioasid; EINVAL,
  * the device file is that of a group, which was given another context; EBUSY,

@@ -72,7 +72,7 @@ static inline int hw_write_file(const char *path, const char *text)
 
 static inline unsigned long hw_attribute(const char *name, const char *file)
 {
-	char path[128], buf[32];
+	char path[192], buf[32];
 
 	snprintf(path, sizeof(path), HW_PCI "%s/%s", name, file);
 	if (hw_read_file(path, buf, sizeof(buf)) < 0)
@@ -107,7 +107,7 @@ static inline int hw_find(const struct hw_id *id, char names[][HW_NAME],
 static inline int hw_link(const char *name, const char *file, char *buf,
 			  size_t size)
 {
-	char path[128], target[256];
+	char path[192], target[256];
 	ssize_t n;
 
 	snprintf(path, sizeof(path), HW_PCI "%s/%s", name, file);
