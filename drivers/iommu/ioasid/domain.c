@@ -12,13 +12,16 @@
  *    block its devices and keep every page that it may still reach.
  *  - Coherency is enforced before the first map, or never.
  *
- * Locks: none here.  Callers see to it that no two calls touch the same IOVA
+ * Locks: extensions_lock protects the list of what IOMMU drivers registered,
+ * and nests inside of everything.  Otherwise none here.  Callers see to it that no two calls touch the same IOVA
  * of a domain at a time, and that a driver attaches no device to it meanwhile;
  * calls for different IOVAs run in parallel, as the IOMMU API has it.
  */
 #include <kunit/visibility.h>
 #include <linux/bits.h>
+#include <linux/ioasid.h>
 #include <linux/iommu.h>
+#include <linux/mutex.h>
 #include <linux/overflow.h>
 #include <linux/sched/signal.h>
 #include <linux/sizes.h>
@@ -28,6 +31,57 @@
 #include "../iommu-pages.h"
 #include "../iommu-priv.h"
 #include "domain.h"
+
+/* ---- What drivers offer beside struct iommu_domain_ops ---- */
+
+static DEFINE_MUTEX(extensions_lock);
+static LIST_HEAD(extensions);
+
+/**
+ * ioasid_register_domain_extension() - offer what an IOMMU driver can do beside
+ *	struct iommu_domain_ops
+ * @ext: one for each struct iommu_domain_ops; stays until it is unregistered
+ *
+ * Applies to domains that are made from here on.
+ *
+ * Context: may sleep.
+ */
+void ioasid_register_domain_extension(struct ioasid_domain_extension *ext)
+{
+	mutex_lock(&extensions_lock);
+	list_add(&ext->node, &extensions);
+	mutex_unlock(&extensions_lock);
+}
+EXPORT_SYMBOL_GPL(ioasid_register_domain_extension);
+
+/**
+ * ioasid_unregister_domain_extension() - undo
+ *	ioasid_register_domain_extension()
+ * @ext: what was registered
+ *
+ * No domain with these ops is left: a driver calls it when its module is
+ * unloaded.
+ *
+ * Context: may sleep.
+ */
+void ioasid_unregister_domain_extension(struct ioasid_domain_extension *ext)
+{
+	mutex_lock(&extensions_lock);
+	list_del(&ext->node);
+	mutex_unlock(&extensions_lock);
+}
+EXPORT_SYMBOL_GPL(ioasid_unregister_domain_extension);
+
+static void find_extension(struct ioasid_domain *dom)
+{
+	struct ioasid_domain_extension *ext;
+
+	mutex_lock(&extensions_lock);
+	list_for_each_entry(ext, &extensions, node)
+		if (ext->domain_ops == dom->iommu->ops)
+			dom->protect_pages = ext->protect_pages;
+	mutex_unlock(&extensions_lock);
+}
 
 /* ---- Make ---- */
 
@@ -101,6 +155,7 @@ struct ioasid_domain *ioasid_domain_alloc(struct device *dev, bool plain,
 		goto err_free;
 	}
 	dom->late = late;
+	find_extension(dom);
 	dom->queued = device_iommu_capable(dev, IOMMU_CAP_DEFERRED_FLUSH) &&
 		      dom->iommu->ops->flush_iotlb_all;
 
@@ -690,7 +745,7 @@ bool ioasid_drain_protect(struct ioasid_drain *drain, u64 iova, u64 length,
 {
 	struct iommu_domain *iommu = drain->dom->iommu;
 
-	if (!iommu->ops->protect_pages(iommu, iova, length, 1,
+	if (!drain->dom->protect_pages(iommu, iova, length, 1,
 				       flags_to_prot(flags), &drain->gather))
 		return false;
 	drain->begun = true;

@@ -28,6 +28,8 @@
  * @queued: ranges that do not touch can share one flush
  * @has_msi: it maps MSIs by software
  * @poisoned: a translation could not be taken out. Set once.
+ * @protect_pages: see struct ioasid_domain_extension; NULL if the driver has
+ *	none
  */
 struct ioasid_domain {
 	struct list_head node;
@@ -40,6 +42,9 @@ struct ioasid_domain {
 	bool queued : 1;
 	bool has_msi : 1;
 	bool poisoned;
+	size_t (*protect_pages)(struct iommu_domain *domain, unsigned long iova,
+				size_t pgsize, size_t pgcount, int prot,
+				struct iommu_iotlb_gather *gather);
 };
 
 struct iommu_domain *ioasid_iommu_alloc(struct device *dev, bool plain,
@@ -82,7 +87,7 @@ int ioasid_domain_split(struct ioasid_domain *dom, u64 iova,
 /* Can the driver change a permission in place?  Not always, then */
 static inline bool ioasid_domain_protects(const struct ioasid_domain *dom)
 {
-	return dom->iommu->ops->protect_pages;
+	return dom->protect_pages;
 }
 
 /**

@@ -33,6 +33,7 @@
 
 #include <kunit/visibility.h>
 #include <linux/dma-mapping.h>
+#include <linux/ioasid.h>
 #include <linux/iommu.h>
 #include <linux/irqdomain.h>
 #include <linux/module.h>
@@ -1255,7 +1256,6 @@ static const struct iommu_domain_ops stage2_ops = {
 	.set_dev_pasid = model_set_dev_pasid,
 	.map_pages = model_map_pages,
 	.unmap_pages = model_unmap_pages,
-	.protect_pages = model_protect_pages,
 	.flush_iotlb_all = model_flush_iotlb_all,
 	.iotlb_sync_map = model_iotlb_sync_map,
 	.iotlb_sync = model_iotlb_sync,
@@ -1270,12 +1270,16 @@ static const struct iommu_domain_ops stage2_strict_ops = {
 	.set_dev_pasid = model_set_dev_pasid,
 	.map_pages = model_map_pages,
 	.unmap_pages = model_unmap_pages,
-	.protect_pages = model_protect_pages,
 	.iotlb_sync_map = model_iotlb_sync_map,
 	.iotlb_sync = model_iotlb_sync,
 	.iova_to_phys = model_iova_to_phys,
 	.enforce_cache_coherency = model_enforce_cache_coherency,
 	.free = model_domain_free,
+};
+
+static struct ioasid_domain_extension model_extensions[] = {
+	{ .domain_ops = &stage2_ops, .protect_pages = model_protect_pages },
+	{ .domain_ops = &stage2_strict_ops, .protect_pages = model_protect_pages },
 };
 
 /* ---- Dirty tracking ---- */
@@ -1613,11 +1617,14 @@ static const struct iommu_ops ops_template = {
  */
 int model_init(void)
 {
+	size_t i;
 	int ret;
 
 	ret = model_walk_init();
 	if (ret)
 		return ret;
+	for (i = 0; i < ARRAY_SIZE(model_extensions); i++)
+		ioasid_register_domain_extension(&model_extensions[i]);
 	/* In memory that is not the module's: see above */
 	model_ops = kmemdup(&ops_template, sizeof(ops_template), GFP_KERNEL);
 	model_user_pasid_ops = kmemdup(&ops_template, sizeof(ops_template),
@@ -1637,6 +1644,10 @@ int model_init(void)
  */
 void model_exit(void)
 {
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(model_extensions); i++)
+		ioasid_unregister_domain_extension(&model_extensions[i]);
 	kfree(model_ops);
 	kfree(model_user_pasid_ops);
 	model_walk_exit();
