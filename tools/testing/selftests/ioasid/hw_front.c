@@ -376,6 +376,51 @@ TEST_F(hw_stall, others_go_on)
 	close(second);
 }
 
+/* The same for iommufd's attach, which tells an id as well. */
+TEST_F(hw_stall, attach)
+{
+	struct vfio_device_bind_iommufd bind = {
+		.argsz = sizeof(bind),
+		.iommufd = self->iommufd,
+	};
+	struct vfio_device_attach_iommufd_pt attach = {
+		.argsz = sizeof(attach),
+	};
+	struct iommu_ioas_alloc ioas = { .size = sizeof(ioas) };
+	struct staller s = {
+		.device = self->device,
+		.cmd = VFIO_DEVICE_ATTACH_IOMMUFD_PT,
+		.arg = self->arg,
+	};
+	pthread_t thread;
+	int sibling;
+
+	if (variant->how != STALL_IOMMUFD)
+		SKIP(return, "of iommufd only");
+	ASSERT_EQ(0, ia_cmd(self->iommufd, IOMMU_IOAS_ALLOC, &ioas));
+	ASSERT_EQ(0, ia_cmd(self->device, VFIO_DEVICE_BIND_IOMMUFD, &bind));
+	attach.pt_id = ioas.out_ioas_id;
+	if (ia_cmd(self->device, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &attach))
+		SKIP(return, "iommufd cannot use this IOMMU");
+	attach.pt_id = ioas.out_ioas_id;
+	ASSERT_EQ(0, protect_faults(self->uffd, self->arg, false));
+	memcpy(self->arg, &attach, sizeof(attach));
+	ASSERT_EQ(0, protect_faults(self->uffd, self->arg, true));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, stall_bind, &s));
+	ASSERT_TRUE(fault_waits(self->uffd));
+
+	sibling = hw_open_cdev(self->b);
+	ASSERT_LE(0, sibling);
+	EXPECT_EQ(-EBUSY, hw_bind(sibling, self->ctx, 2, NULL));
+	EXPECT_EQ(0, ia_cmd(sibling, VFIO_DEVICE_BIND_IOMMUFD, &bind));
+	close(sibling);
+
+	ASSERT_EQ(0, protect_faults(self->uffd, self->arg, false));
+	pthread_join(thread, NULL);
+	EXPECT_EQ(0, s.rc);
+	close(self->device);
+}
+
 /* A bind that is killed while it waits leaves nothing. */
 TEST_F(hw_stall, killed)
 {
