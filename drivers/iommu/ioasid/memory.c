@@ -1,31 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Memory of user space: pin it, and keep it as extents.
+ * Memory of user space, kept as extents: cut, referred to, and unpinned.
  *
  * Invariants:
  *  - A page is pinned (FOLL_PIN, FOLL_LONGTERM) once for each mapping that it
- *    is in; memory of files, which the mm pins by folio, gets the missing pins
- *    added, so that unpinning does not ask where memory came from.
- *  - Memory is charged before it is pinned.  Charging once (IOASID_CHARGE_ONCE)
- *    has to know the pages: a part of at most PIN_CHARGE_PAGES is charged
- *    before the next is pinned.
+ *    is in, so that unpinning does not ask where memory came from.
  *
- * Locks: none here.  Pinning takes mmap_lock and, for files, i_rwsem; callers
- * hold no lock of this subsystem.
+ * Locks: none here.  Unpinning waits for locked folios, that is for I/O.
  */
 #include <kunit/visibility.h>
 #include <linux/err.h>
-#include <linux/falloc.h>
-#include <linux/fs.h>
-#include <linux/hugetlb.h>
-#include <linux/memfd.h>
-#include <linux/pagemap.h>
-#include <linux/sched/mm.h>
-#include <linux/sched/signal.h>
-#include <linux/shmem_fs.h>
+#include <linux/mm.h>
 #include <linux/slab.h>
-#include <linux/vmstat.h>
-#include <uapi/linux/fcntl.h>
 
 #include "memory.h"
 
@@ -46,11 +32,6 @@ struct ioasid_extents {
 };
 
 /* ---- Extents ---- */
-
-static u64 extent_pack(unsigned long pfn, unsigned long npages)
-{
-	return (u64)pfn << IOASID_EXTENT_COUNT_BITS | (npages - 1);
-}
 
 static unsigned long extent_pages(u64 ext)
 {
@@ -246,13 +227,13 @@ void ioasid_memory_borrow(const struct ioasid_memory *mem, unsigned long at,
 	part->is_shared = false;
 	part->writable = false;
 	if (likely(npages <= have)) {
-		part->inline_ext[0] = extent_pack(pfn, npages);
+		part->inline_ext[0] = ioasid_extent_pack(pfn, npages);
 	} else if (!mem->is_shared) {
 		/* There are two, and this was the first */
 		ext = mem->inline_ext[1];
-		part->inline_ext[0] = extent_pack(pfn, have);
+		part->inline_ext[0] = ioasid_extent_pack(pfn, have);
 		part->inline_ext[1] =
-			extent_pack(ext >> IOASID_EXTENT_COUNT_BITS,
+			ioasid_extent_pack(ext >> IOASID_EXTENT_COUNT_BITS,
 				    npages - have);
 	} else {
 		refcount_inc(&mem->shared->users);
@@ -356,7 +337,8 @@ int ioasid_extent_list_add(struct ioasid_extent_list *list, unsigned long pfn,
 	if (take)
 		list->ext[list->nr - 1] += take;
 	if (take < npages)
-		list->ext[list->nr++] = extent_pack(pfn + take, npages - take);
+		list->ext[list->nr++] = ioasid_extent_pack(pfn + take,
+							   npages - take);
 	list->mem->npages += npages;
 	return 0;
 }
@@ -388,8 +370,15 @@ int ioasid_extent_list_borrow(struct ioasid_extent_list *list,
 	return 0;
 }
 
-/* Charge what was added since the last time, if it has to be known for that */
-static int extent_list_charge(struct ioasid_extent_list *list)
+/**
+ * ioasid_extent_list_charge() - charge once for what was added since the last time
+ * @list: the list
+ *
+ * Does nothing when the list has no payer.
+ *
+ * Return: 0; -EDQUOT or -ENOMEM, none of it was charged.
+ */
+int ioasid_extent_list_charge(struct ioasid_extent_list *list)
 {
 	struct ioasid_runs runs;
 	int ret;
@@ -439,7 +428,7 @@ void ioasid_extent_list_finish(struct ioasid_extent_list *list)
 }
 EXPORT_SYMBOL_IF_KUNIT(ioasid_extent_list_finish);
 
-/* ---- Pin ---- */
+/* ---- Unpin ---- */
 
 /* Pages to unpin between two looks at the scheduler */
 #define UNPIN_BATCH		BIT(16)
@@ -505,478 +494,4 @@ void ioasid_unpin_charged(struct ioasid_memory *mem, struct ioasid_payer *payer,
 		ioasid_uncharge_runs(payer, runs);
 	}
 	ioasid_memory_return(mem);
-}
-
-/*
- * Pinned so often that a little more would make the count of references
- * overflow, which the mm warns of?  Far from it, as others pin too.
- */
-static bool page_pinned_out(struct page *page)
-{
-	return (unsigned int)folio_ref_count(page_folio(page)) > INT_MAX / 2;
-}
-
-/* How many of the @n pages follow each other physically */
-static unsigned long contiguous_pages(struct page **pages, unsigned long n)
-{
-	struct page *first = pages[0];
-	unsigned long i = 1;
-
-	while (i < n && pages[i] == nth_page(first, i))
-		i++;
-	return i;
-}
-
-static int extent_list_add_pages(struct ioasid_extent_list *list,
-				 struct page **pages, unsigned long n,
-				 unsigned long left)
-{
-	unsigned long run;
-	int ret;
-
-	while (n) {
-		run = contiguous_pages(pages, n);
-		n -= run;
-		ret = -ENOMEM;
-		if (likely(!page_pinned_out(pages[0])))
-			ret = ioasid_extent_list_add(list,
-						     page_to_pfn(pages[0]),
-						     run, left + n);
-		if (ret) {
-			unpin_user_pages(pages, run + n);
-			return ret;
-		}
-		pages += run;
-	}
-	return 0;
-}
-
-/* Errors of the mm that a user need not tell apart */
-static int pin_errno(long err)
-{
-	switch (err) {
-	case -ENOMEM:
-	case -EINTR:
-		return err;
-	default:
-		return -EFAULT;
-	}
-}
-
-/*
- * Who submitted a request to io_uring may close the ring, and does not wait for
- * a worker: there, any signal ends the wait for memory.
- */
-static long pin_pages(u64 addr, unsigned long npages, bool writable,
-		      struct page **pages)
-{
-	unsigned int gup = FOLL_LONGTERM | (writable ? FOLL_WRITE : 0);
-
-	if (unlikely(current->flags & PF_IO_WORKER))
-		return pin_user_pages_unlocked(addr, npages, pages,
-					       gup | FOLL_INTERRUPTIBLE);
-	return pin_user_pages_fast(addr, npages, gup, pages);
-}
-
-/* The most frequent case: one page, one extent */
-static int pin_user_page(struct ioasid_memory *mem, u64 addr, bool writable,
-			 u64 *fault_addr)
-{
-	struct page *page;
-	long pinned;
-	int ret;
-
-	pinned = pin_pages(addr, 1, writable, &page);
-	if (unlikely(pinned != 1)) {
-		mem->npages = 0;
-		ret = pin_errno(pinned);
-		if (ret == -EFAULT)
-			*fault_addr = addr;
-		return ret;
-	}
-	if (unlikely(page_pinned_out(page))) {
-		unpin_user_page(page);
-		mem->npages = 0;
-		return -ENOMEM;
-	}
-	mem->inline_ext[0] = extent_pack(page_to_pfn(page), 1);
-	mem->npages = 1;
-	mem->first = 0;
-	mem->skip = 0;
-	mem->is_shared = false;
-	mem->writable = writable;
-	return 0;
-}
-
-#define PIN_STACK_PAGES		8
-/* What fits a page: 2 MiB of memory, where pages have 4 KiB */
-#define PIN_CHARGE_PAGES	(PAGE_SIZE / sizeof(struct page *))
-
-/* With @payer it is charged once, part by part */
-static int pin_user_pages_list(struct ioasid_memory *mem,
-			       struct ioasid_payer *payer, u64 addr,
-			       unsigned long npages, bool writable,
-			       u64 *fault_addr)
-{
-	struct page *stack[PIN_STACK_PAGES] __uninitialized, **pages = stack;
-	unsigned long batch = PIN_STACK_PAGES;
-	struct ioasid_extent_list list;
-	long pinned;
-	int ret = 0;
-
-	ioasid_extent_list_init(&list, mem, writable);
-	list.payer = payer;
-	if (npages > batch) {
-		pages = (struct page **)__get_free_page(GFP_KERNEL);
-		if (!pages)
-			return -ENOMEM;
-		batch = PIN_CHARGE_PAGES;
-	}
-
-	while (npages) {
-		pinned = pin_pages(addr, min(npages, batch), writable, pages);
-		if (pinned <= 0) {
-			ret = pin_errno(pinned);
-			if (ret == -EFAULT)
-				*fault_addr = addr;
-			break;
-		}
-		npages -= pinned;
-		addr += (u64)pinned << PAGE_SHIFT;
-		ret = extent_list_add_pages(&list, pages, pinned, npages);
-		if (!ret)
-			ret = extent_list_charge(&list);
-		if (ret || !npages)
-			break;
-		if (fatal_signal_pending(current)) {
-			ret = -EINTR;
-			break;
-		}
-		cond_resched();
-	}
-
-	if (pages != stack)
-		free_page((unsigned long)pages);
-	ioasid_extent_list_finish(&list);
-	if (ret)
-		ioasid_unpin_charged(mem, payer, list.charged);
-	return ret;
-}
-
-/**
- * ioasid_pin_user() - pin memory of the calling process
- * @mem: out, the memory; to be unpinned by ioasid_unpin()
- * @addr: first byte, page aligned
- * @npages: how many pages, not 0
- * @writable: pin for writing
- * @fault_addr: out on -EFAULT, the address of the first page that cannot be
- *	pinned
- *
- * Context: may sleep, for as long as a page fault takes.  Only a fatal signal
- * interrupts it.
- * Return: 0; -EFAULT, some page cannot be pinned; -ENOMEM; -EINTR, a fatal
- * signal is pending.
- */
-int ioasid_pin_user(struct ioasid_memory *mem, u64 addr, unsigned long npages,
-		    bool writable, u64 *fault_addr)
-{
-	if (npages == 1)
-		return pin_user_page(mem, addr, writable, fault_addr);
-	return pin_user_pages_list(mem, NULL, addr, npages, writable,
-				   fault_addr);
-}
-EXPORT_SYMBOL_IF_KUNIT(ioasid_pin_user);
-
-static unsigned int file_seals(struct file *file)
-{
-	struct inode *inode = file_inode(file);
-
-	if (shmem_file(file))
-		return SHMEM_I(inode)->seals;
-#ifdef CONFIG_HUGETLBFS
-	return HUGETLBFS_I(inode)->seals;
-#else
-	return 0;
-#endif
-}
-
-/* First page from @index on, below @end, that the file has no memory for */
-static pgoff_t file_first_hole(struct file *file, pgoff_t index, pgoff_t end)
-{
-	XA_STATE(xas, &file->f_mapping->i_pages, index);
-	void *entry;
-
-	rcu_read_lock();
-	while (index < end) {
-		xas_set(&xas, index);
-		entry = xas_load(&xas);
-		if (xas_retry(&xas, entry))
-			continue;
-		if (!entry)
-			break;
-		/* A folio or, in swap, an entry of some order */
-		index = (index | ((1UL << xas_get_order(&xas)) - 1)) + 1;
-		if (need_resched()) {
-			rcu_read_unlock();
-			cond_resched();
-			rcu_read_lock();
-		}
-	}
-	rcu_read_unlock();
-	return min(index, end);
-}
-
-/*
- * memfd_pin_folios() pinned a folio once; make that once for each of @npages.
- * Safe because the folio is pinned already.
- */
-static int folio_pin_more(struct folio *folio, unsigned long more)
-{
-	if (!more)
-		return 0;
-	if (folio_ref_count(folio) > (long)(INT_MAX / 2) - (long)more)
-		return -ENOMEM;
-	folio_ref_add(folio, more);
-	atomic_add(more, &folio->_pincount);
-	node_stat_mod_folio(folio, NR_FOLL_PIN_ACQUIRED, more);
-	return 0;
-}
-
-/* Unpin once each */
-static void unpin_folio_array(struct folio **folios, long n)
-{
-	while (n > 0)
-		unpin_user_folio(folios[--n], 1);
-}
-
-/*
- * fallocate() leaves pages in tmpfs for whoever writes them first to clear:
- * that is us, as a device may read them.
- */
-static void folio_make_uptodate(struct folio *folio)
-{
-	if (folio_test_uptodate(folio))
-		return;
-	folio_lock(folio);
-	if (!folio_test_uptodate(folio)) {
-		folio_zero_range(folio, 0, folio_size(folio));
-		flush_dcache_folio(folio);
-		folio_mark_uptodate(folio);
-	}
-	folio_unlock(folio);
-}
-
-/*
- * Have a hugetlbfs file get pages of its own for a hole.  What
- * memfd_pin_folios() would put there it takes from the reservations of others.
- */
-static int file_fill_hole(struct file *file, u64 offset, u64 length)
-{
-	int ret = vfs_fallocate(file, FALLOC_FL_KEEP_SIZE, offset, length);
-
-	switch (ret) {
-	case 0:
-		return 0;
-	case -EINTR:
-		/* Any signal does that; the caller need not know */
-		return fatal_signal_pending(current) ? -EINTR :
-						       -ERESTARTNOINTR;
-	case -ENOSPC:
-	case -ENOMEM:
-		return -ENOMEM;
-	default:
-		return -EFAULT;
-	}
-}
-
-/* Are holes to be found before memfd_pin_folios() finds them? */
-static bool file_must_not_grow(struct file *file)
-{
-	return !(file->f_mode & FMODE_WRITE) || is_file_hugepages(file);
-}
-
-static unsigned int file_order(struct file *file)
-{
-	return is_file_hugepages(file) ? huge_page_order(hstate_file(file)) : 0;
-}
-
-#define PIN_FILE_FOLIOS		512UL
-/* How often somebody may punch the hole again that was just filled */
-#define PIN_FILE_TRIES		16
-
-/* May these pages of the file be pinned?  -EAGAIN: when the hole is filled */
-static int file_check(struct ioasid_extent_list *list, struct file *file,
-		      u64 offset, unsigned long npages, u64 *fault_addr)
-{
-	pgoff_t first = offset >> PAGE_SHIFT, hole;
-	u64 size;
-
-	lockdep_assert_held_read(&file_inode(file)->i_rwsem);
-	*fault_addr = offset;
-	if (list->mem->writable &&
-	    file_seals(file) & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE))
-		return -EPERM;
-
-	size = i_size_read(file_inode(file)) & PAGE_MASK;
-	if (offset + ((u64)npages << PAGE_SHIFT) > size) {
-		*fault_addr = max(offset, size);
-		return -EINVAL;
-	}
-
-	if (!file_must_not_grow(file))
-		return 0;
-	hole = file_first_hole(file, first, first + npages);
-	if (hole == first + npages)
-		return 0;
-	*fault_addr = (u64)hole << PAGE_SHIFT;
-	return file->f_mode & FMODE_WRITE ? -EAGAIN : -EFAULT;
-}
-
-/*
- * Pin as many pages as one call of memfd_pin_folios() gives.  The inode's lock
- * keeps holes from being punched between the look for them and the pin, and
- * seals from being added between the look at them and the pin.
- */
-static long pin_file_some(struct ioasid_extent_list *list, struct file *file,
-			  struct folio **folios, u64 offset,
-			  unsigned long npages, u64 *fault_addr)
-{
-	struct inode *inode = file_inode(file);
-	unsigned int tries = PIN_FILE_TRIES;
-	unsigned long done = 0;
-	pgoff_t first;
-	long n, i, ret;
-	u64 end;
-
-	if (file_must_not_grow(file))
-		npages = min(npages, PIN_FILE_FOLIOS << file_order(file));
-	if (list->payer)
-		npages = min(npages, PIN_CHARGE_PAGES);
-	end = offset + ((u64)npages << PAGE_SHIFT);
-	for (;;) {
-		ret = down_read_killable(&inode->i_rwsem);
-		if (ret)
-			return -EINTR;
-		ret = file_check(list, file, offset, npages, fault_addr);
-		if (!ret)
-			break;
-		up_read(&inode->i_rwsem);
-		if (ret != -EAGAIN)
-			return ret;
-		if (!tries--)
-			return -EFAULT;
-		ret = file_fill_hole(file, *fault_addr, end - *fault_addr);
-		if (ret)
-			return ret;
-	}
-
-	n = memfd_pin_folios(file, offset, end - 1, folios, PIN_FILE_FOLIOS,
-			     &first);
-	if (n <= 0) {
-		ret = pin_errno(n);
-		goto unlock;
-	}
-	first >>= PAGE_SHIFT;
-
-	for (i = 0; i < n; i++) {
-		unsigned long take = min(folio_nr_pages(folios[i]) - first,
-					 npages - done);
-		unsigned long pfn = folio_pfn(folios[i]) + first;
-
-		folio_make_uptodate(folios[i]);
-		ret = folio_pin_more(folios[i], take - 1);
-		if (!ret) {
-			ret = ioasid_extent_list_add(list, pfn, take,
-						     npages - done - take);
-			if (ret && take > 1)
-				unpin_user_folio(folios[i], take - 1);
-		}
-		if (ret) {
-			unpin_folio_array(folios + i, n - i);
-			goto unlock;
-		}
-		done += take;
-		first = 0;
-	}
-	ret = done;
-unlock:
-	up_read(&inode->i_rwsem);
-	return ret;
-}
-
-/*
- * Pin memory of a memfd, a file of tmpfs or of hugetlbfs.  Pages that the file
- * has not yet are added to it, but only if it was opened for writing.  With
- * @payer it is charged once, part by part.
- */
-static int pin_file(struct ioasid_memory *mem, struct ioasid_payer *payer,
-		    struct file *file, u64 offset, unsigned long npages,
-		    bool writable, u64 *fault_addr)
-{
-	struct ioasid_extent_list list;
-	struct folio **folios;
-	long done;
-	int ret = 0;
-
-	if (!shmem_file(file) && !is_file_hugepages(file))
-		return -EOPNOTSUPP;
-	if (!(file->f_mode & FMODE_READ) ||
-	    (writable && !(file->f_mode & FMODE_WRITE)))
-		return -EACCES;
-	if (offset > LLONG_MAX - ((u64)npages << PAGE_SHIFT)) {
-		*fault_addr = offset;
-		return -EINVAL;
-	}
-
-	ioasid_extent_list_init(&list, mem, writable);
-	list.payer = payer;
-	folios = kmalloc_array(PIN_FILE_FOLIOS, sizeof(*folios), GFP_KERNEL);
-	if (!folios)
-		return -ENOMEM;
-
-	while (npages) {
-		done = pin_file_some(&list, file, folios, offset, npages,
-				     fault_addr);
-		ret = done < 0 ? done : extent_list_charge(&list);
-		if (ret)
-			break;
-		npages -= done;
-		offset += (u64)done << PAGE_SHIFT;
-		if (npages && fatal_signal_pending(current)) {
-			ret = -EINTR;
-			break;
-		}
-		cond_resched();
-	}
-
-	kfree(folios);
-	ioasid_extent_list_finish(&list);
-	if (ret)
-		ioasid_unpin_charged(mem, payer, list.charged);
-	return ret;
-}
-
-/**
- * ioasid_pin_charged() - pin memory of a file, or that is charged once
- * @mem: out, the memory
- * @payer: who is charged
- * @file: as for ioasid_memory_get(), which this is a part of
- * @addr: the same
- * @npages: the same
- * @writable: the same
- * @fault_addr: the same
- *
- * Return: 0, or -errno as ioasid_memory_get().
- */
-int ioasid_pin_charged(struct ioasid_memory *mem, struct ioasid_payer *payer,
-		       struct file *file, u64 addr, unsigned long npages,
-		       bool writable, u64 *fault_addr)
-{
-	if (payer->charge != IOASID_CHARGE_ONCE)
-		payer = NULL;
-	if (file)
-		return pin_file(mem, payer, file, addr, npages, writable,
-				fault_addr);
-	return pin_user_pages_list(mem, payer, addr, npages, writable,
-				   fault_addr);
 }

@@ -31,6 +31,11 @@ struct ioasid_run {
 #define IOASID_EXTENT_MAX_PAGES		BIT(IOASID_EXTENT_COUNT_BITS)
 #define IOASID_INLINE_EXTENTS		2
 
+static inline u64 ioasid_extent_pack(unsigned long pfn, unsigned long npages)
+{
+	return (u64)pfn << IOASID_EXTENT_COUNT_BITS | (npages - 1);
+}
+
 /**
  * struct ioasid_memory - pinned memory behind a mapping
  * @inline_ext: the extents, when there are at most IOASID_INLINE_EXTENTS
@@ -89,6 +94,7 @@ int ioasid_extent_list_add(struct ioasid_extent_list *list, unsigned long pfn,
 int ioasid_extent_list_borrow(struct ioasid_extent_list *list,
 			      const struct ioasid_memory *part,
 			      unsigned long left);
+int ioasid_extent_list_charge(struct ioasid_extent_list *list);
 void ioasid_extent_list_finish(struct ioasid_extent_list *list);
 
 /* Walks the runs of a struct ioasid_memory */
@@ -150,6 +156,13 @@ static inline bool ioasid_memory_is_run(const struct ioasid_memory *mem,
 	return true;
 }
 
+/* What fits a page: 2 MiB of memory, where pages have 4 KiB */
+#define IOASID_PIN_CHARGE_PAGES		(PAGE_SIZE / sizeof(struct page *))
+
+int ioasid_pin_errno(long err);
+int ioasid_pin_file(struct ioasid_memory *mem, struct ioasid_payer *payer,
+		    struct file *file, u64 offset, unsigned long npages,
+		    bool writable, u64 *fault_addr);
 int ioasid_pin_charged(struct ioasid_memory *mem, struct ioasid_payer *payer,
 		       struct file *file, u64 addr, unsigned long npages,
 		       bool writable, u64 *fault_addr);
