@@ -1120,6 +1120,7 @@ static int __init ioasid_init(void)
 {
 	int ret;
 
+	ioasid_pin_init();
 	ret = ioasid_charge_init();
 	if (ret)
 		return ret;

@@ -6,14 +6,17 @@
  *  - The mm pins memory of files by folio.  The missing pins are added, so that
  *    there is one for each page, as for memory that is pinned by address.
  *
- * Locks: i_rwsem of the file for reading; callers hold no lock of this
- * subsystem.
+ * Locks: i_rwsem of the file for reading, and in it a turn, see pin.c; callers
+ * hold no lock of this subsystem.
+ *
+ * Waits: for i_rwsem and a turn, killable; for memory and its migration.
  */
 #include <linux/err.h>
 #include <linux/falloc.h>
 #include <linux/fs.h>
 #include <linux/hugetlb.h>
 #include <linux/memfd.h>
+#include <linux/mutex.h>
 #include <linux/pagemap.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
@@ -170,7 +173,32 @@ static int file_check(struct ioasid_extent_list *list, struct file *file,
 }
 
 /*
- * Pin as many pages as one call of memfd_pin_folios() gives.  The inode's lock
+ * One call of memfd_pin_folios().  It goes on for ever, and without a look at the
+ * scheduler, while two of them compete for what has to be migrated: never do.
+ */
+static long pin_folios_in_turn(struct file *file, u64 offset,
+			       unsigned long *npages, struct folio **folios,
+			       pgoff_t *first)
+{
+	struct mutex *turn = ioasid_pin_file_turn(file, offset, npages);
+	long n;
+
+	if (IS_ERR(turn))
+		return PTR_ERR(turn);
+	n = memfd_pin_folios(file, offset,
+			     offset + ((u64)*npages << PAGE_SHIFT) - 1, folios,
+			     PIN_FILE_FOLIOS, first);
+	mutex_unlock(turn);
+	if (n > 0) {
+		*first >>= PAGE_SHIFT;
+		return n;
+	}
+	return n == -ENOMEM ? -EAGAIN : ioasid_pin_errno(n);
+}
+
+/*
+ * Pin as many pages as one call of memfd_pin_folios() gives; -EAGAIN, when there
+ * was no memory or no way to migrate what is there just now.  The inode's lock
  * keeps holes from being punched between the look for them and the pin, and
  * seals from being added between the look at them and the pin.
  */
@@ -207,14 +235,10 @@ static long pin_file_some(struct ioasid_extent_list *list, struct file *file,
 			return ret;
 	}
 
-	n = memfd_pin_folios(file, offset, end - 1, folios, PIN_FILE_FOLIOS,
-			     &first);
-	if (n <= 0) {
-		ret = ioasid_pin_errno(n);
+	ret = pin_folios_in_turn(file, offset, &npages, folios, &first);
+	if (ret < 0)
 		goto unlock;
-	}
-	first >>= PAGE_SHIFT;
-
+	n = ret;
 	for (i = 0; i < n; i++) {
 		unsigned long take = min(folio_nr_pages(folios[i]) - first,
 					 npages - done);
@@ -262,6 +286,7 @@ int ioasid_pin_file(struct ioasid_memory *mem, struct ioasid_payer *payer,
 {
 	struct ioasid_extent_list list;
 	struct folio **folios;
+	unsigned int failed = 0;
 	long done;
 	int ret = 0;
 
@@ -284,6 +309,12 @@ int ioasid_pin_file(struct ioasid_memory *mem, struct ioasid_payer *payer,
 	while (npages) {
 		done = pin_file_some(&list, file, folios, offset, npages,
 				     fault_addr);
+		if (unlikely(done == -EAGAIN)) {
+			if (ioasid_pin_compete(failed++))
+				continue;
+			done = fatal_signal_pending(current) ? -EINTR : -ENOMEM;
+		}
+		failed = 0;
 		ret = done < 0 ? done : ioasid_extent_list_charge(&list);
 		if (ret)
 			break;

@@ -16,6 +16,7 @@
 
 struct file;
 struct ioasid_extents;
+struct mutex;
 
 /* A run of physically contiguous pages */
 struct ioasid_run {
@@ -159,7 +160,14 @@ static inline bool ioasid_memory_is_run(const struct ioasid_memory *mem,
 /* What fits a page: 2 MiB of memory, where pages have 4 KiB */
 #define IOASID_PIN_CHARGE_PAGES		(PAGE_SIZE / sizeof(struct page *))
 
+/* How often a pin fails with -ENOMEM before memory is short */
+#define IOASID_PIN_TRIES		8
+
+void ioasid_pin_init(void);
 int ioasid_pin_errno(long err);
+bool ioasid_pin_compete(unsigned int failed);
+struct mutex *ioasid_pin_file_turn(struct file *file, u64 offset,
+				   unsigned long *npages);
 int ioasid_pin_file(struct ioasid_memory *mem, struct ioasid_payer *payer,
 		    struct file *file, u64 offset, unsigned long npages,
 		    bool writable, u64 *fault_addr);

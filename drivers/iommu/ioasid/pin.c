@@ -7,13 +7,34 @@
  *    has to know the pages: a part of at most IOASID_PIN_CHARGE_PAGES is charged
  *    before the next is pinned.
  *
- * Locks: none here.  Pinning takes mmap_lock; callers hold no lock of this
- * subsystem.
+ * Competition: memory that may move (ZONE_MOVABLE, CMA) is migrated before it is
+ * pinned for long.  A migration fails while another task has the page pinned or
+ * isolated, so that tasks that pin the same page make each other fail with
+ * -ENOMEM, or repeat for ever.  Therefore:
+ *  - Pins of the same gibibyte of a file take turns, from the start.
+ *  - Pins by address compete first.  After -ENOMEM they take turns too, of the
+ *    file or of the same gibibyte of the mm, and so do all that begin meanwhile.
+ *  - A turn of a file is held for a bounded time: neither userfaultfd nor FUSE
+ *    can prolong it, as memory is not faulted in meanwhile.  The wait for it is
+ *    killable.  A turn of an mm may be long (memory of FUSE is migrated, too),
+ *    so nothing waits for its end, but tries again a bounded number of times.
+ *
+ * Locks: a turn is taken inside of i_rwsem, and outside of mmap_lock.  Pinning
+ * takes mmap_lock; callers hold no lock of this subsystem.
+ *
+ * Waits: for a page fault, which may hang for ever but is killable; for a turn;
+ * 100 milliseconds at most for competitors that are not of this subsystem.
  */
 #include <kunit/visibility.h>
+#include <linux/atomic.h>
 #include <linux/err.h>
+#include <linux/fs.h>
+#include <linux/hash.h>
+#include <linux/hugetlb.h>
 #include <linux/mm.h>
+#include <linux/mutex.h>
 #include <linux/sched/signal.h>
+#include <linux/shmem_fs.h>
 #include <linux/slab.h>
 
 #include "memory.h"
@@ -79,19 +100,182 @@ int ioasid_pin_errno(long err)
 	}
 }
 
-/*
- * Who submitted a request to io_uring may close the ring, and does not wait for
- * a worker: there, any signal ends the wait for memory.
- */
-static long pin_pages(u64 addr, unsigned long npages, bool writable,
-		      struct page **pages)
-{
-	unsigned int gup = FOLL_LONGTERM | (writable ? FOLL_WRITE : 0);
+/* ---- Turns ---- */
 
+#define NR_TURNS_BITS	6
+#define NR_TURNS	BIT(NR_TURNS_BITS)
+#define TURN_SHIFT	30
+
+static struct mutex file_turns[NR_TURNS];
+static struct mutex mm_turns[NR_TURNS];
+/* Pins that failed for competition, and try again */
+static atomic_t pins_compete = ATOMIC_INIT(0);
+
+/**
+ * ioasid_pin_init() - initialise the turns
+ */
+void __init ioasid_pin_init(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < NR_TURNS; i++) {
+		mutex_init(&file_turns[i]);
+		mutex_init(&mm_turns[i]);
+	}
+}
+
+static struct mutex *turn_of(struct mutex *turns, const void *owner, u64 window)
+{
+	return &turns[hash_64(hash_ptr(owner, 32) + window, NR_TURNS_BITS)];
+}
+
+/* A folio is never in two windows */
+static unsigned int turn_shift(struct file *file)
+{
+	unsigned int shift = TURN_SHIFT;
+
+	if (file && is_file_hugepages(file))
+		shift = max(shift, huge_page_shift(hstate_file(file)));
+	return shift;
+}
+
+/* Cut @npages off where the window ends that @at is in */
+static u64 turn_window(struct file *file, u64 at, unsigned long *npages)
+{
+	unsigned int shift = turn_shift(file);
+	u64 window = at >> shift;
+
+	*npages = min_t(u64, *npages, (((window + 1) << shift) - at) >> PAGE_SHIFT);
+	return window;
+}
+
+/**
+ * ioasid_pin_file_turn() - wait for the turn to pin pages of a file
+ * @file: of a tmpfs or of a hugetlbfs
+ * @offset: the first page
+ * @npages: how many pages; out, how many of them the turn is good for
+ *
+ * Return: to be unlocked when they are pinned; ERR_PTR(-EINTR), a fatal signal.
+ */
+struct mutex *ioasid_pin_file_turn(struct file *file, u64 offset,
+				   unsigned long *npages)
+{
+	u64 window = turn_window(file, offset, npages);
+	struct mutex *turn = turn_of(file_turns, file_inode(file), window);
+
+	return mutex_lock_killable(turn) ? ERR_PTR(-EINTR) : turn;
+}
+
+/**
+ * ioasid_pin_compete() - a pin failed that may succeed in a moment
+ * @failed: how often it did before
+ *
+ * Return: whether to try again; if not, a fatal signal is pending, or the
+ * failure was not for competition.
+ */
+bool ioasid_pin_compete(unsigned int failed)
+{
+	if (failed >= IOASID_PIN_TRIES)
+		return false;
+	schedule_timeout_killable(msecs_to_jiffies(1 << min(failed, 4U)));
+	return !fatal_signal_pending(current);
+}
+
+/* The turn for what is mapped at @addr.  Not taken yet, if it is busy: NULL. */
+static struct mutex *take_turn(u64 addr, unsigned long *npages)
+{
+	struct mm_struct *mm = current->mm;
+	struct vm_area_struct *vma;
+	struct file *file = NULL;
+	struct mutex *turn;
+	u64 at;
+
+	addr = untagged_addr(addr);
+	if (mmap_read_lock_killable(mm))
+		return ERR_PTR(-EINTR);
+	vma = vma_lookup(mm, addr);
+	if (vma) {
+		*npages = min(*npages, (vma->vm_end - addr) >> PAGE_SHIFT);
+		file = vma->vm_file;
+	}
+	if (file && vma->vm_flags & VM_MAYSHARE &&
+	    (shmem_file(file) || is_file_hugepages(file))) {
+		at = addr - vma->vm_start + ((u64)vma->vm_pgoff << PAGE_SHIFT);
+		turn = turn_of(file_turns, file_inode(file),
+			       turn_window(file, at, npages));
+		mmap_read_unlock(mm);
+		return mutex_lock_killable(turn) ? ERR_PTR(-EINTR) : turn;
+	}
+	turn = turn_of(mm_turns, mm, turn_window(file, addr, npages));
+	mmap_read_unlock(mm);
+	return mutex_trylock(turn) ? turn : NULL;
+}
+
+/* ---- By address ---- */
+
+/*
+ * A request of io_uring may be cancelled when the ring is closed, which does not
+ * wait for a worker: there, any signal ends the wait for memory.
+ */
+static long pin_pages_once(u64 addr, unsigned long npages, bool writable,
+			   unsigned int gup, struct page **pages)
+{
+	gup |= FOLL_LONGTERM | (writable ? FOLL_WRITE : 0);
 	if (unlikely(current->flags & PF_IO_WORKER))
 		return pin_user_pages_unlocked(addr, npages, pages,
 					       gup | FOLL_INTERRUPTIBLE);
 	return pin_user_pages_fast(addr, npages, gup, pages);
+}
+
+/* How often a turn is found busy before it is done without */
+#define BUSY_TURNS		64
+
+/* One at a time: pages that other tasks pin or migrate just now */
+static noinline long pin_pages_in_turn(u64 addr, unsigned long npages,
+				       bool writable, struct page **pages)
+{
+	unsigned int failed = 0, busy = 0;
+	struct mutex *turn;
+	unsigned long n;
+	long pinned;
+
+	atomic_inc(&pins_compete);
+	for (;;) {
+		n = npages;
+		turn = take_turn(addr, &n);
+		pinned = -EINTR;
+		if (IS_ERR(turn))
+			break;
+		if (turn) {
+			/* A page fault may hang for ever: not in here */
+			pinned = pin_pages_once(addr, n, writable, FOLL_NOFAULT,
+						pages);
+			mutex_unlock(turn);
+		} else if (++busy < BUSY_TURNS) {
+			if (ioasid_pin_compete(0))
+				continue;
+			break;
+		}
+		if (!turn || !pinned || pinned == -EFAULT)
+			pinned = pin_pages_once(addr, n, writable, 0, pages);
+		if (pinned != -ENOMEM || !ioasid_pin_compete(failed++))
+			break;
+	}
+	atomic_dec(&pins_compete);
+	return fatal_signal_pending(current) && pinned == -ENOMEM ? -EINTR :
+								    pinned;
+}
+
+static long pin_pages(u64 addr, unsigned long npages, bool writable,
+		      struct page **pages)
+{
+	long pinned = -ENOMEM;
+
+	if (likely(!atomic_read(&pins_compete)))
+		pinned = pin_pages_once(addr, npages, writable, 0, pages);
+	if (unlikely(pinned == -ENOMEM))
+		pinned = pin_pages_in_turn(addr, npages, writable, pages);
+	return pinned;
 }
 
 /* The most frequent case: one page, one extent */
