@@ -5,10 +5,11 @@
  * Invariants:
  *  - What can be mapped is what mmap() of a device file put into the calling
  *    process, where the device is bound to the same context.  It is not pinned
- *    and not charged: whoever changes the process's page table there (munmap,
- *    exit, a driver that resets the device or switches its memory off) has the
- *    translations taken out of the IOMMUs first, and flushed.  The mapping is
- *    REVOKED from then on; it never comes to life again.
+ *    and not charged: a change that takes it from the process (munmap, exit, a
+ *    driver that resets the device or switches its memory off), or that takes a
+ *    permission that the mapping has, first takes the translations out of the
+ *    IOMMUs, and flushes.  The mapping is REVOKED from then on; it never comes to
+ *    life again.  A change that takes neither revokes nothing: see takes_away().
  *  - Every mapping that is not revoked is in every domain of the space, and in
  *    the one that is being filled.
  *  - To all others such a mapping is a range without memory: it is not filled,
@@ -25,7 +26,11 @@
  * held while a driver attaches a group, so this ends; and it cannot wait for
  * us in turn: an allocation that reclaims comes across pages of memory, and
  * these are not in such a range unless it was revoked before; an attach takes
- * no lock that somebody holds while changing such a range.
+ * no lock that is held while such a range is changed.
+ *
+ * Waits: for mmap_lock and domains_sem, killable.  For ioasid_devmem.lock and
+ * ioasid_devmem.exclusive not, since a change of the page table cannot fail:
+ * they are held while a driver maps or unmaps one range, or attaches a group.
  */
 #include <linux/file.h>
 #include <linux/fs.h>
@@ -232,6 +237,7 @@ int ioasid_devmem_fill(struct ioasid_space *space)
 			 reclaim_some());
 		if (ret)
 			return ret;
+		cond_resched();
 	}
 	return 0;
 }
@@ -275,6 +281,56 @@ static void poisoned_work(struct work_struct *work)
 	range->space->ops->poisoned(range->space);
 }
 
+static unsigned long vm_flags_needed(unsigned int flags)
+{
+	return (flags & IOASID_MAP_READ ? VM_READ : 0) |
+	       (flags & IOASID_MAP_WRITE ? VM_WRITE : 0);
+}
+
+/*
+ * Does the process still have all of the range that a change is about, with the
+ * permission that the mapping has?  The mm holds mmap_lock, and has changed the
+ * VMAs already.
+ */
+static bool still_permitted(struct ioasid_device_range *range,
+			    const struct mmu_notifier_range *mmu_range)
+{
+	unsigned long start, end, need = vm_flags_needed(range->flags);
+	struct mmu_interval_notifier *notifier = &range->notifier;
+	struct vm_area_struct *vma;
+
+	mmap_assert_locked(mmu_range->mm);
+	start = max(mmu_range->start, notifier->interval_tree.start);
+	end = min(mmu_range->end, notifier->interval_tree.last + 1);
+	VMA_ITERATOR(vmi, mmu_range->mm, start);
+	for_each_vma_range(vmi, vma, end) {
+		if (vma->vm_start > start || (vma->vm_flags & need) != need)
+			return false;
+		start = vma->vm_end;
+	}
+	return start >= end;
+}
+
+/*
+ * What the mm does to entries of its page table does not always take something
+ * from the process.  MMU_NOTIFY_CLEAR does where a driver zaps what it mapped;
+ * where a huge entry is split it does not, but that cannot be told apart.
+ */
+static bool takes_away(struct ioasid_device_range *range,
+		       const struct mmu_notifier_range *mmu_range)
+{
+	switch (mmu_range->event) {
+	case MMU_NOTIFY_SOFT_DIRTY:
+	case MMU_NOTIFY_PROTECTION_PAGE:
+		/* Write-protected to see the next write, which is permitted */
+		return false;
+	case MMU_NOTIFY_PROTECTION_VMA:
+		return !still_permitted(range, mmu_range);
+	default:
+		return true;
+	}
+}
+
 /* Called below locks of the mm, and of the driver that gave the memory */
 static bool range_invalidate(struct mmu_interval_notifier *notifier,
 			     const struct mmu_notifier_range *mmu_range,
@@ -286,8 +342,9 @@ static bool range_invalidate(struct mmu_interval_notifier *notifier,
 	struct ioasid_devmem *devmem = space->devmem;
 	bool poisoned = false;
 
-	/* Then other memory may be there, and this be a reclaim of it */
-	if (smp_load_acquire(&range->revoked)) {
+	/* If it was revoked, this may be a reclaim of other memory */
+	if (smp_load_acquire(&range->revoked) ||
+	    !takes_away(range, mmu_range)) {
 		mmu_interval_set_seq(notifier, seq);
 		return true;
 	}
@@ -365,15 +422,11 @@ bool ioasid_devmem_any_revoked(struct ioasid_space *space)
 /* The one device file that [addr, last] is memory of, with a reference */
 static struct file *find_file(u64 addr, u64 last, unsigned int flags)
 {
+	unsigned long need = vm_flags_needed(flags);
 	struct mm_struct *mm = current->mm;
 	struct vm_area_struct *vma;
-	unsigned long need = 0;
 	struct file *file = NULL;
 
-	if (flags & IOASID_MAP_READ)
-		need |= VM_READ;
-	if (flags & IOASID_MAP_WRITE)
-		need |= VM_WRITE;
 	if (mmap_read_lock_killable(mm))
 		return NULL;
 	vma = vma_lookup(mm, addr);
@@ -387,17 +440,20 @@ static struct file *find_file(u64 addr, u64 last, unsigned int flags)
 }
 
 /* One page: fault it in if need be.  Called with mmap_lock held for reading. */
-static int find_page(struct file *file, u64 addr, bool write,
+static int find_page(struct file *file, u64 addr, unsigned int flags,
 		     unsigned long *pfn)
 {
+	unsigned long need = vm_flags_needed(flags);
 	struct follow_pfnmap_args args = { .address = addr };
+	bool write = flags & IOASID_MAP_WRITE;
 	struct mm_struct *mm = current->mm;
 	bool unlocked = false, suits;
 	unsigned int tries;
 
 	for (tries = 0; tries < 16; tries++) {
 		args.vma = vma_lookup(mm, addr);
-		if (!args.vma || args.vma->vm_file != file)
+		if (!args.vma || args.vma->vm_file != file ||
+		    (args.vma->vm_flags & need) != need)
 			return -EFAULT;
 		if (!follow_pfnmap_start(&args)) {
 			suits = args.special && (args.writable || !write);
@@ -422,16 +478,16 @@ static int find_page(struct file *file, u64 addr, bool write,
 static int find_pages(struct ioasid_device_range *range, struct file *file,
 		      u64 addr, unsigned long npages, u64 *fault_addr)
 {
-	bool write = range->flags & IOASID_MAP_WRITE;
 	struct mm_struct *mm = current->mm;
 	struct ioasid_extent_list list;
 	unsigned long pfn, n = 0;
 	int ret = 0;
 
+	if (mmap_read_lock_killable(mm))
+		return -EINTR;
 	ioasid_extent_list_init(&list, &range->mem, false);
-	mmap_read_lock(mm);
 	while (npages--) {
-		ret = find_page(file, addr, write, &pfn);
+		ret = find_page(file, addr, range->flags, &pfn);
 		if (ret) {
 			*fault_addr = addr;
 			break;
@@ -443,12 +499,11 @@ static int find_pages(struct ioasid_device_range *range, struct file *file,
 		if (++n % FIND_BATCH || !npages)
 			continue;
 		mmap_read_unlock(mm);
-		if (fatal_signal_pending(current)) {
+		cond_resched();
+		if (mmap_read_lock_killable(mm)) {
 			ret = -EINTR;
 			goto out;
 		}
-		cond_resched();
-		mmap_read_lock(mm);
 	}
 	mmap_read_unlock(mm);
 out:
@@ -470,8 +525,11 @@ static int devmem_init(struct ioasid_space *space)
 	mutex_init(&devmem->lock);
 	init_waitqueue_head(&devmem->wait);
 	INIT_LIST_HEAD(&devmem->ranges);
-	/* So that who has it for writing finds what it found before */
-	down_read(&space->domains_sem);
+	/* A writer finds what it found when it took the lock */
+	if (down_read_killable(&space->domains_sem)) {
+		kfree(devmem);
+		return -EINTR;
+	}
 	if (cmpxchg(&space->devmem, NULL, devmem))
 		kfree(devmem);
 	up_read(&space->domains_sem);

@@ -317,6 +317,66 @@ TEST_F(hw_devmem, changed)
 	EXPECT_EQ(1, REVOKED());
 }
 
+static int write_proc(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC), rc;
+
+	if (fd < 0)
+		return -errno;
+	rc = write(fd, text, strlen(text)) < 0 ? -errno : 0;
+	close(fd);
+	return rc;
+}
+
+/* A change that takes nothing that the mapping has leaves it alone. */
+TEST_F(hw_devmem, not_taken)
+{
+	__u64 iova = TEST_IOVA + SZ_1M;
+	int i;
+
+	ATTACH();
+	ASSERT_EQ(0, MAP(TEST_IOVA));
+	ASSERT_EQ(0, ia_map_full(self->ctx, self->id,
+				 IOASID_MAP_READ | IOASID_MAP_FIXED, &iova,
+				 IA_PTR(self->bar), CMB_LEN, 0, 0, 0, NULL));
+	REACHES(TEST_IOVA);
+	/* soft-dirty bits are cleared, as by CRIU; without them this does nothing */
+	for (i = 0; i < 3; i++) {
+		*(volatile char *)self->bar = i;
+		write_proc("/proc/self/clear_refs", "4");
+		REACHES(TEST_IOVA);
+		ASSERT_EQ(0, REVOKED());
+	}
+	/* the same, and more; of all and of a part */
+	ASSERT_EQ(0, mprotect(self->bar, CMB_LEN, PROT_READ | PROT_WRITE));
+	if (!mprotect(self->bar, CMB_LEN, PROT_READ | PROT_WRITE | PROT_EXEC) &&
+	    !mprotect(self->bar + page_size, page_size, PROT_READ | PROT_WRITE))
+		ASSERT_EQ(0, mprotect(self->bar, CMB_LEN,
+				      PROT_READ | PROT_WRITE));
+	REACHES(TEST_IOVA);
+	ASSERT_EQ(0, REVOKED());
+	/* its neighbour goes, or is protected */
+	ASSERT_EQ(0, mprotect(self->view, CMB_LEN, PROT_READ));
+	ASSERT_EQ(0, mprotect(self->view, CMB_LEN, PROT_READ | PROT_WRITE));
+	REACHES(TEST_IOVA);
+	ASSERT_EQ(0, REVOKED());
+
+	/* less: only the mapping that may write is taken away */
+	ASSERT_EQ(0, mprotect(self->bar + CMB_LEN / 2, page_size, PROT_READ));
+	MISSES(TEST_IOVA);
+	ASSERT_EQ(1, REVOKED());
+	ASSERT_EQ(0, UNMAP(TEST_IOVA));
+	ASSERT_EQ(0, REVOKED());
+	dut_fill(self->view, DUT_LEN, 79);
+	ASSERT_TRUE(dut_sees(&self->dut, iova, 79));
+	/* nothing: the other one, too, and for good */
+	ASSERT_EQ(0, mprotect(self->bar, CMB_LEN, PROT_NONE));
+	ASSERT_EQ(1, REVOKED());
+	ASSERT_EQ(0, mprotect(self->bar, CMB_LEN, PROT_READ | PROT_WRITE));
+	MISSES(iova);
+	ASSERT_EQ(1, REVOKED());
+}
+
 /* Switched off and on again: gone until it is mapped anew. */
 TEST_F(hw_devmem, memory_off)
 {
