@@ -16,15 +16,16 @@
 #include "memory.h"
 
 /*
- * An array of extents.  Finding a page in a long one takes an index: @index[i]
- * is how many pages stand before extent i * INDEX_STEP, @hint an i that was found
- * last.  Where there was no memory for it, it is NULL, and one looks at extent by
- * extent.
+ * An array of extents.  A page is found in it under spinlocks, so a long one has
+ * an index: @index[i] is how many pages stand before extent i * INDEX_STEP, @hint
+ * an i that was found last.  The index lies behind the extents, in the same
+ * allocation; it is NULL where there are at most INDEX_STEP of them.
  */
 #define INDEX_STEP	4
 
 struct ioasid_extents {
-	refcount_t users;
+	/* As many as mappings: an int does not hold that */
+	atomic64_t users;
 	unsigned int nr;
 	unsigned int hint;
 	unsigned long *index;
@@ -58,6 +59,20 @@ void ioasid_runs_start(struct ioasid_runs *runs,
 }
 EXPORT_SYMBOL_IF_KUNIT(ioasid_runs_start);
 
+/* Extents that are indexed between two looks at the scheduler */
+#define INDEX_RESCHED	BIT(16)
+
+/* With room for @room extents, and for their index; without a reference */
+static struct ioasid_extents *extents_alloc(unsigned int room)
+{
+	struct ioasid_extents *extents;
+
+	static_assert(sizeof(*extents->index) == sizeof(*extents->ext));
+	return kvmalloc(struct_size(extents, ext,
+				    room + DIV_ROUND_UP((size_t)room, INDEX_STEP)),
+			GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+}
+
 static void extents_index(struct ioasid_extents *extents)
 {
 	unsigned long pages = 0;
@@ -67,24 +82,20 @@ static void extents_index(struct ioasid_extents *extents)
 	extents->hint = 0;
 	if (extents->nr <= INDEX_STEP)
 		return;
-	extents->index = kvmalloc_array(DIV_ROUND_UP(extents->nr, INDEX_STEP),
-					sizeof(*extents->index),
-					GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
-	if (!extents->index)
-		return;
+	extents->index = (unsigned long *)(extents->ext + extents->nr);
 	for (i = 0; i < extents->nr; i++) {
 		if (i % INDEX_STEP == 0)
 			extents->index[i / INDEX_STEP] = pages;
 		pages += extent_pages(extents->ext[i]);
+		if (i % INDEX_RESCHED == INDEX_RESCHED - 1)
+			cond_resched();
 	}
 }
 
 static void extents_put(struct ioasid_extents *extents)
 {
-	if (!refcount_dec_and_test(&extents->users))
-		return;
-	kvfree(extents->index);
-	kvfree(extents);
+	if (atomic64_dec_and_test(&extents->users))
+		kvfree(extents);
 }
 
 /*
@@ -196,7 +207,7 @@ void ioasid_memory_cut(struct ioasid_memory *mem, unsigned long at,
 	tail->npages -= at;
 	mem->npages = at;
 	if (mem->is_shared)
-		refcount_inc(&mem->shared->users);
+		atomic64_inc(&mem->shared->users);
 }
 EXPORT_SYMBOL_IF_KUNIT(ioasid_memory_cut);
 
@@ -236,7 +247,7 @@ void ioasid_memory_borrow(const struct ioasid_memory *mem, unsigned long at,
 			ioasid_extent_pack(ext >> IOASID_EXTENT_COUNT_BITS,
 				    npages - have);
 	} else {
-		refcount_inc(&mem->shared->users);
+		atomic64_inc(&mem->shared->users);
 		part->shared = mem->shared;
 		part->is_shared = true;
 		part->first = mem->first + index;
@@ -282,7 +293,8 @@ void ioasid_extent_list_init(struct ioasid_extent_list *list,
 EXPORT_SYMBOL_IF_KUNIT(ioasid_extent_list_init);
 
 /* What one allocation can hold */
-#define MAX_EXTENTS	((INT_MAX - sizeof(struct ioasid_extents)) / sizeof(u64))
+#define MAX_EXTENTS	((INT_MAX - sizeof(struct ioasid_extents)) / sizeof(u64) / \
+			 (INDEX_STEP + 1) * INDEX_STEP)
 
 static int extent_list_grow(struct ioasid_extent_list *list,
 			    unsigned long left)
@@ -295,8 +307,7 @@ static int extent_list_grow(struct ioasid_extent_list *list,
 		    MAX_EXTENTS);
 	if (room <= list->nr)
 		return -ENOMEM;
-	grown = kvmalloc(struct_size(grown, ext, room),
-			 GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	grown = extents_alloc(room);
 	if (!grown)
 		return -ENOMEM;
 	memcpy(grown->ext, list->ext, list->nr * sizeof(u64));
@@ -412,15 +423,14 @@ void ioasid_extent_list_finish(struct ioasid_extent_list *list)
 	if (!list->grown)
 		return;
 	if (list->nr < list->room / 2) {
-		fit = kvmalloc(struct_size(fit, ext, list->nr),
-			       GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+		fit = extents_alloc(list->nr);
 		if (fit) {
 			memcpy(fit->ext, list->ext, list->nr * sizeof(u64));
 			kvfree(list->grown);
 			list->grown = fit;
 		}
 	}
-	refcount_set(&list->grown->users, 1);
+	atomic64_set(&list->grown->users, 1);
 	list->grown->nr = list->nr;
 	extents_index(list->grown);
 	list->mem->shared = list->grown;
@@ -431,7 +441,7 @@ EXPORT_SYMBOL_IF_KUNIT(ioasid_extent_list_finish);
 /* ---- Unpin ---- */
 
 /* Pages to unpin between two looks at the scheduler */
-#define UNPIN_BATCH		BIT(16)
+#define UNPIN_BATCH		BIT(12)
 
 static void unpin_pages(const struct ioasid_memory *mem)
 {
