@@ -9,7 +9,8 @@
  * Locks: i_rwsem of the file for reading, and in it a turn, see pin.c; callers
  * hold no lock of this subsystem.
  *
- * Waits: for i_rwsem and a turn, killable; for memory and its migration.
+ * Waits: for i_rwsem, a turn and locked folios, killable; for memory and its
+ * migration.
  */
 #include <linux/err.h>
 #include <linux/falloc.h>
@@ -21,7 +22,9 @@
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/shmem_fs.h>
+#include <linux/signal.h>
 #include <linux/slab.h>
+#include <linux/task_work.h>
 #include <linux/vmstat.h>
 #include <uapi/linux/fcntl.h>
 
@@ -40,42 +43,58 @@ static unsigned int file_seals(struct file *file)
 #endif
 }
 
-/* First page from @index on, below @end, that the file has no memory for */
-static pgoff_t file_first_hole(struct file *file, pgoff_t index, pgoff_t end)
+#define PIN_FILE_FOLIOS		512UL
+
+/*
+ * First page from @index on, below @end, that is poisoned or, with @holes, that
+ * the file has no memory for.  Without, looks at as much as one call may pin.
+ */
+static pgoff_t file_first_bad(struct file *file, pgoff_t index, pgoff_t end,
+			      bool holes, bool *poisoned)
 {
 	XA_STATE(xas, &file->f_mapping->i_pages, index);
+	unsigned long nr = 0;
 	void *entry;
 
 	rcu_read_lock();
-	while (index < end) {
-		xas_set(&xas, index);
-		entry = xas_load(&xas);
+	xas_for_each(&xas, entry, end - 1) {
 		if (xas_retry(&xas, entry))
 			continue;
-		if (!entry)
+		if (holes && xas.xa_index > index)
 			break;
 		/* A folio or, in swap, an entry of some order */
-		index = (index | ((1UL << xas_get_order(&xas)) - 1)) + 1;
+		if (!xa_is_value(entry) && folio_contain_hwpoisoned_page(entry)) {
+			*poisoned = true;
+			index = max(index, xas.xa_index);
+			break;
+		}
+		index = (xas.xa_index | ((1UL << xas_get_order(&xas)) - 1)) + 1;
+		if (++nr == PIN_FILE_FOLIOS && !holes)
+			break;
 		if (need_resched()) {
+			xas_pause(&xas);
 			rcu_read_unlock();
 			cond_resched();
 			rcu_read_lock();
 		}
 	}
 	rcu_read_unlock();
+	if (!holes && !*poisoned)
+		return end;
 	return min(index, end);
 }
 
 /*
  * memfd_pin_folios() pinned a folio once; make that once for each of @npages.
- * Safe because the folio is pinned already.
+ * Safe because the folio is pinned already.  6.12 does not export
+ * folio_add_pin(), which besides adds one pin a call.
  */
 static int folio_pin_more(struct folio *folio, unsigned long more)
 {
+	if (ioasid_folio_pinned_out(folio, more))
+		return -EOVERFLOW;
 	if (!more)
 		return 0;
-	if (folio_ref_count(folio) > (long)(INT_MAX / 2) - (long)more)
-		return -ENOMEM;
 	folio_ref_add(folio, more);
 	atomic_add(more, &folio->_pincount);
 	node_stat_mod_folio(folio, NR_FOLL_PIN_ACQUIRED, more);
@@ -90,35 +109,84 @@ static void unpin_folio_array(struct folio **folios, long n)
 }
 
 /*
- * fallocate() leaves pages in tmpfs for whoever writes them first to clear:
- * that is us, as a device may read them.
+ * Poisoned memory stays in its file, for read() and page faults to fail.
+ * fallocate() leaves pages in tmpfs for the first write to clear: clear them, as
+ * a device may read them.
  */
-static void folio_make_uptodate(struct folio *folio)
+static int folio_make_usable(struct folio *folio)
 {
+	if (unlikely(folio_contain_hwpoisoned_page(folio)))
+		return -EHWPOISON;
 	if (folio_test_uptodate(folio))
-		return;
-	folio_lock(folio);
+		return 0;
+	if (folio_lock_killable(folio))
+		return -EINTR;
 	if (!folio_test_uptodate(folio)) {
 		folio_zero_range(folio, 0, folio_size(folio));
 		flush_dcache_folio(folio);
 		folio_mark_uptodate(folio);
 	}
 	folio_unlock(folio);
+	return 0;
 }
 
 /*
- * Have a hugetlbfs file get pages of its own for a hole.  What
- * memfd_pin_folios() would put there it takes from the reservations of others.
+ * fallocate() of hugetlbfs ends at any signal, and does nothing at all while one
+ * is pending.  Call it with all signals blocked but those that end the process,
+ * and with the wish for task work put off until the system call ends.
+ */
+static int fallocate_blocked(struct file *file, u64 offset, u64 length)
+{
+	bool notified = test_thread_flag(TIF_NOTIFY_SIGNAL);
+	sigset_t block, old;
+	int sig, ret;
+
+	sigfillset(&block);
+	spin_lock_irq(&current->sighand->siglock);
+	for (sig = 1; sig <= _NSIG; sig++)
+		if (sig_fatal(current, sig))
+			sigdelset(&block, sig);
+	spin_unlock_irq(&current->sighand->siglock);
+
+	sigprocmask(SIG_BLOCK, &block, &old);
+	clear_notify_signal();
+	ret = vfs_fallocate(file, FALLOC_FL_KEEP_SIZE, offset, length);
+	if (notified || task_work_pending(current))
+		set_thread_flag(TIF_NOTIFY_SIGNAL);
+	sigprocmask(SIG_SETMASK, &old, NULL);
+	return ret;
+}
+
+/* Huge pages that are filled while others wait for the lock of the inode */
+#define FILL_HUGE_PAGES		8
+
+/*
+ * Have a hugetlbfs file get pages of its own for a hole, or for the beginning of
+ * one.  What memfd_pin_folios() would put there it takes from the reservations of
+ * others.
  */
 static int file_fill_hole(struct file *file, u64 offset, u64 length)
 {
-	int ret = vfs_fallocate(file, FALLOC_FL_KEEP_SIZE, offset, length);
+	struct rw_semaphore *lock = &file_inode(file)->i_rwsem;
+	int ret;
+
+	length = min_t(u64, length, FILL_HUGE_PAGES * huge_page_size(hstate_file(file)));
+	/* Another fallocate() may hold it for long, and ours is not killable */
+	if (down_write_killable(lock))
+		return -EINTR;
+	up_write(lock);
+	ret = vfs_fallocate(file, FALLOC_FL_KEEP_SIZE, offset, length);
+	/* A signal is how a request of io_uring is cancelled */
+	if (ret == -EINTR && !(current->flags & PF_IO_WORKER) &&
+	    !fatal_signal_pending(current))
+		ret = fallocate_blocked(file, offset, length);
 
 	switch (ret) {
 	case 0:
-		return 0;
+	case -EPERM:
+		return ret;
 	case -EINTR:
-		/* Any signal does that; the caller need not know */
+		/* To stop, to dump core, to freeze: and then begin again */
 		return fatal_signal_pending(current) ? -EINTR :
 						       -ERESTARTNOINTR;
 	case -ENOSPC:
@@ -140,15 +208,19 @@ static unsigned int file_order(struct file *file)
 	return is_file_hugepages(file) ? huge_page_order(hstate_file(file)) : 0;
 }
 
-#define PIN_FILE_FOLIOS		512UL
-/* How often somebody may punch the hole again that was just filled */
+/* How often a hole may be punched again that was just filled */
 #define PIN_FILE_TRIES		16
 
-/* May these pages of the file be pinned?  -EAGAIN: when the hole is filled */
+/*
+ * May @npages of the file be pinned, of the @left that the caller wants?  -EAGAIN:
+ * when the hole is filled.
+ */
 static int file_check(struct ioasid_extent_list *list, struct file *file,
-		      u64 offset, unsigned long npages, u64 *fault_addr)
+		      u64 offset, unsigned long npages, unsigned long left,
+		      u64 *fault_addr)
 {
-	pgoff_t first = offset >> PAGE_SHIFT, hole;
+	pgoff_t first = offset >> PAGE_SHIFT, bad;
+	bool poisoned = false;
 	u64 size;
 
 	lockdep_assert_held_read(&file_inode(file)->i_rwsem);
@@ -158,17 +230,22 @@ static int file_check(struct ioasid_extent_list *list, struct file *file,
 		return -EPERM;
 
 	size = i_size_read(file_inode(file)) & PAGE_MASK;
-	if (offset + ((u64)npages << PAGE_SHIFT) > size) {
+	if (offset >= size || left > (size - offset) >> PAGE_SHIFT) {
 		*fault_addr = max(offset, size);
 		return -EINVAL;
 	}
 
-	if (!file_must_not_grow(file))
+	/*
+	 * For a poisoned folio that would have to be migrated first, and cannot
+	 * be, memfd_pin_folios() goes on for ever.
+	 */
+	bad = file_first_bad(file, first, first + npages,
+			     file_must_not_grow(file), &poisoned);
+	if (bad == first + npages)
 		return 0;
-	hole = file_first_hole(file, first, first + npages);
-	if (hole == first + npages)
-		return 0;
-	*fault_addr = (u64)hole << PAGE_SHIFT;
+	*fault_addr = (u64)bad << PAGE_SHIFT;
+	if (poisoned)
+		return -EHWPOISON;
 	return file->f_mode & FMODE_WRITE ? -EAGAIN : -EFAULT;
 }
 
@@ -208,10 +285,10 @@ static long pin_file_some(struct ioasid_extent_list *list, struct file *file,
 {
 	struct inode *inode = file_inode(file);
 	unsigned int tries = PIN_FILE_TRIES;
-	unsigned long done = 0;
+	unsigned long left = npages, done = 0;
+	u64 end, filled = 0;
 	pgoff_t first;
 	long n, i, ret;
-	u64 end;
 
 	if (file_must_not_grow(file))
 		npages = min(npages, PIN_FILE_FOLIOS << file_order(file));
@@ -222,14 +299,17 @@ static long pin_file_some(struct ioasid_extent_list *list, struct file *file,
 		ret = down_read_killable(&inode->i_rwsem);
 		if (ret)
 			return -EINTR;
-		ret = file_check(list, file, offset, npages, fault_addr);
+		ret = file_check(list, file, offset, npages, left, fault_addr);
 		if (!ret)
 			break;
 		up_read(&inode->i_rwsem);
 		if (ret != -EAGAIN)
 			return ret;
-		if (!tries--)
+		if (*fault_addr > filled)
+			tries = PIN_FILE_TRIES;
+		else if (!tries--)
 			return -EFAULT;
+		filled = *fault_addr;
 		ret = file_fill_hole(file, *fault_addr, end - *fault_addr);
 		if (ret)
 			return ret;
@@ -244,8 +324,10 @@ static long pin_file_some(struct ioasid_extent_list *list, struct file *file,
 					 npages - done);
 		unsigned long pfn = folio_pfn(folios[i]) + first;
 
-		folio_make_uptodate(folios[i]);
-		ret = folio_pin_more(folios[i], take - 1);
+		*fault_addr = offset + ((u64)done << PAGE_SHIFT);
+		ret = folio_make_usable(folios[i]);
+		if (!ret)
+			ret = folio_pin_more(folios[i], take - 1);
 		if (!ret) {
 			ret = ioasid_extent_list_add(list, pfn, take,
 						     npages - done - take);
@@ -258,6 +340,7 @@ static long pin_file_some(struct ioasid_extent_list *list, struct file *file,
 		}
 		done += take;
 		first = 0;
+		cond_resched();
 	}
 	ret = done;
 unlock:
@@ -295,7 +378,11 @@ int ioasid_pin_file(struct ioasid_memory *mem, struct ioasid_payer *payer,
 	if (!(file->f_mode & FMODE_READ) ||
 	    (writable && !(file->f_mode & FMODE_WRITE)))
 		return -EACCES;
-	if (offset > LLONG_MAX - ((u64)npages << PAGE_SHIFT)) {
+	/* As mmap() decides, also of a map that only reads */
+	if (IS_APPEND(file_inode(file)) && file->f_mode & FMODE_WRITE)
+		return -EACCES;
+	if (npages > LLONG_MAX >> PAGE_SHIFT ||
+	    offset > LLONG_MAX - ((u64)npages << PAGE_SHIFT)) {
 		*fault_addr = offset;
 		return -EINVAL;
 	}

@@ -164,6 +164,25 @@ static inline bool ioasid_memory_is_run(const struct ioasid_memory *mem,
 #define IOASID_PIN_TRIES		8
 
 void ioasid_pin_init(void);
+/**
+ * ioasid_folio_pinned_out() - is a folio pinned too often
+ * @folio: the folio, pinned
+ * @more: references that shall be added
+ *
+ * The mm does not refuse a pin that overflows the count of references: it warns
+ * of the next one.  A quarter of the count is kept free for the pins of others,
+ * and for a thousand calls that have not looked here yet.  A pin counts 1024 for
+ * a small folio, and 1 for a large one.
+ *
+ * Return: whether the count is, or would be, beyond what is allowed.
+ */
+static inline bool ioasid_folio_pinned_out(struct folio *folio,
+					   unsigned long more)
+{
+	return unlikely((unsigned int)folio_ref_count(folio) + more >
+			INT_MAX / 4 * 3UL);
+}
+
 int ioasid_pin_errno(long err);
 bool ioasid_pin_compete(unsigned int failed);
 struct mutex *ioasid_pin_file_turn(struct file *file, u64 offset,
@@ -196,15 +215,16 @@ struct page *ioasid_memory_page(const struct ioasid_memory *mem,
  *	page aligned
  * @npages: how many pages, not 0
  * @writable: pin for writing
- * @fault_addr: out on -EFAULT, where the first page is that cannot be pinned;
- *	of a file, on other failures too
+ * @fault_addr: out on -EFAULT, -EHWPOISON and -EOVERFLOW, where the first page is
+ *	that cannot be pinned; of a file, on other failures too
  *
  * Context: may sleep, for as long as a page fault takes; takes the lock of the
  * file's inode for reading.  Only a fatal signal interrupts it.
  * Return: the payer, or an ERR_PTR: -EDQUOT, a limit would be exceeded;
- * -EFAULT, some page cannot be pinned; -ENOMEM; -EINTR, a fatal signal is
+ * -EFAULT, some page cannot be pinned; -EHWPOISON, it is poisoned; -EOVERFLOW, it
+ * is pinned too often; -ENOMEM; -EINTR, a fatal signal is
  * pending; of a file: -EOPNOTSUPP, of another sort; -EACCES, not opened for
- * this; -EPERM, sealed against writing; -EINVAL, it ends before; -EFAULT, also
+ * this, or append-only; -EPERM, sealed against writing; -EINVAL, it ends before; -EFAULT, also
  * for a hole in a file that is not open for writing. On failure @mem holds no
  * pages.
  */

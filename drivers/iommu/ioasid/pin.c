@@ -39,15 +39,6 @@
 
 #include "memory.h"
 
-/*
- * Pinned so often that a little more would make the count of references
- * overflow, which the mm warns of?  Far from it, as others pin too.
- */
-static bool page_pinned_out(struct page *page)
-{
-	return (unsigned int)folio_ref_count(page_folio(page)) > INT_MAX / 2;
-}
-
 /* How many of the @n pages follow each other physically */
 static unsigned long contiguous_pages(struct page **pages, unsigned long n)
 {
@@ -59,26 +50,50 @@ static unsigned long contiguous_pages(struct page **pages, unsigned long n)
 	return i;
 }
 
+/* Is one of contiguous pages pinned too often?  Tells which. */
+static bool run_pinned_out(struct page *first, unsigned long n,
+			   unsigned long *at)
+{
+	struct folio *folio;
+	unsigned long i = 0;
+
+	while (i < n) {
+		struct page *page = nth_page(first, i);
+
+		folio = page_folio(page);
+		if (ioasid_folio_pinned_out(folio, 0)) {
+			*at = i;
+			return true;
+		}
+		i += folio_test_large(folio) ? folio_nr_pages(folio) -
+					       folio_page_idx(folio, page) : 1;
+	}
+	return false;
+}
+
+/* On failure, @at is the index of the page that it is about */
 static int extent_list_add_pages(struct ioasid_extent_list *list,
 				 struct page **pages, unsigned long n,
-				 unsigned long left)
+				 unsigned long left, unsigned long *at)
 {
-	unsigned long run;
+	unsigned long run, done = 0;
 	int ret;
 
-	while (n) {
-		run = contiguous_pages(pages, n);
-		n -= run;
-		ret = -ENOMEM;
-		if (likely(!page_pinned_out(pages[0])))
+	while (done < n) {
+		run = contiguous_pages(pages + done, n - done);
+		*at = 0;
+		if (run_pinned_out(pages[done], run, at))
+			ret = -EOVERFLOW;
+		else
 			ret = ioasid_extent_list_add(list,
-						     page_to_pfn(pages[0]),
-						     run, left + n);
+						     page_to_pfn(pages[done]),
+						     run, left + n - done - run);
 		if (ret) {
-			unpin_user_pages(pages, run + n);
+			*at += done;
+			unpin_user_pages(pages + done, n - done);
 			return ret;
 		}
-		pages += run;
+		done += run;
 	}
 	return 0;
 }
@@ -94,10 +109,23 @@ int ioasid_pin_errno(long err)
 	switch (err) {
 	case -ENOMEM:
 	case -EINTR:
+	case -EHWPOISON:
 		return err;
+	case -EIO:
+		/* Memory that could not be read from swap is poisoned as well */
+		return -EHWPOISON;
 	default:
 		return -EFAULT;
 	}
+}
+
+static int pin_failed(long err, u64 addr, u64 *fault_addr)
+{
+	int ret = ioasid_pin_errno(err);
+
+	if (ret == -EFAULT || ret == -EHWPOISON)
+		*fault_addr = addr;
+	return ret;
 }
 
 /* ---- Turns ---- */
@@ -269,13 +297,20 @@ static noinline long pin_pages_in_turn(u64 addr, unsigned long npages,
 static long pin_pages(u64 addr, unsigned long npages, bool writable,
 		      struct page **pages)
 {
+	unsigned int gup = FOLL_LONGTERM | FOLL_HWPOISON;
 	long pinned = -ENOMEM;
 
 	if (likely(!atomic_read(&pins_compete)))
 		pinned = pin_pages_once(addr, npages, writable, 0, pages);
 	if (unlikely(pinned == -ENOMEM))
 		pinned = pin_pages_in_turn(addr, npages, writable, pages);
-	return pinned;
+	if (likely(pinned != -EFAULT))
+		return pinned;
+	/* pin_user_pages_fast() takes no flag to tell poison from the rest */
+	if (current->flags & PF_IO_WORKER)
+		gup |= FOLL_INTERRUPTIBLE;
+	return pin_user_pages_unlocked(addr, 1, pages,
+				       gup | (writable ? FOLL_WRITE : 0));
 }
 
 /* The most frequent case: one page, one extent */
@@ -284,20 +319,17 @@ static int pin_user_page(struct ioasid_memory *mem, u64 addr, bool writable,
 {
 	struct page *page;
 	long pinned;
-	int ret;
 
 	pinned = pin_pages(addr, 1, writable, &page);
 	if (unlikely(pinned != 1)) {
 		mem->npages = 0;
-		ret = ioasid_pin_errno(pinned);
-		if (ret == -EFAULT)
-			*fault_addr = addr;
-		return ret;
+		return pin_failed(pinned, addr, fault_addr);
 	}
-	if (unlikely(page_pinned_out(page))) {
+	if (ioasid_folio_pinned_out(page_folio(page), 0)) {
 		unpin_user_page(page);
 		mem->npages = 0;
-		return -ENOMEM;
+		*fault_addr = addr;
+		return -EOVERFLOW;
 	}
 	mem->inline_ext[0] = ioasid_extent_pack(page_to_pfn(page), 1);
 	mem->npages = 1;
@@ -316,8 +348,8 @@ static int pin_user_pages_list(struct ioasid_memory *mem,
 			       unsigned long npages, bool writable,
 			       u64 *fault_addr)
 {
-	struct page *stack[PIN_STACK_PAGES] __uninitialized, **pages = stack;
-	unsigned long batch = PIN_STACK_PAGES;
+	struct page *stack[PIN_STACK_PAGES], **pages = stack;
+	unsigned long batch = PIN_STACK_PAGES, at;
 	struct ioasid_extent_list list;
 	long pinned;
 	int ret = 0;
@@ -334,16 +366,16 @@ static int pin_user_pages_list(struct ioasid_memory *mem,
 	while (npages) {
 		pinned = pin_pages(addr, min(npages, batch), writable, pages);
 		if (pinned <= 0) {
-			ret = ioasid_pin_errno(pinned);
-			if (ret == -EFAULT)
-				*fault_addr = addr;
+			ret = pin_failed(pinned, addr, fault_addr);
 			break;
 		}
 		npages -= pinned;
-		addr += (u64)pinned << PAGE_SHIFT;
-		ret = extent_list_add_pages(&list, pages, pinned, npages);
+		ret = extent_list_add_pages(&list, pages, pinned, npages, &at);
 		if (!ret)
 			ret = ioasid_extent_list_charge(&list);
+		else if (ret == -EOVERFLOW)
+			*fault_addr = addr + ((u64)at << PAGE_SHIFT);
+		addr += (u64)pinned << PAGE_SHIFT;
 		if (ret || !npages)
 			break;
 		if (fatal_signal_pending(current)) {

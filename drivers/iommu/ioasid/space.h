@@ -473,7 +473,8 @@ static inline bool ioasid_map_has_fault_addr(const struct ioasid_map_request *re
 					     int ret)
 {
 	return ret == -EEXIST || ret == -EFAULT || ret == -EINVAL ||
-	       ret == -ENXIO || ret == -EBUSY ||
+	       ret == -ENXIO || ret == -EBUSY || ret == -EOVERFLOW ||
+	       ret == -EHWPOISON ||
 	       (ret == -EACCES && !req->file);
 }
 

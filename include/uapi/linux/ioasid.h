@@ -468,8 +468,9 @@ enum ioasid_map_flags {
  *	with IOASID_MAP_PROTECT, which does not change it.
  * @alignment: without IOASID_MAP_FIXED the alignment of the IOVA to choose, a
  *	power of two not below the page size, or 0. Must be 0 with FIXED.
- * @fault_addr: out on EEXIST: first IOVA that is taken; on EFAULT and EINVAL
- *	of memory: the first address or offset that cannot be pinned; on
+ * @fault_addr: out on EEXIST: first IOVA that is taken; on EFAULT, EINVAL,
+ *	EHWPOISON and EOVERFLOW of memory: the first address or offset that
+ *	cannot be pinned; on
  *	EINVAL of an IOVA: the first one that is not permitted; on ENXIO, and
  *	on EACCES of a child: the first address of the parent that it is about;
  *	on EBUSY: the first IOVA that it is about. Otherwise not written.
@@ -486,7 +487,8 @@ enum ioasid_map_flags {
  * peer): @addr lies within one mmap() of the device file of a device that is
  * bound to the same context.  It is neither pinned nor charged, cannot be cut,
  * and cannot be referred to by children or used by software devices.  When it
- * goes from the process, be it by munmap(), mremap(), mprotect() or exit, or
+ * goes from the process, be it by munmap(), mremap() or exit, or by an mprotect()
+ * that takes a permission that the mapping has, or
  * because the device is reset or its memory switched off, no device reaches it
  * any more when that has happened; the mapping stays, see
  * IOASID_STATE_REVOKED.
@@ -495,8 +497,10 @@ enum ioasid_map_flags {
  * the range is not within one permitted range, or the file ends before
  * @length; EFAULT, memory cannot be pinned, nor is it that of a device that can
  * be mapped; EBADF, @fd is not open; EACCES,
- * @fd is not open for reading, or for writing with IOASID_MAP_WRITE; EPERM,
- * @fd is sealed against writing; EOPNOTSUPP, @fd is a file of another sort;
+ * @fd is not open for reading, or for writing with IOASID_MAP_WRITE, or is
+ * open for writing and of an append-only file; EPERM,
+ * @fd is sealed against writing; EHWPOISON, memory is poisoned; EOVERFLOW, a page
+ * is pinned as often as its count allows, 1.5 million times; EOPNOTSUPP, @fd is a file of another sort;
  * ENOSPC, no free range is large enough; EDQUOT, RLIMIT_MEMLOCK or
  * IOASID_OPTION_LIMIT_PINNED would be exceeded; EDEADLK, see
  * IOASID_STATE_PARTIAL_GROUP; EIO, the IOMMU failed, or see
