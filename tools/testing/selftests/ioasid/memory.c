@@ -572,6 +572,8 @@ TEST_F(files, ends)
 	} beyond[] = {
 		{ 0, 1ULL << 63 },
 		{ 0, -SZ_2M },
+		{ SZ_2M, -SZ_2M },
+		{ 2 * SZ_2M, -2 * SZ_2M },
 		{ SZ_2M, -2 * SZ_2M },
 		{ SZ_2M, (1ULL << 63) - SZ_2M },
 		{ SZ_2M, 1ULL << 63 },
