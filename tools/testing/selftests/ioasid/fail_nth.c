@@ -652,7 +652,7 @@ TEST_F_TIMEOUT(command, fails_cleanly, 250)
 {
 	struct ia_state before, after;
 	struct stage *s = &self->stage;
-	unsigned int nth, i, errors = 0;
+	unsigned int nth, errors = 0;
 	const char *diff;
 	int rc, failed;
 
@@ -682,10 +682,10 @@ TEST_F_TIMEOUT(command, fails_cleanly, 250)
 		EXPECT_TRUE(rc == -ENOMEM || rc == -EFAULT)
 			TH_LOG("failure %u: %s", nth, strerror(-rc));
 		ASSERT_EQ(0, ia_state_read(s->fd, &after));
-		for (i = 0; variant->cuts && i < after.nr; i++)
-			if (after.infos[i].parent)
-				after.infos[i].nr_mappings =
-					before.infos[i].nr_mappings;
+		if (variant->cuts) {
+			ia_state_forget_pieces(&before);
+			ia_state_forget_pieces(&after);
+		}
 		diff = ia_state_diff(&before, &after);
 		if (!diff)
 			continue;

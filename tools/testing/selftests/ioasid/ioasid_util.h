@@ -334,21 +334,194 @@ static inline bool ia_slow_kernel(void)
 	return !access("/proc/lockdep", F_OK);
 }
 
-/* What the kernel shows of a context: two of them can be compared. */
+/*
+ * All that user space can see of a context, so that two of them can be compared:
+ * LIST; GET_INFO and DEVICE_GET_INFO with their arrays, QUERY_MAP, options, fdinfo
+ * of the context and of all exports that the process has open, and what the
+ * process is said to have locked and pinned. Files that were mapped are not part
+ * of it: see ia_file_read().
+ *
+ * What is more than there is room for is in the sums.
+ */
 #define IA_STATE_MAX 64
+#define IA_STATE_RANGES 128
+#define IA_STATE_MAPPINGS 512
+#define IA_STATE_TEXT 16384
+#define IA_STATE_OPTIONS 3
 
 struct ia_state {
 	__u32 nr;
+	__u32 nr_ranges;
+	__u32 nr_mappings;
 	__u32 pad;
 	long long vm_pin;
 	long long vm_lck;
+	__u64 option[IA_STATE_OPTIONS];
+	__u32 sealed[IA_STATE_OPTIONS + 1];
+	__u64 sum_ranges;
+	__u64 sum_mappings;
+	__u64 sum_text;
 	struct ioasid_list_entry entries[IA_STATE_MAX];
-	struct ioasid_info infos[IA_STATE_MAX];
+	union {
+		struct ioasid_info info;
+		struct ioasid_device_info device;
+	} infos[IA_STATE_MAX];
+	/* of all objects, in the order of @entries */
+	struct ioasid_iova_range ranges[IA_STATE_RANGES];
+	struct {
+		__u32 id;
+		__u32 pad;
+		struct ioasid_query_entry entry;
+	} mappings[IA_STATE_MAPPINGS];
+	char text[IA_STATE_TEXT];
 };
+
+/* FNV-1a */
+static inline __u64 ia_sum(__u64 sum, const void *data, size_t length)
+{
+	const __u8 *byte = data;
+
+	while (length--)
+		sum = (sum ^ *byte++) * 0x100000001b3ULL;
+	return sum;
+}
+
+static inline void ia_state_add_ranges(struct ia_state *state,
+				       const struct ioasid_iova_range *ranges,
+				       __u32 nr)
+{
+	__u32 i;
+
+	state->sum_ranges = ia_sum(state->sum_ranges, ranges,
+				   nr * sizeof(*ranges));
+	for (i = 0; i < nr && state->nr_ranges < IA_STATE_RANGES; i++)
+		state->ranges[state->nr_ranges++] = ranges[i];
+}
+
+static inline int ia_state_read_info(int fd, struct ia_state *state, __u32 i)
+{
+	struct ioasid_iova_range ranges[64] = {};
+	struct ioasid_info *info = &state->infos[i].info;
+	int rc;
+
+	info->argsz = sizeof(*info);
+	info->ioasid = state->entries[i].id;
+	info->nr_ranges = 64;
+	info->ranges = IA_PTR(ranges);
+	rc = ia_cmd(fd, IOASID_GET_INFO, info);
+	info->ranges = 0;
+	if (rc)
+		return rc;
+	ia_state_add_ranges(state, ranges,
+			    info->nr_ranges < 64 ? info->nr_ranges : 64);
+	return 0;
+}
+
+static inline int ia_state_read_device(int fd, struct ia_state *state, __u32 i)
+{
+	struct ioasid_device_info *info = &state->infos[i].device;
+	struct ioasid_iova_range ranges[64] = {};
+	int rc;
+
+	info->argsz = sizeof(*info);
+	info->devid = state->entries[i].id;
+	info->nr_ranges = 64;
+	info->ranges = IA_PTR(ranges);
+	rc = ia_cmd(fd, IOASID_DEVICE_GET_INFO, info);
+	info->ranges = 0;
+	/* unplugged, or with an IOMMU whose domains a test makes fail */
+	if (rc == -ENODEV || rc == -EMEDIUMTYPE)
+		return 0;
+	if (rc)
+		return rc;
+	ia_state_add_ranges(state, ranges,
+			    info->nr_ranges < 64 ? info->nr_ranges : 64);
+	return 0;
+}
+
+static inline int ia_state_read_mappings(int fd, struct ia_state *state,
+					 __u32 id)
+{
+	struct ioasid_query_entry entries[32];
+	struct ioasid_query_map query = { .more = 1 };
+	__u64 start = 0;
+	__u32 i;
+	int rc;
+
+	while (query.more) {
+		query = (struct ioasid_query_map) {
+			.argsz = sizeof(query),
+			.ioasid = id,
+			.nr = 32,
+			.start = start,
+			.entries = IA_PTR(entries),
+		};
+		rc = ia_cmd(fd, IOASID_QUERY_MAP, &query);
+		/* an import, which is like an IOASID in other things */
+		if (rc)
+			return rc == -ENOENT ? 0 : rc;
+		start = query.next;
+		state->sum_mappings = ia_sum(state->sum_mappings, entries,
+					     query.nr * sizeof(*entries));
+		for (i = 0; i < query.nr; i++) {
+			if (state->nr_mappings == IA_STATE_MAPPINGS)
+				break;
+			state->mappings[state->nr_mappings].id = id;
+			state->mappings[state->nr_mappings++].entry = entries[i];
+		}
+	}
+	return 0;
+}
+
+static inline void ia_state_read_text(int fd, struct ia_state *state,
+				      size_t *used)
+{
+	char path[64], buf[4096];
+	ssize_t n;
+	size_t room;
+	int file;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	file = open(path, O_RDONLY | O_CLOEXEC);
+	while (file >= 0 && (n = read(file, buf, sizeof(buf))) > 0) {
+		state->sum_text = ia_sum(state->sum_text, buf, n);
+		room = IA_STATE_TEXT - 1 - *used;
+		if ((size_t)n < room)
+			room = n;
+		memcpy(state->text + *used, buf, room);
+		*used += room;
+	}
+	if (file >= 0)
+		close(file);
+}
+
+/* What fdinfo tells of the context, and of every export. */
+static inline void ia_state_read_fdinfo(int fd, struct ia_state *state)
+{
+	char path[64], target[64];
+	size_t used = 0;
+	int i, last;
+	ssize_t n;
+
+	ia_state_read_text(fd, state, &used);
+	/* the next one to be opened is none that was there before, mostly */
+	last = dup(fd);
+	close(last);
+	for (i = 0; i < last + 32; i++) {
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", i);
+		n = readlink(path, target, sizeof(target) - 1);
+		if (n < 0)
+			continue;
+		target[n] = 0;
+		if (strstr(target, "[ioasid-export]"))
+			ia_state_read_text(i, state, &used);
+	}
+}
 
 static inline int ia_state_read(int fd, struct ia_state *state)
 {
 	struct ioasid_list_entry *e;
+	__u32 i;
 	int rc;
 
 	memset(state, 0, sizeof(*state));
@@ -360,23 +533,118 @@ static inline int ia_state_read(int fd, struct ia_state *state)
 		return rc;
 	if (state->nr > IA_STATE_MAX)
 		return -E2BIG;
-	for (e = state->entries; e < state->entries + state->nr; e++) {
-		if (e->type != IOASID_LIST_IOASID)
-			continue;
-		rc = ia_info(fd, e->id, &state->infos[e - state->entries]);
+	for (i = 0; i < IA_STATE_OPTIONS; i++) {
+		rc = ia_get_option(fd, IOASID_OPTION_CHARGE + i,
+				   &state->option[i], &state->sealed[i]);
 		if (rc)
 			return rc;
 	}
+	for (i = 0; i < state->nr; i++) {
+		e = &state->entries[i];
+		rc = 0;
+		if (e->type == IOASID_LIST_IOASID)
+			rc = ia_state_read_info(fd, state, i) ?:
+			     ia_state_read_mappings(fd, state, e->id);
+		else if (e->type == IOASID_LIST_DEVICE)
+			rc = ia_state_read_device(fd, state, i);
+		if (rc)
+			return rc;
+	}
+	ia_state_read_fdinfo(fd, state);
 	return 0;
+}
+
+/* Leave the numbers behind "mappings=" out of all lines but those of roots. */
+static inline void ia_text_forget_pieces(char *text)
+{
+	char *from = text, *to = text, *line = text;
+	const char *what = "mappings=";
+
+	while (*from) {
+		if (from == text || from[-1] == '\n')
+			line = from;
+		*to++ = *from++;
+		if ((size_t)(from - line) < strlen(what) ||
+		    strncmp(from - strlen(what), what, strlen(what)))
+			continue;
+		if (memmem(line, strcspn(line, "\n"), " parent=0 ", 10))
+			continue;
+		while (*from >= '0' && *from <= '9')
+			from++;
+	}
+	memset(to, 0, from - to);
+}
+
+/*
+ * Into how many pieces the mappings of children are cut does not matter. Nor do
+ * then the IOPTEs that follow from that.
+ */
+static inline void ia_state_forget_pieces(struct ia_state *state)
+{
+	struct ioasid_query_entry *last, *m;
+	struct ioasid_info *info;
+	__u32 i, k, n = 0, root = 0;
+
+	for (i = 0; i < state->nr; i++) {
+		info = &state->infos[i].info;
+		if (state->entries[i].type != IOASID_LIST_IOASID ||
+		    (info->kind == IOASID_KIND_MAP && !info->parent))
+			continue;
+		info->nr_mappings = 0;
+		if (~info->mappings_left)
+			info->mappings_left = 0;
+	}
+	for (i = 0; i < state->nr_mappings; i++) {
+		m = &state->mappings[i].entry;
+		for (k = 0; k < state->nr; k++)
+			if (state->entries[k].type == IOASID_LIST_IOASID &&
+			    state->entries[k].id == state->mappings[i].id)
+				root = !state->entries[k].parent;
+		if (!root)
+			m->pgsizes = 0;
+		last = n ? &state->mappings[n - 1].entry : NULL;
+		if (!root && last &&
+		    state->mappings[n - 1].id == state->mappings[i].id &&
+		    last->iova + last->length == m->iova &&
+		    last->addr + last->length == m->addr &&
+		    last->flags == m->flags && last->cut_size == m->cut_size)
+			last->length += m->length;
+		else
+			state->mappings[n++] = state->mappings[i];
+	}
+	for (i = n; i < state->nr_mappings; i++)
+		memset(&state->mappings[i], 0, sizeof(state->mappings[i]));
+	state->nr_mappings = n;
+	state->sum_mappings = 0;
+	state->sum_text = 0;
+	ia_text_forget_pieces(state->text);
+}
+
+/* Lines of two texts that differ, the first of them. */
+static inline void ia_text_diff(char *to, size_t size, const char *a,
+				const char *b)
+{
+	size_t i, line = 0;
+
+	for (i = 0; a[i] && a[i] == b[i]; i++)
+		if (a[i] == '\n')
+			line = i + 1;
+	snprintf(to, size, "fdinfo: %.*s, now %.*s",
+		 (int)strcspn(a + line, "\n"), a + line,
+		 (int)strcspn(b + line, "\n"), b + line);
 }
 
 /* NULL when @a and @b are the same, or else what differs. */
 static inline const char *ia_state_diff(const struct ia_state *a,
 					const struct ia_state *b)
 {
-	static char text[160];
+	static char text[640];
+	const struct ioasid_query_entry *m, *n;
+	const struct ioasid_info *x, *y;
 	__u32 i;
 
+	if (!memcmp(a, b, sizeof(*a)))
+		return NULL;
 	if (a->vm_pin != b->vm_pin || a->vm_lck != b->vm_lck) {
 		snprintf(text, sizeof(text),
 			 "VmPin %lld, now %lld; VmLck %lld, now %lld",
@@ -387,6 +655,14 @@ static inline const char *ia_state_diff(const struct ia_state *a,
 		snprintf(text, sizeof(text), "%u objects, now %u", a->nr, b->nr);
 		return text;
 	}
+	for (i = 0; i < IA_STATE_OPTIONS; i++) {
+		if (a->option[i] == b->option[i] && a->sealed[i] == b->sealed[i])
+			continue;
+		snprintf(text, sizeof(text),
+			 "option %u: %#llx sealed %u, now %#llx sealed %u", i + 1,
+			 a->option[i], a->sealed[i], b->option[i], b->sealed[i]);
+		return text;
+	}
 	for (i = 0; i < a->nr; i++) {
 		if (memcmp(&a->entries[i], &b->entries[i],
 			   sizeof(a->entries[i]))) {
@@ -394,22 +670,88 @@ static inline const char *ia_state_diff(const struct ia_state *a,
 				 i, a->entries[i].id, b->entries[i].id);
 			return text;
 		}
-		if (memcmp(&a->infos[i], &b->infos[i], sizeof(a->infos[i]))) {
-			snprintf(text, sizeof(text),
-				 "id %u: mappings %llu/%llu mapped %llu/%llu pinned %llu/%llu charged %llu/%llu left %llu/%llu",
-				 a->entries[i].id, a->infos[i].nr_mappings,
-				 b->infos[i].nr_mappings,
-				 a->infos[i].bytes_mapped,
-				 b->infos[i].bytes_mapped,
-				 a->infos[i].bytes_pinned,
-				 b->infos[i].bytes_pinned,
-				 a->infos[i].bytes_charged,
-				 b->infos[i].bytes_charged,
-				 a->infos[i].bytes_left, b->infos[i].bytes_left);
+		if (!memcmp(&a->infos[i], &b->infos[i], sizeof(a->infos[i])))
+			continue;
+		if (a->entries[i].type != IOASID_LIST_IOASID) {
+			snprintf(text, sizeof(text), "device %u",
+				 a->entries[i].id);
 			return text;
 		}
+		x = &a->infos[i].info;
+		y = &b->infos[i].info;
+		snprintf(text, sizeof(text),
+			 "id %u: state %#x/%#x domains %u/%u devices %u/%u children %u/%u ranges %u/%u mappings %llu/%llu mapped %llu/%llu pinned %llu/%llu charged %llu/%llu left %llu/%llu",
+			 a->entries[i].id, x->state, y->state, x->nr_domains,
+			 y->nr_domains, x->nr_devices, y->nr_devices,
+			 x->nr_children, y->nr_children, x->nr_ranges,
+			 y->nr_ranges, x->nr_mappings, y->nr_mappings,
+			 x->bytes_mapped, y->bytes_mapped, x->bytes_pinned,
+			 y->bytes_pinned, x->bytes_charged, y->bytes_charged,
+			 x->bytes_left, y->bytes_left);
+		return text;
 	}
-	return NULL;
+	for (i = 0; i < IA_STATE_RANGES; i++) {
+		if (!memcmp(&a->ranges[i], &b->ranges[i], sizeof(a->ranges[i])))
+			continue;
+		snprintf(text, sizeof(text),
+			 "range %u: %#llx-%#llx, now %#llx-%#llx", i,
+			 a->ranges[i].start, a->ranges[i].last,
+			 b->ranges[i].start, b->ranges[i].last);
+		return text;
+	}
+	for (i = 0; i < IA_STATE_MAPPINGS; i++) {
+		if (!memcmp(&a->mappings[i], &b->mappings[i],
+			    sizeof(a->mappings[i])))
+			continue;
+		m = &a->mappings[i].entry;
+		n = &b->mappings[i].entry;
+		snprintf(text, sizeof(text),
+			 "mapping %u of %u: %#llx+%#llx addr %#llx cut %#llx pages %#llx flags %#x, now of %u: %#llx+%#llx addr %#llx cut %#llx pages %#llx flags %#x",
+			 i, a->mappings[i].id, m->iova, m->length, m->addr,
+			 m->cut_size, m->pgsizes, m->flags, b->mappings[i].id,
+			 n->iova, n->length, n->addr, n->cut_size, n->pgsizes,
+			 n->flags);
+		return text;
+	}
+	if (strcmp(a->text, b->text)) {
+		ia_text_diff(text, sizeof(text), a->text, b->text);
+		return text;
+	}
+	return "one of many ranges, mappings or lines of fdinfo";
+}
+
+/* What can be seen of a file: its size, and where it has memory. */
+struct ia_file {
+	__u64 size;
+	__u64 blocks;
+	__u64 seals;
+	__u64 sum;
+};
+
+static inline int ia_file_read(int fd, struct ia_file *file)
+{
+	__u64 at[2] = { 0, 0 };
+	struct stat st;
+	int seals;
+
+	memset(file, 0, sizeof(*file));
+	if (fstat(fd, &st))
+		return -errno;
+	file->size = st.st_size;
+	file->blocks = st.st_blocks;
+	seals = fcntl(fd, F_GET_SEALS);
+	file->seals = seals < 0 ? 0 : seals;
+	for (;;) {
+		off_t data = lseek(fd, at[1], SEEK_DATA);
+
+		if (data < 0)
+			break;
+		at[0] = data;
+		at[1] = lseek(fd, data, SEEK_HOLE);
+		file->sum = ia_sum(file->sum, at, sizeof(at));
+	}
+	lseek(fd, 0, SEEK_SET);
+	return 0;
 }
 
 /* The page frame behind an address of ours, 0 if there is none. For root. */
