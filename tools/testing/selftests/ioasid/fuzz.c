@@ -3,11 +3,16 @@
  * Random operations on /dev/ioasid, compared with a model; see fuzz.h.
  *
  * Without options this is a test program: a few seeds that are always the
- * same, and a new one. With options it runs as long as it is told to:
+ * same, and new ones. With options it runs as long as it is told to:
  *
- *	fuzz --seed 1 --ops 1000000 --threads 4
- *	fuzz --time 3600
+ *	fuzz --seed 1 --ops 1000000
+ *	fuzz --threads 4 --time 3600
+ *	fuzz --race --time 3600
  *	fuzz --replay FILE
+ *
+ * A seed repeats exactly, operation by operation, as long as its workers take
+ * turns in one thread, in an order that the seed gives. With --threads each
+ * worker is a thread of its own; with --race their number changes, too.
  *
  * What goes wrong is made short and printed, as operations for --replay and
  * as a C program. Where the kernel has KCOV, operations that reached new code
@@ -21,10 +26,10 @@
 #include "fuzz_model.h"
 
 /*
- * Operations of each of the four seeds that are a test; a debug kernel, in an
- * emulated machine, does not get as far in the time that there is.
+ * Operations of each of the seeds that are a test; a debug kernel, in an emulated
+ * machine, does not get as far in the time that there is.
  */
-#define FAST_OPS 25000
+#define FAST_OPS 50000
 #define SLOW_OPS 6000
 
 #define ROUND_OPS 2500	/* of one context */
@@ -39,10 +44,12 @@ struct options {
 	__u64 seed;
 	size_t ops;
 	int threads;	/* 0: any number */
+	bool race;	/* each worker is a thread; otherwise they take turns */
 	unsigned int seconds;	/* 0: as long as it takes */
 	int plant;
 	bool physical;	/* no emulated devices */
 	bool quiet;	/* it is meant to go wrong */
+	__u64 digest;	/* out, of all operations and their results */
 };
 
 /* Operations, in the order in which they were begun. */
@@ -64,6 +71,7 @@ struct worker {
 	struct round *round;
 	int nr;
 	size_t ops;
+	size_t done;
 	__u64 random;
 	struct sequence recent;
 	/* the rest of a sequence of the corpus */
@@ -77,6 +85,7 @@ struct round {
 	struct worker workers[FUZZ_THREADS];
 	pthread_mutex_t lock;
 	atomic_bool stop;
+	__u64 turns;		/* whose turn it is, where they take turns */
 	struct fuzz_verdict verdict;
 	struct fuzz_op wrong;
 };
@@ -934,46 +943,80 @@ static void remember(struct worker *t, const struct fuzz_op *op)
 		corpus_add(t, s);
 }
 
+/* One operation; false when it went wrong. */
+static bool step(struct worker *t)
+{
+	struct fuzz_verdict v;
+	struct fuzz_op op;
+	size_t at;
+
+	if (!make_again(t, &op))
+		make_new(t, &op);
+	at = t->log->nr++;
+	t->log->ops[at] = op;
+	if (cover)
+		__atomic_store_n(cover, 0, __ATOMIC_RELAXED);
+	fuzz_run(t->w, &op, &v);
+	t->done++;
+	if (v.bad) {
+		pthread_mutex_lock(&t->round->lock);
+		if (!t->round->verdict.bad) {
+			t->round->verdict = v;
+			t->round->wrong = op;
+		}
+		t->round->stop = true;
+		pthread_mutex_unlock(&t->round->lock);
+		return false;
+	}
+	if (cover)
+		remember(t, &op);
+	return true;
+}
+
 static void *work(void *arg)
 {
 	struct worker *t = arg;
-	struct fuzz_verdict v;
-	struct fuzz_op op;
-	size_t i, at;
 
 	if (t->w->setting.rlimit)
 		fuzz_may_lock(false);
 	kcov_start();
-	for (i = 0; i < t->ops && !t->round->stop; i++) {
-		if (!make_again(t, &op))
-			make_new(t, &op);
-		at = t->log->nr++;
-		t->log->ops[at] = op;
-		if (cover)
-			__atomic_store_n(cover, 0, __ATOMIC_RELAXED);
-		fuzz_run(t->w, &op, &v);
-		if (v.bad) {
-			pthread_mutex_lock(&t->round->lock);
-			if (!t->round->verdict.bad) {
-				t->round->verdict = v;
-				t->round->wrong = op;
-			}
-			t->round->stop = true;
-			pthread_mutex_unlock(&t->round->lock);
-			break;
-		}
-		if (cover)
-			remember(t, &op);
-	}
+	while (t->done < t->ops && !t->round->stop && step(t))
+		;
 	kcov_stop();
+	fuzz_run_exit();
+	return NULL;
+}
+
+/* All workers, in one thread. Coverage is not looked at: it does not repeat. */
+static void *work_in_turns(void *arg)
+{
+	struct round *r = arg;
+	const int nr = r->w.setting.threads;
+	struct worker *t;
+	size_t left = 0;
+	int i;
+
+	if (r->w.setting.rlimit)
+		fuzz_may_lock(false);
+	for (i = 0; i < nr; i++)
+		left += r->workers[i].ops;
+	while (left) {
+		t = &r->workers[mix(&r->turns) % nr];
+		if (t->done == t->ops)
+			continue;
+		if (!step(t))
+			break;
+		left--;
+	}
 	fuzz_run_exit();
 	return NULL;
 }
 
 /* One context, from open to close. 0, or a negative errno if it cannot be. */
 static int run_round(struct round *r, const struct fuzz_setting *setting,
-		     __u64 seed, size_t ops)
+		     bool race, __u64 seed, size_t ops)
 {
+	pthread_t thread;
 	int i, rc;
 
 	memset(r, 0, sizeof(*r));
@@ -996,10 +1039,16 @@ static int run_round(struct round *r, const struct fuzz_setting *setting,
 		t->nr = i;
 		t->ops = ops / setting->threads;
 		t->random = seed + i * 0x5851f42d4c957f2dULL;
-		if (pthread_create(&t->thread, NULL, work, t))
+		if (race && pthread_create(&t->thread, NULL, work, t))
 			abort();
 	}
-	for (i = 0; i < setting->threads; i++)
+	r->turns = ~seed;
+	if (!race) {
+		if (pthread_create(&thread, NULL, work_in_turns, r))
+			abort();
+		pthread_join(thread, NULL);
+	}
+	for (i = 0; race && i < setting->threads; i++)
 		pthread_join(r->workers[i].thread, NULL);
 	fuzz_close(&r->w, &r->verdict);
 	return 0;
@@ -1060,7 +1109,7 @@ static size_t report(struct round *r, bool print)
  * Rounds until something is wrong. Returns 0 when nothing was; the number of
  * operations that it takes if it was; or a negative errno.
  */
-static long session(const struct options *o)
+static long session(struct options *o)
 {
 	const __u64 start = ia_now_ms();
 	__u64 random = o->seed;
@@ -1071,14 +1120,18 @@ static long session(const struct options *o)
 
 	while (done < o->ops &&
 	       (!o->seconds || ia_now_ms() - start < o->seconds * 1000ULL)) {
-		setting.threads = o->threads ?: 1 + (int)(mix(&random) % 3);
+		/* Drawn whether it counts or not, so that seeds stay the same */
+		setting.threads = 1 + (int)(mix(&random) % 3);
+		setting.physical = mix(&random) % 2;
+		if (o->threads)
+			setting.threads = o->threads;
 		setting.physical = fuzz_have_physical &&
-			(o->physical || mix(&random) % 2);
+				   (o->physical || setting.physical);
 		setting.rlimit = mix(&random) % 5 ? 0 : 8 << 20;
 		nr = o->quiet ? QUIET_OPS : ROUND_OPS;
 		if (nr > o->ops - done)
 			nr = o->ops - done;
-		rc = run_round(&r, &setting, mix(&random), nr);
+		rc = run_round(&r, &setting, o->race, mix(&random), nr);
 		if (rc)
 			return rc;
 		if (r.verdict.bad) {
@@ -1086,12 +1139,16 @@ static long session(const struct options *o)
 			free(r.log.ops);
 			return rc ?: LONG_MAX;
 		}
+		o->digest = o->digest * 31 + r.w.digest;
 		done += r.log.nr ?: 1;
 		free(r.log.ops);
 	}
 	if (!o->quiet) {
-		printf("# seed %#llx: %zu operations in %llu ms; succeeded of",
-		       o->seed, done, ia_now_ms() - start);
+		printf("# seed %#llx: %zu operations in %llu ms", o->seed, done,
+		       ia_now_ms() - start);
+		if (!o->race)
+			printf(", digest %#llx", o->digest);
+		printf("; succeeded of");
 		for (nr = 0; nr < OP_NR; nr++)
 			printf(" %s %zu/%zu", fuzz_types[nr].name,
 			       fuzz_succeeded[nr], fuzz_done[nr]);
@@ -1160,9 +1217,38 @@ TEST_F(fuzz, seed_3)
 	run_seed(_metadata, &self->o, 3);
 }
 
+/* A batch of an importer that is at its quota, and unmaps before it maps. */
+TEST_F(fuzz, seed_120)
+{
+	run_seed(_metadata, &self->o, 120);
+}
+
 TEST_F(fuzz, seed_random)
 {
 	run_seed(_metadata, &self->o, new_seed());
+}
+
+/* Several threads at once, which does not repeat. */
+TEST_F(fuzz, race_random)
+{
+	self->o.race = true;
+	run_seed(_metadata, &self->o, new_seed());
+}
+
+/* Each operation of a seed, and what came of it, is the same the next time. */
+TEST_F(fuzz, seed_repeats)
+{
+	__u64 digest;
+
+	self->o.ops = 2 * ROUND_OPS;
+	run_seed(_metadata, &self->o, 4);
+	digest = self->o.digest;
+	self->o.digest = 0;
+	run_seed(_metadata, &self->o, 4);
+	EXPECT_EQ(digest, self->o.digest);
+	self->o.digest = 0;
+	run_seed(_metadata, &self->o, 5);
+	EXPECT_NE(digest, self->o.digest);
 }
 
 /* A mistake of the model is found, and few operations are left to show it. */
@@ -1176,7 +1262,7 @@ TEST_F(fuzz, fuzz_self)
 			continue;
 		self->o.plant = plant;
 		/* at most, until it is found */
-		self->o.ops = FAST_OPS;
+		self->o.ops = 5 * FAST_OPS;
 		self->o.quiet = true;
 		self->o.threads = 1;
 		self->o.seed = plant;
@@ -1248,7 +1334,7 @@ static int replay(const char *path)
 static int usage(const char *me)
 {
 	fprintf(stderr,
-		"Usage: %s [--seed N] [--ops N] [--threads N] [--time SECONDS] [--physical] [--plant N]\n"
+		"Usage: %s [--seed N] [--ops N] [--threads N] [--race] [--time SECONDS] [--physical] [--plant N]\n"
 		"       %s --replay FILE\n"
 		"       %s [options of a test program]\n", me, me, me);
 	return KSFT_FAIL;
@@ -1260,6 +1346,7 @@ int main(int argc, char **argv)
 		{ "seed", required_argument, NULL, 's' },
 		{ "ops", required_argument, NULL, 'o' },
 		{ "threads", required_argument, NULL, 't' },
+		{ "race", no_argument, NULL, 'R' },
 		{ "time", required_argument, NULL, 'T' },
 		{ "physical", no_argument, NULL, 'P' },
 		{ "plant", required_argument, NULL, 'p' },
@@ -1286,6 +1373,10 @@ int main(int argc, char **argv)
 			o.threads = atoi(optarg);
 			if (o.threads < 1 || o.threads > FUZZ_THREADS)
 				return usage(argv[0]);
+			o.race = o.threads > 1;
+			break;
+		case 'R':
+			o.race = true;
 			break;
 		case 'T':
 			o.seconds = atoi(optarg);

@@ -14,6 +14,9 @@
  * IOASID, "chaos", belongs to nobody: everything races there, and only what
  * must always hold is checked, at times when nothing runs.
  *
+ * Unless asked to race the workers are not threads of the system: they take
+ * turns in one, so that a seed repeats exactly.
+ *
  * To add a command: a name in enum fuzz_type, and a row in each of fuzz_types[]
  * (fuzz.c), fuzz_runs[] (fuzz_run.c), fuzz_judges[] (fuzz_model.c), and
  * fuzz_prints[] (fuzz_shrink.c).
@@ -260,6 +263,7 @@ struct fuzz_setting {
  * @limited: answers depend on what other threads do
  * @vm_pin: VmPin before
  * @vm_lck: VmLck before
+ * @digest: of operations and their results; of use where workers take turns
  * @model: the model
  */
 struct fuzz_world {
@@ -274,6 +278,7 @@ struct fuzz_world {
 	atomic_bool limited;
 	__u64 vm_pin;
 	__u64 vm_lck;
+	__u64 digest;
 	struct fuzz_model *model;
 };
 

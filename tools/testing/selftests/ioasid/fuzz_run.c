@@ -909,6 +909,28 @@ static void see_chaos(struct fuzz_world *w)
 	w->model->chaos_pinned = info.bytes_pinned;
 }
 
+/* FNV-1a, of words */
+static __u64 digest(__u64 sum, __u64 word)
+{
+	return (sum ^ word) * 0x100000001b3ULL;
+}
+
+static void add_to_digest(struct fuzz_world *w, const struct fuzz_op *op,
+			  int rc)
+{
+	const __u64 words[] = {
+		op->type, op->thread, op->ref, op->size, op->space, op->mem,
+		op->flags, op->iova, op->addr, op->length, op->cut, op->align,
+		op->value, rc,
+	};
+	__u64 sum = w->digest;
+	unsigned int i;
+
+	for (i = 0; i < sizeof(words) / sizeof(*words); i++)
+		sum = digest(sum, words[i]);
+	w->digest = sum;
+}
+
 /* Do @op, and say in @v whether what came of it is wrong. */
 void fuzz_run(struct fuzz_world *w, const struct fuzz_op *op,
 	      struct fuzz_verdict *v)
@@ -937,6 +959,7 @@ void fuzz_run(struct fuzz_world *w, const struct fuzz_op *op,
 		result->newest = w->newest;
 		fuzz_runs[op->type](w, op, result);
 		model_judge(w->model, op, result, v);
+		add_to_digest(w, op, result->rc);
 		fuzz_done[op->type]++;
 		if (result->rc >= 0)
 			fuzz_succeeded[op->type]++;
