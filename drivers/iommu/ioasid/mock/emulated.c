@@ -43,13 +43,15 @@
 /**
  * struct mock_pin - a page that is pinned once
  * @node: in &mock_device.pins
- * @iova: where
+ * @iova: where, page aligned
+ * @offset: in the page, of the IOVA that it was pinned by
  * @page: the page
  * @doomed: to be unpinned by &mock_device.unpin_late
  */
 struct mock_pin {
 	struct list_head node;
 	u64 iova;
+	unsigned int offset;
 	struct page *page;
 	bool doomed;
 };
@@ -86,7 +88,7 @@ static void mock_drop(struct mock_device *mock, struct mock_pin *pin)
 	lockdep_assert_held(&mock->lock);
 	list_del(&pin->node);
 	mock->status.pins--;
-	vfio_unpin_pages(&mock->vdev, pin->iova, 1);
+	vfio_unpin_pages(&mock->vdev, pin->iova + pin->offset, 1);
 	kfree(pin);
 }
 
@@ -181,7 +183,8 @@ static int mock_pin(struct mock_device *mock,
 		pin = kzalloc(sizeof(*pin), GFP_KERNEL);
 		if (!pin)
 			goto out;
-		pin->iova = cmd->iova + ((u64)i << PAGE_SHIFT);
+		pin->iova = (cmd->iova & PAGE_MASK) + ((u64)i << PAGE_SHIFT);
+		pin->offset = offset_in_page(cmd->iova);
 		list_add_tail(&pin->node, &made);
 	}
 	prot = IOMMU_READ;
@@ -314,7 +317,8 @@ static int mock_command(struct mock_device *mock,
 	    check_add_overflow(cmd->iova, cmd->length - 1, &last))
 		return -EINVAL;
 	if (cmd->op == IOASID_MOCK_PIN || cmd->op == IOASID_MOCK_UNPIN) {
-		if (!PAGE_ALIGNED(cmd->iova) || !PAGE_ALIGNED(cmd->length))
+		if ((cmd->op == IOASID_MOCK_UNPIN &&
+		     !PAGE_ALIGNED(cmd->iova)) || !PAGE_ALIGNED(cmd->length))
 			return -EINVAL;
 	} else if (cmd->length > IOASID_MOCK_MEMORY_SIZE ||
 		   cmd->offset > IOASID_MOCK_MEMORY_SIZE - cmd->length) {

@@ -40,8 +40,8 @@
 
 /**
  * enum ioasid_mock_op - what a command does
- * @IOASID_MOCK_PIN: pin @length / PAGE_SIZE pages from @iova on, each on top of
- *	the pins that it has. All or none.
+ * @IOASID_MOCK_PIN: pin @length / PAGE_SIZE pages from that of @iova on, each on
+ *	top of the pins that it has. All or none.
  * @IOASID_MOCK_UNPIN: drop all pins of the pages in the range
  * @IOASID_MOCK_READ: copy from @iova to the memory, with no pin
  * @IOASID_MOCK_WRITE: copy from the memory to @iova, with no pin
@@ -72,7 +72,7 @@ enum ioasid_mock_flags {
  * struct ioasid_mock_command - a command
  * @op: enum ioasid_mock_op
  * @flags: enum ioasid_mock_flags
- * @iova: first byte; of a page, to pin and unpin
+ * @iova: first byte; of a page, to unpin
  * @length: bytes; whole pages, to pin and unpin
  * @offset: in the memory, to copy
  *

@@ -245,6 +245,35 @@ TEST_F(hw_emulated, pin_twice)
 	EXPECT_EQ(1, UNMAPS(self->fd));
 }
 
+/* As VFIO has it, what is pinned are the pages from that of the IOVA on. */
+TEST_F(hw_emulated, pin_unaligned)
+{
+	ASSERT_EQ(0, map(self, 0, 4));
+	ASSERT_EQ(0, mock_pin(self->fd, BASE + PG + 8, PG));
+	EXPECT_TRUE(sees_pinned(self->fd, BASE + PG, 2));
+	EXPECT_FALSE(sees_pinned(self->fd, BASE, 1));
+	EXPECT_FALSE(sees_pinned(self->fd, BASE + 2 * PG, 3));
+	/* what is beside it is not in use */
+	ASSERT_EQ(0, cut(self, 0, 1));
+	ASSERT_EQ(0, cut(self, 2, 1));
+	EXPECT_EQ(1, PINS(self->fd));
+	/* and it is given back by the IOVA that it was pinned by */
+	ASSERT_EQ(0, mock_unpin(self->fd, BASE + PG, PG));
+	EXPECT_EQ(0, PINS(self->fd));
+	ASSERT_EQ(0, mock_behave(self->fd, IOASID_MOCK_UNMAP_NEVER, 0));
+	EXPECT_EQ(0, cut(self, 1, 1));
+	/* two of them, by the last byte of the first */
+	ASSERT_EQ(0, mock_behave(self->fd, IOASID_MOCK_UNMAP_NOW, 0));
+	ASSERT_EQ(0, ia_unmap_all(self->ctx, self->id, NULL));
+	ASSERT_EQ(0, map(self, 0, 2));
+	ASSERT_EQ(0, mock_pin(self->fd, BASE + PG - 1, 2 * PG));
+	EXPECT_TRUE(sees_pinned(self->fd, BASE, 1));
+	EXPECT_TRUE(sees_pinned(self->fd, BASE + PG, 2));
+	EXPECT_EQ(-ENOENT, mock_pin(self->fd, BASE + 2 * PG - 1, 2 * PG));
+	ASSERT_EQ(0, unmap(self, 0, 2, NULL));
+	EXPECT_EQ(0, PINS(self->fd));
+}
+
 TEST_F(hw_emulated, pin_what_is_not_there)
 {
 	__u64 iova = BASE + 8 * PG;

@@ -96,6 +96,22 @@ AT(ioasid_unmap_dma, length, 24);
 AT(ioasid_unmap_dma, unmapped, 32);
 SIZE(ioasid_unmap_dma, 40);
 
+AT(ioasid_dma_op, flags, 2);
+AT(ioasid_dma_op, fd, 4);
+AT(ioasid_dma_op, iova, 8);
+AT(ioasid_dma_op, addr, 16);
+AT(ioasid_dma_op, length, 24);
+SIZE(ioasid_dma_op, 32);
+
+AT(ioasid_dma_batch, ioasid, 8);
+AT(ioasid_dma_batch, nr, 12);
+AT(ioasid_dma_batch, ops, 16);
+AT(ioasid_dma_batch, done, 24);
+AT(ioasid_dma_batch, error, 28);
+AT(ioasid_dma_batch, unmapped, 32);
+AT(ioasid_dma_batch, fault_addr, 40);
+SIZE(ioasid_dma_batch, 48);
+
 AT(ioasid_export, ioasid, 8);
 AT(ioasid_export, fd, 12);
 AT(ioasid_export, iova, 16);
@@ -172,6 +188,7 @@ union args {
 	struct ioasid_device_info device;
 	struct ioasid_map_dma map;
 	struct ioasid_unmap_dma unmap;
+	struct ioasid_dma_batch batch;
 	struct ioasid_query_map query;
 	struct ioasid_export export;
 	struct ioasid_import import;
@@ -436,6 +453,41 @@ FIXTURE_VARIANT_ADD(command, unmap)
 	.undo = undo_unmap,
 };
 
+static struct ioasid_dma_op batch_op;
+
+static void fill_batch(int fd, __u32 id, void *mem, union args *args)
+{
+	batch_op = (struct ioasid_dma_op) {
+		.op = IOASID_DMA_OP_MAP,
+		.flags = IA_RW_FIXED,
+		.iova = iova_new,
+		.addr = IA_PTR(mem),
+		.length = page_size,
+	};
+	args->batch.ioasid = id;
+	args->batch.nr = 1;
+	args->batch.ops = IA_PTR(&batch_op);
+}
+
+static bool undo_batch(int fd, __u32 id, union args *args, int rc)
+{
+	__u64 unmapped;
+
+	return rc || (args->batch.done == 1 &&
+		      !ia_unmap(fd, id, iova_new, page_size, &unmapped) &&
+		      unmapped == page_size);
+}
+
+FIXTURE_VARIANT_ADD(command, batch)
+{
+	.cmd = IOASID_DMA_BATCH,
+	.size = sizeof(struct ioasid_dma_batch),
+	.copies_out = true,
+	.id_at = offsetof(struct ioasid_dma_batch, ioasid),
+	.fill = fill_batch,
+	.undo = undo_batch,
+};
+
 static void fill_query(int fd, __u32 id, void *mem, union args *args)
 {
 	args->query.ioasid = id;
@@ -666,6 +718,51 @@ TEST_F(command, length)
 	self->args.bytes[variant->size] = 1;
 	ISSUE(variant->rc, &self->args);
 	UNDO(variant->rc < 0 ? variant->rc : 0);
+}
+
+/*
+ * A structure of a page is the longest there is, whatever is in it: the byte at
+ * its end counts, and one more is too many even if it is zero.
+ */
+TEST_F(command, page_length)
+{
+	struct ia_state before, after;
+	char *at = ia_mem(2 * page_size);
+
+	ASSERT_NE(NULL, at);
+	FILL();
+	self->args.argsz = page_size;
+	memcpy(at, &self->args, variant->size);
+	ISSUE(variant->rc, at);
+	memcpy(&self->args, at, variant->size);
+	UNDO(variant->rc < 0 ? variant->rc : 0);
+	EXPECT_EQ(0, at[page_size - 1]);
+
+	FILL();
+	self->args.argsz = page_size;
+	memset(at, 0, page_size);
+	memcpy(at, &self->args, variant->size);
+	at[page_size - 1] = 1;
+	ISSUE(-E2BIG, at);
+	UNDO(-E2BIG);
+	EXPECT_EQ(1, at[page_size - 1]);
+
+	FILL();
+	self->args.argsz = page_size + 1;
+	memset(at, 0, 2 * page_size);
+	memcpy(at, &self->args, variant->size);
+	ISSUE(-E2BIG, at);
+	UNDO(-E2BIG);
+
+	/* one byte less, which ends where memory does */
+	FILL();
+	self->args.argsz = page_size - 1;
+	memset(self->edge, 0, page_size);
+	memcpy(self->edge + 1, &self->args, variant->size);
+	ISSUE(variant->rc, self->edge + 1);
+	memcpy(&self->args, self->edge + 1, variant->size);
+	UNDO(variant->rc < 0 ? variant->rc : 0);
+	munmap(at, 2 * page_size);
 }
 
 TEST_F(command, huge_length)
@@ -1264,6 +1361,56 @@ TEST_F(uapi, list)
 	cmd.entries = 0;
 	cmd.nr = 1;
 	ASSERT_EQ(-EFAULT, ia_cmd(self->fd, IOASID_LIST, &cmd));
+}
+
+/* fdinfo tells of 1024 IOASIDs one by one, and of the others how many. */
+TEST_F(uapi, fdinfo_of_many)
+{
+	static const unsigned int listed = 1024, extra = 37;
+	unsigned int i, lines, mores, more = 0;
+	char path[64], line[512];
+	__u32 id, last = 0;
+	FILE *f;
+
+	for (i = 1; i < listed + extra; i++)
+		ASSERT_EQ(0, ia_alloc_full(self->fd, &last, i, 0));
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", self->fd);
+	for (i = 0; i < 2; i++) {
+		lines = 0;
+		mores = 0;
+		f = fopen(path, "re");
+		ASSERT_NE(NULL, f);
+		while (fgets(line, sizeof(line), f)) {
+			if (sscanf(line, "ioasid:\tid=%u", &id) == 1) {
+				lines++;
+				EXPECT_EQ(0, mores);
+				/* the lowest ids, with what is theirs */
+				EXPECT_EQ(self->id + lines - 1, id);
+				EXPECT_NE(NULL, strstr(line, "mappings=0"));
+			}
+			if (sscanf(line, "ioasid-more:\t%u", &more) == 1)
+				mores++;
+		}
+		fclose(f);
+		EXPECT_EQ(listed, lines);
+		EXPECT_EQ(listed + extra - i,
+			  ia_proc_field(path, "ioasid-count"));
+		EXPECT_EQ(1, mores);
+		EXPECT_EQ(extra - i, more);
+		ASSERT_EQ(0, ia_free(self->fd, last--));
+	}
+	/* as many as it tells of */
+	for (; last >= self->id + listed; last--)
+		ASSERT_EQ(0, ia_free(self->fd, last));
+	f = fopen(path, "re");
+	ASSERT_NE(NULL, f);
+	lines = 0;
+	while (fgets(line, sizeof(line), f)) {
+		lines += !strncmp(line, "ioasid:", 7);
+		EXPECT_NE(0, strncmp(line, "ioasid-more", 11));
+	}
+	fclose(f);
+	EXPECT_EQ(listed, lines);
 }
 
 static int map_raw(int fd, struct ioasid_map_dma *cmd)
