@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Batches: what each operation did, and what the command says of it, on roots and
+ * on children, for more operations than are copied at a time.
+ */
+#include "family.h"
+#include "mock.h"
+
+#define PG page_size
+#define ROOT_BASE SZ_1G
+#define BASE (4ULL * SZ_1G)
+#define PAGES 16
+#define OPS 100		/* more than three times as many as are copied */
+
+FIXTURE(batch)
+{
+	struct model model;
+	struct model_space space;
+	struct model_device dev;
+	int fd;
+	__u32 root;
+	__u32 id;		/* of the space that the batches are about */
+	char *mem;
+	struct ioasid_dma_op ops[OPS];
+	struct ioasid_dma_batch cmd;
+};
+
+FIXTURE_VARIANT(batch)
+{
+	bool child;
+};
+
+FIXTURE_VARIANT_ADD(batch, root) {};
+FIXTURE_VARIANT_ADD(batch, child) { .child = true };
+
+FIXTURE_SETUP(batch)
+{
+	int rc = model_open(&self->model, MODEL_IOASID);
+
+	if (rc == -ENOENT)
+		SKIP(return, IA_ABSENT);
+	ASSERT_EQ(0, rc);
+	self->fd = self->model.ctx;
+	self->mem = family_memory(PAGES);
+	ASSERT_NE(NULL, self->mem);
+	ASSERT_EQ(0, ia_alloc(self->fd, &self->root));
+	self->id = self->root;
+	if (variant->child) {
+		ASSERT_EQ(0, ia_map(self->fd, self->root, ROOT_BASE, self->mem,
+				    PAGES * PG));
+		ASSERT_EQ(0, ia_child(self->fd, self->root, 0, &self->id));
+	}
+	self->space = (struct model_space) {
+		.model = &self->model, .id = self->id, .container = -1,
+	};
+	ASSERT_EQ(0, model_plug(&self->model, &self->dev, NULL, 0));
+	ASSERT_EQ(0, model_attach(&self->dev, &self->space));
+}
+
+FIXTURE_TEARDOWN(batch)
+{
+	if (!self->dev.model)
+		return;
+	EXPECT_NO_HARM(&self->dev);
+	model_release(&self->dev);
+	EXPECT_EQ(0, model_unplug(&self->dev, 0));
+	model_close(&self->model);
+}
+
+static __u64 page_addr(struct _test_data_batch *self, int page)
+{
+	return (self->id == self->root ? IA_PTR(self->mem) : ROOT_BASE) +
+	       page * PG;
+}
+
+static struct ioasid_dma_op map_op(struct _test_data_batch *self, __u16 flags,
+				   __u64 iova, int page, int pages)
+{
+	return (struct ioasid_dma_op) {
+		.op = IOASID_DMA_OP_MAP,
+		.flags = flags,
+		.iova = iova,
+		.addr = page_addr(self, page),
+		.length = pages * PG,
+	};
+}
+
+static struct ioasid_dma_op unmap_op(__u64 iova, int pages)
+{
+	return (struct ioasid_dma_op) {
+		.op = IOASID_DMA_OP_UNMAP,
+		.iova = iova,
+		.length = pages * PG,
+	};
+}
+
+static int run(struct _test_data_batch *self, __u32 nr)
+{
+	self->cmd = (struct ioasid_dma_batch) {
+		.argsz = sizeof(self->cmd),
+		.ioasid = self->id,
+		.nr = nr,
+		.ops = IA_PTR(self->ops),
+	};
+	return ia_cmd(self->fd, IOASID_DMA_BATCH, &self->cmd);
+}
+
+#define CAME_TO(nr, err, bytes)						\
+do {									\
+	EXPECT_EQ(nr, self->cmd.done);					\
+	EXPECT_EQ(err, self->cmd.error);				\
+	EXPECT_EQ(bytes, self->cmd.unmapped);				\
+} while (0)
+
+/* Each operation is told the IOVA that was chosen for it, and no other one. */
+TEST_F(batch, kernel_chooses)
+{
+	struct ioasid_query_entry e[OPS + 1];
+	struct ioasid_query_map query = {
+		.argsz = sizeof(query),
+		.ioasid = self->id,
+		.nr = OPS + 1,
+		.entries = IA_PTR(e),
+	};
+	unsigned int i, k;
+
+	for (i = 0; i < OPS; i++)
+		self->ops[i] = map_op(self, IA_RW, 0, i % PAGES, 1);
+	ASSERT_EQ(0, run(self, OPS));
+	CAME_TO(OPS, 0, 0);
+	for (i = 0; i < OPS; i++) {
+		EXPECT_NE(0, self->ops[i].iova);
+		EXPECT_EQ(0, self->ops[i].iova % PG);
+		EXPECT_TRUE(reads(&self->dev, self->ops[i].iova, i % PAGES))
+			TH_LOG("operation %u, at %#llx", i, self->ops[i].iova);
+		for (k = 0; k < i; k++)
+			EXPECT_NE(self->ops[k].iova, self->ops[i].iova);
+		/* the rest is as it was */
+		EXPECT_EQ(IOASID_DMA_OP_MAP, self->ops[i].op);
+		EXPECT_EQ(page_addr(self, i % PAGES), self->ops[i].addr);
+		EXPECT_EQ(PG, self->ops[i].length);
+	}
+	ASSERT_EQ(0, ia_cmd(self->fd, IOASID_QUERY_MAP, &query));
+	EXPECT_EQ(OPS, query.nr);
+}
+
+/* Some choose, some do not, and the last one fails. */
+TEST_F(batch, chooses_until_it_fails)
+{
+	unsigned int i;
+
+	for (i = 0; i < OPS; i++)
+		self->ops[i] = i % 3 ? map_op(self, IA_RW, 0, i % PAGES, 1) :
+			       map_op(self, IA_RW_FIXED, SZ_2M + i * PG,
+				      i % PAGES, 1);
+	self->ops[77].length = 0;
+	ASSERT_EQ(0, run(self, OPS));
+	CAME_TO(77, -EINVAL, 0);
+	for (i = 0; i < 77; i++)
+		EXPECT_TRUE(reads(&self->dev, self->ops[i].iova, i % PAGES));
+	for (; i < OPS; i++)
+		EXPECT_EQ(i % 3 ? 0 : SZ_2M + i * PG, self->ops[i].iova);
+	EXPECT_EQ(77, info_of(self->fd, self->id).nr_mappings);
+}
+
+/*
+ * What was unmapped before an operation fails counts, and nothing else: neither
+ * what the one that fails would have unmapped, nor what follows it.
+ */
+TEST_F(batch, removed_until_it_fails)
+{
+	unsigned int i, at;
+	__u64 iova;
+
+	for (at = 0; at < OPS; at += 33) {
+		ASSERT_EQ(0, ia_unmap_all(self->fd, self->id, NULL));
+		for (i = 0; i < OPS; i++) {
+			iova = BASE + 4 * i * PG;
+			ASSERT_EQ(0, ia_map_full(self->fd, self->id,
+						 IA_RW_FIXED, &iova,
+						 page_addr(self, 0), 2 * PG,
+						 4 * PG, 0, 0, NULL));
+			self->ops[i] = unmap_op(iova, 2);
+		}
+		/* off the grid: nothing of it goes */
+		self->ops[at].length = PG;
+		EXPECT_EQ(at ? 0 : -EINVAL, run(self, OPS));
+		CAME_TO(at, -EINVAL, at * 2 * PG);
+		EXPECT_EQ(OPS - at, info_of(self->fd, self->id).nr_mappings);
+		for (i = 0; i < OPS; i++) {
+			iova = BASE + 4 * i * PG;
+			EXPECT_EQ(i < at, faults(&self->dev, iova));
+			EXPECT_EQ(i >= at, reads(&self->dev, iova, 0));
+		}
+	}
+}
+
+/* Holes count for nothing, reserved ranges do, parts for what they are. */
+TEST_F(batch, removed)
+{
+	__u64 iova = BASE;
+
+	ASSERT_EQ(0, ia_map_full(self->fd, self->id, IA_RW_FIXED, &iova,
+				 page_addr(self, 0), 8 * PG, PG, 0, 0, NULL));
+	ASSERT_EQ(0, ia_reserve(self->fd, self->id, BASE + 8 * PG, 3 * PG));
+	self->ops[0] = unmap_op(BASE + PG, 2);
+	self->ops[1] = unmap_op(BASE + PG, 2);
+	self->ops[2] = unmap_op(BASE + 2 * PG, 3);
+	self->ops[3] = unmap_op(BASE + 7 * PG, 16);
+	ASSERT_EQ(0, run(self, 4));
+	CAME_TO(4, 0, (2 + 2 + 1 + 3) * PG);
+	EXPECT_TRUE(reads(&self->dev, BASE, 0));
+	EXPECT_TRUE(reads(&self->dev, BASE + 5 * PG, 5));
+	EXPECT_TRUE(reads(&self->dev, BASE + 6 * PG, 6));
+	EXPECT_TRUE(faults(&self->dev, BASE + 4 * PG));
+	EXPECT_TRUE(faults(&self->dev, BASE + 7 * PG));
+	/* nothing of what is not unmapped, whatever is mapped in between */
+	self->ops[0] = unmap_op(BASE, 1);
+	self->ops[1] = map_op(self, IA_RW_FIXED, BASE, 9, 1);
+	self->ops[2] = unmap_op(BASE, 1);
+	self->ops[3] = map_op(self, IA_RW_FIXED, BASE, 11, 1);
+	ASSERT_EQ(0, run(self, 4));
+	CAME_TO(4, 0, 2 * PG);
+	EXPECT_TRUE(reads(&self->dev, BASE, 11));
+}
+
+/* An unmap that a software device does not let go of. */
+TEST_F(batch, removed_but_what_is_kept)
+{
+	int software = mock_load() ? -1 : mock_open(0);
+	__u32 devid;
+
+	if (software < 0)
+		SKIP(return, "no emulated devices");
+	ASSERT_EQ(0, hw_bind(software, self->fd, 1, &devid));
+	ASSERT_EQ(0, hw_attach(software, self->id));
+	ASSERT_EQ(0, mock_behave(software, IOASID_MOCK_UNMAP_NEVER, 0));
+	self->ops[0] = map_op(self, IA_RW_FIXED, BASE, 0, 1);
+	self->ops[1] = map_op(self, IA_RW_FIXED, BASE + PG, 1, 1);
+	self->ops[2] = map_op(self, IA_RW_FIXED, BASE + 2 * PG, 2, 1);
+	ASSERT_EQ(0, run(self, 3));
+	ASSERT_EQ(0, mock_pin(software, BASE + PG, PG));
+	self->ops[0] = unmap_op(BASE, 1);
+	self->ops[1] = unmap_op(BASE + PG, 1);
+	self->ops[2] = unmap_op(BASE + 2 * PG, 1);
+	ASSERT_EQ(0, run(self, 3));
+	CAME_TO(1, -EBUSY, PG);
+	EXPECT_TRUE(faults(&self->dev, BASE));
+	EXPECT_TRUE(reads(&self->dev, BASE + PG, 1));
+	EXPECT_TRUE(reads(&self->dev, BASE + 2 * PG, 2));
+	EXPECT_EQ(2, info_of(self->fd, self->id).nr_mappings);
+	ASSERT_EQ(0, mock_unpin(software, BASE + PG, PG));
+	ASSERT_EQ(0, run(self, 3));
+	CAME_TO(3, 0, 2 * PG);
+	close(software);
+}
+
+TEST_HARNESS_MAIN
