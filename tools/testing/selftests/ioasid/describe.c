@@ -308,6 +308,33 @@ TEST_F(describe, unsafe_interrupts)
 	ASSERT_EQ(0, hw_write_file(UNSAFE, "N"));
 }
 
+/* What is to be coherent goes only where that can be enforced. */
+TEST_F(describe, snoop)
+{
+	struct ioasid_alloc cmd = {
+		.argsz = sizeof(cmd),
+		.kind = IOASID_KIND_MAP,
+		.snoop = IOASID_SNOOP_ON,
+	};
+	struct ia_state before, after;
+	const char *diff;
+
+	ASSERT_EQ(0, ia_cmd(self->fd, IOASID_ALLOC, &cmd));
+	self->space.id = cmd.ioasid;
+	PLUG(dev, .unit = 6, .flags = MODEL_ENFORCE_COHERENCY);
+	PLUG(other, .unit = 6);
+	EXPECT_EQ(IOASID_SNOOP_ON, info_of(self->fd, cmd.ioasid).snoop);
+	ASSERT_EQ(0, model_bind(&self->other));
+	ASSERT_EQ(0, ia_state_read(self->fd, &before));
+	EXPECT_EQ(-EMEDIUMTYPE, model_attach(&self->other, &self->space));
+	ASSERT_EQ(0, ia_state_read(self->fd, &after));
+	diff = ia_state_diff(&before, &after);
+	EXPECT_EQ(NULL, diff) TH_LOG("%s", diff);
+	ASSERT_EQ(0, model_attach(&self->dev, &self->space));
+	EXPECT_EQ(-EMEDIUMTYPE, model_attach(&self->other, &self->space));
+	EXPECT_EQ(1, info_of(self->fd, cmd.ioasid).nr_devices);
+}
+
 /* A device that is bound cannot be had by another context; then it can. */
 TEST_F(describe, one_owner)
 {

@@ -206,6 +206,29 @@ TEST_F_TIMEOUT(hung, range_is_taken, 30)
 	EXPECT_EQ(0, RELEASE());
 }
 
+/* A map under way is no mapping yet: it is counted, but not read back. */
+TEST_F_TIMEOUT(hung, not_told, 30)
+{
+	struct ioasid_query_entry entries[3];
+	struct ioasid_query_map query = {
+		.argsz = sizeof(query),
+		.ioasid = self->id,
+		.nr = 3,
+		.entries = IA_PTR(entries),
+	};
+
+	ASSERT_EQ(0, ia_map(self->fd, self->id, 2 * base, self->other, PG));
+	ASSERT_EQ(0, ia_cmd(self->fd, IOASID_QUERY_MAP, &query));
+	EXPECT_EQ(1, query.nr);
+	EXPECT_EQ(2 * base, entries[0].iova);
+	EXPECT_EQ(0, query.more);
+	EXPECT_EQ(0, RELEASE());
+	query.nr = 3;
+	ASSERT_EQ(0, ia_cmd(self->fd, IOASID_QUERY_MAP, &query));
+	EXPECT_EQ(2, query.nr);
+	EXPECT_EQ(base, entries[0].iova);
+}
+
 /* A cancelled map leaves its range at once, long before it returns. */
 TEST_F_TIMEOUT(hung, unmap, 30)
 {

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Devices that share an iommu group, of a model IOMMU: they are attached together,
+ * moved together, counted one by one, and waited for.
+ */
+#include "family.h"
+
+#define PG page_size
+#define BASE (4ULL * SZ_1G)
+#define PAGES 4
+
+#define ATTACHED IOASID_STATE_ATTACHED
+#define PARTIAL (IOASID_STATE_ATTACHED | IOASID_STATE_PARTIAL_GROUP)
+
+FIXTURE(group)
+{
+	struct model model;
+	struct model_device a;
+	struct model_device b;
+	struct model_space one;
+	struct model_space two;
+	int fd;
+	char *mem;
+};
+
+FIXTURE_SETUP(group)
+{
+	int rc = model_open(&self->model, MODEL_IOASID);
+
+	if (rc == -ENOENT)
+		SKIP(return, IA_ABSENT);
+	ASSERT_EQ(0, rc);
+	self->fd = self->model.ctx;
+	self->mem = family_memory(PAGES);
+	ASSERT_NE(NULL, self->mem);
+	ASSERT_EQ(0, model_space_open(&self->model, &self->one));
+	ASSERT_EQ(0, model_space_open(&self->model, &self->two));
+	ASSERT_EQ(0, ia_map(self->fd, self->one.id, BASE, self->mem, PG));
+	ASSERT_EQ(0, ia_map(self->fd, self->two.id, BASE, self->mem + PG, PG));
+	ASSERT_EQ(0, model_plug(&self->model, &self->a, NULL, 11));
+	ASSERT_EQ(0, model_plug(&self->model, &self->b, NULL, 11));
+	ASSERT_EQ(0, model_bind(&self->a));
+	ASSERT_EQ(0, model_bind(&self->b));
+}
+
+FIXTURE_TEARDOWN(group)
+{
+	if (!self->a.model)
+		return;
+	EXPECT_NO_HARM(&self->a);
+	model_release(&self->a);
+	model_release(&self->b);
+	model_unplug(&self->a, 0);
+	model_unplug(&self->b, 0);
+	model_close(&self->model);
+}
+
+#define STATE(space, bits, devices, waits_for)				\
+do {									\
+	struct ioasid_info _info = info_of(self->fd, self->space.id);	\
+	struct model_device *_dev = waits_for;				\
+									\
+	EXPECT_EQ(bits, _info.state);					\
+	EXPECT_EQ(devices, _info.nr_devices);				\
+	EXPECT_EQ(_dev ? _dev->devid : 0, _info.waiting_devid);		\
+	EXPECT_EQ(_dev ? _dev->id : 0, _info.waiting_cookie);		\
+	EXPECT_EQ(_dev ? -EDEADLK : 0,					\
+		  ia_map(self->fd, self->space.id, 2 * BASE, self->mem,	\
+			 PG));						\
+	EXPECT_EQ(0, ia_unmap(self->fd, self->space.id, 2 * BASE, PG,	\
+			      NULL));					\
+} while (0)
+
+#define ATTACH(dev, space)						\
+	ASSERT_EQ(0, model_attach(&self->dev, &self->space))
+#define READS(dev, page) EXPECT_TRUE(reads(&self->dev, BASE, page))
+#define FAULTS(dev) EXPECT_TRUE(faults(&self->dev, BASE))
+
+TEST_F(group, partial)
+{
+	STATE(one, 0, 0, NULL);
+	ATTACH(a, one);
+	STATE(one, PARTIAL, 1, &self->b);
+	READS(a, 0);
+	ATTACH(b, one);
+	STATE(one, ATTACHED, 2, NULL);
+	READS(b, 0);
+}
+
+TEST_F(group, join)
+{
+	ATTACH(a, one);
+	ATTACH(b, one);
+	EXPECT_EQ(-EBUSY, ia_free(self->fd, self->one.id));
+	ASSERT_EQ(0, model_detach(&self->a));
+	STATE(one, ATTACHED, 1, NULL);
+	READS(b, 0);
+	EXPECT_EQ(-EBUSY, ia_free(self->fd, self->one.id));
+	ASSERT_EQ(0, model_detach(&self->b));
+	STATE(one, 0, 0, NULL);
+	FAULTS(a);
+	FAULTS(b);
+	EXPECT_EQ(0, ia_free(self->fd, self->one.id));
+}
+
+TEST_F(group, move)
+{
+	ATTACH(a, one);
+	ATTACH(b, one);
+	ATTACH(b, two);
+	STATE(one, 0, 0, NULL);
+	STATE(two, ATTACHED, 2, NULL);
+	READS(a, 1);
+	READS(b, 1);
+	self->a.space = &self->two;
+	ASSERT_EQ(0, model_detach(&self->b));
+	STATE(two, ATTACHED, 1, NULL);
+	ASSERT_EQ(0, model_detach(&self->a));
+	STATE(two, 0, 0, NULL);
+	EXPECT_EQ(0, ia_free(self->fd, self->one.id));
+	EXPECT_EQ(0, ia_free(self->fd, self->two.id));
+}
+
+TEST_F(group, move_partial)
+{
+	ATTACH(a, one);
+	ATTACH(a, two);
+	STATE(one, 0, 0, NULL);
+	STATE(two, PARTIAL, 1, &self->b);
+	ATTACH(b, two);
+	STATE(two, ATTACHED, 2, NULL);
+}
+
+/* A move that fails: all stays, and is waited for, where it was. */
+TEST_F(group, move_fails)
+{
+	struct ia_state before, after;
+	const char *diff;
+
+	ATTACH(a, one);
+	ASSERT_EQ(0, ia_state_read(self->fd, &before));
+	ASSERT_EQ(0, model_inject(&self->a, MODEL_INJECT_ATTACH, 1, 0));
+	EXPECT_EQ(-ENOMEM, model_attach(&self->a, &self->two));
+	ASSERT_EQ(0, ia_state_read(self->fd, &after));
+	diff = ia_state_diff(&before, &after);
+	EXPECT_EQ(NULL, diff) TH_LOG("%s", diff);
+	STATE(one, PARTIAL, 1, &self->b);
+	STATE(two, 0, 0, NULL);
+	READS(a, 0);
+	ATTACH(b, one);
+	ASSERT_EQ(0, model_inject(&self->a, MODEL_INJECT_ATTACH, 1, 0));
+	EXPECT_EQ(-ENOMEM, model_attach(&self->b, &self->two));
+	STATE(one, ATTACHED, 2, NULL);
+	READS(b, 0);
+}
+
+/* One that has not joined can go nowhere else, and moves nobody. */
+TEST_F(group, elsewhere)
+{
+	ATTACH(a, one);
+	EXPECT_EQ(-EBUSY, model_attach(&self->b, &self->two));
+	STATE(one, PARTIAL, 1, &self->b);
+	STATE(two, 0, 0, NULL);
+	READS(a, 0);
+	EXPECT_EQ(-ENOENT, hw_detach(self->b.fd, 0));
+}
+
+TEST_F(group, partial_unbind)
+{
+	ATTACH(a, one);
+	model_release(&self->b);
+	STATE(one, ATTACHED, 1, NULL);
+	/* bound later it is not waited for */
+	ASSERT_EQ(0, model_bind(&self->b));
+	STATE(one, ATTACHED, 1, NULL);
+	ATTACH(b, one);
+	STATE(one, ATTACHED, 2, NULL);
+	model_release(&self->a);
+	STATE(one, ATTACHED, 1, NULL);
+	READS(b, 0);
+}
+
+TEST_F(group, partial_detach)
+{
+	ATTACH(a, one);
+	ASSERT_EQ(0, model_detach(&self->a));
+	STATE(one, 0, 0, NULL);
+	/* the other one is the first now */
+	ATTACH(b, two);
+	STATE(two, PARTIAL, 1, &self->a);
+	ASSERT_EQ(0, model_detach(&self->b));
+	STATE(two, 0, 0, NULL);
+}
+
+TEST_HARNESS_MAIN
