@@ -23,6 +23,8 @@
  * Locks: mmap_lock of the mm lets one charge run at a time, so that no page
  * counts as charged before its charge has passed the limit; then
  * ioasid_ledger.lock.  This, ioasid_account.lock and ledgers_lock are leaves.
+ * The first is held for at most LEDGER_STEPS steps of a loop, each of them
+ * logarithmic.
  */
 #include <kunit/visibility.h>
 #include <linux/capability.h>
@@ -91,6 +93,9 @@ static struct workqueue_struct *ioasid_wq;
 static struct kmem_cache *run_cache;
 static DEFINE_SPINLOCK(ledgers_lock);	/* ledgers */
 static DEFINE_HASHTABLE(ledgers, 8);
+
+/* Steps of a loop with a lock held; user space chooses how many there are */
+#define LEDGER_STEPS	32
 
 /* ---- Runs of a ledger ---- */
 
@@ -187,20 +192,59 @@ static unsigned long nodes_needed(const struct ioasid_ledger *ledger)
 	return min(3 * ledger->pieces, ledger->pages);
 }
 
-/* A piece is out, or has become one with another, and @pages with it */
-static void piece_out(struct ioasid_ledger *ledger, unsigned long pages)
+/* Between two steps of a loop that can do with whatever others do meanwhile */
+static void ledger_step(struct ioasid_ledger *ledger, unsigned int *steps)
 {
-	struct ledger_run *run;
+	lockdep_assert_held(&ledger->lock);
+	if (++*steps % LEDGER_STEPS)
+		return;
+	spin_unlock(&ledger->lock);
+	cond_resched();
+	spin_lock(&ledger->lock);
+}
+
+/* Some of the nodes that are not needed any more, as a list */
+static struct ledger_run *nodes_take(struct ioasid_ledger *ledger)
+{
+	struct ledger_run *list = NULL, *run;
+	unsigned int n;
+
+	lockdep_assert_held(&ledger->lock);
+	for (n = 0; n < LEDGER_STEPS; n++) {
+		if (ledger->nr_nodes <= nodes_needed(ledger))
+			break;
+		run = ledger->spare;
+		ledger->spare = run->next;
+		ledger->nr_nodes--;
+		run->next = list;
+		list = run;
+	}
+	return list;
+}
+
+/*
+ * A piece is out, or has become one with another, and @pages with it: free what
+ * is not needed any more.  Drops the lock.
+ */
+static void piece_out(struct ioasid_ledger *ledger, unsigned long pages)
+	__releases(&ledger->lock)
+{
+	struct ledger_run *list, *run;
 
 	lockdep_assert_held(&ledger->lock);
 	ledger->pieces--;
 	ledger->pages -= pages;
-	while (ledger->nr_nodes > nodes_needed(ledger)) {
-		run = ledger->spare;
-		ledger->spare = run->next;
-		ledger->nr_nodes--;
-		kmem_cache_free(run_cache, run);
+	while ((list = nodes_take(ledger))) {
+		spin_unlock(&ledger->lock);
+		while (list) {
+			run = list;
+			list = run->next;
+			kmem_cache_free(run_cache, run);
+		}
+		cond_resched();
+		spin_lock(&ledger->lock);
 	}
+	spin_unlock(&ledger->lock);
 }
 
 /* Before @pages pages go in as one piece */
@@ -208,18 +252,21 @@ static int piece_in(struct ioasid_ledger *ledger, unsigned long pages,
 		    gfp_t gfp)
 {
 	struct ledger_run *run;
+	int ret = 0;
 
 	spin_lock(&ledger->lock);
 	ledger->pieces++;
 	ledger->pages += pages;
 	while (ledger->nr_nodes < nodes_needed(ledger)) {
 		spin_unlock(&ledger->lock);
-		run = kmem_cache_alloc(run_cache, gfp);
+		cond_resched();
+		if (!(gfp & __GFP_NOFAIL) && fatal_signal_pending(current))
+			ret = -EINTR;
+		run = ret ? NULL : kmem_cache_alloc(run_cache, gfp);
 		spin_lock(&ledger->lock);
 		if (!run) {
 			piece_out(ledger, pages);
-			spin_unlock(&ledger->lock);
-			return -ENOMEM;
+			return ret ? ret : -ENOMEM;
 		}
 		node_put(ledger, run);
 		ledger->nr_nodes++;
@@ -233,6 +280,7 @@ static unsigned long ledger_add(struct ioasid_ledger *ledger,
 				unsigned long first, unsigned long last)
 {
 	unsigned long pfn, end, fresh = 0;
+	unsigned int steps = 0;
 	struct ledger_run *run;
 
 	spin_lock(&ledger->lock);
@@ -248,7 +296,7 @@ static unsigned long ledger_add(struct ioasid_ledger *ledger,
 			end = run->last;
 		}
 		run_join(ledger, pfn);
-		cond_resched_lock(&ledger->lock);
+		ledger_step(ledger, &steps);
 	}
 	run_join(ledger, last + 1);
 	ledger->pages -= last - first + 1 - fresh;
@@ -265,6 +313,7 @@ static void ledger_remove(struct ioasid_ledger *ledger, unsigned long first,
 			  unsigned long last)
 {
 	unsigned long pfn, end, gone = 0;
+	unsigned int steps = 0;
 	struct ledger_run *run;
 
 	spin_lock(&ledger->lock);
@@ -279,11 +328,10 @@ static void ledger_remove(struct ioasid_ledger *ledger, unsigned long first,
 			atomic_long_add(end - pfn + 1, &ledger->owed);
 			run_erase(ledger, run);
 		}
-		cond_resched_lock(&ledger->lock);
+		ledger_step(ledger, &steps);
 	}
 	run_join(ledger, last + 1);
 	piece_out(ledger, gone);
-	spin_unlock(&ledger->lock);
 }
 
 /* ---- Ledgers ---- */
@@ -577,6 +625,7 @@ err_bytes:
 	atomic64_sub(bytes, &account->pinned);
 	return ERR_PTR(ret);
 }
+EXPORT_SYMBOL_IF_KUNIT(ioasid_charge);
 
 /**
  * ioasid_uncharge() - give back what was charged
@@ -594,6 +643,7 @@ void ioasid_uncharge(struct ioasid_account *account,
 	atomic64_sub((u64)npages << PAGE_SHIFT, &account->pinned);
 	payer_uncharge(payer, npages);
 }
+EXPORT_SYMBOL_IF_KUNIT(ioasid_uncharge);
 
 /* Take back the first @n of some runs, of which @fresh pages were not charged */
 static void undo_runs(struct ioasid_ledger *ledger, struct ioasid_runs runs,
@@ -601,8 +651,10 @@ static void undo_runs(struct ioasid_ledger *ledger, struct ioasid_runs runs,
 {
 	struct ioasid_run run;
 
-	while (n-- && ioasid_runs_next(&runs, &run))
+	while (n-- && ioasid_runs_next(&runs, &run)) {
 		ledger_remove(ledger, run.pfn, run.pfn + run.npages - 1);
+		cond_resched();
+	}
 	/* What is owed beyond these others let go meanwhile */
 	atomic_long_sub(fresh, &ledger->owed);
 	ledger_settle(ledger);
@@ -644,11 +696,11 @@ int ioasid_charge_runs(struct ioasid_payer *payer, struct ioasid_runs runs,
 	} else if (goes_on) {
 		spin_lock(&ledger->lock);
 		piece_out(ledger, 0);
-		spin_unlock(&ledger->lock);
 	}
 	mmap_write_unlock(ledger->mm);
 	return ret;
 }
+EXPORT_SYMBOL_IF_KUNIT(ioasid_charge_runs);
 
 /**
  * ioasid_uncharge_runs() - give back what ioasid_charge_runs() charged
@@ -662,10 +714,13 @@ void ioasid_uncharge_runs(struct ioasid_payer *payer, struct ioasid_runs runs)
 	struct ioasid_ledger *ledger = payer->ledger;
 	struct ioasid_run run;
 
-	while (ioasid_runs_next(&runs, &run))
+	while (ioasid_runs_next(&runs, &run)) {
 		ledger_remove(ledger, run.pfn, run.pfn + run.npages - 1);
+		cond_resched();
+	}
 	ledger_give_back(ledger);
 }
+EXPORT_SYMBOL_IF_KUNIT(ioasid_uncharge_runs);
 
 /**
  * ioasid_charge_cut() - a mapping that was charged is cut in two
@@ -683,6 +738,7 @@ void ioasid_charge_cut(struct ioasid_payer *payer, bool inside)
 	if (payer->charge == IOASID_CHARGE_ONCE && inside)
 		piece_in(payer->ledger, 0, GFP_KERNEL | __GFP_NOFAIL);
 }
+EXPORT_SYMBOL_IF_KUNIT(ioasid_charge_cut);
 
 /**
  * ioasid_account_left() - what the calling process could still pin
@@ -734,6 +790,7 @@ u64 ioasid_account_charged(struct ioasid_account *account)
 	payer_put(payer);
 	return bytes;
 }
+EXPORT_SYMBOL_IF_KUNIT(ioasid_account_charged);
 
 /**
  * ioasid_account_set_charge() - choose what locked memory is charged to
@@ -755,6 +812,7 @@ int ioasid_account_set_charge(struct ioasid_account *account,
 	spin_unlock(&account->lock);
 	return ret;
 }
+EXPORT_SYMBOL_IF_KUNIT(ioasid_account_set_charge);
 
 /**
  * ioasid_account_init() - make an account without limit that charges users

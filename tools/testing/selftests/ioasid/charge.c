@@ -688,4 +688,39 @@ TEST_F(once, allocations_fail)
 	EXPECT_EQ(0, locked());
 }
 
+/* Many mappings of one page beside pages that are one run. */
+TEST_F(once, pieces)
+{
+	unsigned long huge = SZ_2M / PG, pieces, i, n;
+	char *mem = ia_mem_aligned(SZ_2M, SZ_2M);
+
+	pieces = ia_slow_kernel() ? 2000 : 20000;
+	ASSERT_NE(NULL, mem);
+	ASSERT_EQ(0, madvise(mem, SZ_2M, MADV_HUGEPAGE));
+	memset(mem, 1, SZ_2M);
+	ASSERT_EQ(0, may_lock(1 + huge));
+	for (i = 0; i < pieces; i++)
+		ASSERT_EQ(0, ia_map(self->fd[0], self->id[0], base + i * PG,
+				    self->mem, PG));
+	EXPECT_EQ(1, locked());
+	for (n = 0; n < 4; n++) {
+		ASSERT_EQ(0, ia_map(self->fd[1], self->id[1], base, mem, SZ_2M));
+		/* every second page once more */
+		for (i = n % 2; i < huge; i += 2)
+			ASSERT_EQ(0, ia_map(self->fd[2], self->id[2],
+					    base + i * PG, mem + i * PG, PG));
+		EXPECT_EQ((long)huge + 1, locked());
+		EXPECT_EQ(-EDQUOT, ia_map(self->fd[2], self->id[2], 0,
+					  self->mem + PG, PG));
+		ASSERT_EQ(0, ia_unmap_all(self->fd[1 + n % 2],
+					  self->id[1 + n % 2], NULL));
+		EXPECT_EQ((long)(n % 2 ? huge : huge / 2) + 1, locked());
+		ASSERT_EQ(0, ia_unmap_all(self->fd[2 - n % 2],
+					  self->id[2 - n % 2], NULL));
+		EXPECT_EQ(1, locked());
+	}
+	ASSERT_EQ(0, ia_unmap_all(self->fd[0], self->id[0], NULL));
+	EXPECT_EQ(0, locked());
+}
+
 TEST_HARNESS_MAIN
