@@ -7,6 +7,10 @@
  *    and needs no memory.
  *  - Giving back does not wait for mmap_lock, which a page fault that hangs in
  *    another thread may hold.
+ *  - Pinned memory is always charged.  When an mm ends, by exit or exec, what it
+ *    is charged and is still pinned goes over to its user: to locked_vm of
+ *    struct user_struct, and to struct ioasid_ended, which maps that charge an
+ *    mm add to the locked_vm of that mm.  It leaves the mm at the same time.
  *  - With IOASID_CHARGE_ONCE a page is charged to an mm while at least one
  *    mapping that the mm made has it pinned.  What counts is the page, never
  *    the address that it was mapped from: other memory may be there by now.
@@ -20,16 +24,37 @@
  * pages do too.  The ledger has them before a piece goes in, and keeps them
  * until it is out: a run can always be split.
  *
+ * An mmu notifier tells that an mm ends.  The process still has its files then,
+ * and closing them may unpin all that it mapped: other processes of its user,
+ * which stay below their limits, must not be refused because of that.  So the
+ * ledger has a file, which no process has open.  The notifier puts the last
+ * reference to it, and the file is released when the task has closed its files:
+ * at the end of exit(), before the parent's wait() returns, or of exec().
+ *
  * Locks: mmap_lock of the mm lets one charge run at a time, so that no page
  * counts as charged before its charge has passed the limit; then
- * ioasid_ledger.lock.  This, ioasid_account.lock and ledgers_lock are leaves.
- * The first is held for at most LEDGER_STEPS steps of a loop, each of them
- * logarithmic.
+ * ioasid_ledger.lock.  This, ioasid_account.lock, ledgers_lock and ended_lock
+ * are leaves.  A spinlock is held for at most LEDGER_STEPS steps of a loop, each
+ * of them logarithmic.
+ *
+ * Waits:
+ *  - A charge waits for mmap_lock of its mm, and the first one of an mm for the
+ *    notifier to be registered: killable.
+ *  - The thread that registers waits for mmap_lock of the same mm and for other
+ *    mms that register.  It keeps nothing waiting but these first charges.
+ *  - Work that gives back tries mmap_lock and comes again.
+ *  - The end of an mm waits for its mmap_lock.  No page fault can hold it then.
  */
 #include <kunit/visibility.h>
+#include <linux/anon_inodes.h>
 #include <linux/capability.h>
+#include <linux/completion.h>
 #include <linux/cred.h>
-#include <linux/hashtable.h>
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/kthread.h>
+#include <linux/mmu_notifier.h>
+#include <linux/module.h>
 #include <linux/overflow.h>
 #include <linux/rbtree.h>
 #include <linux/rcupdate.h>
@@ -61,12 +86,36 @@ struct ledger_run {
 };
 
 /**
+ * struct ioasid_ended - what a user is charged for mms that ended
+ * @rb: in ended_users
+ * @users: payers and ledgers
+ * @user: the user
+ * @pages: pages; @user->locked_vm has them, too
+ */
+struct ioasid_ended {
+	struct rb_node rb;
+	refcount_t users;
+	struct user_struct *user;
+	atomic_long_t pages;
+};
+
+/**
  * struct ioasid_ledger - what an mm was charged
- * @node: in ledgers
- * @users: payers, and @work while it is queued
- * @mm: the mm; mm_count is held
+ * @rb: in ledgers
+ * @notifier: tells that @mm ends
+ * @registered: @notifier is registered, or could not be
+ * @error: why it could not
+ * @users: payers, @work while it is queued, the thread that registers, and
+ *	@file from the end of @mm on
+ * @mm: the mm; mm_count is held by @notifier
+ * @ended: the user that @mm is charged to when it ends: the first that was
+ *	charged with it
+ * @file: released when @mm has ended and its task has closed its files
+ * @has_ended: @charged went over to @ended
+ * @charged: pages that @mm is charged, those owed included; mmap_lock
  * @owed: pages to give back that could not be given at once
  * @work: gives them
+ * @delay: jiffies until @work tries again
  * @lock: protects all that follows
  * @runs: what was charged once
  * @spare: nodes that are not in @runs
@@ -75,11 +124,19 @@ struct ledger_run {
  * @pieces: pieces in @runs, and on their way in or out
  */
 struct ioasid_ledger {
-	struct hlist_node node;
+	struct rb_node rb;
+	struct mmu_notifier notifier;
+	struct completion registered;
+	int error;
 	refcount_t users;
 	struct mm_struct *mm;
+	struct ioasid_ended *ended;
+	struct file *file;
+	bool has_ended;
+	unsigned long charged;
 	atomic_long_t owed;
-	struct work_struct work;
+	struct delayed_work work;
+	unsigned long delay;
 
 	spinlock_t lock;		/* what was charged once */
 	struct rb_root runs;
@@ -92,7 +149,9 @@ struct ioasid_ledger {
 static struct workqueue_struct *ioasid_wq;
 static struct kmem_cache *run_cache;
 static DEFINE_SPINLOCK(ledgers_lock);	/* ledgers */
-static DEFINE_HASHTABLE(ledgers, 8);
+static struct rb_root ledgers = RB_ROOT;	/* by mm */
+static DEFINE_SPINLOCK(ended_lock);	/* ended_users */
+static struct rb_root ended_users = RB_ROOT;	/* by user */
 
 /* Steps of a loop with a lock held; user space chooses how many there are */
 #define LEDGER_STEPS	32
@@ -334,100 +393,360 @@ static void ledger_remove(struct ioasid_ledger *ledger, unsigned long first,
 	piece_out(ledger, gone);
 }
 
+/* ---- What users are charged for mms that ended ---- */
+
+static int ended_cmp(const void *user, const struct rb_node *node)
+{
+	const struct user_struct *other =
+		rb_entry(node, struct ioasid_ended, rb)->user;
+
+	return user < (void *)other ? -1 : user > (void *)other;
+}
+
+static int ended_cmp_nodes(struct rb_node *a, const struct rb_node *b)
+{
+	return ended_cmp(rb_entry(a, struct ioasid_ended, rb)->user, b);
+}
+
+/* That of a user, with a reference */
+static struct ioasid_ended *ended_get(struct user_struct *user)
+{
+	struct ioasid_ended *ended;
+	struct rb_node *found;
+
+	ended = kzalloc(sizeof(*ended), GFP_KERNEL_ACCOUNT);
+	if (!ended)
+		return NULL;
+	refcount_set(&ended->users, 1);
+	ended->user = get_uid(user);
+
+	spin_lock(&ended_lock);
+	/* Its count is not 0: it becomes 0, and leaves, under the lock */
+	found = rb_find_add(&ended->rb, &ended_users, ended_cmp_nodes);
+	if (found)
+		refcount_inc(&rb_entry(found, struct ioasid_ended, rb)->users);
+	spin_unlock(&ended_lock);
+	if (!found)
+		return ended;
+	free_uid(ended->user);
+	kfree(ended);
+	return rb_entry(found, struct ioasid_ended, rb);
+}
+
+static void ended_put(struct ioasid_ended *ended)
+{
+	if (!refcount_dec_and_lock(&ended->users, &ended_lock))
+		return;
+	/* Which sparse does not know */
+	__acquire(&ended_lock);
+	rb_erase(&ended->rb, &ended_users);
+	spin_unlock(&ended_lock);
+	free_uid(ended->user);
+	kfree(ended);
+}
+
+/* Pages of a user */
+static unsigned long ended_pages(struct user_struct *user)
+{
+	unsigned long pages = 0;
+	struct rb_node *found;
+
+	spin_lock(&ended_lock);
+	found = rb_find(user, &ended_users, ended_cmp);
+	if (found)
+		pages = atomic_long_read(&rb_entry(found, struct ioasid_ended,
+						   rb)->pages);
+	spin_unlock(&ended_lock);
+	return pages;
+}
+
 /* ---- Ledgers ---- */
 
+/* Also for one that was never registered, or is not in the tree */
 static void ledger_put(struct ioasid_ledger *ledger)
 {
 	if (!refcount_dec_and_lock(&ledger->users, &ledgers_lock))
 		return;
 	/* Which sparse does not know */
 	__acquire(&ledgers_lock);
-	hash_del(&ledger->node);
+	if (!RB_EMPTY_NODE(&ledger->rb))
+		rb_erase(&ledger->rb, &ledgers);
 	spin_unlock(&ledgers_lock);
-	mmdrop(ledger->mm);
-	kfree(ledger);
+	ended_put(ledger->ended);
+	if (ledger->file) {
+		ledger->file->private_data = NULL;
+		fput(ledger->file);
+	}
+	if (ledger->notifier.mm)
+		mmu_notifier_put(&ledger->notifier);
+	else
+		kfree(ledger);
+}
+
+static void ledger_settle_ended(struct ioasid_ledger *ledger)
+{
+	long owed = atomic_long_xchg(&ledger->owed, 0);
+
+	if (!owed)
+		return;
+	atomic_long_sub(owed, &ledger->ended->pages);
+	atomic_long_sub(owed, &ledger->ended->user->locked_vm);
 }
 
 /* Called with mmap_lock held for writing */
 static void ledger_settle(struct ioasid_ledger *ledger)
 {
-	long owed = atomic_long_xchg(&ledger->owed, 0);
+	long owed;
 
-	if (owed)
-		__account_locked_vm(ledger->mm, owed, false, current, true);
+	if (ledger->has_ended) {
+		ledger_settle_ended(ledger);
+		return;
+	}
+	owed = atomic_long_xchg(&ledger->owed, 0);
+	if (!owed)
+		return;
+	ledger->charged -= owed;
+	__account_locked_vm(ledger->mm, owed, false, current, true);
+}
+
+/* The mm has ended: from now on its user is charged */
+static void ledger_end(struct ioasid_ledger *ledger)
+{
+	struct ioasid_ended *ended = ledger->ended;
+
+	mmap_write_lock(ledger->mm);
+	ledger_settle(ledger);
+	__account_locked_vm(ledger->mm, ledger->charged, false, current, true);
+	atomic_long_add(ledger->charged, &ended->user->locked_vm);
+	atomic_long_add(ledger->charged, &ended->pages);
+	/* From here on ledger_give_back() needs no lock */
+	smp_store_release(&ledger->has_ended, true);
+	mmap_write_unlock(ledger->mm);
+	/* What became owed before that was seen; a full barrier by itself */
+	ledger_settle_ended(ledger);
+}
+
+static int ledger_file_release(struct inode *inode, struct file *file)
+{
+	struct ioasid_ledger *ledger = file->private_data;
+
+	if (ledger) {
+		ledger_end(ledger);
+		ledger_put(ledger);
+	}
+	return 0;
+}
+
+static const struct file_operations ledger_fops = {
+	.owner = THIS_MODULE,
+	.release = ledger_file_release,
+};
+
+/* The mm ends; its task has not closed its files yet */
+static void ledger_notifier_release(struct mmu_notifier *notifier,
+				    struct mm_struct *mm)
+{
+	struct ioasid_ledger *ledger =
+		container_of(notifier, struct ioasid_ledger, notifier);
+	struct file *file;
+
+	/* Without users it is charged nothing; then ledger_put() has the file */
+	if (!refcount_inc_not_zero(&ledger->users))
+		return;
+	file = ledger->file;
+	ledger->file = NULL;
+	fput(file);
+}
+
+static void ledger_notifier_free(struct mmu_notifier *notifier)
+{
+	kfree(container_of(notifier, struct ioasid_ledger, notifier));
+}
+
+static const struct mmu_notifier_ops ledger_notifier_ops = {
+	.release = ledger_notifier_release,
+	.free_notifier = ledger_notifier_free,
+};
+
+static int ledger_register_thread(void *data)
+{
+	struct ioasid_ledger *ledger = data;
+
+	ledger->error = mmu_notifier_register(&ledger->notifier, ledger->mm);
+	/*
+	 * Before the process that waits goes on: it is to find the mm ended when
+	 * it has seen all its tasks exit.
+	 */
+	mmput(ledger->mm);
+	complete_all(&ledger->registered);
+	ledger_put(ledger);
+	module_put_and_kthread_exit(0);
+}
+
+/*
+ * mm_take_all_locks() gives up at the first signal, fatal or not, and may wait
+ * long for other mms.  A map neither fails because of a signal nor waits
+ * unkillably: so a thread registers, which gets no signals, and may be left.
+ */
+static int ledger_register(struct ioasid_ledger *ledger)
+{
+	struct task_struct *task;
+
+	mmget(ledger->mm);
+	refcount_inc(&ledger->users);
+	__module_get(THIS_MODULE);
+	task = kthread_run(ledger_register_thread, ledger, "ioasid-charge");
+	if (IS_ERR(task)) {
+		module_put(THIS_MODULE);
+		ledger_put(ledger);
+		mmput(ledger->mm);
+		return PTR_ERR(task);
+	}
+	if (wait_for_completion_killable(&ledger->registered))
+		return -EINTR;
+	return ledger->error;
 }
 
 static void ledger_work(struct work_struct *work)
 {
-	struct ioasid_ledger *ledger =
-		container_of(work, struct ioasid_ledger, work);
+	struct ioasid_ledger *ledger = container_of(to_delayed_work(work),
+						    struct ioasid_ledger, work);
 
-	mmap_write_lock(ledger->mm);
-	ledger_settle(ledger);
-	mmap_write_unlock(ledger->mm);
-	ledger_put(ledger);
+	if (down_write_trylock(&ledger->mm->mmap_lock)) {
+		ledger_settle(ledger);
+		mmap_write_unlock(ledger->mm);
+		ledger->delay = 1;
+		ledger_put(ledger);
+		return;
+	}
+	/* Twice as long each time, up to a second */
+	ledger->delay = min_t(unsigned long, 2 * ledger->delay, HZ);
+	if (!queue_delayed_work(ioasid_wq, &ledger->work, ledger->delay))
+		ledger_put(ledger);
 }
 
+static int ledger_cmp(const void *mm, const struct rb_node *node)
+{
+	const struct mm_struct *other =
+		rb_entry(node, struct ioasid_ledger, rb)->mm;
+
+	return mm < (void *)other ? -1 : mm > (void *)other;
+}
+
+static int ledger_cmp_nodes(struct rb_node *a, const struct rb_node *b)
+{
+	return ledger_cmp(rb_entry(a, struct ioasid_ledger, rb)->mm, b);
+}
+
+/* Those in the tree have users: @users becomes 0 under the lock */
 static struct ioasid_ledger *ledger_find(struct mm_struct *mm)
 {
-	struct ioasid_ledger *ledger;
-
-	lockdep_assert_held(&ledgers_lock);
-	hash_for_each_possible(ledgers, ledger, node, (unsigned long)mm)
-		if (ledger->mm == mm)
-			return ledger;
-	return NULL;
-}
-
-/* The ledger of the calling process, with a reference */
-static struct ioasid_ledger *ledger_get(void)
-{
-	struct mm_struct *mm = current->mm;
-	struct ioasid_ledger *ledger, *found;
-
-	ledger = kzalloc(sizeof(*ledger), GFP_KERNEL_ACCOUNT);
-	if (!ledger)
-		return NULL;
-	refcount_set(&ledger->users, 1);
-	INIT_WORK(&ledger->work, ledger_work);
-	spin_lock_init(&ledger->lock);
-	ledger->runs = RB_ROOT;
-	ledger->mm = mm;
+	struct ioasid_ledger *ledger = NULL;
+	struct rb_node *found;
 
 	spin_lock(&ledgers_lock);
-	/* Its count is not 0: who makes it 0 holds the lock, and takes it out */
-	found = ledger_find(mm);
+	found = rb_find(mm, &ledgers, ledger_cmp);
 	if (found) {
-		refcount_inc(&found->users);
-	} else {
-		mmgrab(mm);
-		hash_add(ledgers, &ledger->node, (unsigned long)mm);
+		ledger = rb_entry(found, struct ioasid_ledger, rb);
+		refcount_inc(&ledger->users);
 	}
 	spin_unlock(&ledgers_lock);
-	if (found) {
-		kfree(ledger);
-		return found;
-	}
 	return ledger;
 }
 
-/* Called with mmap_lock held for writing */
-static int ledger_charge_locked(struct ioasid_ledger *ledger,
-				unsigned long npages)
+/* A ledger of the calling process that is not in the tree */
+static struct ioasid_ledger *ledger_alloc(struct ioasid_ended *ended)
 {
-	ledger_settle(ledger);
-	return __account_locked_vm(ledger->mm, npages, true, current,
-				   capable(CAP_IPC_LOCK)) ? -EDQUOT : 0;
-}
-
-static int ledger_charge(struct ioasid_ledger *ledger, unsigned long npages)
-{
+	struct ioasid_ledger *ledger;
 	int ret;
 
-	if (mmap_write_lock_killable(ledger->mm))
+	ledger = kzalloc(sizeof(*ledger), GFP_KERNEL_ACCOUNT);
+	if (!ledger)
+		return ERR_PTR(-ENOMEM);
+	RB_CLEAR_NODE(&ledger->rb);
+	ledger->notifier.ops = &ledger_notifier_ops;
+	init_completion(&ledger->registered);
+	refcount_set(&ledger->users, 1);
+	INIT_DELAYED_WORK(&ledger->work, ledger_work);
+	ledger->delay = 1;
+	spin_lock_init(&ledger->lock);
+	ledger->runs = RB_ROOT;
+	ledger->mm = current->mm;
+	refcount_inc(&ended->users);
+	ledger->ended = ended;
+	ledger->file = anon_inode_getfile("[ioasid-charge]", &ledger_fops,
+					  ledger, O_RDONLY);
+	if (IS_ERR(ledger->file)) {
+		ledger->file = NULL;
+		ret = -ENOMEM;
+		goto err_put;
+	}
+	ret = ledger_register(ledger);
+	if (ret)
+		goto err_put;
+	return ledger;
+
+err_put:
+	ledger_put(ledger);
+	return ERR_PTR(ret);
+}
+
+/* The ledger of the calling process, with a reference */
+static struct ioasid_ledger *ledger_get(struct ioasid_ended *ended)
+{
+	struct ioasid_ledger *ledger, *other = NULL;
+	struct rb_node *found;
+
+	ledger = ledger_find(current->mm);
+	if (ledger)
+		return ledger;
+	ledger = ledger_alloc(ended);
+	if (IS_ERR(ledger))
+		return ledger;
+
+	spin_lock(&ledgers_lock);
+	found = rb_find_add(&ledger->rb, &ledgers, ledger_cmp_nodes);
+	if (found) {
+		other = rb_entry(found, struct ioasid_ledger, rb);
+		refcount_inc(&other->users);
+		RB_CLEAR_NODE(&ledger->rb);
+	}
+	spin_unlock(&ledgers_lock);
+	if (!other)
+		return ledger;
+	/* Another thread was faster */
+	ledger_put(ledger);
+	return other;
+}
+
+/* Called with mmap_lock held for writing */
+static int ledger_charge_locked(struct ioasid_payer *payer,
+				unsigned long npages)
+{
+	unsigned long limit = rlimit(RLIMIT_MEMLOCK) >> PAGE_SHIFT;
+	struct ioasid_ledger *ledger = payer->ledger;
+	unsigned long locked;
+
+	ledger_settle(ledger);
+	locked = ledger->mm->locked_vm + npages;
+	/* To map again what is charged once is not made harder by others */
+	if (npages)
+		locked += atomic_long_read(&payer->ended->pages);
+	if (locked > limit && !capable(CAP_IPC_LOCK))
+		return -EDQUOT;
+	ledger->charged += npages;
+	return __account_locked_vm(ledger->mm, npages, true, current, true);
+}
+
+static int ledger_charge(struct ioasid_payer *payer, unsigned long npages)
+{
+	struct mm_struct *mm = payer->ledger->mm;
+	int ret;
+
+	if (mmap_write_lock_killable(mm))
 		return -EINTR;
-	ret = ledger_charge_locked(ledger, npages);
-	mmap_write_unlock(ledger->mm);
+	ret = ledger_charge_locked(payer, npages);
+	mmap_write_unlock(mm);
 	return ret;
 }
 
@@ -436,13 +755,20 @@ static void ledger_give_back(struct ioasid_ledger *ledger)
 {
 	if (!atomic_long_read(&ledger->owed))
 		return;
+	/* Owed first, then looked; pairs with ledger_settle_ended() at the end */
+	smp_mb();
+	/* Pairs with ledger_end(): what it adds is there to be subtracted from */
+	if (smp_load_acquire(&ledger->has_ended)) {
+		ledger_settle_ended(ledger);
+		return;
+	}
 	if (down_write_trylock(&ledger->mm->mmap_lock)) {
 		ledger_settle(ledger);
 		mmap_write_unlock(ledger->mm);
 		return;
 	}
 	refcount_inc(&ledger->users);
-	if (!queue_work(ioasid_wq, &ledger->work))
+	if (!queue_delayed_work(ioasid_wq, &ledger->work, 0))
 		ledger_put(ledger);
 }
 
@@ -457,26 +783,42 @@ static void payer_put(struct ioasid_payer *payer)
 {
 	if (!refcount_dec_and_test(&payer->users))
 		return;
-	if (payer->ledger)
+	if (payer->ledger) {
 		ledger_put(payer->ledger);
+		ended_put(payer->ended);
+	}
 	mmdrop(payer->mm);
 	free_uid(payer->user);
 	call_rcu(&payer->rcu, payer_free_rcu);
 }
 
+/* Not with IOASID_CHARGE_USER */
+static int payer_get_ledger(struct ioasid_payer *payer)
+{
+	payer->ended = ended_get(current_user());
+	if (!payer->ended)
+		return -ENOMEM;
+	payer->ledger = ledger_get(payer->ended);
+	if (!IS_ERR(payer->ledger))
+		return 0;
+	ended_put(payer->ended);
+	return PTR_ERR(payer->ledger);
+}
+
 static struct ioasid_payer *payer_get_slow(struct ioasid_account *account)
 {
 	struct ioasid_payer *payer, *old = NULL;
+	int ret;
 
 	payer = kzalloc(sizeof(*payer), GFP_KERNEL_ACCOUNT);
 	if (!payer)
 		return ERR_PTR(-ENOMEM);
 	payer->charge = READ_ONCE(account->charge);
 	if (payer->charge != IOASID_CHARGE_USER) {
-		payer->ledger = ledger_get();
-		if (!payer->ledger) {
+		ret = payer_get_ledger(payer);
+		if (ret) {
 			kfree(payer);
-			return ERR_PTR(-ENOMEM);
+			return ERR_PTR(ret);
 		}
 	}
 	/* One for the caller, one for the cache */
@@ -533,7 +875,7 @@ static int payer_charge(struct ioasid_payer *payer, unsigned long npages)
 	if (likely(payer->charge == IOASID_CHARGE_USER))
 		return payer_charge_user(payer, npages);
 	if (payer->charge == IOASID_CHARGE_MM)
-		return ledger_charge(payer->ledger, npages);
+		return ledger_charge(payer, npages);
 	/* Only when it is known which pages they are: ioasid_charge_runs() */
 	return 0;
 }
@@ -690,7 +1032,7 @@ int ioasid_charge_runs(struct ioasid_payer *payer, struct ioasid_runs runs,
 		fresh += ledger_add(ledger, run.pfn, run.pfn + run.npages - 1);
 	}
 	if (!ret)
-		ret = ledger_charge_locked(ledger, fresh);
+		ret = ledger_charge_locked(payer, fresh);
 	if (ret) {
 		undo_runs(ledger, runs, n, fresh);
 	} else if (goes_on) {
@@ -748,17 +1090,20 @@ EXPORT_SYMBOL_IF_KUNIT(ioasid_charge_cut);
  */
 u64 ioasid_account_left(struct ioasid_account *account)
 {
-	u64 limit = READ_ONCE(account->limit), left = U64_MAX, locked;
+	u64 limit = READ_ONCE(account->limit), left = U64_MAX;
 	u64 pinned = atomic64_read(&account->pinned);
 	unsigned long rlim = rlimit(RLIMIT_MEMLOCK);
+	struct user_struct *user = current_user();
+	u64 locked;
 
 	if (limit != U64_MAX)
 		left = limit > pinned ? limit - pinned : 0;
 	if (rlim == RLIM_INFINITY || capable(CAP_IPC_LOCK))
 		return left;
-	locked = READ_ONCE(account->charge) != IOASID_CHARGE_USER ?
-			 READ_ONCE(current->mm->locked_vm) :
-			 atomic_long_read(&current_user()->locked_vm);
+	if (READ_ONCE(account->charge) == IOASID_CHARGE_USER)
+		locked = atomic_long_read(&user->locked_vm);
+	else
+		locked = READ_ONCE(current->mm->locked_vm) + ended_pages(user);
 	locked <<= PAGE_SHIFT;
 	rlim &= PAGE_MASK;
 	return min(left, rlim > locked ? rlim - locked : 0);
@@ -861,7 +1206,8 @@ int __init ioasid_charge_init(void)
 void ioasid_charge_exit(void)
 {
 	destroy_workqueue(ioasid_wq);
-	/* Payers are freed by our code */
+	/* Payers and ledgers are freed by our code */
 	rcu_barrier();
+	mmu_notifier_synchronize();
 	kmem_cache_destroy(run_cache);
 }

@@ -14,6 +14,7 @@
 
 #include <uapi/linux/ioasid.h>
 
+struct ioasid_ended;
 struct ioasid_ledger;
 struct ioasid_runs;
 struct mm_struct;
@@ -26,6 +27,8 @@ struct user_struct;
  * @mm: address space that mapped; mm_count is held
  * @user: user that mapped
  * @ledger: what @mm was charged; NULL with IOASID_CHARGE_USER
+ * @ended: what @user is charged for mms that ended; NULL with
+ *	IOASID_CHARGE_USER
  * @rcu: for the account's cache
  */
 struct ioasid_payer {
@@ -34,6 +37,7 @@ struct ioasid_payer {
 	struct mm_struct *mm;
 	struct user_struct *user;
 	struct ioasid_ledger *ledger;
+	struct ioasid_ended *ended;
 	struct rcu_head rcu;
 };
 

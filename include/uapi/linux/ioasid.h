@@ -941,6 +941,12 @@ enum ioasid_option {
  * In each way RLIMIT_MEMLOCK of the process that maps is the limit, and
  * CAP_IPC_LOCK lifts it.
  *
+ * Memory can stay pinned when the process that mapped it has ended or executed
+ * another program, and has closed its files.  What it was charged is charged to
+ * its user then, as with IOASID_CHARGE_USER, until it is unmapped.  When a
+ * process of that user is charged for a map with IOASID_CHARGE_MM or
+ * IOASID_CHARGE_ONCE, this counts against the limit, too.
+ *
  * To charge once costs time and memory for each run of contiguous pages of a
  * mapping, and has limits.  Pages count, not addresses: whether they are mapped
  * by address or by file, and what became of the address since, does not matter.

@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Tests of what an mm is charged: the ledger of pages that are charged once,
- * against a count for each page.
+ * against a count for each page, and the end of the mm.
  *
  * The page frames need not exist: a ledger does not look at memory.
  */
 #include <kunit/test.h>
+#include <linux/cred.h>
 #include <linux/err.h>
+#include <linux/file.h>
 #include <linux/kthread.h>
 #include <linux/mm.h>
 #include <linux/overflow.h>
 #include <linux/sched/mm.h>
+#include <linux/sched/user.h>
 
 #include "util.h"
 
@@ -41,10 +44,12 @@ static struct model *model_init(struct kunit *test, unsigned int charge)
 	return model;
 }
 
+/* What exit() does, and what a task does when it has closed its files */
 static void model_end_mm(struct model *model)
 {
 	kthread_unuse_mm(model->mm);
 	mmput(model->mm);
+	flush_delayed_fput();
 }
 
 static void piece_runs(struct ioasid_runs *runs, u64 *ext, unsigned long frame,
@@ -166,9 +171,60 @@ static void one_over_many(struct kunit *test)
 	model_end_mm(model);
 }
 
+/* What is charged when the mm ends is charged to the user */
+static void mm_ends(struct kunit *test)
+{
+	atomic_long_t *locked = &current_user()->locked_vm;
+	long before = atomic_long_read(locked);
+	struct ioasid_payer *a, *b, *c;
+	struct model *model;
+
+	model = model_init(test, IOASID_CHARGE_ONCE);
+	mmgrab(model->mm);
+	a = piece_charge(test, model, 0, 100);
+	b = piece_charge(test, model, 50, 100);
+	c = piece_charge(test, model, 200, 10);
+	piece_uncharge(model, c, 200, 10);
+	KUNIT_EXPECT_EQ(test, model->mm->locked_vm, 150);
+	KUNIT_EXPECT_EQ(test, atomic_long_read(locked), before);
+	model_end_mm(model);
+	KUNIT_EXPECT_EQ(test, model->mm->locked_vm, 0);
+	KUNIT_EXPECT_EQ(test, atomic_long_read(locked), before + 150);
+	ioasid_charge_cut(a, true);
+	piece_uncharge(model, a, 0, 60);
+	KUNIT_EXPECT_EQ(test, atomic_long_read(locked), before + 100);
+	piece_uncharge(model, b, 50, 100);
+	KUNIT_EXPECT_EQ(test, atomic_long_read(locked), before + 40);
+	piece_uncharge(model, a, 60, 40);
+	KUNIT_EXPECT_EQ(test, atomic_long_read(locked), before);
+	mmdrop(model->mm);
+	ioasid_account_exit(&model->account);
+
+	/* Each mapping, and more than one mm */
+	model = model_init(test, IOASID_CHARGE_MM);
+	a = ioasid_charge(&model->account, 7);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(a));
+	model_end_mm(model);
+	KUNIT_EXPECT_EQ(test, atomic_long_read(locked), before + 7);
+	model->mm = mm_alloc();
+	KUNIT_ASSERT_NOT_NULL(test, model->mm);
+	kthread_use_mm(model->mm);
+	b = ioasid_charge(&model->account, 5);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(b));
+	KUNIT_EXPECT_EQ(test, model->mm->locked_vm, 5);
+	ioasid_uncharge(&model->account, a, 7);
+	KUNIT_EXPECT_EQ(test, atomic_long_read(locked), before);
+	model_end_mm(model);
+	KUNIT_EXPECT_EQ(test, atomic_long_read(locked), before + 5);
+	ioasid_uncharge(&model->account, b, 5);
+	KUNIT_EXPECT_EQ(test, atomic_long_read(locked), before);
+	ioasid_account_exit(&model->account);
+}
+
 static struct kunit_case cases[] = {
 	KUNIT_CASE_SLOW(random_pieces),
 	KUNIT_CASE_SLOW(one_over_many),
+	KUNIT_CASE(mm_ends),
 	{}
 };
 

@@ -557,7 +557,6 @@ TEST_F(charge, unmapped_by_another)
 /* What a dead process mapped is charged to its user, until it is unmapped. */
 TEST_F(charge, remains_of_the_dead)
 {
-	bool mm = variant->to == IOASID_CHARGE_MM;
 	pid_t pid;
 
 	pid = ia_fork();
@@ -565,16 +564,15 @@ TEST_F(charge, remains_of_the_dead)
 	if (!pid)
 		_exit(become(self->uid, LIMIT) || MAP(0, LIMIT) ? 1 : 0);
 	ASSERT_TRUE(exited_well(pid));
-	/* the user is still charged, a new mm never was */
+	/* in both ways */
 	pid = ia_fork();
 	ASSERT_LE(0, pid);
 	if (!pid) {
-		if (become(self->uid, LIMIT) ||
-		    MAP(32, 1) != (mm ? 0 : -EDQUOT))
+		if (become(self->uid, LIMIT) || MAP(32, 1) != -EDQUOT)
 			_exit(1);
 		/* whoever holds the file can end that */
-		if (UNMAP(0, LIMIT) || MAP(40, LIMIT - 1) || MAP(60, 2) !=
-		    -EDQUOT)
+		if (UNMAP(0, LIMIT) || MAP(40, LIMIT - 1) ||
+		    MAP(60, 2) != -EDQUOT)
 			_exit(2);
 		_exit(0);
 	}
