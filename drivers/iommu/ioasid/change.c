@@ -838,6 +838,17 @@ static int add_fillers(struct change *change, unsigned int *nr)
 	return change->fillers.spare ? 0 : -ENOMEM;
 }
 
+static int wait_for_transit(struct change *change)
+{
+	struct ioasid_space *space = change->space;
+	int ret;
+
+	spin_lock(&space->lock);
+	ret = ioasid_space_wait_in_transit(space, change->fault_addr, NULL);
+	spin_unlock(&space->lock);
+	return ret;
+}
+
 /*
  * Claim the range.  On success attach_lock and domains_sem are held, until
  * unclaim().  Waits for whatever is in transit there, with nothing held.
@@ -867,10 +878,7 @@ static int claim(struct change *change)
 			if (ret == -ENOBUFS) {
 				ret = add_fillers(change, &nr_fillers);
 			} else if (ret == -EAGAIN) {
-				spin_lock(&space->lock);
-				ret = ioasid_space_wait_in_transit(space,
-					change->fault_addr, NULL);
-				spin_unlock(&space->lock);
+				ret = wait_for_transit(change);
 			}
 		}
 		if (ret)

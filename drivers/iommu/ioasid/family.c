@@ -434,6 +434,7 @@ static __always_inline void drop_ref(struct ioasid_space *parent,
 {
 	lockdep_assert_held(&parent->lock);
 	rb_erase_augmented(&m->ref.rb, refs_of(parent, m), &ref_callbacks);
+	/* Waiters queue themselves under the lock */
 	if (unlikely(waitqueue_active(&parent->wait)))
 		ioasid_space_wake(parent);
 }

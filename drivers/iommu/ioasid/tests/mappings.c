@@ -9,6 +9,7 @@
 #include <linux/slab.h>
 
 #include "../space.h"
+#include "util.h"
 
 static int unmap_in(struct ioasid_space *space, u64 start, u64 last,
 		    unsigned int flags, u64 *removed)
@@ -22,7 +23,6 @@ static int unmap_in(struct ioasid_space *space, u64 start, u64 last,
 	*removed = req.removed;
 	return ret;
 }
-#include "util.h"
 
 #define PAGES	1536
 
@@ -357,7 +357,7 @@ static void cancelled(struct kunit *test)
 	/* Nothing was mapped, so a part of it is as good as all */
 	KUNIT_EXPECT_EQ(test,
 			unmap_in(space, 17 * PAGE_SIZE, 18 * PAGE_SIZE - 1,
-			      IOASID_UNMAP_SPLIT, &removed),
+				 IOASID_UNMAP_SPLIT, &removed),
 			0);
 	KUNIT_EXPECT_EQ(test, removed, 0);
 	again = ioasid_space_reserve(space, &req);
