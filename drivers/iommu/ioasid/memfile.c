@@ -6,8 +6,8 @@
  *  - The mm pins memory of files by folio.  The missing pins are added, so that
  *    there is one for each page, as for memory that is pinned by address.
  *
- * Locks: i_rwsem of the file for reading, and in it a turn, see pin.c; callers
- * hold no lock of this subsystem.
+ * Locks: i_rwsem of the file for reading, and in it a turn, if it is free: see
+ * pin.c.  Callers hold no lock of this subsystem.
  *
  * Waits: for i_rwsem, a turn and locked folios, killable; for memory and its
  * migration.
@@ -260,8 +260,8 @@ static long pin_folios_in_turn(struct file *file, u64 offset,
 	struct mutex *turn = ioasid_pin_file_turn(file, offset, npages);
 	long n;
 
-	if (IS_ERR(turn))
-		return PTR_ERR(turn);
+	if (!turn)
+		return -EBUSY;
 	n = memfd_pin_folios(file, offset,
 			     offset + ((u64)*npages << PAGE_SHIFT) - 1, folios,
 			     PIN_FILE_FOLIOS, first);
@@ -275,7 +275,8 @@ static long pin_folios_in_turn(struct file *file, u64 offset,
 
 /*
  * Pin as many pages as one call of memfd_pin_folios() gives; -EAGAIN, when there
- * was no memory or no way to migrate what is there just now.  The inode's lock
+ * was no memory or no way to migrate what is there just now; -EBUSY, when it is
+ * the turn of another pin.  The inode's lock
  * keeps holes from being punched between the look for them and the pin, and
  * seals from being added between the look at them and the pin.
  */
@@ -396,6 +397,12 @@ int ioasid_pin_file(struct ioasid_memory *mem, struct ioasid_payer *payer,
 	while (npages) {
 		done = pin_file_some(&list, file, folios, offset, npages,
 				     fault_addr);
+		if (done == -EBUSY) {
+			ret = ioasid_pin_file_wait(file, offset);
+			if (ret)
+				break;
+			continue;
+		}
 		if (unlikely(done == -EAGAIN)) {
 			if (ioasid_pin_compete(failed++))
 				continue;

@@ -187,6 +187,7 @@ int ioasid_pin_errno(long err);
 bool ioasid_pin_compete(unsigned int failed);
 struct mutex *ioasid_pin_file_turn(struct file *file, u64 offset,
 				   unsigned long *npages);
+int ioasid_pin_file_wait(struct file *file, u64 offset);
 int ioasid_pin_file(struct ioasid_memory *mem, struct ioasid_payer *payer,
 		    struct file *file, u64 offset, unsigned long npages,
 		    bool writable, u64 *fault_addr);

@@ -19,8 +19,8 @@
  *    killable.  A turn of an mm may be long (memory of FUSE is migrated, too),
  *    so nothing waits for its end, but tries again a bounded number of times.
  *
- * Locks: a turn is taken inside of i_rwsem, and outside of mmap_lock.  Pinning
- * takes mmap_lock; callers hold no lock of this subsystem.
+ * Locks: a turn is taken outside of mmap_lock; inside of i_rwsem it is only tried
+ * for, since hugetlbfs takes i_rwsem inside of mmap_lock.  Pinning takes mmap_lock; callers hold no lock of this subsystem.
  *
  * Waits: for a page fault, which may hang for ever but is killable; for a turn;
  * 100 milliseconds at most for competitors that are not of this subsystem.
@@ -178,12 +178,13 @@ static u64 turn_window(struct file *file, u64 at, unsigned long *npages)
 }
 
 /**
- * ioasid_pin_file_turn() - wait for the turn to pin pages of a file
- * @file: of a tmpfs or of a hugetlbfs
+ * ioasid_pin_file_turn() - take the turn to pin pages of a file
+ * @file: of a tmpfs or of a hugetlbfs; its i_rwsem is held for reading
  * @offset: the first page
  * @npages: how many pages; out, how many of them the turn is good for
  *
- * Return: to be unlocked when they are pinned; ERR_PTR(-EINTR), a fatal signal.
+ * Return: to be unlocked when they are pinned; NULL, it is busy: let i_rwsem go,
+ * and call ioasid_pin_file_wait().
  */
 struct mutex *ioasid_pin_file_turn(struct file *file, u64 offset,
 				   unsigned long *npages)
@@ -191,7 +192,29 @@ struct mutex *ioasid_pin_file_turn(struct file *file, u64 offset,
 	u64 window = turn_window(file, offset, npages);
 	struct mutex *turn = turn_of(file_turns, file_inode(file), window);
 
-	return mutex_lock_killable(turn) ? ERR_PTR(-EINTR) : turn;
+	return mutex_trylock(turn) ? turn : NULL;
+}
+
+/**
+ * ioasid_pin_file_wait() - wait until a turn may be free
+ * @file: the file; its i_rwsem is not held
+ * @offset: the first page
+ *
+ * mmap() of a hugetlbfs takes i_rwsem inside of mmap_lock, and a turn is held
+ * outside of mmap_lock: so no turn is waited for inside of i_rwsem.
+ *
+ * Return: 0; -EINTR, a fatal signal.
+ */
+int ioasid_pin_file_wait(struct file *file, u64 offset)
+{
+	unsigned long npages = 1;
+	u64 window = turn_window(file, offset, &npages);
+	struct mutex *turn = turn_of(file_turns, file_inode(file), window);
+
+	if (mutex_lock_killable(turn))
+		return -EINTR;
+	mutex_unlock(turn);
+	return 0;
 }
 
 /**
