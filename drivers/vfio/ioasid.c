@@ -55,7 +55,7 @@ static const struct vfio_iommu_backend vfio_ioasid_backend;
  */
 struct vfio_ioasid_bond {
 	struct ioasid_device *idev;
-	struct mutex lock;
+	struct mutex lock;	/* serialises attach and detach */
 };
 
 static struct ioasid_device *vfio_ioasid_idev(struct vfio_device *device)

@@ -12,10 +12,11 @@
  *    block its devices and keep every page that it may still reach.
  *  - Coherency is enforced before the first map, or never.
  *
- * Locks: extensions_lock protects the list of what IOMMU drivers registered,
- * and nests inside of everything.  Otherwise none here.  Callers see to it that no two calls touch the same IOVA
- * of a domain at a time, and that a driver attaches no device to it meanwhile;
- * calls for different IOVAs run in parallel, as the IOMMU API has it.
+ * Locks: extensions_lock protects the list of what IOMMU drivers registered, and
+ * nests inside of everything.  Otherwise none here: callers see to it that no two
+ * calls touch the same IOVA of a domain at a time, and that a driver attaches no
+ * device to it meanwhile; calls for different IOVAs run in parallel, as the IOMMU
+ * API has it.
  */
 #include <kunit/visibility.h>
 #include <linux/bits.h>

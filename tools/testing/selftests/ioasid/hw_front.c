@@ -85,7 +85,7 @@ FIXTURE_SETUP(hw_sleep)
 	if (!hw_find(&hw_nvme, names, 1) || hw_take(names[0]) ||
 	    hw_group(names[0]) < 0)
 		SKIP(return, "no nvme behind an IOMMU");
-	strcpy(self->name, names[0]);
+	memcpy(self->name, names[0], HW_NAME);
 	self->wakeup = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	ASSERT_LE(0, self->wakeup);
 
@@ -169,7 +169,7 @@ TEST_F(hw_sleep, another_file)
 	ASLEEP();
 	close(bind.iommufd);
 	close(second);
-	/* what the owner does does wake it: this is no device that never wakes */
+	/* a command of the owner wakes it: this device can be woken */
 	EXPECT_EQ(0, ioctl(self->owner, VFIO_DEVICE_RESET));
 	EXPECT_TRUE(signalled(self->wakeup));
 }
@@ -210,8 +210,8 @@ static int find_pair(char *a, char *b)
 		if (hw_group(names[i]) < 0 ||
 		    hw_group(names[i]) != hw_group(names[i + 1]))
 			continue;
-		strcpy(a, names[i]);
-		strcpy(b, names[i + 1]);
+		memcpy(a, names[i], HW_NAME);
+		memcpy(b, names[i + 1], HW_NAME);
 		return 0;
 	}
 	return -ENOENT;

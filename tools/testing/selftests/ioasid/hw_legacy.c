@@ -13,18 +13,13 @@
  * it was before, and the program what it is.
  */
 #include <linux/iommufd.h>
+#include <stdarg.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 
 #include "dut.h"
+#include "hw_legacy.h"
 #include "mdev.h"
-
-/* hw_legacy.txt */
-asm(".section .rodata\n"
-    "recorded: .incbin \"hw_legacy.txt\"\n"
-    "recorded_end: .byte 0\n"
-    ".previous\n");
-extern const char recorded[], recorded_end[];
 
 #define MAX_LINES	4096
 #define LINE		128
@@ -383,9 +378,9 @@ static int find_devices(void)
 	}
 	if (pair < 0 || alone < 0)
 		return -ENOENT;
-	strcpy(A, found[pair]);
-	strcpy(B, found[pair + 1]);
-	strcpy(C, found[alone]);
+	memcpy(A, found[pair], HW_NAME);
+	memcpy(B, found[pair + 1], HW_NAME);
+	memcpy(C, found[alone], HW_NAME);
 	return 0;
 }
 
@@ -500,10 +495,7 @@ FIXTURE_TEARDOWN(legacy)
 {
 }
 
-#define NEED_PAIR() do {						\
-	if (find_devices())						\
-		SKIP(return, "no three edu behind an IOMMU");		\
-} while (0)
+#define NO_PAIR "no three edu behind an IOMMU"
 
 #define COMPARE(test) ASSERT_EQ(0, compare(test))
 
@@ -511,7 +503,8 @@ TEST_F_TIMEOUT(legacy, container, 300)
 {
 	int c, c2, g, h, a, a2, b, d;
 
-	NEED_PAIR();
+	if (find_devices())
+		SKIP(return, NO_PAIR);
 	c = FD(container());
 	c2 = FD(container());
 	g = FD(open_device_group(A));
@@ -591,7 +584,8 @@ TEST_F_TIMEOUT(legacy, compat, 300)
 {
 	int c, i, i2, g, h, a, a2, b, d, e;
 
-	NEED_PAIR();
+	if (find_devices())
+		SKIP(return, NO_PAIR);
 	c = FD(container());
 	i = FD(iommufd());
 	i2 = FD(iommufd());
@@ -680,7 +674,8 @@ TEST_F_TIMEOUT(legacy, cdev, 300)
 {
 	int c, i, i2, g, a, a2, b, d, null, pt, pt2;
 
-	NEED_PAIR();
+	if (find_devices())
+		SKIP(return, NO_PAIR);
 	c = FD(container());
 	i = FD(iommufd());
 	i2 = FD(iommufd());
@@ -789,7 +784,8 @@ TEST_F_TIMEOUT(legacy, unknown_files, 300)
 {
 	int g, a, pair[2], fd;
 
-	NEED_PAIR();
+	if (find_devices())
+		SKIP(return, NO_PAIR);
 	g = FD(open_device_group(C));
 	a = FD(cdev(C));
 	RC(set(g, -1));
@@ -949,7 +945,7 @@ TEST_F_TIMEOUT(legacy, noiommu, 300)
 	n = hw_find(&hw_edu, found, 8);
 	if (!n)
 		SKIP(return, "no edu");
-	strcpy(A, found[n - 1]);
+	memcpy(A, found[n - 1], HW_NAME);
 	if (!hw_has_driver(A, "vfio-pci") && hw_group(A) >= 0)
 		SKIP(return, "the device has an IOMMU");
 	if (hw_write_file(mode, "Y"))
@@ -1019,7 +1015,6 @@ struct walk {
 	int iommufd[NR_FDS];
 	int group[NR_GROUPS];
 	int device[NR_DEVICES];
-	char what[64];
 };
 
 static unsigned int pick(struct walk *w, unsigned int below)
@@ -1028,20 +1023,28 @@ static unsigned int pick(struct walk *w, unsigned int below)
 	return (w->seed >> 33) % below;
 }
 
-#define STEP(call, ...) do {						\
-	long rc_;							\
-									\
-	snprintf(w->what, sizeof(w->what), __VA_ARGS__);		\
-	rc_ = (call);							\
-	probe(w->what, rc_);						\
-} while (0)
+static void step(long rc, const char *format, ...)
+{
+	char what[64];
+	va_list args;
 
-#define STEP_FD(slot, call, ...) do {					\
-	snprintf(w->what, sizeof(w->what), __VA_ARGS__);		\
-	shut(&(slot));							\
-	(slot) = (call);						\
-	probe(w->what, (slot) < 0 ? (slot) : 0);			\
-} while (0)
+	va_start(args, format);
+	vsnprintf(what, sizeof(what), format, args);
+	va_end(args);
+	probe(what, rc);
+}
+
+/* What was in the slot is closed already */
+static void fill(int *slot, int fd, const char *format, ...)
+{
+	char what[64];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(what, sizeof(what), format, args);
+	va_end(args);
+	*slot = probe_fd(what, fd);
+}
 
 /* Mostly of what is open. */
 static void walk_step(struct walk *w)
@@ -1050,75 +1053,80 @@ static void walk_step(struct walk *w)
 	unsigned int d = pick(w, NR_DEVICES), n = g ? 2 : pick(w, 2);
 	int *c = &w->container[f], *i = &w->iommufd[f];
 	int *group = &w->group[g], *device = &w->device[d];
-	unsigned int step = pick(w, 26);
-	int *needs = step == 8 ? c : step == 18 ? i :
-		     step >= 4 && step <= 12 ? group :
-		     step >= 15 && step <= 24 ? device : NULL;
+	unsigned int which = pick(w, 26);
+	int *needs = which == 8 ? c : which == 18 ? i :
+		     which >= 4 && which <= 12 ? group :
+		     which >= 15 && which <= 24 ? device : NULL;
 
 	if (needs && *needs < 0 && pick(w, 8))
 		return;
-	switch (step) {
+	switch (which) {
 	case 0:
-		STEP_FD(*c, container(), "c%u = container", f);
+		shut(c);
+		fill(c, container(), "c%u = container", f);
 		return;
 	case 1:
-		STEP_FD(*i, iommufd(), "i%u = iommufd", f);
+		shut(i);
+		fill(i, iommufd(), "i%u = iommufd", f);
 		return;
 	case 2:
 	case 3:
-		STEP_FD(*group, open_device_group(g ? C : A), "g%u = group", g);
+		shut(group);
+		fill(group, open_device_group(g ? C : A), "g%u = group", g);
 		return;
 	case 4:
-		STEP(set(*group, *c), "set(g%u, c%u)", g, f);
+		step(set(*group, *c), "set(g%u, c%u)", g, f);
 		return;
 	case 5:
 	case 6:
-		STEP(set(*group, *i), "set(g%u, i%u)", g, f);
+		step(set(*group, *i), "set(g%u, i%u)", g, f);
 		return;
 	case 7:
-		STEP(unset(*group), "unset(g%u)", g);
+		step(unset(*group), "unset(g%u)", g);
 		return;
 	case 8:
-		STEP(type1(*c), "type1(c%u)", f);
+		step(type1(*c), "type1(c%u)", f);
 		return;
 	case 9:
-		STEP(status(*group), "status(g%u)", g);
+		step(status(*group), "status(g%u)", g);
 		return;
 	case 10:
 	case 11:
 	case 12:
-		STEP_FD(*device, get(*group, names[n]), "d%u = get(g%u, %c)", d,
-			g, 'A' + n);
+		shut(device);
+		fill(device, get(*group, names[n]), "d%u = get(g%u, %c)", d, g,
+		     'A' + n);
 		return;
 	case 13:
 	case 14:
-		STEP_FD(*device, cdev(names[n]), "d%u = cdev(%c)", d, 'A' + n);
+		shut(device);
+		fill(device, cdev(names[n]), "d%u = cdev(%c)", d, 'A' + n);
 		return;
 	case 15:
 	case 16:
-		STEP(bind_iommufd(*device, *i), "bind(d%u, i%u)", d, f);
+		step(bind_iommufd(*device, *i), "bind(d%u, i%u)", d, f);
 		return;
 	case 17:
-		STEP(bind_bad(*device, 16, 0, *c), "bind(d%u, c%u)", d, f);
+		step(bind_bad(*device, 16, 0, *c), "bind(d%u, c%u)", d, f);
 		return;
 	case 18:
-		STEP(ioas(*i), "ioas(i%u)", f);
+		step(ioas(*i), "ioas(i%u)", f);
 		return;
 	case 19:
 		n = 1 + pick(w, 8);
-		STEP(attach_pt(*device, n), "attach(d%u, %u)", d, n);
+		step(attach_pt(*device, n), "attach(d%u, %u)", d, n);
 		return;
 	case 20:
-		STEP(detach_pt(*device), "detach(d%u)", d);
+		step(detach_pt(*device), "detach(d%u)", d);
 		return;
 	case 21:
-		STEP(info(*device), "info(d%u)", d);
+		step(info(*device), "info(d%u)", d);
 		return;
 	case 22:
-		STEP(hot_reset_info(*device), "hot_reset_info(d%u)", d);
+		step(hot_reset_info(*device), "hot_reset_info(d%u)", d);
 		return;
 	case 23:
-		STEP(pick(w, 2) ? hot_reset(*device) :
+		step(pick(w, 2) ? hot_reset(*device) :
 				  hot_reset_by(*device, *group),
 		     "hot_reset(d%u, g%u)", d, g);
 		return;
@@ -1134,7 +1142,7 @@ static void walk_step(struct walk *w)
 	}
 }
 
-static int walk(unsigned int seed)
+static int walk_all(unsigned int seed)
 {
 	struct walk w = { .seed = seed };
 	char test[16];
@@ -1150,20 +1158,39 @@ static int walk(unsigned int seed)
 	return compare(test);
 }
 
-#define WALK_TEST(seed)							\
-TEST_F_TIMEOUT(legacy, walk##seed, 300)					\
-{									\
-	NEED_PAIR();							\
-	ASSERT_EQ(0, walk(seed));					\
+FIXTURE(walk)
+{
+};
+
+FIXTURE_VARIANT(walk)
+{
+	unsigned int seed;
+};
+
+FIXTURE_VARIANT_ADD(walk, first) { .seed = 1, };
+FIXTURE_VARIANT_ADD(walk, second) { .seed = 2, };
+FIXTURE_VARIANT_ADD(walk, third) { .seed = 3, };
+FIXTURE_VARIANT_ADD(walk, fourth) { .seed = 4, };
+FIXTURE_VARIANT_ADD(walk, fifth) { .seed = 5, };
+FIXTURE_VARIANT_ADD(walk, sixth) { .seed = 6, };
+FIXTURE_VARIANT_ADD(walk, seventh) { .seed = 7, };
+FIXTURE_VARIANT_ADD(walk, eighth) { .seed = 8, };
+
+FIXTURE_SETUP(walk)
+{
+	if (access("/dev/vfio/vfio", F_OK) || access("/dev/iommu", F_OK))
+		SKIP(return, "no VFIO containers and iommufd");
+	if (find_devices())
+		SKIP(return, NO_PAIR);
 }
 
-WALK_TEST(1)
-WALK_TEST(2)
-WALK_TEST(3)
-WALK_TEST(4)
-WALK_TEST(5)
-WALK_TEST(6)
-WALK_TEST(7)
-WALK_TEST(8)
+FIXTURE_TEARDOWN(walk)
+{
+}
+
+TEST_F_TIMEOUT(walk, same, 300)
+{
+	ASSERT_EQ(0, walk_all(variant->seed));
+}
 
 TEST_HARNESS_MAIN
