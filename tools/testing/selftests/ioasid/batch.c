@@ -195,6 +195,25 @@ TEST_F(batch, removed_until_it_fails)
 	}
 }
 
+/* What an operation asks for is what devices may do, and not more. */
+TEST_F(batch, permission)
+{
+	unsigned int i;
+
+	for (i = 0; i < OPS; i++)
+		self->ops[i] = map_op(self, IOASID_MAP_FIXED |
+				      (i % 2 ? IOASID_MAP_READ : IA_RW),
+				      BASE + 2 * i * PG, i % PAGES, 1);
+	ASSERT_EQ(0, run(self, OPS));
+	CAME_TO(OPS, 0, 0);
+	for (i = 0; i < OPS; i += 7) {
+		EXPECT_TRUE(reads(&self->dev, BASE + 2 * i * PG, i % PAGES));
+		EXPECT_EQ(i % 2, model_put(&self->dev,
+					   BASE + 2 * i * PG + PG / 2, "w", 1) >
+				 0);
+	}
+}
+
 /* Holes count for nothing, reserved ranges do, parts for what they are. */
 TEST_F(batch, removed)
 {

@@ -246,6 +246,36 @@ do {									\
 	EXPECT_TRUE(reads(&self->other, BASE, 0));
 }
 
+/* A bind that fails, because what it should attach to is not there, or not fit. */
+TEST_F(describe, bind_fails)
+{
+	struct ioasid_device_bind bind = {
+		.argsz = sizeof(bind),
+		.ioasid_fd = self->fd,
+		.cookie = 3,
+	};
+	struct ia_state before, after;
+	const char *diff;
+	int file, i;
+
+	PLUG(dev, .aperture_last = SZ_1G - 1);
+	ASSERT_EQ(0, ia_map(self->fd, self->space.id, BASE, self->mem, PG));
+	file = model_open_cdev(&self->dev);
+	ASSERT_LE(0, file);
+	for (i = 0; i < 4; i++) {
+		bind.ioasid = i % 2 ? self->space.id : 0x7ffffff0;
+		ASSERT_EQ(0, ia_state_read(self->fd, &before));
+		EXPECT_EQ(i % 2 ? -EADDRINUSE : -ENOENT,
+			  ia_cmd(file, VFIO_DEVICE_BIND_IOASID_FD, &bind));
+		ASSERT_EQ(0, ia_state_read(self->fd, &after));
+		diff = ia_state_diff(&before, &after);
+		EXPECT_EQ(NULL, diff) TH_LOG("%s", diff);
+	}
+	bind.ioasid = 0;
+	EXPECT_EQ(0, ia_cmd(file, VFIO_DEVICE_BIND_IOASID_FD, &bind));
+	close(file);
+}
+
 /* The same, of a device that joins another one's domain. */
 TEST_F(describe, join_fails)
 {

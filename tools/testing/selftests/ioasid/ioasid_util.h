@@ -353,7 +353,7 @@ struct ia_state {
 	__u32 nr;
 	__u32 nr_ranges;
 	__u32 nr_mappings;
-	__u32 pad;
+	__u32 next_fd;		/* what the next file to be opened will be */
 	long long vm_pin;
 	long long vm_lck;
 	__u64 option[IA_STATE_OPTIONS];
@@ -495,19 +495,16 @@ static inline void ia_state_read_text(int fd, struct ia_state *state,
 		close(file);
 }
 
-/* What fdinfo tells of the context, and of every export. */
+/* What fdinfo tells of the context, and of every export of a low number. */
 static inline void ia_state_read_fdinfo(int fd, struct ia_state *state)
 {
 	char path[64], target[64];
 	size_t used = 0;
-	int i, last;
+	__u32 i;
 	ssize_t n;
 
 	ia_state_read_text(fd, state, &used);
-	/* the next one to be opened is none that was there before, mostly */
-	last = dup(fd);
-	close(last);
-	for (i = 0; i < last + 32; i++) {
+	for (i = 0; i < state->next_fd + 32; i++) {
 		snprintf(path, sizeof(path), "/proc/self/fd/%d", i);
 		n = readlink(path, target, sizeof(target) - 1);
 		if (n < 0)
@@ -525,6 +522,8 @@ static inline int ia_state_read(int fd, struct ia_state *state)
 	int rc;
 
 	memset(state, 0, sizeof(*state));
+	state->next_fd = dup(fd);
+	close(state->next_fd);
 	state->vm_pin = ia_status("VmPin");
 	state->vm_lck = ia_status("VmLck");
 	state->nr = IA_STATE_MAX;
@@ -649,6 +648,11 @@ static inline const char *ia_state_diff(const struct ia_state *a,
 		snprintf(text, sizeof(text),
 			 "VmPin %lld, now %lld; VmLck %lld, now %lld",
 			 a->vm_pin, b->vm_pin, a->vm_lck, b->vm_lck);
+		return text;
+	}
+	if (a->next_fd != b->next_fd) {
+		snprintf(text, sizeof(text), "next file %u, now %u", a->next_fd,
+			 b->next_fd);
 		return text;
 	}
 	if (a->nr != b->nr) {
