@@ -199,8 +199,8 @@ enum ioasid_free_flags {
  *
  * Unmaps all that is mapped and frees the IOASID.  With IOASID_FREE_CASCADE what
  * refers to it even in part is unmapped as a whole.  Where a software device does
- * not let go, or an IOMMU failed, that memory stays pinned until the last child
- * is freed.
+ * not let go in five seconds, for all of them together, or an IOMMU failed, that
+ * memory stays pinned until the last child is freed.
  *
  * Errors: EBUSY, a device is attached, or the IOASID is the parent of others, or
  * imported by another context, and IOASID_FREE_CASCADE is not given. A command
@@ -575,11 +575,12 @@ enum ioasid_unmap_flags {
  * cut a mapping with (nothing was unmapped); EBUSY, a software device keeps on
  * using the memory, or a child refers to it and IOASID_UNMAP_CASCADE is not
  * given (nothing was unmapped), or would have to be cut off its grid (nothing
- * was unmapped from this IOASID); EDQUOT, see struct ioasid_import (nothing was
+ * has changed, in children either); EINTR, a fatal signal; EDQUOT, see struct ioasid_import (nothing was
  * unmapped); EIO, the IOMMU failed, see IOASID_STATE_POISONED.  With
  * IOASID_UNMAP_CASCADE a child for which EBUSY or EIO is returned does not keep
- * the others from losing what they refer to; and whatever the error is, mappings
- * of children may have been cut in pieces that are still there.
+ * the others from losing what they refer to; and with EIO, ENOMEM, ENOSPC, EINTR,
+ * or EBUSY of a software device, mappings of children may have been cut in pieces
+ * that are still there.
  */
 struct ioasid_unmap_dma {
 	__u32 argsz;
