@@ -161,7 +161,7 @@ static inline bool ioasid_memory_is_run(const struct ioasid_memory *mem,
 #define IOASID_PIN_CHARGE_PAGES		(PAGE_SIZE / sizeof(struct page *))
 
 /* How often a pin fails with -ENOMEM before memory is short */
-#define IOASID_PIN_TRIES		8
+#define IOASID_PIN_TRIES		16
 
 void ioasid_pin_init(void);
 /**

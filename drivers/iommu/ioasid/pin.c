@@ -23,7 +23,7 @@
  * for, since hugetlbfs takes i_rwsem inside of mmap_lock.  Pinning takes mmap_lock; callers hold no lock of this subsystem.
  *
  * Waits: for a page fault, which may hang for ever but is killable; for a turn;
- * 100 milliseconds at most for competitors that are not of this subsystem.
+ * a quarter of a second at most for competitors that are not of this subsystem.
  */
 #include <kunit/visibility.h>
 #include <linux/atomic.h>
@@ -33,9 +33,11 @@
 #include <linux/hugetlb.h>
 #include <linux/mm.h>
 #include <linux/mutex.h>
+#include <linux/pagemap.h>
 #include <linux/sched/signal.h>
 #include <linux/shmem_fs.h>
 #include <linux/slab.h>
+#include <linux/uaccess.h>
 
 #include "memory.h"
 
@@ -136,7 +138,7 @@ static int pin_failed(long err, u64 addr, u64 *fault_addr)
 
 static struct mutex file_turns[NR_TURNS];
 static struct mutex mm_turns[NR_TURNS];
-/* Pins that failed for competition, and try again */
+/* Pins that failed for competition, and are tried again just now */
 static atomic_t pins_compete = ATOMIC_INIT(0);
 
 /**
@@ -280,17 +282,31 @@ static long pin_pages_once(u64 addr, unsigned long npages, bool writable,
 
 /* How often a turn is found busy before it is done without */
 #define BUSY_TURNS		64
+/* How often memory is faulted in for a turn in which it is gone again */
+#define TURN_FAULTS		8
+
+/* Without a reference, which would keep others from migrating what is there */
+static bool fault_in(u64 addr, unsigned long npages, bool writable)
+{
+	char __user *mem = u64_to_user_ptr(addr);
+	size_t size = npages << PAGE_SHIFT;
+
+	/* That may hang, and here only fatal signals end it */
+	if (current->flags & PF_IO_WORKER)
+		return false;
+	return !(writable ? fault_in_safe_writeable(mem, size) :
+			    fault_in_readable(mem, size));
+}
 
 /* One at a time: pages that other tasks pin or migrate just now */
 static noinline long pin_pages_in_turn(u64 addr, unsigned long npages,
 				       bool writable, struct page **pages)
 {
-	unsigned int failed = 0, busy = 0;
+	unsigned int failed = 0, busy = 0, faults = 0;
 	struct mutex *turn;
 	unsigned long n;
 	long pinned;
 
-	atomic_inc(&pins_compete);
 	for (;;) {
 		n = npages;
 		turn = take_turn(addr, &n);
@@ -299,20 +315,24 @@ static noinline long pin_pages_in_turn(u64 addr, unsigned long npages,
 			break;
 		if (turn) {
 			/* A page fault may hang for ever: not in here */
+			atomic_inc(&pins_compete);
 			pinned = pin_pages_once(addr, n, writable, FOLL_NOFAULT,
 						pages);
+			atomic_dec(&pins_compete);
 			mutex_unlock(turn);
 		} else if (++busy < BUSY_TURNS) {
 			if (ioasid_pin_compete(0))
 				continue;
 			break;
 		}
+		if (turn && (!pinned || pinned == -EFAULT) &&
+		    faults++ < TURN_FAULTS && fault_in(addr, n, writable))
+			continue;
 		if (!turn || !pinned || pinned == -EFAULT)
 			pinned = pin_pages_once(addr, n, writable, 0, pages);
 		if (pinned != -ENOMEM || !ioasid_pin_compete(failed++))
 			break;
 	}
-	atomic_dec(&pins_compete);
 	return fatal_signal_pending(current) && pinned == -ENOMEM ? -EINTR :
 								    pinned;
 }
