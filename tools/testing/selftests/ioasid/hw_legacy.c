@@ -366,9 +366,11 @@ static int find_devices(void)
 	int i, n, alone = -1, pair = -1;
 
 	n = hw_find(&hw_edu, found, 8);
-	for (i = 0; i < n; i++) {
+	/* some have a group only then */
+	for (i = 0; i < n; i++)
 		if (hw_take(found[i]))
 			return -ENODEV;
+	for (i = 0; i < n; i++) {
 		if (hw_group(found[i]) < 0)
 			return -ENOENT;
 		if (i + 1 < n && hw_group(found[i]) == hw_group(found[i + 1]))

@@ -1285,6 +1285,8 @@ TEST(modules)
 	if (rc == -ENOENT)
 		SKIP(return, "no nvme behind an IOMMU");
 	ASSERT_EQ(0, rc);
+	/* the model IOMMU needs ioasid; an earlier test may have loaded it */
+	unload("ioasid_mock");
 	for (i = 0; i < 3; i++) {
 		/* an open file, a bound device hold them */
 		unload("vfio_ioasid");
