@@ -873,13 +873,12 @@ static int claim(struct change *change)
 			ret = have_let_go(change);
 		} else {
 			unclaim(change);
-			/* Others may wait for it whom we wait for */
+			/* A thread that is waited for may wait for it */
 			end_leaving(change);
-			if (ret == -ENOBUFS) {
+			if (ret == -ENOBUFS)
 				ret = add_fillers(change, &nr_fillers);
-			} else if (ret == -EAGAIN) {
+			else if (ret == -EAGAIN)
 				ret = wait_for_transit(change);
-			}
 		}
 		if (ret)
 			break;

@@ -137,16 +137,20 @@ static int folio_make_usable(struct folio *folio)
  */
 static int fallocate_blocked(struct file *file, u64 offset, u64 length)
 {
+	/* Of this task, so that it does not go meanwhile */
+	struct sighand_struct *sighand =
+		rcu_dereference_protected(current->sighand, true);
 	bool notified = test_thread_flag(TIF_NOTIFY_SIGNAL);
 	sigset_t block, old;
 	int sig, ret;
 
 	sigfillset(&block);
-	spin_lock_irq(&current->sighand->siglock);
+	spin_lock_irq(&sighand->siglock);
 	for (sig = 1; sig <= _NSIG; sig++)
-		if (sig_fatal(current, sig))
+		if (!sig_kernel_ignore(sig) && !sig_kernel_stop(sig) &&
+		    sighand->action[sig - 1].sa.sa_handler == SIG_DFL)
 			sigdelset(&block, sig);
-	spin_unlock_irq(&current->sighand->siglock);
+	spin_unlock_irq(&sighand->siglock);
 
 	sigprocmask(SIG_BLOCK, &block, &old);
 	clear_notify_signal();

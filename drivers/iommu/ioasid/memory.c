@@ -245,7 +245,7 @@ void ioasid_memory_borrow(const struct ioasid_memory *mem, unsigned long at,
 		part->inline_ext[0] = ioasid_extent_pack(pfn, have);
 		part->inline_ext[1] =
 			ioasid_extent_pack(ext >> IOASID_EXTENT_COUNT_BITS,
-				    npages - have);
+					   npages - have);
 	} else {
 		atomic64_inc(&mem->shared->users);
 		part->shared = mem->shared;

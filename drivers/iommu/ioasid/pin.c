@@ -20,7 +20,8 @@
  *    so nothing waits for its end, but tries again a bounded number of times.
  *
  * Locks: a turn is taken outside of mmap_lock; inside of i_rwsem it is only tried
- * for, since hugetlbfs takes i_rwsem inside of mmap_lock.  Pinning takes mmap_lock; callers hold no lock of this subsystem.
+ * for, since hugetlbfs takes i_rwsem inside of mmap_lock.  Pinning takes
+ * mmap_lock; callers hold no lock of this subsystem.
  *
  * Waits: for a page fault, which may hang for ever but is killable; for a turn;
  * a quarter of a second at most for competitors that are not of this subsystem.
@@ -240,7 +241,7 @@ static struct mutex *take_turn(u64 addr, unsigned long *npages)
 	struct mm_struct *mm = current->mm;
 	struct vm_area_struct *vma;
 	struct file *file = NULL;
-	struct mutex *turn;
+	struct mutex *turn;	/* competitors for this memory */
 	u64 at;
 
 	addr = untagged_addr(addr);
@@ -303,7 +304,7 @@ static noinline long pin_pages_in_turn(u64 addr, unsigned long npages,
 				       bool writable, struct page **pages)
 {
 	unsigned int failed = 0, busy = 0, faults = 0;
-	struct mutex *turn;
+	struct mutex *turn;	/* see take_turn() */
 	unsigned long n;
 	long pinned;
 

@@ -500,7 +500,8 @@ enum ioasid_map_flags {
  * @fd is not open for reading, or for writing with IOASID_MAP_WRITE, or is
  * open for writing and of an append-only file; EPERM,
  * @fd is sealed against writing; EHWPOISON, memory is poisoned; EOVERFLOW, a page
- * is pinned as often as its count allows, 1.5 million times; EOPNOTSUPP, @fd is a file of another sort;
+ * is pinned as often as its count allows, 1.5 million times; EOPNOTSUPP, @fd is
+ * a file of another sort;
  * ENOSPC, no free range is large enough; EDQUOT, RLIMIT_MEMLOCK or
  * IOASID_OPTION_LIMIT_PINNED would be exceeded; EDEADLK, see
  * IOASID_STATE_PARTIAL_GROUP; EIO, the IOMMU failed, or see
@@ -575,8 +576,8 @@ enum ioasid_unmap_flags {
  * cut a mapping with (nothing was unmapped); EBUSY, a software device keeps on
  * using the memory, or a child refers to it and IOASID_UNMAP_CASCADE is not
  * given (nothing was unmapped), or would have to be cut off its grid (nothing
- * has changed, in children either); EINTR, a fatal signal; EDQUOT, see struct ioasid_import (nothing was
- * unmapped); EIO, the IOMMU failed, see IOASID_STATE_POISONED.  With
+ * has changed, in children either); EINTR, a fatal signal; EDQUOT, see struct
+ * ioasid_import (nothing was unmapped); EIO, the IOMMU failed, see IOASID_STATE_POISONED.  With
  * IOASID_UNMAP_CASCADE a child for which EBUSY or EIO is returned does not keep
  * the others from losing what they refer to; and with EIO, ENOMEM, ENOSPC, EINTR,
  * or EBUSY of a software device, mappings of children may have been cut in pieces

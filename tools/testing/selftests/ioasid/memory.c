@@ -334,7 +334,7 @@ FIXTURE(often)
 
 #define FILE_PAGES 512UL
 
-static long long tainted(void)
+static long long kernel_tainted(void)
 {
 	long long value = -1;
 	FILE *f = fopen("/proc/sys/kernel/tainted", "r");
@@ -361,7 +361,7 @@ FIXTURE_SETUP(often)
 	ASSERT_EQ(0, ia_set_option(self->fd, IOASID_OPTION_CHARGE,
 				   IOASID_CHARGE_ONCE, 0));
 	ASSERT_EQ(0, ia_alloc_full(self->fd, &self->id, 0, 0));
-	self->tainted = tainted();
+	self->tainted = kernel_tainted();
 	self->iova = IOVA;
 	self->file = memfd_create("ioasid", 0);
 	ASSERT_LE(0, self->file);
@@ -466,7 +466,7 @@ TEST_F(often, small)
 	ASSERT_EQ(0, ia_map(self->fd, self->id, iova, self->mem,
 			    FILE_PAGES * PG));
 	ASSERT_EQ(0, ia_unmap_all(self->fd, self->id, NULL));
-	ASSERT_EQ(self->tainted, tainted());
+	ASSERT_EQ(self->tainted, kernel_tainted());
 }
 
 /* A file of a single page is a small folio for sure. */
@@ -516,7 +516,7 @@ TEST_F(often, file)
 	ASSERT_EQ(0, ia_map_file(self->fd, self->id,
 				 IOASID_MAP_READ | IOASID_MAP_FIXED, &iova,
 				 self->file, self->hot * PG, PG));
-	ASSERT_EQ(self->tainted, tainted());
+	ASSERT_EQ(self->tainted, kernel_tainted());
 }
 
 /* ---- Files ---- */

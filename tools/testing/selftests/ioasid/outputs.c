@@ -75,7 +75,7 @@ static void dirty_stack(int fd, __u32 id, __u64 word)
 /* --- calls --- */
 
 enum out_kind {
-	OUT_END,
+	OUT_END,		/* 0, after the last one of an array */
 	OUT_IS,		/* what it is to be */
 	OUT_ANY,	/* named, and looked at by the test, or elsewhere */
 	OUT_QUIET,	/* not named: 0, or as it was */
@@ -189,7 +189,7 @@ FIXTURE_TEARDOWN(outputs)
  */
 #define CALL_AT(_at, cmd, arg, want, ...)				\
 do {									\
-	const struct out _outs[] = { __VA_ARGS__ __VA_OPT__(,) { OUT_END } };\
+	const struct out _outs[16] = { __VA_ARGS__ };			\
 	const char *_wrong;						\
 	struct room _was, _is;						\
 	int _rc;							\
