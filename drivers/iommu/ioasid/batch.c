@@ -256,7 +256,8 @@ static bool have_spare(struct batch *batch)
 {
 	if (likely(batch->place.spare))
 		return true;
-	if (batch_pending(batch))
+	/* To be settled first */
+	if (batch_pending(batch) || batch->failed)
 		return false;
 	if (batch->held) {
 		up_read(&batch->space->domains_sem);

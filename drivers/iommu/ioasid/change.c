@@ -38,7 +38,7 @@
 #define PERMISSION	(IOASID_MAP_READ | IOASID_MAP_WRITE)
 
 /* Mappings that are looked at with the lock held */
-#define CLAIM_BATCH	256
+#define CLAIM_BATCH	64
 /* IOPTEs of a replaced range that are out of the table at a time */
 #define REPLACE_BATCH	256
 

@@ -154,7 +154,7 @@ static DEFINE_SPINLOCK(ended_lock);	/* ended_users */
 static struct rb_root ended_users = RB_ROOT;	/* by user */
 
 /* Steps of a loop with a lock held; user space chooses how many there are */
-#define LEDGER_STEPS	32
+#define LEDGER_STEPS	8
 
 /* ---- Runs of a ledger ---- */
 

@@ -1572,7 +1572,8 @@ static int collect_dying(struct ioasid_space *space, u64 *cursor, u64 start,
 	for (m = ioasid_mapping_first(space, *cursor);
 	     m && m->start <= last && n < DRAIN_BATCH; m = next, n++) {
 		next = ioasid_mapping_next(m);
-		if (!ioasid_refers(m, of))
+		/* What replaces a CUTTING one may refer to it already */
+		if (m->state != IOASID_MAPPING_CUTTING && !ioasid_refers(m, of))
 			continue;
 		if (m->state == IOASID_MAPPING_PINNING) {
 			ioasid_mapping_erase(space, m);
@@ -1615,7 +1616,7 @@ static int collect_dying(struct ioasid_space *space, u64 *cursor, u64 start,
 }
 
 /* Mappings that are erased with the lock held */
-#define ERASE_BATCH	64
+#define ERASE_BATCH	16
 
 /**
  * ioasid_dying_drain() - remove what is DYING

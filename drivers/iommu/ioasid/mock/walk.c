@@ -38,7 +38,6 @@
 
 #define MODEL_MAX_CACHED	65536
 #define MODEL_AUDIT_BATCH	256
-#define MODEL_FLUSH_BATCH	256
 #define MODEL_ANY_PASID		(MODEL_NO_PASID - 1)
 
 static struct kmem_cache *tlb_entry_cache;
@@ -219,16 +218,15 @@ static void limbo_keep(struct model_domain *dom, u64 start, u64 last,
 			     limbo);
 }
 
-/* At most @budget entries; returns whether there are more. */
-static bool limbo_forget(struct model_domain *dom, u64 start, u64 last,
-			 struct forgotten *gone, unsigned long budget)
+static void limbo_forget(struct model_domain *dom, u64 start, u64 last,
+			 struct forgotten *gone)
 {
 	struct interval_tree_node *node, *next;
 	struct model_limbo *limbo;
 
 	spin_lock(&dom->limbo_lock);
 	node = interval_tree_iter_first(&dom->limbo, start, last);
-	for (; node && budget; node = next, budget--) {
+	for (; node; node = next) {
 		next = interval_tree_iter_next(node, start, last);
 		limbo = container_of(node, struct model_limbo, node);
 		interval_tree_remove(node, &dom->limbo);
@@ -245,7 +243,6 @@ static bool limbo_forget(struct model_domain *dom, u64 start, u64 last,
 		gone->limbo = limbo;
 	}
 	spin_unlock(&dom->limbo_lock);
-	return node;
 }
 
 /* What is in the way of a device must have been pinned until now */
@@ -301,7 +298,6 @@ void model_flush(struct model_domain *dom, u64 start, u64 last)
 {
 	struct forgotten gone = {};
 	struct model_domain *child;
-	bool more;
 
 	write_lock(&dom->unit->lock);
 	tlb_forget(&dom->tlb, start, last, MODEL_ANY_PASID, &gone);
@@ -310,13 +306,8 @@ void model_flush(struct model_domain *dom, u64 start, u64 last)
 		tlb_forget(&child->tlb, 0, U64_MAX, MODEL_ANY_PASID, &gone);
 		devtlbs_forget(child, 0, U64_MAX, MODEL_ANY_PASID, &gone);
 	}
+	limbo_forget(dom, start, last, &gone);
 	write_unlock(&dom->unit->lock);
-	/* Those who measure locks shall see the others' */
-	do {
-		write_lock(&dom->unit->lock);
-		more = limbo_forget(dom, start, last, &gone, MODEL_FLUSH_BATCH);
-		write_unlock(&dom->unit->lock);
-	} while (more);
 	check_forgotten(dom->unit, &gone);
 }
 
@@ -358,7 +349,7 @@ static void domain_forget(struct model_domain *dom, struct forgotten *gone)
 {
 	lockdep_assert_held_write(&dom->unit->lock);
 	tlb_forget(&dom->tlb, 0, U64_MAX, MODEL_ANY_PASID, gone);
-	limbo_forget(dom, 0, U64_MAX, gone, ULONG_MAX);
+	limbo_forget(dom, 0, U64_MAX, gone);
 	xa_destroy(&dom->pasid_cache);
 }
 

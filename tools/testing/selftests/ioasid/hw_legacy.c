@@ -1004,6 +1004,12 @@ TEST_F_TIMEOUT(legacy, noiommu, 300)
 	a = FD(get(g, A));
 	shut(&a);
 	shut(&g);
+	/* Others shall not take it for a device that has an IOMMU */
+	shut(&c);
+	shut(&c2);
+	shut(&i);
+	hw_give_back(A);
+	hw_write_file(mode, "N");
 	COMPARE("noiommu");
 }
 

@@ -189,7 +189,7 @@ FIXTURE_TEARDOWN(outputs)
  */
 #define CALL_AT(_at, cmd, arg, want, ...)				\
 do {									\
-	const struct out _outs[16] = { __VA_ARGS__ };			\
+	const struct out _outs[32] = { __VA_ARGS__ };			\
 	const char *_wrong;						\
 	struct room _was, _is;						\
 	int _rc;							\
