@@ -365,8 +365,6 @@ void ioasid_family_leave(struct ioasid_space *parent,
  */
 void ioasid_family_exit(struct ioasid_space *space)
 {
-	if (likely(!space->family))
-		return;
 	kfree(space->family);
 }
 
@@ -739,7 +737,6 @@ static bool frozen_by_us(struct ioasid_space *space, u64 start, u64 last)
  * struct visit - a walk over the references to a range of a parent
  * @space: the parent
  * @side: which children are visited
- * @end: the side after the last one
  * @from: references end there or later
  * @to: and begin here or before
  * @any: @key is that of the one visited last
@@ -754,7 +751,6 @@ static bool frozen_by_us(struct ioasid_space *space, u64 start, u64 last)
 struct visit {
 	struct ioasid_space *space;
 	unsigned int side;
-	unsigned int end;
 	u64 from;
 	u64 to;
 	bool any;
@@ -769,7 +765,6 @@ static void visit_begin(struct visit *visit, struct ioasid_space *space,
 {
 	*visit = (struct visit){
 		.space = space,
-		.end = IOASID_FAMILY_SIDES,
 		.from = from,
 		.to = to,
 	};
@@ -788,7 +783,7 @@ static int visit_next(struct visit *visit, struct ioasid_unmap_request *req)
 
 	visit->child = NULL;
 	spin_lock(&space->lock);
-	while (visit->side < visit->end) {
+	while (visit->side < IOASID_FAMILY_SIDES) {
 		m = ref_after(space, visit->side,
 			      visit->any ? &visit->key : NULL, visit->from,
 			      visit->to);

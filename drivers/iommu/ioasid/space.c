@@ -479,20 +479,6 @@ void ioasid_space_wake(struct ioasid_space *space)
 		wake_up_all(&space->wait);
 }
 
-/**
- * ioasid_space_in_transit() - must the mapping at an address be waited for
- * @space: the space; its lock is held
- * @addr: the address
- *
- * Return: true while it changes state.
- */
-bool ioasid_space_in_transit(struct ioasid_space *space, u64 addr)
-{
-	struct ioasid_mapping *m = ioasid_mapping_first(space, addr);
-
-	return m && m->start <= addr && in_transit(m);
-}
-
 /* Let a long write of the mapping's IOPTEs end, so that it can be had */
 static bool still_in_transit(struct ioasid_space *space, u64 addr)
 {
@@ -1709,8 +1695,6 @@ static bool is_mapping(struct ioasid_space *space, u64 start, u64 last,
 	m->next = NULL;
 	dying->first = m;
 	dying->scattered = false;
-	dying->leaving = NULL;
-	dying->left_out = false;
 	return true;
 }
 

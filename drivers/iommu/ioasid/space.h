@@ -681,7 +681,6 @@ int ioasid_space_cut(struct ioasid_space *space, u64 start, u64 last,
 struct ioasid_mapping *ioasid_mapping_first(struct ioasid_space *space,
 					    u64 start);
 struct ioasid_mapping *ioasid_mapping_next(struct ioasid_mapping *m);
-bool ioasid_space_in_transit(struct ioasid_space *space, u64 addr);
 int ioasid_space_wait_in_transit(struct ioasid_space *space, u64 addr,
 				 struct ioasid_unmap_request *req);
 void ioasid_mapping_wait_readers(struct ioasid_space *space,
