@@ -254,8 +254,10 @@ static struct ioasid_mapping *mapping_read(struct ioasid_space *space, u64 addr,
 		if (m->state != IOASID_MAPPING_CUTTING)
 			return ERR_PTR(-ENOENT);
 		/* No driver is called back before that ends */
+		spin_unlock(&space->lock);
 		lock_map_acquire_read(&ioasid_cutting_map);
 		lock_map_release(&ioasid_cutting_map);
+		spin_lock(&space->lock);
 		wait_event_cmd(space->wait, !is_cut(space, addr),
 			       spin_unlock(&space->lock),
 			       spin_lock(&space->lock));
