@@ -871,6 +871,9 @@ static int plan_parent(struct ioasid_space *space, u64 at,
 	struct planned_cut *cut;
 	int ret;
 
+	/* Visited again, when its owner cut the mapping meanwhile before @at */
+	if (frozen_by_us(space, at - 1, at))
+		return 0;
 	cut = kmalloc(sizeof(*cut), GFP_KERNEL_ACCOUNT);
 	if (!cut)
 		return -ENOMEM;

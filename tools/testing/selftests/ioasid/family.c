@@ -803,6 +803,73 @@ TEST_F_TIMEOUT(family, races, 200)
 	EXPECT_EQ(0, ia_status("VmPin"));
 }
 
+struct heads {
+	int fd;
+	__u32 child;
+	unsigned int done;
+	bool stop;
+};
+
+#define HEADS	512
+
+/* The owner of the child removes the first page of each mapping, in no order. */
+static void *unmap_heads(void *arg)
+{
+	struct heads *h = arg;
+	unsigned int i;
+
+	for (i = 0; !__atomic_load_n(&h->stop, __ATOMIC_RELAXED); i++) {
+		ia_unmap_full(h->fd, h->child, IOASID_UNMAP_SPLIT,
+			      BASE + i * 337 % HEADS * 8 * PG, PG, NULL);
+		__atomic_store_n(&h->done, i, __ATOMIC_RELAXED);
+	}
+	return NULL;
+}
+
+/*
+ * An unmap with all children cuts 512 mappings of a child that is a parent, while
+ * the child's owner cuts the same ones elsewhere.
+ */
+TEST_F_TIMEOUT(family, cut_at_both_ends, 90)
+{
+	struct heads h = { .fd = self->fd, .child = self->child };
+	pthread_t thread;
+	__u32 below;
+	int i, k;
+
+	ASSERT_EQ(0, ia_child(self->fd, self->child, 0, &below));
+	for (k = 0; k < (ia_slow_kernel() ? 4 : 20); k++) {
+		ASSERT_EQ(0, ia_map(self->fd, self->root, ROOT_BASE, self->mem,
+				    4 * PG));
+		for (i = 0; i < HEADS; i++)
+			ASSERT_EQ(0, ia_map_ref(self->fd, self->child, BASE +
+						i * 8 * PG, ROOT_BASE, 4 * PG,
+						IA_RW));
+		/* The grandchild makes the child a parent */
+		ASSERT_EQ(0, ia_map_ref(self->fd, below, 0, BASE + 2 * PG,
+					2 * PG, IA_RW));
+		h.stop = false;
+		h.done = 0;
+		ASSERT_EQ(0, pthread_create(&thread, NULL, unmap_heads, &h));
+		while (__atomic_load_n(&h.done, __ATOMIC_RELAXED) < 4)
+			;
+		EXPECT_EQ(0, ia_unmap_full(self->fd, self->root,
+					   IOASID_UNMAP_CASCADE |
+					   IOASID_UNMAP_SPLIT,
+					   ROOT_BASE + 3 * PG, PG, NULL));
+		__atomic_store_n(&h.stop, true, __ATOMIC_RELAXED);
+		pthread_join(thread, NULL);
+		EXPECT_EQ(1, info_of(self->fd, below).nr_mappings);
+		EXPECT_EQ(PG, info_of(self->fd, below).bytes_mapped);
+		EXPECT_EQ(HEADS, info_of(self->fd, self->child).nr_mappings);
+		ASSERT_EQ(0, ia_unmap_full(self->fd, self->root,
+					   IOASID_UNMAP_CASCADE |
+					   IOASID_UNMAP_ALL, 0, 0, NULL));
+		EXPECT_EQ(0, info_of(self->fd, below).nr_mappings);
+	}
+	EXPECT_EQ(0, ia_status("VmPin"));
+}
+
 /* Closed with everything in it, and in use. */
 TEST_F(family, close_under_way)
 {
