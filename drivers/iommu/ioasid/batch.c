@@ -324,7 +324,8 @@ static bool range_simple(struct ioasid_space *space,
 	    ioasid_software_pinned(space, start, last))
 		return false;
 	if (unlikely(space->family) &&
-	    ioasid_family_refers(space, start, last))
+	    (!ioasid_family_index(space) ||
+	     ioasid_family_refers(space, start, last)))
 		return false;
 	for (; m && m->start <= last; m = ioasid_mapping_next(m))
 		if (m->state != IOASID_MAPPING_LIVE || m->last > last ||

@@ -724,7 +724,7 @@ static int claim_range(struct change *change)
 	int ret;
 
 	change->ours = change->leaving;
-	spin_lock(&space->lock);
+	ioasid_family_lock(space);
 	ret = check_space(change);
 	while (!ret) {
 		ret = claim_one(change, cursor, &next, &tail);
@@ -732,7 +732,9 @@ static int claim_range(struct change *change)
 			break;
 		cursor = next;
 		if (++n % CLAIM_BATCH == 0) {
-			ioasid_space_relax(space);
+			spin_unlock(&space->lock);
+			cond_resched();
+			ioasid_family_lock(space);
 			/* What was true before need not be */
 			ret = check_space(change);
 			if (!ret && fatal_signal_pending(current))
@@ -1059,7 +1061,7 @@ static int check_permission(struct change *change)
 			free_repinned(change);
 			return note_repins(change) ?: 1;
 		}
-		spin_lock(&space->lock);
+		ioasid_family_lock(space);
 		borrowed = is_borrowed(change, m);
 		spin_unlock(&space->lock);
 		if (borrowed && !same_pages(change, m, repin))

@@ -6,7 +6,9 @@
  *  - A mapping of a child refers to a range of the parent (struct ioasid_ref),
  *    from before its first IOPTE is written until its last one is flushed.
  *    The parent has these in two trees, by address: those of its own context, and
- *    those of importers, so that neither is searched past the other.
+ *    those of importers, so that neither is searched past the other.  Most end
+ *    before the parent changes: they wait in a list until a thread asks.  A
+ *    thread that asks takes the lock by ioasid_family_lock(), which empties it.
  *  - What is referred to is neither unmapped nor narrowed, and never cut where
  *    a reference spans the cut: its pages stay pinned, which is all that a
  *    child relies on.
@@ -41,6 +43,8 @@
 
 /* Mappings that are passed over with the lock held */
 #define WALK_BATCH	1024
+/* References that are indexed with the lock held */
+#define INDEX_BATCH	128
 
 /* Beside enum ioasid_unmap_flags: only of children in other contexts */
 #define UNMAP_WINDOWS	BIT(30)
@@ -82,16 +86,16 @@ static struct rb_root *refs_of(const struct ioasid_space *parent,
 }
 
 /* Called with the lock of the parent held, as all that follows */
-static __always_inline void ref_insert(struct ioasid_space *parent,
-				       struct ioasid_mapping *m, u64 last)
+static void ref_index(struct ioasid_space *parent, struct ioasid_mapping *m)
 {
 	struct rb_root *root = refs_of(parent, m);
 	struct rb_node **link = &root->rb_node, *up = NULL;
 	struct ref_key key = key_of(m), other;
 	struct ioasid_mapping *at;
+	u64 last = m->ref.last;
 
 	lockdep_assert_held(&parent->lock);
-	m->ref.last = last;
+	m->indexed = true;
 	m->ref.subtree_last = last;
 	while (*link) {
 		up = *link;
@@ -102,6 +106,69 @@ static __always_inline void ref_insert(struct ioasid_space *parent,
 	}
 	rb_link_node(&m->ref.rb, up, link);
 	rb_insert_augmented(&m->ref.rb, root, &ref_callbacks);
+}
+
+static __always_inline void ref_add(struct ioasid_space *parent,
+				    struct ioasid_mapping *m, u64 last)
+{
+	lockdep_assert_held(&parent->lock);
+	m->indexed = false;
+	m->ref.last = last;
+	list_add_tail(&m->ref.fresh, &parent->family->fresh);
+}
+
+static noinline void ref_unindex(struct ioasid_space *parent,
+				 struct ioasid_mapping *m)
+{
+	lockdep_assert_held(&parent->lock);
+	rb_erase_augmented(&m->ref.rb, refs_of(parent, m), &ref_callbacks);
+}
+
+static __always_inline void ref_del(struct ioasid_space *parent,
+				    struct ioasid_mapping *m)
+{
+	lockdep_assert_held(&parent->lock);
+	if (unlikely(m->indexed))
+		ref_unindex(parent, m);
+	else
+		list_del(&m->ref.fresh);
+}
+
+/**
+ * ioasid_family_index() - put references into the trees, some at most
+ * @space: a parent; its lock is held
+ *
+ * Return: whether all are there now, for as long as the lock is held.
+ */
+bool ioasid_family_index(struct ioasid_space *space)
+{
+	struct ioasid_family *family = space->family;
+	struct ioasid_mapping *m;
+	unsigned int n;
+
+	lockdep_assert_held(&space->lock);
+	for (n = 0; n < INDEX_BATCH; n++) {
+		m = list_first_entry_or_null(&family->fresh,
+					     struct ioasid_mapping, ref.fresh);
+		if (!m)
+			return true;
+		list_del(&m->ref.fresh);
+		ref_index(space, m);
+	}
+	return list_empty(&family->fresh);
+}
+
+/**
+ * ioasid_family_index_all() - put all references into the trees
+ * @space: a parent; its lock is held, and dropped in between
+ *
+ * For ioasid_family_lock().
+ */
+void ioasid_family_index_all(struct ioasid_space *space)
+	__must_hold(&space->lock)
+{
+	while (!ioasid_family_index(space))
+		ioasid_space_relax(space);
 }
 
 /* The leftmost reference below @node that begins by @to and ends from @from on */
@@ -197,7 +264,7 @@ static bool ref_exists(const struct ioasid_space *parent,
 
 /**
  * ioasid_family_refers() - does a child refer to bytes of a range
- * @space: a parent; its lock is held
+ * @space: a parent, locked by ioasid_family_lock()
  * @start: first byte
  * @last: last byte
  *
@@ -209,6 +276,7 @@ bool ioasid_family_refers(const struct ioasid_space *space, u64 start, u64 last)
 	unsigned int i;
 
 	lockdep_assert_held(&space->lock);
+	lockdep_assert(list_empty(&family->fresh));
 	for (i = 0; i < IOASID_FAMILY_SIDES; i++)
 		if (ref_leftmost(family->refs[i].rb_node, start, last))
 			return true;
@@ -217,7 +285,7 @@ bool ioasid_family_refers(const struct ioasid_space *space, u64 start, u64 last)
 
 /**
  * ioasid_family_spans() - does a child refer to memory on both sides of a cut
- * @space: the space; its lock is held
+ * @space: the space, locked by ioasid_family_lock()
  * @at: where it would be cut
  *
  * Return: whether one does.
@@ -225,12 +293,14 @@ bool ioasid_family_refers(const struct ioasid_space *space, u64 start, u64 last)
 bool ioasid_family_spans(const struct ioasid_space *space, u64 at)
 {
 	lockdep_assert_held(&space->lock);
+	if (likely(!space->family) || !at)
+		return false;
+	lockdep_assert(list_empty(&space->family->fresh));
 	/* One that begins before @at, and ends there or later */
-	return unlikely(space->family) && at &&
-	       (ref_leftmost(space->family->refs[IOASID_FAMILY_OWN].rb_node,
-			     at, at - 1) ||
-		ref_leftmost(space->family->refs[IOASID_FAMILY_WINDOWS].rb_node,
-			     at, at - 1));
+	return ref_leftmost(space->family->refs[IOASID_FAMILY_OWN].rb_node,
+			    at, at - 1) ||
+	       ref_leftmost(space->family->refs[IOASID_FAMILY_WINDOWS].rb_node,
+			    at, at - 1);
 }
 
 /* ---- Parents and children ---- */
@@ -252,6 +322,7 @@ int ioasid_family_begin(struct ioasid_space *parent)
 	if (!family)
 		return -ENOMEM;
 	family->frozen = RB_ROOT_CACHED;
+	INIT_LIST_HEAD(&family->fresh);
 	spin_lock(&parent->lock);
 	if (!parent->family)
 		swap(parent->family, family);
@@ -422,7 +493,7 @@ static __always_inline int borrow_first(struct ioasid_space *parent,
 		return -EAGAIN;
 	ret = borrow_one(parent, m->addr, last, m->flags, &m->mem);
 	if (likely(!ret))
-		ref_insert(parent, m, last);
+		ref_add(parent, m, last);
 	return ret;
 }
 
@@ -431,7 +502,7 @@ static __always_inline void drop_ref(struct ioasid_space *parent,
 				     struct ioasid_mapping *m)
 {
 	lockdep_assert_held(&parent->lock);
-	rb_erase_augmented(&m->ref.rb, refs_of(parent, m), &ref_callbacks);
+	ref_del(parent, m);
 	/* Waiters queue themselves under the lock */
 	if (unlikely(waitqueue_active(&parent->wait)))
 		ioasid_space_wake(parent);
@@ -681,8 +752,14 @@ void ioasid_family_cut(struct ioasid_space *space, struct ioasid_mapping *m,
 	spin_lock(&parent->lock);
 	last = m->ref.last;
 	m->ref.last = tail->addr - 1;
-	ref_callbacks.propagate(&m->ref.rb, NULL);
-	ref_insert(parent, tail, last);
+	if (m->indexed) {
+		ref_callbacks.propagate(&m->ref.rb, NULL);
+		tail->ref.last = last;
+		/* A walk that has come here must not miss it */
+		ref_index(parent, tail);
+	} else {
+		ref_add(parent, tail, last);
+	}
 	spin_unlock(&parent->lock);
 	if (unlikely(space->window))
 		atomic64_inc(&space->window->terms->used);
@@ -782,7 +859,7 @@ static int visit_next(struct visit *visit, struct ioasid_unmap_request *req)
 	int ret = 0;
 
 	visit->child = NULL;
-	spin_lock(&space->lock);
+	ioasid_family_lock(space);
 	while (visit->side < IOASID_FAMILY_SIDES) {
 		m = ref_after(space, visit->side,
 			      visit->any ? &visit->key : NULL, visit->from,
@@ -1105,7 +1182,7 @@ static int unmap_childless(struct ioasid_space *space, u64 start, u64 last,
 {
 	int ret = 0;
 
-	spin_lock(&space->lock);
+	ioasid_family_lock(space);
 	if (ioasid_family_refers(space, start, last))
 		ret = -EBUSY;
 	spin_unlock(&space->lock);

@@ -1374,7 +1374,7 @@ int ioasid_space_cut(struct ioasid_space *space, u64 start, u64 last,
 
 again:
 	down_read(&space->domains_sem);
-	spin_lock(&space->lock);
+	ioasid_family_lock(space);
 	left = ioasid_mapping_cut_by(space, start);
 	right = last == U64_MAX ? NULL : ioasid_mapping_cut_by(space, last + 1);
 
@@ -1741,7 +1741,7 @@ static int unmap_step(struct ioasid_space *space, u64 *cursor, u64 start,
 	int ret = 0, err;
 
 	down_read(&space->domains_sem);
-	spin_lock(&space->lock);
+	ioasid_family_lock(space);
 	err = collect_dying(space, cursor, start, last, req->of, &dying);
 	spin_unlock(&space->lock);
 	if (err) {
@@ -1795,7 +1795,7 @@ int ioasid_space_unmap_range(struct ioasid_space *space, u64 start, u64 last,
 		bool fit;
 
 		down_read(&space->domains_sem);
-		spin_lock(&space->lock);
+		ioasid_family_lock(space);
 		if (likely(is_mapping(space, start, last, &dying))) {
 			spin_unlock(&space->lock);
 			return ioasid_dying_drain(space, &dying, &req->removed);

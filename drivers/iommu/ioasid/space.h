@@ -66,13 +66,17 @@ struct ioasid_space;
 /**
  * struct ioasid_ref - a mapping of a child refers to a range of the parent
  * @rb: in ioasid_family.refs of the parent, by ioasid_mapping.addr
+ * @fresh: before it is there: in ioasid_family.fresh
  * @last: last byte of the range, which begins at ioasid_mapping.addr
- * @subtree_last: the largest @last in this subtree
+ * @subtree_last: in the tree, the largest @last in this subtree
  *
  * Protected by the lock of the parent.
  */
 struct ioasid_ref {
-	struct rb_node rb;
+	union {
+		struct rb_node rb;
+		struct list_head fresh;
+	};
 	u64 last;
 	u64 subtree_last;
 };
@@ -100,6 +104,7 @@ struct ioasid_ref {
  * @in_filling: while DYING or CUTTING: it is in the filling domain too
  * @wanted: another thread waits for the mapping: a long write of its IOPTEs
  *	stops, and is undone
+ * @indexed: @ref is in a tree; protected by the lock of the parent
  */
 struct ioasid_mapping {
 	struct rb_node rb;
@@ -120,6 +125,7 @@ struct ioasid_mapping {
 	u8 state;
 	bool in_filling;
 	bool wanted;
+	bool indexed;
 };
 
 /**
@@ -160,6 +166,7 @@ struct ioasid_freeze {
 /**
  * struct ioasid_family - what a space has that is a parent
  * @refs: the mappings of children that refer to it, by @addr, then by pointer
+ * @fresh: those that are in no tree yet
  * @frozen: struct ioasid_freeze, which do not overlap
  * @closed: its context was closed: no window shows it any more
  *
@@ -167,6 +174,7 @@ struct ioasid_freeze {
  */
 struct ioasid_family {
 	struct rb_root refs[IOASID_FAMILY_SIDES];
+	struct list_head fresh;
 	struct rb_root_cached frozen;
 	bool closed;
 };
@@ -507,6 +515,8 @@ void ioasid_family_cut(struct ioasid_space *space, struct ioasid_mapping *m,
 		       struct ioasid_mapping *tail);
 int ioasid_family_may_cut(struct ioasid_space *space);
 void ioasid_family_cut_done(struct ioasid_space *space);
+void ioasid_family_index_all(struct ioasid_space *space);
+bool ioasid_family_index(struct ioasid_space *space);
 bool ioasid_family_refers(const struct ioasid_space *space, u64 start,
 			  u64 last);
 bool ioasid_family_spans(const struct ioasid_space *space, u64 at);
@@ -515,6 +525,23 @@ bool ioasid_window_shut(const struct ioasid_space *parent,
 			const struct ioasid_window *window);
 int ioasid_family_unmap(struct ioasid_space *space, u64 start, u64 last,
 			struct ioasid_unmap_request *req);
+
+/**
+ * ioasid_family_lock() - lock a space whose references will be asked for
+ * @space: the space; may have no children
+ *
+ * Meanwhile the lock is dropped now and then, so that a thread that waits for it
+ * does not wait for all references to be indexed.
+ *
+ * Context: may sleep; returns with the space's lock held.
+ */
+static inline void ioasid_family_lock(struct ioasid_space *space)
+	__acquires(&space->lock)
+{
+	spin_lock(&space->lock);
+	if (unlikely(space->family))
+		ioasid_family_index_all(space);
+}
 
 /**
  * ioasid_mapping_addr() - what a mapping was made from
