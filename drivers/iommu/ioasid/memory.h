@@ -164,23 +164,35 @@ static inline bool ioasid_memory_is_run(const struct ioasid_memory *mem,
 #define IOASID_PIN_TRIES		16
 
 void ioasid_pin_init(void);
+
 /**
- * ioasid_folio_pinned_out() - is a folio pinned too often
- * @folio: the folio, pinned
- * @more: references that shall be added
+ * ioasid_refs_pinned_out() - are there too many references
+ * @refs: of a folio
  *
  * The mm does not refuse a pin that overflows the count of references: it warns
  * of the next one.  A quarter of the count is kept free for the pins of others,
  * and for a thousand calls that have not looked here yet.  A pin counts 1024 for
  * a small folio, and 1 for a large one.
  *
+ * Return: whether that is beyond what is allowed.
+ */
+static inline bool ioasid_refs_pinned_out(unsigned long refs)
+{
+	return refs > INT_MAX / 4 * 3UL;
+}
+
+/**
+ * ioasid_folio_pinned_out() - is a folio pinned too often
+ * @folio: the folio, pinned
+ * @more: references that shall be added
+ *
  * Return: whether the count is, or would be, beyond what is allowed.
  */
 static inline bool ioasid_folio_pinned_out(struct folio *folio,
 					   unsigned long more)
 {
-	return unlikely((unsigned int)folio_ref_count(folio) + more >
-			INT_MAX / 4 * 3UL);
+	return ioasid_refs_pinned_out((unsigned int)folio_ref_count(folio) +
+				      more);
 }
 
 int ioasid_pin_errno(long err);

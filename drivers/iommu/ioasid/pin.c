@@ -62,7 +62,13 @@ static bool run_pinned_out(struct page *first, unsigned long n,
 
 	while (i < n) {
 		struct page *page = nth_page(first, i);
+		unsigned int refs = page_ref_count(page);
 
+		/* None are a tail page's: its folio has them */
+		if (likely(refs && !ioasid_refs_pinned_out(refs))) {
+			i++;
+			continue;
+		}
 		folio = page_folio(page);
 		if (ioasid_folio_pinned_out(folio, 0)) {
 			*at = i;
