@@ -584,9 +584,14 @@ EXPORT_SYMBOL_GPL(ioasid_ctx_put);
 
 int __init ioasid_context_init(void)
 {
-	ioasid_cache = kmem_cache_create("ioasid", sizeof(struct ioasid), 0,
-					 SLAB_ACCOUNT | SLAB_TYPESAFE_BY_RCU,
-					 NULL);
+	struct kmem_cache_args args = {
+		.use_freeptr_offset = true,
+		.freeptr_offset = offsetof(struct ioasid, cookie),
+	};
+
+	/* A look-up under RCU writes to @users alone of one that was freed */
+	ioasid_cache = kmem_cache_create("ioasid", sizeof(struct ioasid), &args,
+					 SLAB_ACCOUNT | SLAB_TYPESAFE_BY_RCU);
 	return ioasid_cache ? 0 : -ENOMEM;
 }
 

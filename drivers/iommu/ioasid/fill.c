@@ -146,7 +146,7 @@ static void recompute_permitted(struct ioasid_space *space)
 	struct ioasid_member *member;
 
 	lockdep_assert_held(&space->attach_lock);
-	list_for_each_entry(member, &space->members, node) {
+	hlist_for_each_entry(member, &space->members, node) {
 		both = ioasid_ranges_and(ranges ?: member->ranges,
 					 member->ranges);
 		kfree(ranges);
@@ -297,7 +297,7 @@ static void add_member(struct ioasid_space *space, struct ioasid_member *member,
 	dom->users++;
 	member->dom = dom;
 	member->blocked = false;
-	list_add_tail(&member->node, &space->members);
+	hlist_add_head(&member->node, &space->members);
 }
 
 static int join_existing(struct ioasid_space *space,
@@ -479,7 +479,7 @@ void ioasid_space_leave(struct ioasid_space *space,
 	ioasid_devmem_lock(space);
 	if (!moved && !member->blocked)
 		iommu_detach_group(dom->iommu, member->group);
-	list_del(&member->node);
+	hlist_del(&member->node);
 	member->dom = NULL;
 	if (--dom->users)
 		dom = NULL;

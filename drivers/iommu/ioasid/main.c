@@ -236,7 +236,7 @@ static void fill_info(struct ioasid *ioasid, struct ioasid_info *info)
 	/* What a child maps is pinned and charged by its root */
 	if (!parent)
 		info->bytes_pinned = space->bytes_mapped +
-				     space->bytes_kept;
+				     ioasid_space_bytes_kept(space);
 	info->bytes_charged = info->bytes_pinned;
 	info->state |= space_state(space);
 	spin_unlock(&space->lock);
@@ -986,7 +986,7 @@ static void show_ioasid(struct seq_file *m, struct ioasid *ioasid)
 	spin_lock(&space->lock);
 	nr_mappings = space->nr_mappings;
 	mapped = space->bytes_mapped;
-	kept = space->bytes_kept;
+	kept = ioasid_space_bytes_kept(space);
 	devices = space->devices;
 	children = space->children;
 	state = space_state(space);

@@ -793,9 +793,9 @@ void ioasid_mapping_keep(struct ioasid_space *space, struct ioasid_mapping *m)
 {
 	lockdep_assert_held(&space->lock);
 	space->poisoned = true;
+	m->gap = ioasid_space_bytes_kept(space) + mapping_bytes(m);
 	m->next = space->kept;
 	space->kept = m;
-	space->bytes_kept += mapping_bytes(m);
 }
 
 /**
@@ -809,7 +809,6 @@ void ioasid_space_free_kept(struct ioasid_space *space)
 	spin_lock(&space->lock);
 	m = space->kept;
 	space->kept = NULL;
-	space->bytes_kept = 0;
 	space->poisoned = false;
 	spin_unlock(&space->lock);
 	for (; m; m = next) {
@@ -1858,7 +1857,6 @@ void ioasid_space_init(struct ioasid_space *space,
 	space->nr_mappings = 0;
 	space->bytes_mapped = 0;
 	space->kept = NULL;
-	space->bytes_kept = 0;
 	space->permitted = NULL;
 	space->software = NULL;
 	space->parent = NULL;
@@ -1872,7 +1870,7 @@ void ioasid_space_init(struct ioasid_space *space,
 	init_rwsem(&space->domains_sem);
 	INIT_LIST_HEAD(&space->domains);
 	mutex_init(&space->attach_lock);
-	INIT_LIST_HEAD(&space->members);
+	INIT_HLIST_HEAD(&space->members);
 }
 EXPORT_SYMBOL_IF_KUNIT(ioasid_space_init);
 

@@ -86,7 +86,8 @@ struct ioasid_ref {
  * @rb: in ioasid_space.mappings
  * @start: first byte
  * @last: last byte
- * @gap: bytes between the mapping before and this one
+ * @gap: bytes between the mapping before and this one; in ioasid_space.kept: bytes
+ *	of memory of this one and of those after it
  * @subtree_gap: the largest @gap in this subtree
  * @mem: what is mapped; no pages for a reserved range
  * @payer: who was charged; NULL for a reserved range, and of a child
@@ -248,7 +249,7 @@ struct ioasid_software {
  * Protected by ioasid_space.attach_lock.
  */
 struct ioasid_member {
-	struct list_head node;
+	struct hlist_node node;
 	struct iommu_group *group;
 	struct device *dev;
 	struct ioasid_domain *dom;
@@ -296,7 +297,6 @@ struct ioasid_space_ops {
  * @nr_mappings: published mappings
  * @bytes_mapped: bytes of memory in them
  * @kept: mappings that a poisoned domain may still reach
- * @bytes_kept: bytes of memory in these
  * @permitted: IOVAs that all members can use, NULL for all
  * @family: of a parent; NULL while it never was to be one, set once
  * @children: how many spaces have this one as parent, a window counting as one
@@ -340,7 +340,6 @@ struct ioasid_space {
 	u64 nr_mappings;
 	u64 bytes_mapped;
 	struct ioasid_mapping *kept;
-	u64 bytes_kept;
 	struct ioasid_ranges *permitted;
 	struct ioasid_family *family;
 	struct ioasid_software *software;
@@ -351,7 +350,7 @@ struct ioasid_space {
 	struct list_head domains;
 
 	struct mutex attach_lock;	/* members */
-	struct list_head members;
+	struct hlist_head members;
 };
 
 void ioasid_space_init(struct ioasid_space *space,
@@ -736,6 +735,17 @@ void ioasid_mapping_cut_object(struct ioasid_space *space,
 void ioasid_space_abort_filling(struct ioasid_space *space,
 				struct ioasid_mapping *m);
 void ioasid_space_free_kept(struct ioasid_space *space);
+
+/**
+ * ioasid_space_bytes_kept() - how much memory a poisoned domain may reach
+ * @space: the space; its lock is held
+ *
+ * Return: bytes that were unmapped, and stay pinned.
+ */
+static inline u64 ioasid_space_bytes_kept(const struct ioasid_space *space)
+{
+	return space->kept ? space->kept->gap : 0;
+}
 
 int __init ioasid_space_cache_init(void);
 void ioasid_space_cache_exit(void);
