@@ -496,6 +496,24 @@ static bool is_easy(const struct ioasid_object *obj)
 	return !space->parent && RB_EMPTY_ROOT(&space->mappings);
 }
 
+/* Ids that are forgotten together: 64 nodes of an xarray */
+#define FORGET_BATCH	4096
+
+/* In pieces, since xa_destroy() has interrupts off from beginning to end */
+static void forget_ids(struct xarray *ids)
+{
+	unsigned long id = 0;
+
+	while (xa_find(ids, &id, ULONG_MAX, XA_PRESENT)) {
+		id = round_down(id, FORGET_BATCH);
+		xa_store_range(ids, id, id + FORGET_BATCH - 1, NULL,
+			       GFP_KERNEL);
+		id += FORGET_BATCH;
+		cond_resched();
+	}
+	xa_destroy(ids);
+}
+
 static void ioasid_ctx_destroy(struct ioasid_ctx *ctx)
 {
 	void *freed[FREE_BATCH] __uninitialized;
@@ -542,7 +560,7 @@ static void ioasid_ctx_destroy(struct ioasid_ctx *ctx)
 	rcu_read_unlock();
 	if (nr_freed)
 		kmem_cache_free_bulk(ioasid_cache, nr_freed, freed);
-	xa_destroy(&ctx->objects);
+	forget_ids(&ctx->objects);
 	ioasid_ctx_release(ctx);
 }
 
