@@ -8,11 +8,15 @@
  *	fuzz --seed 1 --ops 1000000
  *	fuzz --threads 4 --time 3600
  *	fuzz --race --time 3600
+ *	fuzz --importers --high --kill --ops 1000000
  *	fuzz --replay FILE
  *
  * A seed repeats exactly, operation by operation, as long as its workers take
  * turns in one thread, in an order that the seed gives. With --threads each
  * worker is a thread of its own; with --race their number changes, too.
+ *
+ * With --importers, --high or --kill sessions run in a process beside others,
+ * see fuzz_rough.c. That does not repeat.
  *
  * What goes wrong is made short and printed, as operations for --replay and
  * as a C program. Where the kernel has KCOV, operations that reached new code
@@ -49,6 +53,7 @@ struct options {
 	int plant;
 	bool physical;	/* no emulated devices */
 	bool quiet;	/* it is meant to go wrong */
+	unsigned int how;	/* enum fuzz_roughness */
 	__u64 digest;	/* out, of all operations and their results */
 };
 
@@ -89,15 +94,6 @@ struct round {
 	struct fuzz_verdict verdict;
 	struct fuzz_op wrong;
 };
-
-static __u64 mix(__u64 *state)
-{
-	__u64 x = *state += 0x9e3779b97f4a7c15ULL;
-
-	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9ULL;
-	x = (x ^ x >> 27) * 0x94d049bb133111ebULL;
-	return x ^ x >> 31;
-}
 
 /*
  * KCOV
@@ -168,7 +164,7 @@ static void corpus_add(struct worker *t, const struct sequence *s)
 	if (corpus_nr < CORPUS)
 		corpus[corpus_nr++] = *s;
 	else
-		corpus[mix(&t->random) % CORPUS] = *s;
+		corpus[fuzz_mix(&t->random) % CORPUS] = *s;
 	pthread_mutex_unlock(&corpus_lock);
 }
 
@@ -178,12 +174,12 @@ static void corpus_add(struct worker *t, const struct sequence *s)
 
 static bool one_in(struct worker *t, unsigned int n)
 {
-	return mix(&t->random) % n == 0;
+	return fuzz_mix(&t->random) % n == 0;
 }
 
 static __u64 below(struct worker *t, __u64 n)
 {
-	return mix(&t->random) % n;
+	return fuzz_mix(&t->random) % n;
 }
 
 #define ONE_OF(t, ...) \
@@ -246,7 +242,7 @@ static __u64 make_iova(struct worker *t, const struct fuzz_space *s)
 		return arena + below(t, 8) * FUZZ_HUGE +
 		       ONE_OF(t, 0, FUZZ_PAGE, -FUZZ_PAGE);
 	default:
-		return mix(&t->random) & ~(FUZZ_PAGE - 1);
+		return fuzz_mix(&t->random) & ~(FUZZ_PAGE - 1);
 	}
 }
 
@@ -286,7 +282,7 @@ static __u64 make_grid(struct worker *t)
 
 static __u64 make_cookie(struct worker *t)
 {
-	return one_in(t, 4) ? ONE_OF(t, 0, -1ULL, 1ULL << 63) : mix(&t->random);
+	return one_in(t, 4) ? ONE_OF(t, 0, -1ULL, 1ULL << 63) : fuzz_mix(&t->random);
 }
 
 static void make_check(struct worker *t, struct fuzz_op *op)
@@ -654,7 +650,7 @@ static void make_batch(struct worker *t, struct fuzz_op *op)
 	op->cut = 1 + below(t, one_in(t, 3) ? FUZZ_BATCH : 6);
 	op->length = 0;
 	op->align = 0;
-	op->value = mix(&t->random);
+	op->value = fuzz_mix(&t->random);
 	if (op->mem < MEM_NR && one_in(t, 2))
 		op->addr = below(t, 16) * FUZZ_PAGE;
 	switch (below(t, 100)) {
@@ -752,7 +748,7 @@ static void make_dma(struct worker *t, struct fuzz_op *op)
 	}
 	if (op->type == OP_DMA_WRITE) {
 		op->iova += FUZZ_SCRATCH(t->nr);
-		op->value = mix(&t->random);
+		op->value = fuzz_mix(&t->random);
 		return;
 	}
 	op->length = 1 + below(t, one_in(t, 4) ? FUZZ_DMA_MAX : 16);
@@ -1001,7 +997,7 @@ static void *work_in_turns(void *arg)
 	for (i = 0; i < nr; i++)
 		left += r->workers[i].ops;
 	while (left) {
-		t = &r->workers[mix(&r->turns) % nr];
+		t = &r->workers[fuzz_mix(&r->turns) % nr];
 		if (t->done == t->ops)
 			continue;
 		if (!step(t))
@@ -1121,17 +1117,17 @@ static long session(struct options *o)
 	while (done < o->ops &&
 	       (!o->seconds || ia_now_ms() - start < o->seconds * 1000ULL)) {
 		/* Drawn whether it counts or not, so that seeds stay the same */
-		setting.threads = 1 + (int)(mix(&random) % 3);
-		setting.physical = mix(&random) % 2;
+		setting.threads = 1 + (int)(fuzz_mix(&random) % 3);
+		setting.physical = fuzz_mix(&random) % 2;
 		if (o->threads)
 			setting.threads = o->threads;
 		setting.physical = fuzz_have_physical &&
 				   (o->physical || setting.physical);
-		setting.rlimit = mix(&random) % 5 ? 0 : 8 << 20;
+		setting.rlimit = fuzz_mix(&random) % 5 ? 0 : 8 << 20;
 		nr = o->quiet ? QUIET_OPS : ROUND_OPS;
 		if (nr > o->ops - done)
 			nr = o->ops - done;
-		rc = run_round(&r, &setting, o->race, mix(&random), nr);
+		rc = run_round(&r, &setting, o->race, fuzz_mix(&random), nr);
 		if (rc)
 			return rc;
 		if (r.verdict.bad) {
@@ -1165,6 +1161,32 @@ static __u64 new_seed(void)
 	if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed))
 		seed = ia_now_ms();
 	return seed;
+}
+
+/* A session in a process that may be killed, with what it needs made there. */
+static int rough_session(const struct fuzz_rough *rough, __u64 seed)
+{
+	struct options o = *(const struct options *)rough->options;
+
+	o.seed = seed;
+	o.race |= seed & 1;
+	o.ops = rough->how & FUZZ_KILL ? SIZE_MAX : 4 * ROUND_OPS;
+	fuzz_run_init();
+	return session(&o) ? -EPROTO : 0;
+}
+
+static int rough(const struct options *o)
+{
+	const struct fuzz_rough rough = {
+		.seed = o->seed,
+		.ops = o->ops,
+		.seconds = o->seconds,
+		.how = o->how,
+		.options = o,
+		.session = rough_session,
+	};
+
+	return fuzz_rough(&rough);
 }
 
 /*
@@ -1233,6 +1255,17 @@ TEST_F(fuzz, race_random)
 {
 	self->o.race = true;
 	run_seed(_metadata, &self->o, new_seed());
+}
+
+/* Beside importers that come and go, with little memory, killed at any time. */
+TEST_F(fuzz, beside_others)
+{
+	self->o.seed = new_seed();
+	self->o.how = FUZZ_IMPORTERS | FUZZ_KILL;
+	if (!access("/sys/fs/cgroup/memory.stat", R_OK))
+		self->o.how |= FUZZ_HIGH;
+	TH_LOG("seed %#llx", self->o.seed);
+	ASSERT_EQ(0, rough(&self->o));
 }
 
 /* Each operation of a seed, and what came of it, is the same the next time. */
@@ -1335,8 +1368,10 @@ static int usage(const char *me)
 {
 	fprintf(stderr,
 		"Usage: %s [--seed N] [--ops N] [--threads N] [--race] [--time SECONDS] [--physical] [--plant N]\n"
+		"       %*s [--importers] [--high] [--kill]\n"
 		"       %s --replay FILE\n"
-		"       %s [options of a test program]\n", me, me, me);
+		"       %s [options of a test program]\n", me,
+		(int)strlen(me), "", me, me);
 	return KSFT_FAIL;
 }
 
@@ -1349,6 +1384,9 @@ int main(int argc, char **argv)
 		{ "race", no_argument, NULL, 'R' },
 		{ "time", required_argument, NULL, 'T' },
 		{ "physical", no_argument, NULL, 'P' },
+		{ "importers", no_argument, NULL, 'I' },
+		{ "high", no_argument, NULL, 'H' },
+		{ "kill", no_argument, NULL, 'K' },
 		{ "plant", required_argument, NULL, 'p' },
 		{ "replay", required_argument, NULL, 'r' },
 		{}
@@ -1360,7 +1398,6 @@ int main(int argc, char **argv)
 		return test_harness_run(argc, argv);
 	setlinebuf(stdout);
 	o.seed = new_seed();
-	fuzz_run_init();
 	while ((opt = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
 		switch (opt) {
 		case 's':
@@ -1385,15 +1422,28 @@ int main(int argc, char **argv)
 		case 'P':
 			o.physical = true;
 			break;
+		case 'I':
+			o.how |= FUZZ_IMPORTERS;
+			break;
+		case 'H':
+			o.how |= FUZZ_HIGH;
+			break;
+		case 'K':
+			o.how |= FUZZ_KILL;
+			break;
 		case 'p':
 			o.plant = atoi(optarg);
 			break;
 		case 'r':
+			fuzz_run_init();
 			return replay(optarg);
 		default:
 			return usage(argv[0]);
 		}
 	}
 	printf("# seed %#llx\n", o.seed);
+	if (o.how)
+		return rough(&o) ? KSFT_FAIL : KSFT_PASS;
+	fuzz_run_init();
 	return session(&o) ? KSFT_FAIL : KSFT_PASS;
 }

@@ -4,7 +4,8 @@
  *
  * fuzz.c makes up operations and runs them, in several threads; fuzz_run.c
  * does one of them; fuzz_model.c, the reference model, judges what came of it;
- * fuzz_shrink.c makes a short C program of operations that went wrong.
+ * fuzz_shrink.c makes a short C program of operations that went wrong;
+ * fuzz_rough.c has sessions run beside processes that get in their way.
  *
  * How answers are foreseen although several threads work on one context:
  * every thread has IOASIDs of its own, a window of IOVAs of its own in one that
@@ -22,7 +23,7 @@
  * fuzz_prints[] (fuzz_shrink.c).
  *
  * Not made up, because the model does not know them: children of the shared
- * IOASID, imports of other contexts, memory of devices.
+ * IOASID, imports of other contexts (but see fuzz_rough.c), memory of devices.
  */
 #ifndef __SELFTESTS_IOASID_FUZZ_H
 #define __SELFTESTS_IOASID_FUZZ_H
@@ -286,6 +287,48 @@ extern struct fuzz_memory fuzz_mems[MEM_NR];
 extern bool fuzz_have_devices, fuzz_have_physical;
 /* How many operations of each type were done; and succeeded. */
 extern atomic_size_t fuzz_done[OP_NR], fuzz_succeeded[OP_NR];
+
+/* Counts operations, of several processes; NULL where none of them does. */
+extern atomic_size_t *fuzz_progress;
+
+/* The next number of a sequence that @state begins. */
+static inline __u64 fuzz_mix(__u64 *state)
+{
+	__u64 x = *state += 0x9e3779b97f4a7c15ULL;
+
+	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9ULL;
+	x = (x ^ x >> 27) * 0x94d049bb133111ebULL;
+	return x ^ x >> 31;
+}
+
+/* What sessions have to bear. */
+enum fuzz_roughness {
+	FUZZ_IMPORTERS = 1 << 0,	/* importers, and what they import from */
+	FUZZ_HIGH = 1 << 1,	/* a memory cgroup over memory.high */
+	FUZZ_KILL = 1 << 2,	/* SIGKILL */
+};
+
+/**
+ * struct fuzz_rough - sessions in rough surroundings
+ * @seed: of all
+ * @ops: how many operations, of all processes together
+ * @seconds: how long at most, 0 for any time
+ * @how: enum fuzz_roughness
+ * @session: called in a process of its own, for sessions with that seed; 0, or
+ *	a negative errno when they went wrong
+ * @options: for @session
+ */
+struct fuzz_rough {
+	__u64 seed;
+	size_t ops;
+	unsigned int seconds;
+	unsigned int how;
+	int (*session)(const struct fuzz_rough *rough, __u64 seed);
+	const void *options;
+};
+
+/* fuzz_rough.c */
+int fuzz_rough(const struct fuzz_rough *rough);
 
 /* fuzz_run.c */
 void fuzz_run_init(void);

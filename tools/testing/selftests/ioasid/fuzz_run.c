@@ -11,6 +11,7 @@
 struct fuzz_memory fuzz_mems[MEM_NR];
 bool fuzz_have_devices, fuzz_have_physical;
 atomic_size_t fuzz_done[OP_NR], fuzz_succeeded[OP_NR];
+atomic_size_t *fuzz_progress;
 
 /* Devices of the physical kind, behind one model IOMMU. */
 static int control = -1;
@@ -961,6 +962,8 @@ void fuzz_run(struct fuzz_world *w, const struct fuzz_op *op,
 		model_judge(w->model, op, result, v);
 		add_to_digest(w, op, result->rc);
 		fuzz_done[op->type]++;
+		if (fuzz_progress)
+			++*fuzz_progress;
 		if (result->rc >= 0)
 			fuzz_succeeded[op->type]++;
 		w->limited = model_limited(w->model);

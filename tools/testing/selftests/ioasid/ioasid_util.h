@@ -34,7 +34,12 @@
 
 #include <linux/ioasid.h>
 
+/* A part of a program, which has the tests in another. */
+#ifdef IA_NO_TESTS
+#include "../kselftest.h"
+#else
 #include "../kselftest_harness.h"
+#endif
 
 /* The debug kernel in an emulated machine takes its time. */
 #undef TEST_TIMEOUT_DEFAULT
@@ -299,7 +304,10 @@ static inline void *ia_mem(size_t length)
 	return p == MAP_FAILED ? NULL : p;
 }
 
-/* The number behind "NAME:" in a file of /proc such as status; -1 if none. */
+/*
+ * The number behind "NAME:", or "NAME ", in a file of /proc such as status or
+ * vmstat; -1 if there is none.
+ */
 static inline long long ia_proc_field(const char *path, const char *name)
 {
 	size_t len = strlen(name);
@@ -311,7 +319,7 @@ static inline long long ia_proc_field(const char *path, const char *name)
 	if (!f)
 		return -1;
 	while (fgets(line, sizeof(line), f)) {
-		if (!strncmp(line, name, len) && line[len] == ':') {
+		if (!strncmp(line, name, len) && strchr(": ", line[len])) {
 			value = strtoll(line + len + 1, NULL, 10);
 			break;
 		}
