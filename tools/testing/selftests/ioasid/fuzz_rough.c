@@ -32,7 +32,7 @@
 #define SLOW_LIFE 1000
 
 /* Without any progress, or until a process has gone: it hangs. */
-#define PATIENCE_MS 240000
+#define PATIENCE_MS 150000
 /* What the kernel does later, it does soon. */
 #define SETTLE_MS 60000
 
@@ -301,6 +301,25 @@ static int importer_look(struct importer *i)
 	return harm ? -EPROTO : 0;
 }
 
+/* The owner has gone: what it had is taken away, at once or very soon. */
+static int importer_orphaned(struct importer *i)
+{
+	const __u64 start = ia_now_ms();
+	unsigned int page;
+	char data[16];
+
+	common->orphans++;
+	for (page = 0; i->attached && page < PAGES; page++)
+		while (!model_get(&i->dev, page * FUZZ_PAGE, data,
+				  sizeof(data))) {
+			if (ia_now_ms() - start > SETTLE_MS)
+				return complain("a page of an owner that has gone",
+						page, -1);
+			usleep(1000);
+		}
+	return -ENODEV;
+}
+
 /* One operation; -ENODEV when there is no use in going on with this owner. */
 static int importer_step(struct importer *i)
 {
@@ -315,8 +334,8 @@ static int importer_step(struct importer *i)
 		rc = ia_map_full(i->fd, *id, IA_RW_FIXED, &at, at, length,
 				 0, 0, 0, NULL);
 		common->maps += !rc;
-		common->orphans += rc == -ENODEV;
-		return judge("MAP_DMA", rc);
+		return rc == -ENODEV ? importer_orphaned(i) :
+				       judge("MAP_DMA", rc);
 	case 20 ... 29:
 		rc = ia_unmap_full(i->fd, *id, IOASID_UNMAP_SPLIT, at, length,
 				   &unmapped);
