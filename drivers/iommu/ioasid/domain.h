@@ -12,7 +12,7 @@
 
 #include <uapi/linux/ioasid.h>
 
-#include "memory.h"
+#include "mem/memory.h"
 
 /**
  * struct ioasid_domain - a hardware page table

@@ -20,7 +20,7 @@
 #include <linux/xarray.h>
 
 #include "domain.h"
-#include "memory.h"
+#include "mem/memory.h"
 
 struct file;
 struct ioasid_device_range;

@@ -10,7 +10,7 @@
 #include <linux/prandom.h>
 #include <linux/random.h>
 
-#include "../memory.h"
+#include "../mem/memory.h"
 
 /* A run that failed is repeated with its seed, which the log tells */
 static inline void random_seed(struct kunit *test, struct rnd_state *rnd)

@@ -1,19 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Memory of user space, kept as extents: cut, referred to, and unpinned.
+ * Memory of a mapping as extents: built while it is pinned, walked, cut, shared.
  *
- * Invariants:
- *  - A page is pinned (FOLL_PIN, FOLL_LONGTERM) once for each mapping that it
- *    is in, so that unpinning does not ask where memory came from.
- *
- * Locks: none here.  Unpinning waits for locked folios, that is for I/O.
+ * Locks: none.  An array of extents that several mappings share has a reference
+ * count, and does not change.
  */
 #include <kunit/visibility.h>
-#include <linux/err.h>
-#include <linux/mm.h>
 #include <linux/slab.h>
 
-#include "memory.h"
+#include "extent.h"
 
 /*
  * An array of extents.  A page is found in it under spinlocks, so a long one has
@@ -31,13 +26,6 @@ struct ioasid_extents {
 	unsigned long *index;
 	u64 ext[];
 };
-
-/* ---- Extents ---- */
-
-static unsigned long extent_pages(u64 ext)
-{
-	return (ext & (IOASID_EXTENT_MAX_PAGES - 1)) + 1;
-}
 
 static const u64 *memory_extents(const struct ioasid_memory *mem)
 {
@@ -86,7 +74,7 @@ static void extents_index(struct ioasid_extents *extents)
 	for (i = 0; i < extents->nr; i++) {
 		if (i % INDEX_STEP == 0)
 			extents->index[i / INDEX_STEP] = pages;
-		pages += extent_pages(extents->ext[i]);
+		pages += ioasid_extent_pages(extents->ext[i]);
 		if (i % INDEX_RESCHED == INDEX_RESCHED - 1)
 			cond_resched();
 	}
@@ -112,14 +100,14 @@ extent_of(const struct ioasid_memory *mem, unsigned long page,
 
 	page += mem->skip;
 	if (mem->is_shared && mem->shared->index &&
-	    page >= extent_pages(ext[i])) {
+	    page >= ioasid_extent_pages(ext[i])) {
 		index = mem->shared->index;
 		low = i / INDEX_STEP;
 		if (unlikely(i)) {
 			/* Count from the beginning of the array */
 			page += index[low];
 			for (mid = low * INDEX_STEP; mid < i; mid++)
-				page += extent_pages(ext[mid]);
+				page += ioasid_extent_pages(ext[mid]);
 		}
 		/* The last step that does not begin beyond the page */
 		high = (mem->shared->nr - 1) / INDEX_STEP;
@@ -144,8 +132,8 @@ extent_of(const struct ioasid_memory *mem, unsigned long page,
 		page -= index[low];
 		i = low * INDEX_STEP;
 	}
-	while (page >= extent_pages(ext[i]))
-		page -= extent_pages(ext[i++]);
+	while (page >= ioasid_extent_pages(ext[i]))
+		page -= ioasid_extent_pages(ext[i++]);
 	*skip = page;
 	return i - mem->first;
 }
@@ -230,7 +218,7 @@ void ioasid_memory_borrow(const struct ioasid_memory *mem, unsigned long at,
 	index = extent_of(mem, at, &skip);
 	ext = memory_extents(mem)[index];
 	pfn = (ext >> IOASID_EXTENT_COUNT_BITS) + skip;
-	have = extent_pages(ext) - skip;
+	have = ioasid_extent_pages(ext) - skip;
 
 	part->npages = npages;
 	part->first = 0;
@@ -382,37 +370,6 @@ int ioasid_extent_list_borrow(struct ioasid_extent_list *list,
 }
 
 /**
- * ioasid_extent_list_charge() - charge once for what was added since the last time
- * @list: the list
- *
- * Does nothing when the list has no payer.
- *
- * Return: 0; -EDQUOT or -ENOMEM, none of it was charged.
- */
-int ioasid_extent_list_charge(struct ioasid_extent_list *list)
-{
-	struct ioasid_runs runs;
-	int ret;
-
-	if (!list->payer)
-		return 0;
-	if (list->done && list->done == extent_pages(list->ext[list->at])) {
-		list->at++;
-		list->done = 0;
-	}
-	runs.ext = list->ext + list->at;
-	runs.skip = list->done;
-	runs.left = list->mem->npages - list->charged;
-	ret = ioasid_charge_runs(list->payer, runs, list->done);
-	if (ret)
-		return ret;
-	list->charged = list->mem->npages;
-	list->at = list->nr - 1;
-	list->done = extent_pages(list->ext[list->at]);
-	return 0;
-}
-
-/**
  * ioasid_extent_list_finish() - hand the extents to their memory
  * @list: complete, or to be unpinned; ends
  */
@@ -437,71 +394,3 @@ void ioasid_extent_list_finish(struct ioasid_extent_list *list)
 	list->mem->is_shared = true;
 }
 EXPORT_SYMBOL_IF_KUNIT(ioasid_extent_list_finish);
-
-/* ---- Unpin ---- */
-
-/* Pages to unpin between two looks at the scheduler */
-#define UNPIN_BATCH		BIT(12)
-
-static void unpin_pages(const struct ioasid_memory *mem)
-{
-	struct ioasid_runs runs;
-	struct ioasid_run run;
-	unsigned long n;
-
-	if (ioasid_memory_is_run(mem, &run) && run.npages <= UNPIN_BATCH) {
-		unpin_user_page_range_dirty_lock(pfn_to_page(run.pfn),
-						 run.npages, mem->writable);
-		return;
-	}
-
-	ioasid_runs_start(&runs, mem);
-	while (ioasid_runs_next(&runs, &run)) {
-		while (run.npages) {
-			n = min(run.npages, UNPIN_BATCH);
-			unpin_user_page_range_dirty_lock(pfn_to_page(run.pfn),
-							 n, mem->writable);
-			run.pfn += n;
-			run.npages -= n;
-			if (runs.left)
-				cond_resched();
-		}
-	}
-}
-
-/**
- * ioasid_unpin() - unpin memory
- * @mem: the memory; holds none afterwards
- *
- * No translation to these pages may be left, in any table or cache.
- *
- * Context: may sleep.
- */
-void ioasid_unpin(struct ioasid_memory *mem)
-{
-	unpin_pages(mem);
-	ioasid_memory_return(mem);
-}
-EXPORT_SYMBOL_IF_KUNIT(ioasid_unpin);
-
-/**
- * ioasid_unpin_charged() - unpin memory, and give back what was charged once
- * @mem: the memory; holds none afterwards
- * @payer: who was charged, or NULL
- * @charged: how many of the first pages were
- *
- * Context: may sleep; does not wait for mmap_lock; needs no memory.
- */
-void ioasid_unpin_charged(struct ioasid_memory *mem, struct ioasid_payer *payer,
-			  unsigned long charged)
-{
-	struct ioasid_runs runs;
-
-	unpin_pages(mem);
-	if (payer) {
-		mem->npages = charged;
-		ioasid_runs_start(&runs, mem);
-		ioasid_uncharge_runs(payer, runs);
-	}
-	ioasid_memory_return(mem);
-}

@@ -40,7 +40,7 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
-#include "memory.h"
+#include "pin.h"
 
 /* How many of the @n pages follow each other physically */
 static unsigned long contiguous_pages(struct page **pages, unsigned long n)
@@ -128,6 +128,37 @@ int ioasid_pin_errno(long err)
 	}
 }
 
+/**
+ * ioasid_extent_list_charge() - charge once for what was added since the last time
+ * @list: the list
+ *
+ * Does nothing when the list has no payer.
+ *
+ * Return: 0; -EDQUOT or -ENOMEM, none of it was charged.
+ */
+int ioasid_extent_list_charge(struct ioasid_extent_list *list)
+{
+	struct ioasid_runs runs;
+	int ret;
+
+	if (!list->payer)
+		return 0;
+	if (list->done && list->done == ioasid_extent_pages(list->ext[list->at])) {
+		list->at++;
+		list->done = 0;
+	}
+	runs.ext = list->ext + list->at;
+	runs.skip = list->done;
+	runs.left = list->mem->npages - list->charged;
+	ret = ioasid_charge_runs(list->payer, runs, list->done);
+	if (ret)
+		return ret;
+	list->charged = list->mem->npages;
+	list->at = list->nr - 1;
+	list->done = ioasid_extent_pages(list->ext[list->at]);
+	return 0;
+}
+
 static int pin_failed(long err, u64 addr, u64 *fault_addr)
 {
 	int ret = ioasid_pin_errno(err);
@@ -144,7 +175,9 @@ static int pin_failed(long err, u64 addr, u64 *fault_addr)
 #define TURN_SHIFT	30
 
 static struct mutex file_turns[NR_TURNS];
+
 static struct mutex mm_turns[NR_TURNS];
+
 /* Pins that failed for competition, and are tried again just now */
 static atomic_t pins_compete = ATOMIC_INIT(0);
 
@@ -289,6 +322,7 @@ static long pin_pages_once(u64 addr, unsigned long npages, bool writable,
 
 /* How often a turn is found busy before it is done without */
 #define BUSY_TURNS		64
+
 /* How often memory is faulted in for a turn in which it is gone again */
 #define TURN_FAULTS		8
 
@@ -393,10 +427,20 @@ static int pin_user_page(struct ioasid_memory *mem, u64 addr, bool writable,
 #define PIN_STACK_PAGES		8
 
 /* With @payer it is charged once, part by part */
-static int pin_user_pages_list(struct ioasid_memory *mem,
-			       struct ioasid_payer *payer, u64 addr,
-			       unsigned long npages, bool writable,
-			       u64 *fault_addr)
+/**
+ * ioasid_pin_user_list() - pin any number of pages of the calling process
+ * @mem: as for ioasid_pin_user()
+ * @payer: what is charged once, or NULL
+ * @addr: as for ioasid_pin_user()
+ * @npages: the same
+ * @writable: the same
+ * @fault_addr: the same
+ *
+ * Return: as ioasid_pin_user(), and as ioasid_charge_runs().
+ */
+int ioasid_pin_user_list(struct ioasid_memory *mem, struct ioasid_payer *payer,
+			 u64 addr, unsigned long npages, bool writable,
+			 u64 *fault_addr)
 {
 	struct page *stack[PIN_STACK_PAGES], **pages = stack;
 	unsigned long batch = PIN_STACK_PAGES, at;
@@ -462,32 +506,75 @@ int ioasid_pin_user(struct ioasid_memory *mem, u64 addr, unsigned long npages,
 {
 	if (npages == 1)
 		return pin_user_page(mem, addr, writable, fault_addr);
-	return pin_user_pages_list(mem, NULL, addr, npages, writable,
-				   fault_addr);
+	return ioasid_pin_user_list(mem, NULL, addr, npages, writable,
+				    fault_addr);
 }
 EXPORT_SYMBOL_IF_KUNIT(ioasid_pin_user);
 
-/**
- * ioasid_pin_charged() - pin memory of a file, or that is charged once
- * @mem: out, the memory
- * @payer: who is charged
- * @file: as for ioasid_memory_get(), which this is a part of
- * @addr: the same
- * @npages: the same
- * @writable: the same
- * @fault_addr: the same
- *
- * Return: 0, or -errno as ioasid_memory_get().
- */
-int ioasid_pin_charged(struct ioasid_memory *mem, struct ioasid_payer *payer,
-		       struct file *file, u64 addr, unsigned long npages,
-		       bool writable, u64 *fault_addr)
+/* ---- Unpin ---- */
+
+/* Pages to unpin between two looks at the scheduler */
+#define UNPIN_BATCH		BIT(12)
+
+static void unpin_pages(const struct ioasid_memory *mem)
 {
-	if (payer->charge != IOASID_CHARGE_ONCE)
-		payer = NULL;
-	if (file)
-		return ioasid_pin_file(mem, payer, file, addr, npages, writable,
-				fault_addr);
-	return pin_user_pages_list(mem, payer, addr, npages, writable,
-				   fault_addr);
+	struct ioasid_runs runs;
+	struct ioasid_run run;
+	unsigned long n;
+
+	if (ioasid_memory_is_run(mem, &run) && run.npages <= UNPIN_BATCH) {
+		unpin_user_page_range_dirty_lock(pfn_to_page(run.pfn),
+						 run.npages, mem->writable);
+		return;
+	}
+
+	ioasid_runs_start(&runs, mem);
+	while (ioasid_runs_next(&runs, &run)) {
+		while (run.npages) {
+			n = min(run.npages, UNPIN_BATCH);
+			unpin_user_page_range_dirty_lock(pfn_to_page(run.pfn),
+							 n, mem->writable);
+			run.pfn += n;
+			run.npages -= n;
+			if (runs.left)
+				cond_resched();
+		}
+	}
+}
+
+/**
+ * ioasid_unpin() - unpin memory
+ * @mem: the memory; holds none afterwards
+ *
+ * No translation to these pages may be left, in any table or cache.
+ *
+ * Context: may sleep.
+ */
+void ioasid_unpin(struct ioasid_memory *mem)
+{
+	unpin_pages(mem);
+	ioasid_memory_return(mem);
+}
+EXPORT_SYMBOL_IF_KUNIT(ioasid_unpin);
+
+/**
+ * ioasid_unpin_charged() - unpin memory, and give back what was charged once
+ * @mem: the memory; holds none afterwards
+ * @payer: who was charged, or NULL
+ * @charged: how many of the first pages were
+ *
+ * Context: may sleep; does not wait for mmap_lock; needs no memory.
+ */
+void ioasid_unpin_charged(struct ioasid_memory *mem, struct ioasid_payer *payer,
+			  unsigned long charged)
+{
+	struct ioasid_runs runs;
+
+	unpin_pages(mem);
+	if (payer) {
+		mem->npages = charged;
+		ioasid_runs_start(&runs, mem);
+		ioasid_uncharge_runs(payer, runs);
+	}
+	ioasid_memory_return(mem);
 }

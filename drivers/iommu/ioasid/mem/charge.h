@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Who pays for pinned memory, and how much of it there may be.
- *
- * The ground floor: knows processes, and runs of pages.
+ * Accounts of contexts, and what pinned memory is charged to.
  */
-#ifndef _IOASID_CHARGE_H
-#define _IOASID_CHARGE_H
+#ifndef _IOASID_MEM_CHARGE_H
+#define _IOASID_MEM_CHARGE_H
 
 #include <linux/atomic.h>
 #include <linux/refcount.h>
@@ -14,9 +12,10 @@
 
 #include <uapi/linux/ioasid.h>
 
+#include "extent.h"
+
 struct ioasid_ended;
 struct ioasid_ledger;
-struct ioasid_runs;
 struct mm_struct;
 struct user_struct;
 
@@ -59,25 +58,22 @@ struct ioasid_account {
 	bool used;
 };
 
-void ioasid_account_init(struct ioasid_account *account);
-void ioasid_account_exit(struct ioasid_account *account);
-int ioasid_account_set_charge(struct ioasid_account *account,
-			      unsigned int charge);
-u64 ioasid_account_left(struct ioasid_account *account);
-u64 ioasid_account_charged(struct ioasid_account *account);
-
 struct ioasid_payer *ioasid_charge(struct ioasid_account *account,
 				   unsigned long npages);
 void ioasid_uncharge(struct ioasid_account *account,
 		     struct ioasid_payer *payer, unsigned long npages);
-
 /* With IOASID_CHARGE_ONCE, for what ioasid_charge() did not charge yet */
 int ioasid_charge_runs(struct ioasid_payer *payer, struct ioasid_runs runs,
 		       bool goes_on);
 void ioasid_uncharge_runs(struct ioasid_payer *payer, struct ioasid_runs runs);
 void ioasid_charge_cut(struct ioasid_payer *payer, bool inside);
-
+u64 ioasid_account_left(struct ioasid_account *account);
+u64 ioasid_account_charged(struct ioasid_account *account);
+int ioasid_account_set_charge(struct ioasid_account *account,
+			      unsigned int charge);
+void ioasid_account_init(struct ioasid_account *account);
+void ioasid_account_exit(struct ioasid_account *account);
 int __init ioasid_charge_init(void);
 void ioasid_charge_exit(void);
 
-#endif /* _IOASID_CHARGE_H */
+#endif /* _IOASID_MEM_CHARGE_H */

@@ -28,7 +28,8 @@
 #include <linux/vmstat.h>
 #include <uapi/linux/fcntl.h>
 
-#include "memory.h"
+#include "memfile.h"
+#include "pin.h"
 
 static unsigned int file_seals(struct file *file)
 {

@@ -1,12 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Who pays for pinned memory.
+ * The pages that an mm was charged, and goes on to be charged when it has ended.
  *
  * Invariants:
- *  - What a mapping was charged is given back to the same payer, whoever asks,
- *    and needs no memory.
- *  - Giving back does not wait for mmap_lock, which a page fault that hangs in
- *    another thread may hold.
  *  - Pinned memory is always charged.  When an mm ends, by exit or exec, what it
  *    is charged and is still pinned goes over to its user: to locked_vm of
  *    struct user_struct, and to struct ioasid_ended, which maps that charge an
@@ -14,6 +10,8 @@
  *  - With IOASID_CHARGE_ONCE a page is charged to an mm while at least one
  *    mapping that the mm made has it pinned.  What counts is the page, never
  *    the address that it was mapped from: other memory may be there by now.
+ *  - Giving back needs no memory, and does not wait for mmap_lock, which a page
+ *    fault that hangs in another thread may hold.
  *
  * The ledger of an mm holds the runs of pages that it was charged once, with
  * how many mappings have them pinned.  Runs do not overlap, and runs that touch
@@ -33,9 +31,8 @@
  *
  * Locks: mmap_lock of the mm lets one charge run at a time, so that no page
  * counts as charged before its charge has passed the limit; then
- * ioasid_ledger.lock.  This, ioasid_account.lock, ledgers_lock and ended_lock
- * are leaves.  A spinlock is held for at most LEDGER_STEPS steps of a loop, each
- * of them logarithmic.
+ * ioasid_ledger.lock.  This, ledgers_lock and ended_lock are leaves.  A spinlock
+ * is held for at most LEDGER_STEPS steps of a loop, each of them logarithmic.
  *
  * Waits:
  *  - A charge waits for mmap_lock of its mm, and the first one of an mm for the
@@ -55,17 +52,14 @@
 #include <linux/kthread.h>
 #include <linux/mmu_notifier.h>
 #include <linux/module.h>
-#include <linux/overflow.h>
 #include <linux/rbtree.h>
-#include <linux/rcupdate.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/user.h>
 #include <linux/slab.h>
 #include <linux/workqueue.h>
 
-#include "charge.h"
-#include "memory.h"
+#include "ledger.h"
 
 /**
  * struct ledger_run - pages of which each is pinned by as many mappings
@@ -83,20 +77,6 @@ struct ledger_run {
 	unsigned long first;
 	unsigned long last;
 	unsigned int count;
-};
-
-/**
- * struct ioasid_ended - what a user is charged for mms that ended
- * @rb: in ended_users
- * @users: payers and ledgers
- * @user: the user
- * @pages: pages; @user->locked_vm has them, too
- */
-struct ioasid_ended {
-	struct rb_node rb;
-	refcount_t users;
-	struct user_struct *user;
-	atomic_long_t pages;
 };
 
 /**
@@ -147,10 +127,15 @@ struct ioasid_ledger {
 };
 
 static struct workqueue_struct *ioasid_wq;
+
 static struct kmem_cache *run_cache;
+
 static DEFINE_SPINLOCK(ledgers_lock);	/* ledgers */
+
 static struct rb_root ledgers = RB_ROOT;	/* by mm */
+
 static DEFINE_SPINLOCK(ended_lock);	/* ended_users */
+
 static struct rb_root ended_users = RB_ROOT;	/* by user */
 
 /* Steps of a loop with a lock held; user space chooses how many there are */
@@ -408,8 +393,13 @@ static int ended_cmp_nodes(struct rb_node *a, const struct rb_node *b)
 	return ended_cmp(rb_entry(a, struct ioasid_ended, rb)->user, b);
 }
 
-/* That of a user, with a reference */
-static struct ioasid_ended *ended_get(struct user_struct *user)
+/**
+ * ioasid_ended_get() - what a user is charged for mms that ended
+ * @user: the user
+ *
+ * Return: it, with a reference; NULL, there is no memory.
+ */
+struct ioasid_ended *ioasid_ended_get(struct user_struct *user)
 {
 	struct ioasid_ended *ended;
 	struct rb_node *found;
@@ -433,7 +423,11 @@ static struct ioasid_ended *ended_get(struct user_struct *user)
 	return rb_entry(found, struct ioasid_ended, rb);
 }
 
-static void ended_put(struct ioasid_ended *ended)
+/**
+ * ioasid_ended_put() - drop a reference
+ * @ended: from ioasid_ended_get()
+ */
+void ioasid_ended_put(struct ioasid_ended *ended)
 {
 	if (!refcount_dec_and_lock(&ended->users, &ended_lock))
 		return;
@@ -445,8 +439,13 @@ static void ended_put(struct ioasid_ended *ended)
 	kfree(ended);
 }
 
-/* Pages of a user */
-static unsigned long ended_pages(struct user_struct *user)
+/**
+ * ioasid_ended_pages() - how much a user is charged for mms that ended
+ * @user: the user
+ *
+ * Return: pages.
+ */
+unsigned long ioasid_ended_pages(struct user_struct *user)
 {
 	unsigned long pages = 0;
 	struct rb_node *found;
@@ -462,8 +461,11 @@ static unsigned long ended_pages(struct user_struct *user)
 
 /* ---- Ledgers ---- */
 
-/* Also for one that was never registered, or is not in the tree */
-static void ledger_put(struct ioasid_ledger *ledger)
+/**
+ * ioasid_ledger_put() - drop a reference
+ * @ledger: the ledger; may be one that was never registered, or in no tree
+ */
+void ioasid_ledger_put(struct ioasid_ledger *ledger)
 {
 	if (!refcount_dec_and_lock(&ledger->users, &ledgers_lock))
 		return;
@@ -472,7 +474,7 @@ static void ledger_put(struct ioasid_ledger *ledger)
 	if (!RB_EMPTY_NODE(&ledger->rb))
 		rb_erase(&ledger->rb, &ledgers);
 	spin_unlock(&ledgers_lock);
-	ended_put(ledger->ended);
+	ioasid_ended_put(ledger->ended);
 	if (ledger->file) {
 		ledger->file->private_data = NULL;
 		fput(ledger->file);
@@ -532,7 +534,7 @@ static int ledger_file_release(struct inode *inode, struct file *file)
 
 	if (ledger) {
 		ledger_end(ledger);
-		ledger_put(ledger);
+		ioasid_ledger_put(ledger);
 	}
 	return 0;
 }
@@ -550,7 +552,7 @@ static void ledger_notifier_release(struct mmu_notifier *notifier,
 		container_of(notifier, struct ioasid_ledger, notifier);
 	struct file *file;
 
-	/* Without users it is charged nothing; then ledger_put() has the file */
+	/* Without users it is charged nothing; then ioasid_ledger_put() has the file */
 	if (!refcount_inc_not_zero(&ledger->users))
 		return;
 	file = ledger->file;
@@ -579,7 +581,7 @@ static int ledger_register_thread(void *data)
 	 */
 	mmput(ledger->mm);
 	complete_all(&ledger->registered);
-	ledger_put(ledger);
+	ioasid_ledger_put(ledger);
 	module_put_and_kthread_exit(0);
 }
 
@@ -598,7 +600,7 @@ static int ledger_register(struct ioasid_ledger *ledger)
 	task = kthread_run(ledger_register_thread, ledger, "ioasid-charge");
 	if (IS_ERR(task)) {
 		module_put(THIS_MODULE);
-		ledger_put(ledger);
+		ioasid_ledger_put(ledger);
 		mmput(ledger->mm);
 		return PTR_ERR(task);
 	}
@@ -616,13 +618,13 @@ static void ledger_work(struct work_struct *work)
 		ledger_settle(ledger);
 		mmap_write_unlock(ledger->mm);
 		ledger->delay = 1;
-		ledger_put(ledger);
+		ioasid_ledger_put(ledger);
 		return;
 	}
 	/* Twice as long each time, up to a second */
 	ledger->delay = min_t(unsigned long, 2 * ledger->delay, HZ);
 	if (!queue_delayed_work(ioasid_wq, &ledger->work, ledger->delay))
-		ledger_put(ledger);
+		ioasid_ledger_put(ledger);
 }
 
 static int ledger_cmp(const void *mm, const struct rb_node *node)
@@ -687,12 +689,18 @@ static struct ioasid_ledger *ledger_alloc(struct ioasid_ended *ended)
 	return ledger;
 
 err_put:
-	ledger_put(ledger);
+	ioasid_ledger_put(ledger);
 	return ERR_PTR(ret);
 }
 
-/* The ledger of the calling process, with a reference */
-static struct ioasid_ledger *ledger_get(struct ioasid_ended *ended)
+/**
+ * ioasid_ledger_get() - the ledger of the calling process
+ * @ended: what its user is charged for mms that ended
+ *
+ * Context: may sleep; killable.
+ * Return: the ledger, with a reference; or an ERR_PTR: -ENOMEM, -EINTR.
+ */
+struct ioasid_ledger *ioasid_ledger_get(struct ioasid_ended *ended)
 {
 	struct ioasid_ledger *ledger, *other = NULL;
 	struct rb_node *found;
@@ -715,37 +723,47 @@ static struct ioasid_ledger *ledger_get(struct ioasid_ended *ended)
 	if (!other)
 		return ledger;
 	/* Another thread was faster */
-	ledger_put(ledger);
+	ioasid_ledger_put(ledger);
 	return other;
 }
 
 /* Called with mmap_lock held for writing */
-static int ledger_charge_locked(struct ioasid_payer *payer,
+static int ledger_charge_locked(struct ioasid_ledger *ledger,
+				const struct ioasid_ended *ended,
 				unsigned long npages)
 {
 	unsigned long limit = rlimit(RLIMIT_MEMLOCK) >> PAGE_SHIFT;
-	struct ioasid_ledger *ledger = payer->ledger;
 	unsigned long locked;
 
 	ledger_settle(ledger);
 	locked = ledger->mm->locked_vm + npages;
 	/* To map again what is charged once is not made harder by others */
 	if (npages)
-		locked += atomic_long_read(&payer->ended->pages);
+		locked += atomic_long_read(&ended->pages);
 	if (locked > limit && !capable(CAP_IPC_LOCK))
 		return -EDQUOT;
 	ledger->charged += npages;
 	return __account_locked_vm(ledger->mm, npages, true, current, true);
 }
 
-static int ledger_charge(struct ioasid_payer *payer, unsigned long npages)
+/**
+ * ioasid_ledger_charge() - charge the mm of the calling process
+ * @ledger: its ledger
+ * @ended: what its user is charged for mms that ended
+ * @npages: pages
+ *
+ * Context: may sleep; takes mmap_lock, killable.
+ * Return: 0; -EDQUOT, RLIMIT_MEMLOCK would be exceeded; -ENOMEM; -EINTR.
+ */
+int ioasid_ledger_charge(struct ioasid_ledger *ledger,
+			 const struct ioasid_ended *ended, unsigned long npages)
 {
-	struct mm_struct *mm = payer->ledger->mm;
+	struct mm_struct *mm = ledger->mm;
 	int ret;
 
 	if (mmap_write_lock_killable(mm))
 		return -EINTR;
-	ret = ledger_charge_locked(payer, npages);
+	ret = ledger_charge_locked(ledger, ended, npages);
 	mmap_write_unlock(mm);
 	return ret;
 }
@@ -769,223 +787,8 @@ static void ledger_give_back(struct ioasid_ledger *ledger)
 	}
 	refcount_inc(&ledger->users);
 	if (!queue_delayed_work(ioasid_wq, &ledger->work, 0))
-		ledger_put(ledger);
+		ioasid_ledger_put(ledger);
 }
-
-/* ---- Payers ---- */
-
-static void payer_free_rcu(struct rcu_head *rcu)
-{
-	kfree(container_of(rcu, struct ioasid_payer, rcu));
-}
-
-static void payer_put(struct ioasid_payer *payer)
-{
-	if (!refcount_dec_and_test(&payer->users))
-		return;
-	if (payer->ledger) {
-		ledger_put(payer->ledger);
-		ended_put(payer->ended);
-	}
-	mmdrop(payer->mm);
-	free_uid(payer->user);
-	call_rcu(&payer->rcu, payer_free_rcu);
-}
-
-/* Not with IOASID_CHARGE_USER */
-static int payer_get_ledger(struct ioasid_payer *payer)
-{
-	payer->ended = ended_get(current_user());
-	if (!payer->ended)
-		return -ENOMEM;
-	payer->ledger = ledger_get(payer->ended);
-	if (!IS_ERR(payer->ledger))
-		return 0;
-	ended_put(payer->ended);
-	return PTR_ERR(payer->ledger);
-}
-
-static struct ioasid_payer *payer_get_slow(struct ioasid_account *account)
-{
-	struct ioasid_payer *payer, *old = NULL;
-	int ret;
-
-	payer = kzalloc(sizeof(*payer), GFP_KERNEL_ACCOUNT);
-	if (!payer)
-		return ERR_PTR(-ENOMEM);
-	payer->charge = READ_ONCE(account->charge);
-	if (payer->charge != IOASID_CHARGE_USER) {
-		ret = payer_get_ledger(payer);
-		if (ret) {
-			kfree(payer);
-			return ERR_PTR(ret);
-		}
-	}
-	/* One for the caller, one for the cache */
-	refcount_set(&payer->users, 2);
-	payer->mm = current->mm;
-	mmgrab(payer->mm);
-	payer->user = get_uid(current_user());
-
-	spin_lock(&account->lock);
-	old = rcu_replace_pointer(account->cache, payer,
-				  lockdep_is_held(&account->lock));
-	spin_unlock(&account->lock);
-	if (old)
-		payer_put(old);
-	return payer;
-}
-
-/* The payer for the calling process: nearly always the one of last time */
-static struct ioasid_payer *payer_get(struct ioasid_account *account)
-{
-	struct ioasid_payer *payer;
-
-	rcu_read_lock();
-	payer = rcu_dereference(account->cache);
-	if (payer && payer->mm == current->mm &&
-	    payer->user == current_user() &&
-	    payer->charge == READ_ONCE(account->charge) &&
-	    refcount_inc_not_zero(&payer->users)) {
-		rcu_read_unlock();
-		return payer;
-	}
-	rcu_read_unlock();
-	return payer_get_slow(account);
-}
-
-static int payer_charge_user(struct ioasid_payer *payer, unsigned long npages)
-{
-	unsigned long limit = rlimit(RLIMIT_MEMLOCK) >> PAGE_SHIFT;
-	atomic_long_t *locked = &payer->user->locked_vm;
-	long old = atomic_long_read(locked), new;
-
-	do {
-		if (check_add_overflow(old, (long)npages, &new))
-			return -EDQUOT;
-		if ((unsigned long)new > limit && !capable(CAP_IPC_LOCK))
-			return -EDQUOT;
-	} while (!atomic_long_try_cmpxchg(locked, &old, new));
-	atomic64_add(npages, &payer->mm->pinned_vm);
-	return 0;
-}
-
-static int payer_charge(struct ioasid_payer *payer, unsigned long npages)
-{
-	if (likely(payer->charge == IOASID_CHARGE_USER))
-		return payer_charge_user(payer, npages);
-	if (payer->charge == IOASID_CHARGE_MM)
-		return ledger_charge(payer, npages);
-	/* Only when it is known which pages they are: ioasid_charge_runs() */
-	return 0;
-}
-
-/* Takes the reference too */
-static void payer_uncharge(struct ioasid_payer *payer, unsigned long npages)
-{
-	if (likely(payer->charge == IOASID_CHARGE_USER)) {
-		atomic_long_sub(npages, &payer->user->locked_vm);
-		atomic64_sub(npages, &payer->mm->pinned_vm);
-	} else if (payer->charge == IOASID_CHARGE_MM) {
-		atomic_long_add(npages, &payer->ledger->owed);
-		ledger_give_back(payer->ledger);
-	}
-	payer_put(payer);
-}
-
-/* ---- Accounts ---- */
-
-/* Count bytes in, unless there would be too many */
-static bool account_pin(struct ioasid_account *account, u64 bytes)
-{
-	u64 limit = READ_ONCE(account->limit);
-	s64 old;
-
-	/* Sizes that nobody has add up to more than there are numbers */
-	if (likely(limit == U64_MAX)) {
-		atomic64_add(bytes, &account->pinned);
-		return true;
-	}
-	old = atomic64_read(&account->pinned);
-	do {
-		if (unlikely(old > limit || bytes > limit - old))
-			return false;
-	} while (!atomic64_try_cmpxchg(&account->pinned, &old, old + bytes));
-	return true;
-}
-
-/* The first charge succeeded: from here on the payers' sort is fixed */
-static bool account_use(struct ioasid_account *account,
-			const struct ioasid_payer *payer)
-{
-	spin_lock(&account->lock);
-	if (payer->charge == account->charge)
-		account->used = true;
-	spin_unlock(&account->lock);
-	return payer->charge == account->charge;
-}
-
-/**
- * ioasid_charge() - charge the calling process for memory
- * @account: the context's account
- * @npages: how many pages
- *
- * With IOASID_CHARGE_ONCE only the context's own limit is looked at, and the
- * rest left to ioasid_charge_runs().
- *
- * Context: may sleep.
- * Return: the payer, to be passed to ioasid_uncharge(); or an ERR_PTR:
- * -EDQUOT, a limit would be exceeded; -ENOMEM; -EINTR.
- */
-struct ioasid_payer *ioasid_charge(struct ioasid_account *account,
-				   unsigned long npages)
-{
-	u64 bytes = (u64)npages << PAGE_SHIFT;
-	struct ioasid_payer *payer;
-	int ret;
-
-	if (unlikely(!account_pin(account, bytes)))
-		return ERR_PTR(-EDQUOT);
-again:
-	payer = payer_get(account);
-	if (IS_ERR(payer)) {
-		ret = PTR_ERR(payer);
-		goto err_bytes;
-	}
-	ret = payer_charge(payer, npages);
-	if (unlikely(ret))
-		goto err_put;
-	if (likely(READ_ONCE(account->used)) || account_use(account, payer))
-		return payer;
-	/* Another thread chose otherwise just before this first charge */
-	payer_uncharge(payer, npages);
-	goto again;
-
-err_put:
-	payer_put(payer);
-err_bytes:
-	atomic64_sub(bytes, &account->pinned);
-	return ERR_PTR(ret);
-}
-EXPORT_SYMBOL_IF_KUNIT(ioasid_charge);
-
-/**
- * ioasid_uncharge() - give back what was charged
- * @account: the context's account
- * @payer: as ioasid_charge() returned it; the caller's reference goes
- * @npages: how many pages
- *
- * With IOASID_CHARGE_ONCE ioasid_uncharge_runs() comes first.
- *
- * Context: may sleep; does not wait for mmap_lock.
- */
-void ioasid_uncharge(struct ioasid_account *account,
-		     struct ioasid_payer *payer, unsigned long npages)
-{
-	atomic64_sub((u64)npages << PAGE_SHIFT, &account->pinned);
-	payer_uncharge(payer, npages);
-}
-EXPORT_SYMBOL_IF_KUNIT(ioasid_uncharge);
 
 /* Take back the first @n of some runs, of which @fresh pages were not charged */
 static void undo_runs(struct ioasid_ledger *ledger, struct ioasid_runs runs,
@@ -1003,20 +806,32 @@ static void undo_runs(struct ioasid_ledger *ledger, struct ioasid_runs runs,
 }
 
 /**
- * ioasid_charge_runs() - charge pages that are not charged yet
- * @payer: as ioasid_charge() returned it, with IOASID_CHARGE_ONCE
- * @runs: the pages, pinned
- * @goes_on: the first run goes on where the last one that was charged for the
- *	same mapping ended, as one extent
+ * ioasid_ledger_uncharge() - give back what ioasid_ledger_charge() charged
+ * @ledger: the ledger
+ * @npages: pages
  *
- * Context: the process that is charged; may sleep, takes mmap_lock.
- * Return: 0; -EDQUOT, RLIMIT_MEMLOCK would be exceeded; -ENOMEM; -EINTR. On
- * failure nothing was charged.
+ * Context: may sleep; does not wait for mmap_lock; needs no memory.
  */
-int ioasid_charge_runs(struct ioasid_payer *payer, struct ioasid_runs runs,
-		       bool goes_on)
+void ioasid_ledger_uncharge(struct ioasid_ledger *ledger, unsigned long npages)
 {
-	struct ioasid_ledger *ledger = payer->ledger;
+	atomic_long_add(npages, &ledger->owed);
+	ledger_give_back(ledger);
+}
+
+/**
+ * ioasid_ledger_charge_runs() - charge pages that are not charged yet
+ * @ledger: of the calling process
+ * @ended: what its user is charged for mms that ended
+ * @runs: the pages, pinned
+ * @goes_on: as for ioasid_charge_runs()
+ *
+ * Context: may sleep, takes mmap_lock.
+ * Return: as ioasid_charge_runs().
+ */
+int ioasid_ledger_charge_runs(struct ioasid_ledger *ledger,
+			      const struct ioasid_ended *ended,
+			      struct ioasid_runs runs, bool goes_on)
+{
 	struct ioasid_runs walk = runs;
 	unsigned long fresh = 0;
 	unsigned int n = 0;
@@ -1032,7 +847,7 @@ int ioasid_charge_runs(struct ioasid_payer *payer, struct ioasid_runs runs,
 		fresh += ledger_add(ledger, run.pfn, run.pfn + run.npages - 1);
 	}
 	if (!ret)
-		ret = ledger_charge_locked(payer, fresh);
+		ret = ledger_charge_locked(ledger, ended, fresh);
 	if (ret) {
 		undo_runs(ledger, runs, n, fresh);
 	} else if (goes_on) {
@@ -1042,18 +857,18 @@ int ioasid_charge_runs(struct ioasid_payer *payer, struct ioasid_runs runs,
 	mmap_write_unlock(ledger->mm);
 	return ret;
 }
-EXPORT_SYMBOL_IF_KUNIT(ioasid_charge_runs);
 
 /**
- * ioasid_uncharge_runs() - give back what ioasid_charge_runs() charged
- * @payer: who was charged
+ * ioasid_ledger_uncharge_runs() - give back what ioasid_ledger_charge_runs()
+ *	charged
+ * @ledger: the ledger
  * @runs: the pages
  *
  * Context: may sleep; does not wait for mmap_lock; needs no memory.
  */
-void ioasid_uncharge_runs(struct ioasid_payer *payer, struct ioasid_runs runs)
+void ioasid_ledger_uncharge_runs(struct ioasid_ledger *ledger,
+				 struct ioasid_runs runs)
 {
-	struct ioasid_ledger *ledger = payer->ledger;
 	struct ioasid_run run;
 
 	while (ioasid_runs_next(&runs, &run)) {
@@ -1062,133 +877,30 @@ void ioasid_uncharge_runs(struct ioasid_payer *payer, struct ioasid_runs runs)
 	}
 	ledger_give_back(ledger);
 }
-EXPORT_SYMBOL_IF_KUNIT(ioasid_uncharge_runs);
 
 /**
- * ioasid_charge_cut() - a mapping that was charged is cut in two
- * @payer: who was charged; gets a reference for the second part
- * @inside: not between two extents
+ * ioasid_ledger_cut() - a run that was charged will be two
+ * @ledger: the ledger
  *
- * The parts may go at different times.  With IOASID_CHARGE_ONCE what it takes
- * so that this needs no memory is taken here, and must be had.
+ * Context: may sleep; cannot fail.
+ */
+void ioasid_ledger_cut(struct ioasid_ledger *ledger)
+{
+	piece_in(ledger, 0, GFP_KERNEL | __GFP_NOFAIL);
+}
+
+/**
+ * ioasid_ledger_pages() - how many pages were charged once
+ * @ledger: the ledger
  *
- * Context: may sleep.
+ * Return: pages, as of some moment.
  */
-void ioasid_charge_cut(struct ioasid_payer *payer, bool inside)
+unsigned long ioasid_ledger_pages(const struct ioasid_ledger *ledger)
 {
-	refcount_inc(&payer->users);
-	if (payer->charge == IOASID_CHARGE_ONCE && inside)
-		piece_in(payer->ledger, 0, GFP_KERNEL | __GFP_NOFAIL);
-}
-EXPORT_SYMBOL_IF_KUNIT(ioasid_charge_cut);
-
-/**
- * ioasid_account_left() - what the calling process could still pin
- * @account: the context's account
- *
- * Return: bytes, U64_MAX when nothing limits them.
- */
-u64 ioasid_account_left(struct ioasid_account *account)
-{
-	u64 limit = READ_ONCE(account->limit), left = U64_MAX;
-	u64 pinned = atomic64_read(&account->pinned);
-	unsigned long rlim = rlimit(RLIMIT_MEMLOCK);
-	struct user_struct *user = current_user();
-	u64 locked;
-
-	if (limit != U64_MAX)
-		left = limit > pinned ? limit - pinned : 0;
-	if (rlim == RLIM_INFINITY || capable(CAP_IPC_LOCK))
-		return left;
-	if (READ_ONCE(account->charge) == IOASID_CHARGE_USER)
-		locked = atomic_long_read(&user->locked_vm);
-	else
-		locked = READ_ONCE(current->mm->locked_vm) + ended_pages(user);
-	locked <<= PAGE_SHIFT;
-	rlim &= PAGE_MASK;
-	return min(left, rlim > locked ? rlim - locked : 0);
+	return READ_ONCE(ledger->pages);
 }
 
-/**
- * ioasid_account_charged() - what was charged
- * @account: the context's account
- *
- * Return: bytes; with IOASID_CHARGE_ONCE what the process that mapped last was
- * charged in all its contexts.
- */
-u64 ioasid_account_charged(struct ioasid_account *account)
-{
-	u64 bytes = atomic64_read(&account->pinned);
-	struct ioasid_payer *payer;
-
-	if (READ_ONCE(account->charge) != IOASID_CHARGE_ONCE)
-		return bytes;
-	rcu_read_lock();
-	payer = rcu_dereference(account->cache);
-	if (payer && !refcount_inc_not_zero(&payer->users))
-		payer = NULL;
-	rcu_read_unlock();
-	if (!payer)
-		return bytes;
-	if (payer->charge == IOASID_CHARGE_ONCE)
-		bytes = (u64)READ_ONCE(payer->ledger->pages) << PAGE_SHIFT;
-	payer_put(payer);
-	return bytes;
-}
-EXPORT_SYMBOL_IF_KUNIT(ioasid_account_charged);
-
-/**
- * ioasid_account_set_charge() - choose what locked memory is charged to
- * @account: the context's account
- * @charge: enum ioasid_charge
- *
- * Return: 0; -EBUSY, something was charged already.
- */
-int ioasid_account_set_charge(struct ioasid_account *account,
-			      unsigned int charge)
-{
-	int ret = -EBUSY;
-
-	spin_lock(&account->lock);
-	if (!account->used) {
-		WRITE_ONCE(account->charge, charge);
-		ret = 0;
-	}
-	spin_unlock(&account->lock);
-	return ret;
-}
-EXPORT_SYMBOL_IF_KUNIT(ioasid_account_set_charge);
-
-/**
- * ioasid_account_init() - make an account without limit that charges users
- * @account: the account
- */
-void ioasid_account_init(struct ioasid_account *account)
-{
-	atomic64_set(&account->pinned, 0);
-	account->limit = U64_MAX;
-	spin_lock_init(&account->lock);
-	RCU_INIT_POINTER(account->cache, NULL);
-	account->charge = IOASID_CHARGE_USER;
-	account->used = false;
-}
-EXPORT_SYMBOL_IF_KUNIT(ioasid_account_init);
-
-/**
- * ioasid_account_exit() - the context goes
- * @account: its account; nothing is charged any more
- */
-void ioasid_account_exit(struct ioasid_account *account)
-{
-	struct ioasid_payer *payer =
-		rcu_dereference_protected(account->cache, true);
-
-	if (payer)
-		payer_put(payer);
-}
-EXPORT_SYMBOL_IF_KUNIT(ioasid_account_exit);
-
-int __init ioasid_charge_init(void)
+int __init ioasid_ledger_init(void)
 {
 	ioasid_wq = alloc_workqueue("ioasid", WQ_UNBOUND, 0);
 	if (!ioasid_wq)
@@ -1203,11 +915,10 @@ int __init ioasid_charge_init(void)
 	return 0;
 }
 
-void ioasid_charge_exit(void)
+void ioasid_ledger_exit(void)
 {
 	destroy_workqueue(ioasid_wq);
-	/* Payers and ledgers are freed by our code */
-	rcu_barrier();
+	/* Ledgers are freed by our code */
 	mmu_notifier_synchronize();
 	kmem_cache_destroy(run_cache);
 }

@@ -1,0 +1,408 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Accounts of contexts, and what pinned memory is charged to.
+ *
+ * Invariants:
+ *  - What a mapping was charged is given back to the same payer, by any process,
+ *    and needs no memory.
+ *  - The first charge of an account fixes how all are charged.
+ *
+ * Locks: ioasid_account.lock is a leaf.  The payer that was charged last is found
+ * under RCU.
+ *
+ * Waits: see ledger.c.
+ */
+#include <kunit/visibility.h>
+#include <linux/capability.h>
+#include <linux/cred.h>
+#include <linux/overflow.h>
+#include <linux/rcupdate.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/sched/user.h>
+#include <linux/slab.h>
+
+#include "charge.h"
+#include "ledger.h"
+
+/* ---- Payers ---- */
+
+static void payer_free_rcu(struct rcu_head *rcu)
+{
+	kfree(container_of(rcu, struct ioasid_payer, rcu));
+}
+
+static void payer_put(struct ioasid_payer *payer)
+{
+	if (!refcount_dec_and_test(&payer->users))
+		return;
+	if (payer->ledger) {
+		ioasid_ledger_put(payer->ledger);
+		ioasid_ended_put(payer->ended);
+	}
+	mmdrop(payer->mm);
+	free_uid(payer->user);
+	call_rcu(&payer->rcu, payer_free_rcu);
+}
+
+/* Not with IOASID_CHARGE_USER */
+static int payer_get_ledger(struct ioasid_payer *payer)
+{
+	payer->ended = ioasid_ended_get(current_user());
+	if (!payer->ended)
+		return -ENOMEM;
+	payer->ledger = ioasid_ledger_get(payer->ended);
+	if (!IS_ERR(payer->ledger))
+		return 0;
+	ioasid_ended_put(payer->ended);
+	return PTR_ERR(payer->ledger);
+}
+
+static struct ioasid_payer *payer_get_slow(struct ioasid_account *account)
+{
+	struct ioasid_payer *payer, *old = NULL;
+	int ret;
+
+	payer = kzalloc(sizeof(*payer), GFP_KERNEL_ACCOUNT);
+	if (!payer)
+		return ERR_PTR(-ENOMEM);
+	payer->charge = READ_ONCE(account->charge);
+	if (payer->charge != IOASID_CHARGE_USER) {
+		ret = payer_get_ledger(payer);
+		if (ret) {
+			kfree(payer);
+			return ERR_PTR(ret);
+		}
+	}
+	/* One for the caller, one for the cache */
+	refcount_set(&payer->users, 2);
+	payer->mm = current->mm;
+	mmgrab(payer->mm);
+	payer->user = get_uid(current_user());
+
+	spin_lock(&account->lock);
+	old = rcu_replace_pointer(account->cache, payer,
+				  lockdep_is_held(&account->lock));
+	spin_unlock(&account->lock);
+	if (old)
+		payer_put(old);
+	return payer;
+}
+
+/* The payer for the calling process: nearly always the one of last time */
+static struct ioasid_payer *payer_get(struct ioasid_account *account)
+{
+	struct ioasid_payer *payer;
+
+	rcu_read_lock();
+	payer = rcu_dereference(account->cache);
+	if (payer && payer->mm == current->mm &&
+	    payer->user == current_user() &&
+	    payer->charge == READ_ONCE(account->charge) &&
+	    refcount_inc_not_zero(&payer->users)) {
+		rcu_read_unlock();
+		return payer;
+	}
+	rcu_read_unlock();
+	return payer_get_slow(account);
+}
+
+static int payer_charge_user(struct ioasid_payer *payer, unsigned long npages)
+{
+	unsigned long limit = rlimit(RLIMIT_MEMLOCK) >> PAGE_SHIFT;
+	atomic_long_t *locked = &payer->user->locked_vm;
+	long old = atomic_long_read(locked), new;
+
+	do {
+		if (check_add_overflow(old, (long)npages, &new))
+			return -EDQUOT;
+		if ((unsigned long)new > limit && !capable(CAP_IPC_LOCK))
+			return -EDQUOT;
+	} while (!atomic_long_try_cmpxchg(locked, &old, new));
+	atomic64_add(npages, &payer->mm->pinned_vm);
+	return 0;
+}
+
+static int payer_charge(struct ioasid_payer *payer, unsigned long npages)
+{
+	if (likely(payer->charge == IOASID_CHARGE_USER))
+		return payer_charge_user(payer, npages);
+	if (payer->charge == IOASID_CHARGE_MM)
+		return ioasid_ledger_charge(payer->ledger, payer->ended, npages);
+	/* Only when it is known which pages they are: ioasid_charge_runs() */
+	return 0;
+}
+
+/* Takes the reference too */
+static void payer_uncharge(struct ioasid_payer *payer, unsigned long npages)
+{
+	if (likely(payer->charge == IOASID_CHARGE_USER)) {
+		atomic_long_sub(npages, &payer->user->locked_vm);
+		atomic64_sub(npages, &payer->mm->pinned_vm);
+	} else if (payer->charge == IOASID_CHARGE_MM) {
+		ioasid_ledger_uncharge(payer->ledger, npages);
+	}
+	payer_put(payer);
+}
+
+/* ---- Accounts ---- */
+
+/* Count bytes in, unless there would be too many */
+static bool account_pin(struct ioasid_account *account, u64 bytes)
+{
+	u64 limit = READ_ONCE(account->limit);
+	s64 old;
+
+	/* Sizes that nobody has add up to more than there are numbers */
+	if (likely(limit == U64_MAX)) {
+		atomic64_add(bytes, &account->pinned);
+		return true;
+	}
+	old = atomic64_read(&account->pinned);
+	do {
+		if (unlikely(old > limit || bytes > limit - old))
+			return false;
+	} while (!atomic64_try_cmpxchg(&account->pinned, &old, old + bytes));
+	return true;
+}
+
+/* The first charge succeeded: from here on the payers' sort is fixed */
+static bool account_use(struct ioasid_account *account,
+			const struct ioasid_payer *payer)
+{
+	spin_lock(&account->lock);
+	if (payer->charge == account->charge)
+		account->used = true;
+	spin_unlock(&account->lock);
+	return payer->charge == account->charge;
+}
+
+/**
+ * ioasid_charge() - charge the calling process for memory
+ * @account: the context's account
+ * @npages: how many pages
+ *
+ * With IOASID_CHARGE_ONCE only the context's own limit is looked at, and the
+ * rest left to ioasid_charge_runs().
+ *
+ * Context: may sleep.
+ * Return: the payer, to be passed to ioasid_uncharge(); or an ERR_PTR:
+ * -EDQUOT, a limit would be exceeded; -ENOMEM; -EINTR.
+ */
+struct ioasid_payer *ioasid_charge(struct ioasid_account *account,
+				   unsigned long npages)
+{
+	u64 bytes = (u64)npages << PAGE_SHIFT;
+	struct ioasid_payer *payer;
+	int ret;
+
+	if (unlikely(!account_pin(account, bytes)))
+		return ERR_PTR(-EDQUOT);
+again:
+	payer = payer_get(account);
+	if (IS_ERR(payer)) {
+		ret = PTR_ERR(payer);
+		goto err_bytes;
+	}
+	ret = payer_charge(payer, npages);
+	if (unlikely(ret))
+		goto err_put;
+	if (likely(READ_ONCE(account->used)) || account_use(account, payer))
+		return payer;
+	/* Another thread chose otherwise just before this first charge */
+	payer_uncharge(payer, npages);
+	goto again;
+
+err_put:
+	payer_put(payer);
+err_bytes:
+	atomic64_sub(bytes, &account->pinned);
+	return ERR_PTR(ret);
+}
+EXPORT_SYMBOL_IF_KUNIT(ioasid_charge);
+
+/**
+ * ioasid_uncharge() - give back what was charged
+ * @account: the context's account
+ * @payer: as ioasid_charge() returned it; the caller's reference goes
+ * @npages: how many pages
+ *
+ * With IOASID_CHARGE_ONCE ioasid_uncharge_runs() comes first.
+ *
+ * Context: may sleep; does not wait for mmap_lock.
+ */
+void ioasid_uncharge(struct ioasid_account *account,
+		     struct ioasid_payer *payer, unsigned long npages)
+{
+	atomic64_sub((u64)npages << PAGE_SHIFT, &account->pinned);
+	payer_uncharge(payer, npages);
+}
+EXPORT_SYMBOL_IF_KUNIT(ioasid_uncharge);
+
+/**
+ * ioasid_charge_runs() - charge pages that are not charged yet
+ * @payer: as ioasid_charge() returned it, with IOASID_CHARGE_ONCE
+ * @runs: the pages, pinned
+ * @goes_on: the first run goes on where the last one that was charged for the
+ *	same mapping ended, as one extent
+ *
+ * Context: the process that is charged; may sleep, takes mmap_lock.
+ * Return: 0; -EDQUOT, RLIMIT_MEMLOCK would be exceeded; -ENOMEM; -EINTR. On
+ * failure nothing was charged.
+ */
+int ioasid_charge_runs(struct ioasid_payer *payer, struct ioasid_runs runs,
+		       bool goes_on)
+{
+	return ioasid_ledger_charge_runs(payer->ledger, payer->ended, runs,
+					 goes_on);
+}
+EXPORT_SYMBOL_IF_KUNIT(ioasid_charge_runs);
+
+/**
+ * ioasid_uncharge_runs() - give back what ioasid_charge_runs() charged
+ * @payer: who was charged
+ * @runs: the pages
+ *
+ * Context: may sleep; does not wait for mmap_lock; needs no memory.
+ */
+void ioasid_uncharge_runs(struct ioasid_payer *payer, struct ioasid_runs runs)
+{
+	ioasid_ledger_uncharge_runs(payer->ledger, runs);
+}
+EXPORT_SYMBOL_IF_KUNIT(ioasid_uncharge_runs);
+
+/**
+ * ioasid_charge_cut() - a mapping that was charged is cut in two
+ * @payer: who was charged; gets a reference for the second part
+ * @inside: not between two extents
+ *
+ * The parts may go at different times.  With IOASID_CHARGE_ONCE what it takes
+ * so that this needs no memory is taken here, and must be had.
+ *
+ * Context: may sleep.
+ */
+void ioasid_charge_cut(struct ioasid_payer *payer, bool inside)
+{
+	refcount_inc(&payer->users);
+	if (payer->charge == IOASID_CHARGE_ONCE && inside)
+		ioasid_ledger_cut(payer->ledger);
+}
+EXPORT_SYMBOL_IF_KUNIT(ioasid_charge_cut);
+
+/**
+ * ioasid_account_left() - what the calling process could still pin
+ * @account: the context's account
+ *
+ * Return: bytes, U64_MAX when nothing limits them.
+ */
+u64 ioasid_account_left(struct ioasid_account *account)
+{
+	u64 limit = READ_ONCE(account->limit), left = U64_MAX;
+	u64 pinned = atomic64_read(&account->pinned);
+	unsigned long rlim = rlimit(RLIMIT_MEMLOCK);
+	struct user_struct *user = current_user();
+	u64 locked;
+
+	if (limit != U64_MAX)
+		left = limit > pinned ? limit - pinned : 0;
+	if (rlim == RLIM_INFINITY || capable(CAP_IPC_LOCK))
+		return left;
+	if (READ_ONCE(account->charge) == IOASID_CHARGE_USER)
+		locked = atomic_long_read(&user->locked_vm);
+	else
+		locked = READ_ONCE(current->mm->locked_vm) + ioasid_ended_pages(user);
+	locked <<= PAGE_SHIFT;
+	rlim &= PAGE_MASK;
+	return min(left, rlim > locked ? rlim - locked : 0);
+}
+
+/**
+ * ioasid_account_charged() - what was charged
+ * @account: the context's account
+ *
+ * Return: bytes; with IOASID_CHARGE_ONCE what the process that mapped last was
+ * charged in all its contexts.
+ */
+u64 ioasid_account_charged(struct ioasid_account *account)
+{
+	u64 bytes = atomic64_read(&account->pinned);
+	struct ioasid_payer *payer;
+
+	if (READ_ONCE(account->charge) != IOASID_CHARGE_ONCE)
+		return bytes;
+	rcu_read_lock();
+	payer = rcu_dereference(account->cache);
+	if (payer && !refcount_inc_not_zero(&payer->users))
+		payer = NULL;
+	rcu_read_unlock();
+	if (!payer)
+		return bytes;
+	if (payer->charge == IOASID_CHARGE_ONCE)
+		bytes = (u64)ioasid_ledger_pages(payer->ledger) << PAGE_SHIFT;
+	payer_put(payer);
+	return bytes;
+}
+EXPORT_SYMBOL_IF_KUNIT(ioasid_account_charged);
+
+/**
+ * ioasid_account_set_charge() - choose what locked memory is charged to
+ * @account: the context's account
+ * @charge: enum ioasid_charge
+ *
+ * Return: 0; -EBUSY, something was charged already.
+ */
+int ioasid_account_set_charge(struct ioasid_account *account,
+			      unsigned int charge)
+{
+	int ret = -EBUSY;
+
+	spin_lock(&account->lock);
+	if (!account->used) {
+		WRITE_ONCE(account->charge, charge);
+		ret = 0;
+	}
+	spin_unlock(&account->lock);
+	return ret;
+}
+EXPORT_SYMBOL_IF_KUNIT(ioasid_account_set_charge);
+
+/**
+ * ioasid_account_init() - make an account without limit that charges users
+ * @account: the account
+ */
+void ioasid_account_init(struct ioasid_account *account)
+{
+	atomic64_set(&account->pinned, 0);
+	account->limit = U64_MAX;
+	spin_lock_init(&account->lock);
+	RCU_INIT_POINTER(account->cache, NULL);
+	account->charge = IOASID_CHARGE_USER;
+	account->used = false;
+}
+EXPORT_SYMBOL_IF_KUNIT(ioasid_account_init);
+
+/**
+ * ioasid_account_exit() - the context goes
+ * @account: its account; nothing is charged any more
+ */
+void ioasid_account_exit(struct ioasid_account *account)
+{
+	struct ioasid_payer *payer =
+		rcu_dereference_protected(account->cache, true);
+
+	if (payer)
+		payer_put(payer);
+}
+EXPORT_SYMBOL_IF_KUNIT(ioasid_account_exit);
+
+int __init ioasid_charge_init(void)
+{
+	return ioasid_ledger_init();
+}
+
+void ioasid_charge_exit(void)
+{
+	/* Payers are freed by our code */
+	rcu_barrier();
+	ioasid_ledger_exit();
+}

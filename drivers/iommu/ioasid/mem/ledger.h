@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The pages that an mm was charged.
+ *
+ * Knows extents, processes and users.
+ */
+#ifndef _IOASID_MEM_LEDGER_H
+#define _IOASID_MEM_LEDGER_H
+
+#include <linux/atomic.h>
+#include <linux/rbtree.h>
+#include <linux/refcount.h>
+
+#include "extent.h"
+
+struct ioasid_ledger;
+struct user_struct;
+
+/**
+ * struct ioasid_ended - what a user is charged for mms that ended
+ * @rb: in ended_users
+ * @users: payers and ledgers
+ * @user: the user
+ * @pages: pages; @user->locked_vm has them, too
+ */
+struct ioasid_ended {
+	struct rb_node rb;
+	refcount_t users;
+	struct user_struct *user;
+	atomic_long_t pages;
+};
+
+struct ioasid_ended *ioasid_ended_get(struct user_struct *user);
+void ioasid_ended_put(struct ioasid_ended *ended);
+unsigned long ioasid_ended_pages(struct user_struct *user);
+void ioasid_ledger_put(struct ioasid_ledger *ledger);
+struct ioasid_ledger *ioasid_ledger_get(struct ioasid_ended *ended);
+int ioasid_ledger_charge(struct ioasid_ledger *ledger,
+			 const struct ioasid_ended *ended,
+			 unsigned long npages);
+void ioasid_ledger_uncharge(struct ioasid_ledger *ledger, unsigned long npages);
+int ioasid_ledger_charge_runs(struct ioasid_ledger *ledger,
+			      const struct ioasid_ended *ended,
+			      struct ioasid_runs runs, bool goes_on);
+void ioasid_ledger_uncharge_runs(struct ioasid_ledger *ledger,
+				 struct ioasid_runs runs);
+void ioasid_ledger_cut(struct ioasid_ledger *ledger);
+unsigned long ioasid_ledger_pages(const struct ioasid_ledger *ledger);
+
+int __init ioasid_ledger_init(void);
+void ioasid_ledger_exit(void);
+
+#endif /* _IOASID_MEM_LEDGER_H */
