@@ -22,6 +22,7 @@
 #include <trace/events/ioasid.h>
 
 #include "device.h"
+#include "ioas/domain.h"
 
 /* Count devices in, unless the space is being freed, or is poisoned */
 static int space_hold(struct ioasid_space *space, unsigned int devices)

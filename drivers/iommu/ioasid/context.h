@@ -14,7 +14,8 @@
 #include <linux/spinlock.h>
 #include <linux/xarray.h>
 
-#include "space.h"
+#include "ioas/ioas.h"
+#include "mem/charge.h"
 
 enum ioasid_object_type {
 	IOASID_OBJECT_IOASID = 1,

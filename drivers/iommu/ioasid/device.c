@@ -23,6 +23,8 @@
 
 #include "../iommu-priv.h"
 #include "device.h"
+#include "ioas/domain.h"
+#include "ioas/ranges.h"
 
 static bool allow_unsafe_interrupts;
 module_param(allow_unsafe_interrupts, bool, 0644);

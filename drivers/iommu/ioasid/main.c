@@ -26,6 +26,8 @@
 #include <trace/events/ioasid.h>
 
 #include "device.h"
+#include "ioas/domain.h"
+#include "mem/pin.h"
 #include "share.h"
 #include "uring.h"
 

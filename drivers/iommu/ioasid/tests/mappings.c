@@ -8,7 +8,8 @@
 #include <kunit/test.h>
 #include <linux/slab.h>
 
-#include "../space.h"
+#include "../ioas/ioas.h"
+#include "../ioas/tree.h"
 #include "util.h"
 
 static int unmap_in(struct ioasid_space *space, u64 start, u64 last,

@@ -8,7 +8,7 @@
 #include <linux/slab.h>
 #include <linux/sort.h>
 
-#include "../domain.h"
+#include "../ioas/ranges.h"
 #include "util.h"
 
 #define PAGES	64

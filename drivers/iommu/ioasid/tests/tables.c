@@ -13,7 +13,7 @@
 #include <linux/sizes.h>
 #include <linux/slab.h>
 
-#include "../domain.h"
+#include "../ioas/domain.h"
 #include "util.h"
 
 #define UNIT_SHIFT	(PAGE_SHIFT - 1)

@@ -22,8 +22,14 @@
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 
-#include "../iommu-priv.h"
-#include "space.h"
+#include "../../iommu-priv.h"
+#include "backing.h"
+#include "devmem.h"
+#include "domain.h"
+#include "ioas.h"
+#include "mapping.h"
+#include "ranges.h"
+#include "tree.h"
 
 /* Mappings that are passed over between two looks at the scheduler */
 #define WALK_BATCH	1024

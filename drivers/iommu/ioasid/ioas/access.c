@@ -25,17 +25,23 @@
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 
-#include "space.h"
+#include "access.h"
+#include "ioas.h"
+#include "mapping.h"
+#include "tree.h"
 
 /* Pages that are let go, mappings that are looked at with the lock held */
 #define UNPIN_BATCH	64
 #define LIST_BATCH	256
 
 #ifdef CONFIG_LOCKDEP
+
 struct lockdep_map ioasid_driver_map =
 	STATIC_LOCKDEP_MAP_INIT("ioasid_access_ops.unmap", &ioasid_driver_map);
+
 struct lockdep_map ioasid_cutting_map =
 	STATIC_LOCKDEP_MAP_INIT("IOASID_MAPPING_CUTTING", &ioasid_cutting_map);
+
 #endif
 
 /**

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * One hardware page table, and the ranges of IOVA that devices can use.
+ * One hardware page table, in its ways to be written, cut and emptied.
  *
  * Invariants:
  *  - No IOPTE spans a line of the cut grid that its mapping was given: a run
@@ -27,15 +27,16 @@
 #include <linux/sched/signal.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
-#include <linux/sort.h>
 
-#include "../iommu-pages.h"
-#include "../iommu-priv.h"
+#include "../../iommu-pages.h"
+#include "../../iommu-priv.h"
+
 #include "domain.h"
 
 /* ---- What drivers offer beside struct iommu_domain_ops ---- */
 
 static DEFINE_MUTEX(extensions_lock);
+
 static LIST_HEAD(extensions);
 
 /**
@@ -883,181 +884,3 @@ int ioasid_domain_split(struct ioasid_domain *dom, u64 iova,
 	return dom->poisoned ? -EIO : map_errno(ret);
 }
 EXPORT_SYMBOL_IF_KUNIT(ioasid_domain_split);
-
-/* ---- Ranges ---- */
-
-static int range_cmp(const void *a, const void *b)
-{
-	const struct ioasid_iova_range *x = a, *y = b;
-
-	return x->start < y->start ? -1 : x->start > y->start;
-}
-
-/* What is in [start, end], in whole pages, and in none of the holes */
-VISIBLE_IF_KUNIT
-void ioasid_ranges_between(struct ioasid_ranges *ranges, u64 start, u64 end,
-			   const struct ioasid_iova_range *hole,
-			   unsigned int nr_holes)
-{
-	unsigned int i;
-	u64 last;
-
-	for (i = 0; start <= end; i++) {
-		last = end;
-		if (i < nr_holes && hole[i].start <= end) {
-			if (hole[i].last < start)
-				continue;
-			if (hole[i].start <= start)
-				goto skip;
-			last = hole[i].start - 1;
-		}
-		ranges->nr++;
-		ranges->range[ranges->nr - 1].start = start;
-		ranges->range[ranges->nr - 1].last = last;
-		if (last == end)
-			break;
-skip:
-		if (hole[i].last == U64_MAX)
-			break;
-		start = hole[i].last + 1;
-	}
-}
-EXPORT_SYMBOL_IF_KUNIT(ioasid_ranges_between);
-
-/**
- * ioasid_ranges_of_group() - which IOVAs the devices of a group can use
- * @group: the group
- * @iommu: a domain that tells the aperture
- * @sw_msi: out, where the IOMMU driver wants MSIs mapped by software, or
- *	PHYS_ADDR_MAX
- *
- * That is the aperture less the regions that are reserved for the devices.
- *
- * Context: may sleep.
- * Return: the ranges, to be freed by kfree(), or an ERR_PTR: -ENOMEM.
- */
-struct ioasid_ranges *ioasid_ranges_of_group(struct iommu_group *group,
-					     struct iommu_domain *iommu,
-					     phys_addr_t *sw_msi)
-{
-	struct iommu_resv_region *resv, *next;
-	struct ioasid_ranges *ranges = NULL;
-	struct ioasid_iova_range *hole;
-	u64 start = 0, end = U64_MAX;
-	unsigned int n = 0;
-	bool hw_msi = false;
-	LIST_HEAD(list);
-
-	*sw_msi = PHYS_ADDR_MAX;
-	if (iommu->geometry.aperture_end) {
-		start = iommu->geometry.aperture_start;
-		end = iommu->geometry.aperture_end;
-	}
-	/* Inwards to whole pages */
-	if (!PAGE_ALIGNED(start))
-		start = (start | ~PAGE_MASK) + 1;
-	if (!PAGE_ALIGNED(end + 1))
-		end = (end & PAGE_MASK) - 1;
-
-	if (iommu_get_group_resv_regions(group, &list))
-		goto out;
-	list_for_each_entry(resv, &list, list)
-		n++;
-	hole = kcalloc(n + 1, sizeof(*hole), GFP_KERNEL);
-	ranges = kzalloc(struct_size(ranges, range, n + 1), GFP_KERNEL_ACCOUNT);
-	if (!hole || !ranges) {
-		kfree(hole);
-		kfree(ranges);
-		ranges = NULL;
-		goto out;
-	}
-
-	n = 0;
-	list_for_each_entry(resv, &list, list) {
-		if (resv->type == IOMMU_RESV_DIRECT_RELAXABLE || !resv->length)
-			continue;
-		if (resv->type == IOMMU_RESV_MSI)
-			hw_msi = true;
-		if (resv->type == IOMMU_RESV_SW_MSI)
-			*sw_msi = resv->start;
-		hole[n].start = resv->start & PAGE_MASK;
-		if (check_add_overflow((u64)resv->start, resv->length - 1,
-				       &hole[n].last))
-			hole[n].last = U64_MAX;
-		hole[n].last |= ~PAGE_MASK;
-		n++;
-	}
-	if (hw_msi)
-		*sw_msi = PHYS_ADDR_MAX;
-	sort(hole, n, sizeof(*hole), range_cmp, NULL);
-	ioasid_ranges_between(ranges, start, end, hole, n);
-	kfree(hole);
-out:
-	list_for_each_entry_safe(resv, next, &list, list)
-		kfree(resv);
-	return ranges ?: ERR_PTR(-ENOMEM);
-}
-
-/**
- * ioasid_ranges_and() - what is in both
- * @a: some ranges
- * @b: some other ranges
- *
- * Return: the ranges, to be freed by kfree(), or NULL for want of memory.
- */
-struct ioasid_ranges *ioasid_ranges_and(const struct ioasid_ranges *a,
-					const struct ioasid_ranges *b)
-{
-	struct ioasid_ranges *both;
-	unsigned int i = 0, j = 0;
-
-	both = kzalloc(struct_size(both, range, a->nr + b->nr),
-		       GFP_KERNEL_ACCOUNT);
-	if (!both)
-		return NULL;
-	while (i < a->nr && j < b->nr) {
-		u64 start = max(a->range[i].start, b->range[j].start);
-		u64 last = min(a->range[i].last, b->range[j].last);
-
-		if (start <= last) {
-			both->nr++;
-			both->range[both->nr - 1].start = start;
-			both->range[both->nr - 1].last = last;
-		}
-		if (a->range[i].last < b->range[j].last)
-			i++;
-		else
-			j++;
-	}
-	return both;
-}
-EXPORT_SYMBOL_IF_KUNIT(ioasid_ranges_and);
-
-/**
- * ioasid_ranges_hold() - does one of the ranges hold all of a range
- * @ranges: the ranges
- * @start: first byte
- * @last: last byte
- * @bad: out when not, the first byte that is not held
- *
- * Return: whether it does.
- */
-bool ioasid_ranges_hold(const struct ioasid_ranges *ranges, u64 start,
-			u64 last, u64 *bad)
-{
-	unsigned int i;
-
-	*bad = start;
-	for (i = 0; i < ranges->nr; i++) {
-		if (ranges->range[i].last < start)
-			continue;
-		if (ranges->range[i].start > start)
-			return false;
-		if (ranges->range[i].last >= last)
-			return true;
-		*bad = ranges->range[i].last + 1;
-		return false;
-	}
-	return false;
-}
-EXPORT_SYMBOL_IF_KUNIT(ioasid_ranges_hold);

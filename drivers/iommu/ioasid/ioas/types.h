@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * One address space: mappings, and the domains and software devices that
- * translate for it.
- *
- * Knows memory and domains; knows nothing of devices, groups and ids.
+ * What one address space consists of.  No prototypes.
  */
-#ifndef _IOASID_SPACE_H
-#define _IOASID_SPACE_H
+#ifndef _IOASID_IOAS_TYPES_H
+#define _IOASID_IOAS_TYPES_H
 
 #include <linux/atomic.h>
 #include <linux/interval_tree.h>
@@ -14,18 +11,32 @@
 #include <linux/mutex.h>
 #include <linux/rbtree.h>
 #include <linux/rwsem.h>
-#include <linux/sched/signal.h>
 #include <linux/spinlock.h>
 #include <linux/wait.h>
 #include <linux/xarray.h>
 
-#include "domain.h"
-#include "mem/memory.h"
+#include <uapi/linux/ioasid.h>
+
+#include "../mem/extent.h"
 
 struct file;
+struct ioasid_account;
 struct ioasid_device_range;
 struct ioasid_devmem;
+struct ioasid_domain;
+struct ioasid_payer;
+struct ioasid_ranges;
 struct iommu_group;
+
+/**
+ * struct ioasid_ranges - IOVA ranges, ascending, disjoint
+ * @nr: how many
+ * @range: the ranges
+ */
+struct ioasid_ranges {
+	unsigned int nr;
+	struct ioasid_iova_range range[] __counted_by(nr);
+};
 
 /*
  * The life of a mapping.  All changes are made under ioasid_space.lock.
@@ -61,6 +72,7 @@ enum ioasid_mapping_state {
 };
 
 struct ioasid_mapping;
+
 struct ioasid_space;
 
 /**
@@ -128,22 +140,6 @@ struct ioasid_mapping {
 	bool wanted;
 	bool indexed;
 };
-
-/**
- * ioasid_refers() - does a mapping refer to a range of its parent
- * @m: a child's mapping
- * @of: the range, or NULL for whatever it refers to
- *
- * Return: whether any of it lies in there.
- */
-static inline bool ioasid_refers(const struct ioasid_mapping *m,
-				 const struct ioasid_iova_range *of)
-{
-	/* Its memory may just be put together, when it refers to it already */
-	return likely(!of) || (!(m->flags & IOASID_MAP_RESERVE) &&
-			       m->addr <= of->last &&
-			       m->addr + (m->last - m->start) >= of->start);
-}
 
 /* Which children: those of the same context, or those that see it by a window */
 enum ioasid_family_side {
@@ -353,12 +349,6 @@ struct ioasid_space {
 	struct hlist_head members;
 };
 
-void ioasid_space_init(struct ioasid_space *space,
-		       struct ioasid_account *account,
-		       const struct ioasid_space_ops *ops);
-void ioasid_space_exit(struct ioasid_space *space);
-int ioasid_space_kill(struct ioasid_space *space, bool cascade);
-
 /**
  * struct ioasid_place - what one of many requests leaves to the next
  * @last: the mapping made last, which cannot go meanwhile, or NULL
@@ -428,212 +418,6 @@ struct ioasid_unmap_request {
 	u64 kept;
 };
 
-/*
- * Wait, with the lock of @space dropped meanwhile, until @condition.  Returns
- * -EINTR on a fatal signal, or when the patience of a forced @req ends; @req may
- * be NULL: as long as it takes.
- */
-#define ioasid_space_wait(space, condition, req)			\
-({									\
-	struct ioasid_space *__space = (space);				\
-	struct ioasid_unmap_request *__req = (req);			\
-	bool __forced = __req && __req->flags & IOASID_UNMAP_FORCED;	\
-	long __left = __forced ? __req->patience : MAX_SCHEDULE_TIMEOUT; \
-	int __err = 0;							\
-	DEFINE_WAIT(__wait);						\
-									\
-	while (!(condition)) {						\
-		if (!__left || (!__forced &&				\
-				fatal_signal_pending(current))) {	\
-			__err = -EINTR;					\
-			break;						\
-		}							\
-		prepare_to_wait(&__space->wait, &__wait, __forced ?	\
-				TASK_UNINTERRUPTIBLE : TASK_KILLABLE);	\
-		spin_unlock(&__space->lock);				\
-		__left = schedule_timeout(__left);			\
-		finish_wait(&__space->wait, &__wait);			\
-		spin_lock(&__space->lock);				\
-	}								\
-	if (__forced)							\
-		__req->patience = __left;				\
-	__err;								\
-})
-
-/* Have preemption on for a moment, in a walk that may be long */
-static inline void ioasid_space_relax(struct ioasid_space *space)
-	__must_hold(&space->lock)
-{
-	spin_unlock(&space->lock);
-	cond_resched();
-	spin_lock(&space->lock);
-}
-
-/**
- * ioasid_map_has_fault_addr() - which failures have a place
- * @req: what was to be mapped
- * @ret: how it failed, with arguments that are in order
- *
- * Return: whether @req->fault_addr is for the caller to see.
- */
-static inline bool ioasid_map_has_fault_addr(const struct ioasid_map_request *req,
-					     int ret)
-{
-	return ret == -EEXIST || ret == -EFAULT || ret == -EINVAL ||
-	       ret == -ENXIO || ret == -EBUSY || ret == -EOVERFLOW ||
-	       ret == -EHWPOISON ||
-	       (ret == -EACCES && !req->file);
-}
-
-struct ioasid_mapping *ioasid_space_reserve(struct ioasid_space *space,
-					    struct ioasid_map_request *req);
-void ioasid_space_abort(struct ioasid_space *space, struct ioasid_mapping *m);
-int ioasid_space_refer(struct ioasid_space *space,
-		       struct ioasid_map_request *req);
-int ioasid_space_commit(struct ioasid_space *space, struct ioasid_mapping *m,
-			struct ioasid_map_request *req);
-int ioasid_space_unmap_range(struct ioasid_space *space, u64 start, u64 last,
-			     struct ioasid_unmap_request *req);
-
-/* family.c */
-#define IOASID_MAX_DEPTH	4
-int ioasid_family_begin(struct ioasid_space *parent);
-int ioasid_family_join(struct ioasid_space *parent,
-		       struct ioasid_window *window,
-		       struct ioasid_space *child);
-void ioasid_family_leave(struct ioasid_space *parent,
-			 struct ioasid_window *window,
-			 struct ioasid_space *child);
-void ioasid_family_exit(struct ioasid_space *space);
-int ioasid_family_borrow(struct ioasid_space *space, struct ioasid_mapping *m,
-			 bool nowait, u64 *fault_addr);
-int ioasid_family_wait(struct ioasid_space *space, u64 addr, u64 last);
-void ioasid_family_return(struct ioasid_space *space,
-			  struct ioasid_mapping *list);
-void ioasid_family_cut(struct ioasid_space *space, struct ioasid_mapping *m,
-		       struct ioasid_mapping *tail);
-int ioasid_family_may_cut(struct ioasid_space *space);
-void ioasid_family_cut_done(struct ioasid_space *space);
-void ioasid_family_index_all(struct ioasid_space *space);
-bool ioasid_family_index(struct ioasid_space *space);
-bool ioasid_family_refers(const struct ioasid_space *space, u64 start,
-			  u64 last);
-bool ioasid_family_spans(const struct ioasid_space *space, u64 at);
-void ioasid_family_close(struct ioasid_space *space, long *patience);
-bool ioasid_window_shut(const struct ioasid_space *parent,
-			const struct ioasid_window *window);
-int ioasid_family_unmap(struct ioasid_space *space, u64 start, u64 last,
-			struct ioasid_unmap_request *req);
-
-/**
- * ioasid_family_lock() - lock a space whose references will be asked for
- * @space: the space; may have no children
- *
- * Meanwhile the lock is dropped now and then, so that a thread that waits for it
- * does not wait for all references to be indexed.
- *
- * Context: may sleep; returns with the space's lock held.
- */
-static inline void ioasid_family_lock(struct ioasid_space *space)
-	__acquires(&space->lock)
-{
-	spin_lock(&space->lock);
-	if (unlikely(space->family))
-		ioasid_family_index_all(space);
-}
-
-/**
- * ioasid_mapping_addr() - what a mapping was made from
- * @space: of the mapping
- * @m: the mapping
- *
- * Return: the address as it was given.
- */
-static inline u64 ioasid_mapping_addr(const struct ioasid_space *space,
-				      const struct ioasid_mapping *m)
-{
-	if (unlikely(space->window) && m->mem.npages)
-		return m->addr - space->window->terms->start;
-	return m->addr;
-}
-
-/**
- * ioasid_space_unmap() - remove what is mapped in a range
- * @space: the space
- * @start: first byte
- * @last: last byte
- * @req: how; with IOASID_UNMAP_ALL @start is 0 and @last U64_MAX
- *
- * Context: may sleep; waits for no page fault.
- * Return: 0; -EINVAL, an edge cuts a mapping off its grid; -EBUSY, a software
- * device did not let go, or see ioasid_family_unmap(); -EIO, an IOMMU failed;
- * -EINTR, a fatal signal; -ENOMEM and -ENOSPC when a mapping had to be cut.
- */
-static inline int ioasid_space_unmap(struct ioasid_space *space, u64 start,
-				     u64 last, struct ioasid_unmap_request *req)
-{
-	if (unlikely(READ_ONCE(space->family)))
-		return ioasid_family_unmap(space, start, last, req);
-	return ioasid_space_unmap_range(space, start, last, req);
-}
-
-/* listener.c */
-
-#ifdef CONFIG_LOCKDEP
-/* A lock that a driver holds while it pins, and takes in its callback */
-extern struct lockdep_map ioasid_driver_map;
-/* Held as long as mappings are CUTTING, for which threads wait that pin */
-extern struct lockdep_map ioasid_cutting_map;
-#endif
-
-int ioasid_software_init(struct ioasid_space *space);
-void ioasid_listener_add(struct ioasid_space *space,
-			 struct ioasid_listener *listener);
-void ioasid_listener_remove(struct ioasid_space *space,
-			    struct ioasid_listener *listener);
-void ioasid_software_free(struct ioasid_software *software);
-bool ioasid_software_pinned(const struct ioasid_space *space, u64 start,
-			    u64 last);
-int ioasid_listeners_unmap(struct ioasid_space *space,
-			   struct ioasid_mapping **leaving,
-			   struct ioasid_unmap_request *req);
-int ioasid_space_pin(struct ioasid_space *space, u64 iova,
-		     unsigned long npages, bool write, struct page **pages);
-void ioasid_space_unpin(struct ioasid_space *space, u64 iova,
-			unsigned long npages);
-void ioasid_space_unpin_all(struct ioasid_space *space,
-			    struct ioasid_listener *listener);
-int ioasid_space_rw(struct ioasid_space *space, u64 iova, void *data,
-		    size_t length, bool write);
-
-/* devmem.c */
-struct ioasid_device_range *
-ioasid_devmem_get(struct ioasid_space *space,
-		  struct ioasid_map_request *req, u64 iova);
-void ioasid_devmem_put(struct ioasid_device_range *range);
-int ioasid_devmem_map(struct ioasid_device_range *range);
-void ioasid_devmem_unmap(struct ioasid_device_range *range);
-bool ioasid_devmem_is_revoked(const struct ioasid_device_range *range);
-bool ioasid_devmem_borrow(const struct ioasid_device_range *range,
-			  struct ioasid_memory *mem);
-bool ioasid_devmem_any_revoked(struct ioasid_space *space);
-int ioasid_devmem_fill(struct ioasid_space *space);
-void ioasid_devmem_lock(struct ioasid_space *space);
-void ioasid_devmem_unlock(struct ioasid_space *space);
-void ioasid_devmem_exit(struct ioasid_space *space);
-
-/* fill.c */
-int ioasid_space_join(struct ioasid_space *space, struct ioasid_member *member,
-		      u64 *fault_addr);
-void ioasid_space_leave(struct ioasid_space *space,
-			struct ioasid_member *member, bool moved);
-void ioasid_space_block(struct ioasid_space *space,
-			struct ioasid_member *member);
-void ioasid_space_unblock(struct ioasid_space *space,
-			  struct ioasid_member *member);
-
-/* batch.c */
-
 /**
  * struct ioasid_batch_result - what became of a batch
  * @done: operations done
@@ -662,19 +446,6 @@ struct ioasid_batch_source {
 	bool nowait;
 };
 
-int ioasid_space_batch(struct ioasid_space *space,
-		       const struct ioasid_batch_source *from, u32 nr,
-		       struct ioasid_batch_result *result);
-
-/* change.c */
-int ioasid_space_change(struct ioasid_space *space,
-			struct ioasid_map_request *req);
-
-/* query.c */
-int ioasid_space_query(struct ioasid_space *space, struct ioasid_query_map *cmd);
-
-/* For the other files of this floor: space.c's tree */
-
 /**
  * struct ioasid_dying - mappings that are on their way out together
  * @first: linked by @next
@@ -693,61 +464,4 @@ struct ioasid_dying {
 	struct ioasid_mapping *leaving;
 };
 
-int ioasid_dying_drain(struct ioasid_space *space, struct ioasid_dying *dying,
-		       u64 *removed);
-bool ioasid_mapping_in_filling(struct ioasid_space *space,
-			       struct ioasid_mapping *m);
-bool ioasid_mapping_off_grid(const struct ioasid_mapping *m, u64 at);
-struct ioasid_mapping *ioasid_mapping_cut_by(struct ioasid_space *space,
-					     u64 at);
-int ioasid_space_check_edges(struct ioasid_space *space, u64 start, u64 last,
-			     bool split);
-int ioasid_space_cut(struct ioasid_space *space, u64 start, u64 last,
-		     bool split);
-struct ioasid_mapping *ioasid_mapping_first(struct ioasid_space *space,
-					    u64 start);
-struct ioasid_mapping *ioasid_mapping_next(struct ioasid_mapping *m);
-int ioasid_space_wait_in_transit(struct ioasid_space *space, u64 addr,
-				 struct ioasid_unmap_request *req);
-void ioasid_mapping_wait_readers(struct ioasid_space *space,
-				 struct ioasid_mapping *list);
-void ioasid_space_wake(struct ioasid_space *space);
-void ioasid_place_fill(struct ioasid_place *place, unsigned int n);
-void ioasid_place_empty(struct ioasid_place *place);
-struct ioasid_mapping *
-ioasid_mapping_alloc(struct ioasid_space *space,
-		     const struct ioasid_map_request *req);
-void ioasid_mapping_free(struct ioasid_mapping *m);
-void ioasid_mapping_release(struct ioasid_space *space,
-			    struct ioasid_mapping *m);
-void ioasid_mapping_keep(struct ioasid_space *space, struct ioasid_mapping *m);
-bool ioasid_mapping_insert(struct ioasid_space *space,
-			   struct ioasid_mapping *m);
-void ioasid_mapping_erase(struct ioasid_space *space, struct ioasid_mapping *m);
-void ioasid_mapping_absorb(struct ioasid_space *space, struct ioasid_mapping *m,
-			   struct ioasid_mapping *next);
-void ioasid_mapping_cut_memory(struct ioasid_space *space,
-			       struct ioasid_mapping *m,
-			       struct ioasid_mapping *tail, u64 at);
-void ioasid_mapping_cut_object(struct ioasid_space *space,
-			       struct ioasid_mapping *m,
-			       struct ioasid_mapping *tail);
-void ioasid_space_abort_filling(struct ioasid_space *space,
-				struct ioasid_mapping *m);
-void ioasid_space_free_kept(struct ioasid_space *space);
-
-/**
- * ioasid_space_bytes_kept() - how much memory a poisoned domain may reach
- * @space: the space; its lock is held
- *
- * Return: bytes that were unmapped, and stay pinned.
- */
-static inline u64 ioasid_space_bytes_kept(const struct ioasid_space *space)
-{
-	return space->kept ? space->kept->gap : 0;
-}
-
-int __init ioasid_space_cache_init(void);
-void ioasid_space_cache_exit(void);
-
-#endif /* _IOASID_SPACE_H */
+#endif /* _IOASID_IOAS_TYPES_H */

@@ -40,7 +40,10 @@
 #include <linux/slab.h>
 #include <linux/workqueue.h>
 
-#include "space.h"
+#include "devmem.h"
+#include "domain.h"
+#include "ioas.h"
+#include "mapping.h"
 
 /**
  * struct ioasid_devmem - what a space has of device memory

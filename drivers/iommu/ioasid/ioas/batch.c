@@ -31,15 +31,26 @@
 #include <linux/uaccess.h>
 #include <linux/uio.h>
 
-#include "space.h"
+#include "access.h"
+#include "backing.h"
+#include "domain.h"
+#include "ioas.h"
+#include "map.h"
+#include "mapping.h"
+#include "ref.h"
+#include "tree.h"
+#include "unmap.h"
 
 /* Operations that are copied in at a time */
 #define BATCH_OPS	32
+
 /* Mappings that one operation may add to the pending ones */
 #define BATCH_SPAN	64
+
 /* Mappings that are pending together, and bytes that are unmapped with them */
 #define PENDING_MAX	256
 #define PENDING_BYTES	SZ_1G
+
 /* What is longer takes long */
 #define NOWAIT_LENGTH	SZ_2M
 

@@ -4,15 +4,17 @@
  *
  * Knows struct iommu_domain and memory; knows nothing of mappings and IOASIDs.
  */
-#ifndef _IOASID_DOMAIN_H
-#define _IOASID_DOMAIN_H
+#ifndef _IOASID_IOAS_DOMAIN_H
+#define _IOASID_IOAS_DOMAIN_H
 
 #include <linux/iommu.h>
 #include <linux/list.h>
 
 #include <uapi/linux/ioasid.h>
 
-#include "mem/memory.h"
+#include "../mem/extent.h"
+
+struct ioasid_domain_extension;
 
 /**
  * struct ioasid_domain - a hardware page table
@@ -47,43 +49,6 @@ struct ioasid_domain {
 				struct iommu_iotlb_gather *gather);
 };
 
-struct iommu_domain *ioasid_iommu_alloc(struct device *dev, bool plain,
-					bool *late);
-struct ioasid_domain *ioasid_domain_alloc(struct device *dev, bool plain,
-					  bool must_enforce);
-void ioasid_domain_free(struct ioasid_domain *dom);
-bool ioasid_domain_usable(struct ioasid_domain *dom);
-bool ioasid_domain_fits(struct ioasid_domain *dom, struct device *dev,
-			bool must_enforce);
-
-size_t ioasid_domain_iopte(const struct ioasid_domain *dom, u64 iova,
-			   phys_addr_t phys, u64 size, unsigned int cut_shift);
-void ioasid_domain_iopte_around(const struct ioasid_domain *dom, u64 iova,
-				phys_addr_t phys, u64 size,
-				unsigned int cut_shift, u64 at,
-				struct ioasid_iova_range *range);
-int ioasid_domain_write_run(struct ioasid_domain *dom, u64 iova,
-			    phys_addr_t phys, u64 size, unsigned int flags,
-			    unsigned int cut_shift, gfp_t gfp, size_t *done);
-void ioasid_domain_take_back(struct ioasid_domain *dom, u64 iova, u64 done,
-			     u64 length);
-int ioasid_domain_write(struct ioasid_domain *dom, u64 iova,
-			const struct ioasid_memory *mem, unsigned int flags,
-			unsigned int cut_shift, gfp_t gfp);
-int ioasid_domain_sync(struct ioasid_domain *dom, u64 iova, u64 length);
-unsigned long ioasid_iopte_sizes(unsigned long pgsizes, u64 iova,
-				 const struct ioasid_memory *mem,
-				 unsigned int cut_shift);
-int ioasid_domain_map(struct ioasid_domain *dom, u64 iova,
-		      const struct ioasid_memory *mem, unsigned int flags,
-		      unsigned int cut_shift, const bool *stop);
-int ioasid_domain_map_device(struct ioasid_domain *dom, u64 iova,
-			     const struct ioasid_memory *mem,
-			     unsigned int flags);
-int ioasid_domain_split(struct ioasid_domain *dom, u64 iova,
-			const struct ioasid_memory *mem, unsigned int flags,
-			unsigned int cut_shift, u64 floor, u64 at);
-
 /* Can the driver change a permission in place?  Not always, then */
 static inline bool ioasid_domain_protects(const struct ioasid_domain *dom)
 {
@@ -106,6 +71,40 @@ struct ioasid_drain {
 	bool begun;
 };
 
+void ioasid_register_domain_extension(struct ioasid_domain_extension *ext);
+void ioasid_unregister_domain_extension(struct ioasid_domain_extension *ext);
+struct iommu_domain *ioasid_iommu_alloc(struct device *dev, bool plain,
+					bool *late);
+struct ioasid_domain *ioasid_domain_alloc(struct device *dev, bool plain,
+					  bool must_enforce);
+bool ioasid_domain_usable(struct ioasid_domain *dom);
+void ioasid_domain_free(struct ioasid_domain *dom);
+bool ioasid_domain_fits(struct ioasid_domain *dom, struct device *dev,
+			bool must_enforce);
+unsigned long ioasid_iopte_sizes(unsigned long pgsizes, u64 iova,
+				 const struct ioasid_memory *mem,
+				 unsigned int cut_shift);
+size_t ioasid_domain_iopte(const struct ioasid_domain *dom, u64 iova,
+			   phys_addr_t phys, u64 size, unsigned int cut_shift);
+void ioasid_domain_iopte_around(const struct ioasid_domain *dom, u64 iova,
+				phys_addr_t phys, u64 size,
+				unsigned int cut_shift, u64 at,
+				struct ioasid_iova_range *range);
+void ioasid_domain_take_back(struct ioasid_domain *dom, u64 iova, u64 done,
+			     u64 length);
+int ioasid_domain_write_run(struct ioasid_domain *dom, u64 iova,
+			    phys_addr_t phys, u64 size, unsigned int flags,
+			    unsigned int cut_shift, gfp_t gfp, size_t *done);
+int ioasid_domain_write(struct ioasid_domain *dom, u64 iova,
+			const struct ioasid_memory *mem, unsigned int flags,
+			unsigned int cut_shift, gfp_t gfp);
+int ioasid_domain_sync(struct ioasid_domain *dom, u64 iova, u64 length);
+int ioasid_domain_map(struct ioasid_domain *dom, u64 iova,
+		      const struct ioasid_memory *mem, unsigned int flags,
+		      unsigned int cut_shift, const bool *stop);
+int ioasid_domain_map_device(struct ioasid_domain *dom, u64 iova,
+			     const struct ioasid_memory *mem,
+			     unsigned int flags);
 void ioasid_drain_start(struct ioasid_drain *drain, struct ioasid_domain *dom,
 			bool scattered);
 void ioasid_drain_range(struct ioasid_drain *drain, u64 iova, u64 length);
@@ -113,29 +112,8 @@ bool ioasid_drain_protect(struct ioasid_drain *drain, u64 iova, u64 length,
 			  unsigned int flags);
 void ioasid_drain_finish(struct ioasid_drain *drain);
 void ioasid_domain_take_out(struct ioasid_domain *dom, u64 iova, u64 length);
+int ioasid_domain_split(struct ioasid_domain *dom, u64 iova,
+			const struct ioasid_memory *mem, unsigned int flags,
+			unsigned int cut_shift, u64 floor, u64 at);
 
-/**
- * struct ioasid_ranges - IOVA ranges, ascending, disjoint
- * @nr: how many
- * @range: the ranges
- */
-struct ioasid_ranges {
-	unsigned int nr;
-	struct ioasid_iova_range range[] __counted_by(nr);
-};
-
-struct ioasid_ranges *ioasid_ranges_of_group(struct iommu_group *group,
-					     struct iommu_domain *iommu,
-					     phys_addr_t *sw_msi);
-struct ioasid_ranges *ioasid_ranges_and(const struct ioasid_ranges *a,
-					const struct ioasid_ranges *b);
-bool ioasid_ranges_hold(const struct ioasid_ranges *ranges, u64 start,
-			u64 last, u64 *bad);
-
-#if IS_ENABLED(CONFIG_KUNIT)
-void ioasid_ranges_between(struct ioasid_ranges *ranges, u64 start, u64 end,
-			   const struct ioasid_iova_range *hole,
-			   unsigned int nr_holes);
-#endif
-
-#endif /* _IOASID_DOMAIN_H */
+#endif /* _IOASID_IOAS_DOMAIN_H */

@@ -19,10 +19,17 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
-#include "space.h"
+#include "../mem/memory.h"
+#include "devmem.h"
+#include "domain.h"
+#include "ioas.h"
+#include "mapping.h"
+#include "ref.h"
+#include "tree.h"
 
 /* Mappings that are looked at with the lock held */
 #define QUERY_BATCH	32
+
 /* Mappings that are passed over between two looks at the scheduler */
 #define WALK_BATCH	1024
 

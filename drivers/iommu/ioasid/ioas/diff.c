@@ -1,0 +1,457 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Rewrite the tables of a range, IOPTE by IOPTE.
+ *
+ * The IOPTEs that there are, and those that there shall be, are compared from the
+ * left to the right.  What is the same is left alone; what is not is taken out,
+ * flushed, and written anew.
+ *
+ * Invariants:
+ *  - Where only the permission of an IOPTE changes, and the driver can change
+ *    that in place, it is not taken out; one flush follows for all of these.
+ *  - An IOPTE lies wholly in what changes, or wholly outside; where an edge of
+ *    the range cuts one, all of it is part of what changes.  IOPTEs are aligned
+ *    to their size, so of two that overlap one holds the other.
+ *
+ * Locks: domains_sem is held for reading, and the range is claimed.
+ */
+#include <linux/slab.h>
+
+#include "diff.h"
+#include "domain.h"
+
+/* IOPTEs of a replaced range that are out of the table at a time */
+#define REPLACE_BATCH	256
+
+/* ---- What is mapped, IOPTE by IOPTE ---- */
+
+/* A range that is mapped from one piece of memory, with one permission */
+struct piece {
+	u64 start;
+	u64 last;
+	const struct ioasid_memory *mem;
+	u64 base;		/* where the memory's first page is */
+	unsigned int flags;
+	unsigned int cut_shift;
+};
+
+/* An IOPTE */
+struct iopte {
+	u64 iova;
+	u64 last;
+	phys_addr_t phys;
+	unsigned int flags;
+};
+
+/**
+ * struct side - walks what is mapped before or after the change
+ * @change: the change
+ * @dom: in which domain
+ * @after: which of the two
+ * @m: the claimed mapping it came to
+ * @repin: the repinned memory it came to
+ * @end: there is no more
+ * @at: where the next IOPTE begins
+ * @phys: what it maps
+ * @left: bytes from there to the end of the run
+ * @runs: the runs that follow in this piece
+ * @flags: of this piece
+ * @cut_shift: of this piece
+ */
+struct side {
+	const struct change *change;
+	struct ioasid_domain *dom;
+	bool after;
+	const struct ioasid_mapping *m;
+	const struct ioasid_mapping *repin;
+	bool end;
+	u64 at;
+	phys_addr_t phys;
+	u64 left;
+	struct ioasid_runs runs;
+	unsigned int flags;
+	unsigned int cut_shift;
+};
+
+static void whole_piece(const struct ioasid_mapping *m, struct piece *piece)
+{
+	*piece = (struct piece){
+		.start = m->start,
+		.last = m->last,
+		.mem = &m->mem,
+		.base = m->start,
+		.flags = m->flags,
+		.cut_shift = m->cut_shift,
+	};
+}
+
+/* Of a mapping that was, what of it the change leaves or makes at @at */
+static void changed_piece(struct side *side, u64 at, struct piece *piece)
+{
+	const struct change *change = side->change;
+
+	if (at < change->start) {
+		piece->last = min(piece->last, change->start - 1);
+		return;
+	}
+	if (at > change->last) {
+		piece->start = max(piece->start, change->last + 1);
+		return;
+	}
+	piece->start = max(piece->start, change->start);
+	piece->last = min(piece->last, change->last);
+	piece->flags = change->flags;
+	while (side->repin && side->repin->last < piece->start)
+		side->repin = side->repin->next;
+	if (side->repin && side->repin->start == piece->start) {
+		piece->mem = &side->repin->mem;
+		piece->base = side->repin->start;
+	}
+}
+
+/* The piece that holds @at, or else the next one */
+static bool find_piece(struct side *side, u64 at, struct piece *piece)
+{
+	const struct change *change = side->change;
+
+	if (side->after && change->new && at >= change->start &&
+	    at <= change->last) {
+		whole_piece(change->new, piece);
+		return true;
+	}
+	while (side->m && (side->m->last < at || is_filler(side->m)))
+		side->m = side->m->next;
+	if (!side->m)
+		return false;
+	whole_piece(side->m, piece);
+	if (side->after && differs(change, side->m))
+		changed_piece(side, max(at, piece->start), piece);
+	return true;
+}
+
+static void side_next_run(struct side *side)
+{
+	struct ioasid_run run;
+
+	ioasid_runs_next(&side->runs, &run);
+	side->phys = PFN_PHYS(run.pfn);
+	side->left = (u64)run.npages << PAGE_SHIFT;
+}
+
+/* Go to what is mapped at @at, where an IOPTE begins, or behind */
+static void side_seek(struct side *side, u64 at)
+{
+	struct piece piece;
+
+	side->end = !find_piece(side, at, &piece);
+	if (side->end)
+		return;
+	side->at = max(at, piece.start);
+	ioasid_runs_from(&side->runs, piece.mem,
+			 (side->at - piece.base) >> PAGE_SHIFT,
+			 ((piece.last - side->at) >> PAGE_SHIFT) + 1);
+	side_next_run(side);
+	side->flags = piece.flags;
+	side->cut_shift = piece.cut_shift;
+}
+
+static void side_init(struct side *side, const struct change *change,
+		      struct ioasid_domain *dom, bool after, u64 at)
+{
+	side->change = change;
+	side->dom = dom;
+	side->after = after;
+	side->m = change->claimed;
+	side->repin = change->repinned;
+	side_seek(side, at);
+}
+
+static void side_advance(struct side *side, u64 bytes)
+{
+	side->at += bytes;
+	side->phys += bytes;
+	side->left -= bytes;
+	if (side->left)
+		return;
+	if (side->runs.left)
+		side_next_run(side);
+	else if (side->at)
+		side_seek(side, side->at);
+	else
+		side->end = true;
+}
+
+/* Is there an IOPTE that begins at or before @at? */
+static bool side_reaches(const struct side *side, u64 at)
+{
+	return !side->end && side->at <= at;
+}
+
+static void side_iopte(const struct side *side, struct iopte *iopte)
+{
+	iopte->iova = side->at;
+	iopte->last = side->at + (ioasid_domain_iopte(side->dom, side->at,
+						      side->phys, side->left,
+						      side->cut_shift) - 1);
+	iopte->phys = side->phys;
+	iopte->flags = side->flags & PERMISSION;
+}
+
+/* But for the permission */
+static bool same_page(const struct iopte *a, const struct iopte *b)
+{
+	return a->iova == b->iova && a->last == b->last && a->phys == b->phys;
+}
+
+/*
+ * Where IOPTEs lie that an edge of the range cuts: @at is in @m, and so is the
+ * byte before.
+ */
+static void iopte_across(const struct ioasid_domain *dom,
+			 const struct ioasid_mapping *m, u64 at,
+			 struct ioasid_iova_range *range)
+{
+	unsigned long index = page_index(m, at), before;
+	struct ioasid_runs runs;
+	struct ioasid_run run;
+	u64 size;
+
+	before = ioasid_runs_from(&runs, &m->mem, index,
+				  m->mem.npages - index);
+	ioasid_runs_next(&runs, &run);
+	size = (u64)before << PAGE_SHIFT;
+	ioasid_domain_iopte_around(dom, at - size, PFN_PHYS(run.pfn) - size,
+				   size + ((u64)run.npages << PAGE_SHIFT),
+				   m->cut_shift, at, range);
+}
+
+/* What of the domain changes: the range, and IOPTEs that its edges cut */
+static void find_bounds(const struct change *change,
+			const struct ioasid_domain *dom,
+			struct ioasid_iova_range *bounds)
+{
+	struct ioasid_iova_range iopte;
+	const struct ioasid_mapping *m = change->claimed;
+
+	bounds->start = change->start;
+	bounds->last = change->last;
+	if (m->start < change->start) {
+		iopte_across(dom, m, change->start, &iopte);
+		bounds->start = min(bounds->start, iopte.start);
+	}
+	m = change->claimed_last;
+	if (m->last > change->last) {
+		iopte_across(dom, m, change->last + 1, &iopte);
+		if (iopte.start <= change->last)
+			bounds->last = iopte.last;
+	}
+}
+
+/* ---- Change the tables ---- */
+
+/* What of one domain is taken out and written with one flush */
+struct stretch {
+	u64 start;
+	u64 last;
+	unsigned int nr;
+	struct side was;
+	struct side is;
+	struct ioasid_drain drain;
+	u64 gone;
+	u64 gone_last;
+	bool any_gone;
+};
+
+static void stretch_begin(struct stretch *stretch, const struct side *was,
+			  const struct side *is, u64 start)
+{
+	stretch->start = start;
+	stretch->nr = 0;
+	stretch->was = *was;
+	stretch->is = *is;
+	stretch->any_gone = false;
+	ioasid_drain_start(&stretch->drain, was->dom, false);
+}
+
+static void stretch_take_out(struct stretch *stretch, const struct iopte *iopte)
+{
+	if (stretch->any_gone && stretch->gone_last + 1 == iopte->iova) {
+		stretch->gone_last = iopte->last;
+		return;
+	}
+	if (stretch->any_gone)
+		ioasid_drain_range(&stretch->drain, stretch->gone,
+				   stretch->gone_last - stretch->gone + 1);
+	stretch->any_gone = true;
+	stretch->gone = iopte->iova;
+	stretch->gone_last = iopte->last;
+}
+
+/* Write what is mapped from there to @last; @done is added to */
+static int write_side(struct side *side, u64 last, gfp_t gfp, size_t *done)
+{
+	u64 start = side->at, bytes;
+	int ret;
+
+	if (!side_reaches(side, last))
+		return 0;
+	do {
+		bytes = min(side->left, last - side->at + 1);
+		ret = ioasid_domain_write_run(side->dom, side->at, side->phys,
+					      bytes, side->flags,
+					      side->cut_shift, gfp, done);
+		if (ret)
+			return ret;
+		side_advance(side, bytes);
+		cond_resched();
+	} while (side_reaches(side, last));
+	return ioasid_domain_sync(side->dom, start, last - start + 1);
+}
+
+#define GFP_MUST	(GFP_KERNEL_ACCOUNT | __GFP_NOFAIL)
+
+/* On failure all is as it was, unless the domain is poisoned */
+static int stretch_end(struct stretch *stretch, bool must)
+{
+	struct ioasid_domain *dom = stretch->was.dom;
+	u64 length = stretch->last - stretch->start + 1;
+	size_t done = 0;
+	int ret;
+
+	if (stretch->any_gone)
+		ioasid_drain_range(&stretch->drain, stretch->gone,
+				   stretch->gone_last - stretch->gone + 1);
+	ioasid_drain_finish(&stretch->drain);
+	if (READ_ONCE(dom->poisoned))
+		return -EIO;
+	ret = write_side(&stretch->is, stretch->last,
+			 must ? GFP_MUST : GFP_KERNEL_ACCOUNT, &done);
+	if (likely(!ret))
+		return 0;
+	/* There may be holes in what was, but none in what shall be */
+	if (!must) {
+		ioasid_domain_take_back(dom, stretch->start, done, length);
+		if (!READ_ONCE(dom->poisoned) &&
+		    !write_side(&stretch->was, stretch->last, GFP_MUST, &done))
+			return ret;
+	}
+	WRITE_ONCE(dom->poisoned, true);
+	return -EIO;
+}
+
+/*
+ * Change a domain from one side to the other, within @bounds.  On failure
+ * @bounds are what was changed before it, or @none tells that nothing was.
+ */
+static int change_table(const struct change *change, struct ioasid_domain *dom,
+			bool back, struct ioasid_iova_range *bounds, bool *none)
+{
+	unsigned int limit = change->new || back ? REPLACE_BATCH : 1;
+	struct iopte a, b, *was, *is;
+	struct ioasid_drain drain;
+	struct side from, to;
+	struct stretch stretch;
+	bool open = false, same;
+	u64 at, last, undone = bounds->start;
+	int ret = 0;
+
+	side_init(&from, change, dom, back, bounds->start);
+	side_init(&to, change, dom, !back, bounds->start);
+	ioasid_drain_start(&drain, dom, false);
+	for (;;) {
+		was = side_reaches(&from, bounds->last) ? &a : NULL;
+		is = side_reaches(&to, bounds->last) ? &b : NULL;
+		if (was)
+			side_iopte(&from, was);
+		if (is)
+			side_iopte(&to, is);
+		at = min(was ? was->iova : U64_MAX, is ? is->iova : U64_MAX);
+		if (was && was->iova != at)
+			was = NULL;
+		if (is && is->iova != at)
+			is = NULL;
+		same = was && is && same_page(was, is) &&
+		       (was->flags == is->flags || ioasid_domain_protects(dom));
+
+		if (open && ((!was && !is) || at != stretch.last + 1 ||
+			     stretch.nr >= limit || same)) {
+			open = false;
+			undone = stretch.start;
+			ret = stretch_end(&stretch, back);
+			if (ret)
+				break;
+			cond_resched();
+		}
+		if (!was && !is)
+			break;
+		if (!open && !back && fatal_signal_pending(current)) {
+			undone = at;
+			ret = -EINTR;
+			break;
+		}
+		if (same && (was->flags == is->flags ||
+			     ioasid_drain_protect(&drain, at,
+						  was->last - at + 1,
+						  is->flags))) {
+			side_advance(&from, was->last - at + 1);
+			side_advance(&to, was->last - at + 1);
+			if (need_resched())
+				cond_resched();
+			continue;
+		}
+
+		if (!open) {
+			stretch_begin(&stretch, &from, &to, at);
+			open = true;
+		}
+		/* The larger one of the two holds whatever it overlaps */
+		last = max(was ? was->last : 0, is ? is->last : 0);
+		while (side_reaches(&from, last)) {
+			side_iopte(&from, &a);
+			stretch_take_out(&stretch, &a);
+			side_advance(&from, a.last - a.iova + 1);
+		}
+		while (side_reaches(&to, last)) {
+			side_iopte(&to, &b);
+			side_advance(&to, b.last - b.iova + 1);
+		}
+		stretch.last = last;
+		stretch.nr++;
+	}
+	ioasid_drain_finish(&drain);
+	*none = !ret || undone == bounds->start;
+	if (!*none)
+		bounds->last = undone - 1;
+	return ret;
+}
+
+/* Change all domains, or none that is not poisoned */
+int change_tables(struct change *change)
+{
+	struct ioasid_space *space = change->space;
+	struct ioasid_iova_range bounds;
+	struct ioasid_domain *dom, *failed;
+	bool none;
+	int ret;
+
+	lockdep_assert_held_read(&space->domains_sem);
+	list_for_each_entry(dom, &space->domains, node) {
+		find_bounds(change, dom, &bounds);
+		ret = change_table(change, dom, false, &bounds, &none);
+		if (unlikely(ret))
+			goto undo;
+	}
+	return 0;
+
+undo:
+	failed = dom;
+	if (!none && !READ_ONCE(dom->poisoned))
+		change_table(change, dom, true, &bounds, &none);
+	list_for_each_entry(dom, &space->domains, node) {
+		if (dom == failed)
+			break;
+		find_bounds(change, dom, &bounds);
+		change_table(change, dom, true, &bounds, &none);
+	}
+	return ret;
+}

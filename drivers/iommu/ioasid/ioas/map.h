@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Map, for the files of this folder; see ioas.h.
+ */
+#ifndef _IOASID_IOAS_MAP_H
+#define _IOASID_IOAS_MAP_H
+
+#include "types.h"
+
+void ioasid_space_abort_filling(struct ioasid_space *space,
+				struct ioasid_mapping *m);
+
+#endif /* _IOASID_IOAS_MAP_H */

@@ -1,0 +1,405 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The mappings of an address space in order, and the gaps between them.
+ *
+ * Invariants:
+ *  - Mappings do not overlap.
+ *  - Gaps are kept from the first time that an IOVA is chosen, or from KNOW_GAPS
+ *    mappings on.  Address spaces that only use IOASID_MAP_FIXED for a few
+ *    mappings never need the gaps and do not pay for them.
+ *
+ * Locks: the lock of the address space is held.  To choose an IOVA may drop it,
+ * since many gaps may have to be looked at.
+ */
+#include <kunit/visibility.h>
+#include <linux/log2.h>
+#include <linux/overflow.h>
+#include <linux/rbtree_augmented.h>
+#include <linux/sched/signal.h>
+
+#include "domain.h"
+#include "mapping.h"
+#include "ranges.h"
+#include "tree.h"
+
+/* Before any device told its ranges, keep off where reserved ones may be */
+#define FIRST_CHOICE		(4ULL << 30)
+
+static inline u64 mapping_gap(struct ioasid_mapping *m)
+{
+	return m->gap;
+}
+
+RB_DECLARE_CALLBACKS_MAX(static, gap_callbacks, struct ioasid_mapping, rb, u64,
+			 subtree_gap, mapping_gap)
+
+/**
+ * ioasid_mapping_next() - the mapping after a mapping
+ * @m: a mapping in the tree
+ *
+ * Return: the next one, or NULL.
+ */
+struct ioasid_mapping *ioasid_mapping_next(struct ioasid_mapping *m)
+{
+	return to_mapping(rb_next(&m->rb));
+}
+EXPORT_SYMBOL_IF_KUNIT(ioasid_mapping_next);
+
+static void set_gap(struct ioasid_mapping *m, u64 gap)
+{
+	m->gap = gap;
+	gap_callbacks.propagate(&m->rb, NULL);
+}
+
+/*
+ * With more nodes than that the gaps are known, so that it does not take long to
+ * begin to know them.
+ */
+#define KNOW_GAPS	BIT(10)
+
+/*
+ * Know the gaps from now on.  Small spaces that only use IOASID_MAP_FIXED never
+ * need them, and do not pay for them.
+ */
+static void know_gaps(struct ioasid_space *space)
+{
+	struct ioasid_mapping *m;
+	u64 start = 0;
+
+	if (space->knows_gaps)
+		return;
+	space->knows_gaps = true;
+	for (m = to_mapping(rb_first(&space->mappings)); m;
+	     m = ioasid_mapping_next(m)) {
+		m->gap = m->start - start;
+		start = m->last + 1;
+	}
+	for (m = to_mapping(rb_first_postorder(&space->mappings)); m;
+	     m = to_mapping(rb_next_postorder(&m->rb)))
+		gap_callbacks_compute_max(m, false);
+}
+
+/* Put a mapping in right after the one before, where the tree is known already */
+bool insert_next(struct ioasid_space *space, struct ioasid_mapping *m,
+			struct ioasid_place *place)
+{
+	struct ioasid_mapping *prev = place->last;
+
+	lockdep_assert_held(&space->lock);
+	if (!prev || !m->start || prev->last != m->start - 1 ||
+	    space->nr_nodes >= KNOW_GAPS || space->knows_gaps)
+		return false;
+	if (place->changes != space->changes)
+		place->next = ioasid_mapping_next(prev);
+	if (place->next && place->next->start <= m->last)
+		return false;
+	if (!prev->rb.rb_right)
+		rb_link_node(&m->rb, &prev->rb, &prev->rb.rb_right);
+	else
+		rb_link_node(&m->rb, &place->next->rb,
+			     &place->next->rb.rb_left);
+	rb_insert_color(&m->rb, &space->mappings);
+	space->nr_nodes++;
+	place->changes = ++space->changes;
+	place->last = m;
+	return true;
+}
+
+/**
+ * ioasid_mapping_insert() - put a mapping into the tree
+ * @space: the space; its lock is held
+ * @m: the mapping
+ *
+ * Return: false when something is there already.
+ */
+bool ioasid_mapping_insert(struct ioasid_space *space, struct ioasid_mapping *m)
+{
+	struct rb_node **link = &space->mappings.rb_node, *parent = NULL;
+	struct ioasid_mapping *prev = NULL, *next = NULL, *at;
+
+	lockdep_assert_held(&space->lock);
+	if (unlikely(space->nr_nodes >= KNOW_GAPS))
+		know_gaps(space);
+	while (*link) {
+		parent = *link;
+		at = to_mapping(parent);
+		if (m->last < at->start) {
+			next = at;
+			link = &parent->rb_left;
+		} else if (m->start > at->last) {
+			prev = at;
+			link = &parent->rb_right;
+		} else {
+			return false;
+		}
+	}
+	rb_link_node(&m->rb, parent, link);
+	space->nr_nodes++;
+	space->changes++;
+	if (likely(!space->knows_gaps)) {
+		rb_insert_color(&m->rb, &space->mappings);
+		return true;
+	}
+	m->subtree_gap = 0;
+	set_gap(m, m->start - (prev ? prev->last + 1 : 0));
+	if (next)
+		set_gap(next, next->start - m->last - 1);
+	rb_insert_augmented(&m->rb, &space->mappings, &gap_callbacks);
+	return true;
+}
+
+/**
+ * ioasid_mapping_erase() - take a mapping out of the tree
+ * @space: the space; its lock is held
+ * @m: the mapping
+ */
+void ioasid_mapping_erase(struct ioasid_space *space, struct ioasid_mapping *m)
+{
+	struct ioasid_mapping *next;
+
+	lockdep_assert_held(&space->lock);
+	space->nr_nodes--;
+	space->changes++;
+	if (likely(!space->knows_gaps)) {
+		rb_erase(&m->rb, &space->mappings);
+		return;
+	}
+	next = ioasid_mapping_next(m);
+	rb_erase_augmented(&m->rb, &space->mappings, &gap_callbacks);
+	if (next)
+		set_gap(next, next->gap + (m->last - m->start + 1) + m->gap);
+	/* Not to be paid for by what comes after who wanted them */
+	if (RB_EMPTY_ROOT(&space->mappings))
+		space->knows_gaps = false;
+}
+
+/**
+ * ioasid_mapping_absorb() - let a mapping take the place of the one after it
+ * @space: the space; its lock is held
+ * @m: the mapping; grows
+ * @next: begins where @m ends; out of the tree afterwards
+ */
+void ioasid_mapping_absorb(struct ioasid_space *space, struct ioasid_mapping *m,
+			   struct ioasid_mapping *next)
+{
+	ioasid_mapping_erase(space, next);
+	m->last = next->last;
+	next = ioasid_mapping_next(m);
+	if (space->knows_gaps && next)
+		set_gap(next, next->start - m->last - 1);
+}
+
+/* The leftmost mapping of a subtree that has a wide enough gap before it */
+static struct ioasid_mapping *leftmost_gap(struct rb_node *node, u64 length)
+{
+	struct ioasid_mapping *m, *left;
+
+	for (;;) {
+		m = to_mapping(node);
+		left = to_mapping(node->rb_left);
+		if (left && left->subtree_gap >= length) {
+			node = node->rb_left;
+			continue;
+		}
+		if (m->gap >= length)
+			return m;
+		node = node->rb_right;
+	}
+}
+
+/* The first mapping after @m with a wide enough gap before it */
+static struct ioasid_mapping *next_gap(struct ioasid_mapping *m, u64 length)
+{
+	struct rb_node *node = &m->rb, *parent;
+	struct ioasid_mapping *right;
+
+	for (;;) {
+		right = to_mapping(node->rb_right);
+		if (right && right->subtree_gap >= length)
+			return leftmost_gap(node->rb_right, length);
+		while ((parent = rb_parent(node)) && node == parent->rb_right)
+			node = parent;
+		if (!parent)
+			return NULL;
+		node = parent;
+		m = to_mapping(node);
+		if (m->gap >= length)
+			return m;
+	}
+}
+
+/* Gaps that are looked at with the lock held */
+#define GAP_BATCH	128
+
+/**
+ * struct gap_query - a place that is searched for
+ * @low: first byte of where it may be
+ * @high: last byte
+ * @length: bytes
+ * @align: a power of two
+ * @offset: how far beyond a multiple of @align it shall begin
+ * @need: gaps that are shorter are not looked at
+ * @from: gaps that end below were looked at
+ */
+struct gap_query {
+	u64 low;
+	u64 high;
+	u64 length;
+	u64 align;
+	u64 offset;
+	u64 need;
+	u64 from;
+};
+
+/* Where in the gap before @m, or after all when it is NULL, does it fit? */
+static bool fits_gap(struct ioasid_space *space, struct ioasid_mapping *m,
+		     const struct gap_query *query, u64 *iova)
+{
+	u64 from = 0, to = U64_MAX, start, last;
+
+	if (m) {
+		from = m->start - m->gap;
+		to = m->start - 1;
+	} else if (!RB_EMPTY_ROOT(&space->mappings)) {
+		last = to_mapping(rb_last(&space->mappings))->last;
+		if (last == U64_MAX)
+			return false;
+		from = last + 1;
+	}
+	from = max(query->low, from);
+	to = min(to, query->high);
+	start = from + ((query->offset - from) & (query->align - 1));
+	if (start < from || check_add_overflow(start, query->length - 1, &last) ||
+	    last > to)
+		return false;
+	*iova = start;
+	return true;
+}
+
+/*
+ * Look at some gaps.  Returns 0; -ENOSPC, there is none; -EAGAIN, there are more
+ * from @query->from on.
+ */
+static int search_gaps(struct ioasid_space *space, struct gap_query *query,
+		       u64 *iova)
+{
+	struct ioasid_mapping *m = ioasid_mapping_first(space, query->from);
+	unsigned int n = 0;
+
+	/* The gap before a mapping that is not free to its beginning */
+	if (m && (m->start <= query->from || m->gap < query->need))
+		m = next_gap(m, query->need);
+	while (!fits_gap(space, m, query, iova)) {
+		if (!m || m->start > query->high)
+			return -ENOSPC;
+		if (++n == GAP_BATCH) {
+			query->from = m->start;
+			return -EAGAIN;
+		}
+		m = next_gap(m, query->need);
+	}
+	return 0;
+}
+
+/*
+ * Choose a place within [low, high]: the first there is.  When too many gaps
+ * turn out not to hold it, one that is so long that it must; and if there is none
+ * the others, however many.  -EAGAIN when the lock shall be dropped before the
+ * next call.
+ */
+static int choose_within(struct ioasid_space *space, struct gap_query *query,
+			 u64 *iova)
+{
+	struct gap_query sure = *query;
+	int ret;
+
+	ret = search_gaps(space, query, iova);
+	if (ret != -EAGAIN ||
+	    check_add_overflow(query->length, query->align - PAGE_SIZE,
+			       &sure.need))
+		return ret;
+	/* The first one holds it, unless the ends of the range are in the way */
+	if (!search_gaps(space, &sure, iova))
+		return 0;
+	return -EAGAIN;
+}
+
+/* The largest IOPTE that could be used for a mapping of this length */
+u64 largest_page(struct ioasid_space *space, u64 length)
+{
+	unsigned long sizes = PAGE_SIZE | PMD_SIZE | PUD_SIZE;
+	struct ioasid_domain *dom;
+
+	dom = list_first_entry_or_null(&space->domains, struct ioasid_domain,
+				       node);
+	if (dom)
+		sizes = dom->iommu->pgsize_bitmap;
+	sizes &= GENMASK(__fls(length), PAGE_SHIFT);
+	return sizes ? BIT_ULL(__fls(sizes)) : PAGE_SIZE;
+}
+
+/* Where @req may be, by number of the range; false when there is no such range */
+static bool query_range(const struct ioasid_space *space,
+			const struct ioasid_map_request *req, unsigned int i,
+			struct gap_query *query)
+{
+	const struct ioasid_ranges *permitted = space->permitted;
+
+	if (i >= (permitted ? permitted->nr : 1))
+		return false;
+	query->low = FIRST_CHOICE;
+	query->high = U64_MAX;
+	if (permitted) {
+		/* 0 is what a driver that forgot to map would use */
+		query->low = max(permitted->range[i].start, PAGE_SIZE);
+		query->high = permitted->range[i].last;
+	}
+	query->length = req->length;
+	query->need = req->length;
+	query->from = query->low;
+	return true;
+}
+
+/* Search with one alignment; as choose_iova() */
+static int choose_aligned(struct ioasid_space *space,
+			  struct ioasid_map_request *req, u64 align, u64 offset)
+{
+	const struct ioasid_ranges *permitted = space->permitted;
+	struct gap_query query = { .align = align, .offset = offset };
+	unsigned int i;
+	int ret;
+
+	for (i = 0; query_range(space, req, i, &query); i++) {
+		while ((ret = choose_within(space, &query, &req->iova)) ==
+		       -EAGAIN) {
+			if (fatal_signal_pending(current))
+				return -EINTR;
+			ioasid_space_relax(space);
+			know_gaps(space);
+			if (space->permitted != permitted)
+				return -EAGAIN;
+		}
+		if (ret != -ENOSPC)
+			return ret;
+	}
+	return -ENOSPC;
+}
+
+/*
+ * Choose where @req is mapped.  May drop the lock: what was seen of the space
+ * before need not be true any more.  -EAGAIN: to be done again, from the start.
+ */
+int choose_iova(struct ioasid_space *space,
+		       struct ioasid_map_request *req, u64 largest)
+{
+	u64 align = req->alignment ?: largest;
+	u64 offset = req->alignment ? 0 : req->addr & (align - 1);
+	int ret;
+
+	know_gaps(space);
+	ret = choose_aligned(space, req, align, offset);
+	/* Where large pages find no place small ones may */
+	if (ret == -ENOSPC && !req->alignment && align > PAGE_SIZE)
+		ret = choose_aligned(space, req, PAGE_SIZE, 0);
+	return ret;
+}
