@@ -8,6 +8,8 @@
 #include <linux/rwsem.h>
 
 #include "context.h"
+#include "ioas/ioas.h"
+#include "ioasids.h"
 
 /**
  * struct ioasid_group - an iommu group with a device bound to a context

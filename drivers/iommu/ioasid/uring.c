@@ -21,6 +21,7 @@
 #include <trace/events/ioasid.h>
 
 #include "context.h"
+#include "ioasids.h"
 #include "uring.h"
 
 /* Later kernels have it, and set it where this does */

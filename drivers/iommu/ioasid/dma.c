@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Commands that map, unmap and look up IOVAs.
+ *
+ * Invariants:
+ *  - What a command tells the caller is copied out before it takes effect, or a
+ *    copy that fails undoes it.
+ *
+ * Locks: none of its own.  User memory is touched with no lock held.
+ */
+#include <linux/file.h>
+#include <linux/uaccess.h>
+
+#include <trace/events/ioasid.h>
+
+#include "ioasids.h"
+#include "ioctl.h"
+
+/* What is mapped is changed in place, if it is: does that fit together? */
+static bool change_valid(const struct ioasid_map_dma *cmd)
+{
+	unsigned int flags = cmd->flags;
+
+	if (!(flags & CHANGE_FLAGS))
+		return !(flags & IOASID_MAP_SPLIT);
+	if (!(flags & IOASID_MAP_FIXED) || flags & IOASID_MAP_RESERVE)
+		return false;
+	if (!(flags & IOASID_MAP_PROTECT))
+		return true;
+	return !(flags & (IOASID_MAP_REPLACE | IOASID_MAP_FILE)) &&
+	       !cmd->addr && !cmd->cut_size;
+}
+
+static int check_map(const struct ioasid_map_dma *cmd, unsigned int *cut_shift)
+{
+	unsigned int unused, flags = cmd->flags;
+
+	if (flags & IOASID_MAP_RESERVE) {
+		if (flags & (IOASID_MAP_READ | IOASID_MAP_WRITE |
+			     IOASID_MAP_FILE) || cmd->addr)
+			return -EINVAL;
+	} else if (!(flags & (IOASID_MAP_READ | IOASID_MAP_WRITE))) {
+		return -EINVAL;
+	}
+	if (!change_valid(cmd))
+		return -EINVAL;
+	if (!(flags & IOASID_MAP_FILE) && cmd->fd)
+		return -EINVAL;
+	if (flags & IOASID_MAP_FIXED ? cmd->alignment : cmd->iova)
+		return -EINVAL;
+	if (!range_valid(cmd->iova, cmd->length) ||
+	    !range_valid(cmd->addr, cmd->length))
+		return -EINVAL;
+	if (size_to_shift(cmd->cut_size, cut_shift) ||
+	    size_to_shift(cmd->alignment, &unused))
+		return -EINVAL;
+	return 0;
+}
+
+/* Say where, and leave the structure such that the call can be repeated */
+static int tell_map_failed(const struct ioasid_map_dma *cmd,
+			   struct ioasid_map_dma __user *out,
+			   const struct ioasid_map_request *req, int ret)
+{
+	if (!(cmd->flags & IOASID_MAP_FIXED) && put_user(0, &out->iova))
+		return -EFAULT;
+	if (ioasid_map_has_fault_addr(req, ret) &&
+	    put_user(req->fault_addr, &out->fault_addr))
+		return -EFAULT;
+	return 0;
+}
+
+long cmd_map_dma(struct ioasid_ctx *ctx, union ioasid_arg *arg,
+			void __user *user)
+{
+	struct ioasid_map_dma __user *out = user;
+	struct ioasid_map_dma *cmd = &arg->map;
+	struct ioasid_map_request req = {
+		.iova = cmd->iova,
+		.addr = cmd->addr,
+		.length = cmd->length,
+		.alignment = cmd->alignment,
+		.flags = cmd->flags,
+	};
+	struct ioasid_mapping *m;
+	struct ioasid *ioasid;
+	int ret;
+
+	ret = check_map(cmd, &req.cut_shift);
+	if (ret)
+		return ret;
+	ioasid = ioasid_get(ctx, cmd->ioasid);
+	if (!ioasid)
+		return -ENOENT;
+	if (unlikely(cmd->flags & IOASID_MAP_FILE)) {
+		ret = -EINVAL;
+		if (ioasid->space.parent)
+			goto out_put;
+		req.file = fget(cmd->fd);
+		if (!req.file) {
+			ret = -EBADF;
+			goto out_put;
+		}
+	}
+
+	if (unlikely(cmd->flags & CHANGE_FLAGS)) {
+		ret = ioasid_space_change(&ioasid->space, &req);
+		goto out_tell;
+	}
+	if (ioasid->space.parent && (cmd->flags & (IOASID_MAP_FIXED |
+						   IOASID_MAP_RESERVE)) ==
+				    IOASID_MAP_FIXED) {
+		ret = ioasid_space_refer(&ioasid->space, &req);
+		goto out_tell;
+	}
+	m = ioasid_space_reserve(&ioasid->space, &req);
+	if (IS_ERR(m)) {
+		ret = PTR_ERR(m);
+	} else if (!(cmd->flags & IOASID_MAP_FIXED) &&
+		   put_user(req.iova, &out->iova)) {
+		ioasid_space_abort(&ioasid->space, m);
+		ret = -EFAULT;
+		goto out_file;
+	} else {
+		ret = ioasid_space_commit(&ioasid->space, m, &req);
+	}
+out_tell:
+	trace_ioasid_map(cmd->ioasid, req.iova, cmd->length, cmd->flags, ret);
+	if (unlikely(ret) && tell_map_failed(cmd, out, &req, ret))
+		ret = -EFAULT;
+out_file:
+	if (req.file)
+		fput(req.file);
+out_put:
+	ioasid_put(ioasid);
+	return ret;
+}
+
+long cmd_unmap_dma(struct ioasid_ctx *ctx, union ioasid_arg *arg,
+			  void __user *user)
+{
+	struct ioasid_unmap_dma __user *out = user;
+	struct ioasid_unmap_dma *cmd = &arg->unmap;
+	struct ioasid_unmap_request req = {
+		.flags = cmd->flags,
+		.patience = IOASID_PATIENCE,
+	};
+	u64 start = 0, last = U64_MAX;
+	struct ioasid *ioasid;
+	int ret;
+
+	/* What is unmapped cannot be mapped again when this cannot be told */
+	if (put_user(0, &out->unmapped))
+		return -EFAULT;
+	if (cmd->__reserved)
+		return -EINVAL;
+	if (cmd->flags & IOASID_UNMAP_ALL) {
+		if (cmd->iova || cmd->length ||
+		    cmd->flags & IOASID_UNMAP_SPLIT)
+			return -EINVAL;
+	} else {
+		if (!range_valid(cmd->iova, cmd->length))
+			return -EINVAL;
+		start = cmd->iova;
+		last = start + (cmd->length - 1);
+	}
+	ioasid = ioasid_get(ctx, cmd->ioasid);
+	if (!ioasid)
+		return -ENOENT;
+	ret = ioasid_space_unmap(&ioasid->space, start, last, &req);
+	trace_ioasid_unmap(cmd->ioasid, start, last - start + 1, req.removed,
+			   ret);
+	ioasid_put(ioasid);
+	if (put_user(req.removed, &out->unmapped))
+		ret = -EFAULT;
+	return ret;
+}
+
+long cmd_dma_batch(struct ioasid_ctx *ctx, union ioasid_arg *arg,
+			  void __user *user)
+{
+	struct ioasid_dma_batch __user *out = user;
+	struct ioasid_dma_batch *cmd = &arg->batch;
+	struct ioasid_batch_source from = {
+		.user = u64_to_user_ptr(cmd->ops),
+	};
+	struct ioasid_batch_result result;
+	struct ioasid *ioasid;
+	int ret;
+
+	/* What is done cannot be undone when this cannot be told */
+	if (put_user(0, &out->done))
+		return -EFAULT;
+	if (!cmd->nr)
+		return -EINVAL;
+	ioasid = ioasid_get(ctx, cmd->ioasid);
+	if (!ioasid)
+		return -ENOENT;
+	ret = ioasid_space_batch(&ioasid->space, &from, cmd->nr, &result);
+	trace_ioasid_batch(cmd->ioasid, cmd->nr, result.done, result.unmapped,
+			   ret);
+	ioasid_put(ioasid);
+	if (put_user(result.done, &out->done) ||
+	    put_user(ret, &out->error) ||
+	    put_user(result.unmapped, &out->unmapped) ||
+	    (result.has_fault_addr &&
+	     put_user(result.fault_addr, &out->fault_addr)))
+		return -EFAULT;
+	return result.done ? 0 : ret;
+}
+
+long cmd_query_map(struct ioasid_ctx *ctx, union ioasid_arg *arg,
+			  void __user *user)
+{
+	struct ioasid_query_map *cmd = &arg->query;
+	struct ioasid *ioasid;
+	int ret;
+
+	if (cmd->more || cmd->__reserved || cmd->next)
+		return -EINVAL;
+	ioasid = ioasid_get(ctx, cmd->ioasid);
+	if (!ioasid)
+		return -ENOENT;
+	ret = ioasid_space_query(&ioasid->space, cmd);
+	ioasid_put(ioasid);
+	if (!ret && copy_to_user(user, cmd, min_t(size_t, cmd->argsz,
+						  sizeof(*cmd))))
+		ret = -EFAULT;
+	return ret;
+}

@@ -1,0 +1,470 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * State that can be seen: IOASID_GET_INFO, IOASID_DEVICE_GET_INFO, IOASID_LIST,
+ * and fdinfo.
+ *
+ * Locks: that of an address space while its numbers are copied; user memory is
+ * touched with no lock held.
+ */
+#include <linux/fs.h>
+#include <linux/sched/signal.h>
+#include <linux/seq_file.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#include "device.h"
+#include "ioas/domain.h"
+#include "ioctl.h"
+#include "share.h"
+
+/* Copy as many ranges as fit into the caller's array */
+static int copy_ranges(u64 to, u32 room, const struct ioasid_ranges *ranges)
+{
+	u32 n = min(room, ranges->nr);
+
+	if (n && copy_to_user(u64_to_user_ptr(to), ranges->range,
+			      n * sizeof(ranges->range[0])))
+		return -EFAULT;
+	return 0;
+}
+
+/* The permitted ranges of a space, to be freed by kfree() */
+static struct ioasid_ranges *permitted_ranges(struct ioasid_space *space)
+{
+	struct ioasid_ranges *copy = NULL;
+	unsigned int nr = 1;
+
+	for (;;) {
+		kfree(copy);
+		copy = kzalloc(struct_size(copy, range, nr),
+			       GFP_KERNEL_ACCOUNT);
+		if (!copy)
+			return NULL;
+		copy->nr = nr;
+		spin_lock(&space->lock);
+		if (!space->permitted) {
+			copy->nr = 1;
+			copy->range[0].start = 0;
+			copy->range[0].last = U64_MAX;
+			nr = 1;
+		} else if (space->permitted->nr <= nr) {
+			nr = space->permitted->nr;
+			memcpy(copy->range, space->permitted->range,
+			       nr * sizeof(copy->range[0]));
+			copy->nr = nr;
+		} else {
+			nr = space->permitted->nr;
+			copy->nr = 0;
+		}
+		spin_unlock(&space->lock);
+		if (copy->nr || !nr)
+			return copy;
+	}
+}
+
+/* Bits of enum ioasid_state that the space's lock protects; it is held. */
+static u32 space_state(struct ioasid_space *space)
+{
+	const struct ioasid_space *parent = space->parent;
+	u32 state = 0;
+
+	if (space->devices)
+		state |= IOASID_STATE_ATTACHED;
+	if (space->partial)
+		state |= IOASID_STATE_PARTIAL_GROUP;
+	if (space->poisoned)
+		state |= IOASID_STATE_POISONED;
+	if (space->window ? ioasid_window_shut(parent, space->window) :
+			    parent && parent->dead)
+		state |= IOASID_STATE_ORPHAN;
+	return state;
+}
+
+static void fill_info(struct ioasid *ioasid, struct ioasid_info *info)
+{
+	struct ioasid_space *space = &ioasid->space;
+	const struct ioasid_space *parent = space->parent;
+	struct ioasid_domain *dom;
+
+	info->kind = ioasid->obj.kind;
+	info->parent = ioasid_parent_id(ioasid);
+	info->cookie = ioasid->cookie;
+	info->snoop = ioasid->space.must_enforce ? IOASID_SNOOP_ON :
+						   IOASID_SNOOP_AUTO;
+	info->pgsizes = PAGE_SIZE | PMD_SIZE | PUD_SIZE;
+
+	down_read(&space->domains_sem);
+	list_for_each_entry(dom, &space->domains, node) {
+		if (!info->nr_domains++)
+			info->pgsizes = dom->iommu->pgsize_bitmap;
+		else
+			info->pgsizes &= dom->iommu->pgsize_bitmap;
+	}
+	up_read(&space->domains_sem);
+
+	spin_lock(&space->lock);
+	if (space->cut_shift)
+		info->cut_size = BIT_ULL(space->cut_shift);
+	info->nr_devices = space->devices;
+	info->nr_children = space->children;
+	info->nr_mappings = space->nr_mappings;
+	info->bytes_mapped = space->bytes_mapped;
+	/* What a child maps is pinned and charged by its root */
+	if (!parent)
+		info->bytes_pinned = space->bytes_mapped +
+				     ioasid_space_bytes_kept(space);
+	info->bytes_charged = info->bytes_pinned;
+	info->state |= space_state(space);
+	spin_unlock(&space->lock);
+	if (ioasid_devmem_any_revoked(space))
+		info->state |= IOASID_STATE_REVOKED;
+}
+
+long cmd_get_info(struct ioasid_ctx *ctx, union ioasid_arg *arg,
+			 void __user *user)
+{
+	struct ioasid_info *cmd = &arg->info;
+	struct ioasid_info info = {
+		.argsz = cmd->argsz,
+		.ioasid = cmd->ioasid,
+		.ranges = cmd->ranges,
+	};
+	struct ioasid_ranges *ranges;
+	struct ioasid *ioasid;
+	int ret = -ENOMEM;
+
+	ioasid = ioasid_get(ctx, cmd->ioasid);
+	if (!ioasid)
+		return ioasid_share_info(ctx, cmd, user);
+	info.mappings_left = U64_MAX;
+	info.permission = IOASID_MAP_READ | IOASID_MAP_WRITE;
+	fill_info(ioasid, &info);
+	info.bytes_left = ioasid_account_left(&ctx->account);
+	/* It may have joined since: then nobody is waited for */
+	if (info.state & IOASID_STATE_PARTIAL_GROUP &&
+	    !ioasid_waits_for(ioasid, &info.waiting_devid,
+			      &info.waiting_cookie))
+		info.state &= ~IOASID_STATE_PARTIAL_GROUP;
+	ranges = permitted_ranges(&ioasid->space);
+	ioasid_put(ioasid);
+	if (!ranges)
+		return ret;
+
+	info.nr_ranges = ranges->nr;
+	ret = copy_ranges(cmd->ranges, cmd->nr_ranges, ranges);
+	kfree(ranges);
+	if (!ret && copy_to_user(user, &info, min_t(size_t, cmd->argsz,
+						    sizeof(info))))
+		ret = -EFAULT;
+	return ret;
+}
+
+long cmd_device_get_info(struct ioasid_ctx *ctx, union ioasid_arg *arg,
+				void __user *user)
+{
+	struct ioasid_device_info *cmd = &arg->device;
+	struct ioasid_device_info info = {
+		.argsz = cmd->argsz,
+		.devid = cmd->devid,
+		.hw_data = cmd->hw_data,
+		.ranges = cmd->ranges,
+	};
+	struct ioasid_ranges *ranges;
+	struct ioasid_device *idev;
+	void *hw_data;
+	int ret;
+
+	if (cmd->__reserved)
+		return -EINVAL;
+	idev = ioasid_device_get(ctx, cmd->devid);
+	if (!idev)
+		return -ENOENT;
+	ranges = ioasid_device_describe(idev, &info, &hw_data);
+	ioasid_device_put(idev);
+	if (IS_ERR(ranges))
+		return PTR_ERR(ranges);
+
+	info.nr_ranges = ranges->nr;
+	ret = copy_ranges(cmd->ranges, cmd->nr_ranges, ranges);
+	if (!ret && cmd->hw_data && hw_data &&
+	    copy_to_user(u64_to_user_ptr(cmd->hw_data), hw_data,
+			 min(cmd->hw_len, info.hw_len)))
+		ret = -EFAULT;
+	if (!ret && copy_to_user(user, &info, min_t(size_t, cmd->argsz,
+						    sizeof(info))))
+		ret = -EFAULT;
+	kfree(hw_data);
+	kfree(ranges);
+	return ret;
+}
+
+/* Entries that are copied out at a time */
+#define LIST_BATCH	32
+
+struct list_out {
+	struct ioasid_list_entry entry[LIST_BATCH];
+	u32 nr;
+	u32 total;
+	u32 room;
+	u64 to;
+};
+
+static int list_flush(struct list_out *out)
+{
+	u32 n = min(out->nr, out->room);
+
+	if (n && copy_to_user(u64_to_user_ptr(out->to), out->entry,
+			      n * sizeof(out->entry[0])))
+		return -EFAULT;
+	out->to += (u64)n * sizeof(out->entry[0]);
+	out->room -= n;
+	out->nr = 0;
+	return 0;
+}
+
+static int list_add_entry(struct list_out *out,
+			  const struct ioasid_list_entry *entry)
+{
+	out->total++;
+	if (out->room <= out->nr)
+		return 0;
+	out->entry[out->nr++] = *entry;
+	return out->nr == LIST_BATCH ? list_flush(out) : 0;
+}
+
+static int list_ioasid(struct list_out *out, struct ioasid *ioasid)
+{
+	struct ioasid_list_entry entry = {
+		.type = IOASID_LIST_IOASID,
+		.id = ioasid->obj.id,
+		.cookie = ioasid->cookie,
+		.kind = ioasid->obj.kind,
+		.parent = ioasid_parent_id(ioasid),
+	};
+
+	return list_add_entry(out, &entry);
+}
+
+static int list_import(struct list_out *out, struct ioasid_proxy *proxy)
+{
+	struct ioasid_list_entry entry = {
+		.type = IOASID_LIST_IOASID,
+		.id = proxy->obj.id,
+		.cookie = proxy->cookie,
+		.kind = IOASID_KIND_IMPORT,
+	};
+
+	return list_add_entry(out, &entry);
+}
+
+static int list_device(struct list_out *out, struct ioasid_device *idev)
+{
+	struct ioasid_list_entry entry = {
+		.type = IOASID_LIST_DEVICE,
+		.id = idev->obj.id,
+		.cookie = idev->cookie,
+	};
+	int ret;
+
+	ret = list_add_entry(out, &entry);
+	entry.ioasid = ioasid_device_attached_to(idev);
+	if (ret || !entry.ioasid)
+		return ret;
+	entry.type = IOASID_LIST_ATTACHMENT;
+	return list_add_entry(out, &entry);
+}
+
+/*
+ * The first object from *@id on, with a reference.  Its memory may be reused
+ * under the look, so it is got like any other.
+ */
+static struct ioasid_object *object_first(struct ioasid_ctx *ctx,
+					  unsigned long *id)
+{
+	struct ioasid_object *obj;
+	struct ioasid_proxy *proxy;
+	struct ioasid *ioasid;
+	u8 type;
+
+	for (;; (*id)++) {
+		rcu_read_lock();
+		obj = xa_find(&ctx->objects, id, UINT_MAX, XA_PRESENT);
+		type = obj ? READ_ONCE(obj->type) : 0;
+		rcu_read_unlock();
+		if (!obj)
+			return NULL;
+		if (type == IOASID_OBJECT_IOASID) {
+			ioasid = ioasid_get(ctx, *id);
+			if (ioasid)
+				return &ioasid->obj;
+		} else if (type == IOASID_OBJECT_IMPORT) {
+			proxy = ioasid_proxy_get(ctx, *id);
+			if (proxy)
+				return &proxy->obj;
+		} else {
+			obj = ioasid_object_get(ctx, *id, IOASID_OBJECT_DEVICE);
+			if (obj)
+				return obj;
+		}
+	}
+}
+
+static void object_put(struct ioasid_object *obj)
+{
+	if (obj->type == IOASID_OBJECT_IOASID)
+		ioasid_put(container_of(obj, struct ioasid, obj));
+	else if (obj->type == IOASID_OBJECT_IMPORT)
+		ioasid_proxy_put(container_of(obj, struct ioasid_proxy, obj));
+	else
+		ioasid_device_put(container_of(obj, struct ioasid_device, obj));
+}
+
+long cmd_list(struct ioasid_ctx *ctx, union ioasid_arg *arg,
+		     void __user *user)
+{
+	struct ioasid_list __user *to = user;
+	struct ioasid_list *cmd = &arg->list;
+	unsigned long id = cmd->start;
+	struct ioasid_object *obj;
+	struct list_out *out;
+	int ret = 0;
+
+	out = kzalloc(sizeof(*out), GFP_KERNEL_ACCOUNT);
+	if (!out)
+		return -ENOMEM;
+	out->room = cmd->nr;
+	out->to = cmd->entries;
+	for (; !ret && (obj = object_first(ctx, &id)); id++) {
+		if (obj->type == IOASID_OBJECT_IOASID)
+			ret = list_ioasid(out, container_of(obj, struct ioasid,
+							    obj));
+		else if (obj->type == IOASID_OBJECT_IMPORT)
+			ret = list_import(out, container_of(obj,
+							    struct ioasid_proxy,
+							    obj));
+		else
+			ret = list_device(out, container_of(obj,
+							    struct ioasid_device,
+							    obj));
+		object_put(obj);
+		if (fatal_signal_pending(current))
+			ret = -EINTR;
+		cond_resched();
+	}
+	if (!ret)
+		ret = list_flush(out);
+	if (!ret && put_user(out->total, &to->nr))
+		ret = -EFAULT;
+	kfree(out);
+	return ret;
+}
+
+/* IOASIDs that fdinfo tells of one by one */
+#define FDINFO_IOASIDS	1024
+
+static void show_limit(struct seq_file *m, const char *name, u64 limit)
+{
+	if (limit == U64_MAX)
+		seq_printf(m, "%s:\tmax\n", name);
+	else
+		seq_printf(m, "%s:\t%llu\n", name, limit);
+}
+
+static void show_device(struct seq_file *m, struct ioasid_device *idev)
+{
+	mutex_lock(&idev->lock);
+	if (!idev->gone)
+		seq_printf(m, "device:\tid=%u cookie=0x%llx name=%s group=%d ioasid=%u\n",
+			   idev->obj.id, idev->cookie, dev_name(idev->dev),
+			   idev->group ? iommu_group_id(idev->group->group) : -1,
+			   ioasid_device_attached_to(idev));
+	mutex_unlock(&idev->lock);
+}
+
+/* The words for enum ioasid_state */
+static const char * const state_words[] = {
+	"attached", "partial", "poisoned", "orphan", "revoked",
+};
+
+static void show_state(struct seq_file *m, unsigned long state)
+{
+	unsigned int bit;
+
+	if (!(state & IOASID_STATE_ATTACHED))
+		seq_puts(m, "idle");
+	for_each_set_bit(bit, &state, ARRAY_SIZE(state_words)) {
+		if (bit)
+			seq_putc(m, ',');
+		seq_puts(m, state_words[bit]);
+	}
+	seq_putc(m, '\n');
+}
+
+static void show_ioasid(struct seq_file *m, struct ioasid *ioasid)
+{
+	struct ioasid_space *space = &ioasid->space;
+	const bool parent = space->parent;
+	unsigned int devices, children;
+	u64 nr_mappings, mapped, kept;
+	u32 state;
+
+	spin_lock(&space->lock);
+	nr_mappings = space->nr_mappings;
+	mapped = space->bytes_mapped;
+	kept = ioasid_space_bytes_kept(space);
+	devices = space->devices;
+	children = space->children;
+	state = space_state(space);
+	spin_unlock(&space->lock);
+	if (ioasid_devmem_any_revoked(space))
+		state |= IOASID_STATE_REVOKED;
+	seq_printf(m, "ioasid:\tid=%u kind=map parent=%u cookie=0x%llx devices=%u children=%u mappings=%llu mapped=%llu pinned=%llu charged=%llu state=",
+		   ioasid->obj.id, ioasid_parent_id(ioasid), ioasid->cookie,
+		   devices, children, nr_mappings, mapped,
+		   parent ? 0 : mapped + kept, parent ? 0 : mapped + kept);
+	show_state(m, state);
+}
+
+static const char * const charge_name[] = {
+	[IOASID_CHARGE_USER] = "user",
+	[IOASID_CHARGE_MM] = "mm",
+	[IOASID_CHARGE_ONCE] = "once",
+};
+
+void ioasid_fops_show_fdinfo(struct seq_file *m, struct file *filp)
+{
+	struct ioasid_ctx *ctx = filp->private_data;
+	unsigned int shown = 0, more = 0;
+	struct ioasid_object *obj;
+	unsigned long id = 0;
+
+	seq_printf(m, "ioasid-charge:\t%s\n",
+		   charge_name[READ_ONCE(ctx->account.charge)]);
+	seq_printf(m, "ioasid-charged:\t%llu\n",
+		   ioasid_account_charged(&ctx->account));
+	seq_printf(m, "ioasid-pinned:\t%llu\n",
+		   (u64)atomic64_read(&ctx->account.pinned));
+	show_limit(m, "ioasid-limit-pinned", READ_ONCE(ctx->account.limit));
+	seq_printf(m, "ioasid-count:\t%u\n", atomic_read(&ctx->nr_ioasids));
+	show_limit(m, "ioasid-limit-ioasids", READ_ONCE(ctx->limit_ioasids));
+
+	for (; (obj = object_first(ctx, &id)); id++) {
+		if (obj->type == IOASID_OBJECT_DEVICE)
+			show_device(m, container_of(obj, struct ioasid_device,
+						    obj));
+		else if (shown++ >= FDINFO_IOASIDS)
+			more++;
+		else if (obj->type == IOASID_OBJECT_IMPORT)
+			ioasid_share_show(m, container_of(obj,
+							  struct ioasid_proxy,
+							  obj));
+		else
+			show_ioasid(m, container_of(obj, struct ioasid, obj));
+		object_put(obj);
+		if (seq_has_overflowed(m) || fatal_signal_pending(current))
+			return;
+		cond_resched();
+	}
+	if (more)
+		seq_printf(m, "ioasid-more:\t%u\n", more);
+}

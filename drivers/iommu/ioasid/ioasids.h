@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * IOASIDs.
+ */
+#ifndef _IOASID_IOASIDS_H
+#define _IOASID_IOASIDS_H
+
+#include "ioas/ioas.h"
+#include "object.h"
+
+extern struct kmem_cache *ioasid_cache;
+
+/**
+ * struct ioasid - an IOASID
+ * @obj: first, its id
+ * @cookie: the user's
+ * @space: what it holds
+ */
+struct ioasid {
+	struct ioasid_object obj;
+	u64 cookie;
+	struct ioasid_space space;
+};
+
+/**
+ * struct ioasid_params - what an IOASID is born with
+ * @cookie: the user's
+ * @kind: enum ioasid_kind
+ * @snoop: enum ioasid_snoop
+ * @cut_shift: log2 of the default cut size, 0 for none
+ * @parent: id of the parent, 0 for a root
+ */
+struct ioasid_params {
+	u64 cookie;
+	u32 parent;
+	u8 kind;
+	u8 snoop;
+	u8 cut_shift;
+};
+
+u32 ioasid_parent_id(const struct ioasid *ioasid);
+void ioasid_exit(struct ioasid *ioasid);
+bool ioasid_space_get(struct ioasid_space *space);
+void ioasid_space_put(struct ioasid_space *space);
+struct ioasid *ioasid_alloc(struct ioasid_ctx *ctx,
+			    const struct ioasid_params *params,
+			    const struct ioasid_space_ops *ops);
+void ioasid_abort(struct ioasid *ioasid);
+struct ioasid *ioasid_get(struct ioasid_ctx *ctx, u32 id);
+void ioasid_put(struct ioasid *ioasid);
+void empty_space(struct ioasid_space *space, long *patience);
+int ioasid_free(struct ioasid_ctx *ctx, u32 id, bool cascade);
+int __init ioasid_context_init(void);
+void ioasid_context_exit(void);
+
+#endif /* _IOASID_IOASIDS_H */

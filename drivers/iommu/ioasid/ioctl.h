@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Commands of /dev/ioasid: their arguments, and what checks of them share.
+ */
+#ifndef _IOASID_IOCTL_H
+#define _IOASID_IOCTL_H
+
+#include <linux/log2.h>
+#include <linux/mm.h>
+#include <linux/overflow.h>
+
+#include <uapi/linux/ioasid.h>
+
+struct file;
+struct ioasid_ctx;
+struct seq_file;
+
+/* A command's structure, copied in, and where it came from */
+union ioasid_arg {
+	struct {
+		__u32 argsz;
+		__u32 flags;
+	};
+	struct ioasid_check_extension check;
+	struct ioasid_alloc alloc;
+	struct ioasid_free free;
+	struct ioasid_info info;
+	struct ioasid_device_info device;
+	struct ioasid_map_dma map;
+	struct ioasid_unmap_dma unmap;
+	struct ioasid_dma_batch batch;
+	struct ioasid_export export;
+	struct ioasid_import import;
+	struct ioasid_query_map query;
+	struct ioasid_list list;
+	struct ioasid_set_option option;
+};
+
+/**
+ * struct ioasid_cmd - a command
+ * @size: of its structure
+ * @min: the least that the first release of the command had
+ * @flags: the flags that it knows
+ * @fn: carries it out
+ */
+struct ioasid_cmd {
+	u16 size;
+	u16 min;
+	u32 flags;
+	long (*fn)(struct ioasid_ctx *ctx, union ioasid_arg *arg,
+		   void __user *user);
+};
+
+#define CHANGE_FLAGS	(IOASID_MAP_PROTECT | IOASID_MAP_REPLACE)
+#define MAP_FLAGS	(IOASID_MAP_READ | IOASID_MAP_WRITE | \
+			 IOASID_MAP_FIXED | IOASID_MAP_FILE | \
+			 IOASID_MAP_RESERVE | CHANGE_FLAGS | IOASID_MAP_SPLIT)
+
+/* Is [start, start + length) whole pages, not empty, within 64 bits? */
+static inline bool range_valid(u64 start, u64 length)
+{
+	u64 last;
+
+	return length && PAGE_ALIGNED(start) && PAGE_ALIGNED(length) &&
+	       !check_add_overflow(start, length - 1, &last);
+}
+
+/* A size that must be a power of two, at least a page, or 0 for none */
+static inline int size_to_shift(u64 size, unsigned int *shift)
+{
+	*shift = 0;
+	if (!size)
+		return 0;
+	if (!is_power_of_2(size) || size < PAGE_SIZE)
+		return -EINVAL;
+	*shift = ilog2(size);
+	return 0;
+}
+
+long cmd_alloc(struct ioasid_ctx *ctx, union ioasid_arg *arg,
+	       void __user *user);
+long cmd_free(struct ioasid_ctx *ctx, union ioasid_arg *arg,
+	      void __user *user);
+long cmd_get_info(struct ioasid_ctx *ctx, union ioasid_arg *arg,
+		  void __user *user);
+long cmd_device_get_info(struct ioasid_ctx *ctx, union ioasid_arg *arg,
+			 void __user *user);
+long cmd_map_dma(struct ioasid_ctx *ctx, union ioasid_arg *arg,
+		 void __user *user);
+long cmd_unmap_dma(struct ioasid_ctx *ctx, union ioasid_arg *arg,
+		   void __user *user);
+long cmd_dma_batch(struct ioasid_ctx *ctx, union ioasid_arg *arg,
+		   void __user *user);
+long cmd_query_map(struct ioasid_ctx *ctx, union ioasid_arg *arg,
+		   void __user *user);
+long cmd_export(struct ioasid_ctx *ctx, union ioasid_arg *arg,
+		void __user *user);
+long cmd_import(struct ioasid_ctx *ctx, union ioasid_arg *arg,
+		void __user *user);
+long cmd_list(struct ioasid_ctx *ctx, union ioasid_arg *arg,
+	      void __user *user);
+void ioasid_fops_show_fdinfo(struct seq_file *m, struct file *filp);
+
+#endif /* _IOASID_IOCTL_H */
