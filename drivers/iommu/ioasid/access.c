@@ -20,10 +20,10 @@
 
 #include "device.h"
 
-static void access_unmap(struct ioasid_listener *listener, u64 start, u64 last)
+static void access_unmap(struct ioas_access *ioas_access, u64 start, u64 last)
 {
 	struct ioasid_device *idev =
-		container_of(listener, struct ioasid_device, listener);
+		container_of(ioas_access, struct ioasid_device, ioas_access);
 
 	if (idev->access_ops && idev->access_ops->unmap)
 		idev->access_ops->unmap(idev->access_data, start,
@@ -51,7 +51,7 @@ ioasid_bind_access(struct ioasid_ctx *ctx, struct device *dev,
 		return idev;
 	idev->access_ops = ops;
 	idev->access_data = data;
-	idev->listener.unmap = access_unmap;
+	idev->ioas_access.unmap = access_unmap;
 	ioasid_object_publish(&idev->obj);
 	trace_ioasid_bind(idev->obj.id, cookie, dev_name(dev));
 	return idev;
@@ -75,17 +75,17 @@ static void set_access(struct ioasid_device *idev, struct ioasid *ioasid,
 static void access_leave(struct ioasid_device *idev)
 {
 	struct ioasid *ioasid = idev->access;
-	struct ioasid_space *space = &ioasid->space;
+	struct ioas *ioas = &ioasid->ioas;
 
 	/* From here on nothing more is pinned, but pins can be dropped */
 	set_access(idev, NULL, ioasid);
-	ioasid_space_unpin_all(space, &idev->listener);
-	ioasid_listener_remove(space, &idev->listener);
+	ioas_unpin_all(ioas, &idev->ioas_access);
+	ioas_access_remove(ioas, &idev->ioas_access);
 	set_access(idev, NULL, NULL);
 
-	spin_lock(&space->lock);
-	space->devices--;
-	spin_unlock(&space->lock);
+	spin_lock(&ioas->lock);
+	ioas->devices--;
+	spin_unlock(&ioas->lock);
 	ioasid_put(ioasid);
 }
 
@@ -98,34 +98,34 @@ static void access_leave(struct ioasid_device *idev)
  */
 int ioasid_access_attach(struct ioasid_device *idev, struct ioasid *ioasid)
 {
-	struct ioasid_space *space = &ioasid->space;
+	struct ioas *ioas = &ioasid->ioas;
 	int ret = 0;
 
 	if (idev->access == ioasid)
 		return 0;
-	spin_lock(&space->lock);
-	if (space->dead)
+	spin_lock(&ioas->lock);
+	if (ioas->dead)
 		ret = -ENOENT;
-	else if (space->poisoned)
+	else if (ioas->poisoned)
 		ret = -EIO;
 	else
-		space->devices++;
-	spin_unlock(&space->lock);
+		ioas->devices++;
+	spin_unlock(&ioas->lock);
 	if (ret)
 		return ret;
 	/* The listener can be in one list only, and must not fail to be */
-	ret = ioasid_software_init(space);
+	ret = ioas_holds_init(ioas);
 	if (ret) {
-		spin_lock(&space->lock);
-		space->devices--;
-		spin_unlock(&space->lock);
+		spin_lock(&ioas->lock);
+		ioas->devices--;
+		spin_unlock(&ioas->lock);
 		return ret;
 	}
 
 	if (idev->access)
 		access_leave(idev);
 	refcount_inc(&ioasid->obj.users);
-	ioasid_listener_add(space, &idev->listener);
+	ioas_access_add(ioas, &idev->ioas_access);
 	set_access(idev, ioasid, NULL);
 	return 0;
 }
@@ -174,13 +174,13 @@ int ioasid_access_pin_pages(struct ioasid_device *idev, u64 iova,
 	if (!PAGE_ALIGNED(iova) || npages > (ULONG_MAX >> PAGE_SHIFT) ||
 	    !range_ok(iova, (u64)npages << PAGE_SHIFT))
 		return -EINVAL;
-	lock_map_acquire(&ioasid_driver_map);
+	lock_map_acquire(&ioas_driver_map);
 	down_read(&idev->access_sem);
 	if (idev->access)
-		ret = ioasid_space_pin(&idev->access->space, iova, npages,
-				       flags & IOASID_ACCESS_WRITE, pages);
+		ret = ioas_pin_pages(&idev->access->ioas, iova, npages,
+				     flags & IOASID_ACCESS_WRITE, pages);
 	up_read(&idev->access_sem);
-	lock_map_release(&ioasid_driver_map);
+	lock_map_release(&ioas_driver_map);
 	return ret;
 }
 EXPORT_SYMBOL_GPL(ioasid_access_pin_pages);
@@ -204,7 +204,7 @@ void ioasid_access_unpin_pages(struct ioasid_device *idev, u64 iova,
 	down_read(&idev->access_sem);
 	ioasid = idev->access ?: idev->leaving;
 	if (ioasid)
-		ioasid_space_unpin(&ioasid->space, iova, npages);
+		ioas_unpin_pages(&ioasid->ioas, iova, npages);
 	up_read(&idev->access_sem);
 }
 EXPORT_SYMBOL_GPL(ioasid_access_unpin_pages);
@@ -231,8 +231,8 @@ int ioasid_access_rw(struct ioasid_device *idev, u64 iova, void *data,
 		return -EINVAL;
 	down_read(&idev->access_sem);
 	if (idev->access)
-		ret = ioasid_space_rw(&idev->access->space, iova, data, length,
-				      flags & IOASID_ACCESS_WRITE);
+		ret = ioas_rw(&idev->access->ioas, iova, data, length,
+			      flags & IOASID_ACCESS_WRITE);
 	up_read(&idev->access_sem);
 	return ret;
 }

@@ -25,33 +25,33 @@
 #include "ioas/domain.h"
 
 /* Count devices in, unless the space is being freed, or is poisoned */
-static int space_hold(struct ioasid_space *space, unsigned int devices)
+static int space_hold(struct ioas *ioas, unsigned int devices)
 {
 	int ret = 0;
 
-	spin_lock(&space->lock);
-	if (space->dead)
+	spin_lock(&ioas->lock);
+	if (ioas->dead)
 		ret = -ENOENT;
-	else if (space->poisoned)
+	else if (ioas->poisoned)
 		ret = -EIO;
 	else
-		space->devices += devices;
-	spin_unlock(&space->lock);
+		ioas->devices += devices;
+	spin_unlock(&ioas->lock);
 	return ret;
 }
 
-static void space_unhold(struct ioasid_space *space, unsigned int devices)
+static void space_unhold(struct ioas *ioas, unsigned int devices)
 {
-	spin_lock(&space->lock);
-	space->devices -= devices;
-	spin_unlock(&space->lock);
+	spin_lock(&ioas->lock);
+	ioas->devices -= devices;
+	spin_unlock(&ioas->lock);
 }
 
-static void space_set_partial(struct ioasid_space *space, bool partial)
+static void space_set_partial(struct ioas *ioas, bool partial)
 {
-	spin_lock(&space->lock);
-	space->partial += partial ? 1 : -1;
-	spin_unlock(&space->lock);
+	spin_lock(&ioas->lock);
+	ioas->partial += partial ? 1 : -1;
+	spin_unlock(&ioas->lock);
 }
 
 /* A sibling need not be waited for any more */
@@ -61,7 +61,7 @@ static void stop_waiting(struct ioasid_group *group, struct ioasid_device *idev)
 		return;
 	idev->waiting = false;
 	if (!--group->waiting)
-		space_set_partial(&group->ioasid->space, false);
+		space_set_partial(&group->ioasid->ioas, false);
 }
 
 /* A sibling of an attached device joins it */
@@ -73,7 +73,7 @@ static int attach_sibling(struct ioasid_device *idev)
 
 	if (idev->attached)
 		return 0;
-	ret = space_hold(&group->ioasid->space, 1);
+	ret = space_hold(&group->ioasid->ioas, 1);
 	if (ret)
 		return ret;
 	spin_lock(&ctx->routes_lock);
@@ -88,7 +88,8 @@ static int attach_sibling(struct ioasid_device *idev)
 static int attach_first(struct ioasid_device *idev, struct ioasid *ioasid,
 			u64 *fault_addr)
 {
-	struct ioasid_member *member = ioasid_group_member(idev->group);
+	struct ioas_attachment *attachment =
+		ioasid_group_attachment(idev->group);
 	struct ioasid_group *group = idev->group;
 	struct ioasid_ctx *ctx = idev->obj.ctx;
 	struct ioasid_device *other;
@@ -98,19 +99,19 @@ static int attach_first(struct ioasid_device *idev, struct ioasid *ioasid,
 	list_for_each_entry(other, &group->devices, node)
 		siblings += other != idev;
 
-	ret = space_hold(&ioasid->space, 1);
+	ret = space_hold(&ioasid->ioas, 1);
 	if (ret)
 		return ret;
 	/* Before the group gets there, so that no map slips in between */
 	if (siblings)
-		space_set_partial(&ioasid->space, true);
-	member->group = group->group;
-	member->dev = idev->dev;
-	ret = ioasid_space_join(&ioasid->space, member, fault_addr);
+		space_set_partial(&ioasid->ioas, true);
+	attachment->group = group->group;
+	attachment->dev = idev->dev;
+	ret = ioas_attach(&ioasid->ioas, attachment, fault_addr);
 	if (ret) {
 		if (siblings)
-			space_set_partial(&ioasid->space, false);
-		space_unhold(&ioasid->space, 1);
+			space_set_partial(&ioasid->ioas, false);
+		space_unhold(&ioasid->ioas, 1);
 		return ret;
 	}
 
@@ -131,42 +132,44 @@ static int move_group(struct ioasid_device *idev, struct ioasid *ioasid,
 		      u64 *fault_addr)
 {
 	struct ioasid_group *group = idev->group;
-	struct ioasid_member *from = ioasid_group_member(group);
-	struct ioasid_member *to = &group->member[!group->current_member];
+	struct ioas_attachment *from = ioasid_group_attachment(group);
+	struct ioas_attachment *to =
+		&group->attachment[!group->current_attachment];
 	struct ioasid_ctx *ctx = idev->obj.ctx;
 	struct ioasid *old = group->ioasid;
-	bool late = from->dom->late, poisoned = from->dom->poisoned;
+	bool finalized_on_attach = from->dom->finalized_on_attach;
+	bool poisoned = from->dom->poisoned;
 	int ret;
 
-	ret = space_hold(&ioasid->space, group->attached);
+	ret = space_hold(&ioasid->ioas, group->attached);
 	if (ret)
 		return ret;
 	if (group->waiting)
-		space_set_partial(&ioasid->space, true);
-	if (late)
-		ioasid_space_block(&old->space, from);
+		space_set_partial(&ioasid->ioas, true);
+	if (finalized_on_attach)
+		ioas_block(&old->ioas, from);
 	to->group = group->group;
 	to->dev = idev->dev;
-	ret = ioasid_space_join(&ioasid->space, to, fault_addr);
+	ret = ioas_attach(&ioasid->ioas, to, fault_addr);
 	if (ret) {
-		if (late && !poisoned)
-			ioasid_space_unblock(&old->space, from);
+		if (finalized_on_attach && !poisoned)
+			ioas_unblock(&old->ioas, from);
 		if (group->waiting)
-			space_set_partial(&ioasid->space, false);
-		space_unhold(&ioasid->space, group->attached);
+			space_set_partial(&ioasid->ioas, false);
+		space_unhold(&ioasid->ioas, group->attached);
 		return ret;
 	}
 
 	refcount_inc(&ioasid->obj.users);
 	spin_lock(&ctx->routes_lock);
 	group->ioasid = ioasid;
-	group->current_member = !group->current_member;
+	group->current_attachment = !group->current_attachment;
 	spin_unlock(&ctx->routes_lock);
 
-	ioasid_space_leave(&old->space, from, true);
+	ioas_detach(&old->ioas, from, true);
 	if (group->waiting)
-		space_set_partial(&old->space, false);
-	space_unhold(&old->space, group->attached);
+		space_set_partial(&old->ioas, false);
+	space_unhold(&old->ioas, group->attached);
 	ioasid_put(old);
 	return 0;
 }
@@ -179,7 +182,7 @@ static int move_group(struct ioasid_device *idev, struct ioasid *ioasid,
  *
  * Return: 0; -EBUSY, its group is attached elsewhere and the device is not;
  * -ENOENT, @ioasid is being freed; -EIO, it is poisoned; or the errors of
- * ioasid_space_join().
+ * ioas_attach().
  */
 int ioasid_group_attach(struct ioasid_device *idev, struct ioasid *ioasid,
 			u64 *fault_addr)
@@ -212,8 +215,8 @@ static void detach_locked(struct ioasid_device *idev)
 	lockdep_assert_held(&group->lock);
 	last = group->attached == 1;
 	if (last)
-		ioasid_space_leave(&ioasid->space, ioasid_group_member(group),
-				   false);
+		ioas_detach(&ioasid->ioas, ioasid_group_attachment(group),
+			    false);
 	spin_lock(&ctx->routes_lock);
 	idev->attached = false;
 	group->attached--;
@@ -223,7 +226,7 @@ static void detach_locked(struct ioasid_device *idev)
 		group->ioasid = NULL;
 	}
 	spin_unlock(&ctx->routes_lock);
-	space_unhold(&ioasid->space, 1);
+	space_unhold(&ioasid->ioas, 1);
 	if (last)
 		ioasid_put(ioasid);
 }
@@ -305,11 +308,11 @@ unlock:
 }
 
 /* A domain is poisoned: block the groups that are on it */
-static void attach_poisoned(struct ioasid_space *space)
+static void attach_poisoned(struct ioas *ioas)
 {
-	struct ioasid *ioasid = container_of(space, struct ioasid, space);
+	struct ioasid *ioasid = container_of(ioas, struct ioasid, ioas);
 	struct ioasid_ctx *ctx = ioasid->obj.ctx;
-	struct ioasid_member *member;
+	struct ioas_attachment *attachment;
 	struct ioasid_group *group;
 	bool on_it;
 
@@ -322,9 +325,9 @@ static void attach_poisoned(struct ioasid_space *space)
 		if (!on_it)
 			continue;
 		mutex_lock(&group->lock);
-		member = ioasid_group_member(group);
-		if (group->ioasid == ioasid && member->dom->poisoned) {
-			ioasid_space_block(space, member);
+		attachment = ioasid_group_attachment(group);
+		if (group->ioasid == ioasid && attachment->dom->poisoned) {
+			ioas_block(ioas, attachment);
 			trace_ioasid_poison(ioasid->obj.id);
 		}
 		mutex_unlock(&group->lock);
@@ -332,16 +335,16 @@ static void attach_poisoned(struct ioasid_space *space)
 	mutex_unlock(&ctx->lock);
 }
 
-static bool attach_owns_file(struct ioasid_space *space, struct file *file)
+static bool attach_owns_file(struct ioas *ioas, struct file *file)
 {
-	struct ioasid *ioasid = container_of(space, struct ioasid, space);
+	struct ioasid *ioasid = container_of(ioas, struct ioasid, ioas);
 
 	return ioasid_ctx_owns_file(ioasid->obj.ctx, file);
 }
 
-const struct ioasid_space_ops ioasid_attach_space_ops = {
+const struct ioas_ops ioasid_ioas_ops = {
 	.poisoned = attach_poisoned,
 	.owns_file = attach_owns_file,
-	.get = ioasid_space_get,
-	.put = ioasid_space_put,
+	.get = ioasid_ioas_get,
+	.put = ioasid_ioas_put,
 };

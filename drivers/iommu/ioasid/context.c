@@ -49,12 +49,12 @@ struct ioasid_ctx *ioasid_ctx_alloc(void)
 	if (!ctx)
 		return NULL;
 	refcount_set(&ctx->users, 1);
-	refcount_set(&ctx->shells, 1);
+	refcount_set(&ctx->refs, 1);
 	xa_init_flags(&ctx->objects, XA_FLAGS_ACCOUNT);
 	ioasid_account_init(&ctx->account);
 	atomic_set(&ctx->nr_ioasids, 0);
 	ctx->limit_ioasids = U64_MAX;
-	ctx->patience = IOASID_PATIENCE;
+	ctx->patience = IOAS_PATIENCE;
 	mutex_init(&ctx->lock);
 	INIT_LIST_HEAD(&ctx->groups);
 	spin_lock_init(&ctx->routes_lock);
@@ -82,7 +82,7 @@ void ioasid_ctx_close(struct ioasid_ctx *ctx)
 	xa_for_each(&ctx->objects, id, obj) {
 		ioasid = ioasid_get(ctx, id);
 		if (ioasid) {
-			ioasid_family_close(&ioasid->space, &ctx->patience);
+			ioas_close_imports(&ioasid->ioas, &ctx->patience);
 			ioasid_put(ioasid);
 		}
 		cond_resched();
@@ -100,16 +100,16 @@ void ioasid_ctx_close(struct ioasid_ctx *ctx)
 static void revoke_all(struct ioasid_ctx *ctx)
 {
 	struct ioasid_object *obj;
-	struct ioasid_space *space;
+	struct ioas *ioas;
 	unsigned long id;
 
 	xa_for_each(&ctx->objects, id, obj) {
 		if (obj->type != IOASID_OBJECT_IOASID)
 			continue;
-		space = &container_of(obj, struct ioasid, obj)->space;
-		if ((space->family || space->window) &&
-		    ioasid_space_kill(space, true) > 0)
-			empty_space(space, &ctx->patience);
+		ioas = &container_of(obj, struct ioasid, obj)->ioas;
+		if ((ioas->as_parent || ioas->import) &&
+		    ioas_kill(ioas, true) > 0)
+			ioasid_empty(ioas, &ctx->patience);
 		cond_resched();
 	}
 }
@@ -118,21 +118,21 @@ static void revoke_all(struct ioasid_ctx *ctx)
  * Have nothing mapped in a space that goes with its context.  What could not be
  * taken out for the sake of a child in another context goes with that.
  */
-static void exit_space(struct ioasid_space *space)
+static void exit_space(struct ioas *ioas)
 {
-	if (!space->family)
-		ioasid_space_exit(space);
+	if (!ioas->as_parent)
+		ioas_exit(ioas);
 }
 
 /* Does it go without sleep, and take nothing along? */
 static bool is_easy(const struct ioasid_object *obj)
 {
-	const struct ioasid_space *space;
+	const struct ioas *ioas;
 
 	if (unlikely(obj->type != IOASID_OBJECT_IOASID))
 		return false;
-	space = &container_of(obj, struct ioasid, obj)->space;
-	return !space->parent && RB_EMPTY_ROOT(&space->mappings);
+	ioas = &container_of(obj, struct ioasid, obj)->ioas;
+	return !ioas->parent && RB_EMPTY_ROOT(&ioas->mappings);
 }
 
 /* Ids that are forgotten together: 64 nodes of an xarray */
@@ -190,7 +190,7 @@ static void ioasid_ctx_destroy(struct ioasid_ctx *ctx)
 			ioasid_proxy_put(container_of(obj, struct ioasid_proxy,
 						      obj));
 		} else {
-			exit_space(&ioasid->space);
+			exit_space(&ioasid->ioas);
 			ioasid_put(ioasid);
 		}
 		cond_resched();
@@ -200,16 +200,16 @@ static void ioasid_ctx_destroy(struct ioasid_ctx *ctx)
 	if (nr_freed)
 		kmem_cache_free_bulk(ioasid_cache, nr_freed, freed);
 	forget_ids(&ctx->objects);
-	ioasid_ctx_release(ctx);
+	ioasid_ctx_drop(ctx);
 }
 
 /**
- * ioasid_ctx_release() - one less needs the shell of a context
+ * ioasid_ctx_drop() - one less needs the shell of a context
  * @ctx: the context
  */
-void ioasid_ctx_release(struct ioasid_ctx *ctx)
+void ioasid_ctx_drop(struct ioasid_ctx *ctx)
 {
-	if (!refcount_dec_and_test(&ctx->shells))
+	if (!refcount_dec_and_test(&ctx->refs))
 		return;
 	ioasid_account_exit(&ctx->account);
 	mutex_destroy(&ctx->lock);

@@ -18,7 +18,7 @@
 /**
  * struct ioasid_ctx - an open file of /dev/ioasid, and the devices bound to it
  * @users: the file, and each bound device
- * @shells: who needs this structure, and @account, once that is over: children
+ * @refs: who needs this structure, and @account, once that is over: children
  *	that the owner of a parent may be looking at, and grants; one for @users
  * @objects: IOASIDs and devices by id
  * @last_id: the id handed out last; the high bit does not count
@@ -36,7 +36,7 @@
  */
 struct ioasid_ctx {
 	refcount_t users;
-	refcount_t shells;
+	refcount_t refs;
 	struct xarray objects;
 	atomic_t last_id;
 	struct ioasid_account account;
@@ -52,7 +52,8 @@ struct ioasid_ctx {
 
 /* Look an object up; see ioasid_object_get() */
 static __always_inline struct ioasid_object *
-object_get(struct ioasid_ctx *ctx, u32 id, enum ioasid_object_type type)
+ioasid_object_lookup(struct ioasid_ctx *ctx, u32 id,
+		     enum ioasid_object_type type)
 {
 	struct ioasid_object *obj;
 
@@ -70,7 +71,7 @@ object_get(struct ioasid_ctx *ctx, u32 id, enum ioasid_object_type type)
 bool ioasid_ctx_count(struct ioasid_ctx *ctx);
 struct ioasid_ctx *ioasid_ctx_alloc(void);
 void ioasid_ctx_close(struct ioasid_ctx *ctx);
-void ioasid_ctx_release(struct ioasid_ctx *ctx);
+void ioasid_ctx_drop(struct ioasid_ctx *ctx);
 void ioasid_ctx_get(struct ioasid_ctx *ctx);
 void ioasid_ctx_put(struct ioasid_ctx *ctx);
 

@@ -357,7 +357,7 @@ static bool can_nest(struct device *dev)
 
 /*
  * On an Intel IOMMU without second stage the domain that tells is of another
- * sort than the one that will be attached: see ioasid_iommu_alloc().
+ * sort than the one that will be attached: see ioas_iommu_alloc().
  */
 static bool only_first_stage(u32 hw_type, const void *hw_data)
 {
@@ -368,9 +368,9 @@ static bool only_first_stage(u32 hw_type, const void *hw_data)
 	       !(vtd->ecap_reg & VTD_ECAP_SLTS);
 }
 
-static struct ioasid_ranges *whole_space(void)
+static struct ioas_ranges *whole_space(void)
 {
-	struct ioasid_ranges *ranges;
+	struct ioas_ranges *ranges;
 
 	ranges = kzalloc(struct_size(ranges, range, 1), GFP_KERNEL_ACCOUNT);
 	if (!ranges)
@@ -380,16 +380,16 @@ static struct ioasid_ranges *whole_space(void)
 	return ranges;
 }
 
-static struct ioasid_ranges *describe_physical(struct ioasid_device *idev,
-					       struct ioasid_device_info *info,
-					       void **hw_data)
+static struct ioas_ranges *describe_physical(struct ioasid_device *idev,
+					     struct ioasid_device_info *info,
+					     void **hw_data)
 {
 	const struct iommu_ops *ops = dev_iommu_ops(idev->dev);
 	struct device *dev = idev->dev;
-	struct ioasid_ranges *ranges;
+	struct ioas_ranges *ranges;
 	struct iommu_domain *iommu;
 	phys_addr_t sw_msi;
-	bool late;
+	bool finalized_on_attach;
 
 	info->group = iommu_group_id(idev->group->group);
 	if (dev->iommu->max_pasids)
@@ -405,18 +405,18 @@ static struct ioasid_ranges *describe_physical(struct ioasid_device *idev,
 		info->caps |= IOASID_DEVICE_FAULTS;
 
 	/* A domain made for the device tells what its table can do */
-	iommu = ioasid_iommu_alloc(dev, false, &late);
+	iommu = ioas_iommu_alloc(dev, false, &finalized_on_attach);
 	if (IS_ERR(iommu) && PTR_ERR(iommu) != -ENOMEM)
-		iommu = ioasid_iommu_alloc(dev, true, &late);
+		iommu = ioas_iommu_alloc(dev, true, &finalized_on_attach);
 	if (IS_ERR(iommu))
 		return ERR_CAST(iommu);
 	info->pgsizes = iommu->pgsize_bitmap;
 	info->addr_width = 64;
 	if (iommu->geometry.aperture_end)
 		info->addr_width = fls64(iommu->geometry.aperture_end);
-	if (late)
+	if (finalized_on_attach)
 		info->caps |= IOASID_DEVICE_ESTIMATE;
-	ranges = ioasid_ranges_of_group(idev->group->group, iommu, &sw_msi);
+	ranges = ioas_ranges_of_group(idev->group->group, iommu, &sw_msi);
 	iommu_domain_free(iommu);
 	if (IS_ERR(ranges))
 		return ranges;
@@ -447,11 +447,11 @@ static struct ioasid_ranges *describe_physical(struct ioasid_device *idev,
  * Return: the ranges that it can use, to be freed by kfree(), or an ERR_PTR:
  * -ENODEV, it was unbound; -ENOMEM; or what the IOMMU driver says.
  */
-struct ioasid_ranges *ioasid_device_describe(struct ioasid_device *idev,
-					     struct ioasid_device_info *info,
-					     void **hw_data)
+struct ioas_ranges *ioasid_device_describe(struct ioasid_device *idev,
+					   struct ioasid_device_info *info,
+					   void **hw_data)
 {
-	struct ioasid_ranges *ranges;
+	struct ioas_ranges *ranges;
 
 	*hw_data = NULL;
 	info->cookie = idev->cookie;

@@ -20,8 +20,8 @@
  *	ioasid_ctx.lock, before the locks of a space
  * @devices: the bound devices
  * @ioasid: what the group is attached to, with a reference, or NULL
- * @member: membership in its space, and the one to be while it moves
- * @current_member: which of the two
+ * @attachment: membership in its space, and the one to be while it moves
+ * @current_attachment: which of the two
  * @attached: devices that attached
  * @waiting: devices that were bound before the group attached, and have not
  *	attached
@@ -36,8 +36,8 @@ struct ioasid_group {
 	struct mutex lock;		/* one change at a time */
 	struct list_head devices;
 	struct ioasid *ioasid;
-	struct ioasid_member member[2];
-	unsigned int current_member;
+	struct ioas_attachment attachment[2];
+	unsigned int current_attachment;
 	unsigned int attached;
 	unsigned int waiting;
 };
@@ -61,7 +61,7 @@ struct ioasid_group {
  * @access_sem: of an emulated device: held for reading to use @access
  * @access: of an emulated device: what it is attached to, with a reference
  * @leaving: of an emulated device: what it is being detached from
- * @listener: of an emulated device
+ * @ioas_access: of an emulated device
  */
 struct ioasid_device {
 	struct ioasid_object obj;
@@ -82,7 +82,7 @@ struct ioasid_device {
 	struct rw_semaphore access_sem;
 	struct ioasid *access;
 	struct ioasid *leaving;
-	struct ioasid_listener listener;
+	struct ioas_access ioas_access;
 };
 
 /* device.c */
@@ -94,18 +94,18 @@ void ioasid_device_gone(struct ioasid_device *idev);
 void ioasid_group_unbind(struct ioasid_device *idev);
 bool ioasid_ctx_owns_file(struct ioasid_ctx *ctx, struct file *file);
 u32 ioasid_device_attached_to(struct ioasid_device *idev);
-struct ioasid_ranges *ioasid_device_describe(struct ioasid_device *idev,
-					     struct ioasid_device_info *info,
-					     void **hw_data);
+struct ioas_ranges *ioasid_device_describe(struct ioasid_device *idev,
+					   struct ioasid_device_info *info,
+					   void **hw_data);
 
-static inline struct ioasid_member *
-ioasid_group_member(struct ioasid_group *group)
+static inline struct ioas_attachment *
+ioasid_group_attachment(struct ioasid_group *group)
 {
-	return &group->member[group->current_member];
+	return &group->attachment[group->current_attachment];
 }
 
 /* attach.c */
-extern const struct ioasid_space_ops ioasid_attach_space_ops;
+extern const struct ioas_ops ioasid_ioas_ops;
 int ioasid_group_attach(struct ioasid_device *idev, struct ioasid *ioasid,
 			u64 *fault_addr);
 int ioasid_group_detach(struct ioasid_device *idev, u32 id);

@@ -60,29 +60,29 @@ static int check_map(const struct ioasid_map_dma *cmd, unsigned int *cut_shift)
 /* Say where, and leave the structure such that the call can be repeated */
 static int tell_map_failed(const struct ioasid_map_dma *cmd,
 			   struct ioasid_map_dma __user *out,
-			   const struct ioasid_map_request *req, int ret)
+			   const struct ioas_map_request *req, int ret)
 {
 	if (!(cmd->flags & IOASID_MAP_FIXED) && put_user(0, &out->iova))
 		return -EFAULT;
-	if (ioasid_map_has_fault_addr(req, ret) &&
+	if (ioas_map_has_fault_addr(req, ret) &&
 	    put_user(req->fault_addr, &out->fault_addr))
 		return -EFAULT;
 	return 0;
 }
 
-long cmd_map_dma(struct ioasid_ctx *ctx, union ioasid_arg *arg,
+long ioasid_cmd_map_dma(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 			void __user *user)
 {
 	struct ioasid_map_dma __user *out = user;
 	struct ioasid_map_dma *cmd = &arg->map;
-	struct ioasid_map_request req = {
+	struct ioas_map_request req = {
 		.iova = cmd->iova,
 		.addr = cmd->addr,
 		.length = cmd->length,
 		.alignment = cmd->alignment,
 		.flags = cmd->flags,
 	};
-	struct ioasid_mapping *m;
+	struct ioas_mapping *m;
 	struct ioasid *ioasid;
 	int ret;
 
@@ -94,7 +94,7 @@ long cmd_map_dma(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 		return -ENOENT;
 	if (unlikely(cmd->flags & IOASID_MAP_FILE)) {
 		ret = -EINVAL;
-		if (ioasid->space.parent)
+		if (ioasid->ioas.parent)
 			goto out_put;
 		req.file = fget(cmd->fd);
 		if (!req.file) {
@@ -104,25 +104,25 @@ long cmd_map_dma(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 	}
 
 	if (unlikely(cmd->flags & CHANGE_FLAGS)) {
-		ret = ioasid_space_change(&ioasid->space, &req);
+		ret = ioas_remap(&ioasid->ioas, &req);
 		goto out_tell;
 	}
-	if (ioasid->space.parent && (cmd->flags & (IOASID_MAP_FIXED |
-						   IOASID_MAP_RESERVE)) ==
+	if (ioasid->ioas.parent && (cmd->flags & (IOASID_MAP_FIXED |
+						  IOASID_MAP_RESERVE)) ==
 				    IOASID_MAP_FIXED) {
-		ret = ioasid_space_refer(&ioasid->space, &req);
+		ret = ioas_map_ref(&ioasid->ioas, &req);
 		goto out_tell;
 	}
-	m = ioasid_space_reserve(&ioasid->space, &req);
+	m = ioas_reserve(&ioasid->ioas, &req);
 	if (IS_ERR(m)) {
 		ret = PTR_ERR(m);
 	} else if (!(cmd->flags & IOASID_MAP_FIXED) &&
 		   put_user(req.iova, &out->iova)) {
-		ioasid_space_abort(&ioasid->space, m);
+		ioas_abort(&ioasid->ioas, m);
 		ret = -EFAULT;
 		goto out_file;
 	} else {
-		ret = ioasid_space_commit(&ioasid->space, m, &req);
+		ret = ioas_commit(&ioasid->ioas, m, &req);
 	}
 out_tell:
 	trace_ioasid_map(cmd->ioasid, req.iova, cmd->length, cmd->flags, ret);
@@ -136,14 +136,14 @@ out_put:
 	return ret;
 }
 
-long cmd_unmap_dma(struct ioasid_ctx *ctx, union ioasid_arg *arg,
+long ioasid_cmd_unmap_dma(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 			  void __user *user)
 {
 	struct ioasid_unmap_dma __user *out = user;
 	struct ioasid_unmap_dma *cmd = &arg->unmap;
-	struct ioasid_unmap_request req = {
+	struct ioas_unmap_request req = {
 		.flags = cmd->flags,
-		.patience = IOASID_PATIENCE,
+		.patience = IOAS_PATIENCE,
 	};
 	u64 start = 0, last = U64_MAX;
 	struct ioasid *ioasid;
@@ -167,7 +167,7 @@ long cmd_unmap_dma(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 	ioasid = ioasid_get(ctx, cmd->ioasid);
 	if (!ioasid)
 		return -ENOENT;
-	ret = ioasid_space_unmap(&ioasid->space, start, last, &req);
+	ret = ioas_unmap(&ioasid->ioas, start, last, &req);
 	trace_ioasid_unmap(cmd->ioasid, start, last - start + 1, req.removed,
 			   ret);
 	ioasid_put(ioasid);
@@ -176,15 +176,15 @@ long cmd_unmap_dma(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 	return ret;
 }
 
-long cmd_dma_batch(struct ioasid_ctx *ctx, union ioasid_arg *arg,
+long ioasid_cmd_dma_batch(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 			  void __user *user)
 {
 	struct ioasid_dma_batch __user *out = user;
 	struct ioasid_dma_batch *cmd = &arg->batch;
-	struct ioasid_batch_source from = {
+	struct ioas_batch_source from = {
 		.user = u64_to_user_ptr(cmd->ops),
 	};
-	struct ioasid_batch_result result;
+	struct ioas_batch_result result;
 	struct ioasid *ioasid;
 	int ret;
 
@@ -196,7 +196,7 @@ long cmd_dma_batch(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 	ioasid = ioasid_get(ctx, cmd->ioasid);
 	if (!ioasid)
 		return -ENOENT;
-	ret = ioasid_space_batch(&ioasid->space, &from, cmd->nr, &result);
+	ret = ioas_batch(&ioasid->ioas, &from, cmd->nr, &result);
 	trace_ioasid_batch(cmd->ioasid, cmd->nr, result.done, result.unmapped,
 			   ret);
 	ioasid_put(ioasid);
@@ -209,7 +209,7 @@ long cmd_dma_batch(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 	return result.done ? 0 : ret;
 }
 
-long cmd_query_map(struct ioasid_ctx *ctx, union ioasid_arg *arg,
+long ioasid_cmd_query_map(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 			  void __user *user)
 {
 	struct ioasid_query_map *cmd = &arg->query;
@@ -221,7 +221,7 @@ long cmd_query_map(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 	ioasid = ioasid_get(ctx, cmd->ioasid);
 	if (!ioasid)
 		return -ENOENT;
-	ret = ioasid_space_query(&ioasid->space, cmd);
+	ret = ioas_query(&ioasid->ioas, cmd);
 	ioasid_put(ioasid);
 	if (!ret && copy_to_user(user, cmd, min_t(size_t, cmd->argsz,
 						  sizeof(*cmd))))

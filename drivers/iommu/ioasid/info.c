@@ -18,7 +18,7 @@
 #include "share.h"
 
 /* Copy as many ranges as fit into the caller's array */
-static int copy_ranges(u64 to, u32 room, const struct ioasid_ranges *ranges)
+static int copy_ranges(u64 to, u32 room, const struct ioas_ranges *ranges)
 {
 	u32 n = min(room, ranges->nr);
 
@@ -29,9 +29,9 @@ static int copy_ranges(u64 to, u32 room, const struct ioasid_ranges *ranges)
 }
 
 /* The permitted ranges of a space, to be freed by kfree() */
-static struct ioasid_ranges *permitted_ranges(struct ioasid_space *space)
+static struct ioas_ranges *permitted_ranges(struct ioas *ioas)
 {
-	struct ioasid_ranges *copy = NULL;
+	struct ioas_ranges *copy = NULL;
 	unsigned int nr = 1;
 
 	for (;;) {
@@ -41,40 +41,40 @@ static struct ioasid_ranges *permitted_ranges(struct ioasid_space *space)
 		if (!copy)
 			return NULL;
 		copy->nr = nr;
-		spin_lock(&space->lock);
-		if (!space->permitted) {
+		spin_lock(&ioas->lock);
+		if (!ioas->permitted) {
 			copy->nr = 1;
 			copy->range[0].start = 0;
 			copy->range[0].last = U64_MAX;
 			nr = 1;
-		} else if (space->permitted->nr <= nr) {
-			nr = space->permitted->nr;
-			memcpy(copy->range, space->permitted->range,
+		} else if (ioas->permitted->nr <= nr) {
+			nr = ioas->permitted->nr;
+			memcpy(copy->range, ioas->permitted->range,
 			       nr * sizeof(copy->range[0]));
 			copy->nr = nr;
 		} else {
-			nr = space->permitted->nr;
+			nr = ioas->permitted->nr;
 			copy->nr = 0;
 		}
-		spin_unlock(&space->lock);
+		spin_unlock(&ioas->lock);
 		if (copy->nr || !nr)
 			return copy;
 	}
 }
 
 /* Bits of enum ioasid_state that the space's lock protects; it is held. */
-static u32 space_state(struct ioasid_space *space)
+static u32 space_state(struct ioas *ioas)
 {
-	const struct ioasid_space *parent = space->parent;
+	const struct ioas *parent = ioas->parent;
 	u32 state = 0;
 
-	if (space->devices)
+	if (ioas->devices)
 		state |= IOASID_STATE_ATTACHED;
-	if (space->partial)
+	if (ioas->partial)
 		state |= IOASID_STATE_PARTIAL_GROUP;
-	if (space->poisoned)
+	if (ioas->poisoned)
 		state |= IOASID_STATE_POISONED;
-	if (space->window ? ioasid_window_shut(parent, space->window) :
+	if (ioas->import ? ioas_import_shut(parent, ioas->import) :
 			    parent && parent->dead)
 		state |= IOASID_STATE_ORPHAN;
 	return state;
@@ -82,45 +82,45 @@ static u32 space_state(struct ioasid_space *space)
 
 static void fill_info(struct ioasid *ioasid, struct ioasid_info *info)
 {
-	struct ioasid_space *space = &ioasid->space;
-	const struct ioasid_space *parent = space->parent;
-	struct ioasid_domain *dom;
+	struct ioas *ioas = &ioasid->ioas;
+	const struct ioas *parent = ioas->parent;
+	struct ioas_domain *dom;
 
 	info->kind = ioasid->obj.kind;
 	info->parent = ioasid_parent_id(ioasid);
 	info->cookie = ioasid->cookie;
-	info->snoop = ioasid->space.must_enforce ? IOASID_SNOOP_ON :
+	info->snoop = ioasid->ioas.enforce_cache_coherency ? IOASID_SNOOP_ON :
 						   IOASID_SNOOP_AUTO;
 	info->pgsizes = PAGE_SIZE | PMD_SIZE | PUD_SIZE;
 
-	down_read(&space->domains_sem);
-	list_for_each_entry(dom, &space->domains, node) {
+	down_read(&ioas->domains_sem);
+	list_for_each_entry(dom, &ioas->domains, node) {
 		if (!info->nr_domains++)
 			info->pgsizes = dom->iommu->pgsize_bitmap;
 		else
 			info->pgsizes &= dom->iommu->pgsize_bitmap;
 	}
-	up_read(&space->domains_sem);
+	up_read(&ioas->domains_sem);
 
-	spin_lock(&space->lock);
-	if (space->cut_shift)
-		info->cut_size = BIT_ULL(space->cut_shift);
-	info->nr_devices = space->devices;
-	info->nr_children = space->children;
-	info->nr_mappings = space->nr_mappings;
-	info->bytes_mapped = space->bytes_mapped;
+	spin_lock(&ioas->lock);
+	if (ioas->cut_shift)
+		info->cut_size = BIT_ULL(ioas->cut_shift);
+	info->nr_devices = ioas->devices;
+	info->nr_children = ioas->children;
+	info->nr_mappings = ioas->nr_mappings;
+	info->bytes_mapped = ioas->bytes_mapped;
 	/* What a child maps is pinned and charged by its root */
 	if (!parent)
-		info->bytes_pinned = space->bytes_mapped +
-				     ioasid_space_bytes_kept(space);
+		info->bytes_pinned = ioas->bytes_mapped +
+				     ioas_quarantine_bytes(ioas);
 	info->bytes_charged = info->bytes_pinned;
-	info->state |= space_state(space);
-	spin_unlock(&space->lock);
-	if (ioasid_devmem_any_revoked(space))
+	info->state |= space_state(ioas);
+	spin_unlock(&ioas->lock);
+	if (ioas_devmem_any_revoked(ioas))
 		info->state |= IOASID_STATE_REVOKED;
 }
 
-long cmd_get_info(struct ioasid_ctx *ctx, union ioasid_arg *arg,
+long ioasid_cmd_get_info(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 			 void __user *user)
 {
 	struct ioasid_info *cmd = &arg->info;
@@ -129,7 +129,7 @@ long cmd_get_info(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 		.ioasid = cmd->ioasid,
 		.ranges = cmd->ranges,
 	};
-	struct ioasid_ranges *ranges;
+	struct ioas_ranges *ranges;
 	struct ioasid *ioasid;
 	int ret = -ENOMEM;
 
@@ -145,7 +145,7 @@ long cmd_get_info(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 	    !ioasid_waits_for(ioasid, &info.waiting_devid,
 			      &info.waiting_cookie))
 		info.state &= ~IOASID_STATE_PARTIAL_GROUP;
-	ranges = permitted_ranges(&ioasid->space);
+	ranges = permitted_ranges(&ioasid->ioas);
 	ioasid_put(ioasid);
 	if (!ranges)
 		return ret;
@@ -159,7 +159,7 @@ long cmd_get_info(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 	return ret;
 }
 
-long cmd_device_get_info(struct ioasid_ctx *ctx, union ioasid_arg *arg,
+long ioasid_cmd_device_get_info(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 				void __user *user)
 {
 	struct ioasid_device_info *cmd = &arg->device;
@@ -169,7 +169,7 @@ long cmd_device_get_info(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 		.hw_data = cmd->hw_data,
 		.ranges = cmd->ranges,
 	};
-	struct ioasid_ranges *ranges;
+	struct ioas_ranges *ranges;
 	struct ioasid_device *idev;
 	void *hw_data;
 	int ret;
@@ -319,7 +319,7 @@ static void object_put(struct ioasid_object *obj)
 		ioasid_device_put(container_of(obj, struct ioasid_device, obj));
 }
 
-long cmd_list(struct ioasid_ctx *ctx, union ioasid_arg *arg,
+long ioasid_cmd_list(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 		     void __user *user)
 {
 	struct ioasid_list __user *to = user;
@@ -402,21 +402,21 @@ static void show_state(struct seq_file *m, unsigned long state)
 
 static void show_ioasid(struct seq_file *m, struct ioasid *ioasid)
 {
-	struct ioasid_space *space = &ioasid->space;
-	const bool parent = space->parent;
+	struct ioas *ioas = &ioasid->ioas;
+	const bool parent = ioas->parent;
 	unsigned int devices, children;
 	u64 nr_mappings, mapped, kept;
 	u32 state;
 
-	spin_lock(&space->lock);
-	nr_mappings = space->nr_mappings;
-	mapped = space->bytes_mapped;
-	kept = ioasid_space_bytes_kept(space);
-	devices = space->devices;
-	children = space->children;
-	state = space_state(space);
-	spin_unlock(&space->lock);
-	if (ioasid_devmem_any_revoked(space))
+	spin_lock(&ioas->lock);
+	nr_mappings = ioas->nr_mappings;
+	mapped = ioas->bytes_mapped;
+	kept = ioas_quarantine_bytes(ioas);
+	devices = ioas->devices;
+	children = ioas->children;
+	state = space_state(ioas);
+	spin_unlock(&ioas->lock);
+	if (ioas_devmem_any_revoked(ioas))
 		state |= IOASID_STATE_REVOKED;
 	seq_printf(m, "ioasid:\tid=%u kind=map parent=%u cookie=0x%llx devices=%u children=%u mappings=%llu mapped=%llu pinned=%llu charged=%llu state=",
 		   ioasid->obj.id, ioasid_parent_id(ioasid), ioasid->cookie,

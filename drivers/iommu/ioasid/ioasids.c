@@ -21,14 +21,14 @@
 
 struct kmem_cache *ioasid_cache;
 
-static struct ioasid *to_ioasid(struct ioasid_space *space)
+static struct ioasid *to_ioasid(struct ioas *ioas)
 {
-	return container_of(space, struct ioasid, space);
+	return container_of(ioas, struct ioasid, ioas);
 }
 
-static struct ioasid_proxy *to_proxy(struct ioasid_window *window)
+static struct ioasid_proxy *to_proxy(struct ioas_import *import)
 {
-	return container_of(window, struct ioasid_proxy, window);
+	return container_of(import, struct ioasid_proxy, import);
 }
 
 /**
@@ -40,21 +40,21 @@ static struct ioasid_proxy *to_proxy(struct ioasid_window *window)
  */
 u32 ioasid_parent_id(const struct ioasid *ioasid)
 {
-	const struct ioasid_space *space = &ioasid->space;
+	const struct ioas *ioas = &ioasid->ioas;
 
-	if (space->window)
-		return to_proxy(space->window)->obj.id;
-	return space->parent ? to_ioasid(space->parent)->obj.id : 0;
+	if (ioas->import)
+		return to_proxy(ioas->import)->obj.id;
+	return ioas->parent ? to_ioasid(ioas->parent)->obj.id : 0;
 }
 
 static int join_family(struct ioasid_ctx *ctx, u32 id,
-		       struct ioasid_space *child)
+		       struct ioas *child)
 {
 	struct ioasid *parent = ioasid_get(ctx, id);
 	int ret;
 
 	if (parent) {
-		ret = ioasid_family_join(&parent->space, NULL, child);
+		ret = ioas_add_child(&parent->ioas, NULL, child);
 		if (ret)
 			ioasid_put(parent);
 	} else {
@@ -62,55 +62,55 @@ static int join_family(struct ioasid_ctx *ctx, u32 id,
 	}
 	if (!ret) {
 		WRITE_ONCE(ctx->has_families, true);
-		refcount_inc(&ctx->shells);
+		refcount_inc(&ctx->refs);
 	}
 	return ret;
 }
 
 void ioasid_exit(struct ioasid *ioasid)
 {
-	ioasid_space_exit(&ioasid->space);
-	ioasid_family_exit(&ioasid->space);
+	ioas_exit(&ioasid->ioas);
+	ioas_parent_exit(&ioasid->ioas);
 }
 
 static void ioasid_destroy(struct ioasid *ioasid)
 {
-	struct ioasid_window *window = ioasid->space.window;
-	struct ioasid_space *parent = ioasid->space.parent;
+	struct ioas_import *import = ioasid->ioas.import;
+	struct ioas *parent = ioasid->ioas.parent;
 	struct ioasid_ctx *ctx = ioasid->obj.ctx;
 
 	ioasid_exit(ioasid);
 	if (unlikely(parent))
-		ioasid_family_leave(parent, window, &ioasid->space);
+		ioas_remove_child(parent, import, &ioasid->ioas);
 	kmem_cache_free(ioasid_cache, ioasid);
 	if (likely(!parent))
 		return;
 	/* Families are not deep */
-	if (window)
-		ioasid_proxy_put(to_proxy(window));
+	if (import)
+		ioasid_proxy_put(to_proxy(import));
 	else
 		ioasid_put(to_ioasid(parent));
-	ioasid_ctx_release(ctx);
+	ioasid_ctx_drop(ctx);
 }
 
 /**
- * ioasid_space_get() - keep a space that may be on its way out
- * @space: of an IOASID, whose memory does not go for now
+ * ioasid_ioas_get() - keep a space that may be on its way out
+ * @ioas: of an IOASID, whose memory does not go for now
  *
- * Return: true, undone by ioasid_space_put(); false when it is being destroyed.
+ * Return: true, undone by ioasid_ioas_put(); false when it is being destroyed.
  */
-bool ioasid_space_get(struct ioasid_space *space)
+bool ioasid_ioas_get(struct ioas *ioas)
 {
-	return refcount_inc_not_zero(&to_ioasid(space)->obj.users);
+	return refcount_inc_not_zero(&to_ioasid(ioas)->obj.users);
 }
 
 /**
- * ioasid_space_put() - undo ioasid_space_get()
- * @space: the space
+ * ioasid_ioas_put() - undo ioasid_ioas_get()
+ * @ioas: the space
  */
-void ioasid_space_put(struct ioasid_space *space)
+void ioasid_ioas_put(struct ioas *ioas)
 {
-	ioasid_put(to_ioasid(space));
+	ioasid_put(to_ioasid(ioas));
 }
 
 /**
@@ -127,7 +127,7 @@ void ioasid_space_put(struct ioasid_space *space)
  */
 struct ioasid *ioasid_alloc(struct ioasid_ctx *ctx,
 			    const struct ioasid_params *params,
-			    const struct ioasid_space_ops *ops)
+			    const struct ioas_ops *ops)
 {
 	struct ioasid *ioasid;
 	int ret;
@@ -142,11 +142,11 @@ struct ioasid *ioasid_alloc(struct ioasid_ctx *ctx,
 	ioasid->cookie = params->cookie;
 	ioasid->obj.kind = params->kind;
 	ioasid->obj.ctx = ctx;
-	ioasid_space_init(&ioasid->space, &ctx->account, ops);
-	ioasid->space.cut_shift = params->cut_shift;
-	ioasid->space.must_enforce = params->snoop == IOASID_SNOOP_ON;
+	ioas_init(&ioasid->ioas, &ctx->account, ops);
+	ioasid->ioas.cut_shift = params->cut_shift;
+	ioasid->ioas.enforce_cache_coherency = params->snoop == IOASID_SNOOP_ON;
 	if (params->parent) {
-		ret = join_family(ctx, params->parent, &ioasid->space);
+		ret = join_family(ctx, params->parent, &ioasid->ioas);
 		if (ret)
 			goto err_free;
 	}
@@ -187,9 +187,10 @@ void ioasid_abort(struct ioasid *ioasid)
  */
 struct ioasid *ioasid_get(struct ioasid_ctx *ctx, u32 id)
 {
-	struct ioasid_object *obj = object_get(ctx, id, IOASID_OBJECT_IOASID);
+	struct ioasid_object *obj;
 	struct ioasid *ioasid;
 
+	obj = ioasid_object_lookup(ctx, id, IOASID_OBJECT_IOASID);
 	if (!obj)
 		return NULL;
 	ioasid = container_of(obj, struct ioasid, obj);
@@ -213,17 +214,17 @@ void ioasid_put(struct ioasid *ioasid)
 		ioasid_destroy(ioasid);
 }
 
-/* Unmap all of a space that was killed; @patience: see ioasid_family_close() */
-void empty_space(struct ioasid_space *space, long *patience)
+/* Unmap all of a space that was killed; @patience: see ioas_close_imports() */
+void ioasid_empty(struct ioas *ioas, long *patience)
 {
-	struct ioasid_unmap_request req = {
+	struct ioas_unmap_request req = {
 		.flags = IOASID_UNMAP_ALL | IOASID_UNMAP_CASCADE |
-			 IOASID_UNMAP_FORCED,
+			 IOAS_UNMAP_FORCED,
 		.patience = *patience,
 	};
 
 	/* No signal cuts this short: see ioasid_ctx_destroy() */
-	ioasid_space_unmap(space, 0, U64_MAX, &req);
+	ioas_unmap(ioas, 0, U64_MAX, &req);
 	*patience = req.patience;
 }
 
@@ -244,7 +245,7 @@ int ioasid_free(struct ioasid_ctx *ctx, u32 id, bool cascade)
 	XA_STATE(xas, &ctx->objects, id);
 	struct ioasid_proxy *proxy = NULL;
 	struct ioasid *ioasid = NULL;
-	long patience = IOASID_PATIENCE;
+	long patience = IOAS_PATIENCE;
 	struct ioasid_object *obj;
 	int ret = -ENOENT;
 
@@ -254,7 +255,7 @@ int ioasid_free(struct ioasid_ctx *ctx, u32 id, bool cascade)
 	if (obj && refcount_read(&obj->users)) {
 		if (likely(obj->type == IOASID_OBJECT_IOASID)) {
 			ioasid = container_of(obj, struct ioasid, obj);
-			ret = ioasid_space_kill(&ioasid->space, cascade);
+			ret = ioas_kill(&ioasid->ioas, cascade);
 		} else if (obj->type == IOASID_OBJECT_IMPORT) {
 			proxy = container_of(obj, struct ioasid_proxy, obj);
 			ret = ioasid_proxy_kill(proxy, cascade);
@@ -274,11 +275,11 @@ int ioasid_free(struct ioasid_ctx *ctx, u32 id, bool cascade)
 		return 0;
 	}
 	if (ret)
-		empty_space(&ioasid->space, &patience);
+		ioasid_empty(&ioasid->ioas, &patience);
 	/* The file of an export, or children, may keep it long after */
-	if (ioasid->space.parent && RB_EMPTY_ROOT(&ioasid->space.mappings))
-		ioasid_family_leave(ioasid->space.parent, ioasid->space.window,
-				    &ioasid->space);
+	if (ioasid->ioas.parent && RB_EMPTY_ROOT(&ioasid->ioas.mappings))
+		ioas_remove_child(ioasid->ioas.parent, ioasid->ioas.import,
+				  &ioasid->ioas);
 	ioasid_put(ioasid);
 	return 0;
 }
@@ -301,7 +302,7 @@ void ioasid_context_exit(void)
 	kmem_cache_destroy(ioasid_cache);
 }
 
-long cmd_alloc(struct ioasid_ctx *ctx, union ioasid_arg *arg,
+long ioasid_cmd_alloc(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 		      void __user *user)
 {
 	struct ioasid_alloc __user *out = user;
@@ -324,7 +325,7 @@ long cmd_alloc(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 	params.kind = cmd->kind;
 	params.snoop = cmd->snoop;
 	params.cut_shift = shift;
-	ioasid = ioasid_alloc(ctx, &params, &ioasid_attach_space_ops);
+	ioasid = ioasid_alloc(ctx, &params, &ioasid_ioas_ops);
 	if (IS_ERR(ioasid))
 		return PTR_ERR(ioasid);
 	if (put_user(ioasid->obj.id, &out->ioasid)) {
@@ -336,7 +337,7 @@ long cmd_alloc(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 	return 0;
 }
 
-long cmd_free(struct ioasid_ctx *ctx, union ioasid_arg *arg,
+long ioasid_cmd_free(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 		     void __user *user)
 {
 	int ret;

@@ -14,12 +14,12 @@ extern struct kmem_cache *ioasid_cache;
  * struct ioasid - an IOASID
  * @obj: first, its id
  * @cookie: the user's
- * @space: what it holds
+ * @ioas: what it holds
  */
 struct ioasid {
 	struct ioasid_object obj;
 	u64 cookie;
-	struct ioasid_space space;
+	struct ioas ioas;
 };
 
 /**
@@ -40,15 +40,15 @@ struct ioasid_params {
 
 u32 ioasid_parent_id(const struct ioasid *ioasid);
 void ioasid_exit(struct ioasid *ioasid);
-bool ioasid_space_get(struct ioasid_space *space);
-void ioasid_space_put(struct ioasid_space *space);
+bool ioasid_ioas_get(struct ioas *ioas);
+void ioasid_ioas_put(struct ioas *ioas);
 struct ioasid *ioasid_alloc(struct ioasid_ctx *ctx,
 			    const struct ioasid_params *params,
-			    const struct ioasid_space_ops *ops);
+			    const struct ioas_ops *ops);
 void ioasid_abort(struct ioasid *ioasid);
 struct ioasid *ioasid_get(struct ioasid_ctx *ctx, u32 id);
 void ioasid_put(struct ioasid *ioasid);
-void empty_space(struct ioasid_space *space, long *patience);
+void ioasid_empty(struct ioas *ioas, long *patience);
 int ioasid_free(struct ioasid_ctx *ctx, u32 id, bool cascade);
 int __init ioasid_context_init(void);
 void ioasid_context_exit(void);

@@ -77,28 +77,28 @@ static inline int size_to_shift(u64 size, unsigned int *shift)
 	return 0;
 }
 
-long cmd_alloc(struct ioasid_ctx *ctx, union ioasid_arg *arg,
-	       void __user *user);
-long cmd_free(struct ioasid_ctx *ctx, union ioasid_arg *arg,
-	      void __user *user);
-long cmd_get_info(struct ioasid_ctx *ctx, union ioasid_arg *arg,
-		  void __user *user);
-long cmd_device_get_info(struct ioasid_ctx *ctx, union ioasid_arg *arg,
+long ioasid_cmd_alloc(struct ioasid_ctx *ctx, union ioasid_arg *arg,
+		      void __user *user);
+long ioasid_cmd_free(struct ioasid_ctx *ctx, union ioasid_arg *arg,
+		     void __user *user);
+long ioasid_cmd_get_info(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 			 void __user *user);
-long cmd_map_dma(struct ioasid_ctx *ctx, union ioasid_arg *arg,
-		 void __user *user);
-long cmd_unmap_dma(struct ioasid_ctx *ctx, union ioasid_arg *arg,
-		   void __user *user);
-long cmd_dma_batch(struct ioasid_ctx *ctx, union ioasid_arg *arg,
-		   void __user *user);
-long cmd_query_map(struct ioasid_ctx *ctx, union ioasid_arg *arg,
-		   void __user *user);
-long cmd_export(struct ioasid_ctx *ctx, union ioasid_arg *arg,
-		void __user *user);
-long cmd_import(struct ioasid_ctx *ctx, union ioasid_arg *arg,
-		void __user *user);
-long cmd_list(struct ioasid_ctx *ctx, union ioasid_arg *arg,
-	      void __user *user);
+long ioasid_cmd_device_get_info(struct ioasid_ctx *ctx, union ioasid_arg *arg,
+				void __user *user);
+long ioasid_cmd_map_dma(struct ioasid_ctx *ctx, union ioasid_arg *arg,
+			void __user *user);
+long ioasid_cmd_unmap_dma(struct ioasid_ctx *ctx, union ioasid_arg *arg,
+			  void __user *user);
+long ioasid_cmd_dma_batch(struct ioasid_ctx *ctx, union ioasid_arg *arg,
+			  void __user *user);
+long ioasid_cmd_query_map(struct ioasid_ctx *ctx, union ioasid_arg *arg,
+			  void __user *user);
+long ioasid_cmd_export(struct ioasid_ctx *ctx, union ioasid_arg *arg,
+		       void __user *user);
+long ioasid_cmd_import(struct ioasid_ctx *ctx, union ioasid_arg *arg,
+		       void __user *user);
+long ioasid_cmd_list(struct ioasid_ctx *ctx, union ioasid_arg *arg,
+		     void __user *user);
 void ioasid_fops_show_fdinfo(struct seq_file *m, struct file *filp);
 
 #endif /* _IOASID_IOCTL_H */

@@ -40,7 +40,7 @@ static long cmd_check_extension(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 	case IOASID_EXT_EXPORT:
 		return 1;
 	case IOASID_EXT_MAX_DEPTH:
-		return IOASID_MAX_DEPTH;
+		return IOAS_MAX_DEPTH;
 	case IOASID_EXT_URING_BATCH:
 		return IS_ENABLED(CONFIG_IO_URING);
 	case IOASID_EXT_MAP_FILE:
@@ -131,25 +131,26 @@ static long cmd_set_option(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 static const struct ioasid_cmd ioasid_cmds[] = {
 	CMD(IOASID_CHECK_EXTENSION, struct ioasid_check_extension, __reserved,
 	    0, cmd_check_extension),
-	CMD(IOASID_ALLOC, struct ioasid_alloc, ioasid, 0, cmd_alloc),
+	CMD(IOASID_ALLOC, struct ioasid_alloc, ioasid, 0, ioasid_cmd_alloc),
 	CMD(IOASID_FREE, struct ioasid_free, __reserved, IOASID_FREE_CASCADE,
-	    cmd_free),
-	CMD(IOASID_GET_INFO, struct ioasid_info, ranges, 0, cmd_get_info),
+	    ioasid_cmd_free),
+	CMD(IOASID_GET_INFO, struct ioasid_info, ranges, 0,
+	    ioasid_cmd_get_info),
 	CMD(IOASID_DEVICE_GET_INFO, struct ioasid_device_info, ranges, 0,
-	    cmd_device_get_info),
+	    ioasid_cmd_device_get_info),
 	CMD(IOASID_MAP_DMA, struct ioasid_map_dma, fault_addr, MAP_FLAGS,
-	    cmd_map_dma),
+	    ioasid_cmd_map_dma),
 	CMD(IOASID_UNMAP_DMA, struct ioasid_unmap_dma, unmapped,
 	    IOASID_UNMAP_ALL | IOASID_UNMAP_SPLIT | IOASID_UNMAP_CASCADE,
-	    cmd_unmap_dma),
+	    ioasid_cmd_unmap_dma),
 	CMD(IOASID_DMA_BATCH, struct ioasid_dma_batch, fault_addr, 0,
-	    cmd_dma_batch),
+	    ioasid_cmd_dma_batch),
 	CMD(IOASID_QUERY_MAP, struct ioasid_query_map, __reserved, 0,
-	    cmd_query_map),
+	    ioasid_cmd_query_map),
 	CMD(IOASID_EXPORT, struct ioasid_export, max_mappings,
-	    IOASID_EXPORT_READ | IOASID_EXPORT_WRITE, cmd_export),
-	CMD(IOASID_IMPORT, struct ioasid_import, cookie, 0, cmd_import),
-	CMD(IOASID_LIST, struct ioasid_list, entries, 0, cmd_list),
+	    IOASID_EXPORT_READ | IOASID_EXPORT_WRITE, ioasid_cmd_export),
+	CMD(IOASID_IMPORT, struct ioasid_import, cookie, 0, ioasid_cmd_import),
+	CMD(IOASID_LIST, struct ioasid_list, entries, 0, ioasid_cmd_list),
 	CMD(IOASID_SET_OPTION, struct ioasid_set_option, value,
 	    IOASID_OPTION_GET | IOASID_OPTION_SEAL, cmd_set_option),
 };
@@ -325,7 +326,7 @@ static int __init ioasid_module_init(void)
 	ret = ioasid_charge_init();
 	if (ret)
 		return ret;
-	ret = ioasid_space_cache_init();
+	ret = ioas_cache_init();
 	if (ret)
 		goto err_memory;
 	ret = ioasid_context_init();
@@ -339,7 +340,7 @@ static int __init ioasid_module_init(void)
 err_context:
 	ioasid_context_exit();
 err_space:
-	ioasid_space_cache_exit();
+	ioas_cache_exit();
 err_memory:
 	ioasid_charge_exit();
 	return ret;
@@ -353,7 +354,7 @@ static void __exit ioasid_module_exit(void)
 	/* Devices that were looked up are freed by RCU */
 	rcu_barrier();
 	ioasid_context_exit();
-	ioasid_space_cache_exit();
+	ioas_cache_exit();
 	ioasid_charge_exit();
 }
 

@@ -82,6 +82,6 @@ EXPORT_SYMBOL_IF_KUNIT(ioasid_object_publish);
 struct ioasid_object *ioasid_object_get(struct ioasid_ctx *ctx, u32 id,
 					enum ioasid_object_type type)
 {
-	return object_get(ctx, id, type);
+	return ioasid_object_lookup(ctx, id, type);
 }
 EXPORT_SYMBOL_IF_KUNIT(ioasid_object_get);

@@ -36,7 +36,7 @@ struct ioasid_grant *ioasid_grant_alloc(struct ioasid *ioasid)
 	struct ioasid_grant *grant;
 
 	/* From now on it is emptied under its locks */
-	if (ioasid_family_begin(&ioasid->space))
+	if (ioas_parent_init(&ioasid->ioas))
 		return NULL;
 	WRITE_ONCE(ioasid->obj.ctx->has_families, true);
 	grant = kzalloc(sizeof(*grant), GFP_KERNEL_ACCOUNT);
@@ -44,7 +44,7 @@ struct ioasid_grant *ioasid_grant_alloc(struct ioasid *ioasid)
 		return NULL;
 	refcount_set(&grant->users, 1);
 	refcount_inc(&ioasid->obj.users);
-	refcount_inc(&ioasid->obj.ctx->shells);
+	refcount_inc(&ioasid->obj.ctx->refs);
 	grant->ioasid = ioasid;
 	return grant;
 }
@@ -72,7 +72,7 @@ void ioasid_grant_put(struct ioasid_grant *grant)
 		return;
 	ctx = grant->ioasid->obj.ctx;
 	ioasid_put(grant->ioasid);
-	ioasid_ctx_release(ctx);
+	ioasid_ctx_drop(ctx);
 	kfree(grant);
 }
 
@@ -91,7 +91,7 @@ void ioasid_grant_put(struct ioasid_grant *grant)
 struct ioasid_proxy *ioasid_proxy_alloc(struct ioasid_ctx *ctx,
 					struct ioasid_grant *grant, u64 cookie)
 {
-	struct ioasid_space *parent = &grant->ioasid->space;
+	struct ioas *parent = &grant->ioasid->ioas;
 	struct ioasid_proxy *proxy;
 	int ret = -ENOMEM;
 
@@ -102,8 +102,8 @@ struct ioasid_proxy *ioasid_proxy_alloc(struct ioasid_ctx *ctx,
 		goto err_count;
 	proxy->cookie = cookie;
 	proxy->grant = grant;
-	proxy->window.terms = &grant->terms;
-	ret = ioasid_family_join(parent, &proxy->window, NULL);
+	proxy->import.export = &grant->export;
+	ret = ioas_add_child(parent, &proxy->import, NULL);
 	if (ret)
 		goto err_free;
 	ret = ioasid_object_reserve(ctx, &proxy->obj, IOASID_OBJECT_IMPORT);
@@ -113,7 +113,7 @@ struct ioasid_proxy *ioasid_proxy_alloc(struct ioasid_ctx *ctx,
 	return proxy;
 
 err_leave:
-	ioasid_family_leave(parent, &proxy->window, NULL);
+	ioas_remove_child(parent, &proxy->import, NULL);
 err_free:
 	kfree(proxy);
 err_count:
@@ -128,7 +128,7 @@ err_count:
  */
 void ioasid_proxy_leave(struct ioasid_proxy *proxy)
 {
-	ioasid_family_leave(&proxy->grant->ioasid->space, &proxy->window, NULL);
+	ioas_remove_child(&proxy->grant->ioasid->ioas, &proxy->import, NULL);
 }
 
 static void proxy_destroy(struct ioasid_proxy *proxy)
@@ -189,15 +189,15 @@ void ioasid_proxy_put(struct ioasid_proxy *proxy)
  * freed; -EDEADLK; -ENOMEM.
  */
 int ioasid_proxy_join(struct ioasid_ctx *ctx, u32 id,
-		      struct ioasid_space *child)
+		      struct ioas *child)
 {
 	struct ioasid_proxy *proxy = ioasid_proxy_get(ctx, id);
 	int ret;
 
 	if (!proxy)
 		return -ENOENT;
-	ret = ioasid_family_join(&proxy->grant->ioasid->space, &proxy->window,
-				 child);
+	ret = ioas_add_child(&proxy->grant->ioasid->ioas, &proxy->import,
+			     child);
 	if (ret)
 		ioasid_proxy_put(proxy);
 	return ret;
@@ -212,14 +212,14 @@ int ioasid_proxy_join(struct ioasid_ctx *ctx, u32 id,
  */
 int ioasid_proxy_kill(struct ioasid_proxy *proxy, bool cascade)
 {
-	struct ioasid_space *parent = &proxy->grant->ioasid->space;
+	struct ioas *parent = &proxy->grant->ioasid->ioas;
 	int ret = 0;
 
 	spin_lock(&parent->lock);
-	if (proxy->window.children && !cascade)
+	if (proxy->import.children && !cascade)
 		ret = -EBUSY;
 	else
-		proxy->window.dead = true;
+		proxy->import.dead = true;
 	spin_unlock(&parent->lock);
 	return ret;
 }
@@ -233,25 +233,25 @@ int ioasid_proxy_kill(struct ioasid_proxy *proxy, bool cascade)
 void ioasid_proxy_revoke(struct ioasid_proxy *proxy)
 {
 	struct ioasid_iova_range all = { .start = 0, .last = U64_MAX };
-	struct ioasid_unmap_request req = {
+	struct ioas_unmap_request req = {
 		.flags = IOASID_UNMAP_ALL | IOASID_UNMAP_CASCADE |
-			 IOASID_UNMAP_FORCED,
+			 IOAS_UNMAP_FORCED,
 		.of = &all,
-		.patience = IOASID_PATIENCE,
+		.patience = IOAS_PATIENCE,
 	};
 	struct ioasid_ctx *ctx = proxy->obj.ctx;
 	struct ioasid_object *obj;
 	struct ioasid *ioasid;
 	unsigned long id;
 
-	if (!READ_ONCE(proxy->window.children))
+	if (!READ_ONCE(proxy->import.children))
 		return;
 	xa_for_each(&ctx->objects, id, obj) {
 		ioasid = ioasid_get(ctx, id);
 		if (!ioasid)
 			continue;
-		if (ioasid->space.window == &proxy->window)
-			ioasid_space_unmap(&ioasid->space, 0, U64_MAX, &req);
+		if (ioasid->ioas.import == &proxy->import)
+			ioas_unmap(&ioasid->ioas, 0, U64_MAX, &req);
 		ioasid_put(ioasid);
 		cond_resched();
 	}
@@ -267,28 +267,28 @@ static int share_release(struct inode *inode, struct file *filp)
 
 static bool is_gone(struct ioasid_grant *grant)
 {
-	struct ioasid_space *space = &grant->ioasid->space;
+	struct ioas *ioas = &grant->ioasid->ioas;
 	bool gone;
 
-	spin_lock(&space->lock);
-	gone = space->dead || space->family->closed;
-	spin_unlock(&space->lock);
+	spin_lock(&ioas->lock);
+	gone = ioas->dead || ioas->as_parent->closed;
+	spin_unlock(&ioas->lock);
 	return gone;
 }
 
 static void show_terms(struct seq_file *m, struct ioasid_grant *grant)
 {
-	const struct ioasid_terms *terms = &grant->terms;
+	const struct ioas_export *export = &grant->export;
 
 	seq_printf(m, "length=%llu permission=%s%s mappings=%lld max=",
-		   terms->last - terms->start + 1,
-		   terms->permission & IOASID_MAP_READ ? "r" : "",
-		   terms->permission & IOASID_MAP_WRITE ? "w" : "",
-		   atomic64_read(&terms->used));
-	if (terms->limit == U64_MAX)
+		   export->last - export->start + 1,
+		   export->permission & IOASID_MAP_READ ? "r" : "",
+		   export->permission & IOASID_MAP_WRITE ? "w" : "",
+		   atomic64_read(&export->used));
+	if (export->limit == U64_MAX)
 		seq_puts(m, "max");
 	else
-		seq_printf(m, "%llu", terms->limit);
+		seq_printf(m, "%llu", export->limit);
 	seq_printf(m, " state=%s\n", is_gone(grant) ? "revoked" : "valid");
 }
 
@@ -359,13 +359,13 @@ int ioasid_share_export(struct ioasid_ctx *ctx,
 	ioasid_put(ioasid);
 	if (!grant)
 		return -ENOMEM;
-	grant->terms.start = cmd->iova;
-	grant->terms.last = cmd->iova + (cmd->length - 1);
-	grant->terms.limit = cmd->max_mappings;
+	grant->export.start = cmd->iova;
+	grant->export.last = cmd->iova + (cmd->length - 1);
+	grant->export.limit = cmd->max_mappings;
 	if (cmd->flags & IOASID_EXPORT_READ)
-		grant->terms.permission |= IOASID_MAP_READ;
+		grant->export.permission |= IOASID_MAP_READ;
 	if (cmd->flags & IOASID_EXPORT_WRITE)
-		grant->terms.permission |= IOASID_MAP_WRITE;
+		grant->export.permission |= IOASID_MAP_WRITE;
 	return share_open(grant, &out->fd);
 }
 
@@ -436,7 +436,7 @@ int ioasid_share_info(struct ioasid_ctx *ctx, const struct ioasid_info *cmd,
 		.nr_ranges = 1,
 		.ranges = cmd->ranges,
 	};
-	const struct ioasid_terms *terms;
+	const struct ioas_export *export;
 	struct ioasid_iova_range range;
 	struct ioasid_proxy *proxy;
 	s64 used;
@@ -444,20 +444,20 @@ int ioasid_share_info(struct ioasid_ctx *ctx, const struct ioasid_info *cmd,
 	proxy = ioasid_proxy_get(ctx, cmd->ioasid);
 	if (!proxy)
 		return -ENOENT;
-	terms = proxy->window.terms;
-	used = atomic64_read(&terms->used);
+	export = proxy->import.export;
+	used = atomic64_read(&export->used);
 	info.cookie = proxy->cookie;
-	info.nr_children = READ_ONCE(proxy->window.children);
+	info.nr_children = READ_ONCE(proxy->import.children);
 	info.nr_mappings = used;
-	if (terms->limit == U64_MAX)
+	if (export->limit == U64_MAX)
 		info.mappings_left = U64_MAX;
-	else if (used < terms->limit)
-		info.mappings_left = terms->limit - used;
-	info.permission = terms->permission;
+	else if (used < export->limit)
+		info.mappings_left = export->limit - used;
+	info.permission = export->permission;
 	if (is_gone(proxy->grant))
 		info.state |= IOASID_STATE_ORPHAN;
 	range.start = 0;
-	range.last = terms->last - terms->start;
+	range.last = export->last - export->start;
 	ioasid_proxy_put(proxy);
 
 	if (cmd->nr_ranges && copy_to_user(u64_to_user_ptr(cmd->ranges), &range,
@@ -477,11 +477,11 @@ void ioasid_share_show(struct seq_file *m, struct ioasid_proxy *proxy)
 {
 	seq_printf(m, "ioasid:\tid=%u kind=import cookie=0x%llx children=%u ",
 		   proxy->obj.id, proxy->cookie,
-		   READ_ONCE(proxy->window.children));
+		   READ_ONCE(proxy->import.children));
 	show_terms(m, proxy->grant);
 }
 
-long cmd_export(struct ioasid_ctx *ctx, union ioasid_arg *arg,
+long ioasid_cmd_export(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 		       void __user *user)
 {
 	struct ioasid_export *cmd = &arg->export;
@@ -491,7 +491,7 @@ long cmd_export(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 	return ioasid_share_export(ctx, cmd, user);
 }
 
-long cmd_import(struct ioasid_ctx *ctx, union ioasid_arg *arg,
+long ioasid_cmd_import(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 		       void __user *user)
 {
 	return ioasid_share_import(ctx, &arg->import, user);

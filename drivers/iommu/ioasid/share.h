@@ -17,12 +17,12 @@ struct seq_file;
 /**
  * struct ioasid_grant - an IOASID that is exported
  * @users: the export's file, and each import of it
- * @terms: what of it, and how much
+ * @export: what of it, and how much
  * @ioasid: the IOASID, with a reference, and one to what is left of its context
  */
 struct ioasid_grant {
 	refcount_t users;
-	struct ioasid_terms terms;
+	struct ioas_export export;
 	struct ioasid *ioasid;
 };
 
@@ -31,14 +31,14 @@ struct ioasid_grant {
  * @obj: first, its id; each child has a reference
  * @cookie: the user's
  * @grant: what was exported
- * @window: what children see of it
+ * @import: what children see of it
  * @rcu: frees it
  */
 struct ioasid_proxy {
 	struct ioasid_object obj;
 	u64 cookie;
 	struct ioasid_grant *grant;
-	struct ioasid_window window;
+	struct ioas_import import;
 	struct rcu_head rcu;
 };
 
@@ -53,7 +53,7 @@ void ioasid_proxy_abort(struct ioasid_proxy *proxy);
 struct ioasid_proxy *ioasid_proxy_get(struct ioasid_ctx *ctx, u32 id);
 void ioasid_proxy_put(struct ioasid_proxy *proxy);
 int ioasid_proxy_join(struct ioasid_ctx *ctx, u32 id,
-		      struct ioasid_space *child);
+		      struct ioas *child);
 int ioasid_proxy_kill(struct ioasid_proxy *proxy, bool cascade);
 void ioasid_proxy_revoke(struct ioasid_proxy *proxy);
 int ioasid_share_export(struct ioasid_ctx *ctx,

@@ -63,10 +63,10 @@ int ioasid_fops_uring_cmd(struct io_uring_cmd *cmd, unsigned int issue_flags)
 {
 	struct ioasid_uring_batch *args =
 		io_uring_cmd_to_pdu(cmd, struct ioasid_uring_batch);
-	struct ioasid_batch_source from = {
+	struct ioas_batch_source from = {
 		.nowait = issue_flags & IO_URING_F_NONBLOCK,
 	};
-	struct ioasid_batch_result result;
+	struct ioas_batch_result result;
 	struct ioasid *ioasid;
 	struct iov_iter fixed;
 	int ret;
@@ -98,7 +98,7 @@ int ioasid_fops_uring_cmd(struct io_uring_cmd *cmd, unsigned int issue_flags)
 	ioasid = ioasid_get(cmd->file->private_data, args->ioasid);
 	if (!ioasid)
 		return -ENOENT;
-	ret = ioasid_space_batch(&ioasid->space, &from, args->nr, &result);
+	ret = ioas_batch(&ioasid->ioas, &from, args->nr, &result);
 	trace_ioasid_batch(args->ioasid, args->nr, result.done,
 			   result.unmapped, ret);
 	ioasid_put(ioasid);

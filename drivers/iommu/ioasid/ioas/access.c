@@ -9,16 +9,16 @@
  *    makes it LIVE again.
  *  - Listeners are called with no lock held, and with no mapping in a state that
  *    a thread waits for that pins or reads.  So a driver may hold a lock over
- *    these and take it in its callback: ioasid_driver_map models that one.
+ *    these and take it in its callback: ioas_driver_map models that one.
  *  - A reader holds a mapping by @readers for as long as it copies one page, or
  *    looks one up.
  *
- * Waits: for pins to go, as long as ioasid_unmap_request.patience, or until a
+ * Waits: for pins to go, as long as ioas_unmap_request.patience, or until a
  * fatal signal; for a driver's callback to return, when its device leaves.  A
- * thread that pins or reads waits for CUTTING, which calls no driver and takes
+ * thread that pins or reads waits for CHANGING, which calls no driver and takes
  * as long as an IOMMU driver does to change the tables.
  *
- * Locks: ioasid_space.lock protects the pins and the list of listeners.
+ * Locks: ioas.lock protects the pins and the list of listeners.
  */
 #include <linux/highmem.h>
 #include <linux/sched.h>
@@ -36,140 +36,140 @@
 
 #ifdef CONFIG_LOCKDEP
 
-struct lockdep_map ioasid_driver_map =
-	STATIC_LOCKDEP_MAP_INIT("ioasid_access_ops.unmap", &ioasid_driver_map);
+struct lockdep_map ioas_driver_map =
+	STATIC_LOCKDEP_MAP_INIT("ioasid_access_ops.unmap", &ioas_driver_map);
 
-struct lockdep_map ioasid_cutting_map =
-	STATIC_LOCKDEP_MAP_INIT("IOASID_MAPPING_CUTTING", &ioasid_cutting_map);
+struct lockdep_map ioas_changing_map =
+	STATIC_LOCKDEP_MAP_INIT("IOAS_MAPPING_CHANGING", &ioas_changing_map);
 
 #endif
 
 /**
- * ioasid_software_init() - prepare a space for software devices
- * @space: the space; may be prepared already
+ * ioas_holds_init() - prepare a space for software devices
+ * @ioas: the space; may be prepared already
  *
  * Context: may sleep.
  * Return: 0; -ENOMEM.
  */
-int ioasid_software_init(struct ioasid_space *space)
+int ioas_holds_init(struct ioas *ioas)
 {
-	struct ioasid_software *software;
+	struct ioas_holds *holds;
 
-	software = kzalloc(sizeof(*software), GFP_KERNEL_ACCOUNT);
-	if (!software)
+	holds = kzalloc(sizeof(*holds), GFP_KERNEL_ACCOUNT);
+	if (!holds)
 		return -ENOMEM;
-	xa_init_flags(&software->pinned, XA_FLAGS_ACCOUNT);
-	INIT_LIST_HEAD(&software->listeners);
-	spin_lock(&space->lock);
-	if (!space->software)
-		swap(space->software, software);
-	spin_unlock(&space->lock);
-	kfree(software);
+	xa_init_flags(&holds->held, XA_FLAGS_ACCOUNT);
+	INIT_LIST_HEAD(&holds->accesses);
+	spin_lock(&ioas->lock);
+	if (!ioas->holds)
+		swap(ioas->holds, holds);
+	spin_unlock(&ioas->lock);
+	kfree(holds);
 	return 0;
 }
 
 /**
- * ioasid_listener_add() - a software device begins to use a space
- * @space: the space, prepared for software devices
- * @listener: the device
+ * ioas_access_add() - a software device begins to use a space
+ * @ioas: the space, prepared for software devices
+ * @access: the device
  */
-void ioasid_listener_add(struct ioasid_space *space,
-			 struct ioasid_listener *listener)
+void ioas_access_add(struct ioas *ioas,
+		     struct ioas_access *access)
 {
-	spin_lock(&space->lock);
-	listener->calls = 0;
-	list_add_tail(&listener->node, &space->software->listeners);
-	spin_unlock(&space->lock);
+	spin_lock(&ioas->lock);
+	access->calls = 0;
+	list_add_tail(&access->node, &ioas->holds->accesses);
+	spin_unlock(&ioas->lock);
 }
 
 /**
- * ioasid_listener_remove() - a software device stops to use a space
- * @space: the space
- * @listener: the device; has no pins
+ * ioas_access_remove() - a software device stops to use a space
+ * @ioas: the space
+ * @access: the device; has no pins
  *
  * Context: may sleep, until threads have left the listener.
  */
-void ioasid_listener_remove(struct ioasid_space *space,
-			    struct ioasid_listener *listener)
+void ioas_access_remove(struct ioas *ioas,
+			struct ioas_access *access)
 {
-	spin_lock(&space->lock);
+	spin_lock(&ioas->lock);
 	/* A thread that is in it needs it to find the next one */
-	wait_event_cmd(space->wait, !listener->calls,
-		       spin_unlock(&space->lock), spin_lock(&space->lock));
-	list_del(&listener->node);
-	spin_unlock(&space->lock);
+	wait_event_cmd(ioas->wait, !access->calls,
+		       spin_unlock(&ioas->lock), spin_lock(&ioas->lock));
+	list_del(&access->node);
+	spin_unlock(&ioas->lock);
 }
 
 /**
- * ioasid_software_free() - the space ends
- * @software: of the space; no listener is left
+ * ioas_holds_free() - the space ends
+ * @holds: of the space; no listener is left
  */
-void ioasid_software_free(struct ioasid_software *software)
+void ioas_holds_free(struct ioas_holds *holds)
 {
-	xa_destroy(&software->pinned);
-	kfree(software);
+	xa_destroy(&holds->held);
+	kfree(holds);
 }
 
 /* ---- Unmap ---- */
 
 /**
- * ioasid_software_pinned() - do software devices hold pages of a range
- * @space: the space, prepared for software devices; its lock is held
+ * ioas_holds_any() - do software devices hold pages of a range
+ * @ioas: the space, prepared for software devices; its lock is held
  * @start: first byte
  * @last: last byte
  *
  * Return: whether they do.
  */
-bool ioasid_software_pinned(const struct ioasid_space *space, u64 start,
-			    u64 last)
+bool ioas_holds_any(const struct ioas *ioas, u64 start,
+		    u64 last)
 {
 	unsigned long index = start >> PAGE_SHIFT;
 
-	lockdep_assert_held(&space->lock);
+	lockdep_assert_held(&ioas->lock);
 	/* Where room was reserved only, nothing is pinned yet */
-	return xa_find(&space->software->pinned, &index, last >> PAGE_SHIFT,
+	return xa_find(&ioas->holds->held, &index, last >> PAGE_SHIFT,
 		       XA_PRESENT);
 }
 
-static bool is_pinned(const struct ioasid_space *space,
-		      const struct ioasid_mapping *m)
+static bool is_pinned(const struct ioas *ioas,
+		      const struct ioas_mapping *m)
 {
-	return ioasid_software_pinned(space, m->start, m->last);
+	return ioas_holds_any(ioas, m->start, m->last);
 }
 
 /* The first mapping from @m on that is pinned; a list may be long */
-static struct ioasid_mapping *first_pinned(struct ioasid_space *space,
-					   struct ioasid_mapping *m)
+static struct ioas_mapping *first_pinned(struct ioas *ioas,
+					 struct ioas_mapping *m)
 {
 	unsigned int n = 0;
 
-	while (m && !is_pinned(space, m)) {
+	while (m && !is_pinned(ioas, m)) {
 		m = m->next;
 		if (++n % LIST_BATCH == 0)
-			ioasid_space_relax(space);
+			ioas_relax(ioas);
 	}
 	return m;
 }
 
 /* Call a driver, with the lock dropped meanwhile */
-static void call_listener(struct ioasid_space *space,
-			  struct ioasid_listener *listener, u64 start, u64 last)
-	__must_hold(&space->lock)
+static void call_access(struct ioas *ioas,
+			struct ioas_access *access, u64 start, u64 last)
+	__must_hold(&ioas->lock)
 {
-	listener->calls++;
-	spin_unlock(&space->lock);
+	access->calls++;
+	spin_unlock(&ioas->lock);
 	/* As if the driver took its lock, and no other */
-	lock_map_acquire(&ioasid_driver_map);
-	lock_map_release(&ioasid_driver_map);
-	listener->unmap(listener, start, last);
-	spin_lock(&space->lock);
-	if (!--listener->calls)
-		ioasid_space_wake(space);
+	lock_map_acquire(&ioas_driver_map);
+	lock_map_release(&ioas_driver_map);
+	access->unmap(access, start, last);
+	spin_lock(&ioas->lock);
+	if (!--access->calls)
+		ioas_wake(ioas);
 }
 
 /**
- * ioasid_listeners_unmap() - have the software devices let go
- * @space: the space
+ * ioas_accesses_unmap() - have the software devices let go
+ * @ioas: the space
  * @leaving: LEAVING mappings of the caller, linked by @next, ascending; those
  *	that are not let go of are LIVE again, and off the list
  * @req: whose patience it takes
@@ -177,55 +177,55 @@ static void call_listener(struct ioasid_space *space,
  * Context: may sleep; no lock is held.
  * Return: 0; -EBUSY, some were not let go of; -EINTR, a fatal signal.
  */
-int ioasid_listeners_unmap(struct ioasid_space *space,
-			   struct ioasid_mapping **leaving,
-			   struct ioasid_unmap_request *req)
+int ioas_accesses_unmap(struct ioas *ioas,
+			struct ioas_mapping **leaving,
+			struct ioas_unmap_request *req)
 {
-	bool forced = req->flags & IOASID_UNMAP_FORCED;
-	struct ioasid_listener *listener;
-	struct ioasid_mapping *m;
+	bool forced = req->flags & IOAS_UNMAP_FORCED;
+	struct ioas_access *access;
+	struct ioas_mapping *m;
 	unsigned int n = 0;
 	DEFINE_WAIT(wait);
 	int ret = 0;
 
-	lockdep_assert_not_held(&space->domains_sem);
-	spin_lock(&space->lock);
+	lockdep_assert_not_held(&ioas->domains_sem);
+	spin_lock(&ioas->lock);
 	for (m = *leaving; m; m = m->next) {
 		if (++n % LIST_BATCH == 0)
-			ioasid_space_relax(space);
-		list_for_each_entry(listener, &space->software->listeners,
+			ioas_relax(ioas);
+		list_for_each_entry(access, &ioas->holds->accesses,
 				    node) {
-			if (!is_pinned(space, m))
+			if (!is_pinned(ioas, m))
 				break;
-			call_listener(space, listener, m->start, m->last);
+			call_access(ioas, access, m->start, m->last);
 		}
 	}
 
 	m = *leaving;
-	while ((m = first_pinned(space, m)) && req->patience &&
+	while ((m = first_pinned(ioas, m)) && req->patience &&
 	       (forced || !fatal_signal_pending(current))) {
-		prepare_to_wait(&space->wait, &wait, forced ?
+		prepare_to_wait(&ioas->wait, &wait, forced ?
 				TASK_UNINTERRUPTIBLE : TASK_KILLABLE);
-		spin_unlock(&space->lock);
+		spin_unlock(&ioas->lock);
 		req->patience = schedule_timeout(req->patience);
-		finish_wait(&space->wait, &wait);
-		spin_lock(&space->lock);
+		finish_wait(&ioas->wait, &wait);
+		spin_lock(&ioas->lock);
 	}
 	while ((m = *leaving)) {
 		if (++n % LIST_BATCH == 0)
-			ioasid_space_relax(space);
-		if (is_pinned(space, m)) {
+			ioas_relax(ioas);
+		if (is_pinned(ioas, m)) {
 			if (!ret)
 				req->kept = m->start;
-			m->state = IOASID_MAPPING_LIVE;
+			m->state = IOAS_MAPPING_LIVE;
 			*leaving = m->next;
 			ret = -EBUSY;
 		} else {
 			leaving = &m->next;
 		}
 	}
-	ioasid_space_wake(space);
-	spin_unlock(&space->lock);
+	ioas_wake(ioas);
+	spin_unlock(&ioas->lock);
 	if (ret && !forced && fatal_signal_pending(current))
 		ret = -EINTR;
 	return ret;
@@ -233,40 +233,40 @@ int ioasid_listeners_unmap(struct ioasid_space *space,
 
 /* ---- Pin, read and write ---- */
 
-static bool is_cut(struct ioasid_space *space, u64 addr)
+static bool is_cut(struct ioas *ioas, u64 addr)
 {
-	struct ioasid_mapping *m = ioasid_mapping_first(space, addr);
+	struct ioas_mapping *m = ioas_mapping_first(ioas, addr);
 
-	return m && m->start <= addr && m->state == IOASID_MAPPING_CUTTING;
+	return m && m->start <= addr && m->state == IOAS_MAPPING_CHANGING;
 }
 
 /*
  * The usable mapping at @addr, with a reader counted; waits while it is being
  * cut.  Called with the lock held.
  */
-static struct ioasid_mapping *mapping_read(struct ioasid_space *space, u64 addr,
-					   bool write)
-	__must_hold(&space->lock)
+static struct ioas_mapping *mapping_read(struct ioas *ioas, u64 addr,
+					 bool write)
+	__must_hold(&ioas->lock)
 {
 	unsigned int need = write ? IOASID_MAP_WRITE : IOASID_MAP_READ;
-	struct ioasid_mapping *m;
+	struct ioas_mapping *m;
 
 	for (;;) {
-		m = ioasid_mapping_first(space, addr);
+		m = ioas_mapping_first(ioas, addr);
 		if (!m || m->start > addr || !m->mem.npages)
 			return ERR_PTR(-ENOENT);
-		if (likely(m->state == IOASID_MAPPING_LIVE))
+		if (likely(m->state == IOAS_MAPPING_LIVE))
 			break;
-		if (m->state != IOASID_MAPPING_CUTTING)
+		if (m->state != IOAS_MAPPING_CHANGING)
 			return ERR_PTR(-ENOENT);
 		/* No driver is called back before that ends */
-		spin_unlock(&space->lock);
-		lock_map_acquire_read(&ioasid_cutting_map);
-		lock_map_release(&ioasid_cutting_map);
-		spin_lock(&space->lock);
-		wait_event_cmd(space->wait, !is_cut(space, addr),
-			       spin_unlock(&space->lock),
-			       spin_lock(&space->lock));
+		spin_unlock(&ioas->lock);
+		lock_map_acquire_read(&ioas_changing_map);
+		lock_map_release(&ioas_changing_map);
+		spin_lock(&ioas->lock);
+		wait_event_cmd(ioas->wait, !is_cut(ioas, addr),
+			       spin_unlock(&ioas->lock),
+			       spin_lock(&ioas->lock));
 	}
 	if (!(m->flags & need))
 		return ERR_PTR(-EPERM);
@@ -274,57 +274,57 @@ static struct ioasid_mapping *mapping_read(struct ioasid_space *space, u64 addr,
 	return m;
 }
 
-static void mapping_read_done(struct ioasid_space *space,
-			      struct ioasid_mapping *m)
+static void mapping_read_done(struct ioas *ioas,
+			      struct ioas_mapping *m)
 {
-	lockdep_assert_held(&space->lock);
+	lockdep_assert_held(&ioas->lock);
 	if (!--m->readers)
-		ioasid_space_wake(space);
+		ioas_wake(ioas);
 }
 
-static int pin_one(struct ioasid_space *space, u64 iova, bool write,
+static int pin_one(struct ioas *ioas, u64 iova, bool write,
 		   struct page **page)
 {
 	unsigned long index = iova >> PAGE_SHIFT, count;
-	struct ioasid_mapping *m;
+	struct ioas_mapping *m;
 	void *entry;
 	int ret;
 
 	/* Makes room, so that the store under the lock needs no memory */
-	ret = xa_reserve(&space->software->pinned, index, GFP_KERNEL_ACCOUNT);
+	ret = xa_reserve(&ioas->holds->held, index, GFP_KERNEL_ACCOUNT);
 	if (ret)
 		return ret;
-	spin_lock(&space->lock);
-	m = mapping_read(space, iova, write);
+	spin_lock(&ioas->lock);
+	m = mapping_read(ioas, iova, write);
 	ret = PTR_ERR_OR_ZERO(m);
 	if (!ret) {
-		entry = xa_load(&space->software->pinned, index);
+		entry = xa_load(&ioas->holds->held, index);
 		count = entry ? xa_to_value(entry) : 0;
 		/* An unpin may have taken the room away again */
-		ret = xa_err(xa_store(&space->software->pinned, index,
+		ret = xa_err(xa_store(&ioas->holds->held, index,
 				      xa_mk_value(count + 1), GFP_ATOMIC));
-		spin_unlock(&space->lock);
+		spin_unlock(&ioas->lock);
 		/* May be a long way through the extents */
 		if (!ret)
 			*page = ioasid_memory_page(&m->mem, (iova - m->start) >>
 							    PAGE_SHIFT);
-		spin_lock(&space->lock);
-		mapping_read_done(space, m);
+		spin_lock(&ioas->lock);
+		mapping_read_done(ioas, m);
 	}
-	spin_unlock(&space->lock);
+	spin_unlock(&ioas->lock);
 	if (ret)
-		xa_release(&space->software->pinned, index);
+		xa_release(&ioas->holds->held, index);
 	return ret;
 }
 
 /**
- * ioasid_space_unpin() - a software device lets pages go
- * @space: the space
+ * ioas_unpin_pages() - a software device lets pages go
+ * @ioas: the space
  * @iova: first byte, page aligned
  * @npages: how many pages; those that are not pinned are passed over
  */
-void ioasid_space_unpin(struct ioasid_space *space, u64 iova,
-			unsigned long npages)
+void ioas_unpin_pages(struct ioas *ioas, u64 iova,
+		      unsigned long npages)
 {
 	unsigned long index = iova >> PAGE_SHIFT, count, last;
 	unsigned int n = 0;
@@ -333,30 +333,30 @@ void ioasid_space_unpin(struct ioasid_space *space, u64 iova,
 	if (!npages)
 		return;
 	last = index + (npages - 1);
-	spin_lock(&space->lock);
+	spin_lock(&ioas->lock);
 	/* In a huge range, only what is pinned is looked at */
-	while ((entry = xa_find(&space->software->pinned, &index, last,
+	while ((entry = xa_find(&ioas->holds->held, &index, last,
 				XA_PRESENT))) {
 		count = xa_to_value(entry) - 1;
 		if (count)
-			xa_store(&space->software->pinned, index,
+			xa_store(&ioas->holds->held, index,
 				 xa_mk_value(count), GFP_ATOMIC);
 		else
-			xa_erase(&space->software->pinned, index);
+			xa_erase(&ioas->holds->held, index);
 		if (index++ == last)
 			break;
 		if (++n % UNPIN_BATCH == 0) {
-			ioasid_space_wake(space);
-			ioasid_space_relax(space);
+			ioas_wake(ioas);
+			ioas_relax(ioas);
 		}
 	}
-	ioasid_space_wake(space);
-	spin_unlock(&space->lock);
+	ioas_wake(ioas);
+	spin_unlock(&ioas->lock);
 }
 
 /**
- * ioasid_space_pin() - a software device pins pages
- * @space: the space
+ * ioas_pin_pages() - a software device pins pages
+ * @ioas: the space
  * @iova: first byte, page aligned
  * @npages: how many pages
  * @write: the device will write
@@ -369,17 +369,17 @@ void ioasid_space_unpin(struct ioasid_space *space, u64 iova,
  * Return: 0; -ENOENT, not all is mapped; -EPERM, not with this permission;
  * -ENOMEM.
  */
-int ioasid_space_pin(struct ioasid_space *space, u64 iova,
-		     unsigned long npages, bool write, struct page **pages)
+int ioas_pin_pages(struct ioas *ioas, u64 iova,
+		   unsigned long npages, bool write, struct page **pages)
 {
 	unsigned long done;
 	int ret;
 
 	for (done = 0; done < npages; done++) {
-		ret = pin_one(space, iova + ((u64)done << PAGE_SHIFT), write,
+		ret = pin_one(ioas, iova + ((u64)done << PAGE_SHIFT), write,
 			      &pages[done]);
 		if (ret) {
-			ioasid_space_unpin(space, iova, done);
+			ioas_unpin_pages(ioas, iova, done);
 			return ret;
 		}
 		cond_resched();
@@ -388,27 +388,27 @@ int ioasid_space_pin(struct ioasid_space *space, u64 iova,
 }
 
 /**
- * ioasid_space_unpin_all() - have a software device let everything go
- * @space: the space
- * @listener: the device
+ * ioas_unpin_all() - have a software device let everything go
+ * @ioas: the space
+ * @access: the device
  *
  * Called before the device leaves.
  */
-void ioasid_space_unpin_all(struct ioasid_space *space,
-			    struct ioasid_listener *listener)
+void ioas_unpin_all(struct ioas *ioas,
+		    struct ioas_access *access)
 {
 	unsigned long index;
 	void *entry;
 
-	xa_for_each(&space->software->pinned, index, entry) {
+	xa_for_each(&ioas->holds->held, index, entry) {
 		u64 start = (u64)index << PAGE_SHIFT;
 
-		listener->unmap(listener, start, start + (PAGE_SIZE - 1));
+		access->unmap(access, start, start + (PAGE_SIZE - 1));
 		cond_resched();
 	}
 }
 
-static void copy_in_page(const struct ioasid_mapping *m, u64 offset, void *data,
+static void copy_in_page(const struct ioas_mapping *m, u64 offset, void *data,
 			 size_t length, bool write)
 {
 	struct page *page = ioasid_memory_page(&m->mem, offset >> PAGE_SHIFT);
@@ -420,8 +420,8 @@ static void copy_in_page(const struct ioasid_mapping *m, u64 offset, void *data,
 }
 
 /**
- * ioasid_space_rw() - read or write as a device would
- * @space: the space
+ * ioas_rw() - read or write as a device would
+ * @ioas: the space
  * @iova: first byte, of any alignment
  * @data: kernel memory
  * @length: bytes
@@ -431,26 +431,26 @@ static void copy_in_page(const struct ioasid_mapping *m, u64 offset, void *data,
  * Return: 0; -ENOENT, not all is mapped; -EPERM, not with this permission. Part
  * may have been copied then.
  */
-int ioasid_space_rw(struct ioasid_space *space, u64 iova, void *data,
-		    size_t length, bool write)
+int ioas_rw(struct ioas *ioas, u64 iova, void *data,
+	    size_t length, bool write)
 {
-	struct ioasid_mapping *m;
+	struct ioas_mapping *m;
 	size_t n;
 
 	while (length) {
 		n = min(length, PAGE_SIZE - offset_in_page(iova));
-		spin_lock(&space->lock);
-		m = mapping_read(space, iova, write);
-		spin_unlock(&space->lock);
+		spin_lock(&ioas->lock);
+		m = mapping_read(ioas, iova, write);
+		spin_unlock(&ioas->lock);
 		if (IS_ERR(m))
 			return PTR_ERR(m);
 
 		/* Page by page, so that a change or unmap does not wait long */
 		copy_in_page(m, iova - m->start, data, n, write);
 
-		spin_lock(&space->lock);
-		mapping_read_done(space, m);
-		spin_unlock(&space->lock);
+		spin_lock(&ioas->lock);
+		mapping_read_done(ioas, m);
+		spin_unlock(&ioas->lock);
 		iova += n;
 		data += n;
 		length -= n;

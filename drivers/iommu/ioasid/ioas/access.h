@@ -10,18 +10,18 @@
 #ifdef CONFIG_LOCKDEP
 
 /* A lock that a driver holds while it pins, and takes in its callback */
-extern struct lockdep_map ioasid_driver_map;
+extern struct lockdep_map ioas_driver_map;
 
-/* Held as long as mappings are CUTTING, for which threads wait that pin */
-extern struct lockdep_map ioasid_cutting_map;
+/* Held as long as mappings are CHANGING, for which threads wait that pin */
+extern struct lockdep_map ioas_changing_map;
 
 #endif
 
-void ioasid_software_free(struct ioasid_software *software);
-bool ioasid_software_pinned(const struct ioasid_space *space, u64 start,
-			    u64 last);
-int ioasid_listeners_unmap(struct ioasid_space *space,
-			   struct ioasid_mapping **leaving,
-			   struct ioasid_unmap_request *req);
+void ioas_holds_free(struct ioas_holds *holds);
+bool ioas_holds_any(const struct ioas *ioas, u64 start,
+		    u64 last);
+int ioas_accesses_unmap(struct ioas *ioas,
+			struct ioas_mapping **leaving,
+			struct ioas_unmap_request *req);
 
 #endif /* _IOASID_IOAS_ACCESS_H */

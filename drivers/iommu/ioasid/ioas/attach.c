@@ -4,18 +4,18 @@
  *
  * Invariants:
  *  - A domain holds every LIVE mapping before a group is attached to it; where
- *    a driver cannot have that (struct ioasid_domain.late), before the attach
- *    is reported to be done.
+ *    a driver cannot have that (struct ioas_domain.finalized_on_attach), before
+ *    the attach is reported to be done.
  *  - The fill of a domain keeps no map and no unmap waiting, but those of the
  *    mapping it is at.  It goes through the mappings in ascending order;
- *    fill_next of the domain says how far it came.  A mapping that begins below is in
+ *    populate_next of the domain says how far it came.  A mapping that begins below is in
  *    the filling domain: the fill put it there, or, when it was published
  *    after the fill came past, who mapped it.
  *  - Permitted ranges only ever narrow while no mapping of memory lies outside;
  *    they are narrowed before that is looked at, and widened again if not so.
  *
  * Locks: everything here takes attach_lock; then domains_sem for writing, by
- * ioasid_devmem_lock(), around what a driver does when it attaches, and around
+ * ioas_devmem_lock(), around what a driver does when it attaches, and around
  * changes of the lists.
  */
 #include <linux/iommu.h>
@@ -35,28 +35,28 @@
 #define WALK_BATCH	1024
 
 /* Swap the permitted ranges */
-static void swap_permitted(struct ioasid_space *space,
-			   struct ioasid_ranges **ranges)
+static void swap_permitted(struct ioas *ioas,
+			   struct ioas_ranges **ranges)
 {
-	lockdep_assert_held(&space->attach_lock);
-	spin_lock(&space->lock);
-	swap(space->permitted, *ranges);
-	spin_unlock(&space->lock);
+	lockdep_assert_held(&ioas->attach_lock);
+	spin_lock(&ioas->lock);
+	swap(ioas->permitted, *ranges);
+	spin_unlock(&ioas->lock);
 }
 
 /*
  * Is memory mapped in [start, last], where no more can be?  May be a long way
  * past reserved ranges.
  */
-static bool memory_within(struct ioasid_space *space, u64 start, u64 last,
+static bool memory_within(struct ioas *ioas, u64 start, u64 last,
 			  u64 *at)
 {
-	struct ioasid_mapping *m;
+	struct ioas_mapping *m;
 	unsigned int n = 0;
 	bool found;
 
-	spin_lock(&space->lock);
-	m = ioasid_mapping_first(space, start);
+	spin_lock(&ioas->lock);
+	m = ioas_mapping_first(ioas, start);
 	while (m && m->start <= last && m->flags & IOASID_MAP_RESERVE) {
 		if (++n % WALK_BATCH == 0) {
 			if (m->last == U64_MAX) {
@@ -64,61 +64,61 @@ static bool memory_within(struct ioasid_space *space, u64 start, u64 last,
 				break;
 			}
 			start = m->last + 1;
-			spin_unlock(&space->lock);
+			spin_unlock(&ioas->lock);
 			cond_resched();
-			spin_lock(&space->lock);
-			m = ioasid_mapping_first(space, start);
+			spin_lock(&ioas->lock);
+			m = ioas_mapping_first(ioas, start);
 			continue;
 		}
-		m = ioasid_mapping_next(m);
+		m = ioas_mapping_next(m);
 	}
 	found = m && m->start <= last;
 	if (found)
 		*at = max(m->start, start);
-	spin_unlock(&space->lock);
+	spin_unlock(&ioas->lock);
 	return found;
 }
 
 /* Is memory mapped outside of @ranges, where no more can be? */
-static bool memory_outside(struct ioasid_space *space,
-			   const struct ioasid_ranges *ranges, u64 *at)
+static bool memory_outside(struct ioas *ioas,
+			   const struct ioas_ranges *ranges, u64 *at)
 {
 	unsigned int i;
 	u64 start = 0;
 
 	for (i = 0; i < ranges->nr; i++) {
 		if (ranges->range[i].start > start &&
-		    memory_within(space, start, ranges->range[i].start - 1, at))
+		    memory_within(ioas, start, ranges->range[i].start - 1, at))
 			return true;
 		if (ranges->range[i].last == U64_MAX)
 			return false;
 		start = ranges->range[i].last + 1;
 	}
-	return memory_within(space, start, U64_MAX, at);
+	return memory_within(ioas, start, U64_MAX, at);
 }
 
-/* Narrow the permitted ranges to what @member can use in @dom too */
-static int narrow(struct ioasid_space *space, struct ioasid_member *member,
-		  struct ioasid_domain *dom, struct ioasid_ranges **before,
+/* Narrow the permitted ranges to what @attachment can use in @dom too */
+static int narrow(struct ioas *ioas, struct ioas_attachment *attachment,
+		  struct ioas_domain *dom, struct ioas_ranges **before,
 		  u64 *fault_addr)
 {
-	struct ioasid_ranges *ranges, *both;
+	struct ioas_ranges *ranges, *both;
 	phys_addr_t sw_msi;
 	int ret;
 
-	ranges = ioasid_ranges_of_group(member->group, dom->iommu, &sw_msi);
+	ranges = ioas_ranges_of_group(attachment->group, dom->iommu, &sw_msi);
 	if (IS_ERR(ranges))
 		return PTR_ERR(ranges);
-	both = ioasid_ranges_and(space->permitted ?: ranges, ranges);
+	both = ioas_ranges_and(ioas->permitted ?: ranges, ranges);
 	if (!both) {
 		kfree(ranges);
 		return -ENOMEM;
 	}
 	/* First, so that nothing is mapped behind the look at what is */
 	*before = both;
-	swap_permitted(space, before);
+	swap_permitted(ioas, before);
 	ret = -EADDRINUSE;
-	if (memory_outside(space, both, fault_addr))
+	if (memory_outside(ioas, both, fault_addr))
 		goto err;
 	if (sw_msi != PHYS_ADDR_MAX && !dom->has_msi) {
 		ret = iommu_get_msi_cookie(dom->iommu, sw_msi);
@@ -126,126 +126,126 @@ static int narrow(struct ioasid_space *space, struct ioasid_member *member,
 			goto err;
 		dom->has_msi = true;
 	}
-	member->ranges = ranges;
+	attachment->ranges = ranges;
 	return 0;
 err:
-	swap_permitted(space, before);
+	swap_permitted(ioas, before);
 	kfree(both);
 	kfree(ranges);
 	return ret;
 }
 
 /* Permit again what was before narrow(): wider, so nothing is in the way */
-static void widen(struct ioasid_space *space, struct ioasid_member *member,
-		  struct ioasid_ranges *before)
+static void widen(struct ioas *ioas, struct ioas_attachment *attachment,
+		  struct ioas_ranges *before)
 {
-	swap_permitted(space, &before);
+	swap_permitted(ioas, &before);
 	kfree(before);
-	kfree(member->ranges);
-	member->ranges = NULL;
+	kfree(attachment->ranges);
+	attachment->ranges = NULL;
 }
 
 /* What all members can use; with no memory to be had it stays as it is */
-static void recompute_permitted(struct ioasid_space *space)
+static void recompute_permitted(struct ioas *ioas)
 {
-	struct ioasid_ranges *ranges = NULL, *both;
-	struct ioasid_member *member;
+	struct ioas_ranges *ranges = NULL, *both;
+	struct ioas_attachment *attachment;
 
-	lockdep_assert_held(&space->attach_lock);
-	hlist_for_each_entry(member, &space->members, node) {
-		both = ioasid_ranges_and(ranges ?: member->ranges,
-					 member->ranges);
+	lockdep_assert_held(&ioas->attach_lock);
+	hlist_for_each_entry(attachment, &ioas->attachments, node) {
+		both = ioas_ranges_and(ranges ?: attachment->ranges,
+				       attachment->ranges);
 		kfree(ranges);
 		if (!both)
 			return;
 		ranges = both;
 	}
-	swap_permitted(space, &ranges);
+	swap_permitted(ioas, &ranges);
 	kfree(ranges);
 }
 
 /* ---- Fill ---- */
 
-static void fill_begin(struct ioasid_space *space, struct ioasid_domain *dom)
+static void populate_begin(struct ioas *ioas, struct ioas_domain *dom)
 {
-	lockdep_assert_held_write(&space->domains_sem);
-	spin_lock(&space->lock);
-	space->filling = dom;
-	dom->fill_next = 0;
-	dom->fill_done = false;
-	spin_unlock(&space->lock);
+	lockdep_assert_held_write(&ioas->domains_sem);
+	spin_lock(&ioas->lock);
+	ioas->populating = dom;
+	dom->populate_next = 0;
+	dom->populate_done = false;
+	spin_unlock(&ioas->lock);
 }
 
-static void fill_end(struct ioasid_space *space)
+static void populate_end(struct ioas *ioas)
 {
-	lockdep_assert_held_write(&space->domains_sem);
-	spin_lock(&space->lock);
-	space->filling = NULL;
-	spin_unlock(&space->lock);
+	lockdep_assert_held_write(&ioas->domains_sem);
+	spin_lock(&ioas->lock);
+	ioas->populating = NULL;
+	spin_unlock(&ioas->lock);
 }
 
 /*
- * The next mapping that the fill has to put in.  What is PINNING or FILLING its
+ * The next mapping that the fill has to put in.  What is PINNING or WRITING its
  * mapper will put in, when it sees that the fill came past.  May be a long way:
  * drops and takes the lock.
  */
-static struct ioasid_mapping *fill_first(struct ioasid_space *space)
-	__must_hold(&space->lock)
+static struct ioas_mapping *populate_first(struct ioas *ioas)
+	__must_hold(&ioas->lock)
 {
-	struct ioasid_domain *dom = space->filling;
-	struct ioasid_mapping *m;
+	struct ioas_domain *dom = ioas->populating;
+	struct ioas_mapping *m;
 	unsigned int n = 0;
 
-	m = ioasid_mapping_first(space, dom->fill_next);
-	while (m && (m->start < dom->fill_next || !m->mem.npages ||
-		     m->state == IOASID_MAPPING_PINNING ||
-		     m->state == IOASID_MAPPING_FILLING)) {
+	m = ioas_mapping_first(ioas, dom->populate_next);
+	while (m && (m->start < dom->populate_next || !m->mem.npages ||
+		     m->state == IOAS_MAPPING_PINNING ||
+		     m->state == IOAS_MAPPING_WRITING)) {
 		if (++n % WALK_BATCH == 0) {
-			dom->fill_next = m->start;
-			spin_unlock(&space->lock);
+			dom->populate_next = m->start;
+			spin_unlock(&ioas->lock);
 			cond_resched();
-			spin_lock(&space->lock);
+			spin_lock(&ioas->lock);
 			/* It may be published by now: look at it again */
-			m = ioasid_mapping_first(space, dom->fill_next);
+			m = ioas_mapping_first(ioas, dom->populate_next);
 			continue;
 		}
-		m = ioasid_mapping_next(m);
+		m = ioas_mapping_next(m);
 	}
 	return m;
 }
 
 /* Must the fill wait for the mapping at an address? */
-static bool is_changing(struct ioasid_space *space, u64 addr)
+static bool is_changing(struct ioas *ioas, u64 addr)
 {
-	struct ioasid_mapping *m = ioasid_mapping_first(space, addr);
+	struct ioas_mapping *m = ioas_mapping_first(ioas, addr);
 
-	return m && m->start <= addr && (m->state == IOASID_MAPPING_FILLING ||
-					 m->state == IOASID_MAPPING_CUTTING ||
-					 m->state == IOASID_MAPPING_DYING);
+	return m && m->start <= addr && (m->state == IOAS_MAPPING_WRITING ||
+					 m->state == IOAS_MAPPING_CHANGING ||
+					 m->state == IOAS_MAPPING_REMOVING);
 }
 
-static int fill(struct ioasid_space *space, struct ioasid_domain *dom)
+static int populate(struct ioas *ioas, struct ioas_domain *dom)
 {
-	struct ioasid_mapping *m;
+	struct ioas_mapping *m;
 	u64 addr;
 	int ret;
 
-	lockdep_assert_held(&space->attach_lock);
+	lockdep_assert_held(&ioas->attach_lock);
 	for (;;) {
-		spin_lock(&space->lock);
-		m = fill_first(space);
+		spin_lock(&ioas->lock);
+		m = populate_first(ioas);
 		if (!m) {
-			dom->fill_done = true;
-			spin_unlock(&space->lock);
+			dom->populate_done = true;
+			spin_unlock(&ioas->lock);
 			return 0;
 		}
-		if (m->state != IOASID_MAPPING_LIVE &&
-		    m->state != IOASID_MAPPING_LEAVING) {
+		if (m->state != IOAS_MAPPING_LIVE &&
+		    m->state != IOAS_MAPPING_LEAVING) {
 			/* Goes, is cut, or stays after all */
 			addr = m->start;
-			ret = ioasid_space_wait(space, !is_changing(space, addr),
-						NULL);
-			spin_unlock(&space->lock);
+			ret = ioas_wait(ioas, !is_changing(ioas, addr),
+					NULL);
+			spin_unlock(&ioas->lock);
 			if (ret)
 				return ret;
 			continue;
@@ -253,22 +253,22 @@ static int fill(struct ioasid_space *space, struct ioasid_domain *dom)
 		m->readers++;
 		/* Those that it was set for before have had their turn */
 		WRITE_ONCE(m->wanted, false);
-		dom->fill_next = min(m->last, U64_MAX - 1) + 1;
-		spin_unlock(&space->lock);
+		dom->populate_next = min(m->last, U64_MAX - 1) + 1;
+		spin_unlock(&ioas->lock);
 
 		/* Stops for a thread that removes or cuts the mapping */
-		ret = ioasid_domain_map(dom, m->start, &m->mem, m->flags,
-					m->cut_shift, &m->wanted);
+		ret = ioas_domain_map(dom, m->start, &m->mem, m->flags,
+				      m->cut_shift, &m->wanted);
 
-		spin_lock(&space->lock);
+		spin_lock(&ioas->lock);
 		if (ret) {
 			/* A thread that waits for us took it for filled in */
-			dom->fill_next = m->start;
-			m->in_filling = false;
+			dom->populate_next = m->start;
+			m->in_populating = false;
 		}
 		if (!--m->readers)
-			ioasid_space_wake(space);
-		spin_unlock(&space->lock);
+			ioas_wake(ioas);
+		spin_unlock(&ioas->lock);
 		if (ret && ret != -EAGAIN)
 			return ret;
 		if (fatal_signal_pending(current))
@@ -283,145 +283,147 @@ static int fill(struct ioasid_space *space, struct ioasid_domain *dom)
  * Point the group at a domain, from blocked or from where it is.  Late domains
  * must not replace each other: their callers block the group first.
  */
-static int point_group(struct ioasid_space *space, struct ioasid_member *member,
-		       struct ioasid_domain *dom)
+static int point_group(struct ioas *ioas, struct ioas_attachment *attachment,
+		       struct ioas_domain *dom)
 {
 	int ret;
 
-	lockdep_assert_held_write(&space->domains_sem);
-	if (dom->late) {
-		ret = iommu_attach_group(dom->iommu, member->group);
+	lockdep_assert_held_write(&ioas->domains_sem);
+	if (dom->finalized_on_attach) {
+		ret = iommu_attach_group(dom->iommu, attachment->group);
 		/* Comes from a domain that was not: no way to get here */
 		return ret == -EBUSY ? -EINVAL : ret;
 	}
-	return iommu_group_replace_domain(member->group, dom->iommu);
+	return iommu_group_replace_domain(attachment->group, dom->iommu);
 }
 
-static void add_member(struct ioasid_space *space, struct ioasid_member *member,
-		       struct ioasid_domain *dom)
+static void add_attachment(struct ioas *ioas,
+			   struct ioas_attachment *attachment,
+			   struct ioas_domain *dom)
 {
 	dom->users++;
-	member->dom = dom;
-	member->blocked = false;
-	hlist_add_head(&member->node, &space->members);
+	attachment->dom = dom;
+	attachment->blocked = false;
+	hlist_add_head(&attachment->node, &ioas->attachments);
 }
 
-static int join_existing(struct ioasid_space *space,
-			 struct ioasid_member *member,
-			 struct ioasid_domain *dom, u64 *fault_addr)
+static int join_existing(struct ioas *ioas,
+			 struct ioas_attachment *attachment,
+			 struct ioas_domain *dom, u64 *fault_addr)
 {
-	struct ioasid_ranges *before;
+	struct ioas_ranges *before;
 	int ret;
 
-	ret = narrow(space, member, dom, &before, fault_addr);
+	ret = narrow(ioas, attachment, dom, &before, fault_addr);
 	if (ret)
 		return ret;
-	ioasid_devmem_lock(space);
-	ret = dom->poisoned ? -EIO : point_group(space, member, dom);
-	ioasid_devmem_unlock(space);
+	ioas_devmem_lock(ioas);
+	ret = dom->poisoned ? -EIO : point_group(ioas, attachment, dom);
+	ioas_devmem_unlock(ioas);
 	if (ret) {
-		widen(space, member, before);
+		widen(ioas, attachment, before);
 		return ret;
 	}
 	kfree(before);
-	add_member(space, member, dom);
+	add_attachment(ioas, attachment, dom);
 	return 0;
 }
 
-static int join_new(struct ioasid_space *space, struct ioasid_member *member,
-		    struct ioasid_domain *dom, u64 *fault_addr)
+static int join_new(struct ioas *ioas, struct ioas_attachment *attachment,
+		    struct ioas_domain *dom, u64 *fault_addr)
 {
-	struct ioasid_ranges *before;
+	struct ioas_ranges *before;
 	bool pointed = false;
 	int ret;
 
-	if (dom->late) {
-		ioasid_devmem_lock(space);
-		ret = point_group(space, member, dom);
-		ioasid_devmem_unlock(space);
+	if (dom->finalized_on_attach) {
+		ioas_devmem_lock(ioas);
+		ret = point_group(ioas, attachment, dom);
+		ioas_devmem_unlock(ioas);
 		if (ret)
 			return ret;
 		pointed = true;
 		ret = -EMEDIUMTYPE;
-		if (!ioasid_domain_usable(dom))
+		if (!ioas_domain_usable(dom))
 			goto err_point;
 	}
-	ret = narrow(space, member, dom, &before, fault_addr);
+	ret = narrow(ioas, attachment, dom, &before, fault_addr);
 	if (ret)
 		goto err_point;
 
-	ioasid_devmem_lock(space);
-	fill_begin(space, dom);
-	ret = ioasid_devmem_fill(space);
-	ioasid_devmem_unlock(space);
+	ioas_devmem_lock(ioas);
+	populate_begin(ioas, dom);
+	ret = ioas_devmem_populate(ioas);
+	ioas_devmem_unlock(ioas);
 	if (!ret)
-		ret = fill(space, dom);
+		ret = populate(ioas, dom);
 
-	ioasid_devmem_lock(space);
+	ioas_devmem_lock(ioas);
 	if (!ret && dom->poisoned)
 		ret = -EIO;
 	if (!ret && !pointed)
-		ret = point_group(space, member, dom);
+		ret = point_group(ioas, attachment, dom);
 	/* Off the domain before unmaps can no longer see it */
 	if (ret && pointed) {
-		iommu_detach_group(dom->iommu, member->group);
+		iommu_detach_group(dom->iommu, attachment->group);
 		pointed = false;
 	}
-	fill_end(space);
+	populate_end(ioas);
 	if (!ret)
-		list_add_tail(&dom->node, &space->domains);
-	ioasid_devmem_unlock(space);
+		list_add_tail(&dom->node, &ioas->domains);
+	ioas_devmem_unlock(ioas);
 	if (ret)
 		goto err_narrow;
 
 	kfree(before);
-	add_member(space, member, dom);
+	add_attachment(ioas, attachment, dom);
 	return 0;
 
 err_narrow:
-	widen(space, member, before);
+	widen(ioas, attachment, before);
 err_point:
 	if (pointed)
-		iommu_detach_group(dom->iommu, member->group);
+		iommu_detach_group(dom->iommu, attachment->group);
 	return ret;
 }
 
 /* Free a domain, and what only it could still reach */
-static void free_domain(struct ioasid_space *space, struct ioasid_domain *dom)
+static void free_domain(struct ioas *ioas, struct ioas_domain *dom)
 {
 	bool poisoned = dom->poisoned;
 
-	lockdep_assert_held(&space->attach_lock);
-	ioasid_domain_free(dom);
+	lockdep_assert_held(&ioas->attach_lock);
+	ioas_domain_free(dom);
 	if (!poisoned)
 		return;
-	list_for_each_entry(dom, &space->domains, node)
+	list_for_each_entry(dom, &ioas->domains, node)
 		if (dom->poisoned)
 			return;
-	ioasid_space_free_kept(space);
+	ioas_quarantine_release(ioas);
 }
 
 /* Join by a new domain, made in one of the ways that drivers make them */
-static int join_made(struct ioasid_space *space, struct ioasid_member *member,
-		     bool plain, u64 *fault_addr)
+static int join_made(struct ioas *ioas, struct ioas_attachment *attachment,
+		     bool paging_only, u64 *fault_addr)
 {
-	struct ioasid_domain *dom;
+	struct ioas_domain *dom;
 	int ret;
 
-	dom = ioasid_domain_alloc(member->dev, plain, space->must_enforce);
+	dom = ioas_domain_alloc(attachment->dev, paging_only,
+				ioas->enforce_cache_coherency);
 	if (IS_ERR(dom))
 		return PTR_ERR(dom);
-	ret = join_new(space, member, dom, fault_addr);
+	ret = join_new(ioas, attachment, dom, fault_addr);
 	if (ret)
-		free_domain(space, dom);
+		free_domain(ioas, dom);
 	return ret == -EINVAL ? -EMEDIUMTYPE : ret;
 }
 
 /**
- * ioasid_space_join() - have a group translate by a space
- * @space: the space
- * @member: the group and one of its devices; on success in the space's list,
- *	until ioasid_space_leave()
+ * ioas_attach() - have a group translate by a space
+ * @ioas: the space
+ * @attachment: the group and one of its devices; on success in the list,
+ *	until ioas_detach()
  * @fault_addr: out on -EADDRINUSE
  *
  * The group is blocked, or attached to a domain of another space that is not
@@ -434,41 +436,42 @@ static int join_made(struct ioasid_space *space, struct ioasid_member *member,
  * -EINTR; or what the IOMMU driver says. The group is then where it was; a late
  * one blocked.
  */
-int ioasid_space_join(struct ioasid_space *space, struct ioasid_member *member,
-		      u64 *fault_addr)
+int ioas_attach(struct ioas *ioas, struct ioas_attachment *attachment,
+		u64 *fault_addr)
 {
-	struct ioasid_domain *dom;
+	struct ioas_domain *dom;
 	bool poisoned;
 	int ret = -EIO;
 
-	mutex_lock(&space->attach_lock);
-	spin_lock(&space->lock);
-	poisoned = space->poisoned;
-	spin_unlock(&space->lock);
+	mutex_lock(&ioas->attach_lock);
+	spin_lock(&ioas->lock);
+	poisoned = ioas->poisoned;
+	spin_unlock(&ioas->lock);
 	if (poisoned)
 		goto unlock;
 
-	list_for_each_entry(dom, &space->domains, node) {
-		if (!ioasid_domain_fits(dom, member->dev, space->must_enforce))
+	list_for_each_entry(dom, &ioas->domains, node) {
+		if (!ioas_domain_fits(dom, attachment->dev,
+				      ioas->enforce_cache_coherency))
 			continue;
-		ret = join_existing(space, member, dom, fault_addr);
+		ret = join_existing(ioas, attachment, dom, fault_addr);
 		/* -EINVAL: this one does not suit, says the driver */
 		if (ret != -EINVAL)
 			goto unlock;
 	}
 
-	ret = join_made(space, member, false, fault_addr);
+	ret = join_made(ioas, attachment, false, fault_addr);
 	if (ret == -EMEDIUMTYPE)
-		ret = join_made(space, member, true, fault_addr);
+		ret = join_made(ioas, attachment, true, fault_addr);
 unlock:
-	mutex_unlock(&space->attach_lock);
+	mutex_unlock(&ioas->attach_lock);
 	return ret;
 }
 
 /**
- * ioasid_space_leave() - a group stops to translate by a space
- * @space: the space
- * @member: the group, joined
+ * ioas_detach() - a group stops to translate by a space
+ * @ioas: the space
+ * @attachment: the group, joined
  * @moved: it has joined another space since; otherwise it is blocked
  *
  * A domain that nobody is attached to is freed, and what a poisoned one could
@@ -476,69 +479,70 @@ unlock:
  *
  * Context: may sleep; needs no memory.
  */
-void ioasid_space_leave(struct ioasid_space *space,
-			struct ioasid_member *member, bool moved)
+void ioas_detach(struct ioas *ioas,
+		 struct ioas_attachment *attachment, bool moved)
 {
-	struct ioasid_domain *dom = member->dom;
+	struct ioas_domain *dom = attachment->dom;
 
-	mutex_lock(&space->attach_lock);
-	ioasid_devmem_lock(space);
-	if (!moved && !member->blocked)
-		iommu_detach_group(dom->iommu, member->group);
-	hlist_del(&member->node);
-	member->dom = NULL;
+	mutex_lock(&ioas->attach_lock);
+	ioas_devmem_lock(ioas);
+	if (!moved && !attachment->blocked)
+		iommu_detach_group(dom->iommu, attachment->group);
+	hlist_del(&attachment->node);
+	attachment->dom = NULL;
 	if (--dom->users)
 		dom = NULL;
 	else
 		list_del(&dom->node);
-	ioasid_devmem_unlock(space);
+	ioas_devmem_unlock(ioas);
 
-	kfree(member->ranges);
-	member->ranges = NULL;
-	recompute_permitted(space);
+	kfree(attachment->ranges);
+	attachment->ranges = NULL;
+	recompute_permitted(ioas);
 	if (dom)
-		free_domain(space, dom);
-	mutex_unlock(&space->attach_lock);
+		free_domain(ioas, dom);
+	mutex_unlock(&ioas->attach_lock);
 }
 
 /**
- * ioasid_space_block() - block a group, but let it stay a member
- * @space: the space
- * @member: the group, joined
+ * ioas_block() - block a group, but let it stay a member
+ * @ioas: the space
+ * @attachment: the group, joined
  *
  * Context: may sleep; needs no memory.
  */
-void ioasid_space_block(struct ioasid_space *space,
-			struct ioasid_member *member)
+void ioas_block(struct ioas *ioas,
+		struct ioas_attachment *attachment)
 {
-	mutex_lock(&space->attach_lock);
-	if (!member->blocked) {
-		ioasid_devmem_lock(space);
-		iommu_detach_group(member->dom->iommu, member->group);
-		ioasid_devmem_unlock(space);
-		member->blocked = true;
+	mutex_lock(&ioas->attach_lock);
+	if (!attachment->blocked) {
+		ioas_devmem_lock(ioas);
+		iommu_detach_group(attachment->dom->iommu, attachment->group);
+		ioas_devmem_unlock(ioas);
+		attachment->blocked = true;
 	}
-	mutex_unlock(&space->attach_lock);
+	mutex_unlock(&ioas->attach_lock);
 }
 
 /**
- * ioasid_space_unblock() - undo ioasid_space_block()
- * @space: the space
- * @member: the group, blocked
+ * ioas_unblock() - undo ioas_block()
+ * @ioas: the space
+ * @attachment: the group, blocked
  *
  * Should the driver fail, the group stays blocked.
  *
  * Context: may sleep.
  */
-void ioasid_space_unblock(struct ioasid_space *space,
-			  struct ioasid_member *member)
+void ioas_unblock(struct ioas *ioas,
+		  struct ioas_attachment *attachment)
 {
-	mutex_lock(&space->attach_lock);
-	if (member->blocked && !member->dom->poisoned) {
-		ioasid_devmem_lock(space);
-		member->blocked = !!iommu_attach_group(member->dom->iommu,
-						       member->group);
-		ioasid_devmem_unlock(space);
+	mutex_lock(&ioas->attach_lock);
+	if (attachment->blocked && !attachment->dom->poisoned) {
+		ioas_devmem_lock(ioas);
+		attachment->blocked =
+			!!iommu_attach_group(attachment->dom->iommu,
+					     attachment->group);
+		ioas_devmem_unlock(ioas);
 	}
-	mutex_unlock(&space->attach_lock);
+	mutex_unlock(&ioas->attach_lock);
 }

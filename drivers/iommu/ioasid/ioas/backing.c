@@ -18,47 +18,47 @@
 #include "ref.h"
 
 /* The same for a list of them, which are freed together */
-void release_list(struct ioasid_space *space,
-			 struct ioasid_mapping *list)
+void ioas_mapping_release_list(struct ioas *ioas,
+			 struct ioas_mapping *list)
 {
-	struct ioasid_mapping *m, *next;
+	struct ioas_mapping *m, *next;
 	unsigned int n = 0;
 	void *freed[32] __uninitialized;
 
-	if (space->parent)
-		ioasid_family_return(space, list);
+	if (ioas->parent)
+		ioas_ref_put(ioas, list);
 	for (m = list; m; m = next) {
 		next = m->next;
-		mapping_give_back(space, m);
+		ioas_mapping_put_memory(ioas, m);
 		freed[n++] = m;
 		if (n == ARRAY_SIZE(freed) || !next) {
-			kmem_cache_free_bulk(mapping_cache, n, freed);
+			kmem_cache_free_bulk(ioas_mapping_cache, n, freed);
 			n = 0;
 		}
 	}
 }
 
 /**
- * ioasid_mapping_release() - free a mapping, and give back what it has
- * @space: the space
+ * ioas_mapping_release() - free a mapping, and give back what it has
+ * @ioas: the space
  * @m: the mapping; no device reaches its memory any more
  */
-void ioasid_mapping_release(struct ioasid_space *space,
-			    struct ioasid_mapping *m)
+void ioas_mapping_release(struct ioas *ioas,
+			  struct ioas_mapping *m)
 {
-	mapping_give_back(space, m);
-	ioasid_mapping_free(m);
+	ioas_mapping_put_memory(ioas, m);
+	ioas_mapping_free(m);
 }
 
 /* Charge and pin, with no lock held: a page fault in here may hang for ever */
-int get_memory(struct ioasid_space *space, struct ioasid_mapping *m,
-		      struct ioasid_map_request *req)
+int ioas_mapping_get_memory(struct ioas *ioas, struct ioas_mapping *m,
+		      struct ioas_map_request *req)
 {
-	struct ioasid_device_range *device;
+	struct ioas_devmem_range *device;
 	struct ioasid_payer *payer;
 	int ret;
 
-	payer = ioasid_memory_get(&m->mem, space->account, req->file, req->addr,
+	payer = ioasid_memory_get(&m->mem, ioas->account, req->file, req->addr,
 				  req->length >> PAGE_SHIFT,
 				  req->flags & IOASID_MAP_WRITE,
 				  &req->fault_addr);
@@ -70,7 +70,7 @@ int get_memory(struct ioasid_space *space, struct ioasid_mapping *m,
 	if ((ret != -EFAULT && ret != -EDQUOT) || req->file)
 		return ret;
 	/* A device's memory cannot be pinned, and need not be charged */
-	device = ioasid_devmem_get(space, req, m->start);
+	device = ioas_devmem_get(ioas, req, m->start);
 	if (IS_ERR(device))
 		return PTR_ERR(device) == -EFAULT ? ret : PTR_ERR(device);
 	m->device = device;
@@ -78,17 +78,17 @@ int get_memory(struct ioasid_space *space, struct ioasid_mapping *m,
 }
 
 /**
- * ioasid_mapping_cut_memory() - prepare what a mapping will lose in a cut
- * @space: the space
- * @m: CUTTING, so that nobody looks at its memory; keeps what is below @at
+ * ioas_mapping_split_memory() - prepare what a mapping will lose in a cut
+ * @ioas: the space
+ * @m: CHANGING, so that nobody looks at its memory; keeps what is below @at
  * @tail: uninitialised; gets the rest
  * @at: where it is cut
  *
  * Context: may sleep; cannot fail.
  */
-void ioasid_mapping_cut_memory(struct ioasid_space *space,
-			       struct ioasid_mapping *m,
-			       struct ioasid_mapping *tail, u64 at)
+void ioas_mapping_split_memory(struct ioas *ioas,
+			       struct ioas_mapping *m,
+			       struct ioas_mapping *tail, u64 at)
 {
 	*tail = *m;
 	tail->readers = 0;
@@ -100,40 +100,40 @@ void ioasid_mapping_cut_memory(struct ioasid_space *space,
 	if (!(m->flags & IOASID_MAP_RESERVE))
 		tail->addr += at - m->start;
 	tail->start = at;
-	if (space->parent && m->mem.npages)
-		ioasid_family_cut(space, m, tail);
+	if (ioas->parent && m->mem.npages)
+		ioas_ref_split(ioas, m, tail);
 }
 
 /**
- * ioasid_mapping_keep() - keep what cannot be unpinned
- * @space: the space; its lock is held
+ * ioas_quarantine_add() - keep what cannot be unpinned
+ * @ioas: the space; its lock is held
  * @m: not in the tree; a poisoned domain may still reach its memory
  */
-void ioasid_mapping_keep(struct ioasid_space *space, struct ioasid_mapping *m)
+void ioas_quarantine_add(struct ioas *ioas, struct ioas_mapping *m)
 {
-	lockdep_assert_held(&space->lock);
-	space->poisoned = true;
-	m->gap = ioasid_space_bytes_kept(space) + mapping_bytes(m);
-	m->next = space->kept;
-	space->kept = m;
+	lockdep_assert_held(&ioas->lock);
+	ioas->poisoned = true;
+	m->gap = ioas_quarantine_bytes(ioas) + ioas_mapping_bytes(m);
+	m->next = ioas->quarantine;
+	ioas->quarantine = m;
 }
 
 /**
- * ioasid_space_free_kept() - the poisoned domains are gone
- * @space: the space; attach_lock is held
+ * ioas_quarantine_release() - the poisoned domains are gone
+ * @ioas: the space; attach_lock is held
  */
-void ioasid_space_free_kept(struct ioasid_space *space)
+void ioas_quarantine_release(struct ioas *ioas)
 {
-	struct ioasid_mapping *m, *next;
+	struct ioas_mapping *m, *next;
 
-	spin_lock(&space->lock);
-	m = space->kept;
-	space->kept = NULL;
-	space->poisoned = false;
-	spin_unlock(&space->lock);
+	spin_lock(&ioas->lock);
+	m = ioas->quarantine;
+	ioas->quarantine = NULL;
+	ioas->poisoned = false;
+	spin_unlock(&ioas->lock);
 	for (; m; m = next) {
 		next = m->next;
-		ioasid_mapping_release(space, m);
+		ioas_mapping_release(ioas, m);
 		cond_resched();
 	}
 }

@@ -10,30 +10,30 @@
 #include "ref.h"
 #include "types.h"
 
-static __always_inline void mapping_give_back(struct ioasid_space *space,
-					      struct ioasid_mapping *m)
+static __always_inline void ioas_mapping_put_memory(struct ioas *ioas,
+						    struct ioas_mapping *m)
 {
 	if (m->mem.npages) {
-		if (unlikely(space->parent)) {
+		if (unlikely(ioas->parent)) {
 			m->next = NULL;
-			ioasid_family_return(space, m);
+			ioas_ref_put(ioas, m);
 		} else {
-			ioasid_memory_put(&m->mem, space->account, m->payer);
+			ioasid_memory_put(&m->mem, ioas->account, m->payer);
 		}
 	} else if (unlikely(m->device)) {
-		ioasid_devmem_put(m->device);
+		ioas_devmem_put(m->device);
 	}
 }
 
-void release_list(struct ioasid_space *space, struct ioasid_mapping *list);
-void ioasid_mapping_release(struct ioasid_space *space,
-			    struct ioasid_mapping *m);
-int get_memory(struct ioasid_space *space, struct ioasid_mapping *m,
-	       struct ioasid_map_request *req);
-void ioasid_mapping_cut_memory(struct ioasid_space *space,
-			       struct ioasid_mapping *m,
-			       struct ioasid_mapping *tail, u64 at);
-void ioasid_mapping_keep(struct ioasid_space *space, struct ioasid_mapping *m);
-void ioasid_space_free_kept(struct ioasid_space *space);
+void ioas_mapping_release_list(struct ioas *ioas, struct ioas_mapping *list);
+void ioas_mapping_release(struct ioas *ioas,
+			  struct ioas_mapping *m);
+int ioas_mapping_get_memory(struct ioas *ioas, struct ioas_mapping *m,
+			    struct ioas_map_request *req);
+void ioas_mapping_split_memory(struct ioas *ioas,
+			       struct ioas_mapping *m,
+			       struct ioas_mapping *tail, u64 at);
+void ioas_quarantine_add(struct ioas *ioas, struct ioas_mapping *m);
+void ioas_quarantine_release(struct ioas *ioas);
 
 #endif /* _IOASID_IOAS_BACKING_H */

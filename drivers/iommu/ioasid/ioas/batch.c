@@ -7,8 +7,8 @@
  * taken out together with what follows.  Until then it is pending.
  *
  * Invariants:
- *  - Pending mappings are FILLING or DYING, and domains_sem is held: a wait for
- *    them is one for at most PENDING_MAX mappings and PENDING_BYTES.  All that
+ *  - Pending mappings are WRITING or REMOVING, and domains_sem is held: a wait
+ *    for them is one for at most PENDING_MAX mappings and PENDING_BYTES.  All that
  *    is pending is settled before anything that might take long: before user
  *    memory is touched (but for what is there without a page fault), pinned, or
  *    waited for, and before memory is allocated in a way that may sleep.  Mappings
@@ -19,8 +19,8 @@
  *    lacked.  One that is not simple (of a root, to a place that the kernel
  *    chooses, of several mappings in part...) is carried out the ordinary way.
  *  - Domains that cannot be written to without being told at once (struct
- *    ioasid_domain.late), and those that are being filled, leave nothing pending
- *    that was mapped.
+ *    ioas_domain.finalized_on_attach), and those that are being filled, leave
+ *    nothing pending that was mapped.
  *
  * Locks: as for the ordinary operations.
  */
@@ -56,84 +56,84 @@
 
 /**
  * struct batch - what is pending
- * @space: the space
+ * @ioas: the space
  * @from: where the operations come from
  * @chunk: of @from->fixed, the operations that were copied in last
  * @held: domains_sem is held
  * @failed: a driver failed: see whether a domain is poisoned
  * @may_write: mappings may be pending
- * @filling: FILLING mappings, linked by @next, in order
- * @filling_tail: the last one's @next
- * @place: where the last one is
+ * @writing: WRITING mappings, linked by @next, in order
+ * @writing_tail: the last one's @next
+ * @cache: where the last one is
  * @nr: pending mappings
  * @bytes: bytes that pending operations unmap
  * @spares: mappings that the operations to come may need
  * @low: first byte that was written
  * @high: last byte that was written
- * @dying: DYING mappings
+ * @removal: REMOVING mappings
  * @end: where the last one of them ends, plus one; 0 for none
- * @at_filling: what it was when the first of @filling was made
+ * @at_writing: what it was when the first of @writing was made
  * @op: the operations that are done or pending
  * @unmapped: bytes that they unmap
  */
 struct batch {
-	struct ioasid_space *space;
-	const struct ioasid_batch_source *from;
+	struct ioas *ioas;
+	const struct ioas_batch_source *from;
 	struct iov_iter chunk;
 	bool held;
 	bool failed;
 	bool may_write;
-	struct ioasid_mapping *filling;
-	struct ioasid_mapping **filling_tail;
-	struct ioasid_place place;
+	struct ioas_mapping *writing;
+	struct ioas_mapping **writing_tail;
+	struct ioas_batch_cache cache;
 	unsigned int nr;
 	u64 bytes;
 	unsigned int spares;
 	u64 low;
 	u64 high;
-	struct ioasid_dying dying;
+	struct ioas_removal removal;
 	u64 end;
 	struct {
 		unsigned int op;
-		unsigned int dying;
+		unsigned int removal;
 		u64 unmapped;
-	} at_filling;
+	} at_writing;
 	unsigned int op;
 	u64 unmapped;
 };
 
 static void batch_reset(struct batch *batch)
 {
-	batch->filling = NULL;
-	batch->filling_tail = &batch->filling;
-	batch->place.last = NULL;
+	batch->writing = NULL;
+	batch->writing_tail = &batch->writing;
+	batch->cache.last = NULL;
 	batch->nr = 0;
 	batch->bytes = 0;
 	batch->low = U64_MAX;
 	batch->high = 0;
-	batch->dying.first = NULL;
-	batch->dying.tail = &batch->dying.first;
-	batch->dying.nr = 0;
-	batch->dying.scattered = false;
-	batch->dying.left_out = false;
-	batch->dying.leaving = NULL;
+	batch->removal.first = NULL;
+	batch->removal.tail = &batch->removal.first;
+	batch->removal.nr = 0;
+	batch->removal.scattered = false;
+	batch->removal.left_out = false;
+	batch->removal.leaving = NULL;
 	batch->end = 0;
 }
 
 /* False if that would have to wait, and must not */
 static noinline bool batch_take_hold(struct batch *batch)
 {
-	struct ioasid_space *space = batch->space;
-	struct ioasid_domain *dom;
+	struct ioas *ioas = batch->ioas;
+	struct ioas_domain *dom;
 
 	if (!batch->from->nowait)
-		down_read(&space->domains_sem);
-	else if (!down_read_trylock(&space->domains_sem))
+		down_read(&ioas->domains_sem);
+	else if (!down_read_trylock(&ioas->domains_sem))
 		return false;
 	batch->held = true;
-	batch->may_write = !space->filling;
-	list_for_each_entry(dom, &space->domains, node)
-		batch->may_write &= !dom->late;
+	batch->may_write = !ioas->populating;
+	list_for_each_entry(dom, &ioas->domains, node)
+		batch->may_write &= !dom->finalized_on_attach;
 	return true;
 }
 
@@ -142,33 +142,33 @@ static __always_inline bool batch_hold(struct batch *batch)
 	return likely(batch->held) || batch_take_hold(batch);
 }
 
-static void take_out(struct ioasid_domain *dom, struct ioasid_mapping *list)
+static void take_out(struct ioas_domain *dom, struct ioas_mapping *list)
 {
-	struct ioasid_drain drain;
-	struct ioasid_mapping *m;
+	struct ioas_gather gather;
+	struct ioas_mapping *m;
 
-	ioasid_drain_start(&drain, dom, true);
+	ioas_gather_start(&gather, dom, true);
 	for (m = list; m; m = m->next)
 		if (m->mem.npages)
-			ioasid_drain_range(&drain, m->start,
-					   m->last - m->start + 1);
-	ioasid_drain_finish(&drain);
+			ioas_gather_range(&gather, m->start,
+					  m->last - m->start + 1);
+	ioas_gather_finish(&gather);
 }
 
 /* Write @m to all domains, or to none */
-static int write_domains(struct ioasid_space *space, struct ioasid_mapping *m)
+static int write_domains(struct ioas *ioas, struct ioas_mapping *m)
 {
-	struct ioasid_domain *dom, *out;
+	struct ioas_domain *dom, *out;
 	int ret;
 
 	m->next = NULL;
-	list_for_each_entry(dom, &space->domains, node) {
-		ret = ioasid_domain_write(dom, m->start, &m->mem, m->flags,
-					  m->cut_shift, GFP_NOWAIT |
-					  __GFP_ACCOUNT | __GFP_NOWARN);
+	list_for_each_entry(dom, &ioas->domains, node) {
+		ret = ioas_domain_write(dom, m->start, &m->mem, m->flags,
+					m->cut_shift, GFP_NOWAIT |
+					__GFP_ACCOUNT | __GFP_NOWARN);
 		if (likely(!ret))
 			continue;
-		list_for_each_entry(out, &space->domains, node) {
+		list_for_each_entry(out, &ioas->domains, node) {
 			if (out == dom)
 				break;
 			take_out(out, m);
@@ -182,72 +182,72 @@ static int write_domains(struct ioasid_space *space, struct ioasid_mapping *m)
  * The devices cannot be told of what was mapped: undo that, and what came after
  * it.  No driver of today fails here.
  */
-static void undo_filling(struct batch *batch)
+static void undo_writing(struct batch *batch)
 {
-	struct ioasid_space *space = batch->space;
-	struct ioasid_mapping **link = &batch->dying.first, *m, *next;
-	unsigned int n = batch->at_filling.dying;
-	struct ioasid_domain *dom;
+	struct ioas *ioas = batch->ioas;
+	struct ioas_mapping **link = &batch->removal.first, *m, *next;
+	unsigned int n = batch->at_writing.removal;
+	struct ioas_domain *dom;
 
-	list_for_each_entry(dom, &space->domains, node)
-		take_out(dom, batch->filling);
-	for (m = batch->filling; m; m = next) {
+	list_for_each_entry(dom, &ioas->domains, node)
+		take_out(dom, batch->writing);
+	for (m = batch->writing; m; m = next) {
 		next = m->next;
-		ioasid_space_abort_filling(space, m);
+		ioas_abort_writing(ioas, m);
 	}
-	spin_lock(&space->lock);
+	spin_lock(&ioas->lock);
 	for (; n; n--)
 		link = &(*link)->next;
 	for (m = *link; m; m = m->next)
-		m->state = IOASID_MAPPING_LIVE;
+		m->state = IOAS_MAPPING_LIVE;
 	*link = NULL;
-	ioasid_space_wake(space);
-	spin_unlock(&space->lock);
-	batch->filling = NULL;
-	batch->op = batch->at_filling.op;
-	batch->unmapped = batch->at_filling.unmapped;
+	ioas_wake(ioas);
+	spin_unlock(&ioas->lock);
+	batch->writing = NULL;
+	batch->op = batch->at_writing.op;
+	batch->unmapped = batch->at_writing.unmapped;
 }
 
 /* Have all that is pending take effect */
 static int batch_settle(struct batch *batch)
 {
-	struct ioasid_space *space = batch->space;
-	struct ioasid_domain *dom;
-	struct ioasid_mapping *m;
+	struct ioas *ioas = batch->ioas;
+	struct ioas_domain *dom;
+	struct ioas_mapping *m;
 	int ret = 0, err;
 	u64 unused = 0;
 
 	if (!batch->held)
 		return 0;
-	if (batch->filling) {
-		list_for_each_entry(dom, &space->domains, node) {
-			ret = ioasid_domain_sync(dom, batch->low, batch->high -
-						 batch->low + 1);
+	if (batch->writing) {
+		list_for_each_entry(dom, &ioas->domains, node) {
+			ret = ioas_domain_sync(dom, batch->low, batch->high -
+					       batch->low + 1);
 			if (unlikely(ret)) {
-				undo_filling(batch);
+				undo_writing(batch);
 				batch->failed = true;
 				break;
 			}
 		}
 	}
-	if (batch->filling) {
-		spin_lock(&space->lock);
-		for (m = batch->filling; m; m = m->next) {
-			m->state = IOASID_MAPPING_LIVE;
-			space->nr_mappings++;
+	if (batch->writing) {
+		spin_lock(&ioas->lock);
+		for (m = batch->writing; m; m = m->next) {
+			m->state = IOAS_MAPPING_LIVE;
+			ioas->nr_mappings++;
 			if (m->mem.npages)
-				space->bytes_mapped += m->last - m->start + 1;
+				ioas->bytes_mapped += m->last - m->start + 1;
 		}
-		ioasid_space_wake(space);
-		spin_unlock(&space->lock);
+		ioas_wake(ioas);
+		spin_unlock(&ioas->lock);
 	}
 	/* Drops domains_sem; what it removes was counted already */
-	err = ioasid_dying_drain(space, &batch->dying, &unused);
+	err = ioas_remove_mappings(ioas, &batch->removal, &unused);
 	batch->held = false;
 	batch_reset(batch);
 	if (unlikely(batch->failed)) {
 		batch->failed = false;
-		space->ops->poisoned(space);
+		ioas->ops->poisoned(ioas);
 	}
 	return ret ?: err;
 }
@@ -259,50 +259,51 @@ static int batch_settle(struct batch *batch)
 
 static bool batch_pending(const struct batch *batch)
 {
-	return batch->filling || batch->dying.first;
+	return batch->writing || batch->removal.first;
 }
 
 /* May a map allocate nothing? If not, nothing may be pending */
 static bool have_spare(struct batch *batch)
 {
-	if (likely(batch->place.spare))
+	if (likely(batch->cache.spare))
 		return true;
 	/* To be settled first */
 	if (batch_pending(batch) || batch->failed)
 		return false;
 	if (batch->held) {
-		up_read(&batch->space->domains_sem);
+		up_read(&batch->ioas->domains_sem);
 		batch->held = false;
 	}
-	ioasid_place_fill(&batch->place, clamp(batch->spares, 1, PENDING_MAX));
-	return batch->place.spare;
+	ioas_batch_cache_fill(&batch->cache,
+			      clamp(batch->spares, 1, PENDING_MAX));
+	return batch->cache.spare;
 }
 
 static __always_inline int map_simple(struct batch *batch,
-				      struct ioasid_map_request *req)
+				      struct ioas_map_request *req)
 {
-	struct ioasid_space *space = batch->space;
-	struct ioasid_mapping *m;
+	struct ioas *ioas = batch->ioas;
+	struct ioas_mapping *m;
 	int ret;
 
 	if (unlikely(batch->nr >= PENDING_MAX || req->length > NOWAIT_LENGTH ||
 		     !have_spare(batch)) ||
 	    !batch_hold(batch) || !batch->may_write)
 		return NOT_SIMPLE;
-	req->state = IOASID_MAPPING_FILLING;
-	req->place = &batch->place;
-	m = ioasid_space_reserve(space, req);
+	req->state = IOAS_MAPPING_WRITING;
+	req->cache = &batch->cache;
+	m = ioas_reserve(ioas, req);
 	if (IS_ERR(m))
 		return batch_pending(batch) ? NOT_SIMPLE : PTR_ERR(m);
 	if (!(req->flags & IOASID_MAP_RESERVE)) {
-		ret = ioasid_family_borrow(space, m, true, &req->fault_addr);
+		ret = ioas_ref_get(ioas, m, true, &req->fault_addr);
 		if (likely(!ret)) {
-			ret = write_domains(space, m);
+			ret = write_domains(ioas, m);
 			batch->failed |= ret;
 		}
 		if (unlikely(ret)) {
-			ioasid_space_abort_filling(space, m);
-			batch->place.last = NULL;
+			ioas_abort_writing(ioas, m);
+			batch->cache.last = NULL;
 			/* The ordinary way may allocate */
 			return batch_pending(batch) || ret == -EAGAIN ||
 			       ret == -ENOMEM ? NOT_SIMPLE : ret;
@@ -310,36 +311,36 @@ static __always_inline int map_simple(struct batch *batch,
 	}
 	batch->nr++;
 
-	if (!batch->filling) {
-		batch->at_filling.op = batch->op;
-		batch->at_filling.dying = batch->dying.nr;
-		batch->at_filling.unmapped = batch->unmapped;
+	if (!batch->writing) {
+		batch->at_writing.op = batch->op;
+		batch->at_writing.removal = batch->removal.nr;
+		batch->at_writing.unmapped = batch->unmapped;
 	}
 	m->next = NULL;
-	*batch->filling_tail = m;
-	batch->filling_tail = &m->next;
+	*batch->writing_tail = m;
+	batch->writing_tail = &m->next;
 	batch->low = min(batch->low, m->start);
 	batch->high = max(batch->high, m->last);
 	return 0;
 }
 
 /* Can [start, last] be removed as it is, with no waiting? */
-static bool range_simple(struct ioasid_space *space,
-			 struct ioasid_mapping *m, u64 start, u64 last)
+static bool range_simple(struct ioas *ioas,
+			 struct ioas_mapping *m, u64 start, u64 last)
 {
 	unsigned int n = 0;
 
 	if (m && m->start < start)
 		return false;
-	if (unlikely(space->software) &&
-	    ioasid_software_pinned(space, start, last))
+	if (unlikely(ioas->holds) &&
+	    ioas_holds_any(ioas, start, last))
 		return false;
-	if (unlikely(space->family) &&
-	    (!ioasid_family_index(space) ||
-	     ioasid_family_refers(space, start, last)))
+	if (unlikely(ioas->as_parent) &&
+	    (!ioas_refs_index(ioas) ||
+	     ioas_refs_exist(ioas, start, last)))
 		return false;
-	for (; m && m->start <= last; m = ioasid_mapping_next(m))
-		if (m->state != IOASID_MAPPING_LIVE || m->last > last ||
+	for (; m && m->start <= last; m = ioas_mapping_next(m))
+		if (m->state != IOAS_MAPPING_LIVE || m->last > last ||
 		    ++n > BATCH_SPAN)
 			return false;
 	return true;
@@ -355,35 +356,35 @@ static void batch_unmapped(struct batch *batch, u64 bytes)
 static __always_inline int unmap_simple(struct batch *batch, u64 start,
 					u64 last)
 {
-	struct ioasid_space *space = batch->space;
-	struct ioasid_mapping *m;
+	struct ioas *ioas = batch->ioas;
+	struct ioas_mapping *m;
 
 	if (unlikely(batch->nr >= PENDING_MAX ||
 		     batch->bytes >= PENDING_BYTES) || !batch_hold(batch))
 		return NOT_SIMPLE;
-	spin_lock(&space->lock);
-	m = ioasid_mapping_first(space, start);
-	if (!range_simple(space, m, start, last)) {
-		spin_unlock(&space->lock);
+	spin_lock(&ioas->lock);
+	m = ioas_mapping_first(ioas, start);
+	if (!range_simple(ioas, m, start, last)) {
+		spin_unlock(&ioas->lock);
 		return NOT_SIMPLE;
 	}
-	for (; m && m->start <= last; m = ioasid_mapping_next(m)) {
-		m->in_filling = ioasid_mapping_in_filling(space, m);
-		m->state = IOASID_MAPPING_DYING;
+	for (; m && m->start <= last; m = ioas_mapping_next(m)) {
+		m->in_populating = ioas_mapping_populated(ioas, m);
+		m->state = IOAS_MAPPING_REMOVING;
 		m->next = NULL;
-		*batch->dying.tail = m;
-		batch->dying.tail = &m->next;
-		batch->dying.nr++;
+		*batch->removal.tail = m;
+		batch->removal.tail = &m->next;
+		batch->removal.nr++;
 		batch->nr++;
 		batch_unmapped(batch, m->last - m->start + 1);
 		batch->bytes += min(m->last - m->start, PENDING_BYTES);
 		if (m->mem.npages) {
-			batch->dying.scattered |= batch->end &&
+			batch->removal.scattered |= batch->end &&
 						  batch->end != m->start;
 			batch->end = m->last + 1;
 		}
 	}
-	spin_unlock(&space->lock);
+	spin_unlock(&ioas->lock);
 	return 0;
 }
 
@@ -403,11 +404,11 @@ static int put_iova(struct batch *batch, unsigned int i, u64 iova)
 }
 
 /* The ordinary way; nothing is pending */
-static int map_ordinary(struct batch *batch, struct ioasid_map_request *req,
+static int map_ordinary(struct batch *batch, struct ioas_map_request *req,
 			int fd, unsigned int i)
 {
-	struct ioasid_space *space = batch->space;
-	struct ioasid_mapping *m;
+	struct ioas *ioas = batch->ioas;
+	struct ioas_mapping *m;
 	int ret;
 
 	req->file = NULL;
@@ -416,16 +417,16 @@ static int map_ordinary(struct batch *batch, struct ioasid_map_request *req,
 		if (!req->file)
 			return -EBADF;
 	}
-	req->state = IOASID_MAPPING_PINNING;
-	req->place = NULL;
-	m = ioasid_space_reserve(space, req);
+	req->state = IOAS_MAPPING_PINNING;
+	req->cache = NULL;
+	m = ioas_reserve(ioas, req);
 	ret = PTR_ERR_OR_ZERO(m);
 	if (!ret && !(req->flags & IOASID_MAP_FIXED) &&
 	    put_iova(batch, i, req->iova)) {
-		ioasid_space_abort(space, m);
+		ioas_abort(ioas, m);
 		ret = -EFAULT;
 	} else if (!ret) {
-		ret = ioasid_space_commit(space, m, req);
+		ret = ioas_commit(ioas, m, req);
 		/* So that the call can be repeated */
 		if (ret && !(req->flags & IOASID_MAP_FIXED) &&
 		    put_iova(batch, i, 0))
@@ -470,12 +471,12 @@ static int check_map(const struct ioasid_dma_op *op)
 }
 
 static int op_map(struct batch *batch, const struct ioasid_dma_op *op,
-		  unsigned int i, struct ioasid_batch_result *result)
+		  unsigned int i, struct ioas_batch_result *result)
 {
 	bool simple = op->flags & IOASID_MAP_FIXED &&
 		      !(op->flags & IOASID_MAP_FILE) &&
-		      (batch->space->parent || op->flags & IOASID_MAP_RESERVE);
-	struct ioasid_map_request req = {
+		      (batch->ioas->parent || op->flags & IOASID_MAP_RESERVE);
+	struct ioas_map_request req = {
 		.iova = op->iova,
 		.addr = op->addr,
 		.length = op->length,
@@ -486,7 +487,7 @@ static int op_map(struct batch *batch, const struct ioasid_dma_op *op,
 	ret = check_map(op);
 	if (unlikely(ret))
 		return ret;
-	if (unlikely(op->flags & IOASID_MAP_FILE && batch->space->parent))
+	if (unlikely(op->flags & IOASID_MAP_FILE && batch->ioas->parent))
 		return -EINVAL;
 
 	if (simple) {
@@ -506,7 +507,7 @@ static int op_map(struct batch *batch, const struct ioasid_dma_op *op,
 			ret = -EAGAIN;
 	}
 out:
-	if (unlikely(ret) && ioasid_map_has_fault_addr(&req, ret)) {
+	if (unlikely(ret) && ioas_map_has_fault_addr(&req, ret)) {
 		result->has_fault_addr = true;
 		result->fault_addr = req.fault_addr;
 	}
@@ -515,9 +516,9 @@ out:
 
 static int op_unmap(struct batch *batch, const struct ioasid_dma_op *op)
 {
-	struct ioasid_unmap_request req = {
+	struct ioas_unmap_request req = {
 		.flags = op->flags,
-		.patience = IOASID_PATIENCE,
+		.patience = IOAS_PATIENCE,
 	};
 	u64 last;
 	int ret;
@@ -534,7 +535,7 @@ static int op_unmap(struct batch *batch, const struct ioasid_dma_op *op)
 		return ret;
 	if (batch->from->nowait)
 		return unmap_simple(batch, op->iova, last) ? -EAGAIN : 0;
-	ret = ioasid_space_unmap(batch->space, op->iova, last, &req);
+	ret = ioas_unmap(batch->ioas, op->iova, last, &req);
 	batch_unmapped(batch, req.removed);
 	return ret;
 }
@@ -546,7 +547,7 @@ static int op_unmap(struct batch *batch, const struct ioasid_dma_op *op)
 static int copy_ops(struct batch *batch, struct ioasid_dma_op *ops,
 		    unsigned int n)
 {
-	const struct ioasid_batch_source *from = batch->from;
+	const struct ioas_batch_source *from = batch->from;
 	struct ioasid_dma_op __user *user = from->user + batch->op;
 	int ret;
 
@@ -581,8 +582,8 @@ static unsigned int guess_spares(const struct ioasid_dma_op *ops,
 }
 
 /**
- * ioasid_space_batch() - carry out operations, one after the other
- * @space: the space
+ * ioas_batch() - carry out operations, one after the other
+ * @ioas: the space
  * @from: the operations
  * @nr: how many
  * @result: out, how far it came, also on failure
@@ -592,31 +593,31 @@ static unsigned int guess_spares(const struct ioasid_dma_op *ops,
  * done, it and what follows are not. -EINTR, a signal; -EAGAIN, with
  * @from->nowait.
  */
-int ioasid_space_batch(struct ioasid_space *space,
-		       const struct ioasid_batch_source *from, u32 nr,
-		       struct ioasid_batch_result *result)
+int ioas_batch(struct ioas *ioas,
+	       const struct ioas_batch_source *from, u32 nr,
+	       struct ioas_batch_result *result)
 {
 	struct ioasid_dma_op copy[BATCH_OPS] __uninitialized;
 	struct batch batch __uninitialized;
 	unsigned int i, n;
 	int ret = 0, err;
 
-	batch.space = space;
+	batch.ioas = ioas;
 	batch.from = from;
 	batch.held = false;
 	batch.failed = false;
 	batch.op = 0;
 	batch.unmapped = 0;
-	batch.place.spare = NULL;
+	batch.cache.spare = NULL;
 	batch_reset(&batch);
-	*result = (struct ioasid_batch_result){};
+	*result = (struct ioas_batch_result){};
 
 	while (batch.op < nr && !ret) {
 		n = min_t(u32, nr - batch.op, BATCH_OPS);
 		ret = copy_ops(&batch, copy, n);
 		batch.spares = guess_spares(copy, n, nr - batch.op);
 		/* Now, rather than with the first of them pending */
-		if (batch.spares && space->parent && !batch.held)
+		if (batch.spares && ioas->parent && !batch.held)
 			have_spare(&batch);
 		for (i = 0; i < n && !ret; i++) {
 			if (unlikely(from->nowait &&
@@ -643,13 +644,13 @@ int ioasid_space_batch(struct ioasid_space *space,
 		if (unlikely(signal_pending(current)) && !from->nowait) {
 			ret = -EINTR;
 		} else if (need_resched() ||
-			   rwsem_is_contended(&space->domains_sem)) {
+			   rwsem_is_contended(&ioas->domains_sem)) {
 			ret = batch_settle(&batch);
 			cond_resched();
 		}
 	}
 	err = batch_settle(&batch);
-	ioasid_place_empty(&batch.place);
+	ioas_batch_cache_empty(&batch.cache);
 	result->done = batch.op;
 	result->unmapped = batch.unmapped;
 	/* A call that did anything is not repeated by itself */

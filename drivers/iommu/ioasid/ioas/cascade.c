@@ -12,7 +12,7 @@
  *
  * Waits: a fatal signal ends each of them.  Where that must not be, as in a
  * close(), all that one call waits for together is limited: see struct
- * ioasid_unmap_request.
+ * ioas_unmap_request.
  *
  * Locks: the references and the frozen ranges are protected by the lock of the
  * parent.  A thread that has frozen a range holds no lock for that; it freezes
@@ -30,54 +30,54 @@
 #include "split.h"
 
 /* Beside enum ioasid_unmap_flags: only of children in other contexts */
-#define UNMAP_WINDOWS	BIT(30)
+#define UNMAP_IMPORTS	BIT(30)
 
 /*
  * Freeze a range: nothing new refers to it until thaw().  Waits for another
  * thread that has frozen some of it.
  */
-static int freeze(struct ioasid_space *space, struct ioasid_freeze *freeze,
-		  u64 start, u64 last, struct ioasid_unmap_request *req)
+static int freeze(struct ioas *ioas, struct ioas_freeze *freeze,
+		  u64 start, u64 last, struct ioas_unmap_request *req)
 {
 	int ret;
 
 	freeze->it.start = start;
 	freeze->it.last = last;
 	freeze->task = current;
-	spin_lock(&space->lock);
-	ret = ioasid_space_wait(space, !is_frozen(space, start, last), req);
+	spin_lock(&ioas->lock);
+	ret = ioas_wait(ioas, !ioas_range_frozen(ioas, start, last), req);
 	if (!ret)
-		interval_tree_insert(&freeze->it, &space->family->frozen);
-	spin_unlock(&space->lock);
+		interval_tree_insert(&freeze->it, &ioas->as_parent->frozen);
+	spin_unlock(&ioas->lock);
 	return ret;
 }
 
-static void thaw(struct ioasid_space *space, struct ioasid_freeze *freeze)
+static void thaw(struct ioas *ioas, struct ioas_freeze *freeze)
 {
-	spin_lock(&space->lock);
-	interval_tree_remove(&freeze->it, &space->family->frozen);
-	ioasid_space_wake(space);
-	spin_unlock(&space->lock);
+	spin_lock(&ioas->lock);
+	interval_tree_remove(&freeze->it, &ioas->as_parent->frozen);
+	ioas_wake(ioas);
+	spin_unlock(&ioas->lock);
 }
 
 /* Is it this thread that has frozen a range? */
-static bool frozen_by_us(struct ioasid_space *space, u64 start, u64 last)
+static bool frozen_by_us(struct ioas *ioas, u64 start, u64 last)
 {
 	struct interval_tree_node *it;
 	bool ours = false;
 
-	spin_lock(&space->lock);
-	it = interval_tree_iter_first(&space->family->frozen, start, last);
+	spin_lock(&ioas->lock);
+	it = interval_tree_iter_first(&ioas->as_parent->frozen, start, last);
 	if (it)
-		ours = container_of(it, struct ioasid_freeze, it)->task ==
+		ours = container_of(it, struct ioas_freeze, it)->task ==
 		       current;
-	spin_unlock(&space->lock);
+	spin_unlock(&ioas->lock);
 	return ours;
 }
 
 /**
  * struct visit - a walk over the references to a range of a parent
- * @space: the parent
+ * @ioas: the parent
  * @side: which children are visited
  * @from: references end there or later
  * @to: and begin here or before
@@ -91,22 +91,22 @@ static bool frozen_by_us(struct ioasid_space *space, u64 start, u64 last)
  * range while it is frozen, the walk visits all there are.
  */
 struct visit {
-	struct ioasid_space *space;
+	struct ioas *ioas;
 	unsigned int side;
 	u64 from;
 	u64 to;
 	bool any;
-	struct ref_key key;
-	struct ioasid_space *child;
+	struct ioas_ref_key key;
+	struct ioas *child;
 	u64 start;
 	u64 last;
 };
 
-static void visit_begin(struct visit *visit, struct ioasid_space *space,
+static void visit_begin(struct visit *visit, struct ioas *ioas,
 			u64 from, u64 to)
 {
 	*visit = (struct visit){
-		.space = space,
+		.ioas = ioas,
 		.from = from,
 		.to = to,
 	};
@@ -117,52 +117,52 @@ static void visit_begin(struct visit *visit, struct ioasid_space *space,
  * destroyed is waited for instead; with a forced @req it is passed over in the
  * end.
  */
-static int visit_next(struct visit *visit, struct ioasid_unmap_request *req)
+static int visit_next(struct visit *visit, struct ioas_unmap_request *req)
 {
-	struct ioasid_space *space = visit->space;
-	struct ioasid_mapping *m;
+	struct ioas *ioas = visit->ioas;
+	struct ioas_mapping *m;
 	int ret = 0;
 
 	visit->child = NULL;
-	ioasid_family_lock(space);
-	while (visit->side < IOASID_FAMILY_SIDES) {
-		m = ref_after(space, visit->side,
-			      visit->any ? &visit->key : NULL, visit->from,
-			      visit->to);
+	ioas_lock_refs(ioas);
+	while (visit->side < IOAS_REFS_SIDES) {
+		m = ioas_ref_after(ioas, visit->side,
+				   visit->any ? &visit->key : NULL, visit->from,
+				   visit->to);
 		if (!m) {
 			visit->side++;
 			visit->any = false;
 			continue;
 		}
 		visit->any = true;
-		visit->key = key_of(m);
-		if (m->space->ops->get(m->space)) {
-			visit->child = m->space;
+		visit->key = ioas_ref_key_of(m);
+		if (m->ioas->ops->get(m->ioas)) {
+			visit->child = m->ioas;
 			visit->start = m->start;
 			visit->last = m->start + (m->ref.last - m->addr);
 			ret = 1;
 			break;
 		}
-		ret = ioasid_space_wait(space, !ref_exists(space, visit->side,
-							   &visit->key), req);
-		if (ret && !(req->flags & IOASID_UNMAP_FORCED))
+		ret = ioas_wait(ioas, !ioas_ref_exists(ioas, visit->side,
+						       &visit->key), req);
+		if (ret && !(req->flags & IOAS_UNMAP_FORCED))
 			break;
 		ret = 0;
 	}
-	spin_unlock(&space->lock);
+	spin_unlock(&ioas->lock);
 	return ret;
 }
 
 /* Wait until the reference that is visited is gone */
-static int visit_wait(struct visit *visit, struct ioasid_unmap_request *req)
+static int visit_wait(struct visit *visit, struct ioas_unmap_request *req)
 {
-	struct ioasid_space *space = visit->space;
+	struct ioas *ioas = visit->ioas;
 	int ret;
 
-	spin_lock(&space->lock);
-	ret = ioasid_space_wait(space, !ref_exists(space, visit->side,
-						   &visit->key), req);
-	spin_unlock(&space->lock);
+	spin_lock(&ioas->lock);
+	ret = ioas_wait(ioas, !ioas_ref_exists(ioas, visit->side,
+					       &visit->key), req);
+	spin_unlock(&ioas->lock);
 	return ret;
 }
 
@@ -173,73 +173,73 @@ static void visit_leave(struct visit *visit)
 }
 
 /* What a poisoned child keeps it does not give back */
-static bool is_poisoned(struct ioasid_space *space)
+static bool is_poisoned(struct ioas *ioas)
 {
 	bool poisoned;
 
-	spin_lock(&space->lock);
-	poisoned = space->poisoned;
-	spin_unlock(&space->lock);
+	spin_lock(&ioas->lock);
+	poisoned = ioas->poisoned;
+	spin_unlock(&ioas->lock);
 	return poisoned;
 }
 
 /* Is a space one that others can refer to? */
-static bool is_parent(const struct ioasid_space *space)
+static bool is_parent(const struct ioas *ioas)
 {
-	return READ_ONCE(space->family);
+	return READ_ONCE(ioas->as_parent);
 }
 
 /**
  * struct planned_cut - what has to be cut in a descendant that is a parent
  * @frozen: the surroundings of the cut
- * @space: the descendant, with a reference
+ * @ioas: the descendant, with a reference
  * @next: another one
  */
 struct planned_cut {
-	struct ioasid_freeze frozen;
-	struct ioasid_space *space;
+	struct ioas_freeze frozen;
+	struct ioas *ioas;
 	struct planned_cut *next;
 };
 
-static int plan_across(struct ioasid_space *space, u64 at,
-		       struct ioasid_unmap_request *req,
+static int plan_across(struct ioas *ioas, u64 at,
+		       struct ioas_unmap_request *req,
 		       struct planned_cut **plan);
 
 /* Freeze the surroundings of a cut in a child that is a parent itself */
-static int plan_parent(struct ioasid_space *space, u64 at,
-		       struct ioasid_unmap_request *req,
+static int plan_parent(struct ioas *ioas, u64 at,
+		       struct ioas_unmap_request *req,
 		       struct planned_cut **plan)
 {
 	struct planned_cut *cut;
 	int ret;
 
 	/* Visited again, when its owner cut the mapping meanwhile before @at */
-	if (frozen_by_us(space, at - 1, at))
+	if (frozen_by_us(ioas, at - 1, at))
 		return 0;
 	cut = kmalloc(sizeof(*cut), GFP_KERNEL_ACCOUNT);
 	if (!cut)
 		return -ENOMEM;
-	ret = freeze(space, &cut->frozen, at - 1, at, req);
+	ret = freeze(ioas, &cut->frozen, at - 1, at, req);
 	if (ret) {
 		kfree(cut);
 		return ret;
 	}
-	space->ops->get(space);
-	cut->space = space;
+	ioas->ops->get(ioas);
+	cut->ioas = ioas;
 	cut->next = *plan;
 	*plan = cut;
-	return plan_across(space, at, req, plan);
+	return plan_across(ioas, at, req, plan);
 }
 
-static bool off_grid(struct ioasid_space *space, u64 at)
+static bool off_grid(struct ioas *ioas, u64 at)
 {
-	struct ioasid_mapping *m;
+	struct ioas_mapping *m;
 	bool off;
 
-	spin_lock(&space->lock);
-	m = ioasid_mapping_cut_by(space, at);
-	off = m && ioasid_mapping_off_grid(m, at);
-	spin_unlock(&space->lock);
+	spin_lock(&ioas->lock);
+	m = ioas_mapping_split_by(ioas, at);
+	off = m && ioas_mapping_off_grid(m, at);
+	spin_unlock(&ioas->lock);
 	return off;
 }
 
@@ -247,8 +247,8 @@ static bool off_grid(struct ioasid_space *space, u64 at)
  * See that all that refers to memory across @at can be cut there, in descendants
  * too, and that nothing new comes across it until end_plan().
  */
-static int plan_across(struct ioasid_space *space, u64 at,
-		       struct ioasid_unmap_request *req,
+static int plan_across(struct ioas *ioas, u64 at,
+		       struct ioas_unmap_request *req,
 		       struct planned_cut **plan)
 {
 	bool split = req->flags & IOASID_UNMAP_SPLIT;
@@ -256,7 +256,7 @@ static int plan_across(struct ioasid_space *space, u64 at,
 	u64 child_at;
 	int ret;
 
-	visit_begin(&visit, space, at, at - 1);
+	visit_begin(&visit, ioas, at, at - 1);
 	while ((ret = visit_next(&visit, req)) > 0) {
 		child_at = visit.start + (at - visit.key.addr);
 		ret = 0;
@@ -279,25 +279,25 @@ static void end_plan(struct planned_cut *plan)
 
 	for (; plan; plan = next) {
 		next = plan->next;
-		thaw(plan->space, &plan->frozen);
-		plan->space->ops->put(plan->space);
+		thaw(plan->ioas, &plan->frozen);
+		plan->ioas->ops->put(plan->ioas);
 		kfree(plan);
 		cond_resched();
 	}
 }
 
-static int cut_family(struct ioasid_space *space, u64 at, bool split,
-		      struct ioasid_unmap_request *req);
+static int cut_family(struct ioas *ioas, u64 at, bool split,
+		      struct ioas_unmap_request *req);
 
 /* Have no child refer to memory across @at, whose surroundings are frozen */
-static int cut_children(struct ioasid_space *space, u64 at, bool split,
-			struct ioasid_unmap_request *req)
+static int cut_children(struct ioas *ioas, u64 at, bool split,
+			struct ioas_unmap_request *req)
 {
 	struct visit visit;
 	bool poisoned;
 	int ret;
 
-	visit_begin(&visit, space, at, at - 1);
+	visit_begin(&visit, ioas, at, at - 1);
 	while ((ret = visit_next(&visit, req)) > 0) {
 		ret = cut_family(visit.child,
 				 visit.start + (at - visit.key.addr), split,
@@ -318,28 +318,28 @@ static int cut_children(struct ioasid_space *space, u64 at, bool split,
 }
 
 /* Make a mapping boundary at @at, and in what refers to memory across it */
-static int cut_family(struct ioasid_space *space, u64 at, bool split,
-		      struct ioasid_unmap_request *req)
+static int cut_family(struct ioas *ioas, u64 at, bool split,
+		      struct ioas_unmap_request *req)
 {
-	struct ioasid_freeze frozen;
+	struct ioas_freeze frozen;
 	bool planned;
 	int ret;
 
-	if (!is_parent(space))
-		return ioasid_space_cut(space, at, U64_MAX, split);
-	planned = frozen_by_us(space, at - 1, at);
+	if (!is_parent(ioas))
+		return ioas_split(ioas, at, U64_MAX, split);
+	planned = frozen_by_us(ioas, at - 1, at);
 	if (!planned) {
 		/* Its first child came after all was planned, so is cut anyway */
 		split = true;
-		ret = freeze(space, &frozen, at - 1, at, req);
+		ret = freeze(ioas, &frozen, at - 1, at, req);
 		if (ret)
 			return ret;
 	}
-	ret = cut_children(space, at, split, req);
+	ret = cut_children(ioas, at, split, req);
 	if (!ret)
-		ret = ioasid_space_cut(space, at, U64_MAX, split);
+		ret = ioas_split(ioas, at, U64_MAX, split);
 	if (!planned)
-		thaw(space, &frozen);
+		thaw(ioas, &frozen);
 	return ret;
 }
 
@@ -347,8 +347,8 @@ static int cut_family(struct ioasid_space *space, u64 at, bool split,
  * Make boundaries at the edges of a range that is frozen.  First the whole depth
  * is looked at, so that a cut that is not allowed leaves nothing cut.
  */
-static int cut_edges(struct ioasid_space *space, u64 start, u64 last,
-		     struct ioasid_unmap_request *req)
+static int cut_edges(struct ioas *ioas, u64 start, u64 last,
+		     struct ioas_unmap_request *req)
 {
 	bool split = req->flags & IOASID_UNMAP_SPLIT;
 	u64 edge[2] = { start, last + 1 };
@@ -358,15 +358,15 @@ static int cut_edges(struct ioasid_space *space, u64 start, u64 last,
 
 	/* With @of the range is a mapping as it was when it was looked at */
 	if (!req->of)
-		ret = ioasid_space_check_edges(space, start, last, split);
+		ret = ioas_check_edges(ioas, start, last, split);
 	for (i = 0; i < 2 && !ret; i++)
 		if (edge[i])
-			ret = plan_across(space, edge[i], req, &plan);
+			ret = plan_across(ioas, edge[i], req, &plan);
 	for (i = 0; i < 2 && !ret; i++)
 		if (edge[i])
-			ret = cut_children(space, edge[i], split, req);
+			ret = cut_children(ioas, edge[i], split, req);
 	if (!ret && !req->of)
-		ret = ioasid_space_cut(space, start, last, split);
+		ret = ioas_split(ioas, start, last, split);
 	end_plan(plan);
 	return ret;
 }
@@ -375,24 +375,24 @@ static int cut_edges(struct ioasid_space *space, u64 start, u64 last,
  * Remove from the children what refers to [start, last], which is frozen.  One
  * that fails does not keep the others from losing theirs.
  */
-static int revoke(struct ioasid_space *space, u64 start, u64 last,
-		  struct ioasid_unmap_request *req)
+static int revoke(struct ioas *ioas, u64 start, u64 last,
+		  struct ioas_unmap_request *req)
 {
 	struct ioasid_iova_range range = { .start = start, .last = last };
-	struct ioasid_unmap_request theirs = {
-		.flags = req->flags & ~UNMAP_WINDOWS,
+	struct ioas_unmap_request theirs = {
+		.flags = req->flags & ~UNMAP_IMPORTS,
 		.of = &range,
 	};
 	struct visit visit;
 	int ret = 0, err;
 
-	visit_begin(&visit, space, start, last);
-	if (req->flags & UNMAP_WINDOWS)
-		visit.side = IOASID_FAMILY_WINDOWS;
+	visit_begin(&visit, ioas, start, last);
+	if (req->flags & UNMAP_IMPORTS)
+		visit.side = IOAS_REFS_IMPORTS;
 	while ((err = visit_next(&visit, req)) > 0) {
 		theirs.patience = req->patience;
-		err = ioasid_space_unmap(visit.child, visit.start, visit.last,
-					 &theirs);
+		err = ioas_unmap(visit.child, visit.start, visit.last,
+				 &theirs);
 		req->patience = theirs.patience;
 		if (unlikely(is_poisoned(visit.child)))
 			err = -EIO;
@@ -403,10 +403,10 @@ static int revoke(struct ioasid_space *space, u64 start, u64 last,
 		if (unlikely(err)) {
 			ret = ret ?: err == -EINVAL ? -EBUSY : err;
 			if (err == -EINTR &&
-			    !(req->flags & IOASID_UNMAP_FORCED))
+			    !(req->flags & IOAS_UNMAP_FORCED))
 				return err;
 		}
-		if (!(req->flags & IOASID_UNMAP_FORCED) &&
+		if (!(req->flags & IOAS_UNMAP_FORCED) &&
 		    fatal_signal_pending(current))
 			return -EINTR;
 	}
@@ -414,8 +414,8 @@ static int revoke(struct ioasid_space *space, u64 start, u64 last,
 }
 
 /**
- * ioasid_family_close() - have no other context see a space any more
- * @space: the space
+ * ioas_close_imports() - have no other context see a space any more
+ * @ioas: the space
  * @patience: jiffies, for how long others are waited for; what is left of it
  *
  * What their children refer to is removed from them; what cannot be in that time
@@ -423,83 +423,83 @@ static int revoke(struct ioasid_space *space, u64 start, u64 last,
  *
  * Context: may sleep.
  */
-void ioasid_family_close(struct ioasid_space *space, long *patience)
+void ioas_close_imports(struct ioas *ioas, long *patience)
 {
-	struct ioasid_unmap_request req = {
+	struct ioas_unmap_request req = {
 		.flags = IOASID_UNMAP_ALL | IOASID_UNMAP_CASCADE |
-			 IOASID_UNMAP_FORCED | UNMAP_WINDOWS,
+			 IOAS_UNMAP_FORCED | UNMAP_IMPORTS,
 		.patience = *patience,
 	};
 
-	if (!is_parent(space))
+	if (!is_parent(ioas))
 		return;
 	/* Nothing new comes through a window that is closed */
-	spin_lock(&space->lock);
-	space->family->closed = true;
-	spin_unlock(&space->lock);
-	revoke(space, 0, U64_MAX, &req);
+	spin_lock(&ioas->lock);
+	ioas->as_parent->closed = true;
+	spin_unlock(&ioas->lock);
+	revoke(ioas, 0, U64_MAX, &req);
 	*patience = req.patience;
 }
 
 /* Without IOASID_UNMAP_CASCADE: all of the range, or nothing */
-static int unmap_childless(struct ioasid_space *space, u64 start, u64 last,
-			   struct ioasid_unmap_request *req)
+static int unmap_unreferenced(struct ioas *ioas, u64 start, u64 last,
+			      struct ioas_unmap_request *req)
 {
 	int ret = 0;
 
-	ioasid_family_lock(space);
-	if (ioasid_family_refers(space, start, last))
+	ioas_lock_refs(ioas);
+	if (ioas_refs_exist(ioas, start, last))
 		ret = -EBUSY;
-	spin_unlock(&space->lock);
-	return ret ?: ioasid_space_unmap_range(space, start, last, req);
+	spin_unlock(&ioas->lock);
+	return ret ?: ioas_unmap_range(ioas, start, last, req);
 }
 
-static int unmap_cascade(struct ioasid_space *space, u64 start, u64 last,
-			 struct ioasid_unmap_request *req)
+static int unmap_cascade(struct ioas *ioas, u64 start, u64 last,
+			 struct ioas_unmap_request *req)
 {
 	int ret = 0, err;
 
 	if (!(req->flags & IOASID_UNMAP_ALL))
-		ret = cut_edges(space, start, last, req);
+		ret = cut_edges(ioas, start, last, req);
 	if (!ret)
-		ret = revoke(space, start, last, req);
+		ret = revoke(ioas, start, last, req);
 	/* By force, all goes that nothing refers to any more */
-	if (!ret || req->flags & IOASID_UNMAP_FORCED) {
-		err = ioasid_space_unmap_range(space, start, last, req);
+	if (!ret || req->flags & IOAS_UNMAP_FORCED) {
+		err = ioas_unmap_range(ioas, start, last, req);
 		ret = ret ?: err;
 	}
 	return ret;
 }
 
 /**
- * ioasid_family_unmap() - remove what is mapped in a range of a parent
- * @space: the parent
+ * ioas_unmap_parent() - remove what is mapped in a range of a parent
+ * @ioas: the parent
  * @start: first byte
  * @last: last byte
  * @req: how; with IOASID_UNMAP_CASCADE what children refer to is removed from
  *	them first
  *
  * Context: may sleep; waits for no page fault.
- * Return: as ioasid_space_unmap(), and -EBUSY, a child refers to memory in the
+ * Return: as ioas_unmap(), and -EBUSY, a child refers to memory in the
  * range, or would have to be cut off its grid: then nothing has changed.
  */
-int ioasid_family_unmap(struct ioasid_space *space, u64 start, u64 last,
-			struct ioasid_unmap_request *req)
+int ioas_unmap_parent(struct ioas *ioas, u64 start, u64 last,
+		      struct ioas_unmap_request *req)
 {
-	struct ioasid_freeze frozen;
+	struct ioas_freeze frozen;
 	int ret, err;
 
 	req->removed = 0;
-	err = freeze(space, &frozen, start, last, req);
+	err = freeze(ioas, &frozen, start, last, req);
 	/* Patience ended: whatever can be removed is, all the same */
-	if (err && !(req->flags & IOASID_UNMAP_FORCED))
+	if (err && !(req->flags & IOAS_UNMAP_FORCED))
 		return err;
 	if (req->flags & IOASID_UNMAP_CASCADE)
-		ret = unmap_cascade(space, start, last, req);
+		ret = unmap_cascade(ioas, start, last, req);
 	else
-		ret = unmap_childless(space, start, last, req);
+		ret = unmap_unreferenced(ioas, start, last, req);
 	if (!err)
-		thaw(space, &frozen);
+		thaw(ioas, &frozen);
 	return ret;
 }
-EXPORT_SYMBOL_IF_KUNIT(ioasid_family_unmap);
+EXPORT_SYMBOL_IF_KUNIT(ioas_unmap_parent);

@@ -15,21 +15,21 @@
  *  - To all others such a mapping is a range without memory: it is not filled,
  *    read or cut, and no child can refer to it.
  *
- * Locks: ioasid_devmem.lock is taken by who writes, takes out and revokes.
+ * Locks: ioas_devmem.lock is taken by who writes, takes out and revokes.
  * Revoking happens below whatever locks the mm and drivers hold, and must not
  * wait for memory to be reclaimed: so nothing is allocated under the lock but
  * what is there at once, and nothing is taken but the locks of IOMMU drivers.
  *
  * For that reason revoking does not take domains_sem either, which is held
  * while memory is allocated.  Instead, who holds it for writing sets
- * ioasid_devmem.exclusive, which revoking waits for, unseen by lockdep.  It is
+ * ioas_devmem.exclusive, which revoking waits for, unseen by lockdep.  It is
  * held while a driver attaches a group, so this ends; and it cannot wait for
  * us in turn: an allocation that reclaims comes across pages of memory, and
  * these are not in such a range unless it was revoked before; an attach takes
  * no lock that is held while such a range is changed.
  *
- * Waits: for mmap_lock and domains_sem, killable.  For ioasid_devmem.lock and
- * ioasid_devmem.exclusive not, since a change of the page table cannot fail:
+ * Waits: for mmap_lock and domains_sem, killable.  For ioas_devmem.lock and
+ * ioas_devmem.exclusive not, since a change of the page table cannot fail:
  * they are held while a driver maps or unmaps one range, or attaches a group.
  */
 #include <linux/file.h>
@@ -46,14 +46,14 @@
 #include "mapping.h"
 
 /**
- * struct ioasid_devmem - what a space has of device memory
+ * struct ioas_devmem - what a space has of device memory
  * @lock: see the head of this file
  * @exclusive: domains_sem is held for writing
  * @wait: for @exclusive to end
  * @ranges: what is in the domains, or would be if there were any
  * @nr_revoked: mappings that are revoked
  */
-struct ioasid_devmem {
+struct ioas_devmem {
 	struct mutex lock;		/* see above */
 	bool exclusive;
 	wait_queue_head_t wait;
@@ -62,9 +62,9 @@ struct ioasid_devmem {
 };
 
 /**
- * struct ioasid_device_range - device memory behind a mapping
- * @space: the space
- * @node: in ioasid_devmem.ranges, empty before it was mapped and once it was
+ * struct ioas_devmem_range - device memory behind a mapping
+ * @ioas: the space
+ * @node: in ioas_devmem.ranges, empty before it was mapped and once it was
  *	revoked
  * @iova: where it is mapped
  * @flags: its permission
@@ -73,8 +73,8 @@ struct ioasid_devmem {
  * @notifier: tells of changes
  * @work: tells the floor above that a domain is poisoned
  */
-struct ioasid_device_range {
-	struct ioasid_space *space;
+struct ioas_devmem_range {
+	struct ioas *ioas;
 	struct list_head node;
 	u64 iova;
 	unsigned int flags;
@@ -84,66 +84,66 @@ struct ioasid_device_range {
 	struct work_struct work;
 };
 
-static u64 range_bytes(const struct ioasid_device_range *range)
+static u64 range_bytes(const struct ioas_devmem_range *range)
 {
 	return (u64)range->mem.npages << PAGE_SHIFT;
 }
 
 /* ---- Domains ---- */
 
-static void take_out_of(struct ioasid_domain *dom,
-			struct ioasid_device_range *range)
+static void ioas_tables_remove(struct ioas_domain *dom,
+			       struct ioas_devmem_range *range)
 {
-	struct ioasid_drain drain;
+	struct ioas_gather gather;
 
-	ioasid_drain_start(&drain, dom, false);
-	ioasid_drain_range(&drain, range->iova, range_bytes(range));
-	ioasid_drain_finish(&drain);
+	ioas_gather_start(&gather, dom, false);
+	ioas_gather_range(&gather, range->iova, range_bytes(range));
+	ioas_gather_finish(&gather);
 }
 
 /* Out of all domains; returns whether one of them is poisoned */
-static bool take_out(struct ioasid_device_range *range)
+static bool take_out(struct ioas_devmem_range *range)
 {
-	struct ioasid_space *space = range->space;
-	struct ioasid_domain *dom;
+	struct ioas *ioas = range->ioas;
+	struct ioas_domain *dom;
 	bool poisoned = false;
 
-	lockdep_assert_held(&space->devmem->lock);
-	list_for_each_entry(dom, &space->domains, node) {
-		take_out_of(dom, range);
+	lockdep_assert_held(&ioas->devmem->lock);
+	list_for_each_entry(dom, &ioas->domains, node) {
+		ioas_tables_remove(dom, range);
 		poisoned |= READ_ONCE(dom->poisoned);
 	}
-	if (space->filling) {
-		take_out_of(space->filling, range);
-		poisoned |= READ_ONCE(space->filling->poisoned);
+	if (ioas->populating) {
+		ioas_tables_remove(ioas->populating, range);
+		poisoned |= READ_ONCE(ioas->populating->poisoned);
 	}
 	return poisoned;
 }
 
-static int put_in(struct ioasid_device_range *range)
+static int put_in(struct ioas_devmem_range *range)
 {
-	struct ioasid_space *space = range->space;
-	struct ioasid_domain *dom, *out;
+	struct ioas *ioas = range->ioas;
+	struct ioas_domain *dom, *out;
 	int ret;
 
-	lockdep_assert_held(&space->devmem->lock);
-	list_for_each_entry(dom, &space->domains, node) {
-		ret = ioasid_domain_map_device(dom, range->iova, &range->mem,
-					       range->flags);
+	lockdep_assert_held(&ioas->devmem->lock);
+	list_for_each_entry(dom, &ioas->domains, node) {
+		ret = ioas_domain_map_device(dom, range->iova, &range->mem,
+					     range->flags);
 		if (ret)
 			goto undo;
 	}
-	if (!space->filling)
+	if (!ioas->populating)
 		return 0;
-	ret = ioasid_domain_map_device(space->filling, range->iova,
-				       &range->mem, range->flags);
+	ret = ioas_domain_map_device(ioas->populating, range->iova,
+				     &range->mem, range->flags);
 	if (!ret)
 		return 0;
 undo:
-	list_for_each_entry(out, &space->domains, node) {
+	list_for_each_entry(out, &ioas->domains, node) {
 		if (out == dom)
 			break;
-		take_out_of(out, range);
+		ioas_tables_remove(out, range);
 	}
 	return ret;
 }
@@ -163,8 +163,8 @@ static bool reclaim_some(void)
 }
 
 /**
- * ioasid_devmem_map() - write device memory to the domains
- * @range: from ioasid_devmem_get(), not mapped yet
+ * ioas_devmem_map() - write device memory to the domains
+ * @range: from ioas_devmem_get(), not mapped yet
  *
  * Called with domains_sem held for reading.
  *
@@ -172,13 +172,13 @@ static bool reclaim_some(void)
  * Return: 0; -EFAULT, it was revoked already; -ENOMEM, -ENOSPC or -EIO of the
  * IOMMU driver. On failure it is in no domain that can be trusted.
  */
-int ioasid_devmem_map(struct ioasid_device_range *range)
+int ioas_devmem_map(struct ioas_devmem_range *range)
 {
-	struct ioasid_devmem *devmem = range->space->devmem;
+	struct ioas_devmem *devmem = range->ioas->devmem;
 	unsigned int tries = 0;
 	int ret;
 
-	lockdep_assert_held_read(&range->space->domains_sem);
+	lockdep_assert_held_read(&range->ioas->domains_sem);
 	do {
 		mutex_lock(&devmem->lock);
 		ret = range->revoked ? -EFAULT : put_in(range);
@@ -190,18 +190,18 @@ int ioasid_devmem_map(struct ioasid_device_range *range)
 }
 
 /**
- * ioasid_devmem_unmap() - take device memory out of the domains
+ * ioas_devmem_unmap() - take device memory out of the domains
  * @range: mapped
  *
  * Called with domains_sem held for reading.
  *
  * Context: may sleep; needs no memory.
  */
-void ioasid_devmem_unmap(struct ioasid_device_range *range)
+void ioas_devmem_unmap(struct ioas_devmem_range *range)
 {
-	struct ioasid_devmem *devmem = range->space->devmem;
+	struct ioas_devmem *devmem = range->ioas->devmem;
 
-	lockdep_assert_held_read(&range->space->domains_sem);
+	lockdep_assert_held_read(&range->ioas->domains_sem);
 	mutex_lock(&devmem->lock);
 	if (range->revoked) {
 		devmem->nr_revoked--;
@@ -213,29 +213,29 @@ void ioasid_devmem_unmap(struct ioasid_device_range *range)
 }
 
 /**
- * ioasid_devmem_fill() - write all device memory to the domain being filled
- * @space: the space; between ioasid_devmem_lock() and ioasid_devmem_unlock()
+ * ioas_devmem_populate() - write all device memory to the domain being filled
+ * @ioas: the space; between ioas_devmem_lock() and ioas_devmem_unlock()
  *
  * Context: may sleep.
  * Return: 0; on failure some of it may be in the domain, which is not to be
  * used: -ENOMEM, -ENOSPC or -EIO of the IOMMU driver.
  */
-int ioasid_devmem_fill(struct ioasid_space *space)
+int ioas_devmem_populate(struct ioas *ioas)
 {
-	struct ioasid_device_range *range;
+	struct ioas_devmem_range *range;
 	unsigned int tries;
 	int ret;
 
-	lockdep_assert_held_write(&space->domains_sem);
-	if (likely(!space->devmem))
+	lockdep_assert_held_write(&ioas->domains_sem);
+	if (likely(!ioas->devmem))
 		return 0;
 	/* Nobody else is at it: they wait for domains_sem, or for us */
-	list_for_each_entry(range, &space->devmem->ranges, node) {
+	list_for_each_entry(range, &ioas->devmem->ranges, node) {
 		tries = 0;
 		do {
-			ret = ioasid_domain_map_device(space->filling,
-						       range->iova, &range->mem,
-						       range->flags);
+			ret = ioas_domain_map_device(ioas->populating,
+						     range->iova, &range->mem,
+						     range->flags);
 		} while (ret == -ENOMEM && ++tries < MAP_TRIES &&
 			 reclaim_some());
 		if (ret)
@@ -246,42 +246,42 @@ int ioasid_devmem_fill(struct ioasid_space *space)
 }
 
 /**
- * ioasid_devmem_lock() - keep maps, unmaps and revocation off the domains
- * @space: the space; domains_sem is taken for writing
+ * ioas_devmem_lock() - keep maps, unmaps and revocation off the domains
+ * @ioas: the space; domains_sem is taken for writing
  */
-void ioasid_devmem_lock(struct ioasid_space *space)
+void ioas_devmem_lock(struct ioas *ioas)
 {
-	down_write(&space->domains_sem);
-	if (likely(!space->devmem))
+	down_write(&ioas->domains_sem);
+	if (likely(!ioas->devmem))
 		return;
-	mutex_lock(&space->devmem->lock);
-	space->devmem->exclusive = true;
-	mutex_unlock(&space->devmem->lock);
+	mutex_lock(&ioas->devmem->lock);
+	ioas->devmem->exclusive = true;
+	mutex_unlock(&ioas->devmem->lock);
 }
 
 /**
- * ioasid_devmem_unlock() - undo ioasid_devmem_lock()
- * @space: the space
+ * ioas_devmem_unlock() - undo ioas_devmem_lock()
+ * @ioas: the space
  */
-void ioasid_devmem_unlock(struct ioasid_space *space)
+void ioas_devmem_unlock(struct ioas *ioas)
 {
-	if (unlikely(space->devmem)) {
-		mutex_lock(&space->devmem->lock);
-		space->devmem->exclusive = false;
-		mutex_unlock(&space->devmem->lock);
-		wake_up_all(&space->devmem->wait);
+	if (unlikely(ioas->devmem)) {
+		mutex_lock(&ioas->devmem->lock);
+		ioas->devmem->exclusive = false;
+		mutex_unlock(&ioas->devmem->lock);
+		wake_up_all(&ioas->devmem->wait);
 	}
-	up_write(&space->domains_sem);
+	up_write(&ioas->domains_sem);
 }
 
 /* ---- Revoke ---- */
 
 static void poisoned_work(struct work_struct *work)
 {
-	struct ioasid_device_range *range =
-		container_of(work, struct ioasid_device_range, work);
+	struct ioas_devmem_range *range =
+		container_of(work, struct ioas_devmem_range, work);
 
-	range->space->ops->poisoned(range->space);
+	range->ioas->ops->poisoned(range->ioas);
 }
 
 static unsigned long vm_flags_needed(unsigned int flags)
@@ -295,7 +295,7 @@ static unsigned long vm_flags_needed(unsigned int flags)
  * permission that the mapping has?  The mm holds mmap_lock, and has changed the
  * VMAs already.
  */
-static bool still_permitted(struct ioasid_device_range *range,
+static bool still_permitted(struct ioas_devmem_range *range,
 			    const struct mmu_notifier_range *mmu_range)
 {
 	unsigned long start, end, need = vm_flags_needed(range->flags);
@@ -319,7 +319,7 @@ static bool still_permitted(struct ioasid_device_range *range,
  * from the process.  MMU_NOTIFY_CLEAR does where a driver zaps what it mapped;
  * where a huge entry is split it does not, but that cannot be told apart.
  */
-static bool takes_away(struct ioasid_device_range *range,
+static bool takes_away(struct ioas_devmem_range *range,
 		       const struct mmu_notifier_range *mmu_range)
 {
 	switch (mmu_range->event) {
@@ -339,10 +339,10 @@ static bool range_invalidate(struct mmu_interval_notifier *notifier,
 			     const struct mmu_notifier_range *mmu_range,
 			     unsigned long seq)
 {
-	struct ioasid_device_range *range =
-		container_of(notifier, struct ioasid_device_range, notifier);
-	struct ioasid_space *space = range->space;
-	struct ioasid_devmem *devmem = space->devmem;
+	struct ioas_devmem_range *range =
+		container_of(notifier, struct ioas_devmem_range, notifier);
+	struct ioas *ioas = range->ioas;
+	struct ioas_devmem *devmem = ioas->devmem;
 	bool poisoned = false;
 
 	/* If it was revoked, this may be a reclaim of other memory */
@@ -370,9 +370,9 @@ static bool range_invalidate(struct mmu_interval_notifier *notifier,
 	smp_store_release(&range->revoked, true);
 	mutex_unlock(&devmem->lock);
 	if (unlikely(poisoned)) {
-		spin_lock(&space->lock);
-		space->poisoned = true;
-		spin_unlock(&space->lock);
+		spin_lock(&ioas->lock);
+		ioas->poisoned = true;
+		spin_unlock(&ioas->lock);
 		schedule_work(&range->work);
 	}
 	return true;
@@ -383,39 +383,39 @@ static const struct mmu_interval_notifier_ops range_notifier_ops = {
 };
 
 /**
- * ioasid_devmem_is_revoked() - was device memory taken away
+ * ioas_devmem_is_revoked() - was device memory taken away
  * @range: the memory
  *
  * Return: whether it was.
  */
-bool ioasid_devmem_is_revoked(const struct ioasid_device_range *range)
+bool ioas_devmem_is_revoked(const struct ioas_devmem_range *range)
 {
 	return READ_ONCE(range->revoked);
 }
 
 /**
- * ioasid_devmem_borrow() - what device memory is
+ * ioas_devmem_borrow() - what device memory is
  * @range: the memory
  * @mem: out, as by ioasid_memory_borrow(), and the same holds
  *
  * Return: whether it was mapped by the calling process.
  */
-bool ioasid_devmem_borrow(const struct ioasid_device_range *range,
-			  struct ioasid_memory *mem)
+bool ioas_devmem_borrow(const struct ioas_devmem_range *range,
+			struct ioasid_memory *mem)
 {
 	ioasid_memory_borrow(&range->mem, 0, range->mem.npages, mem);
 	return range->notifier.mm == current->mm;
 }
 
 /**
- * ioasid_devmem_any_revoked() - was any device memory of a space taken away
- * @space: the space
+ * ioas_devmem_any_revoked() - was any device memory of a space taken away
+ * @ioas: the space
  *
  * Return: whether one of its mappings was revoked.
  */
-bool ioasid_devmem_any_revoked(struct ioasid_space *space)
+bool ioas_devmem_any_revoked(struct ioas *ioas)
 {
-	struct ioasid_devmem *devmem = READ_ONCE(space->devmem);
+	struct ioas_devmem *devmem = READ_ONCE(ioas->devmem);
 
 	return devmem && READ_ONCE(devmem->nr_revoked);
 }
@@ -478,7 +478,7 @@ static int find_page(struct file *file, u64 addr, unsigned int flags,
 /* How many pages are looked for without letting others at mmap_lock */
 #define FIND_BATCH	512
 
-static int find_pages(struct ioasid_device_range *range, struct file *file,
+static int find_pages(struct ioas_devmem_range *range, struct file *file,
 		      u64 addr, unsigned long npages, u64 *fault_addr)
 {
 	struct mm_struct *mm = current->mm;
@@ -516,11 +516,11 @@ out:
 	return ret;
 }
 
-static int devmem_init(struct ioasid_space *space)
+static int devmem_init(struct ioas *ioas)
 {
-	struct ioasid_devmem *devmem;
+	struct ioas_devmem *devmem;
 
-	if (READ_ONCE(space->devmem))
+	if (READ_ONCE(ioas->devmem))
 		return 0;
 	devmem = kzalloc(sizeof(*devmem), GFP_KERNEL_ACCOUNT);
 	if (!devmem)
@@ -529,43 +529,43 @@ static int devmem_init(struct ioasid_space *space)
 	init_waitqueue_head(&devmem->wait);
 	INIT_LIST_HEAD(&devmem->ranges);
 	/* A writer finds what it found when it took the lock */
-	if (down_read_killable(&space->domains_sem)) {
+	if (down_read_killable(&ioas->domains_sem)) {
 		kfree(devmem);
 		return -EINTR;
 	}
-	if (cmpxchg(&space->devmem, NULL, devmem))
+	if (cmpxchg(&ioas->devmem, NULL, devmem))
 		kfree(devmem);
-	up_read(&space->domains_sem);
+	up_read(&ioas->domains_sem);
 	return 0;
 }
 
 /**
- * ioasid_devmem_exit() - a space goes
- * @space: the space; nothing is mapped
+ * ioas_devmem_exit() - a space goes
+ * @ioas: the space; nothing is mapped
  */
-void ioasid_devmem_exit(struct ioasid_space *space)
+void ioas_devmem_exit(struct ioas *ioas)
 {
-	kfree(space->devmem);
-	space->devmem = NULL;
+	kfree(ioas->devmem);
+	ioas->devmem = NULL;
 }
 
 /**
- * ioasid_devmem_get() - find device memory of the calling process
- * @space: the space
+ * ioas_devmem_get() - find device memory of the calling process
+ * @ioas: the space
  * @req: what is to be mapped; @fault_addr is set on -EFAULT
  * @iova: where it will be mapped
  *
  * Context: may sleep, for as long as a page fault takes; with no lock held.
- * Return: the memory, to be given back by ioasid_devmem_put(), or an ERR_PTR:
+ * Return: the memory, to be given back by ioas_devmem_put(), or an ERR_PTR:
  * -EFAULT, it is no such memory, or not all of it is there; -ENOMEM; -EINTR, a
  * fatal signal.
  */
-struct ioasid_device_range *
-ioasid_devmem_get(struct ioasid_space *space,
-		  struct ioasid_map_request *req, u64 iova)
+struct ioas_devmem_range *
+ioas_devmem_get(struct ioas *ioas,
+		struct ioas_map_request *req, u64 iova)
 {
 	struct mm_struct *mm = current->mm;
-	struct ioasid_device_range *range;
+	struct ioas_devmem_range *range;
 	struct file *file;
 	int ret;
 
@@ -573,16 +573,16 @@ ioasid_devmem_get(struct ioasid_space *space,
 	if (!file)
 		return ERR_PTR(-EFAULT);
 	ret = -EFAULT;
-	if (!space->ops->owns_file(space, file))
+	if (!ioas->ops->owns_file(ioas, file))
 		goto err_file;
-	ret = devmem_init(space);
+	ret = devmem_init(ioas);
 	if (ret)
 		goto err_file;
 	ret = -ENOMEM;
 	range = kzalloc(sizeof(*range), GFP_KERNEL_ACCOUNT);
 	if (!range)
 		goto err_file;
-	range->space = space;
+	range->ioas = ioas;
 	range->iova = iova;
 	range->flags = req->flags;
 	INIT_LIST_HEAD(&range->node);
@@ -612,14 +612,14 @@ err_file:
 }
 
 /**
- * ioasid_devmem_put() - undo ioasid_devmem_get()
+ * ioas_devmem_put() - undo ioas_devmem_get()
  * @range: the memory, in no domain that a device is attached to
  *
  * Context: may sleep; needs no memory.
  */
-void ioasid_devmem_put(struct ioasid_device_range *range)
+void ioas_devmem_put(struct ioas_devmem_range *range)
 {
-	struct ioasid_devmem *devmem = range->space->devmem;
+	struct ioas_devmem *devmem = range->ioas->devmem;
 
 	/* Waits for whoever is just revoking it */
 	mmu_interval_notifier_remove(&range->notifier);

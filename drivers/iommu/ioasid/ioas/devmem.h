@@ -7,19 +7,19 @@
 
 #include "types.h"
 
-int ioasid_devmem_map(struct ioasid_device_range *range);
-void ioasid_devmem_unmap(struct ioasid_device_range *range);
-int ioasid_devmem_fill(struct ioasid_space *space);
-void ioasid_devmem_lock(struct ioasid_space *space);
-void ioasid_devmem_unlock(struct ioasid_space *space);
-bool ioasid_devmem_is_revoked(const struct ioasid_device_range *range);
-bool ioasid_devmem_borrow(const struct ioasid_device_range *range,
-			  struct ioasid_memory *mem);
-void ioasid_devmem_exit(struct ioasid_space *space);
+int ioas_devmem_map(struct ioas_devmem_range *range);
+void ioas_devmem_unmap(struct ioas_devmem_range *range);
+int ioas_devmem_populate(struct ioas *ioas);
+void ioas_devmem_lock(struct ioas *ioas);
+void ioas_devmem_unlock(struct ioas *ioas);
+bool ioas_devmem_is_revoked(const struct ioas_devmem_range *range);
+bool ioas_devmem_borrow(const struct ioas_devmem_range *range,
+			struct ioasid_memory *mem);
+void ioas_devmem_exit(struct ioas *ioas);
 /* devmem.c */
-struct ioasid_device_range *
-ioasid_devmem_get(struct ioasid_space *space,
-		  struct ioasid_map_request *req, u64 iova);
-void ioasid_devmem_put(struct ioasid_device_range *range);
+struct ioas_devmem_range *
+ioas_devmem_get(struct ioas *ioas,
+		struct ioas_map_request *req, u64 iova);
+void ioas_devmem_put(struct ioas_devmem_range *range);
 
 #endif /* _IOASID_IOAS_DEVMEM_H */

@@ -59,11 +59,11 @@ struct iopte {
  * @cut_shift: of this piece
  */
 struct side {
-	const struct change *change;
-	struct ioasid_domain *dom;
+	const struct ioas_change *change;
+	struct ioas_domain *dom;
 	bool after;
-	const struct ioasid_mapping *m;
-	const struct ioasid_mapping *repin;
+	const struct ioas_mapping *m;
+	const struct ioas_mapping *repin;
 	bool end;
 	u64 at;
 	phys_addr_t phys;
@@ -73,7 +73,7 @@ struct side {
 	unsigned int cut_shift;
 };
 
-static void whole_piece(const struct ioasid_mapping *m, struct piece *piece)
+static void whole_piece(const struct ioas_mapping *m, struct piece *piece)
 {
 	*piece = (struct piece){
 		.start = m->start,
@@ -88,7 +88,7 @@ static void whole_piece(const struct ioasid_mapping *m, struct piece *piece)
 /* Of a mapping that was, what of it the change leaves or makes at @at */
 static void changed_piece(struct side *side, u64 at, struct piece *piece)
 {
-	const struct change *change = side->change;
+	const struct ioas_change *change = side->change;
 
 	if (at < change->start) {
 		piece->last = min(piece->last, change->start - 1);
@@ -112,19 +112,19 @@ static void changed_piece(struct side *side, u64 at, struct piece *piece)
 /* The piece that holds @at, or else the next one */
 static bool find_piece(struct side *side, u64 at, struct piece *piece)
 {
-	const struct change *change = side->change;
+	const struct ioas_change *change = side->change;
 
 	if (side->after && change->new && at >= change->start &&
 	    at <= change->last) {
 		whole_piece(change->new, piece);
 		return true;
 	}
-	while (side->m && (side->m->last < at || is_filler(side->m)))
+	while (side->m && (side->m->last < at || ioas_is_filler(side->m)))
 		side->m = side->m->next;
 	if (!side->m)
 		return false;
 	whole_piece(side->m, piece);
-	if (side->after && differs(change, side->m))
+	if (side->after && ioas_change_differs(change, side->m))
 		changed_piece(side, max(at, piece->start), piece);
 	return true;
 }
@@ -155,8 +155,8 @@ static void side_seek(struct side *side, u64 at)
 	side->cut_shift = piece.cut_shift;
 }
 
-static void side_init(struct side *side, const struct change *change,
-		      struct ioasid_domain *dom, bool after, u64 at)
+static void side_init(struct side *side, const struct ioas_change *change,
+		      struct ioas_domain *dom, bool after, u64 at)
 {
 	side->change = change;
 	side->dom = dom;
@@ -190,9 +190,9 @@ static bool side_reaches(const struct side *side, u64 at)
 static void side_iopte(const struct side *side, struct iopte *iopte)
 {
 	iopte->iova = side->at;
-	iopte->last = side->at + (ioasid_domain_iopte(side->dom, side->at,
-						      side->phys, side->left,
-						      side->cut_shift) - 1);
+	iopte->last = side->at + (ioas_domain_iopte(side->dom, side->at,
+						    side->phys, side->left,
+						    side->cut_shift) - 1);
 	iopte->phys = side->phys;
 	iopte->flags = side->flags & PERMISSION;
 }
@@ -207,11 +207,11 @@ static bool same_page(const struct iopte *a, const struct iopte *b)
  * Where IOPTEs lie that an edge of the range cuts: @at is in @m, and so is the
  * byte before.
  */
-static void iopte_across(const struct ioasid_domain *dom,
-			 const struct ioasid_mapping *m, u64 at,
+static void iopte_across(const struct ioas_domain *dom,
+			 const struct ioas_mapping *m, u64 at,
 			 struct ioasid_iova_range *range)
 {
-	unsigned long index = page_index(m, at), before;
+	unsigned long index = ioas_page_index(m, at), before;
 	struct ioasid_runs runs;
 	struct ioasid_run run;
 	u64 size;
@@ -220,18 +220,18 @@ static void iopte_across(const struct ioasid_domain *dom,
 				  m->mem.npages - index);
 	ioasid_runs_next(&runs, &run);
 	size = (u64)before << PAGE_SHIFT;
-	ioasid_domain_iopte_around(dom, at - size, PFN_PHYS(run.pfn) - size,
-				   size + ((u64)run.npages << PAGE_SHIFT),
-				   m->cut_shift, at, range);
+	ioas_domain_iopte_around(dom, at - size, PFN_PHYS(run.pfn) - size,
+				 size + ((u64)run.npages << PAGE_SHIFT),
+				 m->cut_shift, at, range);
 }
 
 /* What of the domain changes: the range, and IOPTEs that its edges cut */
-static void find_bounds(const struct change *change,
-			const struct ioasid_domain *dom,
+static void find_bounds(const struct ioas_change *change,
+			const struct ioas_domain *dom,
 			struct ioasid_iova_range *bounds)
 {
 	struct ioasid_iova_range iopte;
-	const struct ioasid_mapping *m = change->claimed;
+	const struct ioas_mapping *m = change->claimed;
 
 	bounds->start = change->start;
 	bounds->last = change->last;
@@ -256,7 +256,7 @@ struct stretch {
 	unsigned int nr;
 	struct side was;
 	struct side is;
-	struct ioasid_drain drain;
+	struct ioas_gather gather;
 	u64 gone;
 	u64 gone_last;
 	bool any_gone;
@@ -270,7 +270,7 @@ static void stretch_begin(struct stretch *stretch, const struct side *was,
 	stretch->was = *was;
 	stretch->is = *is;
 	stretch->any_gone = false;
-	ioasid_drain_start(&stretch->drain, was->dom, false);
+	ioas_gather_start(&stretch->gather, was->dom, false);
 }
 
 static void stretch_take_out(struct stretch *stretch, const struct iopte *iopte)
@@ -280,8 +280,8 @@ static void stretch_take_out(struct stretch *stretch, const struct iopte *iopte)
 		return;
 	}
 	if (stretch->any_gone)
-		ioasid_drain_range(&stretch->drain, stretch->gone,
-				   stretch->gone_last - stretch->gone + 1);
+		ioas_gather_range(&stretch->gather, stretch->gone,
+				  stretch->gone_last - stretch->gone + 1);
 	stretch->any_gone = true;
 	stretch->gone = iopte->iova;
 	stretch->gone_last = iopte->last;
@@ -297,15 +297,15 @@ static int write_side(struct side *side, u64 last, gfp_t gfp, size_t *done)
 		return 0;
 	do {
 		bytes = min(side->left, last - side->at + 1);
-		ret = ioasid_domain_write_run(side->dom, side->at, side->phys,
-					      bytes, side->flags,
-					      side->cut_shift, gfp, done);
+		ret = ioas_domain_write_run(side->dom, side->at, side->phys,
+					    bytes, side->flags,
+					    side->cut_shift, gfp, done);
 		if (ret)
 			return ret;
 		side_advance(side, bytes);
 		cond_resched();
 	} while (side_reaches(side, last));
-	return ioasid_domain_sync(side->dom, start, last - start + 1);
+	return ioas_domain_sync(side->dom, start, last - start + 1);
 }
 
 #define GFP_MUST	(GFP_KERNEL_ACCOUNT | __GFP_NOFAIL)
@@ -313,15 +313,15 @@ static int write_side(struct side *side, u64 last, gfp_t gfp, size_t *done)
 /* On failure all is as it was, unless the domain is poisoned */
 static int stretch_end(struct stretch *stretch, bool must)
 {
-	struct ioasid_domain *dom = stretch->was.dom;
+	struct ioas_domain *dom = stretch->was.dom;
 	u64 length = stretch->last - stretch->start + 1;
 	size_t done = 0;
 	int ret;
 
 	if (stretch->any_gone)
-		ioasid_drain_range(&stretch->drain, stretch->gone,
-				   stretch->gone_last - stretch->gone + 1);
-	ioasid_drain_finish(&stretch->drain);
+		ioas_gather_range(&stretch->gather, stretch->gone,
+				  stretch->gone_last - stretch->gone + 1);
+	ioas_gather_finish(&stretch->gather);
 	if (READ_ONCE(dom->poisoned))
 		return -EIO;
 	ret = write_side(&stretch->is, stretch->last,
@@ -330,7 +330,7 @@ static int stretch_end(struct stretch *stretch, bool must)
 		return 0;
 	/* There may be holes in what was, but none in what shall be */
 	if (!must) {
-		ioasid_domain_take_back(dom, stretch->start, done, length);
+		ioas_domain_unwind(dom, stretch->start, done, length);
 		if (!READ_ONCE(dom->poisoned) &&
 		    !write_side(&stretch->was, stretch->last, GFP_MUST, &done))
 			return ret;
@@ -343,12 +343,13 @@ static int stretch_end(struct stretch *stretch, bool must)
  * Change a domain from one side to the other, within @bounds.  On failure
  * @bounds are what was changed before it, or @none tells that nothing was.
  */
-static int change_table(const struct change *change, struct ioasid_domain *dom,
+static int change_table(const struct ioas_change *change,
+			struct ioas_domain *dom,
 			bool back, struct ioasid_iova_range *bounds, bool *none)
 {
 	unsigned int limit = change->new || back ? REPLACE_BATCH : 1;
 	struct iopte a, b, *was, *is;
-	struct ioasid_drain drain;
+	struct ioas_gather gather;
 	struct side from, to;
 	struct stretch stretch;
 	bool open = false, same;
@@ -357,7 +358,7 @@ static int change_table(const struct change *change, struct ioasid_domain *dom,
 
 	side_init(&from, change, dom, back, bounds->start);
 	side_init(&to, change, dom, !back, bounds->start);
-	ioasid_drain_start(&drain, dom, false);
+	ioas_gather_start(&gather, dom, false);
 	for (;;) {
 		was = side_reaches(&from, bounds->last) ? &a : NULL;
 		is = side_reaches(&to, bounds->last) ? &b : NULL;
@@ -371,7 +372,7 @@ static int change_table(const struct change *change, struct ioasid_domain *dom,
 		if (is && is->iova != at)
 			is = NULL;
 		same = was && is && same_page(was, is) &&
-		       (was->flags == is->flags || ioasid_domain_protects(dom));
+		       (was->flags == is->flags || ioas_domain_protects(dom));
 
 		if (open && ((!was && !is) || at != stretch.last + 1 ||
 			     stretch.nr >= limit || same)) {
@@ -390,9 +391,9 @@ static int change_table(const struct change *change, struct ioasid_domain *dom,
 			break;
 		}
 		if (same && (was->flags == is->flags ||
-			     ioasid_drain_protect(&drain, at,
-						  was->last - at + 1,
-						  is->flags))) {
+			     ioas_gather_protect(&gather, at,
+						 was->last - at + 1,
+						 is->flags))) {
 			side_advance(&from, was->last - at + 1);
 			side_advance(&to, was->last - at + 1);
 			if (need_resched())
@@ -418,7 +419,7 @@ static int change_table(const struct change *change, struct ioasid_domain *dom,
 		stretch.last = last;
 		stretch.nr++;
 	}
-	ioasid_drain_finish(&drain);
+	ioas_gather_finish(&gather);
 	*none = !ret || undone == bounds->start;
 	if (!*none)
 		bounds->last = undone - 1;
@@ -426,16 +427,16 @@ static int change_table(const struct change *change, struct ioasid_domain *dom,
 }
 
 /* Change all domains, or none that is not poisoned */
-int change_tables(struct change *change)
+int ioas_diff_tables(struct ioas_change *change)
 {
-	struct ioasid_space *space = change->space;
+	struct ioas *ioas = change->ioas;
 	struct ioasid_iova_range bounds;
-	struct ioasid_domain *dom, *failed;
+	struct ioas_domain *dom, *failed;
 	bool none;
 	int ret;
 
-	lockdep_assert_held_read(&space->domains_sem);
-	list_for_each_entry(dom, &space->domains, node) {
+	lockdep_assert_held_read(&ioas->domains_sem);
+	list_for_each_entry(dom, &ioas->domains, node) {
 		find_bounds(change, dom, &bounds);
 		ret = change_table(change, dom, false, &bounds, &none);
 		if (unlikely(ret))
@@ -447,7 +448,7 @@ undo:
 	failed = dom;
 	if (!none && !READ_ONCE(dom->poisoned))
 		change_table(change, dom, true, &bounds, &none);
-	list_for_each_entry(dom, &space->domains, node) {
+	list_for_each_entry(dom, &ioas->domains, node) {
 		if (dom == failed)
 			break;
 		find_bounds(change, dom, &bounds);

@@ -12,8 +12,8 @@
 #define PERMISSION	(IOASID_MAP_READ | IOASID_MAP_WRITE)
 
 /**
- * struct change - one change
- * @space: of which space
+ * struct ioas_change - one change
+ * @ioas: of which space
  * @start: first byte
  * @last: last byte
  * @flags: IOASID_MAP_READ, IOASID_MAP_WRITE: the permission that shall be
@@ -31,41 +31,41 @@
  * @stand_in: a spare object that holds the range while it changes hands
  * @fault_addr: out on some failures, where
  */
-struct change {
-	struct ioasid_space *space;
+struct ioas_change {
+	struct ioas *ioas;
 	u64 start;
 	u64 last;
 	unsigned int flags;
 	bool split;
-	struct ioasid_mapping *new;
-	struct ioasid_mapping *claimed;
-	struct ioasid_mapping *claimed_last;
-	struct ioasid_mapping *leaving;
-	struct ioasid_mapping *ours;
-	struct ioasid_place fillers;
-	struct ioasid_unmap_request patience;
-	struct ioasid_mapping *repinned;
-	struct ioasid_mapping *tail[2];
-	struct ioasid_mapping *stand_in;
+	struct ioas_mapping *new;
+	struct ioas_mapping *claimed;
+	struct ioas_mapping *claimed_last;
+	struct ioas_mapping *leaving;
+	struct ioas_mapping *ours;
+	struct ioas_batch_cache fillers;
+	struct ioas_unmap_request patience;
+	struct ioas_mapping *repinned;
+	struct ioas_mapping *tail[2];
+	struct ioas_mapping *stand_in;
 	u64 fault_addr;
 };
 
-static inline bool is_filler(const struct ioasid_mapping *m)
+static inline bool ioas_is_filler(const struct ioas_mapping *m)
 {
 	return !m->mem.npages;
 }
 
-static inline u64 page_index(const struct ioasid_mapping *m, u64 iova)
+static inline u64 ioas_page_index(const struct ioas_mapping *m, u64 iova)
 {
 	return (iova - m->start) >> PAGE_SHIFT;
 }
 
 /* Does the change make a difference to a mapping? */
-static inline bool differs(const struct change *change, const struct ioasid_mapping *m)
+static inline bool ioas_change_differs(const struct ioas_change *change, const struct ioas_mapping *m)
 {
 	return change->new || (m->flags & PERMISSION) != change->flags;
 }
 
-int change_tables(struct change *change);
+int ioas_diff_tables(struct ioas_change *change);
 
 #endif /* _IOASID_IOAS_DIFF_H */

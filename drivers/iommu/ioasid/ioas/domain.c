@@ -5,7 +5,7 @@
  * Invariants:
  *  - No IOPTE spans a line of the cut grid that its mapping was given: a run
  *    is handed to the driver in pieces that end on the lines.
- *  - A translation is gone only after ioasid_drain_finish(): that is what
+ *  - A translation is gone only after ioas_gather_finish(): that is what
  *    callers wait for before they unpin.
  *  - When a driver takes out less than it was told to, the domain is poisoned:
  *    nobody may trust the table any more, and whoever owns the domain must
@@ -74,7 +74,7 @@ void ioasid_unregister_domain_extension(struct ioasid_domain_extension *ext)
 }
 EXPORT_SYMBOL_GPL(ioasid_unregister_domain_extension);
 
-static void find_extension(struct ioasid_domain *dom)
+static void find_extension(struct ioas_domain *dom)
 {
 	struct ioasid_domain_extension *ext;
 
@@ -88,11 +88,11 @@ static void find_extension(struct ioasid_domain *dom)
 /* ---- Make ---- */
 
 /**
- * ioasid_iommu_alloc() - have the IOMMU driver make a domain for a device
+ * ioas_iommu_alloc() - have the IOMMU driver make a domain for a device
  * @dev: the device
- * @plain: the way that kernel drivers have it made
- * @late: out, the driver has not looked at the device: it does when one
- *	attaches, and tells aperture and page sizes only then
+ * @paging_only: the way that kernel drivers have it made
+ * @finalized_on_attach: out, the driver has not looked at the device: it does
+ *	when one attaches, and tells aperture and page sizes only then
  *
  * Drivers have two ways.  The one made for user space is told the device and
  * says everything at once; but on an Intel IOMMU that has only first stage
@@ -101,13 +101,13 @@ static void find_extension(struct ioasid_domain *dom)
  * Return: the domain, or an ERR_PTR: -EMEDIUMTYPE, the driver has no such way;
  * -ENOMEM.
  */
-struct iommu_domain *ioasid_iommu_alloc(struct device *dev, bool plain,
-					bool *late)
+struct iommu_domain *ioas_iommu_alloc(struct device *dev, bool paging_only,
+				      bool *finalized_on_attach)
 {
 	const struct iommu_ops *ops = dev_iommu_ops(dev);
 	struct iommu_domain *iommu;
 
-	if (plain)
+	if (paging_only)
 		iommu = iommu_paging_domain_alloc(dev);
 	else if (ops->domain_alloc_user)
 		iommu = ops->domain_alloc_user(dev, 0, NULL, NULL);
@@ -118,16 +118,16 @@ struct iommu_domain *ioasid_iommu_alloc(struct device *dev, bool plain,
 						   ERR_PTR(-EMEDIUMTYPE);
 	if (!iommu->owner)
 		iommu->owner = ops;
-	*late = !iommu->geometry.aperture_end ||
-		(plain && !ops->domain_alloc_paging);
+	*finalized_on_attach = !iommu->geometry.aperture_end ||
+		(paging_only && !ops->domain_alloc_paging);
 	return iommu;
 }
 
 /**
- * ioasid_domain_alloc() - make a domain that suits a device
+ * ioas_domain_alloc() - make a domain that suits a device
  * @dev: the device
- * @plain: see ioasid_iommu_alloc()
- * @must_enforce: fail where no-snoop DMA cannot be made coherent
+ * @paging_only: see ioas_iommu_alloc()
+ * @enforce_cache_coherency: fail where no-snoop DMA cannot be made coherent
  *
  * Where the device's IOMMU is able to make no-snoop DMA coherent it does, so
  * that what VFIO tells KVM of the device stays true.
@@ -136,39 +136,40 @@ struct iommu_domain *ioasid_iommu_alloc(struct device *dev, bool plain,
  * Return: the domain, or an ERR_PTR: -EMEDIUMTYPE, the IOMMU has no such
  * domains or cannot enforce what it must; -ENOMEM.
  */
-struct ioasid_domain *ioasid_domain_alloc(struct device *dev, bool plain,
-					  bool must_enforce)
+struct ioas_domain *ioas_domain_alloc(struct device *dev, bool paging_only,
+				      bool enforce_cache_coherency)
 {
 	bool enforce = device_iommu_capable(dev,
 					    IOMMU_CAP_ENFORCE_CACHE_COHERENCY);
-	struct ioasid_domain *dom;
-	bool late;
+	struct ioas_domain *dom;
+	bool finalized_on_attach;
 	int ret;
 
-	if (must_enforce && !enforce)
+	if (enforce_cache_coherency && !enforce)
 		return ERR_PTR(-EMEDIUMTYPE);
 
 	dom = kzalloc(sizeof(*dom), GFP_KERNEL_ACCOUNT);
 	if (!dom)
 		return ERR_PTR(-ENOMEM);
-	dom->iommu = ioasid_iommu_alloc(dev, plain, &late);
+	dom->iommu = ioas_iommu_alloc(dev, paging_only, &finalized_on_attach);
 	if (IS_ERR(dom->iommu)) {
 		ret = PTR_ERR(dom->iommu);
 		goto err_free;
 	}
-	dom->late = late;
+	dom->finalized_on_attach = finalized_on_attach;
 	find_extension(dom);
-	dom->queued = device_iommu_capable(dev, IOMMU_CAP_DEFERRED_FLUSH) &&
+	dom->deferred_flush =
+		device_iommu_capable(dev, IOMMU_CAP_DEFERRED_FLUSH) &&
 		      dom->iommu->ops->flush_iotlb_all;
 
 	ret = -EMEDIUMTYPE;
-	if (!late && !ioasid_domain_usable(dom))
+	if (!finalized_on_attach && !ioas_domain_usable(dom))
 		goto err_domain;
 	if (enforce) {
 		if (!dom->iommu->ops->enforce_cache_coherency ||
 		    !dom->iommu->ops->enforce_cache_coherency(dom->iommu))
 			goto err_domain;
-		dom->enforced = true;
+		dom->enforce_cache_coherency = true;
 	}
 	return dom;
 
@@ -180,46 +181,46 @@ err_free:
 }
 
 /**
- * ioasid_domain_usable() - can a domain map single pages of the CPU
+ * ioas_domain_usable() - can a domain map single pages of the CPU
  * @dom: the domain; if it is late, after its first attach
  *
  * Return: whether it can.
  */
-bool ioasid_domain_usable(struct ioasid_domain *dom)
+bool ioas_domain_usable(struct ioas_domain *dom)
 {
 	return dom->iommu->pgsize_bitmap & (PAGE_SIZE | (PAGE_SIZE - 1));
 }
 
 /**
- * ioasid_domain_free() - free a domain, with all that is mapped in it
+ * ioas_domain_free() - free a domain, with all that is mapped in it
  * @dom: the domain; no device is attached
  *
  * Needs no memory.  Afterwards no device reaches what was mapped.
  *
  * Context: may sleep.
  */
-void ioasid_domain_free(struct ioasid_domain *dom)
+void ioas_domain_free(struct ioas_domain *dom)
 {
 	iommu_domain_free(dom->iommu);
 	kfree(dom);
 }
 
 /**
- * ioasid_domain_fits() - may a device be attached to a domain
+ * ioas_domain_fits() - may a device be attached to a domain
  * @dom: the domain
  * @dev: the device
- * @must_enforce: whether no-snoop DMA must be made coherent
+ * @enforce_cache_coherency: whether no-snoop DMA must be made coherent
  *
  * Return: true when there is nothing against it; the driver may still refuse.
  */
-bool ioasid_domain_fits(struct ioasid_domain *dom, struct device *dev,
-			bool must_enforce)
+bool ioas_domain_fits(struct ioas_domain *dom, struct device *dev,
+		      bool enforce_cache_coherency)
 {
 	if (dom->poisoned || dev_iommu_ops(dev) != dom->iommu->owner)
 		return false;
-	if (must_enforce ||
+	if (enforce_cache_coherency ||
 	    device_iommu_capable(dev, IOMMU_CAP_ENFORCE_CACHE_COHERENCY))
-		return dom->enforced;
+		return dom->enforce_cache_coherency;
 	return true;
 }
 
@@ -264,7 +265,7 @@ static unsigned long sizes_within(unsigned long pgsizes, unsigned int cut_shift)
 }
 
 /**
- * ioasid_iopte_sizes() - which sizes of IOPTE a driver is asked for
+ * ioas_iopte_sizes() - which sizes of IOPTE a driver is asked for
  * @pgsizes: bitmap of those that it can use
  * @iova: where memory is mapped
  * @mem: the memory
@@ -277,9 +278,9 @@ static unsigned long sizes_within(unsigned long pgsizes, unsigned int cut_shift)
  * Context: may sleep; yields.
  * Return: bitmap of the sizes; after a fatal signal, of those seen so far.
  */
-unsigned long ioasid_iopte_sizes(unsigned long pgsizes, u64 iova,
-				 const struct ioasid_memory *mem,
-				 unsigned int cut_shift)
+unsigned long ioas_iopte_sizes(unsigned long pgsizes, u64 iova,
+			       const struct ioasid_memory *mem,
+			       unsigned int cut_shift)
 {
 	unsigned long used = 0, nr = 0;
 	struct ioasid_runs runs;
@@ -310,17 +311,17 @@ unsigned long ioasid_iopte_sizes(unsigned long pgsizes, u64 iova,
 }
 
 /**
- * ioasid_domain_iopte() - the IOPTE that a run of memory is mapped by
+ * ioas_domain_iopte() - the IOPTE that a run of memory is mapped by
  * @dom: the domain
  * @iova: first byte of the run that is left, where an IOPTE begins
  * @phys: what is there
  * @size: how much is left of the run
  * @cut_shift: log2 of the cut size, 0 for none
  *
- * Return: the size of the first IOPTE: see ioasid_iopte_sizes().
+ * Return: the size of the first IOPTE: see ioas_iopte_sizes().
  */
-size_t ioasid_domain_iopte(const struct ioasid_domain *dom, u64 iova,
-			   phys_addr_t phys, u64 size, unsigned int cut_shift)
+size_t ioas_domain_iopte(const struct ioas_domain *dom, u64 iova,
+			 phys_addr_t phys, u64 size, unsigned int cut_shift)
 {
 	size_t count;
 
@@ -329,7 +330,7 @@ size_t ioasid_domain_iopte(const struct ioasid_domain *dom, u64 iova,
 }
 
 /**
- * ioasid_domain_iopte_around() - the IOPTE that spans an address
+ * ioas_domain_iopte_around() - the IOPTE that spans an address
  * @dom: the domain
  * @iova: first byte of a run
  * @phys: what is there
@@ -338,10 +339,10 @@ size_t ioasid_domain_iopte(const struct ioasid_domain *dom, u64 iova,
  * @at: an address in the run
  * @range: out, what the IOPTE covers
  */
-void ioasid_domain_iopte_around(const struct ioasid_domain *dom, u64 iova,
-				phys_addr_t phys, u64 size,
-				unsigned int cut_shift, u64 at,
-				struct ioasid_iova_range *range)
+void ioas_domain_iopte_around(const struct ioas_domain *dom, u64 iova,
+			      phys_addr_t phys, u64 size,
+			      unsigned int cut_shift, u64 at,
+			      struct ioasid_iova_range *range)
 {
 	unsigned long sizes = sizes_within(dom->iommu->pgsize_bitmap,
 					   cut_shift);
@@ -364,7 +365,7 @@ void ioasid_domain_iopte_around(const struct ioasid_domain *dom, u64 iova,
 #define MAP_STEP	SZ_16K
 
 static __always_inline int
-map_run_inline(struct ioasid_domain *dom, unsigned long iova, phys_addr_t phys,
+map_run_inline(struct ioas_domain *dom, unsigned long iova, phys_addr_t phys,
 	       size_t size, int prot, gfp_t gfp, const bool *stop, size_t *done)
 {
 	struct iommu_domain *iommu = dom->iommu;
@@ -376,7 +377,7 @@ map_run_inline(struct ioasid_domain *dom, unsigned long iova, phys_addr_t phys,
 		pgsize = best_pgsize(iommu->pgsize_bitmap, iova, phys, size,
 				     &count);
 		/* There, what is mapped in one call cannot be cut */
-		if (unlikely(dom->late))
+		if (unlikely(dom->finalized_on_attach))
 			count = 1;
 		count = min(count, MAP_STEP);
 		ret = iommu->ops->map_pages(iommu, iova, phys, pgsize, count,
@@ -396,7 +397,7 @@ map_run_inline(struct ioasid_domain *dom, unsigned long iova, phys_addr_t phys,
 	return 0;
 }
 
-static noinline int map_run(struct ioasid_domain *dom, unsigned long iova,
+static noinline int map_run(struct ioas_domain *dom, unsigned long iova,
 			    phys_addr_t phys, size_t size, int prot, gfp_t gfp,
 			    const bool *stop, size_t *done)
 {
@@ -410,7 +411,7 @@ static int flags_to_prot(unsigned int flags)
 }
 
 /* Map a run in pieces that end on the lines of the cut grid */
-static int map_cells(struct ioasid_domain *dom, u64 iova, phys_addr_t phys,
+static int map_cells(struct ioas_domain *dom, u64 iova, phys_addr_t phys,
 		     u64 size, int prot, gfp_t gfp, unsigned int cut_shift,
 		     const bool *stop, size_t *done)
 {
@@ -432,7 +433,7 @@ static int map_cells(struct ioasid_domain *dom, u64 iova, phys_addr_t phys,
 }
 
 static __always_inline int
-map_memory(struct ioasid_domain *dom, u64 iova, const struct ioasid_memory *mem,
+map_memory(struct ioas_domain *dom, u64 iova, const struct ioasid_memory *mem,
 	   int prot, unsigned int cut_shift, gfp_t gfp, const bool *stop,
 	   size_t *done)
 {
@@ -484,7 +485,7 @@ static int map_errno(int ret)
 }
 
 /**
- * ioasid_domain_take_back() - take out what a map that failed left behind
+ * ioas_domain_unwind() - take out what a map that failed left behind
  * @dom: the domain
  * @iova: where it began
  * @done: bytes that are known to be mapped
@@ -493,22 +494,22 @@ static int map_errno(int ret)
  * Drivers need not count what they wrote before they failed: but they write
  * upwards, so what follows @done and is there, up to @length, is theirs.
  */
-void ioasid_domain_take_back(struct ioasid_domain *dom, u64 iova, u64 done,
-			     u64 length)
+void ioas_domain_unwind(struct ioas_domain *dom, u64 iova, u64 done,
+			u64 length)
 {
-	struct ioasid_drain drain;
+	struct ioas_gather gather;
 
 	while (done < length && iommu_iova_to_phys(dom->iommu, iova + done))
 		done += PAGE_SIZE;
 	if (!done)
 		return;
-	ioasid_drain_start(&drain, dom, false);
-	ioasid_drain_range(&drain, iova, done);
-	ioasid_drain_finish(&drain);
+	ioas_gather_start(&gather, dom, false);
+	ioas_gather_range(&gather, iova, done);
+	ioas_gather_finish(&gather);
 }
 
 /**
- * ioasid_domain_write_run() - map contiguous memory, but for the last step
+ * ioas_domain_write_run() - map contiguous memory, but for the last step
  * @dom: the domain
  * @iova: first byte; nothing is mapped from there to the run's end
  * @phys: what to map
@@ -518,14 +519,14 @@ void ioasid_domain_take_back(struct ioasid_domain *dom, u64 iova, u64 done,
  * @gfp: to allocate tables with
  * @done: how many bytes were mapped is added to it, also on failure
  *
- * As ioasid_domain_write(), but on failure leaves what it did: to be taken out
- * by ioasid_domain_take_back().
+ * As ioas_domain_write(), but on failure leaves what it did: to be taken out
+ * by ioas_domain_unwind().
  *
  * Return: 0; -ENOMEM; -ENOSPC; -EIO, the driver failed.
  */
-int ioasid_domain_write_run(struct ioasid_domain *dom, u64 iova,
-			    phys_addr_t phys, u64 size, unsigned int flags,
-			    unsigned int cut_shift, gfp_t gfp, size_t *done)
+int ioas_domain_write_run(struct ioas_domain *dom, u64 iova,
+			  phys_addr_t phys, u64 size, unsigned int flags,
+			  unsigned int cut_shift, gfp_t gfp, size_t *done)
 {
 	int prot = flags_to_prot(flags), ret;
 
@@ -538,7 +539,7 @@ int ioasid_domain_write_run(struct ioasid_domain *dom, u64 iova,
 }
 
 /**
- * ioasid_domain_write() - map memory, but for the last step
+ * ioas_domain_write() - map memory, but for the last step
  * @dom: the domain
  * @iova: first byte; nothing is mapped from there to the memory's end
  * @mem: the memory
@@ -546,15 +547,15 @@ int ioasid_domain_write_run(struct ioasid_domain *dom, u64 iova,
  * @cut_shift: log2 of the cut size, 0 for none
  * @gfp: to allocate tables with
  *
- * Devices may not see it before ioasid_domain_sync(), one for many writes. On
+ * Devices may not see it before ioas_domain_sync(), one for many writes. On
  * failure nothing stays mapped, unless @dom->poisoned says otherwise.
  *
  * Context: may sleep.
  * Return: 0; -ENOMEM; -ENOSPC; -EINTR, a fatal signal; -EIO, the driver failed.
  */
-int ioasid_domain_write(struct ioasid_domain *dom, u64 iova,
-			const struct ioasid_memory *mem, unsigned int flags,
-			unsigned int cut_shift, gfp_t gfp)
+int ioas_domain_write(struct ioas_domain *dom, u64 iova,
+		      const struct ioasid_memory *mem, unsigned int flags,
+		      unsigned int cut_shift, gfp_t gfp)
 {
 	size_t done = 0;
 	int ret;
@@ -563,19 +564,19 @@ int ioasid_domain_write(struct ioasid_domain *dom, u64 iova,
 			 NULL, &done);
 	if (likely(!ret))
 		return 0;
-	ioasid_domain_take_back(dom, iova, done, (u64)mem->npages << PAGE_SHIFT);
+	ioas_domain_unwind(dom, iova, done, (u64)mem->npages << PAGE_SHIFT);
 	return map_errno(ret);
 }
 
 /**
- * ioasid_domain_sync() - let devices see what was written
+ * ioas_domain_sync() - let devices see what was written
  * @dom: the domain
  * @iova: first byte
  * @length: bytes; what was not written in there does not matter
  *
  * Return: 0; -EIO, the driver failed.
  */
-int ioasid_domain_sync(struct ioasid_domain *dom, u64 iova, u64 length)
+int ioas_domain_sync(struct ioas_domain *dom, u64 iova, u64 length)
 {
 	struct iommu_domain *iommu = dom->iommu;
 
@@ -586,7 +587,7 @@ int ioasid_domain_sync(struct ioasid_domain *dom, u64 iova, u64 length)
 }
 
 /**
- * ioasid_domain_map() - map memory
+ * ioas_domain_map() - map memory
  * @dom: the domain
  * @iova: first byte; nothing is mapped from there to the memory's end
  * @mem: the memory
@@ -601,9 +602,9 @@ int ioasid_domain_sync(struct ioasid_domain *dom, u64 iova, u64 length)
  * Return: 0; -ENOMEM; -ENOSPC; -EINTR, a fatal signal; -EAGAIN, @stop;
  * -EIO, the driver failed.
  */
-int ioasid_domain_map(struct ioasid_domain *dom, u64 iova,
-		      const struct ioasid_memory *mem, unsigned int flags,
-		      unsigned int cut_shift, const bool *stop)
+int ioas_domain_map(struct ioas_domain *dom, u64 iova,
+		    const struct ioasid_memory *mem, unsigned int flags,
+		    unsigned int cut_shift, const bool *stop)
 {
 	struct iommu_domain *iommu = dom->iommu;
 	size_t done = 0;
@@ -615,13 +616,13 @@ int ioasid_domain_map(struct ioasid_domain *dom, u64 iova,
 		ret = iommu->ops->iotlb_sync_map(iommu, iova, done);
 	if (likely(!ret))
 		return 0;
-	ioasid_domain_take_back(dom, iova, done, (u64)mem->npages << PAGE_SHIFT);
+	ioas_domain_unwind(dom, iova, done, (u64)mem->npages << PAGE_SHIFT);
 	return map_errno(ret);
 }
-EXPORT_SYMBOL_IF_KUNIT(ioasid_domain_map);
+EXPORT_SYMBOL_IF_KUNIT(ioas_domain_map);
 
 /**
- * ioasid_domain_map_device() - map memory of a device
+ * ioas_domain_map_device() - map memory of a device
  * @dom: the domain
  * @iova: first byte; nothing is mapped from there to the memory's end
  * @mem: the memory
@@ -633,9 +634,9 @@ EXPORT_SYMBOL_IF_KUNIT(ioasid_domain_map);
  * Context: may sleep, but does not reclaim.
  * Return: 0; -ENOMEM; -ENOSPC; -EIO, the driver failed.
  */
-int ioasid_domain_map_device(struct ioasid_domain *dom, u64 iova,
-			     const struct ioasid_memory *mem,
-			     unsigned int flags)
+int ioas_domain_map_device(struct ioas_domain *dom, u64 iova,
+			   const struct ioasid_memory *mem,
+			   unsigned int flags)
 {
 	int prot = (flags_to_prot(flags) & ~IOMMU_CACHE) | IOMMU_MMIO, ret = 0;
 	struct iommu_domain *iommu = dom->iommu;
@@ -655,28 +656,28 @@ int ioasid_domain_map_device(struct ioasid_domain *dom, u64 iova,
 		ret = iommu->ops->iotlb_sync_map(iommu, iova, done);
 	if (!ret)
 		return 0;
-	ioasid_domain_take_back(dom, iova, done, (u64)mem->npages << PAGE_SHIFT);
+	ioas_domain_unwind(dom, iova, done, (u64)mem->npages << PAGE_SHIFT);
 	return map_errno(ret);
 }
 
 /**
- * ioasid_drain_start() - begin to take translations out
- * @drain: uninitialised
+ * ioas_gather_start() - begin to take translations out
+ * @gather: uninitialised
  * @dom: the domain
  * @scattered: the ranges to come do not all touch
  */
-void ioasid_drain_start(struct ioasid_drain *drain, struct ioasid_domain *dom,
-			bool scattered)
+void ioas_gather_start(struct ioas_gather *gather, struct ioas_domain *dom,
+		       bool scattered)
 {
-	drain->dom = dom;
-	drain->begun = false;
-	iommu_iotlb_gather_init(&drain->gather);
-	drain->gather.queued = scattered && dom->queued;
+	gather->dom = dom;
+	gather->begun = false;
+	iommu_iotlb_gather_init(&gather->iotlb);
+	gather->iotlb.queued = scattered && dom->deferred_flush;
 }
-EXPORT_SYMBOL_IF_KUNIT(ioasid_drain_start);
+EXPORT_SYMBOL_IF_KUNIT(ioas_gather_start);
 
 /* What is taken out between two looks at the scheduler */
-#define DRAIN_STEP	SZ_1G
+#define GATHER_STEP	SZ_1G
 
 /*
  * Left to themselves gathers flush when a step is not like the one before, or
@@ -684,44 +685,44 @@ EXPORT_SYMBOL_IF_KUNIT(ioasid_drain_start);
  * on the list by then, and would be given back before the flush that covers
  * them.
  */
-static bool would_flush(const struct iommu_iotlb_gather *gather,
+static bool would_flush(const struct iommu_iotlb_gather *iotlb,
 			unsigned long iova, size_t pgsize, size_t size)
 {
-	return gather->pgsize &&
-	       ((gather->pgsize != pgsize && gather->pgsize != size) ||
-		gather->end + 1 != iova);
+	return iotlb->pgsize &&
+	       ((iotlb->pgsize != pgsize && iotlb->pgsize != size) ||
+		iotlb->end + 1 != iova);
 }
 
 /**
- * ioasid_drain_range() - take out what is mapped in a range
- * @drain: begun
+ * ioas_gather_range() - take out what is mapped in a range
+ * @gather: begun
  * @iova: first byte, where an IOPTE begins
  * @length: bytes, all of them mapped
  *
  * Poisons the domain when the driver takes out less.
  */
-void ioasid_drain_range(struct ioasid_drain *drain, u64 iova, u64 length)
+void ioas_gather_range(struct ioas_gather *gather, u64 iova, u64 length)
 {
-	struct iommu_domain *iommu = drain->dom->iommu;
-	struct iommu_iotlb_gather *gather = &drain->gather;
+	struct iommu_domain *iommu = gather->dom->iommu;
+	struct iommu_iotlb_gather *iotlb = &gather->iotlb;
 	size_t count, pgsize, size, out;
 
 	while (length) {
 		pgsize = best_pgsize(iommu->pgsize_bitmap, iova, iova,
-				     min_t(u64, length, DRAIN_STEP), &count);
+				     min_t(u64, length, GATHER_STEP), &count);
 		size = pgsize * count;
 		/* One flush for all steps, if there are several */
-		if (!drain->begun && unlikely(size != length))
-			gather->queued |= drain->dom->queued;
-		else if (!gather->queued &&
-			 would_flush(gather, iova, pgsize, size))
-			iommu_iotlb_sync(iommu, gather);
-		drain->begun = true;
+		if (!gather->begun && unlikely(size != length))
+			iotlb->queued |= gather->dom->deferred_flush;
+		else if (!iotlb->queued &&
+			 would_flush(iotlb, iova, pgsize, size))
+			iommu_iotlb_sync(iommu, iotlb);
+		gather->begun = true;
 
 		out = iommu->ops->unmap_pages(iommu, iova, pgsize, count,
-					      gather);
+					      iotlb);
 		if (unlikely(!out)) {
-			WRITE_ONCE(drain->dom->poisoned, true);
+			WRITE_ONCE(gather->dom->poisoned, true);
 			return;
 		}
 		iova += out;
@@ -730,11 +731,11 @@ void ioasid_drain_range(struct ioasid_drain *drain, u64 iova, u64 length)
 			cond_resched();
 	}
 }
-EXPORT_SYMBOL_IF_KUNIT(ioasid_drain_range);
+EXPORT_SYMBOL_IF_KUNIT(ioas_gather_range);
 
 /**
- * ioasid_drain_protect() - change the permission of an IOPTE in place
- * @drain: begun, of a domain with ioasid_domain_protects()
+ * ioas_gather_protect() - change the permission of an IOPTE in place
+ * @gather: begun, of a domain with ioas_domain_protects()
  * @iova: where the IOPTE begins
  * @length: its size
  * @flags: IOASID_MAP_READ, IOASID_MAP_WRITE
@@ -742,64 +743,64 @@ EXPORT_SYMBOL_IF_KUNIT(ioasid_drain_range);
  * Return: whether it was done; if not then nothing was: the IOMMU's driver
  * cannot after all, or has IOPTEs of other sizes there.
  */
-bool ioasid_drain_protect(struct ioasid_drain *drain, u64 iova, u64 length,
-			  unsigned int flags)
+bool ioas_gather_protect(struct ioas_gather *gather, u64 iova, u64 length,
+			 unsigned int flags)
 {
-	struct iommu_domain *iommu = drain->dom->iommu;
+	struct iommu_domain *iommu = gather->dom->iommu;
 
-	if (!drain->dom->protect_pages(iommu, iova, length, 1,
-				       flags_to_prot(flags), &drain->gather))
+	if (!gather->dom->protect_pages(iommu, iova, length, 1,
+					flags_to_prot(flags), &gather->iotlb))
 		return false;
-	drain->begun = true;
+	gather->begun = true;
 	return true;
 }
 
 /* Flush all, then free the tables that became empty */
 static noinline void flush_queued(struct iommu_domain *iommu,
-				  struct iommu_iotlb_gather *gather)
+				  struct iommu_iotlb_gather *iotlb)
 {
 	iommu_flush_iotlb_all(iommu);
-	iommu_put_pages_list(&gather->freelist);
+	iommu_put_pages_list(&iotlb->freelist);
 }
 
 /**
- * ioasid_drain_finish() - flush what was taken out
- * @drain: begun; ends
+ * ioas_gather_finish() - flush what was taken out
+ * @gather: begun; ends
  *
  * On return no device reaches it any more.
  */
-void ioasid_drain_finish(struct ioasid_drain *drain)
+void ioas_gather_finish(struct ioas_gather *gather)
 {
-	struct iommu_domain *iommu = drain->dom->iommu;
+	struct iommu_domain *iommu = gather->dom->iommu;
 
-	if (!drain->begun)
+	if (!gather->begun)
 		return;
-	if (likely(!drain->gather.queued))
-		iommu_iotlb_sync(iommu, &drain->gather);
+	if (likely(!gather->iotlb.queued))
+		iommu_iotlb_sync(iommu, &gather->iotlb);
 	else
-		flush_queued(iommu, &drain->gather);
+		flush_queued(iommu, &gather->iotlb);
 }
-EXPORT_SYMBOL_IF_KUNIT(ioasid_drain_finish);
+EXPORT_SYMBOL_IF_KUNIT(ioas_gather_finish);
 
 /**
- * ioasid_domain_take_out() - take a range out, and flush
+ * ioas_domain_remove() - take a range out, and flush
  * @dom: the domain
  * @iova: first byte, where an IOPTE begins
  * @length: bytes, all of them mapped
  *
  * All of a drain in one.
  */
-void ioasid_domain_take_out(struct ioasid_domain *dom, u64 iova, u64 length)
+void ioas_domain_remove(struct ioas_domain *dom, u64 iova, u64 length)
 {
-	struct ioasid_drain drain __uninitialized;
+	struct ioas_gather gather __uninitialized;
 
-	ioasid_drain_start(&drain, dom, false);
-	ioasid_drain_range(&drain, iova, length);
-	ioasid_drain_finish(&drain);
+	ioas_gather_start(&gather, dom, false);
+	ioas_gather_range(&gather, iova, length);
+	ioas_gather_finish(&gather);
 }
 
 /**
- * ioasid_domain_split() - let an IOPTE boundary come to be
+ * ioas_domain_split() - let an IOPTE boundary come to be
  * @dom: the domain
  * @iova: where the mapping begins
  * @mem: its memory
@@ -817,14 +818,14 @@ void ioasid_domain_take_out(struct ioasid_domain *dom, u64 iova, u64 length)
  * Return: 0; on failure all is mapped as it was, unless @dom->poisoned says
  * otherwise: -ENOMEM; -ENOSPC; -EIO, the driver failed.
  */
-int ioasid_domain_split(struct ioasid_domain *dom, u64 iova,
-			const struct ioasid_memory *mem, unsigned int flags,
-			unsigned int cut_shift, u64 floor, u64 at)
+int ioas_domain_split(struct ioas_domain *dom, u64 iova,
+		      const struct ioasid_memory *mem, unsigned int flags,
+		      unsigned int cut_shift, u64 floor, u64 at)
 {
 	struct iommu_domain *iommu = dom->iommu;
 	unsigned long cut = (at - iova) >> PAGE_SHIFT, index = 0, sizes;
 	int prot = flags_to_prot(flags), ret;
-	struct ioasid_drain drain;
+	struct ioas_gather gather;
 	struct ioasid_runs runs;
 	struct ioasid_run run;
 	u64 start, last, from, to;
@@ -856,9 +857,9 @@ int ioasid_domain_split(struct ioasid_domain *dom, u64 iova,
 	if (!sizes)
 		return 0;
 
-	ioasid_drain_start(&drain, dom, false);
-	ioasid_drain_range(&drain, from, pgsize);
-	ioasid_drain_finish(&drain);
+	ioas_gather_start(&gather, dom, false);
+	ioas_gather_range(&gather, from, pgsize);
+	ioas_gather_finish(&gather);
 	if (dom->poisoned)
 		return -EIO;
 
@@ -874,7 +875,7 @@ int ioasid_domain_split(struct ioasid_domain *dom, u64 iova,
 		return 0;
 
 	/* Put back what was there: this must not fail for want of memory */
-	ioasid_domain_take_back(dom, from, done, pgsize);
+	ioas_domain_unwind(dom, from, done, pgsize);
 	done = 0;
 	if (map_run(dom, from, phys, pgsize, prot,
 		    GFP_KERNEL_ACCOUNT | __GFP_NOFAIL, NULL, &done) ||
@@ -883,4 +884,4 @@ int ioasid_domain_split(struct ioasid_domain *dom, u64 iova,
 		WRITE_ONCE(dom->poisoned, true);
 	return dom->poisoned ? -EIO : map_errno(ret);
 }
-EXPORT_SYMBOL_IF_KUNIT(ioasid_domain_split);
+EXPORT_SYMBOL_IF_KUNIT(ioas_domain_split);

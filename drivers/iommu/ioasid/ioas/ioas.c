@@ -12,104 +12,104 @@
 #include "mapping.h"
 
 /**
- * ioasid_space_init() - make an empty space
- * @space: uninitialised
+ * ioas_init() - make an empty space
+ * @ioas: uninitialised
  * @account: charged for its mappings; outlives it
  * @ops: the floor above
  */
-void ioasid_space_init(struct ioasid_space *space,
-		       struct ioasid_account *account,
-		       const struct ioasid_space_ops *ops)
+void ioas_init(struct ioas *ioas,
+	       struct ioasid_account *account,
+	       const struct ioas_ops *ops)
 {
-	space->account = account;
-	space->ops = ops;
-	spin_lock_init(&space->lock);
-	space->cut_shift = 0;
-	space->must_enforce = false;
-	space->dead = false;
-	space->poisoned = false;
-	space->knows_gaps = false;
-	space->changes = 0;
-	space->nr_nodes = 0;
-	space->partial = 0;
-	space->devices = 0;
-	space->mappings = RB_ROOT;
-	init_waitqueue_head(&space->wait);
-	space->nr_mappings = 0;
-	space->bytes_mapped = 0;
-	space->kept = NULL;
-	space->permitted = NULL;
-	space->software = NULL;
-	space->parent = NULL;
-	space->window = NULL;
-	space->family = NULL;
-	space->children = 0;
-	space->depth = 0;
-	space->left = 0;
-	space->devmem = NULL;
-	space->filling = NULL;
-	init_rwsem(&space->domains_sem);
-	INIT_LIST_HEAD(&space->domains);
-	mutex_init(&space->attach_lock);
-	INIT_HLIST_HEAD(&space->members);
+	ioas->account = account;
+	ioas->ops = ops;
+	spin_lock_init(&ioas->lock);
+	ioas->cut_shift = 0;
+	ioas->enforce_cache_coherency = false;
+	ioas->dead = false;
+	ioas->poisoned = false;
+	ioas->knows_gaps = false;
+	ioas->changes = 0;
+	ioas->nr_nodes = 0;
+	ioas->partial = 0;
+	ioas->devices = 0;
+	ioas->mappings = RB_ROOT;
+	init_waitqueue_head(&ioas->wait);
+	ioas->nr_mappings = 0;
+	ioas->bytes_mapped = 0;
+	ioas->quarantine = NULL;
+	ioas->permitted = NULL;
+	ioas->holds = NULL;
+	ioas->parent = NULL;
+	ioas->import = NULL;
+	ioas->as_parent = NULL;
+	ioas->children = 0;
+	ioas->depth = 0;
+	ioas->left = 0;
+	ioas->devmem = NULL;
+	ioas->populating = NULL;
+	init_rwsem(&ioas->domains_sem);
+	INIT_LIST_HEAD(&ioas->domains);
+	mutex_init(&ioas->attach_lock);
+	INIT_HLIST_HEAD(&ioas->attachments);
 }
-EXPORT_SYMBOL_IF_KUNIT(ioasid_space_init);
+EXPORT_SYMBOL_IF_KUNIT(ioas_init);
 
 /**
- * ioasid_space_kill() - let nobody begin anything any more
- * @space: the space
+ * ioas_kill() - let nobody begin anything any more
+ * @ioas: the space
  * @cascade: though it may have children
  *
  * Return: 0, it is empty, and stays so; 1, it is not; -EBUSY, a device is
  * attached, or it has children; -ENOENT, was called before.
  */
-int ioasid_space_kill(struct ioasid_space *space, bool cascade)
+int ioas_kill(struct ioas *ioas, bool cascade)
 {
 	int ret;
 
-	spin_lock(&space->lock);
-	if (space->dead) {
+	spin_lock(&ioas->lock);
+	if (ioas->dead) {
 		ret = -ENOENT;
-	} else if (space->devices || (space->children && !cascade)) {
+	} else if (ioas->devices || (ioas->children && !cascade)) {
 		ret = -EBUSY;
 	} else {
-		space->dead = true;
+		ioas->dead = true;
 		/* Without the lock it may seem so while a mapping is replaced */
-		ret = !RB_EMPTY_ROOT(&space->mappings);
+		ret = !RB_EMPTY_ROOT(&ioas->mappings);
 	}
-	spin_unlock(&space->lock);
+	spin_unlock(&ioas->lock);
 	return ret;
 }
 
 /**
- * ioasid_space_exit() - free all that is in a space
- * @space: the space; nobody else uses it, and no device is attached
+ * ioas_exit() - free all that is in a space
+ * @ioas: the space; nobody else uses it, and no device is attached
  *
  * May be called again, and then finds nothing to do.
  *
  * Context: may sleep; yields.
  */
-void ioasid_space_exit(struct ioasid_space *space)
+void ioas_exit(struct ioas *ioas)
 {
-	struct ioasid_mapping *m, *next;
+	struct ioas_mapping *m, *next;
 
-	if (unlikely(!RB_EMPTY_ROOT(&space->mappings))) {
-		rbtree_postorder_for_each_entry_safe(m, next, &space->mappings,
+	if (unlikely(!RB_EMPTY_ROOT(&ioas->mappings))) {
+		rbtree_postorder_for_each_entry_safe(m, next, &ioas->mappings,
 						     rb) {
-			ioasid_mapping_release(space, m);
+			ioas_mapping_release(ioas, m);
 			cond_resched();
 		}
-		space->mappings = RB_ROOT;
+		ioas->mappings = RB_ROOT;
 	}
-	if (unlikely(space->software)) {
-		ioasid_software_free(space->software);
-		space->software = NULL;
+	if (unlikely(ioas->holds)) {
+		ioas_holds_free(ioas->holds);
+		ioas->holds = NULL;
 	}
-	if (unlikely(space->devmem))
-		ioasid_devmem_exit(space);
-	if (unlikely(space->permitted)) {
-		kfree(space->permitted);
-		space->permitted = NULL;
+	if (unlikely(ioas->devmem))
+		ioas_devmem_exit(ioas);
+	if (unlikely(ioas->permitted)) {
+		kfree(ioas->permitted);
+		ioas->permitted = NULL;
 	}
 }
-EXPORT_SYMBOL_IF_KUNIT(ioasid_space_exit);
+EXPORT_SYMBOL_IF_KUNIT(ioas_exit);

@@ -10,7 +10,7 @@
  *    takes; it is written to the domains and published.  A step that fails
  *    undoes those before it.
  *
- * Locks: see struct ioasid_space.  The lock is held for a bounded number of
+ * Locks: see struct ioas.  The lock is held for a bounded number of
  * steps; whatever is long is done with the mapping in a state that keeps
  * others off it.
  */
@@ -29,168 +29,168 @@
 #include "tree.h"
 
 /* Does a space take anything new? */
-static __always_inline int check_space(const struct ioasid_space *space)
+static __always_inline int check_space(const struct ioas *ioas)
 {
-	lockdep_assert_held(&space->lock);
-	if (unlikely(space->dead))
+	lockdep_assert_held(&ioas->lock);
+	if (unlikely(ioas->dead))
 		return -ENOENT;
-	if (unlikely(space->poisoned))
+	if (unlikely(ioas->poisoned))
 		return -EIO;
-	if (unlikely(space->partial))
+	if (unlikely(ioas->partial))
 		return -EDEADLK;
 	return 0;
 }
 
 /**
- * ioasid_space_reserve() - take a range of IOVA for a new mapping
- * @space: the space
+ * ioas_reserve() - take a range of IOVA for a new mapping
+ * @ioas: the space
  * @req: what to map; @iova is set when it was chosen
  *
- * The first step of a map: to be followed by ioasid_space_commit() or
- * ioasid_space_abort().
+ * The first step of a map: to be followed by ioas_commit() or
+ * ioas_abort().
  *
  * Context: may sleep.
  * Return: the mapping, not yet visible, or an ERR_PTR: -ENOENT, the space is
  * being freed; -EIO; -EDEADLK; -EINVAL, not permitted; -EEXIST; -ENOSPC;
  * -ENOMEM; -EINTR, a fatal signal.
  */
-struct ioasid_mapping *ioasid_space_reserve(struct ioasid_space *space,
-					    struct ioasid_map_request *req)
+struct ioas_mapping *ioas_reserve(struct ioas *ioas,
+				  struct ioas_map_request *req)
 {
 	bool reserve = req->flags & IOASID_MAP_RESERVE;
-	struct ioasid_mapping *m, *taken;
+	struct ioas_mapping *m, *taken;
 	u64 largest = 0;
 	int ret;
 
-	m = mapping_alloc(space, req);
+	m = ioas_mapping_new(ioas, req);
 	if (!m)
 		return ERR_PTR(-ENOMEM);
 
 	if (!(req->flags & IOASID_MAP_FIXED)) {
-		down_read(&space->domains_sem);
-		largest = largest_page(space, req->length);
-		up_read(&space->domains_sem);
+		down_read(&ioas->domains_sem);
+		largest = ioas_largest_page(ioas, req->length);
+		up_read(&ioas->domains_sem);
 	}
 
-	spin_lock(&space->lock);
+	spin_lock(&ioas->lock);
 again:
-	ret = check_space(space);
+	ret = check_space(ioas);
 	if (unlikely(ret))
 		goto err;
 
 	if (req->flags & IOASID_MAP_FIXED) {
 		ret = -EINVAL;
-		if (space->permitted && !reserve &&
-		    !ioasid_ranges_hold(space->permitted, req->iova,
-					req->iova + (req->length - 1),
-					&req->fault_addr))
+		if (ioas->permitted && !reserve &&
+		    !ioas_ranges_hold(ioas->permitted, req->iova,
+				      req->iova + (req->length - 1),
+				      &req->fault_addr))
 			goto err;
 	} else {
-		ret = choose_iova(space, req, largest);
+		ret = ioas_choose_iova(ioas, req, largest);
 		if (ret == -EAGAIN)
 			goto again;
 		/* The lock may have been dropped */
 		if (!ret)
-			ret = check_space(space);
+			ret = check_space(ioas);
 		if (ret)
 			goto err;
-		if (unlikely(space->permitted &&
-			     !ioasid_ranges_hold(space->permitted, req->iova,
-						 req->iova + (req->length - 1),
-						 &req->fault_addr)))
+		if (unlikely(ioas->permitted &&
+			     !ioas_ranges_hold(ioas->permitted, req->iova,
+					       req->iova + (req->length - 1),
+					       &req->fault_addr)))
 			goto again;
 	}
 	m->start = req->iova;
 	m->last = req->iova + (req->length - 1);
-	if (!req->place || !insert_next(space, m, req->place)) {
-		if (unlikely(!ioasid_mapping_insert(space, m))) {
-			taken = ioasid_mapping_first(space, m->start);
+	if (!req->cache || !ioas_mapping_insert_next(ioas, m, req->cache)) {
+		if (unlikely(!ioas_mapping_insert(ioas, m))) {
+			taken = ioas_mapping_first(ioas, m->start);
 			req->fault_addr = max(taken->start, m->start);
 			ret = -EEXIST;
 			goto err;
 		}
-		if (req->place) {
-			req->place->last = m;
+		if (req->cache) {
+			req->cache->last = m;
 			/* What comes next was not looked at */
-			req->place->changes = space->changes - 1;
+			req->cache->changes = ioas->changes - 1;
 		}
 	}
-	spin_unlock(&space->lock);
+	spin_unlock(&ioas->lock);
 	return m;
 
 err:
-	spin_unlock(&space->lock);
-	ioasid_mapping_free(m);
+	spin_unlock(&ioas->lock);
+	ioas_mapping_free(m);
 	return ERR_PTR(ret);
 }
-EXPORT_SYMBOL_IF_KUNIT(ioasid_space_reserve);
+EXPORT_SYMBOL_IF_KUNIT(ioas_reserve);
 
 /**
- * ioasid_space_abort() - give a reserved range back
- * @space: the space
- * @m: from ioasid_space_reserve(); freed
+ * ioas_abort() - give a reserved range back
+ * @ioas: the space
+ * @m: from ioas_reserve(); freed
  */
-void ioasid_space_abort(struct ioasid_space *space, struct ioasid_mapping *m)
+void ioas_abort(struct ioas *ioas, struct ioas_mapping *m)
 {
-	spin_lock(&space->lock);
-	if (m->state != IOASID_MAPPING_CANCELLED)
-		ioasid_mapping_erase(space, m);
-	ioasid_space_wake(space);
-	spin_unlock(&space->lock);
-	ioasid_mapping_release(space, m);
+	spin_lock(&ioas->lock);
+	if (m->state != IOAS_MAPPING_CANCELLED)
+		ioas_mapping_erase(ioas, m);
+	ioas_wake(ioas);
+	spin_unlock(&ioas->lock);
+	ioas_mapping_release(ioas, m);
 }
-EXPORT_SYMBOL_IF_KUNIT(ioasid_space_abort);
+EXPORT_SYMBOL_IF_KUNIT(ioas_abort);
 
 /**
- * ioasid_space_abort_filling() - give up a FILLING mapping that is in no domain
- * @space: the space; domains_sem is held
- * @m: from ioasid_space_reserve(), with or without memory; freed, unless a
+ * ioas_abort_writing() - give up a WRITING mapping that is in no domain
+ * @ioas: the space; domains_sem is held
+ * @m: from ioas_reserve(), with or without memory; freed, unless a
  *	poisoned domain may reach it
  */
-void ioasid_space_abort_filling(struct ioasid_space *space,
-				struct ioasid_mapping *m)
+void ioas_abort_writing(struct ioas *ioas,
+			struct ioas_mapping *m)
 {
-	bool poisoned = m->mem.npages && any_poisoned(space);
+	bool poisoned = m->mem.npages && ioas_tables_poisoned(ioas);
 
-	spin_lock(&space->lock);
-	ioasid_mapping_erase(space, m);
+	spin_lock(&ioas->lock);
+	ioas_mapping_erase(ioas, m);
 	if (poisoned)
-		ioasid_mapping_keep(space, m);
-	ioasid_space_wake(space);
-	spin_unlock(&space->lock);
+		ioas_quarantine_add(ioas, m);
+	ioas_wake(ioas);
+	spin_unlock(&ioas->lock);
 	if (!poisoned)
-		ioasid_mapping_release(space, m);
+		ioas_mapping_release(ioas, m);
 }
 
-static int write_device(struct ioasid_space *space, struct ioasid_mapping *m)
-	__must_hold(&space->lock)
+static int write_device(struct ioas *ioas, struct ioas_mapping *m)
+	__must_hold(&ioas->lock)
 {
 	int ret;
 
-	set_state(m, IOASID_MAPPING_FILLING);
-	spin_unlock(&space->lock);
-	ret = ioasid_devmem_map(m->device);
-	spin_lock(&space->lock);
+	ioas_mapping_set_state(m, IOAS_MAPPING_WRITING);
+	spin_unlock(&ioas->lock);
+	ret = ioas_devmem_map(m->device);
+	spin_lock(&ioas->lock);
 	if (!ret)
-		set_state(m, IOASID_MAPPING_LIVE);
+		ioas_mapping_set_state(m, IOAS_MAPPING_LIVE);
 	return ret;
 }
 
 /* Write a mapping that has its memory to the domains, if there are any */
-static int write_mapping(struct ioasid_space *space, struct ioasid_mapping *m)
-	__must_hold(&space->lock)
+static int write_mapping(struct ioas *ioas, struct ioas_mapping *m)
+	__must_hold(&ioas->lock)
 {
-	lockdep_assert_held_read(&space->domains_sem);
+	lockdep_assert_held_read(&ioas->domains_sem);
 	if (unlikely(m->device))
-		return write_device(space, m);
+		return write_device(ioas, m);
 	if (!m->mem.npages ||
-	    (list_empty(&space->domains) && !space->filling)) {
-		set_state(m, IOASID_MAPPING_LIVE);
+	    (list_empty(&ioas->domains) && !ioas->populating)) {
+		ioas_mapping_set_state(m, IOAS_MAPPING_LIVE);
 		return 0;
 	}
-	set_state(m, IOASID_MAPPING_FILLING);
-	spin_unlock(&space->lock);
-	return fill_domains(space, m);
+	ioas_mapping_set_state(m, IOAS_MAPPING_WRITING);
+	spin_unlock(&ioas->lock);
+	return ioas_tables_write(ioas, m);
 }
 
 /*
@@ -198,53 +198,53 @@ static int write_mapping(struct ioasid_space *space, struct ioasid_mapping *m)
  * Called with the lock and domains_sem held, drops both.
  */
 static __always_inline int
-publish(struct ioasid_space *space, struct ioasid_mapping *m, int ret)
-	__releases(&space->lock)
+publish(struct ioas *ioas, struct ioas_mapping *m, int ret)
+	__releases(&ioas->lock)
 {
 	bool poisoned = false;
 
 	if (likely(!ret)) {
-		space->nr_mappings++;
+		ioas->nr_mappings++;
 		if (m->mem.npages)
-			space->bytes_mapped += mapping_bytes(m);
+			ioas->bytes_mapped += ioas_mapping_bytes(m);
 	} else {
-		ioasid_mapping_erase(space, m);
-		poisoned = m->mem.npages && any_poisoned(space);
+		ioas_mapping_erase(ioas, m);
+		poisoned = m->mem.npages && ioas_tables_poisoned(ioas);
 		if (poisoned)
-			ioasid_mapping_keep(space, m);
+			ioas_quarantine_add(ioas, m);
 	}
-	ioasid_space_wake(space);
-	spin_unlock(&space->lock);
-	up_read(&space->domains_sem);
+	ioas_wake(ioas);
+	spin_unlock(&ioas->lock);
+	up_read(&ioas->domains_sem);
 	if (unlikely(poisoned))
-		space->ops->poisoned(space);
+		ioas->ops->poisoned(ioas);
 	else if (unlikely(ret))
-		ioasid_mapping_release(space, m);
+		ioas_mapping_release(ioas, m);
 	return ret;
 }
 
-static int wait_for_parent(struct ioasid_space *space,
-			   const struct ioasid_map_request *req, u64 addr)
+static int wait_for_parent(struct ioas *ioas,
+			   const struct ioas_map_request *req, u64 addr)
 {
-	return ioasid_family_wait(space, addr, req->addr + (req->length - 1));
+	return ioas_ref_wait(ioas, addr, req->addr + (req->length - 1));
 }
 
 /* Write what was borrowed; as write_mapping(), with no lock held before */
-static __always_inline int write_borrowed(struct ioasid_space *space,
-					  struct ioasid_mapping *m)
-	__acquires(&space->lock)
+static __always_inline int write_borrowed(struct ioas *ioas,
+					  struct ioas_mapping *m)
+	__acquires(&ioas->lock)
 {
-	if (unlikely(list_empty(&space->domains) && !space->filling)) {
-		spin_lock(&space->lock);
-		set_state(m, IOASID_MAPPING_LIVE);
+	if (unlikely(list_empty(&ioas->domains) && !ioas->populating)) {
+		spin_lock(&ioas->lock);
+		ioas_mapping_set_state(m, IOAS_MAPPING_LIVE);
 		return 0;
 	}
-	return fill_domains(space, m);
+	return ioas_tables_write(ioas, m);
 }
 
 /**
- * ioasid_space_refer() - map by reference, at a fixed IOVA
- * @space: a child
+ * ioas_map_ref() - map by reference, at a fixed IOVA
+ * @ioas: a child
  * @req: what to map
  *
  * Nothing that it does takes long: so it is reserve and commit in one.  A write
@@ -252,119 +252,119 @@ static __always_inline int write_borrowed(struct ioasid_space *space,
  * and is begun again after it.
  *
  * Context: may sleep; waits for no page fault.
- * Return: as ioasid_space_reserve() and ioasid_space_commit().
+ * Return: as ioas_reserve() and ioas_commit().
  */
-int ioasid_space_refer(struct ioasid_space *space,
-		       struct ioasid_map_request *req)
+int ioas_map_ref(struct ioas *ioas,
+		 struct ioas_map_request *req)
 {
-	struct ioasid_mapping *m;
+	struct ioas_mapping *m;
 	u64 addr;
 	int ret;
 
-	req->state = IOASID_MAPPING_FILLING;
+	req->state = IOAS_MAPPING_WRITING;
 	for (;;) {
-		down_read(&space->domains_sem);
-		m = ioasid_space_reserve(space, req);
+		down_read(&ioas->domains_sem);
+		m = ioas_reserve(ioas, req);
 		if (IS_ERR(m)) {
-			up_read(&space->domains_sem);
+			up_read(&ioas->domains_sem);
 			return PTR_ERR(m);
 		}
 		addr = req->addr;
-		ret = ioasid_family_borrow(space, m, false, &addr);
+		ret = ioas_ref_get(ioas, m, false, &addr);
 		if (likely(!ret)) {
-			ret = write_borrowed(space, m);
+			ret = write_borrowed(ioas, m);
 			if (likely(ret != -EAGAIN))
-				return publish(space, m, ret);
-			spin_unlock(&space->lock);
+				return publish(ioas, m, ret);
+			spin_unlock(&ioas->lock);
 		}
-		ioasid_space_abort_filling(space, m);
-		up_read(&space->domains_sem);
+		ioas_abort_writing(ioas, m);
+		up_read(&ioas->domains_sem);
 		if (ret != -EAGAIN) {
 			req->fault_addr = addr;
 			return ret;
 		}
 		cond_resched();
-		ret = wait_for_parent(space, req, addr);
+		ret = wait_for_parent(ioas, req, addr);
 		if (ret)
 			return ret;
 	}
 }
 
 /*
- * Give a child's mapping its memory.  It is FILLING from before it refers to
+ * Give a child's mapping its memory.  It is WRITING from before it refers to
  * anything, so that a thread that waits for that waits for something bounded.
  * Returns with the lock and domains_sem held.
  */
-static int borrow_memory(struct ioasid_space *space, struct ioasid_mapping *m,
-			 struct ioasid_map_request *req)
-	__acquires(&space->lock)
+static int borrow_memory(struct ioas *ioas, struct ioas_mapping *m,
+			 struct ioas_map_request *req)
+	__acquires(&ioas->lock)
 {
 	u64 addr;
 	int ret;
 
 	for (;;) {
 		addr = req->addr;
-		down_read(&space->domains_sem);
-		spin_lock(&space->lock);
-		if (unlikely(m->state == IOASID_MAPPING_CANCELLED))
+		down_read(&ioas->domains_sem);
+		spin_lock(&ioas->lock);
+		if (unlikely(m->state == IOAS_MAPPING_CANCELLED))
 			return -ECANCELED;
-		set_state(m, IOASID_MAPPING_FILLING);
+		ioas_mapping_set_state(m, IOAS_MAPPING_WRITING);
 		WRITE_ONCE(m->wanted, false);
-		spin_unlock(&space->lock);
-		ret = ioasid_family_borrow(space, m, false, &addr);
+		spin_unlock(&ioas->lock);
+		ret = ioas_ref_get(ioas, m, false, &addr);
 		if (likely(!ret)) {
-			ret = write_borrowed(space, m);
+			ret = write_borrowed(ioas, m);
 			if (likely(ret != -EAGAIN))
 				return ret;
-			spin_unlock(&space->lock);
+			spin_unlock(&ioas->lock);
 			m->next = NULL;
-			ioasid_family_return(space, m);
+			ioas_ref_put(ioas, m);
 			/* Through a window it became the parent's */
 			m->addr = req->addr;
 		}
-		spin_lock(&space->lock);
+		spin_lock(&ioas->lock);
 		if (likely(ret != -EAGAIN)) {
 			req->fault_addr = addr;
 			return ret;
 		}
-		set_state(m, IOASID_MAPPING_PINNING);
-		ioasid_space_wake(space);
-		spin_unlock(&space->lock);
-		up_read(&space->domains_sem);
+		ioas_mapping_set_state(m, IOAS_MAPPING_PINNING);
+		ioas_wake(ioas);
+		spin_unlock(&ioas->lock);
+		up_read(&ioas->domains_sem);
 		cond_resched();
-		ret = wait_for_parent(space, req, addr);
+		ret = wait_for_parent(ioas, req, addr);
 		if (ret) {
-			down_read(&space->domains_sem);
-			spin_lock(&space->lock);
-			return m->state == IOASID_MAPPING_CANCELLED ?
+			down_read(&ioas->domains_sem);
+			spin_lock(&ioas->lock);
+			return m->state == IOAS_MAPPING_CANCELLED ?
 			       -ECANCELED : ret;
 		}
 	}
 }
 
 /* Write a root's mapping; a thread that wants it meanwhile may cancel it */
-static int write_pinned(struct ioasid_space *space, struct ioasid_mapping *m)
-	__acquires(&space->lock)
+static int write_pinned(struct ioas *ioas, struct ioas_mapping *m)
+	__acquires(&ioas->lock)
 {
 	int ret;
 
 	for (;;) {
-		down_read(&space->domains_sem);
-		spin_lock(&space->lock);
-		if (unlikely(m->state == IOASID_MAPPING_CANCELLED))
+		down_read(&ioas->domains_sem);
+		spin_lock(&ioas->lock);
+		if (unlikely(m->state == IOAS_MAPPING_CANCELLED))
 			return -ECANCELED;
-		ret = write_mapping(space, m);
+		ret = write_mapping(ioas, m);
 		if (likely(ret != -EAGAIN))
 			return ret;
-		set_state(m, IOASID_MAPPING_PINNING);
+		ioas_mapping_set_state(m, IOAS_MAPPING_PINNING);
 		WRITE_ONCE(m->wanted, false);
-		ioasid_space_wake(space);
-		spin_unlock(&space->lock);
-		up_read(&space->domains_sem);
+		ioas_wake(ioas);
+		spin_unlock(&ioas->lock);
+		up_read(&ioas->domains_sem);
 		if (fatal_signal_pending(current)) {
-			down_read(&space->domains_sem);
-			spin_lock(&space->lock);
-			return m->state == IOASID_MAPPING_CANCELLED ?
+			down_read(&ioas->domains_sem);
+			spin_lock(&ioas->lock);
+			return m->state == IOAS_MAPPING_CANCELLED ?
 			       -ECANCELED : -EINTR;
 		}
 		cond_resched();
@@ -372,44 +372,44 @@ static int write_pinned(struct ioasid_space *space, struct ioasid_mapping *m)
 }
 
 /**
- * ioasid_space_commit() - make a reserved mapping real
- * @space: the space
- * @m: from ioasid_space_reserve(); not to be touched afterwards
+ * ioas_commit() - make a reserved mapping real
+ * @ioas: the space
+ * @m: from ioas_reserve(); not to be touched afterwards
  * @req: as given there
  *
  * Context: may sleep, for as long as a page fault takes.
  * Return: 0; -ECANCELED, somebody took the range back; -EDQUOT, -EFAULT and
  * the other errors of ioasid_memory_get(), or of a child those of
- * ioasid_family_borrow(); -ENOMEM, -ENOSPC or -EIO of the IOMMU driver. On
+ * ioas_ref_get(); -ENOMEM, -ENOSPC or -EIO of the IOMMU driver. On
  * failure the range is free again.
  */
-int ioasid_space_commit(struct ioasid_space *space, struct ioasid_mapping *m,
-			struct ioasid_map_request *req)
+int ioas_commit(struct ioas *ioas, struct ioas_mapping *m,
+		struct ioas_map_request *req)
 {
 	int ret;
 
-	if (unlikely(space->parent) && !(req->flags & IOASID_MAP_RESERVE)) {
-		ret = borrow_memory(space, m, req);
+	if (unlikely(ioas->parent) && !(req->flags & IOASID_MAP_RESERVE)) {
+		ret = borrow_memory(ioas, m, req);
 	} else {
 		if (!(req->flags & IOASID_MAP_RESERVE)) {
-			ret = get_memory(space, m, req);
+			ret = ioas_mapping_get_memory(ioas, m, req);
 			if (ret) {
 				/* That it was undone matters more than why */
-				spin_lock(&space->lock);
-				if (m->state == IOASID_MAPPING_CANCELLED)
+				spin_lock(&ioas->lock);
+				if (m->state == IOAS_MAPPING_CANCELLED)
 					ret = -ECANCELED;
-				spin_unlock(&space->lock);
-				ioasid_space_abort(space, m);
+				spin_unlock(&ioas->lock);
+				ioas_abort(ioas, m);
 				return ret;
 			}
 		}
-		ret = write_pinned(space, m);
+		ret = write_pinned(ioas, m);
 	}
 	if (likely(ret != -ECANCELED))
-		return publish(space, m, ret);
-	spin_unlock(&space->lock);
-	up_read(&space->domains_sem);
-	ioasid_mapping_release(space, m);
+		return publish(ioas, m, ret);
+	spin_unlock(&ioas->lock);
+	up_read(&ioas->domains_sem);
+	ioas_mapping_release(ioas, m);
 	return -ECANCELED;
 }
-EXPORT_SYMBOL_IF_KUNIT(ioasid_space_commit);
+EXPORT_SYMBOL_IF_KUNIT(ioas_commit);

@@ -7,7 +7,7 @@
 
 #include "types.h"
 
-void ioasid_space_abort_filling(struct ioasid_space *space,
-				struct ioasid_mapping *m);
+void ioas_abort_writing(struct ioas *ioas,
+			struct ioas_mapping *m);
 
 #endif /* _IOASID_IOAS_MAP_H */

@@ -12,142 +12,143 @@
 #include "mapping.h"
 #include "tree.h"
 
-struct kmem_cache *mapping_cache;
+struct kmem_cache *ioas_mapping_cache;
 
 /* Let a long write of the mapping's IOPTEs end, so that it can be had */
-static bool still_in_transit(struct ioasid_space *space, u64 addr)
+static bool still_busy(struct ioas *ioas, u64 addr)
 {
-	struct ioasid_mapping *m = ioasid_mapping_first(space, addr);
+	struct ioas_mapping *m = ioas_mapping_first(ioas, addr);
 
-	if (!m || m->start > addr || !in_transit(m))
+	if (!m || m->start > addr || !ioas_mapping_busy(m))
 		return false;
 	WRITE_ONCE(m->wanted, true);
 	return true;
 }
 
 /**
- * ioasid_space_wait_in_transit() - wait until a mapping can be used
- * @space: the space; its lock is held, and dropped meanwhile; domains_sem is not
+ * ioas_wait_busy() - wait until a mapping can be used
+ * @ioas: the space; its lock is held, and dropped meanwhile; domains_sem is not
  * @addr: where the mapping is
  * @req: for which unmap; or NULL
  *
  * Return: 0; -EINTR, a fatal signal, or the patience of a forced @req ended.
  */
-int ioasid_space_wait_in_transit(struct ioasid_space *space, u64 addr,
-				 struct ioasid_unmap_request *req)
-	__must_hold(&space->lock)
+int ioas_wait_busy(struct ioas *ioas, u64 addr,
+		   struct ioas_unmap_request *req)
+	__must_hold(&ioas->lock)
 {
-	lockdep_assert_not_held(&space->domains_sem);
-	return ioasid_space_wait(space, !still_in_transit(space, addr), req);
+	lockdep_assert_not_held(&ioas->domains_sem);
+	return ioas_wait(ioas, !still_busy(ioas, addr), req);
 }
 
 /**
- * ioasid_mapping_wait_readers() - wait until mappings are not read any more
- * @space: the space; its lock is not held
+ * ioas_mapping_wait_readers() - wait until mappings are not read any more
+ * @ioas: the space; its lock is not held
  * @list: mappings in a state in which no reader comes, linked by @next
  *
  * A reader copies a page, or is an attach that fills its domain with the mapping,
  * which stops at @wanted: both end soon, and wait for nothing.
  */
-void ioasid_mapping_wait_readers(struct ioasid_space *space,
-				 struct ioasid_mapping *list)
+void ioas_mapping_wait_readers(struct ioas *ioas,
+			       struct ioas_mapping *list)
 {
-	struct ioasid_mapping *m;
+	struct ioas_mapping *m;
 
 	for (m = list; m; m = m->next) {
 		if (likely(!READ_ONCE(m->readers)))
 			continue;
-		spin_lock(&space->lock);
+		spin_lock(&ioas->lock);
 		WRITE_ONCE(m->wanted, true);
-		wait_event_cmd(space->wait, !m->readers,
-			       spin_unlock(&space->lock),
-			       spin_lock(&space->lock));
+		wait_event_cmd(ioas->wait, !m->readers,
+			       spin_unlock(&ioas->lock),
+			       spin_lock(&ioas->lock));
 		WRITE_ONCE(m->wanted, false);
-		spin_unlock(&space->lock);
+		spin_unlock(&ioas->lock);
 	}
 }
 
 /**
- * ioasid_place_fill() - have mappings to spare
- * @place: the place
+ * ioas_batch_cache_fill() - have mappings to spare
+ * @cache: the place
  * @n: how many are wanted
  *
  * With no memory there are fewer, and the next map allocates its own.
  */
-void ioasid_place_fill(struct ioasid_place *place, unsigned int n)
+void ioas_batch_cache_fill(struct ioas_batch_cache *cache, unsigned int n)
 {
 	void *spare[32];
-	struct ioasid_mapping *m;
+	struct ioas_mapping *m;
 	unsigned int want, i;
 
 	for (; n; n -= want) {
 		want = min(n, ARRAY_SIZE(spare));
-		if (!kmem_cache_alloc_bulk(mapping_cache, GFP_KERNEL, want,
+		if (!kmem_cache_alloc_bulk(ioas_mapping_cache, GFP_KERNEL, want,
 					   spare))
 			break;
 		for (i = 0; i < want; i++) {
 			m = spare[i];
-			m->next = place->spare;
-			place->spare = m;
+			m->next = cache->spare;
+			cache->spare = m;
 		}
 	}
 }
 
 /**
- * ioasid_place_empty() - free what was to spare
- * @place: the place
+ * ioas_batch_cache_empty() - free what was to spare
+ * @cache: the place
  */
-void ioasid_place_empty(struct ioasid_place *place)
+void ioas_batch_cache_empty(struct ioas_batch_cache *cache)
 {
-	struct ioasid_mapping *m;
+	struct ioas_mapping *m;
 
-	while ((m = place->spare)) {
-		place->spare = m->next;
-		ioasid_mapping_free(m);
+	while ((m = cache->spare)) {
+		cache->spare = m->next;
+		ioas_mapping_free(m);
 	}
 }
 
 /**
- * ioasid_mapping_alloc() - make a mapping that has no memory yet
- * @space: the space
+ * ioas_mapping_alloc() - make a mapping that has no memory yet
+ * @ioas: the space
  * @req: what it will map
  *
  * Return: the mapping, in no tree; or NULL, there is no memory.
  */
-struct ioasid_mapping *
-ioasid_mapping_alloc(struct ioasid_space *space,
-		     const struct ioasid_map_request *req)
+struct ioas_mapping *
+ioas_mapping_alloc(struct ioas *ioas,
+		   const struct ioas_map_request *req)
 {
-	return mapping_alloc(space, req);
+	return ioas_mapping_new(ioas, req);
 }
 
 /**
- * ioasid_mapping_in_filling() - what a domain that is being filled has of it
- * @space: the space; its lock is held
+ * ioas_mapping_populated() - what a domain that is being filled has of it
+ * @ioas: the space; its lock is held
  * @m: a mapping
  *
  * Return: whether a published mapping is in the domain that is being filled, and
  * whether one to be published must be put in there by who maps it.
  */
-bool ioasid_mapping_in_filling(struct ioasid_space *space,
-			       struct ioasid_mapping *m)
+bool ioas_mapping_populated(struct ioas *ioas,
+			    struct ioas_mapping *m)
 {
-	const struct ioasid_domain *filling = space->filling;
+	const struct ioas_domain *populating = ioas->populating;
 
-	lockdep_assert_held(&space->lock);
-	return unlikely(filling) && m->mem.npages &&
-	       (filling->fill_done || m->start < filling->fill_next);
+	lockdep_assert_held(&ioas->lock);
+	return unlikely(populating) && m->mem.npages &&
+	       (populating->populate_done ||
+		m->start < populating->populate_next);
 }
 
-int __init ioasid_space_cache_init(void)
+int __init ioas_cache_init(void)
 {
-	mapping_cache = kmem_cache_create("ioasid_mapping",
-					  sizeof(struct ioasid_mapping), 0,
-					  SLAB_ACCOUNT, NULL);
-	return mapping_cache ? 0 : -ENOMEM;
+	ioas_mapping_cache = kmem_cache_create("ioas_mapping",
+					       sizeof(struct ioas_mapping), 0,
+					       SLAB_ACCOUNT, NULL);
+	return ioas_mapping_cache ? 0 : -ENOMEM;
 }
 
-void ioasid_space_cache_exit(void)
+void ioas_cache_exit(void)
 {
-	kmem_cache_destroy(mapping_cache);
+	kmem_cache_destroy(ioas_mapping_cache);
 }

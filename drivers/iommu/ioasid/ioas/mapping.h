@@ -13,58 +13,58 @@
 
 #include "types.h"
 
-extern struct kmem_cache *mapping_cache;
+extern struct kmem_cache *ioas_mapping_cache;
 
-static inline void set_state(struct ioasid_mapping *m, enum ioasid_mapping_state state)
+static inline void ioas_mapping_set_state(struct ioas_mapping *m, enum ioas_mapping_state state)
 {
 	m->state = state;
 }
 
-static inline u64 mapping_bytes(const struct ioasid_mapping *m)
+static inline u64 ioas_mapping_bytes(const struct ioas_mapping *m)
 {
 	return m->last - m->start + 1;
 }
 
 /* Must it be waited for before it can be removed or cut? */
-static inline bool in_transit(const struct ioasid_mapping *m)
+static inline bool ioas_mapping_busy(const struct ioas_mapping *m)
 {
-	return m && (m->state == IOASID_MAPPING_FILLING ||
-		     m->state == IOASID_MAPPING_LEAVING ||
-		     m->state == IOASID_MAPPING_CUTTING ||
-		     m->state == IOASID_MAPPING_DYING);
+	return m && (m->state == IOAS_MAPPING_WRITING ||
+		     m->state == IOAS_MAPPING_LEAVING ||
+		     m->state == IOAS_MAPPING_CHANGING ||
+		     m->state == IOAS_MAPPING_REMOVING);
 }
 
 /**
- * ioasid_mapping_free() - free a mapping that has no memory
+ * ioas_mapping_free() - free a mapping that has no memory
  * @m: the mapping
  */
-static inline void ioasid_mapping_free(struct ioasid_mapping *m)
+static inline void ioas_mapping_free(struct ioas_mapping *m)
 {
-	kmem_cache_free(mapping_cache, m);
+	kmem_cache_free(ioas_mapping_cache, m);
 }
 
 /**
- * ioasid_space_wake() - a mapping changed state, or lost its last reader or pin
- * @space: the space; its lock is held since before the change
+ * ioas_wake() - a mapping changed state, or lost its last reader or pin
+ * @ioas: the space; its lock is held since before the change
  */
-static inline void ioasid_space_wake(struct ioasid_space *space)
+static inline void ioas_wake(struct ioas *ioas)
 {
-	lockdep_assert_held(&space->lock);
+	lockdep_assert_held(&ioas->lock);
 	/* Waiters queue themselves before they look, under the lock */
-	if (waitqueue_active(&space->wait))
-		wake_up_all(&space->wait);
+	if (waitqueue_active(&ioas->wait))
+		wake_up_all(&ioas->wait);
 }
 
 /*
- * Wait, with the lock of @space dropped meanwhile, until @condition.  Returns
+ * Wait, with the lock of @ioas dropped meanwhile, until @condition.  Returns
  * -EINTR on a fatal signal, or when the patience of a forced @req ends; @req may
  * be NULL: as long as it takes.
  */
-#define ioasid_space_wait(space, condition, req)			\
+#define ioas_wait(_ioas, condition, req)				\
 ({									\
-	struct ioasid_space *__space = (space);				\
-	struct ioasid_unmap_request *__req = (req);			\
-	bool __forced = __req && __req->flags & IOASID_UNMAP_FORCED;	\
+	struct ioas *__ioas = (_ioas);					\
+	struct ioas_unmap_request *__req = (req);			\
+	bool __forced = __req && __req->flags & IOAS_UNMAP_FORCED;	\
 	long __left = __forced ? __req->patience : MAX_SCHEDULE_TIMEOUT; \
 	int __err = 0;							\
 	DEFINE_WAIT(__wait);						\
@@ -75,12 +75,12 @@ static inline void ioasid_space_wake(struct ioasid_space *space)
 			__err = -EINTR;					\
 			break;						\
 		}							\
-		prepare_to_wait(&__space->wait, &__wait, __forced ?	\
+		prepare_to_wait(&__ioas->wait, &__wait, __forced ?	\
 				TASK_UNINTERRUPTIBLE : TASK_KILLABLE);	\
-		spin_unlock(&__space->lock);				\
+		spin_unlock(&__ioas->lock);				\
 		__left = schedule_timeout(__left);			\
-		finish_wait(&__space->wait, &__wait);			\
-		spin_lock(&__space->lock);				\
+		finish_wait(&__ioas->wait, &__wait);			\
+		spin_lock(&__ioas->lock);				\
 	}								\
 	if (__forced)							\
 		__req->patience = __left;				\
@@ -88,24 +88,24 @@ static inline void ioasid_space_wake(struct ioasid_space *space)
 })
 
 /* Have preemption on for a moment, in a walk that may be long */
-static inline void ioasid_space_relax(struct ioasid_space *space)
-	__must_hold(&space->lock)
+static inline void ioas_relax(struct ioas *ioas)
+	__must_hold(&ioas->lock)
 {
-	spin_unlock(&space->lock);
+	spin_unlock(&ioas->lock);
 	cond_resched();
-	spin_lock(&space->lock);
+	spin_lock(&ioas->lock);
 }
 
-static __always_inline struct ioasid_mapping *
-mapping_alloc(struct ioasid_space *space, const struct ioasid_map_request *req)
+static __always_inline struct ioas_mapping *
+ioas_mapping_new(struct ioas *ioas, const struct ioas_map_request *req)
 {
-	struct ioasid_mapping *m;
+	struct ioas_mapping *m;
 
-	if (req->place && req->place->spare) {
-		m = req->place->spare;
-		req->place->spare = m->next;
+	if (req->cache && req->cache->spare) {
+		m = req->cache->spare;
+		req->cache->spare = m->next;
 	} else {
-		m = kmem_cache_alloc(mapping_cache, GFP_KERNEL);
+		m = kmem_cache_alloc(ioas_mapping_cache, GFP_KERNEL);
 	}
 	if (!m)
 		return NULL;
@@ -117,21 +117,21 @@ mapping_alloc(struct ioasid_space *space, const struct ioasid_map_request *req)
 	m->readers = 0;
 	m->wanted = false;
 	m->flags = req->flags & ~IOASID_MAP_FIXED;
-	m->cut_shift = req->cut_shift ?: space->cut_shift;
+	m->cut_shift = req->cut_shift ?: ioas->cut_shift;
 	m->state = req->state;
 	return m;
 }
 
-int ioasid_space_wait_in_transit(struct ioasid_space *space, u64 addr,
-				 struct ioasid_unmap_request *req);
-void ioasid_mapping_wait_readers(struct ioasid_space *space,
-				 struct ioasid_mapping *list);
-void ioasid_place_fill(struct ioasid_place *place, unsigned int n);
-void ioasid_place_empty(struct ioasid_place *place);
-struct ioasid_mapping *
-ioasid_mapping_alloc(struct ioasid_space *space,
-		     const struct ioasid_map_request *req);
-bool ioasid_mapping_in_filling(struct ioasid_space *space,
-			       struct ioasid_mapping *m);
+int ioas_wait_busy(struct ioas *ioas, u64 addr,
+		   struct ioas_unmap_request *req);
+void ioas_mapping_wait_readers(struct ioas *ioas,
+			       struct ioas_mapping *list);
+void ioas_batch_cache_fill(struct ioas_batch_cache *cache, unsigned int n);
+void ioas_batch_cache_empty(struct ioas_batch_cache *cache);
+struct ioas_mapping *
+ioas_mapping_alloc(struct ioas *ioas,
+		   const struct ioas_map_request *req);
+bool ioas_mapping_populated(struct ioas *ioas,
+			    struct ioas_mapping *m);
 
 #endif /* _IOASID_IOAS_MAPPING_H */

@@ -11,8 +11,8 @@
  *  - What is long, looking through the extents, is done with no lock held, on a
  *    copy that refers to them.  Nobody is kept off the mapping.
  *
- * Locks: ioasid_space.domains_sem for reading while page sizes are collected;
- * then ioasid_space.lock, for a bounded number of mappings.
+ * Locks: ioas.domains_sem for reading while page sizes are collected;
+ * then ioas.lock, for a bounded number of mappings.
  */
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
@@ -47,14 +47,14 @@ struct query {
 };
 
 /* Which page sizes the hardware page tables have, each combination once */
-static int collect_pgsizes(struct ioasid_space *space, struct query *query)
+static int collect_pgsizes(struct ioas *ioas, struct query *query)
 {
-	struct ioasid_domain *dom;
+	struct ioas_domain *dom;
 	unsigned int nr = 0, i;
 	int ret = 0;
 
-	down_read(&space->domains_sem);
-	list_for_each_entry(dom, &space->domains, node)
+	down_read(&ioas->domains_sem);
+	list_for_each_entry(dom, &ioas->domains, node)
 		nr++;
 	if (!nr)
 		goto unlock;
@@ -65,7 +65,7 @@ static int collect_pgsizes(struct ioasid_space *space, struct query *query)
 		goto unlock;
 	}
 	nr = 0;
-	list_for_each_entry(dom, &space->domains, node) {
+	list_for_each_entry(dom, &ioas->domains, node) {
 		for (i = 0; i < nr; i++)
 			if (query->pgsizes[i] == dom->iommu->pgsize_bitmap)
 				break;
@@ -74,12 +74,12 @@ static int collect_pgsizes(struct ioasid_space *space, struct query *query)
 	}
 	query->nr_tables = nr;
 unlock:
-	up_read(&space->domains_sem);
+	up_read(&ioas->domains_sem);
 	return ret;
 }
 
 /* What lies below @from was told already, as part of another mapping */
-static void take_shot(struct ioasid_space *space, struct ioasid_mapping *m,
+static void take_shot(struct ioas *ioas, struct ioas_mapping *m,
 		      u64 from, struct snapshot *shot)
 {
 	struct ioasid_query_entry *entry = &shot->entry;
@@ -101,8 +101,8 @@ static void take_shot(struct ioasid_space *space, struct ioasid_mapping *m,
 		known = !m->payer || m->flags & IOASID_MAP_FILE ||
 			m->payer->mm == current->mm;
 	} else if (m->device) {
-		known = ioasid_devmem_borrow(m->device, &shot->mem);
-		if (ioasid_devmem_is_revoked(m->device)) {
+		known = ioas_devmem_borrow(m->device, &shot->mem);
+		if (ioas_devmem_is_revoked(m->device)) {
 			entry->flags |= IOASID_QUERY_REVOKED;
 			ioasid_memory_return(&shot->mem);
 		}
@@ -112,57 +112,57 @@ static void take_shot(struct ioasid_space *space, struct ioasid_mapping *m,
 		return;
 	}
 	if (known) {
-		entry->addr = ioasid_mapping_addr(space, m) +
+		entry->addr = ioas_mapping_addr(ioas, m) +
 			      (from - m->start);
 		entry->flags |= IOASID_QUERY_ADDR;
 	}
 }
 
-static bool is_cut(struct ioasid_space *space, u64 addr)
+static bool is_cut(struct ioas *ioas, u64 addr)
 {
-	struct ioasid_mapping *m = ioasid_mapping_first(space, addr);
+	struct ioas_mapping *m = ioas_mapping_first(ioas, addr);
 
-	return m && m->state == IOASID_MAPPING_CUTTING;
+	return m && m->state == IOAS_MAPPING_CHANGING;
 }
 
 /*
  * Look at mappings from *@cursor on, which becomes what follows the last of
  * them.  Returns how many; clears @more when none is left.
  */
-static unsigned int take_shots(struct ioasid_space *space, struct query *query,
+static unsigned int take_shots(struct ioas *ioas, struct query *query,
 			       unsigned int room, u64 told, u64 *cursor,
 			       bool *more)
 {
 	unsigned int nr = 0, passed = 0;
-	struct ioasid_mapping *m;
+	struct ioas_mapping *m;
 
-	spin_lock(&space->lock);
-	m = ioasid_mapping_first(space, *cursor);
+	spin_lock(&ioas->lock);
+	m = ioas_mapping_first(ioas, *cursor);
 	while (m && nr < room && passed < WALK_BATCH) {
-		if (m->state == IOASID_MAPPING_CUTTING) {
+		if (m->state == IOAS_MAPPING_CHANGING) {
 			if (nr)
 				break;
-			if (ioasid_space_wait(space, !is_cut(space, *cursor),
-					      NULL))
+			if (ioas_wait(ioas, !is_cut(ioas, *cursor),
+				      NULL))
 				break;
-			m = ioasid_mapping_first(space, *cursor);
+			m = ioas_mapping_first(ioas, *cursor);
 			continue;
 		}
-		if (m->state == IOASID_MAPPING_LIVE ||
-		    m->state == IOASID_MAPPING_LEAVING ||
-		    m->state == IOASID_MAPPING_DYING)
-			take_shot(space, m, max(m->start, told),
+		if (m->state == IOAS_MAPPING_LIVE ||
+		    m->state == IOAS_MAPPING_LEAVING ||
+		    m->state == IOAS_MAPPING_REMOVING)
+			take_shot(ioas, m, max(m->start, told),
 				  &query->shot[nr++]);
 		passed++;
 		*more = m->last != U64_MAX;
 		if (!*more)
 			break;
 		*cursor = m->last + 1;
-		m = ioasid_mapping_next(m);
+		m = ioas_mapping_next(m);
 	}
 	if (!m)
 		*more = false;
-	spin_unlock(&space->lock);
+	spin_unlock(&ioas->lock);
 	return nr;
 }
 
@@ -173,21 +173,21 @@ static u64 pgsizes_of(const struct query *query, const struct snapshot *shot)
 	unsigned int i;
 
 	for (i = 0; i < query->nr_tables; i++)
-		pgsizes |= ioasid_iopte_sizes(query->pgsizes[i],
-					      shot->entry.iova, &shot->mem,
-					      shot->cut_shift);
+		pgsizes |= ioas_iopte_sizes(query->pgsizes[i],
+					    shot->entry.iova, &shot->mem,
+					    shot->cut_shift);
 	return pgsizes;
 }
 
 /**
- * ioasid_space_query() - tell which mappings there are
- * @space: the space
+ * ioas_query() - tell which mappings there are
+ * @ioas: the space
  * @cmd: from where on, and into which array; out, what it was filled with
  *
  * Context: may sleep; waits for nobody's page fault.
  * Return: 0; -EFAULT; -ENOMEM; -EINTR, a fatal signal.
  */
-int ioasid_space_query(struct ioasid_space *space, struct ioasid_query_map *cmd)
+int ioas_query(struct ioas *ioas, struct ioasid_query_map *cmd)
 {
 	struct ioasid_query_entry __user *to = u64_to_user_ptr(cmd->entries);
 	u32 room = cmd->nr, i, n;
@@ -202,9 +202,9 @@ int ioasid_space_query(struct ioasid_space *space, struct ioasid_query_map *cmd)
 		return -ENOMEM;
 	query->nr_tables = 0;
 	query->pgsizes = NULL;
-	ret = collect_pgsizes(space, query);
+	ret = collect_pgsizes(ioas, query);
 	while (!ret && more && cmd->nr < room) {
-		n = take_shots(space, query, min(room - cmd->nr, QUERY_BATCH),
+		n = take_shots(ioas, query, min(room - cmd->nr, QUERY_BATCH),
 			       cmd->nr ? cursor : 0, &cursor, &more);
 		for (i = 0; i < n; i++) {
 			struct snapshot *shot = &query->shot[i];
@@ -225,9 +225,9 @@ int ioasid_space_query(struct ioasid_space *space, struct ioasid_query_map *cmd)
 	kfree(query);
 
 	/* With no room it was not looked yet */
-	spin_lock(&space->lock);
-	more = more && ioasid_mapping_first(space, cursor);
-	spin_unlock(&space->lock);
+	spin_lock(&ioas->lock);
+	more = more && ioas_mapping_first(ioas, cursor);
+	spin_unlock(&ioas->lock);
 	cmd->next = more ? cursor : 0;
 	cmd->more = more;
 	return ret;

@@ -22,9 +22,9 @@ static int range_cmp(const void *a, const void *b)
 
 /* What is in [start, end], in whole pages, and in none of the holes */
 VISIBLE_IF_KUNIT
-void ioasid_ranges_between(struct ioasid_ranges *ranges, u64 start, u64 end,
-			   const struct ioasid_iova_range *hole,
-			   unsigned int nr_holes)
+void ioas_ranges_between(struct ioas_ranges *ranges, u64 start, u64 end,
+			 const struct ioasid_iova_range *hole,
+			 unsigned int nr_holes)
 {
 	unsigned int i;
 	u64 last;
@@ -49,10 +49,10 @@ skip:
 		start = hole[i].last + 1;
 	}
 }
-EXPORT_SYMBOL_IF_KUNIT(ioasid_ranges_between);
+EXPORT_SYMBOL_IF_KUNIT(ioas_ranges_between);
 
 /**
- * ioasid_ranges_of_group() - which IOVAs the devices of a group can use
+ * ioas_ranges_of_group() - which IOVAs the devices of a group can use
  * @group: the group
  * @iommu: a domain that tells the aperture
  * @sw_msi: out, where the IOMMU driver wants MSIs mapped by software, or
@@ -63,12 +63,12 @@ EXPORT_SYMBOL_IF_KUNIT(ioasid_ranges_between);
  * Context: may sleep.
  * Return: the ranges, to be freed by kfree(), or an ERR_PTR: -ENOMEM.
  */
-struct ioasid_ranges *ioasid_ranges_of_group(struct iommu_group *group,
-					     struct iommu_domain *iommu,
-					     phys_addr_t *sw_msi)
+struct ioas_ranges *ioas_ranges_of_group(struct iommu_group *group,
+					 struct iommu_domain *iommu,
+					 phys_addr_t *sw_msi)
 {
 	struct iommu_resv_region *resv, *next;
-	struct ioasid_ranges *ranges = NULL;
+	struct ioas_ranges *ranges = NULL;
 	struct ioasid_iova_range *hole;
 	u64 start = 0, end = U64_MAX;
 	unsigned int n = 0;
@@ -117,7 +117,7 @@ struct ioasid_ranges *ioasid_ranges_of_group(struct iommu_group *group,
 	if (hw_msi)
 		*sw_msi = PHYS_ADDR_MAX;
 	sort(hole, n, sizeof(*hole), range_cmp, NULL);
-	ioasid_ranges_between(ranges, start, end, hole, n);
+	ioas_ranges_between(ranges, start, end, hole, n);
 	kfree(hole);
 out:
 	list_for_each_entry_safe(resv, next, &list, list)
@@ -126,16 +126,16 @@ out:
 }
 
 /**
- * ioasid_ranges_and() - what is in both
+ * ioas_ranges_and() - what is in both
  * @a: some ranges
  * @b: some other ranges
  *
  * Return: the ranges, to be freed by kfree(), or NULL for want of memory.
  */
-struct ioasid_ranges *ioasid_ranges_and(const struct ioasid_ranges *a,
-					const struct ioasid_ranges *b)
+struct ioas_ranges *ioas_ranges_and(const struct ioas_ranges *a,
+				    const struct ioas_ranges *b)
 {
-	struct ioasid_ranges *both;
+	struct ioas_ranges *both;
 	unsigned int i = 0, j = 0;
 
 	both = kzalloc(struct_size(both, range, a->nr + b->nr),
@@ -158,10 +158,10 @@ struct ioasid_ranges *ioasid_ranges_and(const struct ioasid_ranges *a,
 	}
 	return both;
 }
-EXPORT_SYMBOL_IF_KUNIT(ioasid_ranges_and);
+EXPORT_SYMBOL_IF_KUNIT(ioas_ranges_and);
 
 /**
- * ioasid_ranges_hold() - does one of the ranges hold all of a range
+ * ioas_ranges_hold() - does one of the ranges hold all of a range
  * @ranges: the ranges
  * @start: first byte
  * @last: last byte
@@ -169,8 +169,8 @@ EXPORT_SYMBOL_IF_KUNIT(ioasid_ranges_and);
  *
  * Return: whether it does.
  */
-bool ioasid_ranges_hold(const struct ioasid_ranges *ranges, u64 start,
-			u64 last, u64 *bad)
+bool ioas_ranges_hold(const struct ioas_ranges *ranges, u64 start,
+		      u64 last, u64 *bad)
 {
 	unsigned int i;
 
@@ -187,4 +187,4 @@ bool ioasid_ranges_hold(const struct ioasid_ranges *ranges, u64 start,
 	}
 	return false;
 }
-EXPORT_SYMBOL_IF_KUNIT(ioasid_ranges_hold);
+EXPORT_SYMBOL_IF_KUNIT(ioas_ranges_hold);

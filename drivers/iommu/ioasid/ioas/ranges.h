@@ -9,15 +9,15 @@
 
 #include "types.h"
 
-void ioasid_ranges_between(struct ioasid_ranges *ranges, u64 start, u64 end,
-			   const struct ioasid_iova_range *hole,
-			   unsigned int nr_holes);
-struct ioasid_ranges *ioasid_ranges_of_group(struct iommu_group *group,
-					     struct iommu_domain *iommu,
-					     phys_addr_t *sw_msi);
-struct ioasid_ranges *ioasid_ranges_and(const struct ioasid_ranges *a,
-					const struct ioasid_ranges *b);
-bool ioasid_ranges_hold(const struct ioasid_ranges *ranges, u64 start,
-			u64 last, u64 *bad);
+void ioas_ranges_between(struct ioas_ranges *ranges, u64 start, u64 end,
+			 const struct ioasid_iova_range *hole,
+			 unsigned int nr_holes);
+struct ioas_ranges *ioas_ranges_of_group(struct iommu_group *group,
+					 struct iommu_domain *iommu,
+					 phys_addr_t *sw_msi);
+struct ioas_ranges *ioas_ranges_and(const struct ioas_ranges *a,
+				    const struct ioas_ranges *b);
+bool ioas_ranges_hold(const struct ioas_ranges *ranges, u64 start,
+		      u64 last, u64 *bad);
 
 #endif /* _IOASID_IOAS_RANGES_H */

@@ -3,16 +3,16 @@
  * Mappings by reference: address spaces whose memory is that of a parent.
  *
  * Invariants:
- *  - A mapping of a child refers to a range of the parent (struct ioasid_ref),
+ *  - A mapping of a child refers to a range of the parent (struct ioas_ref),
  *    from before its first IOPTE is written until its last one is flushed.
  *    The parent has these in two trees, by address: those of its own context, and
  *    those of importers, so that neither is searched past the other.  Most end
  *    before the parent changes: they wait in a list until a thread asks.  A
- *    thread that asks takes the lock by ioasid_family_lock(), which empties it.
+ *    thread that asks takes the lock by ioas_lock_refs(), which empties it.
  *  - What is referred to is neither unmapped nor narrowed, and never cut where
  *    a reference spans the cut: its pages stay pinned, which is all that a
  *    child relies on.
- *  - Only a FILLING, LIVE, LEAVING, CUTTING or DYING mapping refers to anything:
+ *  - Only a WRITING, LIVE, LEAVING, CHANGING or REMOVING mapping refers to anything:
  *    a wait for it to end is one for something bounded, or for a driver.
  *  - The owner of the parent always wins: while a range is unmapped with all
  *    that refers to it, the range is frozen, and nothing new refers to it.
@@ -35,41 +35,44 @@
 
 /* References that are indexed with the lock held */
 #define INDEX_BATCH	128
-#define to_child(node)	rb_entry_safe(node, struct ioasid_mapping, ref.rb)
+#define to_child(node)	rb_entry_safe(node, struct ioas_mapping, ref.rb)
 
-static inline u64 ref_last(struct ioasid_mapping *m)
+static inline u64 ref_last(struct ioas_mapping *m)
 {
 	return m->ref.last;
 }
 
-RB_DECLARE_CALLBACKS_MAX(static, ref_callbacks, struct ioasid_mapping, ref.rb,
+RB_DECLARE_CALLBACKS_MAX(static, ref_callbacks, struct ioas_mapping, ref.rb,
 			 u64, ref.subtree_last, ref_last)
 
-struct ref_key key_of(const struct ioasid_mapping *m)
+struct ioas_ref_key ioas_ref_key_of(const struct ioas_mapping *m)
 {
-	return (struct ref_key){ .addr = m->addr, .child = (unsigned long)m };
+	return (struct ioas_ref_key){
+		.addr = m->addr,
+		.child = (unsigned long)m,
+	};
 }
 
-static __always_inline bool key_before(const struct ref_key *a,
-				       const struct ref_key *b)
+static __always_inline bool key_before(const struct ioas_ref_key *a,
+				       const struct ioas_ref_key *b)
 {
 	return a->addr < b->addr || (a->addr == b->addr && a->child < b->child);
 }
 
-static struct rb_root *refs_of(const struct ioasid_space *parent,
-			       const struct ioasid_mapping *m)
+static struct rb_root *refs_of(const struct ioas *parent,
+			       const struct ioas_mapping *m)
 {
-	return &parent->family->refs[m->space->window ? IOASID_FAMILY_WINDOWS :
-							IOASID_FAMILY_OWN];
+	return &parent->as_parent->refs[m->ioas->import ? IOAS_REFS_IMPORTS :
+							IOAS_REFS_OWN];
 }
 
 /* Called with the lock of the parent held, as all that follows */
-static void ref_index(struct ioasid_space *parent, struct ioasid_mapping *m)
+static void ref_index(struct ioas *parent, struct ioas_mapping *m)
 {
 	struct rb_root *root = refs_of(parent, m);
 	struct rb_node **link = &root->rb_node, *up = NULL;
-	struct ref_key key = key_of(m), other;
-	struct ioasid_mapping *at;
+	struct ioas_ref_key key = ioas_ref_key_of(m), other;
+	struct ioas_mapping *at;
 	u64 last = m->ref.last;
 
 	lockdep_assert_held(&parent->lock);
@@ -79,31 +82,31 @@ static void ref_index(struct ioasid_space *parent, struct ioasid_mapping *m)
 		up = *link;
 		at = to_child(up);
 		at->ref.subtree_last = max(at->ref.subtree_last, last);
-		other = key_of(at);
+		other = ioas_ref_key_of(at);
 		link = key_before(&key, &other) ? &up->rb_left : &up->rb_right;
 	}
 	rb_link_node(&m->ref.rb, up, link);
 	rb_insert_augmented(&m->ref.rb, root, &ref_callbacks);
 }
 
-static __always_inline void ref_add(struct ioasid_space *parent,
-				    struct ioasid_mapping *m, u64 last)
+static __always_inline void ref_add(struct ioas *parent,
+				    struct ioas_mapping *m, u64 last)
 {
 	lockdep_assert_held(&parent->lock);
 	m->indexed = false;
 	m->ref.last = last;
-	list_add_tail(&m->ref.fresh, &parent->family->fresh);
+	list_add_tail(&m->ref.fresh, &parent->as_parent->fresh);
 }
 
-static noinline void ref_unindex(struct ioasid_space *parent,
-				 struct ioasid_mapping *m)
+static noinline void ref_unindex(struct ioas *parent,
+				 struct ioas_mapping *m)
 {
 	lockdep_assert_held(&parent->lock);
 	rb_erase_augmented(&m->ref.rb, refs_of(parent, m), &ref_callbacks);
 }
 
-static __always_inline void ref_del(struct ioasid_space *parent,
-				    struct ioasid_mapping *m)
+static __always_inline void ref_del(struct ioas *parent,
+				    struct ioas_mapping *m)
 {
 	lockdep_assert_held(&parent->lock);
 	if (unlikely(m->indexed))
@@ -113,47 +116,47 @@ static __always_inline void ref_del(struct ioasid_space *parent,
 }
 
 /**
- * ioasid_family_index() - put references into the trees, some at most
- * @space: a parent; its lock is held
+ * ioas_refs_index() - put references into the trees, some at most
+ * @ioas: a parent; its lock is held
  *
  * Return: whether all are there now, for as long as the lock is held.
  */
-bool ioasid_family_index(struct ioasid_space *space)
+bool ioas_refs_index(struct ioas *ioas)
 {
-	struct ioasid_family *family = space->family;
-	struct ioasid_mapping *m;
+	struct ioas_parent *as_parent = ioas->as_parent;
+	struct ioas_mapping *m;
 	unsigned int n;
 
-	lockdep_assert_held(&space->lock);
+	lockdep_assert_held(&ioas->lock);
 	for (n = 0; n < INDEX_BATCH; n++) {
-		m = list_first_entry_or_null(&family->fresh,
-					     struct ioasid_mapping, ref.fresh);
+		m = list_first_entry_or_null(&as_parent->fresh,
+					     struct ioas_mapping, ref.fresh);
 		if (!m)
 			return true;
 		list_del(&m->ref.fresh);
-		ref_index(space, m);
+		ref_index(ioas, m);
 	}
-	return list_empty(&family->fresh);
+	return list_empty(&as_parent->fresh);
 }
 
 /**
- * ioasid_family_index_all() - put all references into the trees
- * @space: a parent; its lock is held, and dropped in between
+ * ioas_refs_index_all() - put all references into the trees
+ * @ioas: a parent; its lock is held, and dropped in between
  *
- * For ioasid_family_lock().
+ * For ioas_lock_refs().
  */
-void ioasid_family_index_all(struct ioasid_space *space)
-	__must_hold(&space->lock)
+void ioas_refs_index_all(struct ioas *ioas)
+	__must_hold(&ioas->lock)
 {
-	while (!ioasid_family_index(space))
-		ioasid_space_relax(space);
+	while (!ioas_refs_index(ioas))
+		ioas_relax(ioas);
 }
 
 /* The leftmost reference below @node that begins by @to and ends from @from on */
-static struct ioasid_mapping *ref_leftmost(struct rb_node *node, u64 from,
-					   u64 to)
+static struct ioas_mapping *ref_leftmost(struct rb_node *node, u64 from,
+					 u64 to)
 {
-	struct ioasid_mapping *m = to_child(node), *left;
+	struct ioas_mapping *m = to_child(node), *left;
 
 	if (!m || m->ref.subtree_last < from)
 		return NULL;
@@ -174,11 +177,11 @@ static struct ioasid_mapping *ref_leftmost(struct rb_node *node, u64 from,
 }
 
 /* The one after @m */
-static struct ioasid_mapping *ref_next(struct ioasid_mapping *m, u64 from,
-				       u64 to)
+static struct ioas_mapping *ref_next(struct ioas_mapping *m, u64 from,
+				     u64 to)
 {
 	struct rb_node *node = &m->ref.rb, *up;
-	struct ioasid_mapping *right;
+	struct ioas_mapping *right;
 
 	for (;;) {
 		right = to_child(node->rb_right);
@@ -198,21 +201,21 @@ static struct ioasid_mapping *ref_next(struct ioasid_mapping *m, u64 from,
 }
 
 /* The first one of a side after @key, or of all when that is NULL */
-struct ioasid_mapping *ref_after(const struct ioasid_space *parent,
-					enum ioasid_family_side side,
-					const struct ref_key *key, u64 from,
-					u64 to)
+struct ioas_mapping *ioas_ref_after(const struct ioas *parent,
+					enum ioas_refs_side side,
+					const struct ioas_ref_key *key,
+					u64 from, u64 to)
 {
-	struct rb_node *node = parent->family->refs[side].rb_node;
-	struct ioasid_mapping *m = NULL, *at;
-	struct ref_key other;
+	struct rb_node *node = parent->as_parent->refs[side].rb_node;
+	struct ioas_mapping *m = NULL, *at;
+	struct ioas_ref_key other;
 
 	lockdep_assert_held(&parent->lock);
 	if (!key)
 		return ref_leftmost(node, from, to);
 	while (node) {
 		at = to_child(node);
-		other = key_of(at);
+		other = ioas_ref_key_of(at);
 		if (key_before(key, &other)) {
 			m = at;
 			node = node->rb_left;
@@ -225,14 +228,14 @@ struct ioasid_mapping *ref_after(const struct ioasid_space *parent,
 	return m && m->addr <= to ? m : NULL;
 }
 
-bool ref_exists(const struct ioasid_space *parent,
-		       enum ioasid_family_side side, const struct ref_key *key)
+bool ioas_ref_exists(const struct ioas *parent,
+		       enum ioas_refs_side side, const struct ioas_ref_key *key)
 {
-	struct rb_node *node = parent->family->refs[side].rb_node;
-	struct ref_key other;
+	struct rb_node *node = parent->as_parent->refs[side].rb_node;
+	struct ioas_ref_key other;
 
 	while (node) {
-		other = key_of(to_child(node));
+		other = ioas_ref_key_of(to_child(node));
 		if (other.addr == key->addr && other.child == key->child)
 			return true;
 		node = key_before(key, &other) ? node->rb_left : node->rb_right;
@@ -241,124 +244,124 @@ bool ref_exists(const struct ioasid_space *parent,
 }
 
 /**
- * ioasid_family_refers() - does a child refer to bytes of a range
- * @space: a parent, locked by ioasid_family_lock()
+ * ioas_refs_exist() - does a child refer to bytes of a range
+ * @ioas: a parent, locked by ioas_lock_refs()
  * @start: first byte
  * @last: last byte
  *
  * Return: whether one does.
  */
-bool ioasid_family_refers(const struct ioasid_space *space, u64 start, u64 last)
+bool ioas_refs_exist(const struct ioas *ioas, u64 start, u64 last)
 {
-	const struct ioasid_family *family = space->family;
+	const struct ioas_parent *as_parent = ioas->as_parent;
 	unsigned int i;
 
-	lockdep_assert_held(&space->lock);
-	lockdep_assert(list_empty(&family->fresh));
-	for (i = 0; i < IOASID_FAMILY_SIDES; i++)
-		if (ref_leftmost(family->refs[i].rb_node, start, last))
+	lockdep_assert_held(&ioas->lock);
+	lockdep_assert(list_empty(&as_parent->fresh));
+	for (i = 0; i < IOAS_REFS_SIDES; i++)
+		if (ref_leftmost(as_parent->refs[i].rb_node, start, last))
 			return true;
 	return false;
 }
 
 /**
- * ioasid_family_spans() - does a child refer to memory on both sides of a cut
- * @space: the space, locked by ioasid_family_lock()
+ * ioas_refs_span() - does a child refer to memory on both sides of a cut
+ * @ioas: the space, locked by ioas_lock_refs()
  * @at: where it would be cut
  *
  * Return: whether one does.
  */
-bool ioasid_family_spans(const struct ioasid_space *space, u64 at)
+bool ioas_refs_span(const struct ioas *ioas, u64 at)
 {
-	lockdep_assert_held(&space->lock);
-	if (likely(!space->family) || !at)
+	lockdep_assert_held(&ioas->lock);
+	if (likely(!ioas->as_parent) || !at)
 		return false;
-	lockdep_assert(list_empty(&space->family->fresh));
+	lockdep_assert(list_empty(&ioas->as_parent->fresh));
 	/* One that begins before @at, and ends there or later */
-	return ref_leftmost(space->family->refs[IOASID_FAMILY_OWN].rb_node,
+	return ref_leftmost(ioas->as_parent->refs[IOAS_REFS_OWN].rb_node,
 			    at, at - 1) ||
-	       ref_leftmost(space->family->refs[IOASID_FAMILY_WINDOWS].rb_node,
+	       ref_leftmost(ioas->as_parent->refs[IOAS_REFS_IMPORTS].rb_node,
 			    at, at - 1);
 }
 
 /* ---- Parents and children ---- */
 
 /**
- * ioasid_family_begin() - prepare a space to be a parent
+ * ioas_parent_init() - prepare a space to be a parent
  * @parent: the space; may be prepared already
  *
  * Context: may sleep.
  * Return: 0; -ENOMEM.
  */
-int ioasid_family_begin(struct ioasid_space *parent)
+int ioas_parent_init(struct ioas *parent)
 {
-	struct ioasid_family *family;
+	struct ioas_parent *as_parent;
 
-	if (READ_ONCE(parent->family))
+	if (READ_ONCE(parent->as_parent))
 		return 0;
-	family = kzalloc(sizeof(*family), GFP_KERNEL_ACCOUNT);
-	if (!family)
+	as_parent = kzalloc(sizeof(*as_parent), GFP_KERNEL_ACCOUNT);
+	if (!as_parent)
 		return -ENOMEM;
-	family->frozen = RB_ROOT_CACHED;
-	INIT_LIST_HEAD(&family->fresh);
+	as_parent->frozen = RB_ROOT_CACHED;
+	INIT_LIST_HEAD(&as_parent->fresh);
 	spin_lock(&parent->lock);
-	if (!parent->family)
-		swap(parent->family, family);
+	if (!parent->as_parent)
+		swap(parent->as_parent, as_parent);
 	spin_unlock(&parent->lock);
-	kfree(family);
+	kfree(as_parent);
 	return 0;
 }
 
 /**
- * ioasid_window_shut() - can nothing more be had through a window
+ * ioas_import_shut() - can nothing more be had through a window
  * @parent: what is seen through it; its lock is held, or an old answer does
- * @window: the window
+ * @import: the window
  *
  * Return: whether it or the parent was freed, or the parent's context closed.
  */
-bool ioasid_window_shut(const struct ioasid_space *parent,
-			const struct ioasid_window *window)
+bool ioas_import_shut(const struct ioas *parent,
+		      const struct ioas_import *import)
 {
-	return parent->dead || parent->family->closed || window->dead;
+	return parent->dead || parent->as_parent->closed || import->dead;
 }
 
 /**
- * ioasid_family_join() - make a space the child of another
+ * ioas_add_child() - make a space the child of another
  * @parent: the parent; the caller's reference to its object, or to what holds
- *	@window, becomes the child's
- * @window: through which a child in another context sees it; or NULL
- * @child: new, and empty; NULL when it is @window that joins
+ *	@import, becomes the child's
+ * @import: through which a child in another context sees it; or NULL
+ * @child: new, and empty; NULL when it is @import that joins
  *
  * Context: may sleep.
  * Return: 0; -ELOOP, @parent is too far from its root; -ENOENT, it is being
  * freed, or -ENODEV through a window; -EDEADLK, it waits for a sibling; -ENOMEM.
  */
-int ioasid_family_join(struct ioasid_space *parent,
-		       struct ioasid_window *window, struct ioasid_space *child)
+int ioas_add_child(struct ioas *parent,
+		   struct ioas_import *import, struct ioas *child)
 {
 	int ret;
 
-	ret = ioasid_family_begin(parent);
+	ret = ioas_parent_init(parent);
 	if (ret)
 		return ret;
 
 	spin_lock(&parent->lock);
-	if (window && ioasid_window_shut(parent, window)) {
+	if (import && ioas_import_shut(parent, import)) {
 		ret = -ENODEV;
 	} else if (parent->dead) {
 		ret = -ENOENT;
-	} else if (parent->depth + 1 >= IOASID_MAX_DEPTH) {
+	} else if (parent->depth + 1 >= IOAS_MAX_DEPTH) {
 		ret = -ELOOP;
 	} else if (parent->partial) {
 		ret = -EDEADLK;
 	} else {
-		if (window && child)
-			window->children++;
+		if (import && child)
+			import->children++;
 		else
 			parent->children++;
 		if (child) {
 			child->parent = parent;
-			child->window = window;
+			child->import = import;
 			child->depth = parent->depth + 1;
 		}
 	}
@@ -367,10 +370,10 @@ int ioasid_family_join(struct ioasid_space *parent,
 }
 
 /**
- * ioasid_family_leave() - a child or a window ends
+ * ioas_remove_child() - a child or a window ends
  * @parent: the parent
- * @window: as for ioasid_family_join()
- * @child: has no mappings; NULL when it is @window that ends
+ * @import: as for ioas_add_child()
+ * @child: has no mappings; NULL when it is @import that ends
  *
  * When it is the last one of a parent that was freed, what could not be taken
  * out of the parent before goes now.  May be called again, and then does nothing;
@@ -378,72 +381,73 @@ int ioasid_family_join(struct ioasid_space *parent,
  *
  * Context: may sleep if @parent has mappings.
  */
-void ioasid_family_leave(struct ioasid_space *parent,
-			 struct ioasid_window *window,
-			 struct ioasid_space *child)
+void ioas_remove_child(struct ioas *parent,
+		       struct ioas_import *import,
+		       struct ioas *child)
 {
-	struct ioasid_unmap_request req = {
-		.flags = IOASID_UNMAP_ALL | IOASID_UNMAP_FORCED,
-		.patience = IOASID_PATIENCE,
+	struct ioas_unmap_request req = {
+		.flags = IOASID_UNMAP_ALL | IOAS_UNMAP_FORCED,
+		.patience = IOAS_PATIENCE,
 	};
 	bool empty;
 
 	spin_lock(&parent->lock);
 	if (child && !child->left) {
 		child->left = 1;
-		if (window)
-			window->children--;
+		if (import)
+			import->children--;
 		else
 			parent->children--;
 	}
-	if (window && !window->left && !window->children &&
-	    (!child || window->dead)) {
-		window->left = true;
+	if (import && !import->left && !import->children &&
+	    (!child || import->dead)) {
+		import->left = true;
 		parent->children--;
 	}
 	empty = parent->dead && !parent->children &&
 		!RB_EMPTY_ROOT(&parent->mappings);
 	spin_unlock(&parent->lock);
 	if (unlikely(empty))
-		ioasid_space_unmap_range(parent, 0, U64_MAX, &req);
+		ioas_unmap_range(parent, 0, U64_MAX, &req);
 }
 
 /**
- * ioasid_family_exit() - a space ends, and has no children left
- * @space: the space
+ * ioas_parent_exit() - a space ends, and has no children left
+ * @ioas: the space
  */
-void ioasid_family_exit(struct ioasid_space *space)
+void ioas_parent_exit(struct ioas *ioas)
 {
-	kfree(space->family);
+	kfree(ioas->as_parent);
 }
 
 /* ---- Borrow ---- */
 
-bool is_frozen(const struct ioasid_space *parent, u64 start, u64 last)
+bool ioas_range_frozen(const struct ioas *parent, u64 start, u64 last)
 {
 	lockdep_assert_held(&parent->lock);
-	return unlikely(!RB_EMPTY_ROOT(&parent->family->frozen.rb_root)) &&
-	       interval_tree_iter_first(&parent->family->frozen, start, last);
+	return unlikely(!RB_EMPTY_ROOT(&parent->as_parent->frozen.rb_root)) &&
+	       interval_tree_iter_first(&parent->as_parent->frozen, start,
+					last);
 }
 
 /*
  * See what one mapping of the parent holds of [addr, last].  -EAGAIN when that
  * must be waited for.
  */
-static __always_inline int borrow_one(struct ioasid_space *parent, u64 addr,
+static __always_inline int borrow_one(struct ioas *parent, u64 addr,
 				      u64 last, unsigned int flags,
 				      struct ioasid_memory *part)
 {
-	struct ioasid_mapping *m;
+	struct ioas_mapping *m;
 	u64 length;
 
 	lockdep_assert_held(&parent->lock);
-	m = ioasid_mapping_first(parent, addr);
+	m = ioas_mapping_first(parent, addr);
 	if (!m || m->start > addr)
 		return -ENXIO;
-	if (unlikely(m->state != IOASID_MAPPING_LIVE)) {
-		if (m->state == IOASID_MAPPING_PINNING ||
-		    m->state == IOASID_MAPPING_FILLING)
+	if (unlikely(m->state != IOAS_MAPPING_LIVE)) {
+		if (m->state == IOAS_MAPPING_PINNING ||
+		    m->state == IOAS_MAPPING_WRITING)
 			return -ENXIO;
 		return -EAGAIN;
 	}
@@ -458,16 +462,16 @@ static __always_inline int borrow_one(struct ioasid_space *parent, u64 addr,
 }
 
 /* Refer to [m->addr, last], and to what the parent's first mapping has of it */
-static __always_inline int borrow_first(struct ioasid_space *parent,
-					const struct ioasid_window *window,
-					struct ioasid_mapping *m, u64 last)
+static __always_inline int borrow_first(struct ioas *parent,
+					const struct ioas_import *import,
+					struct ioas_mapping *m, u64 last)
 {
 	int ret;
 
-	if (unlikely(window) ? ioasid_window_shut(parent, window) :
+	if (unlikely(import) ? ioas_import_shut(parent, import) :
 			       unlikely(parent->dead))
 		return -ENODEV;
-	if (is_frozen(parent, m->addr, last))
+	if (ioas_range_frozen(parent, m->addr, last))
 		return -EAGAIN;
 	ret = borrow_one(parent, m->addr, last, m->flags, &m->mem);
 	if (likely(!ret))
@@ -476,19 +480,19 @@ static __always_inline int borrow_first(struct ioasid_space *parent,
 }
 
 /* A thread that unmaps a range may wait for a reference on it to go */
-static __always_inline void drop_ref(struct ioasid_space *parent,
-				     struct ioasid_mapping *m)
+static __always_inline void drop_ref(struct ioas *parent,
+				     struct ioas_mapping *m)
 {
 	lockdep_assert_held(&parent->lock);
 	ref_del(parent, m);
 	/* Waiters queue themselves under the lock */
 	if (unlikely(waitqueue_active(&parent->wait)))
-		ioasid_space_wake(parent);
+		ioas_wake(parent);
 }
 
 /* More than one mapping of the parent: the rest of [m->addr, last] */
-static noinline int borrow_more(struct ioasid_space *parent,
-				struct ioasid_mapping *m, u64 last, u64 *at)
+static noinline int borrow_more(struct ioas *parent,
+				struct ioas_mapping *m, u64 last, u64 *at)
 {
 	struct ioasid_memory part = m->mem;
 	struct ioasid_extent_list list;
@@ -522,25 +526,25 @@ static noinline int borrow_more(struct ioasid_space *parent,
 }
 
 /* Count one more mapping of a window's children */
-static int terms_charge(struct ioasid_terms *terms)
+static int export_charge(struct ioas_export *export)
 {
-	s64 old = atomic64_read(&terms->used);
+	s64 old = atomic64_read(&export->used);
 
 	do {
-		if ((u64)old >= terms->limit)
+		if ((u64)old >= export->limit)
 			return -EDQUOT;
-	} while (!atomic64_try_cmpxchg(&terms->used, &old, old + 1));
+	} while (!atomic64_try_cmpxchg(&export->used, &old, old + 1));
 	return 0;
 }
 
 /* Look through the window: @m->addr is from its first byte on, and becomes the
  * parent's.
  */
-static int window_enter(struct ioasid_window *window, struct ioasid_mapping *m,
+static int import_enter(struct ioas_import *import, struct ioas_mapping *m,
 			u64 *fault_addr)
 {
-	struct ioasid_terms *terms = window->terms;
-	u64 end = terms->last - terms->start;
+	struct ioas_export *export = import->export;
+	u64 end = export->last - export->start;
 	int ret;
 
 	if (m->addr > end || m->last - m->start > end - m->addr) {
@@ -548,29 +552,29 @@ static int window_enter(struct ioasid_window *window, struct ioasid_mapping *m,
 		return -ENXIO;
 	}
 	*fault_addr = m->addr;
-	if (m->flags & ~terms->permission & (IOASID_MAP_READ | IOASID_MAP_WRITE))
+	if (m->flags & ~export->permission & (IOASID_MAP_READ | IOASID_MAP_WRITE))
 		return -EACCES;
-	ret = terms_charge(terms);
+	ret = export_charge(export);
 	if (!ret)
-		m->addr += terms->start;
+		m->addr += export->start;
 	return ret;
 }
 
-/* Undo window_enter() */
-static void window_leave(struct ioasid_window *window, struct ioasid_mapping *m,
+/* Undo import_enter() */
+static void import_leave(struct ioas_import *import, struct ioas_mapping *m,
 			 u64 *fault_addr)
 {
-	struct ioasid_terms *terms = window->terms;
+	struct ioas_export *export = import->export;
 
-	atomic64_dec(&terms->used);
-	m->addr -= terms->start;
-	*fault_addr -= terms->start;
+	atomic64_dec(&export->used);
+	m->addr -= export->start;
+	*fault_addr -= export->start;
 }
 
 /**
- * ioasid_family_borrow() - refer to memory of the parent
- * @space: the child
- * @m: FILLING, @start, @last, @addr and @flags are set; on success has memory,
+ * ioas_ref_get() - refer to memory of the parent
+ * @ioas: the child
+ * @m: WRITING, @start, @last, @addr and @flags are set; on success has memory,
  *	and refers to the range of the parent
  * @nowait: allocate nothing: -EAGAIN when more than one mapping of the parent
  *	is referred to
@@ -580,26 +584,26 @@ static void window_leave(struct ioasid_window *window, struct ioasid_mapping *m,
  * Return: 0; -ENXIO, not all of it is mapped in the parent; -EACCES, the parent
  * does not permit that much; -ENODEV, the parent was freed; -EDQUOT, no more
  * mappings through this window; -EAGAIN, to be repeated after
- * ioasid_family_wait(), with no lock held; -ENOMEM; -EINTR.
+ * ioas_ref_wait(), with no lock held; -ENOMEM; -EINTR.
  */
-int ioasid_family_borrow(struct ioasid_space *space, struct ioasid_mapping *m,
-			 bool nowait, u64 *fault_addr)
+int ioas_ref_get(struct ioas *ioas, struct ioas_mapping *m,
+		 bool nowait, u64 *fault_addr)
 {
-	struct ioasid_space *parent = space->parent;
-	struct ioasid_window *window = space->window;
+	struct ioas *parent = ioas->parent;
+	struct ioas_import *import = ioas->import;
 	u64 at, last;
 	int ret;
 
-	if (unlikely(window)) {
-		ret = window_enter(window, m, fault_addr);
+	if (unlikely(import)) {
+		ret = import_enter(import, m, fault_addr);
 		if (ret)
 			return ret;
 	}
 	at = m->addr;
 	last = at + (m->last - m->start);
-	m->space = space;
+	m->ioas = ioas;
 	spin_lock(&parent->lock);
-	ret = borrow_first(parent, window, m, last);
+	ret = borrow_first(parent, import, m, last);
 	spin_unlock(&parent->lock);
 	if (likely(!ret)) {
 		if (likely(m->mem.npages == (last - at + 1) >> PAGE_SHIFT))
@@ -614,60 +618,60 @@ int ioasid_family_borrow(struct ioasid_space *space, struct ioasid_mapping *m,
 	}
 	m->mem.npages = 0;
 	*fault_addr = at;
-	if (unlikely(window))
-		window_leave(window, m, fault_addr);
+	if (unlikely(import))
+		import_leave(import, m, fault_addr);
 	return ret;
 }
 
-static bool must_wait(struct ioasid_space *parent, u64 addr, u64 last)
+static bool must_wait(struct ioas *parent, u64 addr, u64 last)
 {
-	struct ioasid_mapping *m;
+	struct ioas_mapping *m;
 
 	if (parent->dead)
 		return false;
-	if (is_frozen(parent, addr, last))
+	if (ioas_range_frozen(parent, addr, last))
 		return true;
-	m = ioasid_mapping_first(parent, addr);
+	m = ioas_mapping_first(parent, addr);
 	return m && m->start <= addr &&
-	       (m->state == IOASID_MAPPING_LEAVING ||
-		m->state == IOASID_MAPPING_CUTTING ||
-		m->state == IOASID_MAPPING_DYING);
+	       (m->state == IOAS_MAPPING_LEAVING ||
+		m->state == IOAS_MAPPING_CHANGING ||
+		m->state == IOAS_MAPPING_REMOVING);
 }
 
 /**
- * ioasid_family_wait() - wait until it may be borrowed again
- * @space: the child
- * @addr: as told by ioasid_family_borrow() when it returned -EAGAIN
+ * ioas_ref_wait() - wait until it may be borrowed again
+ * @ioas: the child
+ * @addr: as told by ioas_ref_get() when it returned -EAGAIN
  * @last: last byte of what is to be borrowed
  *
  * Return: 0; -EINTR, a fatal signal.
  */
-int ioasid_family_wait(struct ioasid_space *space, u64 addr, u64 last)
+int ioas_ref_wait(struct ioas *ioas, u64 addr, u64 last)
 {
-	struct ioasid_space *parent = space->parent;
+	struct ioas *parent = ioas->parent;
 	int ret;
 
-	if (space->window) {
-		addr += space->window->terms->start;
-		last += space->window->terms->start;
+	if (ioas->import) {
+		addr += ioas->import->export->start;
+		last += ioas->import->export->start;
 	}
 	spin_lock(&parent->lock);
-	ret = ioasid_space_wait(parent, !must_wait(parent, addr, last), NULL);
+	ret = ioas_wait(parent, !must_wait(parent, addr, last), NULL);
 	spin_unlock(&parent->lock);
 	return ret;
 }
 
 /**
- * ioasid_family_return() - give back what was borrowed
- * @space: the child
+ * ioas_ref_put() - give back what was borrowed
+ * @ioas: the child
  * @list: mappings of it, by @next, at most as many as are removed together; in
  *	no table any more
  */
-void ioasid_family_return(struct ioasid_space *space,
-			  struct ioasid_mapping *list)
+void ioas_ref_put(struct ioas *ioas,
+		  struct ioas_mapping *list)
 {
-	struct ioasid_space *parent = space->parent;
-	struct ioasid_mapping *m;
+	struct ioas *parent = ioas->parent;
+	struct ioas_mapping *m;
 	bool shared = false;
 	s64 n = 0;
 
@@ -685,46 +689,46 @@ void ioasid_family_return(struct ioasid_space *space,
 	spin_unlock(&parent->lock);
 	for (m = list; m && unlikely(shared); m = m->next)
 		ioasid_memory_return(&m->mem);
-	if (unlikely(space->window))
-		atomic64_sub(n, &space->window->terms->used);
+	if (unlikely(ioas->import))
+		atomic64_sub(n, &ioas->import->export->used);
 }
 
 /**
- * ioasid_family_may_cut() - may a mapping be cut into more than there were
- * @space: of the mapping
+ * ioas_ref_may_split() - may a mapping be cut into more than there were
+ * @ioas: of the mapping
  *
- * To be asked when both ends of what will be left stay; ioasid_family_cut_done()
+ * To be asked when both ends of what will be left stay; ioas_ref_split_done()
  * follows if so.  What the owner of the parent cuts is counted, but not limited.
  *
  * Return: 0; -EDQUOT, no more mappings through this window.
  */
-int ioasid_family_may_cut(struct ioasid_space *space)
+int ioas_ref_may_split(struct ioas *ioas)
 {
-	return space->window ? terms_charge(space->window->terms) : 0;
+	return ioas->import ? export_charge(ioas->import->export) : 0;
 }
 
 /**
- * ioasid_family_cut_done() - follows ioasid_family_may_cut()
- * @space: of the mapping
+ * ioas_ref_split_done() - follows ioas_ref_may_split()
+ * @ioas: of the mapping
  *
  * What came of the cut counts by itself.
  */
-void ioasid_family_cut_done(struct ioasid_space *space)
+void ioas_ref_split_done(struct ioas *ioas)
 {
-	if (space->window)
-		atomic64_dec(&space->window->terms->used);
+	if (ioas->import)
+		atomic64_dec(&ioas->import->export->used);
 }
 
 /**
- * ioasid_family_cut() - have the end of a mapping take its reference along
- * @space: the child
- * @m: CUTTING; keeps what is below the cut
+ * ioas_ref_split() - have the end of a mapping take its reference along
+ * @ioas: the child
+ * @m: CHANGING; keeps what is below the cut
  * @tail: a copy of it, begins at the cut, @addr too; gets the rest
  */
-void ioasid_family_cut(struct ioasid_space *space, struct ioasid_mapping *m,
-		       struct ioasid_mapping *tail)
+void ioas_ref_split(struct ioas *ioas, struct ioas_mapping *m,
+		    struct ioas_mapping *tail)
 {
-	struct ioasid_space *parent = space->parent;
+	struct ioas *parent = ioas->parent;
 	u64 last;
 
 	spin_lock(&parent->lock);
@@ -739,6 +743,6 @@ void ioasid_family_cut(struct ioasid_space *space, struct ioasid_mapping *m,
 		ref_add(parent, tail, last);
 	}
 	spin_unlock(&parent->lock);
-	if (unlikely(space->window))
-		atomic64_inc(&space->window->terms->used);
+	if (unlikely(ioas->import))
+		atomic64_inc(&ioas->import->export->used);
 }

@@ -7,23 +7,23 @@
 
 #include "types.h"
 
-void ioasid_family_index_all(struct ioasid_space *space);
+void ioas_refs_index_all(struct ioas *ioas);
 
 /* References have a total order, so that a walk can go on after any of them */
-struct ref_key {
+struct ioas_ref_key {
 	u64 addr;
 	unsigned long child;
 };
 
 /**
- * ioasid_refers() - does a mapping refer to a range of its parent
+ * ioas_mapping_refers() - does a mapping refer to a range of its parent
  * @m: a child's mapping
  * @of: the range, or NULL for whatever it refers to
  *
  * Return: whether any of it lies in there.
  */
-static inline bool ioasid_refers(const struct ioasid_mapping *m,
-				 const struct ioasid_iova_range *of)
+static inline bool ioas_mapping_refers(const struct ioas_mapping *m,
+				       const struct ioasid_iova_range *of)
 {
 	/* Its memory may just be put together, when it refers to it already */
 	return likely(!of) || (!(m->flags & IOASID_MAP_RESERVE) &&
@@ -32,56 +32,57 @@ static inline bool ioasid_refers(const struct ioasid_mapping *m,
 }
 
 /**
- * ioasid_family_lock() - lock a space whose references will be asked for
- * @space: the space; may have no children
+ * ioas_lock_refs() - lock a space whose references will be asked for
+ * @ioas: the space; may have no children
  *
  * Meanwhile the lock is dropped now and then, so that a thread that waits for it
  * does not wait for all references to be indexed.
  *
  * Context: may sleep; returns with the space's lock held.
  */
-static inline void ioasid_family_lock(struct ioasid_space *space)
-	__acquires(&space->lock)
+static inline void ioas_lock_refs(struct ioas *ioas)
+	__acquires(&ioas->lock)
 {
-	spin_lock(&space->lock);
-	if (unlikely(space->family))
-		ioasid_family_index_all(space);
+	spin_lock(&ioas->lock);
+	if (unlikely(ioas->as_parent))
+		ioas_refs_index_all(ioas);
 }
 
 /**
- * ioasid_mapping_addr() - what a mapping was made from
- * @space: of the mapping
+ * ioas_mapping_addr() - what a mapping was made from
+ * @ioas: of the mapping
  * @m: the mapping
  *
  * Return: the address as it was given.
  */
-static inline u64 ioasid_mapping_addr(const struct ioasid_space *space,
-				      const struct ioasid_mapping *m)
+static inline u64 ioas_mapping_addr(const struct ioas *ioas,
+				    const struct ioas_mapping *m)
 {
-	if (unlikely(space->window) && m->mem.npages)
-		return m->addr - space->window->terms->start;
+	if (unlikely(ioas->import) && m->mem.npages)
+		return m->addr - ioas->import->export->start;
 	return m->addr;
 }
 
-struct ref_key key_of(const struct ioasid_mapping *m);
-bool ioasid_family_index(struct ioasid_space *space);
-struct ioasid_mapping *ref_after(const struct ioasid_space *parent,
-				 enum ioasid_family_side side,
-				 const struct ref_key *key, u64 from, u64 to);
-bool ref_exists(const struct ioasid_space *parent, enum ioasid_family_side side,
-		const struct ref_key *key);
-bool ioasid_family_refers(const struct ioasid_space *space, u64 start,
-			  u64 last);
-bool ioasid_family_spans(const struct ioasid_space *space, u64 at);
-bool is_frozen(const struct ioasid_space *parent, u64 start, u64 last);
-int ioasid_family_borrow(struct ioasid_space *space, struct ioasid_mapping *m,
-			 bool nowait, u64 *fault_addr);
-int ioasid_family_wait(struct ioasid_space *space, u64 addr, u64 last);
-void ioasid_family_return(struct ioasid_space *space,
-			  struct ioasid_mapping *list);
-int ioasid_family_may_cut(struct ioasid_space *space);
-void ioasid_family_cut_done(struct ioasid_space *space);
-void ioasid_family_cut(struct ioasid_space *space, struct ioasid_mapping *m,
-		       struct ioasid_mapping *tail);
+struct ioas_ref_key ioas_ref_key_of(const struct ioas_mapping *m);
+bool ioas_refs_index(struct ioas *ioas);
+struct ioas_mapping *ioas_ref_after(const struct ioas *parent,
+				    enum ioas_refs_side side,
+				    const struct ioas_ref_key *key,
+				    u64 from, u64 to);
+bool ioas_ref_exists(const struct ioas *parent, enum ioas_refs_side side,
+		     const struct ioas_ref_key *key);
+bool ioas_refs_exist(const struct ioas *ioas, u64 start,
+		     u64 last);
+bool ioas_refs_span(const struct ioas *ioas, u64 at);
+bool ioas_range_frozen(const struct ioas *parent, u64 start, u64 last);
+int ioas_ref_get(struct ioas *ioas, struct ioas_mapping *m,
+		 bool nowait, u64 *fault_addr);
+int ioas_ref_wait(struct ioas *ioas, u64 addr, u64 last);
+void ioas_ref_put(struct ioas *ioas,
+		  struct ioas_mapping *list);
+int ioas_ref_may_split(struct ioas *ioas);
+void ioas_ref_split_done(struct ioas *ioas);
+void ioas_ref_split(struct ioas *ioas, struct ioas_mapping *m,
+		    struct ioas_mapping *tail);
 
 #endif /* _IOASID_IOAS_REF_H */

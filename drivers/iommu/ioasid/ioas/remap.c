@@ -7,8 +7,8 @@
  *    before a table is touched.  What was there is unpinned only after all
  *    tables were changed and flushed (table before pin).
  *  - While tables change, the range is claimed: every mapping that touches it is
- *    CUTTING, and what is free is taken by fillers in that state.  Nothing else
- *    about the mappings changes before all tables have; so what fails has
+ *    CHANGING, and what is free is taken by fillers in that state.  Nothing
+ *    else about the mappings changes before all tables have; so what fails has
  *    the tables changed back, and lets go of the claim.
  *  - Software devices let go before anything is claimed for good: what they lose
  *    is LEAVING meanwhile, which no thread waits for that pins, and the rest is
@@ -39,11 +39,11 @@
 /* Mappings that are looked at with the lock held */
 #define CLAIM_BATCH	64
 
-static bool is_poisoned(struct ioasid_space *space)
+static bool is_poisoned(struct ioas *ioas)
 {
-	struct ioasid_domain *dom;
+	struct ioas_domain *dom;
 
-	list_for_each_entry(dom, &space->domains, node)
+	list_for_each_entry(dom, &ioas->domains, node)
 		if (READ_ONCE(dom->poisoned))
 			return true;
 	return false;
@@ -52,18 +52,19 @@ static bool is_poisoned(struct ioasid_space *space)
 /* ---- Claim ---- */
 
 /* Does a child refer to bytes of a mapping that are in the range? */
-static bool is_borrowed(const struct change *change, struct ioasid_mapping *m)
+static bool is_borrowed(const struct ioas_change *change,
+			struct ioas_mapping *m)
 {
-	const struct ioasid_space *space = change->space;
+	const struct ioas *ioas = change->ioas;
 
-	lockdep_assert_held(&space->lock);
-	return space->family &&
-	       ioasid_family_refers(space, max(m->start, change->start),
-				    min(m->last, change->last));
+	lockdep_assert_held(&ioas->lock);
+	return ioas->as_parent &&
+	       ioas_refs_exist(ioas, max(m->start, change->start),
+			       min(m->last, change->last));
 }
 
 /* May the edges of the range cut this mapping? */
-static int check_cut(const struct change *change, struct ioasid_mapping *m)
+static int check_cut(const struct ioas_change *change, struct ioas_mapping *m)
 {
 	u64 edge[2] = { change->start, change->last + 1 };
 	unsigned int i;
@@ -71,16 +72,17 @@ static int check_cut(const struct change *change, struct ioasid_mapping *m)
 	for (i = 0; i < 2; i++) {
 		if (edge[i] <= m->start || edge[i] > m->last)
 			continue;
-		if (!change->split && ioasid_mapping_off_grid(m, edge[i]))
+		if (!change->split && ioas_mapping_off_grid(m, edge[i]))
 			return -EINVAL;
-		if (ioasid_family_spans(change->space, edge[i]))
+		if (ioas_refs_span(change->ioas, edge[i]))
 			return -EBUSY;
 	}
 	return 0;
 }
 
 /* May this mapping be changed so? */
-static int check_mapping(const struct change *change, struct ioasid_mapping *m)
+static int check_mapping(const struct ioas_change *change,
+			 struct ioas_mapping *m)
 {
 	unsigned int lost = m->flags & ~change->flags & PERMISSION;
 	int ret;
@@ -90,7 +92,7 @@ static int check_mapping(const struct change *change, struct ioasid_mapping *m)
 			return -EEXIST;
 		return m->device ? -EOPNOTSUPP : -ENXIO;
 	}
-	if (!differs(change, m))
+	if (!ioas_change_differs(change, m))
 		return 0;
 	ret = check_cut(change, m);
 	if (ret)
@@ -101,94 +103,94 @@ static int check_mapping(const struct change *change, struct ioasid_mapping *m)
 }
 
 /* What the whole space may refuse */
-static int check_space(struct change *change)
+static int check_space(struct ioas_change *change)
 {
-	struct ioasid_space *space = change->space;
+	struct ioas *ioas = change->ioas;
 
-	lockdep_assert_held(&space->lock);
-	if (space->dead)
+	lockdep_assert_held(&ioas->lock);
+	if (ioas->dead)
 		return -ENOENT;
-	if (space->poisoned)
+	if (ioas->poisoned)
 		return -EIO;
-	if (space->partial)
+	if (ioas->partial)
 		return -EDEADLK;
-	if (change->new && space->permitted &&
-	    !ioasid_ranges_hold(space->permitted, change->start, change->last,
-				&change->fault_addr))
+	if (change->new && ioas->permitted &&
+	    !ioas_ranges_hold(ioas->permitted, change->start, change->last,
+			      &change->fault_addr))
 		return -EINVAL;
 	return 0;
 }
 
 /* Fillers are freed, mappings LIVE again */
-static void let_claim_go(struct change *change)
+static void let_claim_go(struct ioas_change *change)
 {
-	struct ioasid_space *space = change->space;
-	struct ioasid_mapping *m, *next;
+	struct ioas *ioas = change->ioas;
+	struct ioas_mapping *m, *next;
 	unsigned int n = 0;
 
-	spin_lock(&space->lock);
+	spin_lock(&ioas->lock);
 	for (m = change->claimed; m; m = next) {
 		next = m->next;
-		if (is_filler(m)) {
-			ioasid_mapping_erase(space, m);
-			ioasid_mapping_free(m);
+		if (ioas_is_filler(m)) {
+			ioas_mapping_erase(ioas, m);
+			ioas_mapping_free(m);
 		} else {
-			m->state = IOASID_MAPPING_LIVE;
+			m->state = IOAS_MAPPING_LIVE;
 		}
 		if (++n % CLAIM_BATCH == 0) {
-			ioasid_space_wake(space);
-			ioasid_space_relax(space);
+			ioas_wake(ioas);
+			ioas_relax(ioas);
 		}
 	}
-	ioasid_space_wake(space);
-	spin_unlock(&space->lock);
+	ioas_wake(ioas);
+	spin_unlock(&ioas->lock);
 	change->claimed = NULL;
 }
 
-static void unlock_space(struct change *change)
+static void unlock_space(struct ioas_change *change)
 {
-	struct ioasid_space *space = change->space;
+	struct ioas *ioas = change->ioas;
 
-	up_read(&space->domains_sem);
-	mutex_unlock(&space->attach_lock);
+	up_read(&ioas->domains_sem);
+	mutex_unlock(&ioas->attach_lock);
 }
 
-static void unclaim(struct change *change)
+static void unclaim(struct ioas_change *change)
 {
 	let_claim_go(change);
 	unlock_space(change);
 }
 
 /* A thread that would cut it does not fail for that, but waits */
-static struct ioasid_mapping *alloc_filler(struct change *change)
+static struct ioas_mapping *alloc_filler(struct ioas_change *change)
 {
-	struct ioasid_map_request req = {
+	struct ioas_map_request req = {
 		.flags = IOASID_MAP_RESERVE,
 		.cut_shift = PAGE_SHIFT,
-		.state = IOASID_MAPPING_CUTTING,
-		.place = &change->fillers,
+		.state = IOAS_MAPPING_CHANGING,
+		.cache = &change->fillers,
 	};
 
-	return ioasid_mapping_alloc(change->space, &req);
+	return ioas_mapping_alloc(change->ioas, &req);
 }
 
 /*
  * Claim what is at @cursor, up to @next.  Returns -EAGAIN when that has to be
  * waited for, -ENOBUFS when there is no filler left.
  */
-static int claim_one(struct change *change, u64 cursor, u64 *next,
-		     struct ioasid_mapping ***tail)
+static int claim_one(struct ioas_change *change, u64 cursor, u64 *next,
+		     struct ioas_mapping ***tail)
 {
-	struct ioasid_space *space = change->space;
-	struct ioasid_mapping *m;
+	struct ioas *ioas = change->ioas;
+	struct ioas_mapping *m;
 	int ret;
 
-	m = ioasid_mapping_first(space, cursor);
+	m = ioas_mapping_first(ioas, cursor);
 	while (change->new && m && m->start <= change->last &&
-	       m->state == IOASID_MAPPING_PINNING) {
-		ioasid_mapping_erase(space, m);
-		m->state = IOASID_MAPPING_CANCELLED;
-		m = ioasid_mapping_first(space, cursor);
+	       m->state == IOAS_MAPPING_PINNING) {
+		ioas_mapping_erase(ioas, m);
+		m->state = IOAS_MAPPING_CANCELLED;
+		m = ioas_mapping_first(ioas, cursor);
 	}
 
 	change->fault_addr = cursor;
@@ -201,19 +203,19 @@ static int claim_one(struct change *change, u64 cursor, u64 *next,
 		m = alloc_filler(change);
 		m->start = cursor;
 		m->last = *next;
-		ioasid_mapping_insert(space, m);
+		ioas_mapping_insert(ioas, m);
 	} else {
-		if (m->state == IOASID_MAPPING_PINNING)
+		if (m->state == IOAS_MAPPING_PINNING)
 			return -ENXIO;
-		if (m->state != IOASID_MAPPING_LIVE && m != change->ours)
+		if (m->state != IOAS_MAPPING_LIVE && m != change->ours)
 			return -EAGAIN;
 		ret = check_mapping(change, m);
 		if (ret)
 			return ret;
 		if (m == change->ours)
 			change->ours = m->next;
-		m->in_filling = false;
-		m->state = IOASID_MAPPING_CUTTING;
+		m->in_populating = false;
+		m->state = IOAS_MAPPING_CHANGING;
 	}
 	m->next = NULL;
 	**tail = m;
@@ -224,16 +226,16 @@ static int claim_one(struct change *change, u64 cursor, u64 *next,
 }
 
 /* Go through the range; as claim_one() */
-static int claim_range(struct change *change)
+static int claim_range(struct ioas_change *change)
 {
-	struct ioasid_mapping **tail = &change->claimed;
-	struct ioasid_space *space = change->space;
+	struct ioas_mapping **tail = &change->claimed;
+	struct ioas *ioas = change->ioas;
 	u64 cursor = change->start, next;
 	unsigned int n = 0;
 	int ret;
 
 	change->ours = change->leaving;
-	ioasid_family_lock(space);
+	ioas_lock_refs(ioas);
 	ret = check_space(change);
 	while (!ret) {
 		ret = claim_one(change, cursor, &next, &tail);
@@ -241,68 +243,69 @@ static int claim_range(struct change *change)
 			break;
 		cursor = next;
 		if (++n % CLAIM_BATCH == 0) {
-			spin_unlock(&space->lock);
+			spin_unlock(&ioas->lock);
 			cond_resched();
-			ioasid_family_lock(space);
+			ioas_lock_refs(ioas);
 			/* What was true before need not be */
 			ret = check_space(change);
 			if (!ret && fatal_signal_pending(current))
 				ret = -EINTR;
 		}
 	}
-	spin_unlock(&space->lock);
+	spin_unlock(&ioas->lock);
 	/* What is claimed is on that list now */
 	change->leaving = change->ours;
 	return ret;
 }
 
 /* Mappings that software devices let go of are LIVE again, if not claimed */
-static void end_leaving(struct change *change)
+static void end_leaving(struct ioas_change *change)
 {
-	struct ioasid_space *space = change->space;
-	struct ioasid_mapping *m, *next;
+	struct ioas *ioas = change->ioas;
+	struct ioas_mapping *m, *next;
 	unsigned int n = 0;
 
 	if (!change->leaving)
 		return;
-	spin_lock(&space->lock);
+	spin_lock(&ioas->lock);
 	for (m = change->leaving; m; m = next) {
 		next = m->next;
-		m->state = IOASID_MAPPING_LIVE;
+		m->state = IOAS_MAPPING_LIVE;
 		if (++n % CLAIM_BATCH == 0)
-			ioasid_space_relax(space);
+			ioas_relax(ioas);
 	}
-	ioasid_space_wake(space);
-	spin_unlock(&space->lock);
+	ioas_wake(ioas);
+	spin_unlock(&ioas->lock);
 	change->leaving = NULL;
 }
 
 /* Must devices stop to use something of it? */
-static bool loses(const struct change *change, const struct ioasid_mapping *m)
+static bool loses(const struct ioas_change *change,
+		  const struct ioas_mapping *m)
 {
-	return !is_filler(m) &&
+	return !ioas_is_filler(m) &&
 	       (change->new || change->repinned ||
 		m->flags & ~change->flags & PERMISSION);
 }
 
 /* Do software devices hold pages that they must let go of? */
-static bool must_let_go(struct change *change)
+static bool must_let_go(struct ioas_change *change)
 {
-	struct ioasid_space *space = change->space;
-	struct ioasid_mapping *m;
+	struct ioas *ioas = change->ioas;
+	struct ioas_mapping *m;
 	unsigned int n = 0;
 	bool must = false;
 
-	if (likely(!READ_ONCE(space->software)))
+	if (likely(!READ_ONCE(ioas->holds)))
 		return false;
-	spin_lock(&space->lock);
+	spin_lock(&ioas->lock);
 	for (m = change->claimed; m && !must; m = m->next) {
 		must = loses(change, m) &&
-		       ioasid_software_pinned(space, m->start, m->last);
+		       ioas_holds_any(ioas, m->start, m->last);
 		if (++n % CLAIM_BATCH == 0)
-			ioasid_space_relax(space);
+			ioas_relax(ioas);
 	}
-	spin_unlock(&space->lock);
+	spin_unlock(&ioas->lock);
 	return must;
 }
 
@@ -310,17 +313,17 @@ static bool must_let_go(struct change *change)
  * Have software devices let go of all that they lose, which is LEAVING from now
  * on; the claim ends.
  */
-static int have_let_go(struct change *change)
+static int have_let_go(struct ioas_change *change)
 {
-	struct ioasid_mapping **leaving = &change->leaving, **link, *m;
-	struct ioasid_space *space = change->space;
+	struct ioas_mapping **leaving = &change->leaving, **link, *m;
+	struct ioas *ioas = change->ioas;
 	unsigned int n = 0;
 	int ret;
 
-	spin_lock(&space->lock);
+	spin_lock(&ioas->lock);
 	for (link = &change->claimed; (m = *link);) {
 		if (loses(change, m)) {
-			m->state = IOASID_MAPPING_LEAVING;
+			m->state = IOAS_MAPPING_LEAVING;
 			*link = m->next;
 			m->next = NULL;
 			*leaving = m;
@@ -329,34 +332,34 @@ static int have_let_go(struct change *change)
 			link = &m->next;
 		}
 		if (++n % CLAIM_BATCH == 0)
-			ioasid_space_relax(space);
+			ioas_relax(ioas);
 	}
-	ioasid_space_wake(space);
-	spin_unlock(&space->lock);
+	ioas_wake(ioas);
+	spin_unlock(&ioas->lock);
 	unclaim(change);
-	ret = ioasid_listeners_unmap(space, &change->leaving,
-				     &change->patience);
+	ret = ioas_accesses_unmap(ioas, &change->leaving,
+				  &change->patience);
 	if (ret == -EBUSY)
 		change->fault_addr = max(change->patience.kept, change->start);
 	return ret;
 }
 
 /* Some more fillers than there were the time before */
-static int add_fillers(struct change *change, unsigned int *nr)
+static int add_fillers(struct ioas_change *change, unsigned int *nr)
 {
 	*nr = min(2 * *nr, 1U << 20);
-	ioasid_place_fill(&change->fillers, *nr);
+	ioas_batch_cache_fill(&change->fillers, *nr);
 	return change->fillers.spare ? 0 : -ENOMEM;
 }
 
-static int wait_for_transit(struct change *change)
+static int wait_for_busy(struct ioas_change *change)
 {
-	struct ioasid_space *space = change->space;
+	struct ioas *ioas = change->ioas;
 	int ret;
 
-	spin_lock(&space->lock);
-	ret = ioasid_space_wait_in_transit(space, change->fault_addr, NULL);
-	spin_unlock(&space->lock);
+	spin_lock(&ioas->lock);
+	ret = ioas_wait_busy(ioas, change->fault_addr, NULL);
+	spin_unlock(&ioas->lock);
 	return ret;
 }
 
@@ -364,20 +367,20 @@ static int wait_for_transit(struct change *change)
  * Claim the range.  On success attach_lock and domains_sem are held, until
  * unclaim().  Waits for whatever is in transit there, with nothing held.
  */
-static int claim(struct change *change)
+static int claim(struct ioas_change *change)
 {
-	struct ioasid_space *space = change->space;
+	struct ioas *ioas = change->ioas;
 	unsigned int nr_fillers = 1;
 	int ret;
 
 	for (;;) {
 		ret = -EINTR;
-		if (mutex_lock_killable(&space->attach_lock))
+		if (mutex_lock_killable(&ioas->attach_lock))
 			break;
-		down_read(&space->domains_sem);
+		down_read(&ioas->domains_sem);
 		ret = claim_range(change);
 		if (!ret && !must_let_go(change)) {
-			ioasid_mapping_wait_readers(space, change->claimed);
+			ioas_mapping_wait_readers(ioas, change->claimed);
 			return 0;
 		}
 		if (!ret) {
@@ -389,7 +392,7 @@ static int claim(struct change *change)
 			if (ret == -ENOBUFS)
 				ret = add_fillers(change, &nr_fillers);
 			else if (ret == -EAGAIN)
-				ret = wait_for_transit(change);
+				ret = wait_for_busy(change);
 		}
 		if (ret)
 			break;
@@ -405,29 +408,30 @@ static int claim(struct change *change)
 /* ---- Permission ---- */
 
 /* Does the parent permit what a child's mapping shall? */
-static int check_parent(struct change *change, const struct ioasid_mapping *m)
+static int check_parent(struct ioas_change *change,
+			const struct ioas_mapping *m)
 {
-	const struct ioasid_window *window = change->space->window;
-	struct ioasid_space *parent = change->space->parent;
+	const struct ioas_import *import = change->ioas->import;
+	struct ioas *parent = change->ioas->parent;
 	u64 from = max(m->start, change->start);
 	u64 to = min(m->last, change->last);
 	u64 cursor = m->addr + (from - m->start);
 	u64 last = m->addr + (to - m->start);
-	struct ioasid_mapping *owner;
+	struct ioas_mapping *owner;
 	unsigned int n = 0, lacks;
 	int ret = 0;
 
 	/* They are there, and not narrowed, for as long as we refer to them */
 	spin_lock(&parent->lock);
 	for (;;) {
-		owner = ioasid_mapping_first(parent, cursor);
+		owner = ioas_mapping_first(parent, cursor);
 		lacks = change->flags & ~owner->flags & PERMISSION;
-		if (unlikely(window))
-			lacks |= change->flags & ~window->terms->permission;
+		if (unlikely(import))
+			lacks |= change->flags & ~import->export->permission;
 		if (lacks) {
 			change->fault_addr = cursor;
-			if (window)
-				change->fault_addr -= window->terms->start;
+			if (import)
+				change->fault_addr -= import->export->start;
 			ret = -EACCES;
 			break;
 		}
@@ -435,22 +439,22 @@ static int check_parent(struct change *change, const struct ioasid_mapping *m)
 			break;
 		cursor = owner->last + 1;
 		if (++n % CLAIM_BATCH == 0)
-			ioasid_space_relax(parent);
+			ioas_relax(parent);
 	}
 	spin_unlock(&parent->lock);
 	return ret;
 }
 
-static bool must_repin(const struct change *change,
-		       const struct ioasid_mapping *m)
+static bool must_repin(const struct ioas_change *change,
+		       const struct ioas_mapping *m)
 {
 	return change->flags & IOASID_MAP_WRITE && !m->mem.writable;
 }
 
 /* Is this the memory that belongs there, pinned for writing? */
-static bool is_repinned(const struct change *change,
-			const struct ioasid_mapping *m,
-			const struct ioasid_mapping *repin)
+static bool is_repinned(const struct ioas_change *change,
+			const struct ioas_mapping *m,
+			const struct ioas_mapping *repin)
 {
 	u64 start = max(m->start, change->start);
 
@@ -461,15 +465,15 @@ static bool is_repinned(const struct change *change,
 }
 
 /* Another page where a child refers to the one that was? */
-static bool same_pages(const struct change *change,
-		       const struct ioasid_mapping *m,
-		       const struct ioasid_mapping *repin)
+static bool same_pages(const struct ioas_change *change,
+		       const struct ioas_mapping *m,
+		       const struct ioas_mapping *repin)
 {
 	struct ioasid_runs was, is;
 	struct ioasid_run a = {}, b = {};
 	unsigned long n;
 
-	ioasid_runs_from(&was, &m->mem, page_index(m, repin->start),
+	ioasid_runs_from(&was, &m->mem, ioas_page_index(m, repin->start),
 			 repin->mem.npages);
 	ioasid_runs_start(&is, &repin->mem);
 	while ((a.npages || ioasid_runs_next(&was, &a)) &&
@@ -486,26 +490,26 @@ static bool same_pages(const struct change *change,
 	return true;
 }
 
-static void free_repinned(struct change *change)
+static void free_repinned(struct ioas_change *change)
 {
-	struct ioasid_mapping *m, *next;
+	struct ioas_mapping *m, *next;
 
 	for (m = change->repinned; m; m = next) {
 		next = m->next;
-		ioasid_mapping_release(change->space, m);
+		ioas_mapping_release(change->ioas, m);
 		cond_resched();
 	}
 	change->repinned = NULL;
 }
 
 /* Which memory has to be pinned again: noted in change->repinned, unpinned yet */
-static int note_repins(struct change *change)
+static int note_repins(struct ioas_change *change)
 {
-	struct ioasid_mapping *m, *repin, **tail = &change->repinned;
-	struct ioasid_map_request req = {};
+	struct ioas_mapping *m, *repin, **tail = &change->repinned;
+	struct ioas_map_request req = {};
 
 	for (m = change->claimed; m; m = m->next) {
-		if (!differs(change, m) || !must_repin(change, m))
+		if (!ioas_change_differs(change, m) || !must_repin(change, m))
 			continue;
 		change->fault_addr = max(m->start, change->start);
 		/* Which file it was, and how it was open, nobody knows */
@@ -514,7 +518,7 @@ static int note_repins(struct change *change)
 		if (m->payer->mm != current->mm)
 			return -EPERM;
 		req.addr = m->addr + (change->fault_addr - m->start);
-		repin = ioasid_mapping_alloc(change->space, &req);
+		repin = ioas_mapping_alloc(change->ioas, &req);
 		if (!repin)
 			return -ENOMEM;
 		repin->start = change->fault_addr;
@@ -530,15 +534,15 @@ static int note_repins(struct change *change)
 }
 
 /* With nothing claimed: a page fault in here may hang for ever */
-static int pin_repins(struct change *change)
+static int pin_repins(struct ioas_change *change)
 {
-	struct ioasid_mapping *m;
+	struct ioas_mapping *m;
 	struct ioasid_payer *payer;
 
 	for (m = change->repinned; m; m = m->next) {
-		payer = ioasid_memory_get(&m->mem, change->space->account, NULL,
+		payer = ioasid_memory_get(&m->mem, change->ioas->account, NULL,
 					  m->addr,
-					  page_index(m, m->last) + 1, true,
+					  ioas_page_index(m, m->last) + 1, true,
 					  &change->fault_addr);
 		if (IS_ERR(payer))
 			return PTR_ERR(payer);
@@ -548,17 +552,17 @@ static int pin_repins(struct change *change)
 }
 
 /* Are all mappings ready for the permission?  1: what is missing was noted */
-static int check_permission(struct change *change)
+static int check_permission(struct ioas_change *change)
 {
-	struct ioasid_mapping *repin = change->repinned, *m;
-	struct ioasid_space *space = change->space;
+	struct ioas_mapping *repin = change->repinned, *m;
+	struct ioas *ioas = change->ioas;
 	bool borrowed;
 	int ret;
 
 	for (m = change->claimed; m; m = m->next) {
-		if (!differs(change, m))
+		if (!ioas_change_differs(change, m))
 			continue;
-		if (space->parent) {
+		if (ioas->parent) {
 			ret = check_parent(change, m);
 			if (ret)
 				return ret;
@@ -570,9 +574,9 @@ static int check_permission(struct change *change)
 			free_repinned(change);
 			return note_repins(change) ?: 1;
 		}
-		ioasid_family_lock(space);
+		ioas_lock_refs(ioas);
 		borrowed = is_borrowed(change, m);
-		spin_unlock(&space->lock);
+		spin_unlock(&ioas->lock);
 		if (borrowed && !same_pages(change, m, repin))
 			return -EBUSY;
 		repin = repin->next;
@@ -584,23 +588,23 @@ static int check_permission(struct change *change)
 /* ---- Publish ---- */
 
 /* Which edges of the range cut a mapping? */
-static bool cuts_left(const struct change *change)
+static bool cuts_left(const struct ioas_change *change)
 {
 	return change->claimed->start < change->start &&
-	       differs(change, change->claimed);
+	       ioas_change_differs(change, change->claimed);
 }
 
-static bool cuts_right(const struct change *change)
+static bool cuts_right(const struct ioas_change *change)
 {
 	return change->claimed_last->last > change->last &&
-	       differs(change, change->claimed_last);
+	       ioas_change_differs(change, change->claimed_last);
 }
 
 /*
  * How many mappings more there may be than there were.  What replaces them is
  * counted already, for one that goes.
  */
-static unsigned int nr_more(const struct change *change)
+static unsigned int nr_more(const struct ioas_change *change)
 {
 	bool left = cuts_left(change), right = cuts_right(change);
 
@@ -613,65 +617,65 @@ static unsigned int nr_more(const struct change *change)
  * Tables have changed: make mapping boundaries at the edges of the range.
  * Nothing claimed is outside of it afterwards.
  */
-static void cut_edges(struct change *change)
+static void cut_edges(struct ioas_change *change)
 {
-	struct ioasid_mapping *left = change->claimed, **link;
-	struct ioasid_mapping *right = change->claimed_last;
-	struct ioasid_space *space = change->space;
+	struct ioas_mapping *left = change->claimed, **link;
+	struct ioas_mapping *right = change->claimed_last;
+	struct ioas *ioas = change->ioas;
 	bool cut_left = cuts_left(change), cut_right = cuts_right(change);
 
 	if (cut_right)
-		ioasid_mapping_cut_memory(space, right, change->tail[1],
+		ioas_mapping_split_memory(ioas, right, change->tail[1],
 					  change->last + 1);
 	if (cut_left)
-		ioasid_mapping_cut_memory(space, left, change->tail[0],
+		ioas_mapping_split_memory(ioas, left, change->tail[0],
 					  change->start);
-	spin_lock(&space->lock);
+	spin_lock(&ioas->lock);
 	if (cut_right) {
-		ioasid_mapping_cut_object(space, right, change->tail[1]);
+		ioas_mapping_split_object(ioas, right, change->tail[1]);
 		change->tail[1] = NULL;
 	}
 	if (cut_left) {
-		ioasid_mapping_cut_object(space, left, change->tail[0]);
+		ioas_mapping_split_object(ioas, left, change->tail[0]);
 		link = &change->claimed;
-		change->tail[0]->state = IOASID_MAPPING_CUTTING;
+		change->tail[0]->state = IOAS_MAPPING_CHANGING;
 		change->tail[0]->next = left->next;
 		*link = change->tail[0];
 		if (change->claimed_last == left)
 			change->claimed_last = change->tail[0];
 		change->tail[0] = NULL;
-		left->state = IOASID_MAPPING_LIVE;
+		left->state = IOAS_MAPPING_LIVE;
 	}
-	ioasid_space_wake(space);
-	spin_unlock(&space->lock);
+	ioas_wake(ioas);
+	spin_unlock(&ioas->lock);
 }
 
 /* Let the claimed mappings have their new permission, and memory */
-static void publish_permission(struct change *change)
+static void publish_permission(struct ioas_change *change)
 {
-	struct ioasid_mapping *m, *next, *repin = change->repinned;
-	struct ioasid_space *space = change->space;
+	struct ioas_mapping *m, *next, *repin = change->repinned;
+	struct ioas *ioas = change->ioas;
 	unsigned int n = 0;
 
-	spin_lock(&space->lock);
+	spin_lock(&ioas->lock);
 	for (m = change->claimed; m; m = next) {
 		next = m->next;
-		if (differs(change, m)) {
-			if (!space->parent && must_repin(change, m)) {
+		if (ioas_change_differs(change, m)) {
+			if (!ioas->parent && must_repin(change, m)) {
 				swap(m->mem, repin->mem);
 				swap(m->payer, repin->payer);
 				repin = repin->next;
 			}
 			m->flags = (m->flags & ~PERMISSION) | change->flags;
 		}
-		m->state = IOASID_MAPPING_LIVE;
+		m->state = IOAS_MAPPING_LIVE;
 		if (++n % CLAIM_BATCH == 0) {
-			ioasid_space_wake(space);
-			ioasid_space_relax(space);
+			ioas_wake(ioas);
+			ioas_relax(ioas);
 		}
 	}
-	ioasid_space_wake(space);
-	spin_unlock(&space->lock);
+	ioas_wake(ioas);
+	spin_unlock(&ioas->lock);
 	change->claimed = NULL;
 }
 
@@ -679,117 +683,117 @@ static void publish_permission(struct change *change)
  * Let the new mapping have the place of the claimed ones.  A stand-in grows over
  * it first, as children's mappings must not seem to be smaller than they are.
  */
-static void publish_new(struct change *change)
+static void publish_new(struct ioas_change *change)
 {
-	struct ioasid_mapping *m, *stand_in = change->stand_in;
-	struct ioasid_space *space = change->space;
+	struct ioas_mapping *m, *stand_in = change->stand_in;
+	struct ioas *ioas = change->ioas;
 	unsigned int n = 0;
 
-	spin_lock(&space->lock);
+	spin_lock(&ioas->lock);
 	for (m = change->claimed; m; m = m->next) {
 		if (m == change->claimed) {
-			ioasid_mapping_erase(space, m);
+			ioas_mapping_erase(ioas, m);
 			stand_in->start = m->start;
 			stand_in->last = m->last;
-			ioasid_mapping_insert(space, stand_in);
+			ioas_mapping_insert(ioas, stand_in);
 		} else {
-			ioasid_mapping_absorb(space, stand_in, m);
+			ioas_mapping_absorb(ioas, stand_in, m);
 		}
-		if (!is_filler(m)) {
-			space->nr_mappings--;
-			space->bytes_mapped -= m->last - m->start + 1;
+		if (!ioas_is_filler(m)) {
+			ioas->nr_mappings--;
+			ioas->bytes_mapped -= m->last - m->start + 1;
 		}
 		if (++n % CLAIM_BATCH == 0)
-			ioasid_space_relax(space);
+			ioas_relax(ioas);
 	}
-	ioasid_mapping_erase(space, stand_in);
-	change->new->state = IOASID_MAPPING_LIVE;
-	ioasid_mapping_insert(space, change->new);
-	space->nr_mappings++;
-	space->bytes_mapped += change->last - change->start + 1;
-	ioasid_space_wake(space);
-	spin_unlock(&space->lock);
+	ioas_mapping_erase(ioas, stand_in);
+	change->new->state = IOAS_MAPPING_LIVE;
+	ioas_mapping_insert(ioas, change->new);
+	ioas->nr_mappings++;
+	ioas->bytes_mapped += change->last - change->start + 1;
+	ioas_wake(ioas);
+	spin_unlock(&ioas->lock);
 	change->new = NULL;
 }
 
 /* No table has the mappings any more that the new one replaced */
-static void release_old(struct change *change)
+static void release_old(struct ioas_change *change)
 {
-	struct ioasid_mapping *m, *next;
+	struct ioas_mapping *m, *next;
 
 	for (m = change->claimed; m; m = next) {
 		next = m->next;
-		ioasid_mapping_release(change->space, m);
+		ioas_mapping_release(change->ioas, m);
 		cond_resched();
 	}
 	change->claimed = NULL;
 }
 
 /* A poisoned domain may reach what it should have got */
-static void keep_new(struct change *change)
+static void keep_new(struct ioas_change *change)
 {
-	struct ioasid_space *space = change->space;
-	struct ioasid_mapping *m, *next;
+	struct ioas *ioas = change->ioas;
+	struct ioas_mapping *m, *next;
 	unsigned int n = 0;
 
-	spin_lock(&space->lock);
-	space->poisoned = true;
+	spin_lock(&ioas->lock);
+	ioas->poisoned = true;
 	if (change->new)
-		ioasid_mapping_keep(space, change->new);
+		ioas_quarantine_add(ioas, change->new);
 	for (m = change->repinned; m; m = next) {
 		next = m->next;
-		ioasid_mapping_keep(space, m);
+		ioas_quarantine_add(ioas, m);
 		if (++n % CLAIM_BATCH == 0)
-			ioasid_space_relax(space);
+			ioas_relax(ioas);
 	}
-	spin_unlock(&space->lock);
+	spin_unlock(&ioas->lock);
 	change->new = NULL;
 	change->repinned = NULL;
 }
 
 /* With the range claimed, and everything there: returns with it let go */
-static int carry_out(struct change *change)
+static int carry_out(struct ioas_change *change)
 {
-	struct ioasid_space *space = change->space;
+	struct ioas *ioas = change->ioas;
 	unsigned int more = nr_more(change), i;
 	bool replace = change->new, poisoned;
 	int ret = 0;
 
-	lock_map_acquire(&ioasid_cutting_map);
+	lock_map_acquire(&ioas_changing_map);
 	for (i = 0; i < more && !ret; i++)
-		ret = ioasid_family_may_cut(space);
+		ret = ioas_ref_may_split(ioas);
 	more = ret ? i - 1 : i;
 	if (!ret)
-		ret = change_tables(change);
-	poisoned = ret && is_poisoned(space);
+		ret = ioas_diff_tables(change);
+	poisoned = ret && is_poisoned(ioas);
 	if (ret) {
 		if (poisoned) {
 			keep_new(change);
 			ret = -EIO;
 		}
-		lock_map_release(&ioasid_cutting_map);
+		lock_map_release(&ioas_changing_map);
 		unclaim(change);
 		if (poisoned)
-			space->ops->poisoned(space);
+			ioas->ops->poisoned(ioas);
 	} else {
 		cut_edges(change);
 		if (replace) {
 			publish_new(change);
-			lock_map_release(&ioasid_cutting_map);
+			lock_map_release(&ioas_changing_map);
 			unlock_space(change);
 			release_old(change);
 		} else {
 			publish_permission(change);
-			lock_map_release(&ioasid_cutting_map);
+			lock_map_release(&ioas_changing_map);
 			unlock_space(change);
 		}
 	}
 	while (more--)
-		ioasid_family_cut_done(space);
+		ioas_ref_split_done(ioas);
 	return ret;
 }
 
-static int protect(struct change *change)
+static int protect(struct ioas_change *change)
 {
 	int ret;
 
@@ -809,13 +813,14 @@ static int protect(struct change *change)
 	}
 }
 
-static int replace_root(struct change *change, struct ioasid_map_request *req)
+static int replace_root(struct ioas_change *change,
+			struct ioas_map_request *req)
 {
-	struct ioasid_mapping *new = change->new;
+	struct ioas_mapping *new = change->new;
 	struct ioasid_payer *payer;
 	int ret;
 
-	payer = ioasid_memory_get(&new->mem, change->space->account, req->file,
+	payer = ioasid_memory_get(&new->mem, change->ioas->account, req->file,
 				  req->addr, req->length >> PAGE_SHIFT,
 				  req->flags & IOASID_MAP_WRITE,
 				  &req->fault_addr);
@@ -828,35 +833,37 @@ static int replace_root(struct change *change, struct ioasid_map_request *req)
 	return ret ?: carry_out(change);
 }
 
-static int replace_child(struct change *change, struct ioasid_map_request *req)
+static int replace_child(struct ioas_change *change,
+			 struct ioas_map_request *req)
 {
-	struct ioasid_space *space = change->space;
-	struct ioasid_mapping *new = change->new;
+	struct ioas *ioas = change->ioas;
+	struct ioas_mapping *new = change->new;
 	int ret;
 
 	for (;;) {
 		ret = claim(change);
 		if (ret)
 			return ret;
-		new->state = IOASID_MAPPING_FILLING;
-		ret = ioasid_family_borrow(space, new, false,
-					   &change->fault_addr);
+		new->state = IOAS_MAPPING_WRITING;
+		ret = ioas_ref_get(ioas, new, false,
+				   &change->fault_addr);
 		if (!ret)
 			return carry_out(change);
 		unclaim(change);
 		if (ret != -EAGAIN)
 			return ret;
 		WRITE_ONCE(new->wanted, false);
-		ret = ioasid_family_wait(space, change->fault_addr,
-					 req->addr + (req->length - 1));
+		ret = ioas_ref_wait(ioas, change->fault_addr,
+				    req->addr + (req->length - 1));
 		if (ret)
 			return ret;
 	}
 }
 
-static int alloc_spares(struct change *change, struct ioasid_map_request *req)
+static int alloc_spares(struct ioas_change *change,
+			struct ioas_map_request *req)
 {
-	struct ioasid_space *space = change->space;
+	struct ioas *ioas = change->ioas;
 
 	change->tail[0] = alloc_filler(change);
 	change->tail[1] = alloc_filler(change);
@@ -865,7 +872,7 @@ static int alloc_spares(struct change *change, struct ioasid_map_request *req)
 	if (!(req->flags & IOASID_MAP_REPLACE))
 		return 0;
 	change->stand_in = alloc_filler(change);
-	change->new = ioasid_mapping_alloc(space, req);
+	change->new = ioas_mapping_alloc(ioas, req);
 	if (!change->stand_in || !change->new)
 		return -ENOMEM;
 	change->new->flags = req->flags & (PERMISSION | IOASID_MAP_FILE);
@@ -874,24 +881,24 @@ static int alloc_spares(struct change *change, struct ioasid_map_request *req)
 	return 0;
 }
 
-static void free_spares(struct change *change)
+static void free_spares(struct ioas_change *change)
 {
 	unsigned int i;
 
 	for (i = 0; i < 2; i++)
 		if (change->tail[i])
-			ioasid_mapping_free(change->tail[i]);
+			ioas_mapping_free(change->tail[i]);
 	if (change->stand_in)
-		ioasid_mapping_free(change->stand_in);
+		ioas_mapping_free(change->stand_in);
 	if (change->new)
-		ioasid_mapping_release(change->space, change->new);
-	ioasid_place_empty(&change->fillers);
+		ioas_mapping_release(change->ioas, change->new);
+	ioas_batch_cache_empty(&change->fillers);
 	free_repinned(change);
 }
 
 /**
- * ioasid_space_change() - change what is mapped in a range, in place
- * @space: the space
+ * ioas_remap() - change what is mapped in a range, in place
+ * @ioas: the space
  * @req: with IOASID_MAP_PROTECT which permission; with IOASID_MAP_REPLACE what to
  *	map instead
  *
@@ -902,20 +909,20 @@ static void free_spares(struct change *change)
  * grid; -EBUSY, a child refers to what would change, or a software device does
  * not let go; -EPERM, -EACCES, memory cannot be pinned for writing by the
  * caller, or the parent does not permit that much; -EOPNOTSUPP, device memory;
- * those of ioasid_memory_get(), ioasid_space_reserve() and
- * ioasid_family_borrow(); -ENOMEM, -ENOSPC or -EIO of an IOMMU driver; -EINTR,
+ * those of ioasid_memory_get(), ioas_reserve() and
+ * ioas_ref_get(); -ENOMEM, -ENOSPC or -EIO of an IOMMU driver; -EINTR,
  * a fatal signal.
  */
-int ioasid_space_change(struct ioasid_space *space,
-			struct ioasid_map_request *req)
+int ioas_remap(struct ioas *ioas,
+	       struct ioas_map_request *req)
 {
-	struct change change = {
-		.space = space,
+	struct ioas_change change = {
+		.ioas = ioas,
 		.start = req->iova,
 		.last = req->iova + (req->length - 1),
 		.flags = req->flags & PERMISSION,
 		.split = req->flags & IOASID_MAP_SPLIT,
-		.patience.patience = IOASID_PATIENCE,
+		.patience.patience = IOAS_PATIENCE,
 	};
 	int ret;
 
@@ -923,7 +930,7 @@ int ioasid_space_change(struct ioasid_space *space,
 	if (!ret) {
 		if (!change.new)
 			ret = protect(&change);
-		else if (space->parent)
+		else if (ioas->parent)
 			ret = replace_child(&change, req);
 		else
 			ret = replace_root(&change, req);

@@ -7,16 +7,16 @@
 
 #include "types.h"
 
-bool ioasid_mapping_off_grid(const struct ioasid_mapping *m, u64 at);
-struct ioasid_mapping *ioasid_mapping_cut_by(struct ioasid_space *space,
-					     u64 at);
-void ioasid_mapping_cut_object(struct ioasid_space *space,
-			       struct ioasid_mapping *m,
-			       struct ioasid_mapping *tail);
-bool edges_fit(struct ioasid_space *space, u64 start, u64 last);
-int ioasid_space_check_edges(struct ioasid_space *space, u64 start, u64 last,
-			     bool split);
-int ioasid_space_cut(struct ioasid_space *space, u64 start, u64 last,
+bool ioas_mapping_off_grid(const struct ioas_mapping *m, u64 at);
+struct ioas_mapping *ioas_mapping_split_by(struct ioas *ioas,
+					   u64 at);
+void ioas_mapping_split_object(struct ioas *ioas,
+			       struct ioas_mapping *m,
+			       struct ioas_mapping *tail);
+bool ioas_edges_fit(struct ioas *ioas, u64 start, u64 last);
+int ioas_check_edges(struct ioas *ioas, u64 start, u64 last,
 		     bool split);
+int ioas_split(struct ioas *ioas, u64 start, u64 last,
+	       bool split);
 
 #endif /* _IOASID_IOAS_SPLIT_H */

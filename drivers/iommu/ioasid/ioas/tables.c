@@ -10,99 +10,99 @@
 #include "mapping.h"
 #include "tables.h"
 
-static int domain_put_in(struct ioasid_domain *dom, struct ioasid_mapping *m)
+static int write_domain(struct ioas_domain *dom, struct ioas_mapping *m)
 {
-	return ioasid_domain_map(dom, m->start, &m->mem, m->flags,
-				 m->cut_shift, &m->wanted);
+	return ioas_domain_map(dom, m->start, &m->mem, m->flags,
+			       m->cut_shift, &m->wanted);
 }
 
 /* Is there a domain that may still reach what was taken out of it? */
-bool any_poisoned(struct ioasid_space *space)
+bool ioas_tables_poisoned(struct ioas *ioas)
 {
-	struct ioasid_domain *dom;
+	struct ioas_domain *dom;
 
-	lockdep_assert_held_read(&space->domains_sem);
-	if (space->filling && READ_ONCE(space->filling->poisoned))
+	lockdep_assert_held_read(&ioas->domains_sem);
+	if (ioas->populating && READ_ONCE(ioas->populating->poisoned))
 		return true;
-	list_for_each_entry(dom, &space->domains, node)
+	list_for_each_entry(dom, &ioas->domains, node)
 		if (unlikely(READ_ONCE(dom->poisoned)))
 			return true;
 	return false;
 }
 
 /*
- * Write a FILLING mapping to all domains, and to the filling one if its fill
+ * Write a WRITING mapping to all domains, and to the filling one if its fill
  * came past.  Publishes the mapping.  Returns with the lock held; on failure the
  * mapping is in no domain that can be trusted.
  */
-int fill_domains(struct ioasid_space *space,
-					struct ioasid_mapping *m)
-	__acquires(&space->lock)
+int ioas_tables_write(struct ioas *ioas,
+					struct ioas_mapping *m)
+	__acquires(&ioas->lock)
 {
-	struct ioasid_domain *dom, *filled = NULL;
-	bool in_filling = false;
+	struct ioas_domain *dom, *filled = NULL;
+	bool in_populating = false;
 	int ret = 0;
 
-	lockdep_assert_held_read(&space->domains_sem);
-	list_for_each_entry(dom, &space->domains, node) {
-		ret = domain_put_in(dom, m);
+	lockdep_assert_held_read(&ioas->domains_sem);
+	list_for_each_entry(dom, &ioas->domains, node) {
+		ret = write_domain(dom, m);
 		if (ret)
 			goto undo;
 		filled = dom;
 	}
-	spin_lock(&space->lock);
-	while (!in_filling && ioasid_mapping_in_filling(space, m)) {
-		spin_unlock(&space->lock);
-		ret = domain_put_in(space->filling, m);
+	spin_lock(&ioas->lock);
+	while (!in_populating && ioas_mapping_populated(ioas, m)) {
+		spin_unlock(&ioas->lock);
+		ret = write_domain(ioas->populating, m);
 		if (ret)
 			goto undo;
-		in_filling = true;
-		spin_lock(&space->lock);
+		in_populating = true;
+		spin_lock(&ioas->lock);
 		/* So that a piece cut from it is not taken for one to fill */
-		if (m->last >= space->filling->fill_next)
-			space->filling->fill_next =
+		if (m->last >= ioas->populating->populate_next)
+			ioas->populating->populate_next =
 				min(m->last, U64_MAX - 1) + 1;
 	}
-	set_state(m, IOASID_MAPPING_LIVE);
+	ioas_mapping_set_state(m, IOAS_MAPPING_LIVE);
 	return 0;
 
 undo:
 	if (filled) {
-		struct ioasid_domain *out;
+		struct ioas_domain *out;
 
-		list_for_each_entry(out, &space->domains, node) {
-			ioasid_domain_take_out(out, m->start,
-					       mapping_bytes(m));
+		list_for_each_entry(out, &ioas->domains, node) {
+			ioas_domain_remove(out, m->start,
+					   ioas_mapping_bytes(m));
 			if (out == filled)
 				break;
 		}
 	}
-	spin_lock(&space->lock);
+	spin_lock(&ioas->lock);
 	return ret;
 }
 
-void take_out_many(struct ioasid_domain *dom,
-				   const struct ioasid_dying *dying,
-				   bool filling)
+void ioas_tables_remove_many(struct ioas_domain *dom,
+				   const struct ioas_removal *removal,
+				   bool populating)
 {
-	struct ioasid_drain drain __uninitialized;
-	struct ioasid_mapping *m;
+	struct ioas_gather gather __uninitialized;
+	struct ioas_mapping *m;
 	u64 start = 0, length = 0;
 
-	ioasid_drain_start(&drain, dom, dying->scattered);
-	for (m = dying->first; m; m = m->next) {
-		if (!m->mem.npages || (filling && !m->in_filling))
+	ioas_gather_start(&gather, dom, removal->scattered);
+	for (m = removal->first; m; m = m->next) {
+		if (!m->mem.npages || (populating && !m->in_populating))
 			continue;
 		if (length && start + length == m->start) {
-			length += mapping_bytes(m);
+			length += ioas_mapping_bytes(m);
 			continue;
 		}
 		if (length)
-			ioasid_drain_range(&drain, start, length);
+			ioas_gather_range(&gather, start, length);
 		start = m->start;
-		length = mapping_bytes(m);
+		length = ioas_mapping_bytes(m);
 	}
 	if (length)
-		ioasid_drain_range(&drain, start, length);
-	ioasid_drain_finish(&drain);
+		ioas_gather_range(&gather, start, length);
+	ioas_gather_finish(&gather);
 }

@@ -9,23 +9,24 @@
 #include "mapping.h"
 #include "types.h"
 
-void take_out_many(struct ioasid_domain *dom, const struct ioasid_dying *dying,
-		   bool filling);
+void ioas_tables_remove_many(struct ioas_domain *dom,
+			     const struct ioas_removal *removal,
+			     bool populating);
 
-static __always_inline void take_out_of(struct ioasid_domain *dom,
-					const struct ioasid_dying *dying,
-					bool filling)
+static __always_inline void
+ioas_tables_remove(struct ioas_domain *dom, const struct ioas_removal *removal,
+		   bool populating)
 {
-	struct ioasid_mapping *m = dying->first;
+	struct ioas_mapping *m = removal->first;
 
 	/* Nearly always it is one */
 	if (unlikely(!m || m->next))
-		take_out_many(dom, dying, filling);
-	else if (m->mem.npages && !(filling && !m->in_filling))
-		ioasid_domain_take_out(dom, m->start, mapping_bytes(m));
+		ioas_tables_remove_many(dom, removal, populating);
+	else if (m->mem.npages && !(populating && !m->in_populating))
+		ioas_domain_remove(dom, m->start, ioas_mapping_bytes(m));
 }
 
-bool any_poisoned(struct ioasid_space *space);
-int fill_domains(struct ioasid_space *space, struct ioasid_mapping *m);
+bool ioas_tables_poisoned(struct ioas *ioas);
+int ioas_tables_write(struct ioas *ioas, struct ioas_mapping *m);
 
 #endif /* _IOASID_IOAS_TABLES_H */

@@ -25,27 +25,27 @@
 /* Before any device told its ranges, keep off where reserved ones may be */
 #define FIRST_CHOICE		(4ULL << 30)
 
-static inline u64 mapping_gap(struct ioasid_mapping *m)
+static inline u64 mapping_gap(struct ioas_mapping *m)
 {
 	return m->gap;
 }
 
-RB_DECLARE_CALLBACKS_MAX(static, gap_callbacks, struct ioasid_mapping, rb, u64,
+RB_DECLARE_CALLBACKS_MAX(static, gap_callbacks, struct ioas_mapping, rb, u64,
 			 subtree_gap, mapping_gap)
 
 /**
- * ioasid_mapping_next() - the mapping after a mapping
+ * ioas_mapping_next() - the mapping after a mapping
  * @m: a mapping in the tree
  *
  * Return: the next one, or NULL.
  */
-struct ioasid_mapping *ioasid_mapping_next(struct ioasid_mapping *m)
+struct ioas_mapping *ioas_mapping_next(struct ioas_mapping *m)
 {
 	return to_mapping(rb_next(&m->rb));
 }
-EXPORT_SYMBOL_IF_KUNIT(ioasid_mapping_next);
+EXPORT_SYMBOL_IF_KUNIT(ioas_mapping_next);
 
-static void set_gap(struct ioasid_mapping *m, u64 gap)
+static void set_gap(struct ioas_mapping *m, u64 gap)
 {
 	m->gap = gap;
 	gap_callbacks.propagate(&m->rb, NULL);
@@ -61,65 +61,65 @@ static void set_gap(struct ioasid_mapping *m, u64 gap)
  * Know the gaps from now on.  Small spaces that only use IOASID_MAP_FIXED never
  * need them, and do not pay for them.
  */
-static void know_gaps(struct ioasid_space *space)
+static void know_gaps(struct ioas *ioas)
 {
-	struct ioasid_mapping *m;
+	struct ioas_mapping *m;
 	u64 start = 0;
 
-	if (space->knows_gaps)
+	if (ioas->knows_gaps)
 		return;
-	space->knows_gaps = true;
-	for (m = to_mapping(rb_first(&space->mappings)); m;
-	     m = ioasid_mapping_next(m)) {
+	ioas->knows_gaps = true;
+	for (m = to_mapping(rb_first(&ioas->mappings)); m;
+	     m = ioas_mapping_next(m)) {
 		m->gap = m->start - start;
 		start = m->last + 1;
 	}
-	for (m = to_mapping(rb_first_postorder(&space->mappings)); m;
+	for (m = to_mapping(rb_first_postorder(&ioas->mappings)); m;
 	     m = to_mapping(rb_next_postorder(&m->rb)))
 		gap_callbacks_compute_max(m, false);
 }
 
 /* Put a mapping in right after the one before, where the tree is known already */
-bool insert_next(struct ioasid_space *space, struct ioasid_mapping *m,
-			struct ioasid_place *place)
+bool ioas_mapping_insert_next(struct ioas *ioas, struct ioas_mapping *m,
+			struct ioas_batch_cache *cache)
 {
-	struct ioasid_mapping *prev = place->last;
+	struct ioas_mapping *prev = cache->last;
 
-	lockdep_assert_held(&space->lock);
+	lockdep_assert_held(&ioas->lock);
 	if (!prev || !m->start || prev->last != m->start - 1 ||
-	    space->nr_nodes >= KNOW_GAPS || space->knows_gaps)
+	    ioas->nr_nodes >= KNOW_GAPS || ioas->knows_gaps)
 		return false;
-	if (place->changes != space->changes)
-		place->next = ioasid_mapping_next(prev);
-	if (place->next && place->next->start <= m->last)
+	if (cache->changes != ioas->changes)
+		cache->next = ioas_mapping_next(prev);
+	if (cache->next && cache->next->start <= m->last)
 		return false;
 	if (!prev->rb.rb_right)
 		rb_link_node(&m->rb, &prev->rb, &prev->rb.rb_right);
 	else
-		rb_link_node(&m->rb, &place->next->rb,
-			     &place->next->rb.rb_left);
-	rb_insert_color(&m->rb, &space->mappings);
-	space->nr_nodes++;
-	place->changes = ++space->changes;
-	place->last = m;
+		rb_link_node(&m->rb, &cache->next->rb,
+			     &cache->next->rb.rb_left);
+	rb_insert_color(&m->rb, &ioas->mappings);
+	ioas->nr_nodes++;
+	cache->changes = ++ioas->changes;
+	cache->last = m;
 	return true;
 }
 
 /**
- * ioasid_mapping_insert() - put a mapping into the tree
- * @space: the space; its lock is held
+ * ioas_mapping_insert() - put a mapping into the tree
+ * @ioas: the space; its lock is held
  * @m: the mapping
  *
  * Return: false when something is there already.
  */
-bool ioasid_mapping_insert(struct ioasid_space *space, struct ioasid_mapping *m)
+bool ioas_mapping_insert(struct ioas *ioas, struct ioas_mapping *m)
 {
-	struct rb_node **link = &space->mappings.rb_node, *parent = NULL;
-	struct ioasid_mapping *prev = NULL, *next = NULL, *at;
+	struct rb_node **link = &ioas->mappings.rb_node, *parent = NULL;
+	struct ioas_mapping *prev = NULL, *next = NULL, *at;
 
-	lockdep_assert_held(&space->lock);
-	if (unlikely(space->nr_nodes >= KNOW_GAPS))
-		know_gaps(space);
+	lockdep_assert_held(&ioas->lock);
+	if (unlikely(ioas->nr_nodes >= KNOW_GAPS))
+		know_gaps(ioas);
 	while (*link) {
 		parent = *link;
 		at = to_mapping(parent);
@@ -134,65 +134,65 @@ bool ioasid_mapping_insert(struct ioasid_space *space, struct ioasid_mapping *m)
 		}
 	}
 	rb_link_node(&m->rb, parent, link);
-	space->nr_nodes++;
-	space->changes++;
-	if (likely(!space->knows_gaps)) {
-		rb_insert_color(&m->rb, &space->mappings);
+	ioas->nr_nodes++;
+	ioas->changes++;
+	if (likely(!ioas->knows_gaps)) {
+		rb_insert_color(&m->rb, &ioas->mappings);
 		return true;
 	}
 	m->subtree_gap = 0;
 	set_gap(m, m->start - (prev ? prev->last + 1 : 0));
 	if (next)
 		set_gap(next, next->start - m->last - 1);
-	rb_insert_augmented(&m->rb, &space->mappings, &gap_callbacks);
+	rb_insert_augmented(&m->rb, &ioas->mappings, &gap_callbacks);
 	return true;
 }
 
 /**
- * ioasid_mapping_erase() - take a mapping out of the tree
- * @space: the space; its lock is held
+ * ioas_mapping_erase() - take a mapping out of the tree
+ * @ioas: the space; its lock is held
  * @m: the mapping
  */
-void ioasid_mapping_erase(struct ioasid_space *space, struct ioasid_mapping *m)
+void ioas_mapping_erase(struct ioas *ioas, struct ioas_mapping *m)
 {
-	struct ioasid_mapping *next;
+	struct ioas_mapping *next;
 
-	lockdep_assert_held(&space->lock);
-	space->nr_nodes--;
-	space->changes++;
-	if (likely(!space->knows_gaps)) {
-		rb_erase(&m->rb, &space->mappings);
+	lockdep_assert_held(&ioas->lock);
+	ioas->nr_nodes--;
+	ioas->changes++;
+	if (likely(!ioas->knows_gaps)) {
+		rb_erase(&m->rb, &ioas->mappings);
 		return;
 	}
-	next = ioasid_mapping_next(m);
-	rb_erase_augmented(&m->rb, &space->mappings, &gap_callbacks);
+	next = ioas_mapping_next(m);
+	rb_erase_augmented(&m->rb, &ioas->mappings, &gap_callbacks);
 	if (next)
 		set_gap(next, next->gap + (m->last - m->start + 1) + m->gap);
 	/* Not to be paid for by what comes after who wanted them */
-	if (RB_EMPTY_ROOT(&space->mappings))
-		space->knows_gaps = false;
+	if (RB_EMPTY_ROOT(&ioas->mappings))
+		ioas->knows_gaps = false;
 }
 
 /**
- * ioasid_mapping_absorb() - let a mapping take the place of the one after it
- * @space: the space; its lock is held
+ * ioas_mapping_absorb() - let a mapping take the place of the one after it
+ * @ioas: the space; its lock is held
  * @m: the mapping; grows
  * @next: begins where @m ends; out of the tree afterwards
  */
-void ioasid_mapping_absorb(struct ioasid_space *space, struct ioasid_mapping *m,
-			   struct ioasid_mapping *next)
+void ioas_mapping_absorb(struct ioas *ioas, struct ioas_mapping *m,
+			 struct ioas_mapping *next)
 {
-	ioasid_mapping_erase(space, next);
+	ioas_mapping_erase(ioas, next);
 	m->last = next->last;
-	next = ioasid_mapping_next(m);
-	if (space->knows_gaps && next)
+	next = ioas_mapping_next(m);
+	if (ioas->knows_gaps && next)
 		set_gap(next, next->start - m->last - 1);
 }
 
 /* The leftmost mapping of a subtree that has a wide enough gap before it */
-static struct ioasid_mapping *leftmost_gap(struct rb_node *node, u64 length)
+static struct ioas_mapping *leftmost_gap(struct rb_node *node, u64 length)
 {
-	struct ioasid_mapping *m, *left;
+	struct ioas_mapping *m, *left;
 
 	for (;;) {
 		m = to_mapping(node);
@@ -208,10 +208,10 @@ static struct ioasid_mapping *leftmost_gap(struct rb_node *node, u64 length)
 }
 
 /* The first mapping after @m with a wide enough gap before it */
-static struct ioasid_mapping *next_gap(struct ioasid_mapping *m, u64 length)
+static struct ioas_mapping *next_gap(struct ioas_mapping *m, u64 length)
 {
 	struct rb_node *node = &m->rb, *parent;
-	struct ioasid_mapping *right;
+	struct ioas_mapping *right;
 
 	for (;;) {
 		right = to_mapping(node->rb_right);
@@ -252,7 +252,7 @@ struct gap_query {
 };
 
 /* Where in the gap before @m, or after all when it is NULL, does it fit? */
-static bool fits_gap(struct ioasid_space *space, struct ioasid_mapping *m,
+static bool fits_gap(struct ioas *ioas, struct ioas_mapping *m,
 		     const struct gap_query *query, u64 *iova)
 {
 	u64 from = 0, to = U64_MAX, start, last;
@@ -260,8 +260,8 @@ static bool fits_gap(struct ioasid_space *space, struct ioasid_mapping *m,
 	if (m) {
 		from = m->start - m->gap;
 		to = m->start - 1;
-	} else if (!RB_EMPTY_ROOT(&space->mappings)) {
-		last = to_mapping(rb_last(&space->mappings))->last;
+	} else if (!RB_EMPTY_ROOT(&ioas->mappings)) {
+		last = to_mapping(rb_last(&ioas->mappings))->last;
 		if (last == U64_MAX)
 			return false;
 		from = last + 1;
@@ -280,16 +280,16 @@ static bool fits_gap(struct ioasid_space *space, struct ioasid_mapping *m,
  * Look at some gaps.  Returns 0; -ENOSPC, there is none; -EAGAIN, there are more
  * from @query->from on.
  */
-static int search_gaps(struct ioasid_space *space, struct gap_query *query,
+static int search_gaps(struct ioas *ioas, struct gap_query *query,
 		       u64 *iova)
 {
-	struct ioasid_mapping *m = ioasid_mapping_first(space, query->from);
+	struct ioas_mapping *m = ioas_mapping_first(ioas, query->from);
 	unsigned int n = 0;
 
 	/* The gap before a mapping that is not free to its beginning */
 	if (m && (m->start <= query->from || m->gap < query->need))
 		m = next_gap(m, query->need);
-	while (!fits_gap(space, m, query, iova)) {
+	while (!fits_gap(ioas, m, query, iova)) {
 		if (!m || m->start > query->high)
 			return -ENOSPC;
 		if (++n == GAP_BATCH) {
@@ -307,30 +307,30 @@ static int search_gaps(struct ioasid_space *space, struct gap_query *query,
  * the others, however many.  -EAGAIN when the lock shall be dropped before the
  * next call.
  */
-static int choose_within(struct ioasid_space *space, struct gap_query *query,
+static int choose_within(struct ioas *ioas, struct gap_query *query,
 			 u64 *iova)
 {
 	struct gap_query sure = *query;
 	int ret;
 
-	ret = search_gaps(space, query, iova);
+	ret = search_gaps(ioas, query, iova);
 	if (ret != -EAGAIN ||
 	    check_add_overflow(query->length, query->align - PAGE_SIZE,
 			       &sure.need))
 		return ret;
 	/* The first one holds it, unless the ends of the range are in the way */
-	if (!search_gaps(space, &sure, iova))
+	if (!search_gaps(ioas, &sure, iova))
 		return 0;
 	return -EAGAIN;
 }
 
 /* The largest IOPTE that could be used for a mapping of this length */
-u64 largest_page(struct ioasid_space *space, u64 length)
+u64 ioas_largest_page(struct ioas *ioas, u64 length)
 {
 	unsigned long sizes = PAGE_SIZE | PMD_SIZE | PUD_SIZE;
-	struct ioasid_domain *dom;
+	struct ioas_domain *dom;
 
-	dom = list_first_entry_or_null(&space->domains, struct ioasid_domain,
+	dom = list_first_entry_or_null(&ioas->domains, struct ioas_domain,
 				       node);
 	if (dom)
 		sizes = dom->iommu->pgsize_bitmap;
@@ -339,11 +339,11 @@ u64 largest_page(struct ioasid_space *space, u64 length)
 }
 
 /* Where @req may be, by number of the range; false when there is no such range */
-static bool query_range(const struct ioasid_space *space,
-			const struct ioasid_map_request *req, unsigned int i,
+static bool query_range(const struct ioas *ioas,
+			const struct ioas_map_request *req, unsigned int i,
 			struct gap_query *query)
 {
-	const struct ioasid_ranges *permitted = space->permitted;
+	const struct ioas_ranges *permitted = ioas->permitted;
 
 	if (i >= (permitted ? permitted->nr : 1))
 		return false;
@@ -360,23 +360,23 @@ static bool query_range(const struct ioasid_space *space,
 	return true;
 }
 
-/* Search with one alignment; as choose_iova() */
-static int choose_aligned(struct ioasid_space *space,
-			  struct ioasid_map_request *req, u64 align, u64 offset)
+/* Search with one alignment; as ioas_choose_iova() */
+static int choose_aligned(struct ioas *ioas,
+			  struct ioas_map_request *req, u64 align, u64 offset)
 {
-	const struct ioasid_ranges *permitted = space->permitted;
+	const struct ioas_ranges *permitted = ioas->permitted;
 	struct gap_query query = { .align = align, .offset = offset };
 	unsigned int i;
 	int ret;
 
-	for (i = 0; query_range(space, req, i, &query); i++) {
-		while ((ret = choose_within(space, &query, &req->iova)) ==
+	for (i = 0; query_range(ioas, req, i, &query); i++) {
+		while ((ret = choose_within(ioas, &query, &req->iova)) ==
 		       -EAGAIN) {
 			if (fatal_signal_pending(current))
 				return -EINTR;
-			ioasid_space_relax(space);
-			know_gaps(space);
-			if (space->permitted != permitted)
+			ioas_relax(ioas);
+			know_gaps(ioas);
+			if (ioas->permitted != permitted)
 				return -EAGAIN;
 		}
 		if (ret != -ENOSPC)
@@ -389,17 +389,17 @@ static int choose_aligned(struct ioasid_space *space,
  * Choose where @req is mapped.  May drop the lock: what was seen of the space
  * before need not be true any more.  -EAGAIN: to be done again, from the start.
  */
-int choose_iova(struct ioasid_space *space,
-		       struct ioasid_map_request *req, u64 largest)
+int ioas_choose_iova(struct ioas *ioas,
+		       struct ioas_map_request *req, u64 largest)
 {
 	u64 align = req->alignment ?: largest;
 	u64 offset = req->alignment ? 0 : req->addr & (align - 1);
 	int ret;
 
-	know_gaps(space);
-	ret = choose_aligned(space, req, align, offset);
+	know_gaps(ioas);
+	ret = choose_aligned(ioas, req, align, offset);
 	/* Where large pages find no place small ones may */
 	if (ret == -ENOSPC && !req->alignment && align > PAGE_SIZE)
-		ret = choose_aligned(space, req, PAGE_SIZE, 0);
+		ret = choose_aligned(ioas, req, PAGE_SIZE, 0);
 	return ret;
 }

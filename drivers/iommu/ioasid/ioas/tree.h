@@ -7,22 +7,22 @@
 
 #include "types.h"
 
-#define to_mapping(node)	rb_entry_safe(node, struct ioasid_mapping, rb)
+#define to_mapping(node)	rb_entry_safe(node, struct ioas_mapping, rb)
 
 /**
- * ioasid_mapping_first() - the first mapping that ends at or after an address
- * @space: the space; its lock is held
+ * ioas_mapping_first() - the first mapping that ends at or after an address
+ * @ioas: the space; its lock is held
  * @start: the address
  *
  * Return: the mapping, or NULL.
  */
-static inline struct ioasid_mapping *ioasid_mapping_first(struct ioasid_space *space,
+static inline struct ioas_mapping *ioas_mapping_first(struct ioas *ioas,
 					    u64 start)
 {
-	struct rb_node *node = space->mappings.rb_node;
-	struct ioasid_mapping *first = NULL, *m;
+	struct rb_node *node = ioas->mappings.rb_node;
+	struct ioas_mapping *first = NULL, *m;
 
-	lockdep_assert_held(&space->lock);
+	lockdep_assert_held(&ioas->lock);
 	while (node) {
 		m = to_mapping(node);
 		if (m->last >= start) {
@@ -37,16 +37,16 @@ static inline struct ioasid_mapping *ioasid_mapping_first(struct ioasid_space *s
 	return first;
 }
 
-struct ioasid_mapping *ioasid_mapping_next(struct ioasid_mapping *m);
-bool insert_next(struct ioasid_space *space, struct ioasid_mapping *m,
-		 struct ioasid_place *place);
-bool ioasid_mapping_insert(struct ioasid_space *space,
-			   struct ioasid_mapping *m);
-void ioasid_mapping_erase(struct ioasid_space *space, struct ioasid_mapping *m);
-void ioasid_mapping_absorb(struct ioasid_space *space, struct ioasid_mapping *m,
-			   struct ioasid_mapping *next);
-u64 largest_page(struct ioasid_space *space, u64 length);
-int choose_iova(struct ioasid_space *space, struct ioasid_map_request *req,
-		u64 largest);
+struct ioas_mapping *ioas_mapping_next(struct ioas_mapping *m);
+bool ioas_mapping_insert_next(struct ioas *ioas, struct ioas_mapping *m,
+			      struct ioas_batch_cache *cache);
+bool ioas_mapping_insert(struct ioas *ioas,
+			 struct ioas_mapping *m);
+void ioas_mapping_erase(struct ioas *ioas, struct ioas_mapping *m);
+void ioas_mapping_absorb(struct ioas *ioas, struct ioas_mapping *m,
+			 struct ioas_mapping *next);
+u64 ioas_largest_page(struct ioas *ioas, u64 length);
+int ioas_choose_iova(struct ioas *ioas, struct ioas_map_request *req,
+		     u64 largest);
 
 #endif /* _IOASID_IOAS_TREE_H */

@@ -7,7 +7,7 @@
 
 #include "types.h"
 
-int ioasid_dying_drain(struct ioasid_space *space, struct ioasid_dying *dying,
-		       u64 *removed);
+int ioas_remove_mappings(struct ioas *ioas, struct ioas_removal *removal,
+			 u64 *removed);
 
 #endif /* _IOASID_IOAS_UNMAP_H */

@@ -194,9 +194,9 @@ void __init ioasid_pin_init(void)
 	}
 }
 
-static struct mutex *turn_of(struct mutex *turns, const void *owner, u64 window)
+static struct mutex *turn_of(struct mutex *turns, const void *owner, u64 import)
 {
-	return &turns[hash_64(hash_ptr(owner, 32) + window, NR_TURNS_BITS)];
+	return &turns[hash_64(hash_ptr(owner, 32) + import, NR_TURNS_BITS)];
 }
 
 /* A folio is never in two windows */
@@ -213,10 +213,10 @@ static unsigned int turn_shift(struct file *file)
 static u64 turn_window(struct file *file, u64 at, unsigned long *npages)
 {
 	unsigned int shift = turn_shift(file);
-	u64 window = at >> shift;
+	u64 import = at >> shift;
 
-	*npages = min_t(u64, *npages, (((window + 1) << shift) - at) >> PAGE_SHIFT);
-	return window;
+	*npages = min_t(u64, *npages, (((import + 1) << shift) - at) >> PAGE_SHIFT);
+	return import;
 }
 
 /**
@@ -231,8 +231,8 @@ static u64 turn_window(struct file *file, u64 at, unsigned long *npages)
 struct mutex *ioasid_pin_file_turn(struct file *file, u64 offset,
 				   unsigned long *npages)
 {
-	u64 window = turn_window(file, offset, npages);
-	struct mutex *turn = turn_of(file_turns, file_inode(file), window);
+	u64 import = turn_window(file, offset, npages);
+	struct mutex *turn = turn_of(file_turns, file_inode(file), import);
 
 	return mutex_trylock(turn) ? turn : NULL;
 }
@@ -250,8 +250,8 @@ struct mutex *ioasid_pin_file_turn(struct file *file, u64 offset,
 int ioasid_pin_file_wait(struct file *file, u64 offset)
 {
 	unsigned long npages = 1;
-	u64 window = turn_window(file, offset, &npages);
-	struct mutex *turn = turn_of(file_turns, file_inode(file), window);
+	u64 import = turn_window(file, offset, &npages);
+	struct mutex *turn = turn_of(file_turns, file_inode(file), import);
 
 	if (mutex_lock_killable(turn))
 		return -EINTR;

@@ -12,14 +12,14 @@
 #include "../ioas/tree.h"
 #include "util.h"
 
-static int unmap_in(struct ioasid_space *space, u64 start, u64 last,
+static int unmap_in(struct ioas *ioas, u64 start, u64 last,
 		    unsigned int flags, u64 *removed)
 {
-	struct ioasid_unmap_request req = {
+	struct ioas_unmap_request req = {
 		.flags = flags,
-		.patience = IOASID_PATIENCE,
+		.patience = IOAS_PATIENCE,
 	};
-	int ret = ioasid_space_unmap(space, start, last, &req);
+	int ret = ioas_unmap(ioas, start, last, &req);
 
 	*removed = req.removed;
 	return ret;
@@ -38,8 +38,8 @@ struct model {
 	unsigned int nr;
 	struct model_range range[PAGES];
 	struct ioasid_account account;
-	struct ioasid_space space;
-	struct ioasid_ranges *permitted;
+	struct ioas ioas;
+	struct ioas_ranges *permitted;
 };
 
 /* Near 0, somewhere, and at the very end */
@@ -119,37 +119,37 @@ static unsigned int model_remove(struct model *model, unsigned int start,
 static void compare(struct kunit *test, struct model *model,
 		    struct rnd_state *rnd)
 {
-	struct ioasid_space *space = &model->space;
-	struct ioasid_mapping *m;
+	struct ioas *ioas = &model->ioas;
+	struct ioas_mapping *m;
 	unsigned int i, page = random_below(rnd, PAGES);
 	bool same = true;
 
-	spin_lock(&space->lock);
-	m = ioasid_mapping_first(space, 0);
+	spin_lock(&ioas->lock);
+	m = ioas_mapping_first(ioas, 0);
 	for (i = 0; same && i < model->nr; i++) {
 		same = m && m->start == addr_of(model, model->range[i].start) &&
 		       m->last == addr_of(model, model->range[i].end) - 1;
 		if (same)
-			m = ioasid_mapping_next(m);
+			m = ioas_mapping_next(m);
 	}
 	same &= !m;
 	/* And by look-up */
-	m = ioasid_mapping_first(space, addr_of(model, page));
+	m = ioas_mapping_first(ioas, addr_of(model, page));
 	page = model_first(model, page);
 	if (page == model->nr)
 		same &= !m;
 	else
 		same &= m &&
 			m->start == addr_of(model, model->range[page].start);
-	spin_unlock(&space->lock);
+	spin_unlock(&ioas->lock);
 	KUNIT_ASSERT_TRUE_MSG(test, same, "mapping %u of %u", i, model->nr);
-	KUNIT_ASSERT_EQ(test, space->nr_mappings, model->nr);
-	KUNIT_ASSERT_EQ(test, space->bytes_mapped, 0);
+	KUNIT_ASSERT_EQ(test, ioas->nr_mappings, model->nr);
+	KUNIT_ASSERT_EQ(test, ioas->bytes_mapped, 0);
 }
 
 /* The lowest page in the permitted ranges where a request fits, in order */
 static bool model_choose(const struct model *model,
-			 const struct ioasid_map_request *req, u64 align,
+			 const struct ioas_map_request *req, u64 align,
 			 u64 offset, unsigned int *page)
 {
 	unsigned int n = req->length >> PAGE_SHIFT, i, k;
@@ -173,7 +173,7 @@ static bool model_choose(const struct model *model,
 }
 
 static bool choose(const struct model *model,
-		   const struct ioasid_map_request *req, unsigned int *page)
+		   const struct ioas_map_request *req, unsigned int *page)
 {
 	u64 align = req->alignment, offset = 0;
 
@@ -193,7 +193,7 @@ static void new_model(struct kunit *test, struct model *model,
 	memset(model, 0, sizeof(*model));
 	model->base = base;
 	ioasid_account_init(&model->account);
-	ioasid_space_init(&model->space, &model->account, NULL);
+	ioas_init(&model->ioas, &model->account, NULL);
 
 	/* A hole, as around the addresses of interrupts */
 	model->permitted = kzalloc(struct_size(model->permitted, range, 2),
@@ -206,7 +206,7 @@ static void new_model(struct kunit *test, struct model *model,
 	model->permitted->range[1].last =
 		addr_of(model, PAGES - random_below(rnd, 2)) - 1;
 	/* The space frees it */
-	model->space.permitted = model->permitted;
+	model->ioas.permitted = model->permitted;
 }
 
 static void reserve(struct kunit *test, struct model *model,
@@ -214,11 +214,11 @@ static void reserve(struct kunit *test, struct model *model,
 {
 	unsigned int n = random_length(rnd, random_below(rnd, 16) ? 24 : PAGES);
 	unsigned int page = random_below(rnd, PAGES - n + 1);
-	struct ioasid_map_request req = {
+	struct ioas_map_request req = {
 		.length = (u64)n * PAGE_SIZE,
 		.flags = IOASID_MAP_RESERVE | (fixed ? IOASID_MAP_FIXED : 0),
 	};
-	struct ioasid_mapping *m;
+	struct ioas_mapping *m;
 	bool fits;
 
 	if (random_below(rnd, 2))
@@ -234,7 +234,7 @@ static void reserve(struct kunit *test, struct model *model,
 		fits = choose(model, &req, &page);
 	}
 
-	m = ioasid_space_reserve(&model->space, &req);
+	m = ioas_reserve(&model->ioas, &req);
 	if (!fits) {
 		KUNIT_ASSERT_TRUE(test, IS_ERR(m));
 		KUNIT_ASSERT_EQ(test, PTR_ERR(m), fixed ? -EEXIST : -ENOSPC);
@@ -251,10 +251,10 @@ static void reserve(struct kunit *test, struct model *model,
 			       PTR_ERR_OR_ZERO(m), n, page);
 	KUNIT_ASSERT_EQ(test, req.iova, addr_of(model, page));
 	if (!random_below(rnd, 8)) {
-		ioasid_space_abort(&model->space, m);
+		ioas_abort(&model->ioas, m);
 		return;
 	}
-	KUNIT_ASSERT_EQ(test, ioasid_space_commit(&model->space, m, &req), 0);
+	KUNIT_ASSERT_EQ(test, ioas_commit(&model->ioas, m, &req), 0);
 	model_insert(model, page, page + n, req.cut_shift);
 }
 
@@ -283,7 +283,7 @@ static void unmap(struct kunit *test, struct model *model,
 		model_cut(model, page + n);
 		pages = model_remove(model, page, page + n);
 	}
-	ret = unmap_in(&model->space, start, last, flags, &removed);
+	ret = unmap_in(&model->ioas, start, last, flags, &removed);
 	KUNIT_ASSERT_EQ_MSG(test, ret, want, "%u pages at %u", n, page);
 	KUNIT_ASSERT_EQ(test, removed, (u64)pages * PAGE_SIZE);
 }
@@ -309,7 +309,7 @@ static void random_use(struct kunit *test, u64 base)
 					random_below(&rnd, 2));
 			compare(test, model, &rnd);
 		}
-		ioasid_space_exit(&model->space);
+		ioas_exit(&model->ioas);
 		ioasid_account_exit(&model->account);
 		cond_resched();
 	}
@@ -333,46 +333,46 @@ static void end_of_space(struct kunit *test)
 /* Taken back before it was made real: nobody waits for who maps */
 static void cancelled(struct kunit *test)
 {
-	struct ioasid_map_request req = {
+	struct ioas_map_request req = {
 		.iova = 16 * PAGE_SIZE,
 		.length = 4 * PAGE_SIZE,
 		.flags = IOASID_MAP_RESERVE | IOASID_MAP_FIXED,
 	};
 	struct ioasid_account account;
-	struct ioasid_mapping *m, *again;
-	struct ioasid_space *space;
+	struct ioas_mapping *m, *again;
+	struct ioas *ioas;
 	u64 removed;
 
-	space = kunit_kzalloc(test, sizeof(*space), GFP_KERNEL);
-	KUNIT_ASSERT_NOT_NULL(test, space);
+	ioas = kunit_kzalloc(test, sizeof(*ioas), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, ioas);
 	ioasid_account_init(&account);
-	ioasid_space_init(space, &account, NULL);
+	ioas_init(ioas, &account, NULL);
 
-	m = ioasid_space_reserve(space, &req);
+	m = ioas_reserve(ioas, &req);
 	KUNIT_ASSERT_FALSE(test, IS_ERR(m));
 	/* Its range is taken */
-	again = ioasid_space_reserve(space, &req);
+	again = ioas_reserve(ioas, &req);
 	KUNIT_ASSERT_TRUE(test, IS_ERR(again));
 	KUNIT_EXPECT_EQ(test, PTR_ERR(again), -EEXIST);
 
 	/* Nothing was mapped, so a part of it is as good as all */
 	KUNIT_EXPECT_EQ(test,
-			unmap_in(space, 17 * PAGE_SIZE, 18 * PAGE_SIZE - 1,
+			unmap_in(ioas, 17 * PAGE_SIZE, 18 * PAGE_SIZE - 1,
 				 IOASID_UNMAP_SPLIT, &removed),
 			0);
 	KUNIT_EXPECT_EQ(test, removed, 0);
-	again = ioasid_space_reserve(space, &req);
+	again = ioas_reserve(ioas, &req);
 	KUNIT_ASSERT_FALSE(test, IS_ERR(again));
-	KUNIT_EXPECT_EQ(test, ioasid_space_commit(space, again, &req), 0);
+	KUNIT_EXPECT_EQ(test, ioas_commit(ioas, again, &req), 0);
 
-	KUNIT_EXPECT_EQ(test, ioasid_space_commit(space, m, &req), -ECANCELED);
+	KUNIT_EXPECT_EQ(test, ioas_commit(ioas, m, &req), -ECANCELED);
 	/* What took its place is still there */
-	KUNIT_EXPECT_EQ(test, space->nr_mappings, 1);
+	KUNIT_EXPECT_EQ(test, ioas->nr_mappings, 1);
 	KUNIT_EXPECT_EQ(test,
-			unmap_in(space, 0, U64_MAX, IOASID_UNMAP_ALL, &removed),
+			unmap_in(ioas, 0, U64_MAX, IOASID_UNMAP_ALL, &removed),
 			0);
 	KUNIT_EXPECT_EQ(test, removed, 4 * PAGE_SIZE);
-	ioasid_space_exit(space);
+	ioas_exit(ioas);
 	ioasid_account_exit(&account);
 }
 

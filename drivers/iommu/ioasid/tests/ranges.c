@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Tests of struct ioasid_ranges, against a space that is so small that a bit
+ * Tests of struct ioas_ranges, against a space that is so small that a bit
  * tells of each page whether it is in.
  */
 #include <kunit/test.h>
@@ -24,9 +24,9 @@ static u64 page_addr(u64 base, unsigned int page)
 	return base + page * (u64)PAGE_SIZE;
 }
 
-static struct ioasid_ranges *to_ranges(struct kunit *test, u64 base, u64 bits)
+static struct ioas_ranges *to_ranges(struct kunit *test, u64 base, u64 bits)
 {
-	struct ioasid_ranges *ranges;
+	struct ioas_ranges *ranges;
 	unsigned int start, end;
 
 	ranges = kunit_kzalloc(test, struct_size(ranges, range, PAGES),
@@ -46,7 +46,7 @@ static struct ioasid_ranges *to_ranges(struct kunit *test, u64 base, u64 bits)
 }
 
 static u64 to_bits(struct kunit *test, u64 base,
-		   const struct ioasid_ranges *ranges)
+		   const struct ioas_ranges *ranges)
 {
 	u64 bits = 0, at;
 	unsigned int i;
@@ -88,7 +88,7 @@ static u64 random_bits(struct rnd_state *rnd)
 
 static void both(struct kunit *test)
 {
-	struct ioasid_ranges *result;
+	struct ioas_ranges *result;
 	unsigned int i, rounds;
 	struct rnd_state rnd;
 
@@ -96,10 +96,10 @@ static void both(struct kunit *test)
 	for (i = 0; i < ARRAY_SIZE(bases); i++) {
 		for (rounds = 0; rounds < 2000; rounds++) {
 			u64 a = random_bits(&rnd), b = random_bits(&rnd);
-			struct ioasid_ranges *x = to_ranges(test, bases[i], a);
-			struct ioasid_ranges *y = to_ranges(test, bases[i], b);
+			struct ioas_ranges *x = to_ranges(test, bases[i], a);
+			struct ioas_ranges *y = to_ranges(test, bases[i], b);
 
-			result = ioasid_ranges_and(x, y);
+			result = ioas_ranges_and(x, y);
 			KUNIT_ASSERT_NOT_NULL(test, result);
 			KUNIT_ASSERT_EQ_MSG(test, to_bits(test, bases[i], result),
 					    a & b, "%llx, %llx at %llx", a,
@@ -113,14 +113,14 @@ static void both(struct kunit *test)
 
 static void both_nothing(struct kunit *test)
 {
-	struct ioasid_ranges *none = to_ranges(test, 0, 0), *result;
-	struct ioasid_ranges *all = to_ranges(test, 0, U64_MAX);
+	struct ioas_ranges *none = to_ranges(test, 0, 0), *result;
+	struct ioas_ranges *all = to_ranges(test, 0, U64_MAX);
 
-	result = ioasid_ranges_and(none, all);
+	result = ioas_ranges_and(none, all);
 	KUNIT_ASSERT_NOT_NULL(test, result);
 	KUNIT_EXPECT_EQ(test, result->nr, 0);
 	kfree(result);
-	result = ioasid_ranges_and(none, none);
+	result = ioas_ranges_and(none, none);
 	KUNIT_ASSERT_NOT_NULL(test, result);
 	KUNIT_EXPECT_EQ(test, result->nr, 0);
 	kfree(result);
@@ -135,16 +135,16 @@ static void hold(struct kunit *test)
 	for (i = 0; i < ARRAY_SIZE(bases); i++) {
 		for (rounds = 0; rounds < 5000; rounds++) {
 			u64 bits = random_bits(&rnd), bad = 0, want;
-			struct ioasid_ranges *r = to_ranges(test, bases[i], bits);
+			struct ioas_ranges *r = to_ranges(test, bases[i], bits);
 			unsigned int start = random_below(&rnd, PAGES);
 			unsigned int end = start +
 					   random_length(&rnd, PAGES - start);
 			bool held;
 
 			want = ~bits & GENMASK_ULL(end - 1, start);
-			held = ioasid_ranges_hold(r, page_addr(bases[i], start),
-						  page_addr(bases[i], end) - 1,
-						  &bad);
+			held = ioas_ranges_hold(r, page_addr(bases[i], start),
+						page_addr(bases[i], end) - 1,
+						&bad);
 			KUNIT_ASSERT_EQ_MSG(test, held, !want,
 					    "%u to %u of %llx at %llx", start,
 					    end, bits, bases[i]);
@@ -168,7 +168,7 @@ static int by_start(const void *a, const void *b)
 static void between(struct kunit *test)
 {
 	struct ioasid_iova_range hole[8];
-	struct ioasid_ranges *ranges;
+	struct ioas_ranges *ranges;
 	unsigned int i, k, rounds;
 	struct rnd_state rnd;
 
@@ -195,9 +195,9 @@ static void between(struct kunit *test)
 			}
 			sort(hole, nr, sizeof(*hole), by_start, NULL);
 			ranges->nr = 0;
-			ioasid_ranges_between(ranges, page_addr(bases[i], first),
-					      page_addr(bases[i], last + 1) - 1,
-					      hole, nr);
+			ioas_ranges_between(ranges, page_addr(bases[i], first),
+					    page_addr(bases[i], last + 1) - 1,
+					    hole, nr);
 			KUNIT_ASSERT_LE(test, ranges->nr, nr + 1);
 			KUNIT_ASSERT_EQ_MSG(test, to_bits(test, bases[i], ranges),
 					    want, "%u to %u at %llx, %u holes",
@@ -215,7 +215,7 @@ static struct kunit_case cases[] = {
 };
 
 static struct kunit_suite suite = {
-	.name = "ioasid_ranges",
+	.name = "ioas_ranges",
 	.test_cases = cases,
 };
 

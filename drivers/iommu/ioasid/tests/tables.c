@@ -34,7 +34,7 @@ struct unit {
 
 struct table {
 	struct iommu_domain iommu;
-	struct ioasid_domain dom;
+	struct ioas_domain dom;
 	struct kunit *test;
 	u64 base;
 	struct unit *unit;
@@ -129,7 +129,7 @@ static size_t table_unmap(struct iommu_domain *domain, unsigned long iova,
 		return out;
 
 	/* Those of AMD only collect; those of Intel flush what does not fit */
-	if (!table->dom.queued) {
+	if (!table->dom.deferred_flush) {
 		iommu_iotlb_gather_add_range(gather, iova, size);
 		return out;
 	}
@@ -220,12 +220,12 @@ static struct table *new_table(struct kunit *test)
 }
 
 static void reset_table(struct table *table, u64 base, unsigned long pgsizes,
-			bool queued)
+			bool deferred_flush)
 {
 	memset(table->unit, 0, UNITS * sizeof(*table->unit));
 	table->base = base;
 	table->iommu.pgsize_bitmap = pgsizes;
-	table->dom.queued = queued;
+	table->dom.deferred_flush = deferred_flush;
 	table->dom.poisoned = false;
 	table->room = NEVER;
 	table->outs = NEVER;
@@ -357,13 +357,13 @@ static void expect_largest(struct kunit *test, struct table *table,
 	}
 }
 
-static void drain(struct table *table, u64 iova, u64 length)
+static void gather(struct table *table, u64 iova, u64 length)
 {
-	struct ioasid_drain drain;
+	struct ioas_gather gather;
 
-	ioasid_drain_start(&drain, &table->dom, false);
-	ioasid_drain_range(&drain, iova, length);
-	ioasid_drain_finish(&drain);
+	ioas_gather_start(&gather, &table->dom, false);
+	ioas_gather_range(&gather, iova, length);
+	ioas_gather_finish(&gather);
 }
 
 typedef void (*one_fn)(struct kunit *test, struct rnd_state *rnd,
@@ -391,8 +391,8 @@ static void every_kind(struct kunit *test, unsigned int rounds, one_fn fn)
 
 static int put_in(struct table *table, struct mapping *map)
 {
-	return ioasid_domain_map(&table->dom, map->iova, &map->mem, map->flags,
-				 map->cut_shift, NULL);
+	return ioas_domain_map(&table->dom, map->iova, &map->mem, map->flags,
+			       map->cut_shift, NULL);
 }
 
 static void map_one(struct kunit *test, struct rnd_state *rnd,
@@ -404,11 +404,11 @@ static void map_one(struct kunit *test, struct rnd_state *rnd,
 	expect_largest(test, table, map);
 	KUNIT_ASSERT_EQ(test, table->flushes, 0);
 
-	drain(table, map->iova, (u64)map->n << PAGE_SHIFT);
+	gather(table, map->iova, (u64)map->n << PAGE_SHIFT);
 	KUNIT_ASSERT_EQ(test, units_in_use(table), 0);
 	KUNIT_ASSERT_FALSE(test, table->dom.poisoned);
 	/* However many pieces it was in */
-	if (table->dom.queued)
+	if (table->dom.deferred_flush)
 		KUNIT_ASSERT_EQ(test, table->flushes, 1);
 }
 
@@ -433,10 +433,10 @@ static void cut_one(struct kunit *test, struct rnd_state *rnd,
 	if (from >= to)
 		from = 0;
 	if (from)
-		drain(table, map->iova + (u64)from * PAGE_SIZE,
-		      (u64)(to - from) * PAGE_SIZE);
+		gather(table, map->iova + (u64)from * PAGE_SIZE,
+		       (u64)(to - from) * PAGE_SIZE);
 	expect_translation(test, table, map, 0, from ?: to);
-	drain(table, map->iova, (u64)(from ?: to) * PAGE_SIZE);
+	gather(table, map->iova, (u64)(from ?: to) * PAGE_SIZE);
 	KUNIT_ASSERT_EQ(test, units_in_use(table), 0);
 }
 
@@ -448,18 +448,18 @@ static void cut_on_grid(struct kunit *test)
 static void scattered_one(struct kunit *test, struct rnd_state *rnd,
 			  struct table *table, struct mapping *map)
 {
-	struct ioasid_drain drain;
+	struct ioas_gather gather;
 	unsigned int page;
 
 	map->cut_shift = PAGE_SHIFT;
 	KUNIT_ASSERT_EQ(test, put_in(table, map), 0);
-	ioasid_drain_start(&drain, &table->dom, true);
+	ioas_gather_start(&gather, &table->dom, true);
 	for (page = 0; page < map->n; page += 2)
-		ioasid_drain_range(&drain, map->iova + (u64)page * PAGE_SIZE,
-				   PAGE_SIZE);
-	ioasid_drain_finish(&drain);
+		ioas_gather_range(&gather, map->iova + (u64)page * PAGE_SIZE,
+				  PAGE_SIZE);
+	ioas_gather_finish(&gather);
 	KUNIT_ASSERT_EQ(test, units_in_use(table), map->n / 2 * 2);
-	if (table->dom.queued)
+	if (table->dom.deferred_flush)
 		KUNIT_ASSERT_EQ(test, table->flushes, 1);
 }
 
@@ -481,9 +481,9 @@ static void split_at(struct kunit *test, struct table *table,
 	pte = unit_at(table, at)->pte;
 	size = unit_at(table, at)->size;
 	KUNIT_ASSERT_EQ(test,
-			ioasid_domain_split(&table->dom, map->iova, &map->mem,
-					    map->flags, map->cut_shift, floor,
-					    at),
+			ioas_domain_split(&table->dom, map->iova, &map->mem,
+					  map->flags, map->cut_shift, floor,
+					  at),
 			0);
 	expect_translation(test, table, map, 0, map->n);
 	KUNIT_ASSERT_EQ(test, unit_at(table, at)->pte, at);
@@ -514,10 +514,10 @@ static void split_one(struct kunit *test, struct rnd_state *rnd,
 	split_at(test, table, map, map->iova, left);
 	split_at(test, table, map, map->iova + (u64)left * PAGE_SIZE, right);
 
-	drain(table, map->iova + (u64)left * PAGE_SIZE,
-	      (u64)(right - left) * PAGE_SIZE);
+	gather(table, map->iova + (u64)left * PAGE_SIZE,
+	       (u64)(right - left) * PAGE_SIZE);
 	KUNIT_ASSERT_EQ(test, units_in_use(table), 2 * (map->n - right + left));
-	drain(table, map->iova, (u64)left * PAGE_SIZE);
+	gather(table, map->iova, (u64)left * PAGE_SIZE);
 	expect_translation(test, table, map, right, map->n);
 }
 
@@ -543,9 +543,9 @@ static void split_fails_one(struct kunit *test, struct rnd_state *rnd,
 	/* It can neither be split, nor be put back */
 	table->room = random_below(rnd, size >> PAGE_SHIFT);
 	KUNIT_ASSERT_EQ(test,
-			ioasid_domain_split(&table->dom, map->iova, &map->mem,
-					    map->flags, map->cut_shift,
-					    map->iova, at),
+			ioas_domain_split(&table->dom, map->iova, &map->mem,
+					  map->flags, map->cut_shift,
+					  map->iova, at),
 			-EIO);
 	KUNIT_ASSERT_TRUE(test, table->dom.poisoned);
 	/* And all that was left is right */
@@ -586,7 +586,7 @@ static void unmap_fails_one(struct kunit *test, struct rnd_state *rnd,
 		ptes += table->unit[i].mapped &&
 			table->unit[i].pte == table->base + i * UNIT;
 	table->outs = random_below(rnd, ptes);
-	drain(table, map->iova, (u64)map->n << PAGE_SHIFT);
+	gather(table, map->iova, (u64)map->n << PAGE_SHIFT);
 	KUNIT_ASSERT_TRUE(test, table->dom.poisoned);
 	/* What did come out was flushed */
 	KUNIT_ASSERT_GT(test, units_in_use(table), 0);
