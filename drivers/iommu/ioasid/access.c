@@ -83,9 +83,7 @@ static void access_leave(struct ioasid_device *idev)
 	ioas_access_remove(ioas, &idev->ioas_access);
 	set_access(idev, NULL, NULL);
 
-	spin_lock(&ioas->lock);
-	ioas->devices--;
-	spin_unlock(&ioas->lock);
+	ioas_release(ioas, 1);
 	ioasid_put(ioasid);
 }
 
@@ -99,26 +97,17 @@ static void access_leave(struct ioasid_device *idev)
 int ioasid_access_attach(struct ioasid_device *idev, struct ioasid *ioasid)
 {
 	struct ioas *ioas = &ioasid->ioas;
-	int ret = 0;
+	int ret;
 
 	if (idev->access == ioasid)
 		return 0;
-	spin_lock(&ioas->lock);
-	if (ioas->dead)
-		ret = -ENOENT;
-	else if (ioas->poisoned)
-		ret = -EIO;
-	else
-		ioas->devices++;
-	spin_unlock(&ioas->lock);
+	ret = ioas_hold(ioas, 1);
 	if (ret)
 		return ret;
 	/* The listener can be in one list only, and must not fail to be */
 	ret = ioas_holds_init(ioas);
 	if (ret) {
-		spin_lock(&ioas->lock);
-		ioas->devices--;
-		spin_unlock(&ioas->lock);
+		ioas_release(ioas, 1);
 		return ret;
 	}
 

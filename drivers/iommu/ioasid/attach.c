@@ -24,36 +24,6 @@
 #include "device.h"
 #include "ioas/domain.h"
 
-/* Count devices in, unless the space is being freed, or is poisoned */
-static int space_hold(struct ioas *ioas, unsigned int devices)
-{
-	int ret = 0;
-
-	spin_lock(&ioas->lock);
-	if (ioas->dead)
-		ret = -ENOENT;
-	else if (ioas->poisoned)
-		ret = -EIO;
-	else
-		ioas->devices += devices;
-	spin_unlock(&ioas->lock);
-	return ret;
-}
-
-static void space_unhold(struct ioas *ioas, unsigned int devices)
-{
-	spin_lock(&ioas->lock);
-	ioas->devices -= devices;
-	spin_unlock(&ioas->lock);
-}
-
-static void space_set_partial(struct ioas *ioas, bool partial)
-{
-	spin_lock(&ioas->lock);
-	ioas->partial += partial ? 1 : -1;
-	spin_unlock(&ioas->lock);
-}
-
 /* A sibling need not be waited for any more */
 static void stop_waiting(struct ioasid_group *group, struct ioasid_device *idev)
 {
@@ -61,7 +31,7 @@ static void stop_waiting(struct ioasid_group *group, struct ioasid_device *idev)
 		return;
 	idev->waiting = false;
 	if (!--group->waiting)
-		space_set_partial(&group->ioasid->ioas, false);
+		ioas_set_partial(&group->ioasid->ioas, false);
 }
 
 /* A sibling of an attached device joins it */
@@ -73,7 +43,7 @@ static int attach_sibling(struct ioasid_device *idev)
 
 	if (idev->attached)
 		return 0;
-	ret = space_hold(&group->ioasid->ioas, 1);
+	ret = ioas_hold(&group->ioasid->ioas, 1);
 	if (ret)
 		return ret;
 	spin_lock(&ctx->routes_lock);
@@ -99,19 +69,19 @@ static int attach_first(struct ioasid_device *idev, struct ioasid *ioasid,
 	list_for_each_entry(other, &group->devices, node)
 		siblings += other != idev;
 
-	ret = space_hold(&ioasid->ioas, 1);
+	ret = ioas_hold(&ioasid->ioas, 1);
 	if (ret)
 		return ret;
 	/* Before the group gets there, so that no map slips in between */
 	if (siblings)
-		space_set_partial(&ioasid->ioas, true);
+		ioas_set_partial(&ioasid->ioas, true);
 	attachment->group = group->group;
 	attachment->dev = idev->dev;
 	ret = ioas_attach(&ioasid->ioas, attachment, fault_addr);
 	if (ret) {
 		if (siblings)
-			space_set_partial(&ioasid->ioas, false);
-		space_unhold(&ioasid->ioas, 1);
+			ioas_set_partial(&ioasid->ioas, false);
+		ioas_release(&ioasid->ioas, 1);
 		return ret;
 	}
 
@@ -141,11 +111,11 @@ static int move_group(struct ioasid_device *idev, struct ioasid *ioasid,
 	bool poisoned = from->dom->poisoned;
 	int ret;
 
-	ret = space_hold(&ioasid->ioas, group->attached);
+	ret = ioas_hold(&ioasid->ioas, group->attached);
 	if (ret)
 		return ret;
 	if (group->waiting)
-		space_set_partial(&ioasid->ioas, true);
+		ioas_set_partial(&ioasid->ioas, true);
 	if (finalized_on_attach)
 		ioas_block(&old->ioas, from);
 	to->group = group->group;
@@ -155,8 +125,8 @@ static int move_group(struct ioasid_device *idev, struct ioasid *ioasid,
 		if (finalized_on_attach && !poisoned)
 			ioas_unblock(&old->ioas, from);
 		if (group->waiting)
-			space_set_partial(&ioasid->ioas, false);
-		space_unhold(&ioasid->ioas, group->attached);
+			ioas_set_partial(&ioasid->ioas, false);
+		ioas_release(&ioasid->ioas, group->attached);
 		return ret;
 	}
 
@@ -168,8 +138,8 @@ static int move_group(struct ioasid_device *idev, struct ioasid *ioasid,
 
 	ioas_detach(&old->ioas, from, true);
 	if (group->waiting)
-		space_set_partial(&old->ioas, false);
-	space_unhold(&old->ioas, group->attached);
+		ioas_set_partial(&old->ioas, false);
+	ioas_release(&old->ioas, group->attached);
 	ioasid_put(old);
 	return 0;
 }
@@ -226,7 +196,7 @@ static void detach_locked(struct ioasid_device *idev)
 		group->ioasid = NULL;
 	}
 	spin_unlock(&ctx->routes_lock);
-	space_unhold(&ioasid->ioas, 1);
+	ioas_release(&ioasid->ioas, 1);
 	if (last)
 		ioasid_put(ioasid);
 }

@@ -6,14 +6,15 @@
  * Locks: that of an address space while its numbers are copied; user memory is
  * touched with no lock held.
  */
+#include <linux/device.h>
 #include <linux/fs.h>
+#include <linux/iommu.h>
 #include <linux/sched/signal.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
 #include "device.h"
-#include "ioas/domain.h"
 #include "ioctl.h"
 #include "share.h"
 
@@ -28,96 +29,28 @@ static int copy_ranges(u64 to, u32 room, const struct ioas_ranges *ranges)
 	return 0;
 }
 
-/* The permitted ranges of a space, to be freed by kfree() */
-static struct ioas_ranges *permitted_ranges(struct ioas *ioas)
-{
-	struct ioas_ranges *copy = NULL;
-	unsigned int nr = 1;
-
-	for (;;) {
-		kfree(copy);
-		copy = kzalloc(struct_size(copy, range, nr),
-			       GFP_KERNEL_ACCOUNT);
-		if (!copy)
-			return NULL;
-		copy->nr = nr;
-		spin_lock(&ioas->lock);
-		if (!ioas->permitted) {
-			copy->nr = 1;
-			copy->range[0].start = 0;
-			copy->range[0].last = U64_MAX;
-			nr = 1;
-		} else if (ioas->permitted->nr <= nr) {
-			nr = ioas->permitted->nr;
-			memcpy(copy->range, ioas->permitted->range,
-			       nr * sizeof(copy->range[0]));
-			copy->nr = nr;
-		} else {
-			nr = ioas->permitted->nr;
-			copy->nr = 0;
-		}
-		spin_unlock(&ioas->lock);
-		if (copy->nr || !nr)
-			return copy;
-	}
-}
-
-/* Bits of enum ioasid_state that the space's lock protects; it is held. */
-static u32 space_state(struct ioas *ioas)
-{
-	const struct ioas *parent = ioas->parent;
-	u32 state = 0;
-
-	if (ioas->devices)
-		state |= IOASID_STATE_ATTACHED;
-	if (ioas->partial)
-		state |= IOASID_STATE_PARTIAL_GROUP;
-	if (ioas->poisoned)
-		state |= IOASID_STATE_POISONED;
-	if (ioas->import ? ioas_import_shut(parent, ioas->import) :
-			    parent && parent->dead)
-		state |= IOASID_STATE_ORPHAN;
-	return state;
-}
-
 static void fill_info(struct ioasid *ioasid, struct ioasid_info *info)
 {
-	struct ioas *ioas = &ioasid->ioas;
-	const struct ioas *parent = ioas->parent;
-	struct ioas_domain *dom;
+	struct ioas_stats stats;
+	unsigned int nr_tables;
 
+	ioas_get_stats(&ioasid->ioas, &stats);
 	info->kind = ioasid->obj.kind;
 	info->parent = ioasid_parent_id(ioasid);
 	info->cookie = ioasid->cookie;
 	info->snoop = ioasid->ioas.enforce_cache_coherency ? IOASID_SNOOP_ON :
-						   IOASID_SNOOP_AUTO;
-	info->pgsizes = PAGE_SIZE | PMD_SIZE | PUD_SIZE;
-
-	down_read(&ioas->domains_sem);
-	list_for_each_entry(dom, &ioas->domains, node) {
-		if (!info->nr_domains++)
-			info->pgsizes = dom->iommu->pgsize_bitmap;
-		else
-			info->pgsizes &= dom->iommu->pgsize_bitmap;
-	}
-	up_read(&ioas->domains_sem);
-
-	spin_lock(&ioas->lock);
-	if (ioas->cut_shift)
-		info->cut_size = BIT_ULL(ioas->cut_shift);
-	info->nr_devices = ioas->devices;
-	info->nr_children = ioas->children;
-	info->nr_mappings = ioas->nr_mappings;
-	info->bytes_mapped = ioas->bytes_mapped;
-	/* What a child maps is pinned and charged by its root */
-	if (!parent)
-		info->bytes_pinned = ioas->bytes_mapped +
-				     ioas_quarantine_bytes(ioas);
-	info->bytes_charged = info->bytes_pinned;
-	info->state |= space_state(ioas);
-	spin_unlock(&ioas->lock);
-	if (ioas_devmem_any_revoked(ioas))
-		info->state |= IOASID_STATE_REVOKED;
+							     IOASID_SNOOP_AUTO;
+	info->pgsizes = ioas_pgsizes(&ioasid->ioas, &nr_tables);
+	info->nr_domains = nr_tables;
+	if (stats.cut_shift)
+		info->cut_size = BIT_ULL(stats.cut_shift);
+	info->nr_devices = stats.nr_devices;
+	info->nr_children = stats.nr_children;
+	info->nr_mappings = stats.nr_mappings;
+	info->bytes_mapped = stats.bytes_mapped;
+	info->bytes_pinned = stats.bytes_pinned;
+	info->bytes_charged = stats.bytes_pinned;
+	info->state = stats.state;
 }
 
 long ioasid_cmd_get_info(struct ioasid_ctx *ctx, union ioasid_arg *arg,
@@ -145,7 +78,7 @@ long ioasid_cmd_get_info(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 	    !ioasid_waits_for(ioasid, &info.waiting_devid,
 			      &info.waiting_cookie))
 		info.state &= ~IOASID_STATE_PARTIAL_GROUP;
-	ranges = permitted_ranges(&ioasid->ioas);
+	ranges = ioas_copy_permitted(&ioasid->ioas);
 	ioasid_put(ioasid);
 	if (!ranges)
 		return ret;
@@ -402,27 +335,14 @@ static void show_state(struct seq_file *m, unsigned long state)
 
 static void show_ioasid(struct seq_file *m, struct ioasid *ioasid)
 {
-	struct ioas *ioas = &ioasid->ioas;
-	const bool parent = ioas->parent;
-	unsigned int devices, children;
-	u64 nr_mappings, mapped, kept;
-	u32 state;
+	struct ioas_stats stats;
 
-	spin_lock(&ioas->lock);
-	nr_mappings = ioas->nr_mappings;
-	mapped = ioas->bytes_mapped;
-	kept = ioas_quarantine_bytes(ioas);
-	devices = ioas->devices;
-	children = ioas->children;
-	state = space_state(ioas);
-	spin_unlock(&ioas->lock);
-	if (ioas_devmem_any_revoked(ioas))
-		state |= IOASID_STATE_REVOKED;
+	ioas_get_stats(&ioasid->ioas, &stats);
 	seq_printf(m, "ioasid:\tid=%u kind=map parent=%u cookie=0x%llx devices=%u children=%u mappings=%llu mapped=%llu pinned=%llu charged=%llu state=",
 		   ioasid->obj.id, ioasid_parent_id(ioasid), ioasid->cookie,
-		   devices, children, nr_mappings, mapped,
-		   parent ? 0 : mapped + kept, parent ? 0 : mapped + kept);
-	show_state(m, state);
+		   stats.nr_devices, stats.nr_children, stats.nr_mappings,
+		   stats.bytes_mapped, stats.bytes_pinned, stats.bytes_pinned);
+	show_state(m, stats.state);
 }
 
 static const char * const charge_name[] = {

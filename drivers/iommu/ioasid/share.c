@@ -212,16 +212,8 @@ int ioasid_proxy_join(struct ioasid_ctx *ctx, u32 id,
  */
 int ioasid_proxy_kill(struct ioasid_proxy *proxy, bool cascade)
 {
-	struct ioas *parent = &proxy->grant->ioasid->ioas;
-	int ret = 0;
-
-	spin_lock(&parent->lock);
-	if (proxy->import.children && !cascade)
-		ret = -EBUSY;
-	else
-		proxy->import.dead = true;
-	spin_unlock(&parent->lock);
-	return ret;
+	return ioas_import_kill(&proxy->grant->ioasid->ioas, &proxy->import,
+				cascade);
 }
 
 /**
@@ -265,17 +257,6 @@ static int share_release(struct inode *inode, struct file *filp)
 	return 0;
 }
 
-static bool is_gone(struct ioasid_grant *grant)
-{
-	struct ioas *ioas = &grant->ioasid->ioas;
-	bool gone;
-
-	spin_lock(&ioas->lock);
-	gone = ioas->dead || ioas->as_parent->closed;
-	spin_unlock(&ioas->lock);
-	return gone;
-}
-
 static void show_terms(struct seq_file *m, struct ioasid_grant *grant)
 {
 	const struct ioas_export *export = &grant->export;
@@ -289,7 +270,7 @@ static void show_terms(struct seq_file *m, struct ioasid_grant *grant)
 		seq_puts(m, "max");
 	else
 		seq_printf(m, "%llu", export->limit);
-	seq_printf(m, " state=%s\n", is_gone(grant) ? "revoked" : "valid");
+	seq_printf(m, " state=%s\n", ioas_export_shut(&grant->ioasid->ioas) ? "revoked" : "valid");
 }
 
 static void share_show_fdinfo(struct seq_file *m, struct file *filp)
@@ -454,7 +435,7 @@ int ioasid_share_info(struct ioasid_ctx *ctx, const struct ioasid_info *cmd,
 	else if (used < export->limit)
 		info.mappings_left = export->limit - used;
 	info.permission = export->permission;
-	if (is_gone(proxy->grant))
+	if (ioas_export_shut(&proxy->grant->ioasid->ioas))
 		info.state |= IOASID_STATE_ORPHAN;
 	range.start = 0;
 	range.last = export->last - export->start;

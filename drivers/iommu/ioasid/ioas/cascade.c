@@ -414,6 +414,48 @@ static int revoke(struct ioas *ioas, u64 start, u64 last,
 }
 
 /**
+ * ioas_remove_child() - a child or a window ends
+ * @parent: the parent
+ * @import: as for ioas_add_child()
+ * @child: has no mappings; NULL when it is @import that ends
+ *
+ * When it is the last one of a parent that was freed, what could not be taken
+ * out of the parent before goes now.  May be called again, and then does nothing;
+ * a window that was freed while it had children ends with the last of these.
+ *
+ * Context: may sleep if @parent has mappings.
+ */
+void ioas_remove_child(struct ioas *parent,
+		       struct ioas_import *import,
+		       struct ioas *child)
+{
+	struct ioas_unmap_request req = {
+		.flags = IOASID_UNMAP_ALL | IOAS_UNMAP_FORCED,
+		.patience = IOAS_PATIENCE,
+	};
+	bool empty;
+
+	spin_lock(&parent->lock);
+	if (child && !child->left) {
+		child->left = 1;
+		if (import)
+			import->children--;
+		else
+			parent->children--;
+	}
+	if (import && !import->left && !import->children &&
+	    (!child || import->dead)) {
+		import->left = true;
+		parent->children--;
+	}
+	empty = parent->dead && !parent->children &&
+		!RB_EMPTY_ROOT(&parent->mappings);
+	spin_unlock(&parent->lock);
+	if (unlikely(empty))
+		ioas_unmap_range(parent, 0, U64_MAX, &req);
+}
+
+/**
  * ioas_close_imports() - have no other context see a space any more
  * @ioas: the space
  * @patience: jiffies, for how long others are waited for; what is left of it

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * An address space begins and ends.
+ * An address space begins and ends, counts its devices, and tells its state.
  */
 #include <kunit/visibility.h>
+#include <linux/overflow.h>
 #include <linux/slab.h>
 
 #include "access.h"
@@ -10,6 +11,7 @@
 #include "devmem.h"
 #include "ioas.h"
 #include "mapping.h"
+#include "ref.h"
 
 /**
  * ioas_init() - make an empty space
@@ -113,3 +115,136 @@ void ioas_exit(struct ioas *ioas)
 	}
 }
 EXPORT_SYMBOL_IF_KUNIT(ioas_exit);
+
+/* ---- Devices ---- */
+
+/**
+ * ioas_hold() - count devices in, before they attach
+ * @ioas: the address space
+ * @devices: how many
+ *
+ * Return: 0; -ENOENT, it is being freed; -EIO, it is poisoned.
+ */
+int ioas_hold(struct ioas *ioas, unsigned int devices)
+{
+	int ret = 0;
+
+	spin_lock(&ioas->lock);
+	if (ioas->dead)
+		ret = -ENOENT;
+	else if (ioas->poisoned)
+		ret = -EIO;
+	else
+		ioas->devices += devices;
+	spin_unlock(&ioas->lock);
+	return ret;
+}
+
+/**
+ * ioas_release() - count devices out
+ * @ioas: the address space
+ * @devices: how many
+ */
+void ioas_release(struct ioas *ioas, unsigned int devices)
+{
+	spin_lock(&ioas->lock);
+	ioas->devices -= devices;
+	spin_unlock(&ioas->lock);
+}
+
+/**
+ * ioas_set_partial() - count groups that wait for a sibling
+ * @ioas: the address space
+ * @partial: one more, or one less
+ */
+void ioas_set_partial(struct ioas *ioas, bool partial)
+{
+	spin_lock(&ioas->lock);
+	ioas->partial += partial ? 1 : -1;
+	spin_unlock(&ioas->lock);
+}
+
+/* ---- State ---- */
+
+static u32 ioas_state(const struct ioas *ioas)
+{
+	const struct ioas *parent = ioas->parent;
+	u32 state = 0;
+
+	lockdep_assert_held(&ioas->lock);
+	if (ioas->devices)
+		state |= IOASID_STATE_ATTACHED;
+	if (ioas->partial)
+		state |= IOASID_STATE_PARTIAL_GROUP;
+	if (ioas->poisoned)
+		state |= IOASID_STATE_POISONED;
+	if (ioas->import ? ioas_import_shut(parent, ioas->import) :
+			   parent && parent->dead)
+		state |= IOASID_STATE_ORPHAN;
+	return state;
+}
+
+/**
+ * ioas_get_stats() - describe an address space
+ * @ioas: the address space
+ * @stats: out
+ *
+ * Context: any but interrupts.
+ */
+void ioas_get_stats(struct ioas *ioas, struct ioas_stats *stats)
+{
+	spin_lock(&ioas->lock);
+	stats->nr_mappings = ioas->nr_mappings;
+	stats->bytes_mapped = ioas->bytes_mapped;
+	stats->bytes_pinned = 0;
+	/* What a child maps is pinned and charged by its root */
+	if (!ioas->parent)
+		stats->bytes_pinned = ioas->bytes_mapped +
+				      ioas_quarantine_bytes(ioas);
+	stats->nr_devices = ioas->devices;
+	stats->nr_children = ioas->children;
+	stats->cut_shift = ioas->cut_shift;
+	stats->state = ioas_state(ioas);
+	spin_unlock(&ioas->lock);
+	if (ioas_devmem_any_revoked(ioas))
+		stats->state |= IOASID_STATE_REVOKED;
+}
+
+/**
+ * ioas_copy_permitted() - which IOVAs all attached devices can use
+ * @ioas: the address space
+ *
+ * Return: the ranges, to be freed by kfree(); NULL, there is no memory.
+ */
+struct ioas_ranges *ioas_copy_permitted(struct ioas *ioas)
+{
+	struct ioas_ranges *copy = NULL;
+	unsigned int nr = 1;
+
+	for (;;) {
+		kfree(copy);
+		copy = kzalloc(struct_size(copy, range, nr),
+			       GFP_KERNEL_ACCOUNT);
+		if (!copy)
+			return NULL;
+		copy->nr = nr;
+		spin_lock(&ioas->lock);
+		if (!ioas->permitted) {
+			copy->nr = 1;
+			copy->range[0].start = 0;
+			copy->range[0].last = U64_MAX;
+			nr = 1;
+		} else if (ioas->permitted->nr <= nr) {
+			nr = ioas->permitted->nr;
+			memcpy(copy->range, ioas->permitted->range,
+			       nr * sizeof(copy->range[0]));
+			copy->nr = nr;
+		} else {
+			nr = ioas->permitted->nr;
+			copy->nr = 0;
+		}
+		spin_unlock(&ioas->lock);
+		if (copy->nr || !nr)
+			return copy;
+	}
+}

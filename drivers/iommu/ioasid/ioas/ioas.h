@@ -52,6 +52,15 @@ void ioas_init(struct ioas *ioas,
 	       struct ioasid_account *account,
 	       const struct ioas_ops *ops);
 int ioas_kill(struct ioas *ioas, bool cascade);
+int ioas_hold(struct ioas *ioas, unsigned int devices);
+void ioas_release(struct ioas *ioas, unsigned int devices);
+void ioas_set_partial(struct ioas *ioas, bool partial);
+void ioas_get_stats(struct ioas *ioas, struct ioas_stats *stats);
+unsigned long ioas_pgsizes(struct ioas *ioas, unsigned int *nr);
+struct ioas_ranges *ioas_copy_permitted(struct ioas *ioas);
+int ioas_import_kill(struct ioas *parent, struct ioas_import *import,
+		     bool cascade);
+bool ioas_export_shut(struct ioas *parent);
 void ioas_exit(struct ioas *ioas);
 
 struct ioas_mapping *ioas_reserve(struct ioas *ioas,

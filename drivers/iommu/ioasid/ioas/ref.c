@@ -370,45 +370,41 @@ int ioas_add_child(struct ioas *parent,
 }
 
 /**
- * ioas_remove_child() - a child or a window ends
- * @parent: the parent
- * @import: as for ioas_add_child()
- * @child: has no mappings; NULL when it is @import that ends
+ * ioas_import_kill() - have an import be the parent of nothing new
+ * @parent: what is seen through it
+ * @import: the import
+ * @cascade: though it may have children
  *
- * When it is the last one of a parent that was freed, what could not be taken
- * out of the parent before goes now.  May be called again, and then does nothing;
- * a window that was freed while it had children ends with the last of these.
- *
- * Context: may sleep if @parent has mappings.
+ * Return: 0; -EBUSY, it has children.
  */
-void ioas_remove_child(struct ioas *parent,
-		       struct ioas_import *import,
-		       struct ioas *child)
+int ioas_import_kill(struct ioas *parent, struct ioas_import *import,
+		     bool cascade)
 {
-	struct ioas_unmap_request req = {
-		.flags = IOASID_UNMAP_ALL | IOAS_UNMAP_FORCED,
-		.patience = IOAS_PATIENCE,
-	};
-	bool empty;
+	int ret = 0;
 
 	spin_lock(&parent->lock);
-	if (child && !child->left) {
-		child->left = 1;
-		if (import)
-			import->children--;
-		else
-			parent->children--;
-	}
-	if (import && !import->left && !import->children &&
-	    (!child || import->dead)) {
-		import->left = true;
-		parent->children--;
-	}
-	empty = parent->dead && !parent->children &&
-		!RB_EMPTY_ROOT(&parent->mappings);
+	if (import->children && !cascade)
+		ret = -EBUSY;
+	else
+		import->dead = true;
 	spin_unlock(&parent->lock);
-	if (unlikely(empty))
-		ioas_unmap_range(parent, 0, U64_MAX, &req);
+	return ret;
+}
+
+/**
+ * ioas_export_shut() - can nothing more be imported from an address space
+ * @parent: the address space; was exported
+ *
+ * Return: whether it was freed, or its context closed.
+ */
+bool ioas_export_shut(struct ioas *parent)
+{
+	bool shut;
+
+	spin_lock(&parent->lock);
+	shut = parent->dead || parent->as_parent->closed;
+	spin_unlock(&parent->lock);
+	return shut;
 }
 
 /**

@@ -7,6 +7,7 @@
 #include <linux/mm.h>
 
 #include "domain.h"
+#include "ioas.h"
 #include "mapping.h"
 #include "tables.h"
 
@@ -105,4 +106,30 @@ void ioas_tables_remove_many(struct ioas_domain *dom,
 	if (length)
 		ioas_gather_range(&gather, start, length);
 	ioas_gather_finish(&gather);
+}
+
+/**
+ * ioas_pgsizes() - count the hardware page tables, and find their page sizes
+ * @ioas: the address space
+ * @nr: out, how many tables there are
+ *
+ * Context: may sleep.
+ * Return: bits of the page sizes that all tables have; with no table, of those
+ * that the CPU has.
+ */
+unsigned long ioas_pgsizes(struct ioas *ioas, unsigned int *nr)
+{
+	unsigned long pgsizes = PAGE_SIZE | PMD_SIZE | PUD_SIZE;
+	struct ioas_domain *dom;
+
+	*nr = 0;
+	down_read(&ioas->domains_sem);
+	list_for_each_entry(dom, &ioas->domains, node) {
+		if (!(*nr)++)
+			pgsizes = dom->iommu->pgsize_bitmap;
+		else
+			pgsizes &= dom->iommu->pgsize_bitmap;
+	}
+	up_read(&ioas->domains_sem);
+	return pgsizes;
 }

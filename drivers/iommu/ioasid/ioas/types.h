@@ -350,6 +350,27 @@ struct ioas {
 };
 
 /**
+ * struct ioas_stats - what an address space tells of itself
+ * @nr_mappings: published mappings
+ * @bytes_mapped: bytes of memory in them
+ * @bytes_pinned: bytes that it has pinned, those in quarantine included; 0 of a
+ *	child, whose root has them
+ * @nr_devices: devices attached
+ * @nr_children: address spaces and imports that have it as parent
+ * @cut_shift: log2 of the default cut size, 0 for none
+ * @state: bits of enum ioasid_state
+ */
+struct ioas_stats {
+	u64 nr_mappings;
+	u64 bytes_mapped;
+	u64 bytes_pinned;
+	unsigned int nr_devices;
+	unsigned int nr_children;
+	unsigned int cut_shift;
+	u32 state;
+};
+
+/**
  * struct ioas_batch_cache - what one of many requests leaves to the next
  * @last: the mapping made last, which cannot go meanwhile, or NULL
  * @next: the mapping after it, as of @changes
