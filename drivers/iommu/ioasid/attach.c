@@ -312,9 +312,17 @@ static bool attach_owns_file(struct ioas *ioas, struct file *file)
 	return ioasid_ctx_owns_file(ioasid->obj.ctx, file);
 }
 
-const struct ioas_ops ioasid_ioas_ops = {
+static const struct ioas_ops attach_ioas_ops = {
 	.poisoned = attach_poisoned,
 	.owns_file = attach_owns_file,
 	.get = ioasid_ioas_get,
 	.put = ioasid_ioas_put,
 };
+
+/**
+ * ioasid_attach_init() - have address spaces tell of poison and ask for files
+ */
+void __init ioasid_attach_init(void)
+{
+	ioasid_set_ioas_ops(&attach_ioas_ops);
+}

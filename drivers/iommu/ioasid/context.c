@@ -16,25 +16,6 @@
 
 #include "context.h"
 #include "ioasids.h"
-#include "share.h"
-
-/**
- * ioasid_ctx_count() - count one more IOASID or import
- * @ctx: the context
- *
- * Return: false when there would be too many.
- */
-bool ioasid_ctx_count(struct ioasid_ctx *ctx)
-{
-	u64 limit = READ_ONCE(ctx->limit_ioasids);
-	int old = atomic_read(&ctx->nr_ioasids);
-
-	do {
-		if (unlikely(old >= limit))
-			return false;
-	} while (!atomic_try_cmpxchg(&ctx->nr_ioasids, &old, old + 1));
-	return true;
-}
 
 /**
  * ioasid_ctx_alloc() - make a context
@@ -73,18 +54,17 @@ EXPORT_SYMBOL_IF_KUNIT(ioasid_ctx_alloc);
  */
 void ioasid_ctx_close(struct ioasid_ctx *ctx)
 {
+	const struct ioasid_object_ops *ops;
 	struct ioasid_object *obj;
-	struct ioasid *ioasid;
-	unsigned long id;
+	unsigned long id = 0;
 
 	if (!ctx->has_families)
 		return;
-	xa_for_each(&ctx->objects, id, obj) {
-		ioasid = ioasid_get(ctx, id);
-		if (ioasid) {
-			ioas_close_imports(&ioasid->ioas, &ctx->patience);
-			ioasid_put(ioasid);
-		}
+	for (; (obj = ioasid_object_first(ctx, &id)); id++) {
+		ops = ioasid_object_ops_of(obj);
+		if (ops->close)
+			ops->close(obj, &ctx->patience);
+		ops->put(obj);
 		cond_resched();
 	}
 }
@@ -99,32 +79,19 @@ void ioasid_ctx_close(struct ioasid_ctx *ctx)
  */
 static void revoke_all(struct ioasid_ctx *ctx)
 {
+	const struct ioasid_object_ops *ops;
 	struct ioasid_object *obj;
-	struct ioas *ioas;
 	unsigned long id;
 
 	xa_for_each(&ctx->objects, id, obj) {
-		if (obj->type != IOASID_OBJECT_IOASID)
-			continue;
-		ioas = &container_of(obj, struct ioasid, obj)->ioas;
-		if ((ioas->as_parent || ioas->import) &&
-		    ioas_kill(ioas, true) > 0)
-			ioasid_empty(ioas, &ctx->patience);
+		ops = ioasid_object_ops_of(obj);
+		if (ops->revoke)
+			ops->revoke(obj, &ctx->patience);
 		cond_resched();
 	}
 }
 
-/*
- * Have nothing mapped in a space that goes with its context.  What could not be
- * taken out for the sake of a child in another context goes with that.
- */
-static void exit_space(struct ioas *ioas)
-{
-	if (!ioas->as_parent)
-		ioas_exit(ioas);
-}
-
-/* Does it go without sleep, and take nothing along? */
+/* Nearly all go without sleep, and take nothing along: no indirect call then */
 static bool is_easy(const struct ioasid_object *obj)
 {
 	const struct ioas *ioas;
@@ -186,13 +153,7 @@ static void ioasid_ctx_destroy(struct ioasid_ctx *ctx)
 		/* Unpinning may sleep */
 		xas_pause(&xas);
 		rcu_read_unlock();
-		if (obj->type == IOASID_OBJECT_IMPORT) {
-			ioasid_proxy_put(container_of(obj, struct ioasid_proxy,
-						      obj));
-		} else {
-			exit_space(&ioasid->ioas);
-			ioasid_put(ioasid);
-		}
+		ioasid_object_ops_of(obj)->end(obj);
 		cond_resched();
 		rcu_read_lock();
 	}
@@ -201,19 +162,6 @@ static void ioasid_ctx_destroy(struct ioasid_ctx *ctx)
 		kmem_cache_free_bulk(ioasid_cache, nr_freed, freed);
 	forget_ids(&ctx->objects);
 	ioasid_ctx_drop(ctx);
-}
-
-/**
- * ioasid_ctx_drop() - one less needs the shell of a context
- * @ctx: the context
- */
-void ioasid_ctx_drop(struct ioasid_ctx *ctx)
-{
-	if (!refcount_dec_and_test(&ctx->refs))
-		return;
-	ioasid_account_exit(&ctx->account);
-	mutex_destroy(&ctx->lock);
-	kfree(ctx);
 }
 
 /**

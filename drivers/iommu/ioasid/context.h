@@ -67,11 +67,13 @@ ioasid_object_lookup(struct ioasid_ctx *ctx, u32 id,
 	return obj;
 }
 
-/* For the other file of this floor */
+/* object.c */
 bool ioasid_ctx_count(struct ioasid_ctx *ctx);
+void ioasid_ctx_drop(struct ioasid_ctx *ctx);
+
+/* context.c */
 struct ioasid_ctx *ioasid_ctx_alloc(void);
 void ioasid_ctx_close(struct ioasid_ctx *ctx);
-void ioasid_ctx_drop(struct ioasid_ctx *ctx);
 void ioasid_ctx_get(struct ioasid_ctx *ctx);
 void ioasid_ctx_put(struct ioasid_ctx *ctx);
 

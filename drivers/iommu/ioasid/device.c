@@ -16,6 +16,7 @@
 #include <linux/module.h>
 #include <linux/pci.h>
 #include <linux/pci-ats.h>
+#include <linux/seq_file.h>
 #include <linux/slab.h>
 
 #include <trace/events/ioasid.h>
@@ -471,4 +472,56 @@ struct ioas_ranges *ioasid_device_describe(struct ioasid_device *idev,
 		ranges = describe_physical(idev, info, hw_data);
 	mutex_unlock(&idev->lock);
 	return ranges;
+}
+
+/* ---- As objects ---- */
+
+static void device_put(struct ioasid_object *obj)
+{
+	ioasid_device_put(container_of(obj, struct ioasid_device, obj));
+}
+
+static unsigned int device_list(struct ioasid_object *obj,
+				struct ioasid_list_entry *entry)
+{
+	struct ioasid_device *idev = container_of(obj, struct ioasid_device,
+						  obj);
+
+	entry[0] = (struct ioasid_list_entry){
+		.type = IOASID_LIST_DEVICE,
+		.id = obj->id,
+		.cookie = idev->cookie,
+	};
+	entry[1] = entry[0];
+	entry[1].type = IOASID_LIST_ATTACHMENT;
+	entry[1].ioasid = ioasid_device_attached_to(idev);
+	return entry[1].ioasid ? 2 : 1;
+}
+
+static void device_show(struct seq_file *m, struct ioasid_object *obj)
+{
+	struct ioasid_device *idev = container_of(obj, struct ioasid_device,
+						  obj);
+
+	mutex_lock(&idev->lock);
+	if (!idev->gone)
+		seq_printf(m, "device:\tid=%u cookie=0x%llx name=%s group=%d ioasid=%u\n",
+			   obj->id, idev->cookie, dev_name(idev->dev),
+			   idev->group ? iommu_group_id(idev->group->group) : -1,
+			   ioasid_device_attached_to(idev));
+	mutex_unlock(&idev->lock);
+}
+
+static const struct ioasid_object_ops device_object_ops = {
+	.put = device_put,
+	.list = device_list,
+	.show = device_show,
+};
+
+/**
+ * ioasid_device_init() - register the type of devices
+ */
+void __init ioasid_device_init(void)
+{
+	ioasid_object_register(IOASID_OBJECT_DEVICE, &device_object_ops);
 }

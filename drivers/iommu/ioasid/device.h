@@ -88,6 +88,7 @@ struct ioasid_device {
 /* device.c */
 struct ioasid_device *ioasid_device_get(struct ioasid_ctx *ctx, u32 id);
 void ioasid_device_put(struct ioasid_device *idev);
+void __init ioasid_device_init(void);
 struct ioasid_device *ioasid_device_alloc(struct ioasid_ctx *ctx,
 					  struct device *dev, u64 cookie);
 void ioasid_device_gone(struct ioasid_device *idev);
@@ -105,7 +106,7 @@ ioasid_group_attachment(struct ioasid_group *group)
 }
 
 /* attach.c */
-extern const struct ioas_ops ioasid_ioas_ops;
+void __init ioasid_attach_init(void);
 int ioasid_group_attach(struct ioasid_device *idev, struct ioasid *ioasid,
 			u64 *fault_addr);
 int ioasid_group_detach(struct ioasid_device *idev, u32 id);

@@ -6,9 +6,7 @@
  * Locks: that of an address space while its numbers are copied; user memory is
  * touched with no lock held.
  */
-#include <linux/device.h>
 #include <linux/fs.h>
-#include <linux/iommu.h>
 #include <linux/sched/signal.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
@@ -165,101 +163,17 @@ static int list_add_entry(struct list_out *out,
 	return out->nr == LIST_BATCH ? list_flush(out) : 0;
 }
 
-static int list_ioasid(struct list_out *out, struct ioasid *ioasid)
-{
-	struct ioasid_list_entry entry = {
-		.type = IOASID_LIST_IOASID,
-		.id = ioasid->obj.id,
-		.cookie = ioasid->cookie,
-		.kind = ioasid->obj.kind,
-		.parent = ioasid_parent_id(ioasid),
-	};
-
-	return list_add_entry(out, &entry);
-}
-
-static int list_import(struct list_out *out, struct ioasid_proxy *proxy)
-{
-	struct ioasid_list_entry entry = {
-		.type = IOASID_LIST_IOASID,
-		.id = proxy->obj.id,
-		.cookie = proxy->cookie,
-		.kind = IOASID_KIND_IMPORT,
-	};
-
-	return list_add_entry(out, &entry);
-}
-
-static int list_device(struct list_out *out, struct ioasid_device *idev)
-{
-	struct ioasid_list_entry entry = {
-		.type = IOASID_LIST_DEVICE,
-		.id = idev->obj.id,
-		.cookie = idev->cookie,
-	};
-	int ret;
-
-	ret = list_add_entry(out, &entry);
-	entry.ioasid = ioasid_device_attached_to(idev);
-	if (ret || !entry.ioasid)
-		return ret;
-	entry.type = IOASID_LIST_ATTACHMENT;
-	return list_add_entry(out, &entry);
-}
-
-/*
- * The first object from *@id on, with a reference.  Its memory may be reused
- * under the look, so it is got like any other.
- */
-static struct ioasid_object *object_first(struct ioasid_ctx *ctx,
-					  unsigned long *id)
-{
-	struct ioasid_object *obj;
-	struct ioasid_proxy *proxy;
-	struct ioasid *ioasid;
-	u8 type;
-
-	for (;; (*id)++) {
-		rcu_read_lock();
-		obj = xa_find(&ctx->objects, id, UINT_MAX, XA_PRESENT);
-		type = obj ? READ_ONCE(obj->type) : 0;
-		rcu_read_unlock();
-		if (!obj)
-			return NULL;
-		if (type == IOASID_OBJECT_IOASID) {
-			ioasid = ioasid_get(ctx, *id);
-			if (ioasid)
-				return &ioasid->obj;
-		} else if (type == IOASID_OBJECT_IMPORT) {
-			proxy = ioasid_proxy_get(ctx, *id);
-			if (proxy)
-				return &proxy->obj;
-		} else {
-			obj = ioasid_object_get(ctx, *id, IOASID_OBJECT_DEVICE);
-			if (obj)
-				return obj;
-		}
-	}
-}
-
-static void object_put(struct ioasid_object *obj)
-{
-	if (obj->type == IOASID_OBJECT_IOASID)
-		ioasid_put(container_of(obj, struct ioasid, obj));
-	else if (obj->type == IOASID_OBJECT_IMPORT)
-		ioasid_proxy_put(container_of(obj, struct ioasid_proxy, obj));
-	else
-		ioasid_device_put(container_of(obj, struct ioasid_device, obj));
-}
-
 long ioasid_cmd_list(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 		     void __user *user)
 {
 	struct ioasid_list __user *to = user;
 	struct ioasid_list *cmd = &arg->list;
+	struct ioasid_list_entry entry[IOASID_LIST_MAX];
+	const struct ioasid_object_ops *ops;
 	unsigned long id = cmd->start;
 	struct ioasid_object *obj;
 	struct list_out *out;
+	unsigned int n, i;
 	int ret = 0;
 
 	out = kzalloc(sizeof(*out), GFP_KERNEL_ACCOUNT);
@@ -267,19 +181,12 @@ long ioasid_cmd_list(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 		return -ENOMEM;
 	out->room = cmd->nr;
 	out->to = cmd->entries;
-	for (; !ret && (obj = object_first(ctx, &id)); id++) {
-		if (obj->type == IOASID_OBJECT_IOASID)
-			ret = list_ioasid(out, container_of(obj, struct ioasid,
-							    obj));
-		else if (obj->type == IOASID_OBJECT_IMPORT)
-			ret = list_import(out, container_of(obj,
-							    struct ioasid_proxy,
-							    obj));
-		else
-			ret = list_device(out, container_of(obj,
-							    struct ioasid_device,
-							    obj));
-		object_put(obj);
+	for (; !ret && (obj = ioasid_object_first(ctx, &id)); id++) {
+		ops = ioasid_object_ops_of(obj);
+		n = ops->list(obj, entry);
+		ops->put(obj);
+		for (i = 0; i < n && !ret; i++)
+			ret = list_add_entry(out, &entry[i]);
 		if (fatal_signal_pending(current))
 			ret = -EINTR;
 		cond_resched();
@@ -303,48 +210,6 @@ static void show_limit(struct seq_file *m, const char *name, u64 limit)
 		seq_printf(m, "%s:\t%llu\n", name, limit);
 }
 
-static void show_device(struct seq_file *m, struct ioasid_device *idev)
-{
-	mutex_lock(&idev->lock);
-	if (!idev->gone)
-		seq_printf(m, "device:\tid=%u cookie=0x%llx name=%s group=%d ioasid=%u\n",
-			   idev->obj.id, idev->cookie, dev_name(idev->dev),
-			   idev->group ? iommu_group_id(idev->group->group) : -1,
-			   ioasid_device_attached_to(idev));
-	mutex_unlock(&idev->lock);
-}
-
-/* The words for enum ioasid_state */
-static const char * const state_words[] = {
-	"attached", "partial", "poisoned", "orphan", "revoked",
-};
-
-static void show_state(struct seq_file *m, unsigned long state)
-{
-	unsigned int bit;
-
-	if (!(state & IOASID_STATE_ATTACHED))
-		seq_puts(m, "idle");
-	for_each_set_bit(bit, &state, ARRAY_SIZE(state_words)) {
-		if (bit)
-			seq_putc(m, ',');
-		seq_puts(m, state_words[bit]);
-	}
-	seq_putc(m, '\n');
-}
-
-static void show_ioasid(struct seq_file *m, struct ioasid *ioasid)
-{
-	struct ioas_stats stats;
-
-	ioas_get_stats(&ioasid->ioas, &stats);
-	seq_printf(m, "ioasid:\tid=%u kind=map parent=%u cookie=0x%llx devices=%u children=%u mappings=%llu mapped=%llu pinned=%llu charged=%llu state=",
-		   ioasid->obj.id, ioasid_parent_id(ioasid), ioasid->cookie,
-		   stats.nr_devices, stats.nr_children, stats.nr_mappings,
-		   stats.bytes_mapped, stats.bytes_pinned, stats.bytes_pinned);
-	show_state(m, stats.state);
-}
-
 static const char * const charge_name[] = {
 	[IOASID_CHARGE_USER] = "user",
 	[IOASID_CHARGE_MM] = "mm",
@@ -354,6 +219,7 @@ static const char * const charge_name[] = {
 void ioasid_fops_show_fdinfo(struct seq_file *m, struct file *filp)
 {
 	struct ioasid_ctx *ctx = filp->private_data;
+	const struct ioasid_object_ops *ops;
 	unsigned int shown = 0, more = 0;
 	struct ioasid_object *obj;
 	unsigned long id = 0;
@@ -368,19 +234,13 @@ void ioasid_fops_show_fdinfo(struct seq_file *m, struct file *filp)
 	seq_printf(m, "ioasid-count:\t%u\n", atomic_read(&ctx->nr_ioasids));
 	show_limit(m, "ioasid-limit-ioasids", READ_ONCE(ctx->limit_ioasids));
 
-	for (; (obj = object_first(ctx, &id)); id++) {
-		if (obj->type == IOASID_OBJECT_DEVICE)
-			show_device(m, container_of(obj, struct ioasid_device,
-						    obj));
-		else if (shown++ >= FDINFO_IOASIDS)
+	for (; (obj = ioasid_object_first(ctx, &id)); id++) {
+		ops = ioasid_object_ops_of(obj);
+		if (ops->is_ioasid && shown++ >= FDINFO_IOASIDS)
 			more++;
-		else if (obj->type == IOASID_OBJECT_IMPORT)
-			ioasid_share_show(m, container_of(obj,
-							  struct ioasid_proxy,
-							  obj));
 		else
-			show_ioasid(m, container_of(obj, struct ioasid, obj));
-		object_put(obj);
+			ops->show(m, obj);
+		ops->put(obj);
 		if (seq_has_overflowed(m) || fatal_signal_pending(current))
 			return;
 		cond_resched();

@@ -8,18 +8,21 @@
  *
  * Locks: none of its own.
  */
+#include <linux/bitops.h>
+#include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
 #include <trace/events/ioasid.h>
 
 #include "context.h"
-#include "device.h"
 #include "ioasids.h"
 #include "ioctl.h"
 #include "share.h"
 
 struct kmem_cache *ioasid_cache;
+
+static const struct ioas_ops *ioas_ops;
 
 static struct ioasid *to_ioasid(struct ioas *ioas)
 {
@@ -47,24 +50,25 @@ u32 ioasid_parent_id(const struct ioasid *ioasid)
 	return ioas->parent ? to_ioasid(ioas->parent)->obj.id : 0;
 }
 
-static int join_family(struct ioasid_ctx *ctx, u32 id,
-		       struct ioas *child)
+/* Make a new address space the child of an IOASID, or of an import */
+static int join_parent(struct ioasid_ctx *ctx, u32 id, struct ioas *child)
 {
-	struct ioasid *parent = ioasid_get(ctx, id);
-	int ret;
+	struct ioasid_object *obj = ioasid_object_any(ctx, id);
+	const struct ioasid_object_ops *ops;
+	int ret = -ENOENT;
 
-	if (parent) {
-		ret = ioas_add_child(&parent->ioas, NULL, child);
-		if (ret)
-			ioasid_put(parent);
-	} else {
-		ret = ioasid_proxy_join(ctx, id, child);
+	if (!obj)
+		return ret;
+	ops = ioasid_object_ops_of(obj);
+	if (ops->as_parent)
+		ret = ops->as_parent(obj, child);
+	if (ret) {
+		ops->put(obj);
+		return ret;
 	}
-	if (!ret) {
-		WRITE_ONCE(ctx->has_families, true);
-		refcount_inc(&ctx->refs);
-	}
-	return ret;
+	WRITE_ONCE(ctx->has_families, true);
+	refcount_inc(&ctx->refs);
+	return 0;
 }
 
 void ioasid_exit(struct ioasid *ioasid)
@@ -78,6 +82,7 @@ static void ioasid_destroy(struct ioasid *ioasid)
 	struct ioas_import *import = ioasid->ioas.import;
 	struct ioas *parent = ioasid->ioas.parent;
 	struct ioasid_ctx *ctx = ioasid->obj.ctx;
+	struct ioasid_object *obj;
 
 	ioasid_exit(ioasid);
 	if (unlikely(parent))
@@ -86,10 +91,8 @@ static void ioasid_destroy(struct ioasid *ioasid)
 	if (likely(!parent))
 		return;
 	/* Families are not deep */
-	if (import)
-		ioasid_proxy_put(to_proxy(import));
-	else
-		ioasid_put(to_ioasid(parent));
+	obj = import ? &to_proxy(import)->obj : &to_ioasid(parent)->obj;
+	ioasid_object_ops_of(obj)->put(obj);
 	ioasid_ctx_drop(ctx);
 }
 
@@ -114,10 +117,18 @@ void ioasid_ioas_put(struct ioas *ioas)
 }
 
 /**
+ * ioasid_set_ioas_ops() - tell what address spaces tell the files above
+ * @ops: stays
+ */
+void __init ioasid_set_ioas_ops(const struct ioas_ops *ops)
+{
+	ioas_ops = ops;
+}
+
+/**
  * ioasid_alloc() - make an IOASID
  * @ctx: the context
  * @params: its attributes
- * @ops: what its space tells the floor above
  *
  * To be followed by ioasid_object_publish() or ioasid_abort().
  *
@@ -126,8 +137,7 @@ void ioasid_ioas_put(struct ioas *ioas)
  * -ENOSPC; -ENOMEM.
  */
 struct ioasid *ioasid_alloc(struct ioasid_ctx *ctx,
-			    const struct ioasid_params *params,
-			    const struct ioas_ops *ops)
+			    const struct ioasid_params *params)
 {
 	struct ioasid *ioasid;
 	int ret;
@@ -142,11 +152,11 @@ struct ioasid *ioasid_alloc(struct ioasid_ctx *ctx,
 	ioasid->cookie = params->cookie;
 	ioasid->obj.kind = params->kind;
 	ioasid->obj.ctx = ctx;
-	ioas_init(&ioasid->ioas, &ctx->account, ops);
+	ioas_init(&ioasid->ioas, &ctx->account, ioas_ops);
 	ioasid->ioas.cut_shift = params->cut_shift;
 	ioasid->ioas.enforce_cache_coherency = params->snoop == IOASID_SNOOP_ON;
 	if (params->parent) {
-		ret = join_family(ctx, params->parent, &ioasid->ioas);
+		ret = join_parent(ctx, params->parent, &ioasid->ioas);
 		if (ret)
 			goto err_free;
 	}
@@ -214,8 +224,8 @@ void ioasid_put(struct ioasid *ioasid)
 		ioasid_destroy(ioasid);
 }
 
-/* Unmap all of a space that was killed; @patience: see ioas_close_imports() */
-void ioasid_empty(struct ioas *ioas, long *patience)
+/* Unmap all of an address space that was killed */
+static void empty(struct ioas *ioas, long *patience)
 {
 	struct ioas_unmap_request req = {
 		.flags = IOASID_UNMAP_ALL | IOASID_UNMAP_CASCADE |
@@ -228,63 +238,125 @@ void ioasid_empty(struct ioas *ioas, long *patience)
 	*patience = req.patience;
 }
 
-/**
- * ioasid_free() - free an IOASID or an import
- * @ctx: the context
- * @id: its id
- * @cascade: though it may have children: they lose what they refer to
- *
- * Unmaps all.  Commands that are under way end; new ones do not find it.
- *
- * Context: may sleep; waits for nobody's page fault.
- * Return: 0; -EBUSY, a device is attached, or it has children; -ENOENT, there
- * is no such object.
- */
-int ioasid_free(struct ioasid_ctx *ctx, u32 id, bool cascade)
+/* ---- As objects ---- */
+
+static void ioasid_object_put(struct ioasid_object *obj)
 {
-	XA_STATE(xas, &ctx->objects, id);
-	struct ioasid_proxy *proxy = NULL;
-	struct ioasid *ioasid = NULL;
-	long patience = IOAS_PATIENCE;
-	struct ioasid_object *obj;
-	int ret = -ENOENT;
-
-	/* Under the xarray's lock what is in it and published stays so */
-	xas_lock(&xas);
-	obj = xas_load(&xas);
-	if (obj && refcount_read(&obj->users)) {
-		if (likely(obj->type == IOASID_OBJECT_IOASID)) {
-			ioasid = container_of(obj, struct ioasid, obj);
-			ret = ioas_kill(&ioasid->ioas, cascade);
-		} else if (obj->type == IOASID_OBJECT_IMPORT) {
-			proxy = container_of(obj, struct ioasid_proxy, obj);
-			ret = ioasid_proxy_kill(proxy, cascade);
-		}
-		if (ret >= 0)
-			xas_store(&xas, NULL);
-	}
-	xas_unlock(&xas);
-	if (ret < 0)
-		return ret;
-
-	atomic_dec(&ctx->nr_ioasids);
-	if (unlikely(proxy)) {
-		ioasid_proxy_revoke(proxy);
-		ioasid_proxy_leave(proxy);
-		ioasid_proxy_put(proxy);
-		return 0;
-	}
-	if (ret)
-		ioasid_empty(&ioasid->ioas, &patience);
-	/* The file of an export, or children, may keep it long after */
-	if (ioasid->ioas.parent && RB_EMPTY_ROOT(&ioasid->ioas.mappings))
-		ioas_remove_child(ioasid->ioas.parent, ioasid->ioas.import,
-				  &ioasid->ioas);
-	ioasid_put(ioasid);
-	return 0;
+	ioasid_put(container_of(obj, struct ioasid, obj));
 }
 
-int __init ioasid_context_init(void)
+static int ioasid_object_kill(struct ioasid_object *obj, bool cascade)
+{
+	return ioas_kill(&container_of(obj, struct ioasid, obj)->ioas, cascade);
+}
+
+static void ioasid_object_release(struct ioasid_object *obj, int killed)
+{
+	struct ioasid *ioasid = container_of(obj, struct ioasid, obj);
+	struct ioas *ioas = &ioasid->ioas;
+	long patience = IOAS_PATIENCE;
+
+	/* Else it is empty */
+	if (killed)
+		empty(ioas, &patience);
+	/* The file of an export, or children, may keep it long after */
+	if (ioas->parent && RB_EMPTY_ROOT(&ioas->mappings))
+		ioas_remove_child(ioas->parent, ioas->import, ioas);
+	ioasid_put(ioasid);
+}
+
+static int ioasid_object_as_parent(struct ioasid_object *obj,
+				   struct ioas *child)
+{
+	return ioas_add_child(&container_of(obj, struct ioasid, obj)->ioas,
+			      NULL, child);
+}
+
+static void ioasid_object_close(struct ioasid_object *obj, long *patience)
+{
+	ioas_close_imports(&container_of(obj, struct ioasid, obj)->ioas,
+			   patience);
+}
+
+static void ioasid_object_revoke(struct ioasid_object *obj, long *patience)
+{
+	struct ioas *ioas = &container_of(obj, struct ioasid, obj)->ioas;
+
+	if ((ioas->as_parent || ioas->import) && ioas_kill(ioas, true) > 0)
+		empty(ioas, patience);
+}
+
+/* What stays for the sake of a child in another context goes with that */
+static void ioasid_object_end(struct ioasid_object *obj)
+{
+	struct ioasid *ioasid = container_of(obj, struct ioasid, obj);
+
+	if (!ioasid->ioas.as_parent)
+		ioas_exit(&ioasid->ioas);
+	ioasid_put(ioasid);
+}
+
+static unsigned int ioasid_object_list(struct ioasid_object *obj,
+				       struct ioasid_list_entry *entry)
+{
+	const struct ioasid *ioasid = container_of(obj, struct ioasid, obj);
+
+	*entry = (struct ioasid_list_entry){
+		.type = IOASID_LIST_IOASID,
+		.id = obj->id,
+		.cookie = ioasid->cookie,
+		.kind = obj->kind,
+		.parent = ioasid_parent_id(ioasid),
+	};
+	return 1;
+}
+
+/* The words for enum ioasid_state */
+static const char * const state_words[] = {
+	"attached", "partial", "poisoned", "orphan", "revoked",
+};
+
+static void show_state(struct seq_file *m, unsigned long state)
+{
+	unsigned int bit;
+
+	if (!(state & IOASID_STATE_ATTACHED))
+		seq_puts(m, "idle");
+	for_each_set_bit(bit, &state, ARRAY_SIZE(state_words)) {
+		if (bit)
+			seq_putc(m, ',');
+		seq_puts(m, state_words[bit]);
+	}
+	seq_putc(m, '\n');
+}
+
+static void ioasid_object_show(struct seq_file *m, struct ioasid_object *obj)
+{
+	struct ioasid *ioasid = container_of(obj, struct ioasid, obj);
+	struct ioas_stats stats;
+
+	ioas_get_stats(&ioasid->ioas, &stats);
+	seq_printf(m, "ioasid:\tid=%u kind=map parent=%u cookie=0x%llx devices=%u children=%u mappings=%llu mapped=%llu pinned=%llu charged=%llu state=",
+		   ioasid->obj.id, ioasid_parent_id(ioasid), ioasid->cookie,
+		   stats.nr_devices, stats.nr_children, stats.nr_mappings,
+		   stats.bytes_mapped, stats.bytes_pinned, stats.bytes_pinned);
+	show_state(m, stats.state);
+}
+
+static const struct ioasid_object_ops ioasid_object_ops = {
+	.is_ioasid = true,
+	.put = ioasid_object_put,
+	.kill = ioasid_object_kill,
+	.free = ioasid_object_release,
+	.as_parent = ioasid_object_as_parent,
+	.close = ioasid_object_close,
+	.revoke = ioasid_object_revoke,
+	.end = ioasid_object_end,
+	.list = ioasid_object_list,
+	.show = ioasid_object_show,
+};
+
+int __init ioasid_ioasids_init(void)
 {
 	struct kmem_cache_args args = {
 		.use_freeptr_offset = true,
@@ -294,10 +366,13 @@ int __init ioasid_context_init(void)
 	/* A look-up under RCU writes to @users alone of one that was freed */
 	ioasid_cache = kmem_cache_create("ioasid", sizeof(struct ioasid), &args,
 					 SLAB_ACCOUNT | SLAB_TYPESAFE_BY_RCU);
-	return ioasid_cache ? 0 : -ENOMEM;
+	if (!ioasid_cache)
+		return -ENOMEM;
+	ioasid_object_register(IOASID_OBJECT_IOASID, &ioasid_object_ops);
+	return 0;
 }
 
-void ioasid_context_exit(void)
+void ioasid_ioasids_exit(void)
 {
 	kmem_cache_destroy(ioasid_cache);
 }
@@ -325,7 +400,7 @@ long ioasid_cmd_alloc(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 	params.kind = cmd->kind;
 	params.snoop = cmd->snoop;
 	params.cut_shift = shift;
-	ioasid = ioasid_alloc(ctx, &params, &ioasid_ioas_ops);
+	ioasid = ioasid_alloc(ctx, &params);
 	if (IS_ERR(ioasid))
 		return PTR_ERR(ioasid);
 	if (put_user(ioasid->obj.id, &out->ioasid)) {
@@ -344,8 +419,8 @@ long ioasid_cmd_free(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 
 	if (arg->free.__reserved)
 		return -EINVAL;
-	ret = ioasid_free(ctx, arg->free.ioasid,
-			  arg->free.flags & IOASID_FREE_CASCADE);
+	ret = ioasid_object_free(ctx, arg->free.ioasid, arg->free.flags &
+				 IOASID_FREE_CASCADE);
 	if (!ret)
 		trace_ioasid_free(arg->free.ioasid);
 	return ret;

@@ -43,14 +43,12 @@ void ioasid_exit(struct ioasid *ioasid);
 bool ioasid_ioas_get(struct ioas *ioas);
 void ioasid_ioas_put(struct ioas *ioas);
 struct ioasid *ioasid_alloc(struct ioasid_ctx *ctx,
-			    const struct ioasid_params *params,
-			    const struct ioas_ops *ops);
+			    const struct ioasid_params *params);
 void ioasid_abort(struct ioasid *ioasid);
 struct ioasid *ioasid_get(struct ioasid_ctx *ctx, u32 id);
 void ioasid_put(struct ioasid *ioasid);
-void ioasid_empty(struct ioas *ioas, long *patience);
-int ioasid_free(struct ioasid_ctx *ctx, u32 id, bool cascade);
-int __init ioasid_context_init(void);
-void ioasid_context_exit(void);
+void __init ioasid_set_ioas_ops(const struct ioas_ops *ops);
+int __init ioasid_ioasids_init(void);
+void ioasid_ioasids_exit(void);
 
 #endif /* _IOASID_IOASIDS_H */

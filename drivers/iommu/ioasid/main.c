@@ -18,10 +18,12 @@
 #include <trace/events/ioasid.h>
 
 #include "context.h"
+#include "device.h"
 #include "ioctl.h"
 #include "ioas/ioas.h"
 #include "ioasids.h"
 #include "mem/pin.h"
+#include "share.h"
 #include "uring.h"
 
 static long cmd_check_extension(struct ioasid_ctx *ctx, union ioasid_arg *arg,
@@ -329,16 +331,19 @@ static int __init ioasid_module_init(void)
 	ret = ioas_cache_init();
 	if (ret)
 		goto err_memory;
-	ret = ioasid_context_init();
+	ret = ioasid_ioasids_init();
 	if (ret)
 		goto err_space;
+	ioasid_share_init();
+	ioasid_device_init();
+	ioasid_attach_init();
 	ret = misc_register(&ioasid_misc);
 	if (ret)
 		goto err_context;
 	return 0;
 
 err_context:
-	ioasid_context_exit();
+	ioasid_ioasids_exit();
 err_space:
 	ioas_cache_exit();
 err_memory:
@@ -353,7 +358,7 @@ static void __exit ioasid_module_exit(void)
 	misc_deregister(&ioasid_misc);
 	/* Devices that were looked up are freed by RCU */
 	rcu_barrier();
-	ioasid_context_exit();
+	ioasid_ioasids_exit();
 	ioas_cache_exit();
 	ioasid_charge_exit();
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Ids, and the objects behind them.
+ * Ids, the objects behind them, and the memory of a context.
  *
  * Invariants:
  *  - An object is reserved, initialised and published, or aborted.  Until it is
@@ -9,12 +9,17 @@
  *    sort (SLAB_TYPESAFE_BY_RCU, or kfree_rcu()), a count that is not 0 says
  *    that it lives, and a look at context and id says that it is the one.
  *
+ *  - What is done with objects of any type goes through their ops.
+ *
  * Locks: the xarray's own lock, a leaf.
  */
 #include <kunit/visibility.h>
 #include <linux/sched/signal.h>
+#include <linux/slab.h>
 
 #include "context.h"
+
+static const struct ioasid_object_ops *object_ops[IOASID_OBJECT_TYPES];
 
 /* How many ids in a row may be found taken between two looks around */
 #define ID_TRIES	1024
@@ -85,3 +90,147 @@ struct ioasid_object *ioasid_object_get(struct ioasid_ctx *ctx, u32 id,
 	return ioasid_object_lookup(ctx, id, type);
 }
 EXPORT_SYMBOL_IF_KUNIT(ioasid_object_get);
+
+/**
+ * ioasid_object_register() - tell what objects of a type do
+ * @type: the type
+ * @ops: stays
+ */
+void __init ioasid_object_register(enum ioasid_object_type type,
+				   const struct ioasid_object_ops *ops)
+{
+	object_ops[type] = ops;
+}
+
+/**
+ * ioasid_object_ops_of() - what an object does
+ * @obj: the object
+ *
+ * Return: the ops of its type.
+ */
+const struct ioasid_object_ops *
+ioasid_object_ops_of(const struct ioasid_object *obj)
+{
+	return object_ops[obj->type];
+}
+
+/**
+ * ioasid_object_first() - look for an object of any type
+ * @ctx: the context
+ * @id: the least id that it may have; out, the one that it has
+ *
+ * Context: may sleep.
+ * Return: the object with a reference, or NULL when there is none.
+ */
+struct ioasid_object *ioasid_object_first(struct ioasid_ctx *ctx,
+					  unsigned long *id)
+{
+	struct ioasid_object *obj;
+
+	for (;; (*id)++) {
+		rcu_read_lock();
+		obj = xa_find(&ctx->objects, id, UINT_MAX, XA_PRESENT);
+		if (!obj) {
+			rcu_read_unlock();
+			return NULL;
+		}
+		if (!refcount_inc_not_zero(&obj->users)) {
+			rcu_read_unlock();
+			continue;
+		}
+		smp_acquire__after_ctrl_dep();
+		rcu_read_unlock();
+		/* Its memory may have become another object of this type */
+		if (likely(obj->ctx == ctx && obj->id == *id))
+			return obj;
+		ioasid_object_ops_of(obj)->put(obj);
+	}
+}
+
+/**
+ * ioasid_object_any() - look an object of any type up
+ * @ctx: the context
+ * @id: its id
+ *
+ * Context: may sleep.
+ * Return: the object with a reference, or NULL.
+ */
+struct ioasid_object *ioasid_object_any(struct ioasid_ctx *ctx, u32 id)
+{
+	unsigned long found = id;
+	struct ioasid_object *obj = ioasid_object_first(ctx, &found);
+
+	if (!obj || found == id)
+		return obj;
+	ioasid_object_ops_of(obj)->put(obj);
+	return NULL;
+}
+
+/**
+ * ioasid_object_free() - free an object by its id
+ * @ctx: the context
+ * @id: its id
+ * @cascade: though it may have children: they lose what they refer to
+ *
+ * Commands that are under way end; new ones do not find it.
+ *
+ * Context: may sleep; waits for no page fault.
+ * Return: 0; -EBUSY, a device is attached, or it has children; -ENOENT, there
+ * is no such object, or none that is freed by its id.
+ */
+int ioasid_object_free(struct ioasid_ctx *ctx, u32 id, bool cascade)
+{
+	const struct ioasid_object_ops *ops = NULL;
+	XA_STATE(xas, &ctx->objects, id);
+	struct ioasid_object *obj;
+	int ret = -ENOENT;
+
+	/* Under the xarray's lock what is in it and published stays so */
+	xas_lock(&xas);
+	obj = xas_load(&xas);
+	if (obj && refcount_read(&obj->users)) {
+		ops = ioasid_object_ops_of(obj);
+		if (ops->kill)
+			ret = ops->kill(obj, cascade);
+		if (ret >= 0)
+			xas_store(&xas, NULL);
+	}
+	xas_unlock(&xas);
+	if (ret < 0)
+		return ret;
+	if (ops->is_ioasid)
+		atomic_dec(&ctx->nr_ioasids);
+	ops->free(obj, ret);
+	return 0;
+}
+
+/**
+ * ioasid_ctx_count() - count one more IOASID or import
+ * @ctx: the context
+ *
+ * Return: false when there would be too many.
+ */
+bool ioasid_ctx_count(struct ioasid_ctx *ctx)
+{
+	u64 limit = READ_ONCE(ctx->limit_ioasids);
+	int old = atomic_read(&ctx->nr_ioasids);
+
+	do {
+		if (unlikely(old >= limit))
+			return false;
+	} while (!atomic_try_cmpxchg(&ctx->nr_ioasids, &old, old + 1));
+	return true;
+}
+
+/**
+ * ioasid_ctx_drop() - drop a reference to the memory of a context
+ * @ctx: the context
+ */
+void ioasid_ctx_drop(struct ioasid_ctx *ctx)
+{
+	if (!refcount_dec_and_test(&ctx->refs))
+		return;
+	ioasid_account_exit(&ctx->account);
+	mutex_destroy(&ctx->lock);
+	kfree(ctx);
+}

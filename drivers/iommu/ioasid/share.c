@@ -121,19 +121,18 @@ err_count:
 	return ERR_PTR(ret);
 }
 
-/**
- * ioasid_proxy_leave() - let its owner not count an import any more
- * @proxy: the proxy, that nobody can find any more; when it has children, the
- *	last of them does it
+/*
+ * The owner does not count an import from here on; while it has children, the
+ * last of them does this.
  */
-void ioasid_proxy_leave(struct ioasid_proxy *proxy)
+static void proxy_leave(struct ioasid_proxy *proxy)
 {
 	ioas_remove_child(&proxy->grant->ioasid->ioas, &proxy->import, NULL);
 }
 
 static void proxy_destroy(struct ioasid_proxy *proxy)
 {
-	ioasid_proxy_leave(proxy);
+	proxy_leave(proxy);
 	ioasid_grant_put(proxy->grant);
 	/* Who looks it up by RCU may come across it */
 	kfree_rcu(proxy, rcu);
@@ -179,50 +178,11 @@ void ioasid_proxy_put(struct ioasid_proxy *proxy)
 		proxy_destroy(proxy);
 }
 
-/**
- * ioasid_proxy_join() - make a space the child of an import
- * @ctx: the context
- * @id: id of the import
- * @child: new, and empty
- *
- * Return: 0; -ENOENT, there is no such import; -ENODEV, what it stands for was
- * freed; -EDEADLK; -ENOMEM.
+/*
+ * Take out of the children of an import what they have.  Looks at all IOASIDs of
+ * the context if there are children.
  */
-int ioasid_proxy_join(struct ioasid_ctx *ctx, u32 id,
-		      struct ioas *child)
-{
-	struct ioasid_proxy *proxy = ioasid_proxy_get(ctx, id);
-	int ret;
-
-	if (!proxy)
-		return -ENOENT;
-	ret = ioas_add_child(&proxy->grant->ioasid->ioas, &proxy->import,
-			     child);
-	if (ret)
-		ioasid_proxy_put(proxy);
-	return ret;
-}
-
-/**
- * ioasid_proxy_kill() - have an import be the parent of nothing new
- * @proxy: the proxy
- * @cascade: though it may have children
- *
- * Return: 0; -EBUSY, it has children.
- */
-int ioasid_proxy_kill(struct ioasid_proxy *proxy, bool cascade)
-{
-	return ioas_import_kill(&proxy->grant->ioasid->ioas, &proxy->import,
-				cascade);
-}
-
-/**
- * ioasid_proxy_revoke() - take out of the children of an import what they have
- * @proxy: the proxy, killed
- *
- * Context: may sleep; looks at all IOASIDs of the context if there are children.
- */
-void ioasid_proxy_revoke(struct ioasid_proxy *proxy)
+static void proxy_revoke(struct ioasid_proxy *proxy)
 {
 	struct ioasid_iova_range all = { .start = 0, .last = U64_MAX };
 	struct ioas_unmap_request req = {
@@ -449,17 +409,81 @@ int ioasid_share_info(struct ioasid_ctx *ctx, const struct ioasid_info *cmd,
 	return 0;
 }
 
-/**
- * ioasid_share_show() - tell of an import in fdinfo
- * @m: the file
- * @proxy: the import
- */
-void ioasid_share_show(struct seq_file *m, struct ioasid_proxy *proxy)
+/* ---- Imports as objects ---- */
+
+static struct ioasid_proxy *obj_to_proxy(struct ioasid_object *obj)
 {
+	return container_of(obj, struct ioasid_proxy, obj);
+}
+
+static void import_put(struct ioasid_object *obj)
+{
+	ioasid_proxy_put(obj_to_proxy(obj));
+}
+
+static int import_kill(struct ioasid_object *obj, bool cascade)
+{
+	struct ioasid_proxy *proxy = obj_to_proxy(obj);
+
+	return ioas_import_kill(&proxy->grant->ioasid->ioas, &proxy->import,
+				cascade);
+}
+
+static void import_free(struct ioasid_object *obj, int killed)
+{
+	struct ioasid_proxy *proxy = obj_to_proxy(obj);
+
+	proxy_revoke(proxy);
+	proxy_leave(proxy);
+	ioasid_proxy_put(proxy);
+}
+
+static int import_as_parent(struct ioasid_object *obj, struct ioas *child)
+{
+	struct ioasid_proxy *proxy = obj_to_proxy(obj);
+
+	return ioas_add_child(&proxy->grant->ioasid->ioas, &proxy->import,
+			      child);
+}
+
+static unsigned int import_list(struct ioasid_object *obj,
+				struct ioasid_list_entry *entry)
+{
+	*entry = (struct ioasid_list_entry){
+		.type = IOASID_LIST_IOASID,
+		.id = obj->id,
+		.cookie = obj_to_proxy(obj)->cookie,
+		.kind = IOASID_KIND_IMPORT,
+	};
+	return 1;
+}
+
+static void import_show(struct seq_file *m, struct ioasid_object *obj)
+{
+	struct ioasid_proxy *proxy = obj_to_proxy(obj);
+
 	seq_printf(m, "ioasid:\tid=%u kind=import cookie=0x%llx children=%u ",
-		   proxy->obj.id, proxy->cookie,
-		   READ_ONCE(proxy->import.children));
+		   obj->id, proxy->cookie, READ_ONCE(proxy->import.children));
 	show_terms(m, proxy->grant);
+}
+
+static const struct ioasid_object_ops import_object_ops = {
+	.is_ioasid = true,
+	.put = import_put,
+	.kill = import_kill,
+	.free = import_free,
+	.as_parent = import_as_parent,
+	.end = import_put,
+	.list = import_list,
+	.show = import_show,
+};
+
+/**
+ * ioasid_share_init() - register the type of imports
+ */
+void __init ioasid_share_init(void)
+{
+	ioasid_object_register(IOASID_OBJECT_IMPORT, &import_object_ops);
 }
 
 long ioasid_cmd_export(struct ioasid_ctx *ctx, union ioasid_arg *arg,

@@ -12,7 +12,6 @@ struct ioasid;
 struct ioasid_export;
 struct ioasid_import;
 struct ioasid_info;
-struct seq_file;
 
 /**
  * struct ioasid_grant - an IOASID that is exported
@@ -48,14 +47,9 @@ void ioasid_grant_get(struct ioasid_grant *grant);
 void ioasid_grant_put(struct ioasid_grant *grant);
 struct ioasid_proxy *ioasid_proxy_alloc(struct ioasid_ctx *ctx,
 					struct ioasid_grant *grant, u64 cookie);
-void ioasid_proxy_leave(struct ioasid_proxy *proxy);
 void ioasid_proxy_abort(struct ioasid_proxy *proxy);
 struct ioasid_proxy *ioasid_proxy_get(struct ioasid_ctx *ctx, u32 id);
 void ioasid_proxy_put(struct ioasid_proxy *proxy);
-int ioasid_proxy_join(struct ioasid_ctx *ctx, u32 id,
-		      struct ioas *child);
-int ioasid_proxy_kill(struct ioasid_proxy *proxy, bool cascade);
-void ioasid_proxy_revoke(struct ioasid_proxy *proxy);
 int ioasid_share_export(struct ioasid_ctx *ctx,
 			const struct ioasid_export *cmd,
 			struct ioasid_export __user *out);
@@ -64,6 +58,6 @@ int ioasid_share_import(struct ioasid_ctx *ctx,
 			struct ioasid_import __user *out);
 int ioasid_share_info(struct ioasid_ctx *ctx, const struct ioasid_info *cmd,
 		      struct ioasid_info __user *out);
-void ioasid_share_show(struct seq_file *m, struct ioasid_proxy *proxy);
+void __init ioasid_share_init(void);
 
 #endif /* _IOASID_SHARE_H */
