@@ -22,7 +22,6 @@
 #include <trace/events/ioasid.h>
 
 #include "device.h"
-#include "ioas/domain.h"
 
 /* A sibling need not be waited for any more */
 static void stop_waiting(struct ioasid_group *group, struct ioasid_device *idev)
@@ -107,8 +106,8 @@ static int move_group(struct ioasid_device *idev, struct ioasid *ioasid,
 		&group->attachment[!group->current_attachment];
 	struct ioasid_ctx *ctx = idev->obj.ctx;
 	struct ioasid *old = group->ioasid;
-	bool finalized_on_attach = from->dom->finalized_on_attach;
-	bool poisoned = from->dom->poisoned;
+	bool must_block = ioas_attachment_must_block(from);
+	bool poisoned = ioas_attachment_poisoned(from);
 	int ret;
 
 	ret = ioas_hold(&ioasid->ioas, group->attached);
@@ -116,13 +115,13 @@ static int move_group(struct ioasid_device *idev, struct ioasid *ioasid,
 		return ret;
 	if (group->waiting)
 		ioas_set_partial(&ioasid->ioas, true);
-	if (finalized_on_attach)
+	if (must_block)
 		ioas_block(&old->ioas, from);
 	to->group = group->group;
 	to->dev = idev->dev;
 	ret = ioas_attach(&ioasid->ioas, to, fault_addr);
 	if (ret) {
-		if (finalized_on_attach && !poisoned)
+		if (must_block && !poisoned)
 			ioas_unblock(&old->ioas, from);
 		if (group->waiting)
 			ioas_set_partial(&ioasid->ioas, false);
@@ -296,7 +295,7 @@ static void attach_poisoned(struct ioas *ioas)
 			continue;
 		mutex_lock(&group->lock);
 		attachment = ioasid_group_attachment(group);
-		if (group->ioasid == ioasid && attachment->dom->poisoned) {
+		if (group->ioasid == ioasid && ioas_attachment_poisoned(attachment)) {
 			ioas_block(ioas, attachment);
 			trace_ioasid_poison(ioasid->obj.id);
 		}

@@ -15,17 +15,13 @@
 #include <linux/iommu.h>
 #include <linux/module.h>
 #include <linux/pci.h>
-#include <linux/pci-ats.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
 
 #include <trace/events/ioasid.h>
-#include <uapi/linux/iommufd.h>
 
 #include "../iommu-priv.h"
 #include "device.h"
-#include "ioas/domain.h"
-#include "ioas/ranges.h"
 
 static bool allow_unsafe_interrupts;
 module_param(allow_unsafe_interrupts, bool, 0644);
@@ -318,10 +314,6 @@ void ioasid_group_unbind(struct ioasid_device *idev)
 
 /* ---- Look ---- */
 
-/* Intel's extended capability register: scalable mode, second stage in it */
-#define VTD_ECAP_SMTS	BIT_ULL(43)
-#define VTD_ECAP_SLTS	BIT_ULL(46)
-
 /**
  * ioasid_device_attached_to() - what a device is attached to
  * @idev: the device
@@ -341,34 +333,6 @@ u32 ioasid_device_attached_to(struct ioasid_device *idev)
 	return id;
 }
 
-static bool can_nest(struct device *dev)
-{
-	const struct iommu_ops *ops = dev_iommu_ops(dev);
-	struct iommu_domain *parent;
-
-	if (!ops->domain_alloc_user)
-		return false;
-	parent = ops->domain_alloc_user(dev, IOMMU_HWPT_ALLOC_NEST_PARENT, NULL,
-					NULL);
-	if (IS_ERR_OR_NULL(parent))
-		return false;
-	iommu_domain_free(parent);
-	return true;
-}
-
-/*
- * On an Intel IOMMU without second stage the domain that tells is of another
- * sort than the one that will be attached: see ioas_iommu_alloc().
- */
-static bool only_first_stage(u32 hw_type, const void *hw_data)
-{
-	const struct iommu_hw_info_vtd *vtd = hw_data;
-
-	return hw_type == IOMMU_HW_INFO_TYPE_INTEL_VTD &&
-	       vtd->ecap_reg & VTD_ECAP_SMTS &&
-	       !(vtd->ecap_reg & VTD_ECAP_SLTS);
-}
-
 static struct ioas_ranges *whole_space(void)
 {
 	struct ioas_ranges *ranges;
@@ -378,63 +342,6 @@ static struct ioas_ranges *whole_space(void)
 		return ERR_PTR(-ENOMEM);
 	ranges->nr = 1;
 	ranges->range[0].last = U64_MAX;
-	return ranges;
-}
-
-static struct ioas_ranges *describe_physical(struct ioasid_device *idev,
-					     struct ioasid_device_info *info,
-					     void **hw_data)
-{
-	const struct iommu_ops *ops = dev_iommu_ops(idev->dev);
-	struct device *dev = idev->dev;
-	struct ioas_ranges *ranges;
-	struct iommu_domain *iommu;
-	phys_addr_t sw_msi;
-	bool finalized_on_attach;
-
-	info->group = iommu_group_id(idev->group->group);
-	if (dev->iommu->max_pasids)
-		info->pasid_width = ilog2(dev->iommu->max_pasids);
-	if (device_iommu_capable(dev, IOMMU_CAP_ENFORCE_CACHE_COHERENCY))
-		info->caps |= IOASID_DEVICE_ENFORCE_SNOOP;
-	if (device_iommu_capable(dev, IOMMU_CAP_DIRTY_TRACKING))
-		info->caps |= IOASID_DEVICE_DIRTY;
-	if (can_nest(dev))
-		info->caps |= IOASID_DEVICE_NESTING;
-	if (IS_ENABLED(CONFIG_PCI_PRI) && dev_is_pci(dev) &&
-	    pci_pri_supported(to_pci_dev(dev)))
-		info->caps |= IOASID_DEVICE_FAULTS;
-
-	/* A domain made for the device tells what its table can do */
-	iommu = ioas_iommu_alloc(dev, false, &finalized_on_attach);
-	if (IS_ERR(iommu) && PTR_ERR(iommu) != -ENOMEM)
-		iommu = ioas_iommu_alloc(dev, true, &finalized_on_attach);
-	if (IS_ERR(iommu))
-		return ERR_CAST(iommu);
-	info->pgsizes = iommu->pgsize_bitmap;
-	info->addr_width = 64;
-	if (iommu->geometry.aperture_end)
-		info->addr_width = fls64(iommu->geometry.aperture_end);
-	if (finalized_on_attach)
-		info->caps |= IOASID_DEVICE_ESTIMATE;
-	ranges = ioas_ranges_of_group(idev->group->group, iommu, &sw_msi);
-	iommu_domain_free(iommu);
-	if (IS_ERR(ranges))
-		return ranges;
-
-	if (ops->hw_info) {
-		u32 length;
-		void *data = ops->hw_info(dev, &length, &info->hw_type);
-
-		if (IS_ERR(data)) {
-			kfree(ranges);
-			return ERR_CAST(data);
-		}
-		info->hw_len = length;
-		*hw_data = data;
-		if (only_first_stage(info->hw_type, data))
-			info->caps |= IOASID_DEVICE_ESTIMATE;
-	}
 	return ranges;
 }
 
@@ -469,7 +376,8 @@ struct ioas_ranges *ioasid_device_describe(struct ioasid_device *idev,
 	if (idev->gone)
 		ranges = ERR_PTR(-ENODEV);
 	else
-		ranges = describe_physical(idev, info, hw_data);
+		ranges = ioas_describe(idev->dev, idev->group->group, info,
+				       hw_data);
 	mutex_unlock(&idev->lock);
 	return ranges;
 }

@@ -505,6 +505,28 @@ void ioas_detach(struct ioas *ioas,
 }
 
 /**
+ * ioas_attachment_poisoned() - can a table of a group not be trusted any longer
+ * @attachment: of the group, attached
+ *
+ * Return: whether it is so.
+ */
+bool ioas_attachment_poisoned(const struct ioas_attachment *attachment)
+{
+	return READ_ONCE(attachment->dom->poisoned);
+}
+
+/**
+ * ioas_attachment_must_block() - must a group be blocked before it moves
+ * @attachment: of the group, attached
+ *
+ * Return: whether the driver cannot replace its domain by another.
+ */
+bool ioas_attachment_must_block(const struct ioas_attachment *attachment)
+{
+	return attachment->dom->finalized_on_attach;
+}
+
+/**
  * ioas_block() - block a group, but let it stay a member
  * @ioas: the space
  * @attachment: the group, joined

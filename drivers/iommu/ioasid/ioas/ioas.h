@@ -12,6 +12,8 @@
 
 #include "types.h"
 
+struct device;
+struct ioasid_device_info;
 struct ioasid_query_map;
 int ioas_unmap_range(struct ioas *ioas, u64 start, u64 last,
 		     struct ioas_unmap_request *req);
@@ -57,6 +59,9 @@ void ioas_release(struct ioas *ioas, unsigned int devices);
 void ioas_set_partial(struct ioas *ioas, bool partial);
 void ioas_get_stats(struct ioas *ioas, struct ioas_stats *stats);
 unsigned long ioas_pgsizes(struct ioas *ioas, unsigned int *nr);
+struct ioas_ranges *ioas_describe(struct device *dev, struct iommu_group *group,
+				  struct ioasid_device_info *info,
+				  void **hw_data);
 struct ioas_ranges *ioas_copy_permitted(struct ioas *ioas);
 int ioas_import_kill(struct ioas *parent, struct ioas_import *import,
 		     bool cascade);
@@ -87,6 +92,8 @@ int ioas_attach(struct ioas *ioas, struct ioas_attachment *attachment,
 		u64 *fault_addr);
 void ioas_detach(struct ioas *ioas,
 		 struct ioas_attachment *attachment, bool moved);
+bool ioas_attachment_poisoned(const struct ioas_attachment *attachment);
+bool ioas_attachment_must_block(const struct ioas_attachment *attachment);
 void ioas_block(struct ioas *ioas,
 		struct ioas_attachment *attachment);
 void ioas_unblock(struct ioas *ioas,
