@@ -217,7 +217,7 @@ int ioas_accesses_unmap(struct ioas *ioas,
 		if (is_pinned(ioas, m)) {
 			if (!ret)
 				req->kept = m->start;
-			m->state = IOAS_MAPPING_LIVE;
+			ioas_mapping_set_state(m, IOAS_MAPPING_LIVE);
 			*leaving = m->next;
 			ret = -EBUSY;
 		} else {

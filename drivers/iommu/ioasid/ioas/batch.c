@@ -199,7 +199,7 @@ static void undo_writing(struct batch *batch)
 	for (; n; n--)
 		link = &(*link)->next;
 	for (m = *link; m; m = m->next)
-		m->state = IOAS_MAPPING_LIVE;
+		ioas_mapping_set_state(m, IOAS_MAPPING_LIVE);
 	*link = NULL;
 	ioas_wake(ioas);
 	spin_unlock(&ioas->lock);
@@ -233,7 +233,7 @@ static int batch_settle(struct batch *batch)
 	if (batch->writing) {
 		spin_lock(&ioas->lock);
 		for (m = batch->writing; m; m = m->next) {
-			m->state = IOAS_MAPPING_LIVE;
+			ioas_mapping_set_state(m, IOAS_MAPPING_LIVE);
 			ioas->nr_mappings++;
 			if (m->mem.npages)
 				ioas->bytes_mapped += m->last - m->start + 1;
@@ -370,7 +370,7 @@ static __always_inline int unmap_simple(struct batch *batch, u64 start,
 	}
 	for (; m && m->start <= last; m = ioas_mapping_next(m)) {
 		m->in_populating = ioas_mapping_populated(ioas, m);
-		m->state = IOAS_MAPPING_REMOVING;
+		ioas_mapping_set_state(m, IOAS_MAPPING_REMOVING);
 		m->next = NULL;
 		*batch->removal.tail = m;
 		batch->removal.tail = &m->next;

@@ -135,7 +135,7 @@ static void let_claim_go(struct ioas_change *change)
 			ioas_mapping_erase(ioas, m);
 			ioas_mapping_free(m);
 		} else {
-			m->state = IOAS_MAPPING_LIVE;
+			ioas_mapping_set_state(m, IOAS_MAPPING_LIVE);
 		}
 		if (++n % CLAIM_BATCH == 0) {
 			ioas_wake(ioas);
@@ -189,7 +189,7 @@ static int claim_one(struct ioas_change *change, u64 cursor, u64 *next,
 	while (change->new && m && m->start <= change->last &&
 	       m->state == IOAS_MAPPING_PINNING) {
 		ioas_mapping_erase(ioas, m);
-		m->state = IOAS_MAPPING_CANCELLED;
+		ioas_mapping_set_state(m, IOAS_MAPPING_CANCELLED);
 		m = ioas_mapping_first(ioas, cursor);
 	}
 
@@ -215,7 +215,7 @@ static int claim_one(struct ioas_change *change, u64 cursor, u64 *next,
 		if (m == change->ours)
 			change->ours = m->next;
 		m->in_populating = false;
-		m->state = IOAS_MAPPING_CHANGING;
+		ioas_mapping_set_state(m, IOAS_MAPPING_CHANGING);
 	}
 	m->next = NULL;
 	**tail = m;
@@ -270,7 +270,7 @@ static void end_leaving(struct ioas_change *change)
 	spin_lock(&ioas->lock);
 	for (m = change->leaving; m; m = next) {
 		next = m->next;
-		m->state = IOAS_MAPPING_LIVE;
+		ioas_mapping_set_state(m, IOAS_MAPPING_LIVE);
 		if (++n % CLAIM_BATCH == 0)
 			ioas_relax(ioas);
 	}
@@ -323,7 +323,7 @@ static int have_let_go(struct ioas_change *change)
 	spin_lock(&ioas->lock);
 	for (link = &change->claimed; (m = *link);) {
 		if (loses(change, m)) {
-			m->state = IOAS_MAPPING_LEAVING;
+			ioas_mapping_set_state(m, IOAS_MAPPING_LEAVING);
 			*link = m->next;
 			m->next = NULL;
 			*leaving = m;
@@ -638,13 +638,13 @@ static void cut_edges(struct ioas_change *change)
 	if (cut_left) {
 		ioas_mapping_split_object(ioas, left, change->tail[0]);
 		link = &change->claimed;
-		change->tail[0]->state = IOAS_MAPPING_CHANGING;
+		ioas_mapping_set_state(change->tail[0], IOAS_MAPPING_CHANGING);
 		change->tail[0]->next = left->next;
 		*link = change->tail[0];
 		if (change->claimed_last == left)
 			change->claimed_last = change->tail[0];
 		change->tail[0] = NULL;
-		left->state = IOAS_MAPPING_LIVE;
+		ioas_mapping_set_state(left, IOAS_MAPPING_LIVE);
 	}
 	ioas_wake(ioas);
 	spin_unlock(&ioas->lock);
@@ -668,7 +668,7 @@ static void publish_permission(struct ioas_change *change)
 			}
 			m->flags = (m->flags & ~PERMISSION) | change->flags;
 		}
-		m->state = IOAS_MAPPING_LIVE;
+		ioas_mapping_set_state(m, IOAS_MAPPING_LIVE);
 		if (++n % CLAIM_BATCH == 0) {
 			ioas_wake(ioas);
 			ioas_relax(ioas);
@@ -707,7 +707,7 @@ static void publish_new(struct ioas_change *change)
 			ioas_relax(ioas);
 	}
 	ioas_mapping_erase(ioas, stand_in);
-	change->new->state = IOAS_MAPPING_LIVE;
+	ioas_mapping_set_state(change->new, IOAS_MAPPING_LIVE);
 	ioas_mapping_insert(ioas, change->new);
 	ioas->nr_mappings++;
 	ioas->bytes_mapped += change->last - change->start + 1;
@@ -844,7 +844,7 @@ static int replace_child(struct ioas_change *change,
 		ret = claim(change);
 		if (ret)
 			return ret;
-		new->state = IOAS_MAPPING_WRITING;
+		ioas_mapping_set_state(new, IOAS_MAPPING_WRITING);
 		ret = ioas_ref_get(ioas, new, false,
 				   &change->fault_addr);
 		if (!ret)

@@ -92,180 +92,272 @@ bool ioas_edges_fit(struct ioas *ioas, u64 start, u64 last)
 	       (last == U64_MAX || !ioas_mapping_split_by(ioas, last + 1));
 }
 
-static int check_edges(struct ioas *ioas, u64 start, u64 last,
-		       bool split)
-{
-	struct ioas_mapping *left, *right;
+/* ---- The edges of a range ---- */
 
-	left = ioas_mapping_split_by(ioas, start);
-	right = last == U64_MAX ? NULL :
-				  ioas_mapping_split_by(ioas, last + 1);
-	if (!split && ((left && ioas_mapping_off_grid(left, start)) ||
-		       (right && ioas_mapping_off_grid(right, last + 1))))
-		return -EINVAL;
-	/* Device memory goes as a whole */
-	if ((left && left->device) || (right && right->device))
-		return -EINVAL;
+/**
+ * struct ioas_edge - one end of a range
+ * @at: where the range begins, or the byte after its end; 0 at the end of the space
+ * @m: the mapping that it cuts, or NULL
+ * @spare: what the upper part of @m becomes
+ */
+struct ioas_edge {
+	u64 at;
+	struct ioas_mapping *m;
+	struct ioas_mapping *spare;
+};
+
+/**
+ * struct ioas_edges - both ends of a range
+ * @edge: the left one, and the right one; both may cut the same mapping
+ * @busy: where a mapping is that has to be waited for
+ */
+struct ioas_edges {
+	struct ioas_edge edge[2];
+	u64 busy;
+};
+
+#define for_each_edge(e, edges)						\
+	for ((e) = (edges)->edge; (e) < (edges)->edge + 2; (e)++)
+
+static void edges_find(struct ioas *ioas, struct ioas_edges *edges)
+{
+	struct ioas_edge *e;
+
+	for_each_edge(e, edges)
+		e->m = e->at ? ioas_mapping_split_by(ioas, e->at) : NULL;
+}
+
+static int edges_check(struct ioas_edges *edges, bool split)
+{
+	struct ioas_edge *e;
+
+	for_each_edge(e, edges) {
+		if (!e->m)
+			continue;
+		if (!split && ioas_mapping_off_grid(e->m, e->at))
+			return -EINVAL;
+		/* Device memory goes as a whole */
+		if (e->m->device)
+			return -EINVAL;
+	}
 	return 0;
 }
 
 /**
- * ioas_check_edges() - could a range be cut out
- * @ioas: the space
+ * ioas_check_edges() - look whether a range could be cut out
+ * @ioas: the address space
  * @start: first byte
  * @last: last byte
  * @split: whether mappings may be cut off their grid
  *
  * Return: 0; -EINVAL, an edge cuts a mapping off its grid.
  */
-int ioas_check_edges(struct ioas *ioas, u64 start, u64 last,
-		     bool split)
+int ioas_check_edges(struct ioas *ioas, u64 start, u64 last, bool split)
 {
+	struct ioas_edges edges = {
+		.edge[0].at = start,
+		.edge[1].at = last + 1,
+	};
 	int ret;
 
 	spin_lock(&ioas->lock);
-	ret = check_edges(ioas, start, last, split);
+	edges_find(ioas, &edges);
+	ret = edges_check(&edges, split);
 	spin_unlock(&ioas->lock);
+	return ret;
+}
+
+/*
+ * Look at what the edges cut.  Returns 1, it can be cut; 0, they cut nothing;
+ * -EAGAIN, @edges->busy has to be waited for; -ENOBUFS, spares are lacking; or
+ * another -errno.
+ */
+static int edges_look(struct ioas *ioas, struct ioas_edges *edges, bool split)
+{
+	struct ioas_edge *e;
+	bool cuts = false;
+	int ret;
+
+	lockdep_assert_held(&ioas->lock);
+	edges_find(ioas, edges);
+	ret = edges_check(edges, split);
+	if (ret)
+		return ret;
+	for_each_edge(e, edges) {
+		if (ioas_mapping_busy(e->m)) {
+			edges->busy = e->m->start;
+			return -EAGAIN;
+		}
+	}
+	for_each_edge(e, edges) {
+		/* What is still being pinned is not cut, but cancelled whole */
+		if (e->m && e->m->state == IOAS_MAPPING_PINNING)
+			e->m = NULL;
+		if (!e->m)
+			continue;
+		if (ioas_refs_span(ioas, e->at))
+			return -EBUSY;
+		cuts = true;
+	}
+	if (!cuts)
+		return 0;
+	return edges->edge[1].spare ? 1 : -ENOBUFS;
+}
+
+static int edges_alloc(struct ioas_edges *edges)
+{
+	struct ioas_edge *e;
+
+	for_each_edge(e, edges) {
+		e->spare = kmem_cache_alloc(ioas_mapping_cache, GFP_KERNEL);
+		if (!e->spare)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static void edges_free(struct ioas_edges *edges)
+{
+	struct ioas_edge *e;
+
+	for_each_edge(e, edges)
+		if (e->spare)
+			ioas_mapping_free(e->spare);
+}
+
+/* Have each IOPTE end where the mapping will: the tables, and the memory */
+static int edges_cut_tables(struct ioas *ioas, struct ioas_edges *edges)
+{
+	struct ioas_edge *left = &edges->edge[0], *right = &edges->edge[1];
+	int ret = 0;
+
+	if (left->m)
+		ret = split_iopte(ioas, left->m, left->m->start, left->at);
+	if (right->m && !ret)
+		ret = split_iopte(ioas, right->m, right->m == left->m ?
+				  left->at : right->m->start, right->at);
+	if (ret)
+		return ret;
+	/* From the right, so that the left one still is what @left cuts */
+	if (right->m)
+		ioas_mapping_split_memory(ioas, right->m, right->spare,
+					  right->at);
+	if (left->m)
+		ioas_mapping_split_memory(ioas, left->m, left->spare, left->at);
+	return 0;
+}
+
+/* Let what was cut be mappings of their own; from the right, as above */
+static void edges_publish(struct ioas *ioas, struct ioas_edges *edges)
+{
+	struct ioas_edge *e;
+
+	for (e = edges->edge + 1; e >= edges->edge; e--) {
+		if (!e->m)
+			continue;
+		ioas_mapping_split_object(ioas, e->m, e->spare);
+		e->spare = NULL;
+	}
+}
+
+/* Cut what edges_look() found.  Called with the lock and domains_sem, drops both */
+static int edges_cut(struct ioas *ioas, struct ioas_edges *edges)
+	__releases(&ioas->lock)
+{
+	struct ioas_edge *left = &edges->edge[0], *right = &edges->edge[1], *e;
+	bool poisoned = false, counted = false;
+	int ret = 0;
+
+	/* It will be two; which only counts where it refers to something */
+	if (left->m && left->m == right->m && left->m->mem.npages) {
+		ret = ioas_ref_may_split(ioas);
+		if (ret) {
+			spin_unlock(&ioas->lock);
+			up_read(&ioas->domains_sem);
+			return ret;
+		}
+		counted = true;
+	}
+	for_each_edge(e, edges) {
+		if (!e->m)
+			continue;
+		e->m->in_populating = ioas_mapping_populated(ioas, e->m);
+		ioas_mapping_set_state(e->m, IOAS_MAPPING_CHANGING);
+	}
+	spin_unlock(&ioas->lock);
+
+	lock_map_acquire(&ioas_changing_map);
+	for_each_edge(e, edges) {
+		if (!e->m)
+			continue;
+		e->m->next = NULL;
+		ioas_mapping_wait_readers(ioas, e->m);
+	}
+	ret = edges_cut_tables(ioas, edges);
+	poisoned = ioas_tables_poisoned(ioas);
+	if (poisoned && ret)
+		ret = -EIO;
+
+	spin_lock(&ioas->lock);
+	ioas->poisoned |= poisoned;
+	for_each_edge(e, edges)
+		if (e->m)
+			ioas_mapping_set_state(e->m, IOAS_MAPPING_LIVE);
+	if (!ret)
+		edges_publish(ioas, edges);
+	ioas_wake(ioas);
+	spin_unlock(&ioas->lock);
+	lock_map_release(&ioas_changing_map);
+	up_read(&ioas->domains_sem);
+	if (counted)
+		ioas_ref_split_done(ioas);
+	if (unlikely(poisoned))
+		ioas->ops->poisoned(ioas);
 	return ret;
 }
 
 /**
  * ioas_split() - make mapping boundaries at the edges of a range
- * @ioas: the space
+ * @ioas: the address space
  * @start: first byte
  * @last: last byte
  * @split: whether mappings may be cut off their grid
  *
- * Context: may sleep; waits for nobody's page fault.
- * Return: 0; on failure nothing has changed: -EINVAL, an edge cuts a mapping
- * off its grid; -EBUSY, a child refers to memory across an edge; -EDQUOT, what is
- * left on both sides is a mapping too many; -EIO, an IOMMU failed; -ENOMEM;
- * -ENOSPC.
+ * Context: may sleep; waits for no page fault.
+ * Return: 0; on failure nothing has changed:
+ * -EINVAL, an edge cuts a mapping off its grid;
+ * -EBUSY, a child refers to memory across an edge;
+ * -EDQUOT, what is left on both sides is a mapping too many;
+ * -EIO, an IOMMU failed;
+ * -EINTR, a fatal signal;
+ * -ENOMEM; -ENOSPC.
  */
-int ioas_split(struct ioas *ioas, u64 start, u64 last,
-	       bool split)
+int ioas_split(struct ioas *ioas, u64 start, u64 last, bool split)
 {
-	struct ioas_mapping *spare[2] = {}, *left, *right;
-	bool poisoned = false, counted = false;
+	struct ioas_edges edges = {
+		.edge[0].at = start,
+		.edge[1].at = last + 1,
+	};
 	int ret;
 
-again:
-	down_read(&ioas->domains_sem);
-	ioas_lock_refs(ioas);
-	left = ioas_mapping_split_by(ioas, start);
-	right = last == U64_MAX ? NULL : ioas_mapping_split_by(ioas, last + 1);
-
-	ret = check_edges(ioas, start, last, split);
-	if (ret)
-		goto unlock;
-	if (ioas_mapping_busy(left) || ioas_mapping_busy(right)) {
-		u64 addr = ioas_mapping_busy(left) ? left->start : right->start;
-
+	do {
+		down_read(&ioas->domains_sem);
+		ioas_lock_refs(ioas);
+		ret = edges_look(ioas, &edges, split);
+		if (ret == 1) {
+			ret = edges_cut(ioas, &edges);
+			break;
+		}
 		spin_unlock(&ioas->lock);
 		up_read(&ioas->domains_sem);
-		spin_lock(&ioas->lock);
-		ret = ioas_wait_busy(ioas, addr, NULL);
-		spin_unlock(&ioas->lock);
-		if (ret)
-			goto free;
-		goto again;
-	}
-	/* What is still being pinned is not cut, but cancelled as a whole */
-	if (left && left->state == IOAS_MAPPING_PINNING)
-		left = NULL;
-	if (right && right->state == IOAS_MAPPING_PINNING)
-		right = NULL;
-
-	if (!left && !right)
-		goto unlock;
-	ret = -EBUSY;
-	if ((left && ioas_refs_span(ioas, start)) ||
-	    (right && ioas_refs_span(ioas, last + 1)))
-		goto unlock;
-	ret = 0;
-	if (!spare[1]) {
-		spin_unlock(&ioas->lock);
-		up_read(&ioas->domains_sem);
-		ret = -ENOMEM;
-		spare[0] = kmem_cache_alloc(ioas_mapping_cache, GFP_KERNEL);
-		if (!spare[0])
-			return ret;
-		spare[1] = kmem_cache_alloc(ioas_mapping_cache, GFP_KERNEL);
-		if (!spare[1])
-			goto free;
-		goto again;
-	}
-	/* It will be two; which only counts where it refers to something */
-	if (left && left == right && left->mem.npages) {
-		ret = ioas_ref_may_split(ioas);
-		if (ret)
-			goto unlock;
-		counted = true;
-	}
-
-	if (left) {
-		left->in_populating = ioas_mapping_populated(ioas, left);
-		ioas_mapping_set_state(left, IOAS_MAPPING_CHANGING);
-	}
-	if (right) {
-		right->in_populating = ioas_mapping_populated(ioas, right);
-		ioas_mapping_set_state(right, IOAS_MAPPING_CHANGING);
-	}
-	spin_unlock(&ioas->lock);
-	lock_map_acquire(&ioas_changing_map);
-	if (left) {
-		left->next = NULL;
-		ioas_mapping_wait_readers(ioas, left);
-	}
-	if (right) {
-		right->next = NULL;
-		ioas_mapping_wait_readers(ioas, right);
-	}
-	if (left)
-		ret = split_iopte(ioas, left, left->start, start);
-	if (right && !ret)
-		ret = split_iopte(ioas, right,
-				  right == left ? start : right->start,
-				  last + 1);
-	poisoned = ioas_tables_poisoned(ioas);
-	if (poisoned && ret)
-		ret = -EIO;
-	/* From the right, so that @left still is what is cut by @start */
-	if (right && !ret)
-		ioas_mapping_split_memory(ioas, right, spare[1], last + 1);
-	if (left && !ret)
-		ioas_mapping_split_memory(ioas, left, spare[0], start);
-	spin_lock(&ioas->lock);
-	ioas->poisoned |= poisoned;
-	if (left)
-		ioas_mapping_set_state(left, IOAS_MAPPING_LIVE);
-	if (right)
-		ioas_mapping_set_state(right, IOAS_MAPPING_LIVE);
-	if (right && !ret)
-		ioas_mapping_split_object(ioas, right, spare[1]);
-	if (left && !ret)
-		ioas_mapping_split_object(ioas, left, spare[0]);
-	if (right && !ret)
-		spare[1] = NULL;
-	if (left && !ret)
-		spare[0] = NULL;
-	ioas_wake(ioas);
-	spin_unlock(&ioas->lock);
-	lock_map_release(&ioas_changing_map);
-	up_read(&ioas->domains_sem);
-	goto free;
-
-unlock:
-	spin_unlock(&ioas->lock);
-	up_read(&ioas->domains_sem);
-free:
-	if (counted)
-		ioas_ref_split_done(ioas);
-	if (spare[0])
-		ioas_mapping_free(spare[0]);
-	if (spare[1])
-		ioas_mapping_free(spare[1]);
-	if (unlikely(poisoned))
-		ioas->ops->poisoned(ioas);
+		if (ret == -EAGAIN) {
+			spin_lock(&ioas->lock);
+			ret = ioas_wait_busy(ioas, edges.busy, NULL) ?: -EAGAIN;
+			spin_unlock(&ioas->lock);
+		} else if (ret == -ENOBUFS) {
+			ret = edges_alloc(&edges) ?: -EAGAIN;
+		}
+	} while (ret == -EAGAIN);
+	edges_free(&edges);
 	return ret;
 }
