@@ -1,4 +1,6 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: GPL-2.0-only *
+ * Longer than 260 lines: all structures, with their comments.
+ */
 /*
  * What one address space consists of.  No prototypes.
  */

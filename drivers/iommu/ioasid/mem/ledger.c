@@ -41,6 +41,8 @@
  *    mms that register.  It keeps nothing waiting but these first charges.
  *  - Work that gives back tries mmap_lock and comes again.
  *  - The end of an mm waits for its mmap_lock.  No page fault can hold it then.
+ *
+ * Longer than 700 lines: the runs and the life of a ledger share its lock.
  */
 #include <kunit/visibility.h>
 #include <linux/anon_inodes.h>
@@ -133,10 +135,6 @@ static struct kmem_cache *run_cache;
 static DEFINE_SPINLOCK(ledgers_lock);	/* ledgers */
 
 static struct rb_root ledgers = RB_ROOT;	/* by mm */
-
-static DEFINE_SPINLOCK(ended_lock);	/* ended_users */
-
-static struct rb_root ended_users = RB_ROOT;	/* by user */
 
 /* Steps of a loop with a lock held; user space chooses how many there are */
 #define LEDGER_STEPS	8
@@ -376,87 +374,6 @@ static void ledger_remove(struct ioasid_ledger *ledger, unsigned long first,
 	}
 	run_join(ledger, last + 1);
 	piece_out(ledger, gone);
-}
-
-/* ---- What users are charged for mms that ended ---- */
-
-static int ended_cmp(const void *user, const struct rb_node *node)
-{
-	const struct user_struct *other =
-		rb_entry(node, struct ioasid_ended, rb)->user;
-
-	return user < (void *)other ? -1 : user > (void *)other;
-}
-
-static int ended_cmp_nodes(struct rb_node *a, const struct rb_node *b)
-{
-	return ended_cmp(rb_entry(a, struct ioasid_ended, rb)->user, b);
-}
-
-/**
- * ioasid_ended_get() - what a user is charged for mms that ended
- * @user: the user
- *
- * Return: it, with a reference; NULL, there is no memory.
- */
-struct ioasid_ended *ioasid_ended_get(struct user_struct *user)
-{
-	struct ioasid_ended *ended;
-	struct rb_node *found;
-
-	ended = kzalloc(sizeof(*ended), GFP_KERNEL_ACCOUNT);
-	if (!ended)
-		return NULL;
-	refcount_set(&ended->users, 1);
-	ended->user = get_uid(user);
-
-	spin_lock(&ended_lock);
-	/* Its count is not 0: it becomes 0, and leaves, under the lock */
-	found = rb_find_add(&ended->rb, &ended_users, ended_cmp_nodes);
-	if (found)
-		refcount_inc(&rb_entry(found, struct ioasid_ended, rb)->users);
-	spin_unlock(&ended_lock);
-	if (!found)
-		return ended;
-	free_uid(ended->user);
-	kfree(ended);
-	return rb_entry(found, struct ioasid_ended, rb);
-}
-
-/**
- * ioasid_ended_put() - drop a reference
- * @ended: from ioasid_ended_get()
- */
-void ioasid_ended_put(struct ioasid_ended *ended)
-{
-	if (!refcount_dec_and_lock(&ended->users, &ended_lock))
-		return;
-	/* Which sparse does not know */
-	__acquire(&ended_lock);
-	rb_erase(&ended->rb, &ended_users);
-	spin_unlock(&ended_lock);
-	free_uid(ended->user);
-	kfree(ended);
-}
-
-/**
- * ioasid_ended_pages() - how much a user is charged for mms that ended
- * @user: the user
- *
- * Return: pages.
- */
-unsigned long ioasid_ended_pages(struct user_struct *user)
-{
-	unsigned long pages = 0;
-	struct rb_node *found;
-
-	spin_lock(&ended_lock);
-	found = rb_find(user, &ended_users, ended_cmp);
-	if (found)
-		pages = atomic_long_read(&rb_entry(found, struct ioasid_ended,
-						   rb)->pages);
-	spin_unlock(&ended_lock);
-	return pages;
 }
 
 /* ---- Ledgers ---- */

@@ -11,28 +11,11 @@
 #include <linux/rbtree.h>
 #include <linux/refcount.h>
 
+#include "ended.h"
 #include "extent.h"
 
 struct ioasid_ledger;
-struct user_struct;
 
-/**
- * struct ioasid_ended - what a user is charged for mms that ended
- * @rb: in ended_users
- * @users: payers and ledgers
- * @user: the user
- * @pages: pages; @user->locked_vm has them, too
- */
-struct ioasid_ended {
-	struct rb_node rb;
-	refcount_t users;
-	struct user_struct *user;
-	atomic_long_t pages;
-};
-
-struct ioasid_ended *ioasid_ended_get(struct user_struct *user);
-void ioasid_ended_put(struct ioasid_ended *ended);
-unsigned long ioasid_ended_pages(struct user_struct *user);
 void ioasid_ledger_put(struct ioasid_ledger *ledger);
 struct ioasid_ledger *ioasid_ledger_get(struct ioasid_ended *ended);
 int ioasid_ledger_charge(struct ioasid_ledger *ledger,

@@ -1,0 +1,383 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Claim a range, so that it can be changed in place.
+ *
+ * Invariants:
+ *  - While tables change, every mapping that touches the range is CHANGING, and
+ *    what is free is taken by fillers in that state.
+ *  - Software devices unpin before anything is claimed for good: what they lose
+ *    is LEAVING meanwhile, which no thread waits for that pins, and the rest is
+ *    LIVE.
+ *
+ * Waits: for busy mappings, and for software devices, with nothing claimed and no
+ * lock held; a fatal signal ends them.
+ *
+ * Locks: attach_lock keeps groups from coming and going, so that no domain is
+ * being populated; domains_sem is held for reading for as long as anything is
+ * claimed.
+ */
+#include <linux/sched/signal.h>
+
+#include "access.h"
+#include "claim.h"
+#include "diff.h"
+#include "ioas.h"
+#include "mapping.h"
+#include "ranges.h"
+#include "ref.h"
+#include "split.h"
+#include "tree.h"
+
+/* Does a child refer to bytes of a mapping that are in the range? */
+bool ioas_change_is_referred(const struct ioas_change *change,
+			struct ioas_mapping *m)
+{
+	const struct ioas *ioas = change->ioas;
+
+	lockdep_assert_held(&ioas->lock);
+	return ioas->as_parent &&
+	       ioas_refs_exist(ioas, max(m->start, change->start),
+			       min(m->last, change->last));
+}
+
+/* May the edges of the range cut this mapping? */
+static int check_cut(const struct ioas_change *change, struct ioas_mapping *m)
+{
+	u64 edge[2] = { change->start, change->last + 1 };
+	unsigned int i;
+
+	for (i = 0; i < 2; i++) {
+		if (edge[i] <= m->start || edge[i] > m->last)
+			continue;
+		if (!change->split && ioas_mapping_off_grid(m, edge[i]))
+			return -EINVAL;
+		if (ioas_refs_span(change->ioas, edge[i]))
+			return -EBUSY;
+	}
+	return 0;
+}
+
+/* May this mapping be changed so? */
+static int check_mapping(const struct ioas_change *change,
+			 struct ioas_mapping *m)
+{
+	unsigned int lost = m->flags & ~change->flags & PERMISSION;
+	int ret;
+
+	if (!m->mem.npages) {
+		if (change->new)
+			return -EEXIST;
+		return m->device ? -EOPNOTSUPP : -ENXIO;
+	}
+	if (!ioas_change_differs(change, m))
+		return 0;
+	ret = check_cut(change, m);
+	if (ret)
+		return ret;
+	if ((change->new || lost) && ioas_change_is_referred(change, m))
+		return -EBUSY;
+	return 0;
+}
+
+/* What the whole space may refuse */
+static int check_space(struct ioas_change *change)
+{
+	struct ioas *ioas = change->ioas;
+
+	lockdep_assert_held(&ioas->lock);
+	if (ioas->dead)
+		return -ENOENT;
+	if (ioas->poisoned)
+		return -EIO;
+	if (ioas->partial)
+		return -EDEADLK;
+	if (change->new && ioas->permitted &&
+	    !ioas_ranges_hold(ioas->permitted, change->start, change->last,
+			      &change->fault_addr))
+		return -EINVAL;
+	return 0;
+}
+
+/* Fillers are freed, mappings LIVE again */
+static void let_claim_go(struct ioas_change *change)
+{
+	struct ioas *ioas = change->ioas;
+	struct ioas_mapping *m, *next;
+	unsigned int n = 0;
+
+	spin_lock(&ioas->lock);
+	for (m = change->claimed; m; m = next) {
+		next = m->next;
+		if (ioas_is_filler(m)) {
+			ioas_mapping_erase(ioas, m);
+			ioas_mapping_free(m);
+		} else {
+			ioas_mapping_set_state(m, IOAS_MAPPING_LIVE);
+		}
+		if (++n % CLAIM_BATCH == 0) {
+			ioas_wake(ioas);
+			ioas_relax(ioas);
+		}
+	}
+	ioas_wake(ioas);
+	spin_unlock(&ioas->lock);
+	change->claimed = NULL;
+}
+
+void ioas_claim_unlock(struct ioas_change *change)
+{
+	struct ioas *ioas = change->ioas;
+
+	up_read(&ioas->domains_sem);
+	mutex_unlock(&ioas->attach_lock);
+}
+
+void ioas_unclaim(struct ioas_change *change)
+{
+	let_claim_go(change);
+	ioas_claim_unlock(change);
+}
+
+/* A thread that would cut it does not fail for that, but waits */
+struct ioas_mapping *ioas_claim_filler(struct ioas_change *change)
+{
+	struct ioas_map_request req = {
+		.flags = IOASID_MAP_RESERVE,
+		.cut_shift = PAGE_SHIFT,
+		.state = IOAS_MAPPING_CHANGING,
+		.cache = &change->fillers,
+	};
+
+	return ioas_mapping_alloc(change->ioas, &req);
+}
+
+/*
+ * Claim what is at @cursor, up to @next.  Returns -EAGAIN when that has to be
+ * waited for, -ENOBUFS when there is no filler left.
+ */
+static int claim_one(struct ioas_change *change, u64 cursor, u64 *next,
+		     struct ioas_mapping ***tail)
+{
+	struct ioas *ioas = change->ioas;
+	struct ioas_mapping *m;
+	int ret;
+
+	m = ioas_mapping_first(ioas, cursor);
+	while (change->new && m && m->start <= change->last &&
+	       m->state == IOAS_MAPPING_PINNING) {
+		ioas_mapping_erase(ioas, m);
+		ioas_mapping_set_state(m, IOAS_MAPPING_CANCELLED);
+		m = ioas_mapping_first(ioas, cursor);
+	}
+
+	change->fault_addr = cursor;
+	if (!m || m->start > cursor) {
+		if (!change->new)
+			return -ENXIO;
+		if (!change->fillers.spare)
+			return -ENOBUFS;
+		*next = m ? min(m->start - 1, change->last) : change->last;
+		m = ioas_claim_filler(change);
+		m->start = cursor;
+		m->last = *next;
+		ioas_mapping_insert(ioas, m);
+	} else {
+		if (m->state == IOAS_MAPPING_PINNING)
+			return -ENXIO;
+		if (m->state != IOAS_MAPPING_LIVE && m != change->ours)
+			return -EAGAIN;
+		ret = check_mapping(change, m);
+		if (ret)
+			return ret;
+		if (m == change->ours)
+			change->ours = m->next;
+		m->in_populating = false;
+		ioas_mapping_set_state(m, IOAS_MAPPING_CHANGING);
+	}
+	m->next = NULL;
+	**tail = m;
+	*tail = &m->next;
+	change->claimed_last = m;
+	*next = m->last + 1;
+	return 0;
+}
+
+/* Go through the range; as claim_one() */
+static int claim_range(struct ioas_change *change)
+{
+	struct ioas_mapping **tail = &change->claimed;
+	struct ioas *ioas = change->ioas;
+	u64 cursor = change->start, next;
+	unsigned int n = 0;
+	int ret;
+
+	change->ours = change->leaving;
+	ioas_lock_refs(ioas);
+	ret = check_space(change);
+	while (!ret) {
+		ret = claim_one(change, cursor, &next, &tail);
+		if (ret || next > change->last || !next)
+			break;
+		cursor = next;
+		if (++n % CLAIM_BATCH == 0) {
+			spin_unlock(&ioas->lock);
+			cond_resched();
+			ioas_lock_refs(ioas);
+			/* What was true before need not be */
+			ret = check_space(change);
+			if (!ret && fatal_signal_pending(current))
+				ret = -EINTR;
+		}
+	}
+	spin_unlock(&ioas->lock);
+	/* What is claimed is on that list now */
+	change->leaving = change->ours;
+	return ret;
+}
+
+/* Mappings that software devices let go of are LIVE again, if not claimed */
+static void end_leaving(struct ioas_change *change)
+{
+	struct ioas *ioas = change->ioas;
+	struct ioas_mapping *m, *next;
+	unsigned int n = 0;
+
+	if (!change->leaving)
+		return;
+	spin_lock(&ioas->lock);
+	for (m = change->leaving; m; m = next) {
+		next = m->next;
+		ioas_mapping_set_state(m, IOAS_MAPPING_LIVE);
+		if (++n % CLAIM_BATCH == 0)
+			ioas_relax(ioas);
+	}
+	ioas_wake(ioas);
+	spin_unlock(&ioas->lock);
+	change->leaving = NULL;
+}
+
+/* Must devices stop to use something of it? */
+static bool loses(const struct ioas_change *change,
+		  const struct ioas_mapping *m)
+{
+	return !ioas_is_filler(m) &&
+	       (change->new || change->repinned ||
+		m->flags & ~change->flags & PERMISSION);
+}
+
+/* Do software devices hold pages that they must let go of? */
+static bool must_let_go(struct ioas_change *change)
+{
+	struct ioas *ioas = change->ioas;
+	struct ioas_mapping *m;
+	unsigned int n = 0;
+	bool must = false;
+
+	if (likely(!READ_ONCE(ioas->holds)))
+		return false;
+	spin_lock(&ioas->lock);
+	for (m = change->claimed; m && !must; m = m->next) {
+		must = loses(change, m) &&
+		       ioas_holds_any(ioas, m->start, m->last);
+		if (++n % CLAIM_BATCH == 0)
+			ioas_relax(ioas);
+	}
+	spin_unlock(&ioas->lock);
+	return must;
+}
+
+/*
+ * Have software devices let go of all that they lose, which is LEAVING from now
+ * on; the claim ends.
+ */
+static int have_let_go(struct ioas_change *change)
+{
+	struct ioas_mapping **leaving = &change->leaving, **link, *m;
+	struct ioas *ioas = change->ioas;
+	unsigned int n = 0;
+	int ret;
+
+	spin_lock(&ioas->lock);
+	for (link = &change->claimed; (m = *link);) {
+		if (loses(change, m)) {
+			ioas_mapping_set_state(m, IOAS_MAPPING_LEAVING);
+			*link = m->next;
+			m->next = NULL;
+			*leaving = m;
+			leaving = &m->next;
+		} else {
+			link = &m->next;
+		}
+		if (++n % CLAIM_BATCH == 0)
+			ioas_relax(ioas);
+	}
+	ioas_wake(ioas);
+	spin_unlock(&ioas->lock);
+	ioas_unclaim(change);
+	ret = ioas_accesses_unmap(ioas, &change->leaving,
+				  &change->patience);
+	if (ret == -EBUSY)
+		change->fault_addr = max(change->patience.kept, change->start);
+	return ret;
+}
+
+/* Some more fillers than there were the time before */
+static int add_fillers(struct ioas_change *change, unsigned int *nr)
+{
+	*nr = min(2 * *nr, 1U << 20);
+	ioas_batch_cache_fill(&change->fillers, *nr);
+	return change->fillers.spare ? 0 : -ENOMEM;
+}
+
+static int wait_for_busy(struct ioas_change *change)
+{
+	struct ioas *ioas = change->ioas;
+	int ret;
+
+	spin_lock(&ioas->lock);
+	ret = ioas_wait_busy(ioas, change->fault_addr, NULL);
+	spin_unlock(&ioas->lock);
+	return ret;
+}
+
+/*
+ * Claim the range.  On success attach_lock and domains_sem are held, until
+ * ioas_unclaim().  Waits for whatever is in transit there, with nothing held.
+ */
+int ioas_claim(struct ioas_change *change)
+{
+	struct ioas *ioas = change->ioas;
+	unsigned int nr_fillers = 1;
+	int ret;
+
+	for (;;) {
+		ret = -EINTR;
+		if (mutex_lock_killable(&ioas->attach_lock))
+			break;
+		down_read(&ioas->domains_sem);
+		ret = claim_range(change);
+		if (!ret && !must_let_go(change)) {
+			ioas_mapping_wait_readers(ioas, change->claimed);
+			return 0;
+		}
+		if (!ret) {
+			ret = have_let_go(change);
+		} else {
+			ioas_unclaim(change);
+			/* A thread that is waited for may wait for it */
+			end_leaving(change);
+			if (ret == -ENOBUFS)
+				ret = add_fillers(change, &nr_fillers);
+			else if (ret == -EAGAIN)
+				ret = wait_for_busy(change);
+		}
+		if (ret)
+			break;
+		if (fatal_signal_pending(current)) {
+			ret = -EINTR;
+			break;
+		}
+	}
+	end_leaving(change);
+	return ret;
+}
