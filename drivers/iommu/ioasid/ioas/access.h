@@ -9,9 +9,6 @@
 
 #ifdef CONFIG_LOCKDEP
 
-/* A lock that a driver holds while it pins, and takes in its callback */
-extern struct lockdep_map ioas_driver_map;
-
 /* Held as long as mappings are CHANGING, for which threads wait that pin */
 extern struct lockdep_map ioas_changing_map;
 

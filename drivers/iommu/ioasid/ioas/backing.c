@@ -19,7 +19,7 @@
 
 /* The same for a list of them, which are freed together */
 void ioas_mapping_release_list(struct ioas *ioas,
-			 struct ioas_mapping *list)
+			       struct ioas_mapping *list)
 {
 	struct ioas_mapping *m, *next;
 	unsigned int n = 0;
@@ -52,7 +52,7 @@ void ioas_mapping_release(struct ioas *ioas,
 
 /* Charge and pin, with no lock held: a page fault in here may hang for ever */
 int ioas_mapping_get_memory(struct ioas *ioas, struct ioas_mapping *m,
-		      struct ioas_map_request *req)
+			    struct ioas_map_request *req)
 {
 	struct ioas_devmem_range *device;
 	struct ioasid_payer *payer;

@@ -30,7 +30,7 @@
 
 /* Does a child refer to bytes of a mapping that are in the range? */
 bool ioas_change_is_referred(const struct ioas_change *change,
-			struct ioas_mapping *m)
+			     struct ioas_mapping *m)
 {
 	const struct ioas *ioas = change->ioas;
 

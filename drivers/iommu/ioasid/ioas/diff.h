@@ -61,7 +61,8 @@ static inline u64 ioas_page_index(const struct ioas_mapping *m, u64 iova)
 }
 
 /* Does the change make a difference to a mapping? */
-static inline bool ioas_change_differs(const struct ioas_change *change, const struct ioas_mapping *m)
+static inline bool ioas_change_differs(const struct ioas_change *change,
+				       const struct ioas_mapping *m)
 {
 	return change->new || (m->flags & PERMISSION) != change->flags;
 }

@@ -21,6 +21,11 @@ int ioas_unmap_parent(struct ioas *ioas, u64 start, u64 last,
 		      struct ioas_unmap_request *req);
 
 /* family.c */
+#ifdef CONFIG_LOCKDEP
+/* A lock that a driver holds while it pins, and takes in its callback */
+extern struct lockdep_map ioas_driver_map;
+#endif
+
 #define IOAS_MAX_DEPTH	4
 
 /**

@@ -202,9 +202,9 @@ static struct ioas_mapping *ref_next(struct ioas_mapping *m, u64 from,
 
 /* The first one of a side after @key, or of all when that is NULL */
 struct ioas_mapping *ioas_ref_after(const struct ioas *parent,
-					enum ioas_refs_side side,
-					const struct ioas_ref_key *key,
-					u64 from, u64 to)
+				    enum ioas_refs_side side,
+				    const struct ioas_ref_key *key,
+				    u64 from, u64 to)
 {
 	struct rb_node *node = parent->as_parent->refs[side].rb_node;
 	struct ioas_mapping *m = NULL, *at;
@@ -229,7 +229,7 @@ struct ioas_mapping *ioas_ref_after(const struct ioas *parent,
 }
 
 bool ioas_ref_exists(const struct ioas *parent,
-		       enum ioas_refs_side side, const struct ioas_ref_key *key)
+		     enum ioas_refs_side side, const struct ioas_ref_key *key)
 {
 	struct rb_node *node = parent->as_parent->refs[side].rb_node;
 	struct ioas_ref_key other;

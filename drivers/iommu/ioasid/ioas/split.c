@@ -116,14 +116,11 @@ struct ioas_edges {
 	u64 busy;
 };
 
-#define for_each_edge(e, edges)						\
-	for ((e) = (edges)->edge; (e) < (edges)->edge + 2; (e)++)
-
 static void edges_find(struct ioas *ioas, struct ioas_edges *edges)
 {
 	struct ioas_edge *e;
 
-	for_each_edge(e, edges)
+	for (e = edges->edge; e < edges->edge + 2; e++)
 		e->m = e->at ? ioas_mapping_split_by(ioas, e->at) : NULL;
 }
 
@@ -131,7 +128,7 @@ static int edges_check(struct ioas_edges *edges, bool split)
 {
 	struct ioas_edge *e;
 
-	for_each_edge(e, edges) {
+	for (e = edges->edge; e < edges->edge + 2; e++) {
 		if (!e->m)
 			continue;
 		if (!split && ioas_mapping_off_grid(e->m, e->at))
@@ -183,13 +180,13 @@ static int edges_look(struct ioas *ioas, struct ioas_edges *edges, bool split)
 	ret = edges_check(edges, split);
 	if (ret)
 		return ret;
-	for_each_edge(e, edges) {
+	for (e = edges->edge; e < edges->edge + 2; e++) {
 		if (ioas_mapping_busy(e->m)) {
 			edges->busy = e->m->start;
 			return -EAGAIN;
 		}
 	}
-	for_each_edge(e, edges) {
+	for (e = edges->edge; e < edges->edge + 2; e++) {
 		/* What is still being pinned is not cut, but cancelled whole */
 		if (e->m && e->m->state == IOAS_MAPPING_PINNING)
 			e->m = NULL;
@@ -208,7 +205,7 @@ static int edges_alloc(struct ioas_edges *edges)
 {
 	struct ioas_edge *e;
 
-	for_each_edge(e, edges) {
+	for (e = edges->edge; e < edges->edge + 2; e++) {
 		e->spare = kmem_cache_alloc(ioas_mapping_cache, GFP_KERNEL);
 		if (!e->spare)
 			return -ENOMEM;
@@ -220,7 +217,7 @@ static void edges_free(struct ioas_edges *edges)
 {
 	struct ioas_edge *e;
 
-	for_each_edge(e, edges)
+	for (e = edges->edge; e < edges->edge + 2; e++)
 		if (e->spare)
 			ioas_mapping_free(e->spare);
 }
@@ -278,7 +275,7 @@ static int edges_cut(struct ioas *ioas, struct ioas_edges *edges)
 		}
 		counted = true;
 	}
-	for_each_edge(e, edges) {
+	for (e = edges->edge; e < edges->edge + 2; e++) {
 		if (!e->m)
 			continue;
 		e->m->in_populating = ioas_mapping_populated(ioas, e->m);
@@ -287,7 +284,7 @@ static int edges_cut(struct ioas *ioas, struct ioas_edges *edges)
 	spin_unlock(&ioas->lock);
 
 	lock_map_acquire(&ioas_changing_map);
-	for_each_edge(e, edges) {
+	for (e = edges->edge; e < edges->edge + 2; e++) {
 		if (!e->m)
 			continue;
 		e->m->next = NULL;
@@ -300,7 +297,7 @@ static int edges_cut(struct ioas *ioas, struct ioas_edges *edges)
 
 	spin_lock(&ioas->lock);
 	ioas->poisoned |= poisoned;
-	for_each_edge(e, edges)
+	for (e = edges->edge; e < edges->edge + 2; e++)
 		if (e->m)
 			ioas_mapping_set_state(e->m, IOAS_MAPPING_LIVE);
 	if (!ret)

@@ -37,7 +37,7 @@ bool ioas_tables_poisoned(struct ioas *ioas)
  * mapping is in no domain that can be trusted.
  */
 int ioas_tables_write(struct ioas *ioas,
-					struct ioas_mapping *m)
+		      struct ioas_mapping *m)
 	__acquires(&ioas->lock)
 {
 	struct ioas_domain *dom, *filled = NULL;
@@ -83,8 +83,8 @@ undo:
 }
 
 void ioas_tables_remove_many(struct ioas_domain *dom,
-				   const struct ioas_removal *removal,
-				   bool populating)
+			     const struct ioas_removal *removal,
+			     bool populating)
 {
 	struct ioas_gather gather __uninitialized;
 	struct ioas_mapping *m;

@@ -27,6 +27,7 @@ ioas_tables_remove(struct ioas_domain *dom, const struct ioas_removal *removal,
 }
 
 bool ioas_tables_poisoned(struct ioas *ioas);
-int ioas_tables_write(struct ioas *ioas, struct ioas_mapping *m);
+int ioas_tables_write(struct ioas *ioas, struct ioas_mapping *m)
+	__acquires(&ioas->lock);
 
 #endif /* _IOASID_IOAS_TABLES_H */

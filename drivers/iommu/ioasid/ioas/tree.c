@@ -81,7 +81,7 @@ static void know_gaps(struct ioas *ioas)
 
 /* Put a mapping in right after the one before, where the tree is known already */
 bool ioas_mapping_insert_next(struct ioas *ioas, struct ioas_mapping *m,
-			struct ioas_batch_cache *cache)
+			      struct ioas_batch_cache *cache)
 {
 	struct ioas_mapping *prev = cache->last;
 
@@ -390,7 +390,7 @@ static int choose_aligned(struct ioas *ioas,
  * before need not be true any more.  -EAGAIN: to be done again, from the start.
  */
 int ioas_choose_iova(struct ioas *ioas,
-		       struct ioas_map_request *req, u64 largest)
+		     struct ioas_map_request *req, u64 largest)
 {
 	u64 align = req->alignment ?: largest;
 	u64 offset = req->alignment ? 0 : req->addr & (align - 1);

@@ -17,7 +17,7 @@
  * Return: the mapping, or NULL.
  */
 static inline struct ioas_mapping *ioas_mapping_first(struct ioas *ioas,
-					    u64 start)
+						      u64 start)
 {
 	struct rb_node *node = ioas->mappings.rb_node;
 	struct ioas_mapping *first = NULL, *m;
