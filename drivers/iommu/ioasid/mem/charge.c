@@ -3,12 +3,12 @@
  * Accounts of contexts, and what pinned memory is charged to.
  *
  * Invariants:
- *  - What a mapping was charged is given back to the same payer, by any process,
- *    and needs no memory.
- *  - The first charge of an account fixes how all are charged.
+ *  - The charge of a mapping is released from the payer that it was made to.
+ *    Any process may do so.  It allocates no memory.
+ *  - The first charge of an account fixes the mode of all its charges.
  *
- * Locks: ioasid_account.lock is a leaf.  The payer that was charged last is found
- * under RCU.
+ * Locks: ioasid_account.lock is a leaf.  RCU protects the look-up of the cached
+ * payer.
  *
  * Waits: see ledger.c.
  */
@@ -45,7 +45,7 @@ static void payer_put(struct ioasid_payer *payer)
 	call_rcu(&payer->rcu, payer_free_rcu);
 }
 
-/* Not with IOASID_CHARGE_USER */
+/* Not called with IOASID_CHARGE_USER */
 static int payer_get_ledger(struct ioasid_payer *payer)
 {
 	payer->ended = ioasid_ended_get(current_user());
@@ -74,7 +74,7 @@ static struct ioasid_payer *payer_get_slow(struct ioasid_account *account)
 			return ERR_PTR(ret);
 		}
 	}
-	/* One for the caller, one for the cache */
+	/* One reference for the caller, one for the cache */
 	refcount_set(&payer->users, 2);
 	payer->mm = current->mm;
 	mmgrab(payer->mm);
@@ -89,7 +89,7 @@ static struct ioasid_payer *payer_get_slow(struct ioasid_account *account)
 	return payer;
 }
 
-/* The payer for the calling process: nearly always the one of last time */
+/* Get the payer for the calling process, usually the cached one */
 static struct ioasid_payer *payer_get(struct ioasid_account *account)
 {
 	struct ioasid_payer *payer;
@@ -129,11 +129,11 @@ static int payer_charge(struct ioasid_payer *payer, unsigned long npages)
 		return payer_charge_user(payer, npages);
 	if (payer->charge == IOASID_CHARGE_MM)
 		return ioasid_ledger_charge(payer->ledger, payer->ended, npages);
-	/* Only when it is known which pages they are: ioasid_charge_runs() */
+	/* ioasid_charge_runs() charges, once the pages are known */
 	return 0;
 }
 
-/* Takes the reference too */
+/* Uncharge a payer, and put the caller's reference */
 static void payer_uncharge(struct ioasid_payer *payer, unsigned long npages)
 {
 	if (likely(payer->charge == IOASID_CHARGE_USER)) {
@@ -147,13 +147,13 @@ static void payer_uncharge(struct ioasid_payer *payer, unsigned long npages)
 
 /* ---- Accounts ---- */
 
-/* Count bytes in, unless there would be too many */
+/* Add bytes to an account, up to its limit */
 static bool account_pin(struct ioasid_account *account, u64 bytes)
 {
 	u64 limit = READ_ONCE(account->limit);
 	s64 old;
 
-	/* Sizes that nobody has add up to more than there are numbers */
+	/* The sizes of reserved ranges can overflow a sum */
 	if (likely(limit == U64_MAX)) {
 		atomic64_add(bytes, &account->pinned);
 		return true;
@@ -166,7 +166,7 @@ static bool account_pin(struct ioasid_account *account, u64 bytes)
 	return true;
 }
 
-/* The first charge succeeded: from here on the payers' sort is fixed */
+/* The first charge succeeded: this fixes the mode of the account */
 static bool account_use(struct ioasid_account *account,
 			const struct ioasid_payer *payer)
 {
@@ -209,7 +209,7 @@ again:
 		goto err_put;
 	if (likely(READ_ONCE(account->used)) || account_use(account, payer))
 		return payer;
-	/* Another thread chose otherwise just before this first charge */
+	/* Another thread set another mode just before this first charge */
 	payer_uncharge(payer, npages);
 	goto again;
 
@@ -222,12 +222,12 @@ err_bytes:
 EXPORT_SYMBOL_IF_KUNIT(ioasid_charge);
 
 /**
- * ioasid_uncharge() - give back what was charged
+ * ioasid_uncharge() - release a charge
  * @account: the context's account
- * @payer: as ioasid_charge() returned it; the caller's reference goes
+ * @payer: from ioasid_charge(); the caller's reference is put
  * @npages: how many pages
  *
- * With IOASID_CHARGE_ONCE ioasid_uncharge_runs() comes first.
+ * With IOASID_CHARGE_ONCE, call ioasid_uncharge_runs() first.
  *
  * Context: may sleep; does not wait for mmap_lock.
  */
@@ -241,12 +241,12 @@ EXPORT_SYMBOL_IF_KUNIT(ioasid_uncharge);
 
 /**
  * ioasid_charge_runs() - charge pages that are not charged yet
- * @payer: as ioasid_charge() returned it, with IOASID_CHARGE_ONCE
+ * @payer: from ioasid_charge(), with IOASID_CHARGE_ONCE
  * @runs: the pages, pinned
- * @goes_on: the first run goes on where the last one that was charged for the
- *	same mapping ended, as one extent
+ * @goes_on: the first run continues the last run that was charged for the same
+ *	mapping, in the same extent
  *
- * Context: the process that is charged; may sleep, takes mmap_lock.
+ * Context: called by the process that is charged; may sleep, takes mmap_lock.
  * Return: 0; -EDQUOT, RLIMIT_MEMLOCK would be exceeded; -ENOMEM; -EINTR. On
  * failure nothing was charged.
  */
@@ -259,9 +259,8 @@ int ioasid_charge_runs(struct ioasid_payer *payer, struct ioasid_runs runs,
 EXPORT_SYMBOL_IF_KUNIT(ioasid_charge_runs);
 
 /**
- * ioasid_uncharge_runs() - give back what ioasid_charge_runs() charged
- * @payer: who was charged
- * @runs: the pages
+ * ioasid_uncharge_runs() - release a charge of ioasid_charge_runs()
+ * @payer: the payer that was charged @runs: the pages
  *
  * Context: may sleep; does not wait for mmap_lock; needs no memory.
  */
@@ -272,12 +271,13 @@ void ioasid_uncharge_runs(struct ioasid_payer *payer, struct ioasid_runs runs)
 EXPORT_SYMBOL_IF_KUNIT(ioasid_uncharge_runs);
 
 /**
- * ioasid_charge_cut() - a mapping that was charged is cut in two
- * @payer: who was charged; gets a reference for the second part
- * @inside: not between two extents
+ * ioasid_charge_cut() - prepare a charge for a cut of its mapping in two
+ * @payer: the payer that was charged; gets a reference for the second part
+ * @inside: the cut is inside of an extent, not between two
  *
- * The parts may go at different times.  With IOASID_CHARGE_ONCE what it takes
- * so that this needs no memory is taken here, and must be had.
+ * The two parts can be unmapped at different times.  With IOASID_CHARGE_ONCE
+ * this allocates the nodes that an unmap of one part needs; the allocation
+ * cannot fail.
  *
  * Context: may sleep.
  */
@@ -290,7 +290,7 @@ void ioasid_charge_cut(struct ioasid_payer *payer, bool inside)
 EXPORT_SYMBOL_IF_KUNIT(ioasid_charge_cut);
 
 /**
- * ioasid_account_left() - what the calling process could still pin
+ * ioasid_account_left() - tell how much the calling process can still pin
  * @account: the context's account
  *
  * Return: bytes, U64_MAX when nothing limits them.
@@ -317,11 +317,11 @@ u64 ioasid_account_left(struct ioasid_account *account)
 }
 
 /**
- * ioasid_account_charged() - what was charged
+ * ioasid_account_charged() - tell how much is charged
  * @account: the context's account
  *
- * Return: bytes; with IOASID_CHARGE_ONCE what the process that mapped last was
- * charged in all its contexts.
+ * Return: bytes; with IOASID_CHARGE_ONCE, the charge of the process that mapped
+ * last, in all its contexts.
  */
 u64 ioasid_account_charged(struct ioasid_account *account)
 {
@@ -345,11 +345,11 @@ u64 ioasid_account_charged(struct ioasid_account *account)
 EXPORT_SYMBOL_IF_KUNIT(ioasid_account_charged);
 
 /**
- * ioasid_account_set_charge() - choose what locked memory is charged to
+ * ioasid_account_set_charge() - set the mode of charges
  * @account: the context's account
  * @charge: enum ioasid_charge
  *
- * Return: 0; -EBUSY, something was charged already.
+ * Return: 0; -EBUSY, the account has been charged already.
  */
 int ioasid_account_set_charge(struct ioasid_account *account,
 			      unsigned int charge)
@@ -367,7 +367,8 @@ int ioasid_account_set_charge(struct ioasid_account *account,
 EXPORT_SYMBOL_IF_KUNIT(ioasid_account_set_charge);
 
 /**
- * ioasid_account_init() - make an account without limit that charges users
+ * ioasid_account_init() - initialise an account with no limit that charges
+ *	users
  * @account: the account
  */
 void ioasid_account_init(struct ioasid_account *account)
@@ -382,8 +383,8 @@ void ioasid_account_init(struct ioasid_account *account)
 EXPORT_SYMBOL_IF_KUNIT(ioasid_account_init);
 
 /**
- * ioasid_account_exit() - the context goes
- * @account: its account; nothing is charged any more
+ * ioasid_account_exit() - release an account
+ * @account: the context's account; nothing is charged to it
  */
 void ioasid_account_exit(struct ioasid_account *account)
 {
@@ -402,7 +403,7 @@ int __init ioasid_charge_init(void)
 
 void ioasid_charge_exit(void)
 {
-	/* Payers are freed by our code */
+	/* Payers are freed by RCU callbacks of this module */
 	rcu_barrier();
 	ioasid_ledger_exit();
 }

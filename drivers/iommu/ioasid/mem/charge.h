@@ -20,15 +20,15 @@ struct mm_struct;
 struct user_struct;
 
 /**
- * struct ioasid_payer - who pays for pinned memory
- * @users: mappings that were charged to it, and the account's cache
+ * struct ioasid_payer - the user and the mm that pinned memory is charged to
+ * @users: references: one for each mapping that was charged, one of the
+ *	account's cache
  * @charge: enum ioasid_charge
- * @mm: address space that mapped; mm_count is held
- * @user: user that mapped
- * @ledger: what @mm was charged; NULL with IOASID_CHARGE_USER
- * @ended: what @user is charged for mms that ended; NULL with
- *	IOASID_CHARGE_USER
- * @rcu: for the account's cache
+ * @mm: the mm that mapped; mm_count is held
+ * @user: the user that mapped
+ * @ledger: the charges of @mm; NULL with IOASID_CHARGE_USER
+ * @ended: the charges of @user for mms that ended; NULL with IOASID_CHARGE_USER
+ * @rcu: frees the structure after look-ups of the cache
  */
 struct ioasid_payer {
 	refcount_t users;
@@ -41,13 +41,13 @@ struct ioasid_payer {
 };
 
 /**
- * struct ioasid_account - what a context pinned, and what it may pin
+ * struct ioasid_account - pinned memory of a context, and its limit
  * @pinned: bytes pinned
- * @limit: bytes that may be, U64_MAX for no limit
+ * @limit: maximum of @pinned, U64_MAX for no limit
  * @lock: protects @cache against other writers, @charge and @used
- * @cache: the payer last charged
- * @charge: enum ioasid_charge, how new payers are charged
- * @used: something was charged, @charge is fixed
+ * @cache: the payer that was charged last
+ * @charge: enum ioasid_charge, the mode of new payers
+ * @used: there was a charge, @charge is fixed
  */
 struct ioasid_account {
 	atomic64_t pinned;
@@ -62,7 +62,7 @@ struct ioasid_payer *ioasid_charge(struct ioasid_account *account,
 				   unsigned long npages);
 void ioasid_uncharge(struct ioasid_account *account,
 		     struct ioasid_payer *payer, unsigned long npages);
-/* With IOASID_CHARGE_ONCE, for what ioasid_charge() did not charge yet */
+/* With IOASID_CHARGE_ONCE: charge the pages that ioasid_charge() did not */
 int ioasid_charge_runs(struct ioasid_payer *payer, struct ioasid_runs runs,
 		       bool goes_on);
 void ioasid_uncharge_runs(struct ioasid_payer *payer, struct ioasid_runs runs);

@@ -31,10 +31,10 @@ static int ended_cmp_nodes(struct rb_node *a, const struct rb_node *b)
 }
 
 /**
- * ioasid_ended_get() - what a user is charged for mms that ended
+ * ioasid_ended_get() - get the charges of a user for mms that ended
  * @user: the user
  *
- * Return: it, with a reference; NULL, there is no memory.
+ * Return: the charges, with a reference; NULL, no memory.
  */
 struct ioasid_ended *ioasid_ended_get(struct user_struct *user)
 {
@@ -48,7 +48,9 @@ struct ioasid_ended *ioasid_ended_get(struct user_struct *user)
 	ended->user = get_uid(user);
 
 	spin_lock(&ended_lock);
-	/* Its count is not 0: it becomes 0, and leaves, under the lock */
+	/*
+	 * Entries of the tree have a count above 0: it becomes 0 under the lock
+	 */
 	found = rb_find_add(&ended->rb, &ended_users, ended_cmp_nodes);
 	if (found)
 		refcount_inc(&rb_entry(found, struct ioasid_ended, rb)->users);
@@ -68,7 +70,7 @@ void ioasid_ended_put(struct ioasid_ended *ended)
 {
 	if (!refcount_dec_and_lock(&ended->users, &ended_lock))
 		return;
-	/* Which sparse does not know */
+	/* sparse does not know refcount_dec_and_lock() */
 	__acquire(&ended_lock);
 	rb_erase(&ended->rb, &ended_users);
 	spin_unlock(&ended_lock);
@@ -77,7 +79,7 @@ void ioasid_ended_put(struct ioasid_ended *ended)
 }
 
 /**
- * ioasid_ended_pages() - how much a user is charged for mms that ended
+ * ioasid_ended_pages() - tell how much a user is charged for mms that ended
  * @user: the user
  *
  * Return: pages.

@@ -12,11 +12,11 @@
 struct user_struct;
 
 /**
- * struct ioasid_ended - what a user is charged for mms that ended
+ * struct ioasid_ended - the charges of a user for mms that ended
  * @rb: in ended_users
- * @users: payers and ledgers
+ * @users: references, of payers and ledgers
  * @user: the user
- * @pages: pages; @user->locked_vm has them, too
+ * @pages: number of pages; @user->locked_vm includes them
  */
 struct ioasid_ended {
 	struct rb_node rb;

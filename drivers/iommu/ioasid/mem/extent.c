@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Memory of a mapping as extents: built while it is pinned, walked, cut, shared.
+ * The memory of a mapping, as extents: build, walk, cut and share them.
  *
  * Locks: none.  An array of extents that several mappings share has a reference
  * count, and does not change.
@@ -11,15 +11,15 @@
 #include "extent.h"
 
 /*
- * An array of extents.  A page is found in it under spinlocks, so a long one has
- * an index: @index[i] is how many pages stand before extent i * INDEX_STEP, @hint
- * an i that was found last.  The index lies behind the extents, in the same
- * allocation; it is NULL where there are at most INDEX_STEP of them.
+ * An array of extents.  Pages are looked up under spinlocks, so a long array
+ * has an index: @index[i] is the number of pages before extent i * INDEX_STEP,
+ * and @hint the i of the last look-up.  The index lies behind the extents, in
+ * the same allocation; it is NULL where there are at most INDEX_STEP of them.
  */
 #define INDEX_STEP	4
 
 struct ioasid_extents {
-	/* As many as mappings: an int does not hold that */
+	/* References, one for each mapping: these can exceed an int */
 	atomic64_t users;
 	unsigned int nr;
 	unsigned int hint;
@@ -47,10 +47,12 @@ void ioasid_runs_start(struct ioasid_runs *runs,
 }
 EXPORT_SYMBOL_IF_KUNIT(ioasid_runs_start);
 
-/* Extents that are indexed between two looks at the scheduler */
+/* Extents to index before cond_resched() */
 #define INDEX_RESCHED	BIT(16)
 
-/* With room for @room extents, and for their index; without a reference */
+/*
+ * Allocate an array with room for @room extents and their index, no reference
+ */
 static struct ioasid_extents *extents_alloc(unsigned int room)
 {
 	struct ioasid_extents *extents;
@@ -87,8 +89,8 @@ static void extents_put(struct ioasid_extents *extents)
 }
 
 /*
- * Which extent holds page @page of @mem?  Counted from @mem's first one; @skip
- * is how many pages of that extent stand before the page.
+ * Find the extent that holds page @page of @mem, counted from the first extent
+ * of @mem.  @skip is the number of pages of that extent before the page.
  */
 static __always_inline unsigned int
 extent_of(const struct ioasid_memory *mem, unsigned long page,
@@ -113,7 +115,7 @@ extent_of(const struct ioasid_memory *mem, unsigned long page,
 		high = (mem->shared->nr - 1) / INDEX_STEP;
 		mid = READ_ONCE(mem->shared->hint);
 		if (index[mid] <= page) {
-			/* There, or in the step after it? */
+			/* The extent is in this step or in the next */
 			if (mid < high && page >= index[mid + 1])
 				mid++;
 			low = mid;
@@ -143,9 +145,9 @@ extent_of(const struct ioasid_memory *mem, unsigned long page,
  * @runs: the walk
  * @mem: what to walk; must not change or go until the walk ends
  * @at: index of the first page, below mem->npages
- * @npages: how many pages, at most what @mem has from @at on
+ * @npages: number of pages; @mem has at least as many from @at on
  *
- * Return: how many pages of the first run stand before @at.
+ * Return: the number of pages of the first run that are before @at.
  */
 unsigned long ioasid_runs_from(struct ioasid_runs *runs,
 			       const struct ioasid_memory *mem,
@@ -159,11 +161,11 @@ unsigned long ioasid_runs_from(struct ioasid_runs *runs,
 }
 
 /**
- * ioasid_memory_page() - the page at an index
+ * ioasid_memory_page() - look up the page at an index
  * @mem: the memory
  * @index: below mem->npages
  *
- * Return: the page, pinned as long as @mem is.
+ * Return: the page, pinned for as long as @mem is.
  */
 struct page *ioasid_memory_page(const struct ioasid_memory *mem,
 				unsigned long index)
@@ -177,11 +179,11 @@ EXPORT_SYMBOL_IF_KUNIT(ioasid_memory_page);
 
 /**
  * ioasid_memory_cut() - cut memory in two
- * @mem: what to cut; keeps the pages below @at
- * @at: index of the first page of the second part, 0 < @at < mem->npages
+ * @mem: the memory; keeps the pages below @at
+ * @at: index of the first page of @tail, 0 < @at < mem->npages
  * @tail: gets the pages from @at on
  *
- * Needs no memory and cannot fail.
+ * Allocates no memory and cannot fail.
  */
 void ioasid_memory_cut(struct ioasid_memory *mem, unsigned long at,
 		       struct ioasid_memory *tail)
@@ -203,10 +205,10 @@ EXPORT_SYMBOL_IF_KUNIT(ioasid_memory_cut);
  * ioasid_memory_borrow() - refer to a part of memory that is pinned elsewhere
  * @mem: the memory; must stay pinned for as long as @part is used
  * @at: index of the first page
- * @npages: how many pages, not 0, at most what @mem has from @at on
- * @part: out, the part; to be ended by ioasid_memory_return()
+ * @npages: number of pages, not 0; @mem has at least as many from @at on
+ * @part: out, the part; to be ended with ioasid_memory_return()
  *
- * Needs no memory, and as many steps as it takes to find the first page.
+ * Allocates no memory.  Takes as many steps as the look-up of the first page.
  */
 void ioasid_memory_borrow(const struct ioasid_memory *mem, unsigned long at,
 			  unsigned long npages, struct ioasid_memory *part)
@@ -228,7 +230,7 @@ void ioasid_memory_borrow(const struct ioasid_memory *mem, unsigned long at,
 	if (likely(npages <= have)) {
 		part->inline_ext[0] = ioasid_extent_pack(pfn, npages);
 	} else if (!mem->is_shared) {
-		/* There are two, and this was the first */
+		/* The range has two extents, and this is the first */
 		ext = mem->inline_ext[1];
 		part->inline_ext[0] = ioasid_extent_pack(pfn, have);
 		part->inline_ext[1] =
@@ -245,8 +247,8 @@ void ioasid_memory_borrow(const struct ioasid_memory *mem, unsigned long at,
 EXPORT_SYMBOL_IF_KUNIT(ioasid_memory_borrow);
 
 /**
- * ioasid_memory_return() - end what ioasid_memory_borrow() began
- * @part: the part, or what was put together of such; holds none afterwards
+ * ioasid_memory_return() - end a reference of ioasid_memory_borrow()
+ * @part: the part, or memory that was built of several parts; empty afterwards
  */
 void ioasid_memory_return(struct ioasid_memory *part)
 {
@@ -261,8 +263,8 @@ EXPORT_SYMBOL_IF_KUNIT(ioasid_memory_return);
 /**
  * ioasid_extent_list_init() - begin a list of extents
  * @list: uninitialised
- * @mem: out, what will hold them
- * @writable: whether they are pinned for writing
+ * @mem: out, the memory that will hold the extents
+ * @writable: whether the pages are pinned for writing
  */
 void ioasid_extent_list_init(struct ioasid_extent_list *list,
 			     struct ioasid_memory *mem, bool writable)
@@ -280,7 +282,7 @@ void ioasid_extent_list_init(struct ioasid_extent_list *list,
 }
 EXPORT_SYMBOL_IF_KUNIT(ioasid_extent_list_init);
 
-/* What one allocation can hold */
+/* The maximum that one allocation can hold */
 #define MAX_EXTENTS	((INT_MAX - sizeof(struct ioasid_extents)) / sizeof(u64) / \
 			 (INDEX_STEP + 1) * INDEX_STEP)
 
@@ -290,7 +292,7 @@ static int extent_list_grow(struct ioasid_extent_list *list,
 	struct ioasid_extents *grown;
 	unsigned int room;
 
-	/* Doubles, but never beyond what the pages to come could need */
+	/* Double the room, but not beyond the pages that can still follow */
 	room = min3(max(list->room * 2UL, 16UL), list->nr + left,
 		    MAX_EXTENTS);
 	if (room <= list->nr)
@@ -310,10 +312,10 @@ static int extent_list_grow(struct ioasid_extent_list *list,
  * ioasid_extent_list_add() - append contiguous pages
  * @list: the list
  * @pfn: the first page
- * @npages: how many, at most IOASID_EXTENT_MAX_PAGES
- * @left: how many more pages may follow
+ * @npages: number of pages, at most IOASID_EXTENT_MAX_PAGES
+ * @left: number of pages that may follow after these
  *
- * Return: 0; -ENOMEM, none was appended.
+ * Return: 0; -ENOMEM, no page was appended.
  */
 int ioasid_extent_list_add(struct ioasid_extent_list *list, unsigned long pfn,
 			   unsigned long npages, unsigned long left)
@@ -347,7 +349,7 @@ EXPORT_SYMBOL_IF_KUNIT(ioasid_extent_list_add);
  * ioasid_extent_list_borrow() - append memory that is pinned elsewhere
  * @list: the list
  * @part: the memory
- * @left: how many pages may follow
+ * @left: number of pages that may follow
  *
  * Return: 0; -ENOMEM.
  */
@@ -371,7 +373,7 @@ int ioasid_extent_list_borrow(struct ioasid_extent_list *list,
 
 /**
  * ioasid_extent_list_finish() - hand the extents to their memory
- * @list: complete, or to be unpinned; ends
+ * @list: the list, complete or to be unpinned; not to be used afterwards
  */
 void ioasid_extent_list_finish(struct ioasid_extent_list *list)
 {

@@ -2,7 +2,7 @@
 /*
  * Memory of a mapping as extents.
  *
- * The ground: knows pages by number only.
+ * The lowest layer: it knows pages by their frame numbers only.
  */
 #ifndef _IOASID_MEM_EXTENT_H
 #define _IOASID_MEM_EXTENT_H
@@ -41,18 +41,18 @@ static inline unsigned long ioasid_extent_pages(u64 ext)
 
 /**
  * struct ioasid_memory - pinned memory behind a mapping
- * @inline_ext: the extents, when there are at most IOASID_INLINE_EXTENTS
- * @shared: otherwise a refcounted array, shared by the pieces that were cut
- *	from one mapping
- * @npages: how many pages are ours
- * @first: index of our first extent
- * @skip: pages of the first extent that are not ours
- * @is_shared: which of the two holds the extents
+ * @inline_ext: the extents, if there are at most IOASID_INLINE_EXTENTS
+ * @shared: otherwise a refcounted array, shared by all pieces of one mapping
+ *	that was cut
+ * @npages: number of pages
+ * @first: index of the first extent that is used
+ * @skip: number of pages of the first extent that are not part of this memory
+ * @is_shared: @shared holds the extents, not @inline_ext
  * @writable: the pages were pinned for writing, and are dirty when unpinned
  *
- * Every page is pinned once for each mapping it is in, whatever folio it is
- * part of, so that a cut anywhere needs no bookkeeping.  Unpinning goes folio
- * by folio.
+ * Every page is pinned once for each mapping that it is in, and not once for
+ * each folio.  So a cut at any page needs no bookkeeping.  Pages are unpinned
+ * folio by folio.
  */
 struct ioasid_memory {
 	union {
@@ -67,16 +67,17 @@ struct ioasid_memory {
 };
 
 /**
- * struct ioasid_extent_list - extents that grow in number while pages are pinned
- * @mem: what they will be; its inline ones serve first
- * @grown: takes over when those are full
+ * struct ioasid_extent_list - a growing list of extents, while pages are pinned
+ * @mem: the memory that will hold the extents; its inline extents are filled
+ *	first
+ * @grown: the array that is used when the inline extents are full
  * @ext: the extents
- * @nr: how many
- * @room: how many there could be
- * @payer: who is charged once, or NULL
- * @charged: how many pages it was charged for
- * @at: the extent that has the last of these
- * @done: how many pages of that extent are of these
+ * @nr: number of extents
+ * @room: number of extents that fit in @ext
+ * @payer: the payer that is charged once for each page, or NULL
+ * @charged: number of pages that @payer was charged for
+ * @at: index of the extent that holds the last charged page
+ * @done: number of charged pages in that extent
  */
 struct ioasid_extent_list {
 	struct ioasid_memory *mem;
@@ -98,11 +99,11 @@ struct ioasid_runs {
 };
 
 /**
- * ioasid_runs_next() - the next run
+ * ioasid_runs_next() - get the next run
  * @runs: the walk
  * @run: out
  *
- * Return: false when there are no more.
+ * Return: false if there are no more.
  */
 static inline bool ioasid_runs_next(struct ioasid_runs *runs,
 				    struct ioasid_run *run)
@@ -121,13 +122,13 @@ static inline bool ioasid_runs_next(struct ioasid_runs *runs,
 }
 
 /**
- * ioasid_memory_is_run() - is memory a single run
+ * ioasid_memory_is_run() - check whether memory is a single run
  * @mem: the memory
- * @run: out, when it is
+ * @run: out, the run, if so
  *
- * Tells the most frequent case at once.
+ * A quick check for the most frequent case.
  *
- * Return: false when it may be more than one.
+ * Return: false if there can be more than one run.
  */
 static inline bool ioasid_memory_is_run(const struct ioasid_memory *mem,
 					struct ioasid_run *run)

@@ -1,46 +1,52 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The pages that an mm was charged, and goes on to be charged when it has ended.
+ * Charges of an mm, which move to its user when the mm ends.
  *
  * Invariants:
- *  - Pinned memory is always charged.  When an mm ends, by exit or exec, what it
- *    is charged and is still pinned goes over to its user: to locked_vm of
- *    struct user_struct, and to struct ioasid_ended, which maps that charge an
- *    mm add to the locked_vm of that mm.  It leaves the mm at the same time.
+ *  - Pinned memory is always charged.  When an mm ends, by exit or exec, its
+ *    charge for memory that is still pinned moves to its user: to locked_vm of
+ *    struct user_struct, and to struct ioasid_ended.  A map that charges an mm
+ *    adds the latter to the locked_vm of that mm.  The charge is removed from
+ *    the mm at the same time.
  *  - With IOASID_CHARGE_ONCE a page is charged to an mm while at least one
- *    mapping that the mm made has it pinned.  What counts is the page, never
- *    the address that it was mapped from: other memory may be there by now.
- *  - Giving back needs no memory, and does not wait for mmap_lock, which a page
- *    fault that hangs in another thread may hold.
+ *    mapping of the mm has it pinned.  Pages are told apart by page frame
+ *    number, not by the address that they were mapped from: that address can
+ *    have other memory by now.
+ *  - The release of a charge allocates no memory and does not wait for
+ *    mmap_lock: a page fault that hangs in another thread can hold that.
  *
- * The ledger of an mm holds the runs of pages that it was charged once, with
- * how many mappings have them pinned.  Runs do not overlap, and runs that touch
- * differ in their count where no mapping's piece begins or ends.  (A piece is a
- * run of pages as it stands in the extents of one mapping.)  So with n pieces
- * there are at most 2n places where a run can begin or end, and one for each
- * piece that is half-way in or out: 3n nodes suffice, and as many as there are
- * pages do too.  The ledger has them before a piece goes in, and keeps them
- * until it is out: a run can always be split.
+ * The ledger of an mm holds the runs of pages that are charged once, each with
+ * the number of mappings that have it pinned.  Runs do not overlap, and runs
+ * that touch differ in their count, unless the piece of a mapping begins or
+ * ends there.  (A piece is one run of pages in the extents of one mapping.) So
+ * with n pieces there are at most 2n places where a run can begin or end, and
+ * one more for each piece that is being added or removed: 3n nodes suffice, and
+ * so does one node for each page.  The ledger allocates the nodes before it
+ * adds a piece, and frees them after it has removed the piece: so a run can
+ * always be split.
  *
  * An mmu notifier tells that an mm ends.  The process still has its files then,
- * and closing them may unpin all that it mapped: other processes of its user,
- * which stay below their limits, must not be refused because of that.  So the
+ * and the close of these files may unpin all its memory: other processes of its
+ * user that stay below their limits must not be refused meanwhile.  So the
  * ledger has a file, which no process has open.  The notifier puts the last
  * reference to it, and the file is released when the task has closed its files:
  * at the end of exit(), before the parent's wait() returns, or of exec().
  *
- * Locks: mmap_lock of the mm lets one charge run at a time, so that no page
- * counts as charged before its charge has passed the limit; then
- * ioasid_ledger.lock.  This, ledgers_lock and ended_lock are leaves.  A spinlock
- * is held for at most LEDGER_STEPS steps of a loop, each of them logarithmic.
+ * Locks: mmap_lock of the mm lets one charge run at a time, so that a page
+ * counts as charged only after its charge has passed the limit; then
+ * ioasid_ledger.lock.  These, ledgers_lock and ended_lock are leaves.  A
+ * spinlock is held for at most LEDGER_STEPS steps of a loop, each of them
+ * logarithmic.
  *
  * Waits:
  *  - A charge waits for mmap_lock of its mm, and the first one of an mm for the
  *    notifier to be registered: killable.
  *  - The thread that registers waits for mmap_lock of the same mm and for other
- *    mms that register.  It keeps nothing waiting but these first charges.
- *  - Work that gives back tries mmap_lock and comes again.
- *  - The end of an mm waits for its mmap_lock.  No page fault can hold it then.
+ *    mms that register.  Only these first charges wait for it.
+ *  - The work that releases charges uses a trylock on mmap_lock, and is queued
+ *    again if that fails.
+ *  - The end of an mm waits for its mmap_lock.  No page fault can hold
+ *    mmap_lock at that time.
  *
  * Longer than 700 lines: the runs and the life of a ledger share its lock.
  */
@@ -64,12 +70,12 @@
 #include "ledger.h"
 
 /**
- * struct ledger_run - pages of which each is pinned by as many mappings
+ * struct ledger_run - pages that are pinned by the same number of mappings
  * @rb: in ioasid_ledger.runs
  * @next: in ioasid_ledger.spare
  * @first: page frame number of the first page
  * @last: of the last page
- * @count: how many mappings have them pinned
+ * @count: number of mappings that have each of them pinned
  */
 struct ledger_run {
 	union {
@@ -82,28 +88,29 @@ struct ledger_run {
 };
 
 /**
- * struct ioasid_ledger - what an mm was charged
+ * struct ioasid_ledger - the charges of an mm
  * @rb: in ledgers
- * @notifier: tells that @mm ends
- * @registered: @notifier is registered, or could not be
- * @error: why it could not
- * @users: payers, @work while it is queued, the thread that registers, and
- *	@file from the end of @mm on
+ * @notifier: its release() is called when @mm ends
+ * @registered: completed when @notifier is registered, or has failed to
+ *	register
+ * @error: errno of a failed registration, or 0
+ * @users: references: of payers, of @work while it is queued, of the thread
+ *	that registers @notifier, and of @file after the end of @mm
  * @mm: the mm; mm_count is held by @notifier
- * @ended: the user that @mm is charged to when it ends: the first that was
- *	charged with it
+ * @ended: the user that takes over the charges of @mm when it ends: the first
+ *	user that was charged together with @mm
  * @file: released when @mm has ended and its task has closed its files
- * @has_ended: @charged went over to @ended
- * @charged: pages that @mm is charged, those owed included; mmap_lock
- * @owed: pages to give back that could not be given at once
- * @work: gives them
+ * @has_ended: @charged has moved to @ended
+ * @charged: pages that @mm is charged, @owed included; protected by mmap_lock
+ * @owed: pages whose charge is still to be released
+ * @work: releases the charge of @owed
  * @delay: jiffies until @work tries again
- * @lock: protects all that follows
- * @runs: what was charged once
- * @spare: nodes that are not in @runs
- * @nr_nodes: how many nodes there are, in @runs and in @spare
- * @pages: pages in @runs; more while a piece goes in or out
- * @pieces: pieces in @runs, and on their way in or out
+ * @lock: protects the fields below
+ * @runs: the pages that are charged once
+ * @spare: free nodes
+ * @nr_nodes: number of nodes, in @runs and in @spare
+ * @pages: pages in @runs; more while a piece is added or removed
+ * @pieces: pieces in @runs, and pieces that are being added or removed
  */
 struct ioasid_ledger {
 	struct rb_node rb;
@@ -120,7 +127,7 @@ struct ioasid_ledger {
 	struct delayed_work work;
 	unsigned long delay;
 
-	spinlock_t lock;		/* what was charged once */
+	spinlock_t lock;		/* @runs to @pieces */
 	struct rb_root runs;
 	struct ledger_run *spare;
 	unsigned long nr_nodes;
@@ -136,14 +143,14 @@ static DEFINE_SPINLOCK(ledgers_lock);	/* ledgers */
 
 static struct rb_root ledgers = RB_ROOT;	/* by mm */
 
-/* Steps of a loop with a lock held; user space chooses how many there are */
+/* Maximum steps of a loop with a lock held; user space chooses their total */
 #define LEDGER_STEPS	8
 
 /* ---- Runs of a ledger ---- */
 
 #define to_run(node)	rb_entry_safe(node, struct ledger_run, rb)
 
-/* The first run that ends at or after a page */
+/* Find the first run that ends at or after a page */
 static struct ledger_run *run_first(struct ioasid_ledger *ledger,
 				    unsigned long pfn)
 {
@@ -198,7 +205,7 @@ static void run_erase(struct ioasid_ledger *ledger, struct ledger_run *run)
 	node_put(ledger, run);
 }
 
-/* Cut what is not in [first, last] off a run */
+/* Remove the part of a run that is outside of [first, last] */
 static void run_isolate(struct ioasid_ledger *ledger, struct ledger_run *run,
 			unsigned long first, unsigned long last)
 {
@@ -214,7 +221,7 @@ static void run_isolate(struct ioasid_ledger *ledger, struct ledger_run *run,
 	}
 }
 
-/* Make one run of the two on either side of the front of @pfn, if they fit */
+/* Merge the runs on either side of the start of @pfn, if their counts agree */
 static void run_join(struct ioasid_ledger *ledger, unsigned long pfn)
 {
 	struct ledger_run *run = run_first(ledger, pfn), *prev;
@@ -228,13 +235,13 @@ static void run_join(struct ioasid_ledger *ledger, unsigned long pfn)
 	run_erase(ledger, prev);
 }
 
-/* How many nodes there must be: see the head of this file */
+/* Number of nodes that are needed: see the head of this file */
 static unsigned long nodes_needed(const struct ioasid_ledger *ledger)
 {
 	return min(3 * ledger->pieces, ledger->pages);
 }
 
-/* Between two steps of a loop that can do with whatever others do meanwhile */
+/* Drop the lock between two steps of a loop, if others may change the ledger */
 static void ledger_step(struct ioasid_ledger *ledger, unsigned int *steps)
 {
 	lockdep_assert_held(&ledger->lock);
@@ -245,7 +252,7 @@ static void ledger_step(struct ioasid_ledger *ledger, unsigned int *steps)
 	spin_lock(&ledger->lock);
 }
 
-/* Some of the nodes that are not needed any more, as a list */
+/* Take some of the nodes that are not needed, as a list */
 static struct ledger_run *nodes_take(struct ioasid_ledger *ledger)
 {
 	struct ledger_run *list = NULL, *run;
@@ -265,8 +272,8 @@ static struct ledger_run *nodes_take(struct ioasid_ledger *ledger)
 }
 
 /*
- * A piece is out, or has become one with another, and @pages with it: free what
- * is not needed any more.  Drops the lock.
+ * A piece was removed, or was merged with another one, and so were @pages: free
+ * the nodes that are not needed.  Drops the lock.
  */
 static void piece_out(struct ioasid_ledger *ledger, unsigned long pages)
 	__releases(&ledger->lock)
@@ -289,7 +296,7 @@ static void piece_out(struct ioasid_ledger *ledger, unsigned long pages)
 	spin_unlock(&ledger->lock);
 }
 
-/* Before @pages pages go in as one piece */
+/* Allocate the nodes to add @pages pages as one piece */
 static int piece_in(struct ioasid_ledger *ledger, unsigned long pages,
 		    gfp_t gfp)
 {
@@ -317,7 +324,7 @@ static int piece_in(struct ioasid_ledger *ledger, unsigned long pages,
 	return 0;
 }
 
-/* Count a piece in.  Returns how many of its pages were not there before. */
+/* Add a piece.  Returns the number of its pages that were not there before. */
 static unsigned long ledger_add(struct ioasid_ledger *ledger,
 				unsigned long first, unsigned long last)
 {
@@ -347,9 +354,8 @@ static unsigned long ledger_add(struct ioasid_ledger *ledger,
 }
 
 /*
- * Count a piece out.  Its pages that are not there any more are owed as soon as
- * somebody could see that: who adds them again, and settles, is not charged
- * for both.
+ * Remove a piece.  Pages that no piece has now are owed before the lock is
+ * dropped: a thread that adds them again, and settles, is not charged twice.
  */
 static void ledger_remove(struct ioasid_ledger *ledger, unsigned long first,
 			  unsigned long last)
@@ -380,13 +386,13 @@ static void ledger_remove(struct ioasid_ledger *ledger, unsigned long first,
 
 /**
  * ioasid_ledger_put() - drop a reference
- * @ledger: the ledger; may be one that was never registered, or in no tree
+ * @ledger: the ledger; need not be registered, nor be in the tree
  */
 void ioasid_ledger_put(struct ioasid_ledger *ledger)
 {
 	if (!refcount_dec_and_lock(&ledger->users, &ledgers_lock))
 		return;
-	/* Which sparse does not know */
+	/* sparse does not know refcount_dec_and_lock() */
 	__acquire(&ledgers_lock);
 	if (!RB_EMPTY_NODE(&ledger->rb))
 		rb_erase(&ledger->rb, &ledgers);
@@ -412,7 +418,7 @@ static void ledger_settle_ended(struct ioasid_ledger *ledger)
 	atomic_long_sub(owed, &ledger->ended->user->locked_vm);
 }
 
-/* Called with mmap_lock held for writing */
+/* Release the charge of owed pages; mmap_lock is held for writing */
 static void ledger_settle(struct ioasid_ledger *ledger)
 {
 	long owed;
@@ -428,7 +434,7 @@ static void ledger_settle(struct ioasid_ledger *ledger)
 	__account_locked_vm(ledger->mm, owed, false, current, true);
 }
 
-/* The mm has ended: from now on its user is charged */
+/* The mm has ended: move its charges to its user */
 static void ledger_end(struct ioasid_ledger *ledger)
 {
 	struct ioasid_ended *ended = ledger->ended;
@@ -441,7 +447,10 @@ static void ledger_end(struct ioasid_ledger *ledger)
 	/* From here on ledger_give_back() needs no lock */
 	smp_store_release(&ledger->has_ended, true);
 	mmap_write_unlock(ledger->mm);
-	/* What became owed before that was seen; a full barrier by itself */
+	/*
+	 * Pages that became owed before @has_ended was seen; a full barrier by
+	 * itself
+	 */
 	ledger_settle_ended(ledger);
 }
 
@@ -469,7 +478,10 @@ static void ledger_notifier_release(struct mmu_notifier *notifier,
 		container_of(notifier, struct ioasid_ledger, notifier);
 	struct file *file;
 
-	/* Without users it is charged nothing; then ioasid_ledger_put() has the file */
+	/*
+	 * Without users it has no charges; then ioasid_ledger_put() has the
+	 * file
+	 */
 	if (!refcount_inc_not_zero(&ledger->users))
 		return;
 	file = ledger->file;
@@ -493,8 +505,8 @@ static int ledger_register_thread(void *data)
 
 	ledger->error = mmu_notifier_register(&ledger->notifier, ledger->mm);
 	/*
-	 * Before the process that waits goes on: it is to find the mm ended when
-	 * it has seen all its tasks exit.
+	 * Put the mm before the completion: when the process that waits has
+	 * seen all its tasks exit, the mm must have ended.
 	 */
 	mmput(ledger->mm);
 	complete_all(&ledger->registered);
@@ -503,9 +515,10 @@ static int ledger_register_thread(void *data)
 }
 
 /*
- * mm_take_all_locks() gives up at the first signal, fatal or not, and may wait
- * long for other mms.  A map neither fails because of a signal nor waits
- * unkillably: so a thread registers, which gets no signals, and may be left.
+ * mm_take_all_locks() fails at any signal, fatal or not, and may wait long for
+ * other mms.  A map must not fail because of a signal, and must not wait
+ * unkillably.  So a kernel thread registers the notifier: it gets no signals,
+ * and the map can stop waiting for it.
  */
 static int ledger_register(struct ioasid_ledger *ledger)
 {
@@ -538,7 +551,7 @@ static void ledger_work(struct work_struct *work)
 		ioasid_ledger_put(ledger);
 		return;
 	}
-	/* Twice as long each time, up to a second */
+	/* Double the delay, up to a second */
 	ledger->delay = min_t(unsigned long, 2 * ledger->delay, HZ);
 	if (!queue_delayed_work(ioasid_wq, &ledger->work, ledger->delay))
 		ioasid_ledger_put(ledger);
@@ -557,7 +570,7 @@ static int ledger_cmp_nodes(struct rb_node *a, const struct rb_node *b)
 	return ledger_cmp(rb_entry(a, struct ioasid_ledger, rb)->mm, b);
 }
 
-/* Those in the tree have users: @users becomes 0 under the lock */
+/* Ledgers in the tree have users: @users becomes 0 under the lock */
 static struct ioasid_ledger *ledger_find(struct mm_struct *mm)
 {
 	struct ioasid_ledger *ledger = NULL;
@@ -573,7 +586,7 @@ static struct ioasid_ledger *ledger_find(struct mm_struct *mm)
 	return ledger;
 }
 
-/* A ledger of the calling process that is not in the tree */
+/* Make a ledger for the calling process, not in the tree yet */
 static struct ioasid_ledger *ledger_alloc(struct ioasid_ended *ended)
 {
 	struct ioasid_ledger *ledger;
@@ -611,7 +624,7 @@ err_put:
 }
 
 /**
- * ioasid_ledger_get() - the ledger of the calling process
+ * ioasid_ledger_get() - get the ledger of the calling process
  * @ended: what its user is charged for mms that ended
  *
  * Context: may sleep; killable.
@@ -639,12 +652,12 @@ struct ioasid_ledger *ioasid_ledger_get(struct ioasid_ended *ended)
 	spin_unlock(&ledgers_lock);
 	if (!other)
 		return ledger;
-	/* Another thread was faster */
+	/* Another thread added one first */
 	ioasid_ledger_put(ledger);
 	return other;
 }
 
-/* Called with mmap_lock held for writing */
+/* Charge an mm, within its limit; mmap_lock is held for writing */
 static int ledger_charge_locked(struct ioasid_ledger *ledger,
 				const struct ioasid_ended *ended,
 				unsigned long npages)
@@ -654,7 +667,10 @@ static int ledger_charge_locked(struct ioasid_ledger *ledger,
 
 	ledger_settle(ledger);
 	locked = ledger->mm->locked_vm + npages;
-	/* To map again what is charged once is not made harder by others */
+	/*
+	 * Charges of others must not fail a map of pages that are charged
+	 * already
+	 */
 	if (npages)
 		locked += atomic_long_read(&ended->pages);
 	if (locked > limit && !capable(CAP_IPC_LOCK))
@@ -685,14 +701,19 @@ int ioasid_ledger_charge(struct ioasid_ledger *ledger,
 	return ret;
 }
 
-/* Settle, now or soon */
+/* Release the charge of owed pages, now or soon */
 static void ledger_give_back(struct ioasid_ledger *ledger)
 {
 	if (!atomic_long_read(&ledger->owed))
 		return;
-	/* Owed first, then looked; pairs with ledger_settle_ended() at the end */
+	/*
+	 * Add to @owed, then look; pairs with the end of ledger_settle_ended()
+	 */
 	smp_mb();
-	/* Pairs with ledger_end(): what it adds is there to be subtracted from */
+	/*
+	 * Pairs with ledger_end(): @ended has the pages before they are
+	 * subtracted
+	 */
 	if (smp_load_acquire(&ledger->has_ended)) {
 		ledger_settle_ended(ledger);
 		return;
@@ -707,7 +728,9 @@ static void ledger_give_back(struct ioasid_ledger *ledger)
 		ioasid_ledger_put(ledger);
 }
 
-/* Take back the first @n of some runs, of which @fresh pages were not charged */
+/*
+ * Remove the first @n of some runs; @fresh of their pages were not charged yet
+ */
 static void undo_runs(struct ioasid_ledger *ledger, struct ioasid_runs runs,
 		      unsigned int n, unsigned long fresh)
 {
@@ -717,13 +740,13 @@ static void undo_runs(struct ioasid_ledger *ledger, struct ioasid_runs runs,
 		ledger_remove(ledger, run.pfn, run.pfn + run.npages - 1);
 		cond_resched();
 	}
-	/* What is owed beyond these others let go meanwhile */
+	/* Still owed are pages that other mappings unpinned meanwhile */
 	atomic_long_sub(fresh, &ledger->owed);
 	ledger_settle(ledger);
 }
 
 /**
- * ioasid_ledger_uncharge() - give back what ioasid_ledger_charge() charged
+ * ioasid_ledger_uncharge() - release a charge of ioasid_ledger_charge()
  * @ledger: the ledger
  * @npages: pages
  *
@@ -737,7 +760,7 @@ void ioasid_ledger_uncharge(struct ioasid_ledger *ledger, unsigned long npages)
 
 /**
  * ioasid_ledger_charge_runs() - charge pages that are not charged yet
- * @ledger: of the calling process
+ * @ledger: the ledger of the calling process
  * @ended: what its user is charged for mms that ended
  * @runs: the pages, pinned
  * @goes_on: as for ioasid_charge_runs()
@@ -776,8 +799,8 @@ int ioasid_ledger_charge_runs(struct ioasid_ledger *ledger,
 }
 
 /**
- * ioasid_ledger_uncharge_runs() - give back what ioasid_ledger_charge_runs()
- *	charged
+ * ioasid_ledger_uncharge_runs() - release a charge of
+ *	ioasid_ledger_charge_runs()
  * @ledger: the ledger
  * @runs: the pages
  *
@@ -796,7 +819,7 @@ void ioasid_ledger_uncharge_runs(struct ioasid_ledger *ledger,
 }
 
 /**
- * ioasid_ledger_cut() - a run that was charged will be two
+ * ioasid_ledger_cut() - prepare for a cut of a charged run in two
  * @ledger: the ledger
  *
  * Context: may sleep; cannot fail.
@@ -807,10 +830,10 @@ void ioasid_ledger_cut(struct ioasid_ledger *ledger)
 }
 
 /**
- * ioasid_ledger_pages() - how many pages were charged once
+ * ioasid_ledger_pages() - tell how many pages are charged once
  * @ledger: the ledger
  *
- * Return: pages, as of some moment.
+ * Return: pages; other threads may change the number.
  */
 unsigned long ioasid_ledger_pages(const struct ioasid_ledger *ledger)
 {
@@ -835,7 +858,7 @@ int __init ioasid_ledger_init(void)
 void ioasid_ledger_exit(void)
 {
 	destroy_workqueue(ioasid_wq);
-	/* Ledgers are freed by our code */
+	/* Ledgers are freed by SRCU callbacks of this module */
 	mmu_notifier_synchronize();
 	kmem_cache_destroy(run_cache);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The pages that an mm was charged.
+ * Charges of an mm.
  *
  * Knows extents, processes and users.
  */

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Memory of a memfd, of a tmpfs or of a hugetlbfs: pin it by offset.
+ * Pin memory of a memfd, or of a file of tmpfs or hugetlbfs, by offset.
  *
  * Invariants:
- *  - The mm pins memory of files by folio.  The missing pins are added, so that
- *    there is one for each page, as for memory that is pinned by address.
+ *  - The mm pins memory of files by folio.  This adds the missing pins: each
+ *    page has one, as memory that is pinned by address.
  *
- * Locks: i_rwsem of the file for reading, and in it a turn, if it is free: see
+ * Locks: i_rwsem of the file for reading; inside of it a trylock of a turn, see
  * pin.c.  Callers hold no lock of this subsystem.
  *
  * Waits: for i_rwsem, a turn and locked folios, killable; for memory and its
@@ -47,8 +47,9 @@ static unsigned int file_seals(struct file *file)
 #define PIN_FILE_FOLIOS		512UL
 
 /*
- * First page from @index on, below @end, that is poisoned or, with @holes, that
- * the file has no memory for.  Without, looks at as much as one call may pin.
+ * Find the first page from @index on, below @end, that is poisoned or, with
+ * @holes, that is a hole in the file.  Without @holes, look only at as many
+ * folios as one call may pin.
  */
 static pgoff_t file_first_bad(struct file *file, pgoff_t index, pgoff_t end,
 			      bool holes, bool *poisoned)
@@ -63,7 +64,10 @@ static pgoff_t file_first_bad(struct file *file, pgoff_t index, pgoff_t end,
 			continue;
 		if (holes && xas.xa_index > index)
 			break;
-		/* A folio or, in swap, an entry of some order */
+		/*
+		 * The entry is a folio or, if swapped out, a value of some
+		 * order
+		 */
 		if (!xa_is_value(entry) && folio_contain_hwpoisoned_page(entry)) {
 			*poisoned = true;
 			index = max(index, xas.xa_index);
@@ -86,9 +90,9 @@ static pgoff_t file_first_bad(struct file *file, pgoff_t index, pgoff_t end,
 }
 
 /*
- * memfd_pin_folios() pinned a folio once; make that once for each of @npages.
- * Safe because the folio is pinned already.  6.12 does not export
- * folio_add_pin(), which besides adds one pin a call.
+ * memfd_pin_folios() pins a folio once: add the pins for @npages in all.  Safe
+ * because the folio is pinned already.  6.12 does not export folio_add_pin(),
+ * and that adds only one pin per call.
  */
 static int folio_pin_more(struct folio *folio, unsigned long more)
 {
@@ -102,7 +106,7 @@ static int folio_pin_more(struct folio *folio, unsigned long more)
 	return 0;
 }
 
-/* Unpin once each */
+/* Unpin each folio once */
 static void unpin_folio_array(struct folio **folios, long n)
 {
 	while (n > 0)
@@ -110,9 +114,9 @@ static void unpin_folio_array(struct folio **folios, long n)
 }
 
 /*
- * Poisoned memory stays in its file, for read() and page faults to fail.
- * fallocate() leaves pages in tmpfs for the first write to clear: clear them, as
- * a device may read them.
+ * Poisoned memory stays in its file, where read() and page faults fail.
+ * fallocate() leaves pages of tmpfs uncleared until their first access: clear
+ * them here, because a device may read them.
  */
 static int folio_make_usable(struct folio *folio)
 {
@@ -132,13 +136,13 @@ static int folio_make_usable(struct folio *folio)
 }
 
 /*
- * fallocate() of hugetlbfs ends at any signal, and does nothing at all while one
- * is pending.  Call it with all signals blocked but those that end the process,
- * and with the wish for task work put off until the system call ends.
+ * fallocate() of hugetlbfs stops at any signal, and does nothing while one is
+ * pending.  So block all signals but fatal ones, and defer the notification of
+ * task work until the system call ends.
  */
 static int fallocate_blocked(struct file *file, u64 offset, u64 length)
 {
-	/* Of this task, so that it does not go meanwhile */
+	/* A reference of this task: the sighand must not be freed meanwhile */
 	struct sighand_struct *sighand =
 		rcu_dereference_protected(current->sighand, true);
 	bool notified = test_thread_flag(TIF_NOTIFY_SIGNAL);
@@ -162,13 +166,12 @@ static int fallocate_blocked(struct file *file, u64 offset, u64 length)
 	return ret;
 }
 
-/* Huge pages that are filled while others wait for the lock of the inode */
+/* Huge pages to fill at a time: others wait for the lock of the inode */
 #define FILL_HUGE_PAGES		8
 
 /*
- * Have a hugetlbfs file get pages of its own for a hole, or for the beginning of
- * one.  What memfd_pin_folios() would put there it takes from the reservations of
- * others.
+ * Fill a hole of a hugetlbfs file, or the beginning of one, with fallocate().
+ * memfd_pin_folios() would use huge pages that other files have reserved.
  */
 static int file_fill_hole(struct file *file, u64 offset, u64 length)
 {
@@ -176,12 +179,15 @@ static int file_fill_hole(struct file *file, u64 offset, u64 length)
 	int ret;
 
 	length = min_t(u64, length, FILL_HUGE_PAGES * huge_page_size(hstate_file(file)));
-	/* Another fallocate() may hold it for long, and ours is not killable */
+	/*
+	 * Another fallocate() may hold the lock for long, and this one is not
+	 * killable
+	 */
 	if (down_write_killable(lock))
 		return -EINTR;
 	up_write(lock);
 	ret = vfs_fallocate(file, FALLOC_FL_KEEP_SIZE, offset, length);
-	/* A signal is how a request of io_uring is cancelled */
+	/* io_uring cancels a request by a signal */
 	if (ret == -EINTR && !(current->flags & PF_IO_WORKER) &&
 	    !fatal_signal_pending(current))
 		ret = fallocate_blocked(file, offset, length);
@@ -191,7 +197,10 @@ static int file_fill_hole(struct file *file, u64 offset, u64 length)
 	case -EPERM:
 		return ret;
 	case -EINTR:
-		/* To stop, to dump core, to freeze: and then begin again */
+		/*
+		 * A stop, a core dump or a freeze is pending: return, and start
+		 * again
+		 */
 		return fatal_signal_pending(current) ? -EINTR :
 						       -ERESTARTNOINTR;
 	case -ENOSPC:
@@ -202,7 +211,7 @@ static int file_fill_hole(struct file *file, u64 offset, u64 length)
 	}
 }
 
-/* Are holes to be found before memfd_pin_folios() finds them? */
+/* Whether to look for holes before memfd_pin_folios() fills them */
 static bool file_must_not_grow(struct file *file)
 {
 	return !(file->f_mode & FMODE_WRITE) || is_file_hugepages(file);
@@ -213,12 +222,12 @@ static unsigned int file_order(struct file *file)
 	return is_file_hugepages(file) ? huge_page_order(hstate_file(file)) : 0;
 }
 
-/* How often a hole may be punched again that was just filled */
+/* Maximum number of times to fill a hole that is punched again */
 #define PIN_FILE_TRIES		16
 
 /*
- * May @npages of the file be pinned, of the @left that the caller wants?  -EAGAIN:
- * when the hole is filled.
+ * Check whether @npages of the file may be pinned, of the @left that the caller
+ * wants.  -EAGAIN: a hole was found, which has to be filled first.
  */
 static int file_check(struct ioasid_extent_list *list, struct file *file,
 		      u64 offset, unsigned long npages, unsigned long left,
@@ -241,8 +250,8 @@ static int file_check(struct ioasid_extent_list *list, struct file *file,
 	}
 
 	/*
-	 * For a poisoned folio that would have to be migrated first, and cannot
-	 * be, memfd_pin_folios() goes on for ever.
+	 * memfd_pin_folios() loops for ever on a poisoned folio that would have
+	 * to be migrated, and cannot be.
 	 */
 	bad = file_first_bad(file, first, first + npages,
 			     file_must_not_grow(file), &poisoned);
@@ -255,8 +264,9 @@ static int file_check(struct ioasid_extent_list *list, struct file *file,
 }
 
 /*
- * One call of memfd_pin_folios().  It goes on for ever, and without a look at the
- * scheduler, while two of them compete for what has to be migrated: never do.
+ * Call memfd_pin_folios() once.  Two calls that compete for the same memory
+ * that has to be migrated loop for ever, with no cond_resched(): the caller has
+ * the turn, so that they never do.
  */
 static long pin_folios_in_turn(struct file *file, u64 offset,
 			       unsigned long *npages, struct folio **folios,
@@ -279,11 +289,10 @@ static long pin_folios_in_turn(struct file *file, u64 offset,
 }
 
 /*
- * Pin as many pages as one call of memfd_pin_folios() gives; -EAGAIN, when there
- * was no memory or no way to migrate what is there just now; -EBUSY, when it is
- * the turn of another pin.  The inode's lock
- * keeps holes from being punched between the look for them and the pin, and
- * seals from being added between the look at them and the pin.
+ * Pin as many pages as one call of memfd_pin_folios() can.  -EAGAIN: there is
+ * no memory, or the pages cannot be migrated just now.  -EBUSY: another pin has
+ * the turn.  The inode's lock keeps holes from being punched, and seals from
+ * being added, between the check and the pin.
  */
 static long pin_file_some(struct ioasid_extent_list *list, struct file *file,
 			  struct folio **folios, u64 offset,
@@ -357,15 +366,15 @@ unlock:
 /**
  * ioasid_pin_file() - pin memory of a memfd, a file of tmpfs or of hugetlbfs
  * @mem: out, the memory
- * @payer: charged once, part by part, unless it is NULL
+ * @payer: charged once for each page, part by part; or NULL
  * @file: the file
  * @offset: first byte, page aligned
- * @npages: how many pages, not 0
+ * @npages: number of pages, not 0
  * @writable: pin for writing
- * @fault_addr: out on failure, the offset that it is about
+ * @fault_addr: out on failure, the offset of the first page that cannot be
+ *	pinned
  *
- * Pages that the file has not yet are added to it, but only if it was opened
- * for writing.
+ * Holes are filled, but only if the file was opened for writing.
  *
  * Return: 0, or -errno as ioasid_memory_get().
  */
@@ -384,7 +393,7 @@ int ioasid_pin_file(struct ioasid_memory *mem, struct ioasid_payer *payer,
 	if (!(file->f_mode & FMODE_READ) ||
 	    (writable && !(file->f_mode & FMODE_WRITE)))
 		return -EACCES;
-	/* As mmap() decides, also of a map that only reads */
+	/* The same rule as in mmap(), also for a read-only mapping */
 	if (IS_APPEND(file_inode(file)) && file->f_mode & FMODE_WRITE)
 		return -EACCES;
 	if (npages > LLONG_MAX >> PAGE_SHIFT ||

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Memory of a file that is only memory: a memfd, tmpfs, hugetlbfs.
+ * Memory of memfds, and of files of tmpfs and hugetlbfs.
  */
 #ifndef _IOASID_MEM_MEMFILE_H
 #define _IOASID_MEM_MEMFILE_H

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Memory of user space, charged and pinned, wherever it is from.
+ * Charge and pin memory of user space, of a process or of a file.
  */
 #include "memfile.h"
 #include "memory.h"
 
 /**
- * ioasid_pin_charged() - pin memory of a file, or that is charged once
+ * ioasid_pin_charged() - pin memory of a file, or memory that is charged once
  * @mem: out, the memory
- * @payer: who is charged
- * @file: as for ioasid_memory_get(), which this is a part of
+ * @payer: the payer that is charged
+ * @file: as for ioasid_memory_get(), which calls this
  * @addr: the same
  * @npages: the same
  * @writable: the same

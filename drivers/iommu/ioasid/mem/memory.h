@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Memory of user space: what the other floors use of this one.
+ * Memory of user space: the interface of mem/.
  */
 #ifndef _IOASID_MEM_MEMORY_H
 #define _IOASID_MEM_MEMORY_H
@@ -19,25 +19,25 @@ int ioasid_pin_charged(struct ioasid_memory *mem, struct ioasid_payer *payer,
 
 /**
  * ioasid_memory_get() - charge the calling process for memory, and pin it
- * @mem: out, the memory; to be given back by ioasid_memory_put()
+ * @mem: out, the memory; to be released with ioasid_memory_put()
  * @account: the context's account
  * @file: a memfd, a file of tmpfs or of hugetlbfs, or NULL
  * @addr: first byte: an offset in @file, or an address of the calling process;
  *	page aligned
- * @npages: how many pages, not 0
+ * @npages: number of pages, not 0
  * @writable: pin for writing
- * @fault_addr: out on -EFAULT, -EHWPOISON and -EOVERFLOW, where the first page is
- *	that cannot be pinned; of a file, on other failures too
+ * @fault_addr: out on -EFAULT, -EHWPOISON and -EOVERFLOW, the address of the
+ *	first page that cannot be pinned; with @file, on other failures too
  *
  * Context: may sleep, for as long as a page fault takes; takes the lock of the
  * file's inode for reading.  Only a fatal signal interrupts it.
  * Return: the payer, or an ERR_PTR: -EDQUOT, a limit would be exceeded;
- * -EFAULT, some page cannot be pinned; -EHWPOISON, it is poisoned; -EOVERFLOW, it
- * is pinned too often; -ENOMEM; -EINTR, a fatal signal is
- * pending; of a file: -EOPNOTSUPP, of another sort; -EACCES, not opened for
- * this, or append-only; -EPERM, sealed against writing; -EINVAL, it ends before; -EFAULT, also
- * for a hole in a file that is not open for writing. On failure @mem holds no
- * pages.
+ * -EFAULT, a page cannot be pinned; -EHWPOISON, a page is poisoned; -EOVERFLOW,
+ * a page is pinned too often; -ENOMEM; -EINTR, a fatal signal is pending. With
+ * @file also: -EOPNOTSUPP, the file is of another sort; -EACCES, it is not open
+ * for this access, or is append-only; -EPERM, it is sealed against writing;
+ * -EINVAL, it ends before the range does; -EFAULT, the range has a hole, and
+ * the file is not open for writing. On failure @mem holds no pages.
  */
 static inline struct ioasid_payer *
 ioasid_memory_get(struct ioasid_memory *mem, struct ioasid_account *account,
@@ -63,12 +63,12 @@ ioasid_memory_get(struct ioasid_memory *mem, struct ioasid_account *account,
 }
 
 /**
- * ioasid_memory_put() - unpin memory, and give back what it was charged
+ * ioasid_memory_put() - unpin memory, and release its charge
  * @mem: the memory; holds none afterwards
  * @account: the context's account
- * @payer: as ioasid_memory_get() returned it; the caller's reference goes
+ * @payer: from ioasid_memory_get(); the caller's reference is put
  *
- * No translation to these pages may be left, in any table or cache.
+ * No page table, and no cache, may still translate to these pages.
  *
  * Context: may sleep; does not wait for mmap_lock; needs no memory.
  */

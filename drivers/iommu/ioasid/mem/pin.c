@@ -1,30 +1,32 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Memory of a process: pin it by address.
+ * Pin memory of a process, by address.
  *
  * Invariants:
- *  - Memory is charged before it is pinned.  Charging once (IOASID_CHARGE_ONCE)
- *    has to know the pages: a part of at most IOASID_PIN_CHARGE_PAGES is charged
- *    before the next is pinned.
+ *  - Memory is charged before it is pinned.  IOASID_CHARGE_ONCE charges pages
+ *    after they are pinned: at most IOASID_PIN_CHARGE_PAGES pages, before the
+ *    next ones are pinned.
  *
- * Competition: memory that may move (ZONE_MOVABLE, CMA) is migrated before it is
- * pinned for long.  A migration fails while another task has the page pinned or
- * isolated, so that tasks that pin the same page make each other fail with
- * -ENOMEM, or repeat for ever.  Therefore:
- *  - Pins of the same gibibyte of a file take turns, from the start.
- *  - Pins by address compete first.  After -ENOMEM they take turns too, of the
- *    file or of the same gibibyte of the mm, and so do all that begin meanwhile.
- *  - A turn of a file is held for a bounded time: neither userfaultfd nor FUSE
- *    can prolong it, as memory is not faulted in meanwhile.  The wait for it is
- *    killable.  A turn of an mm may be long (memory of FUSE is migrated, too),
- *    so nothing waits for its end, but tries again a bounded number of times.
+ * Competition: memory that may move (ZONE_MOVABLE, CMA) is migrated before it
+ * is pinned for long.  A migration fails while another task has the page pinned
+ * or isolated, so that tasks that pin the same page make each other fail with
+ * -ENOMEM, or retry for ever.  Therefore:
+ *  - Pins of the same gibibyte of a file always take turns.
+ *  - Pins by address compete first.  After -ENOMEM they take turns, too, of the
+ *    file or of the same gibibyte of the mm; so do pins that begin meanwhile.
+ *  - A turn of a file is held for a bounded time: no memory is faulted in
+ *    meanwhile, so that neither userfaultfd nor FUSE can prolong it.  The wait
+ *    for it is killable.  A turn of an mm may be long (memory of FUSE is
+ *    migrated, too), so a pin does not wait for it, but tries again a bounded
+ *    number of times.
  *
- * Locks: a turn is taken outside of mmap_lock; inside of i_rwsem it is only tried
- * for, since hugetlbfs takes i_rwsem inside of mmap_lock.  Pinning takes
+ * Locks: a turn is taken outside of mmap_lock; inside of i_rwsem only by
+ * trylock, since hugetlbfs takes i_rwsem inside of mmap_lock.  Pinning takes
  * mmap_lock; callers hold no lock of this subsystem.
  *
  * Waits: for a page fault, which may hang for ever but is killable; for a turn;
- * a quarter of a second at most for competitors that are not of this subsystem.
+ * for other users of the same pages, outside of this subsystem, a quarter of a
+ * second at most.
  */
 #include <kunit/visibility.h>
 #include <linux/atomic.h>
@@ -42,7 +44,7 @@
 
 #include "pin.h"
 
-/* How many of the @n pages follow each other physically */
+/* Count how many of the @n pages are physically contiguous with the first */
 static unsigned long contiguous_pages(struct page **pages, unsigned long n)
 {
 	struct page *first = pages[0];
@@ -53,7 +55,7 @@ static unsigned long contiguous_pages(struct page **pages, unsigned long n)
 	return i;
 }
 
-/* Is one of contiguous pages pinned too often?  Tells which. */
+/* Check whether one of contiguous pages is pinned too often, and which */
 static bool run_pinned_out(struct page *first, unsigned long n,
 			   unsigned long *at)
 {
@@ -64,7 +66,7 @@ static bool run_pinned_out(struct page *first, unsigned long n,
 		struct page *page = nth_page(first, i);
 		unsigned int refs = page_ref_count(page);
 
-		/* None are a tail page's: its folio has them */
+		/* A tail page has no references: its folio has them */
 		if (likely(refs && !ioasid_refs_pinned_out(refs))) {
 			i++;
 			continue;
@@ -80,7 +82,7 @@ static bool run_pinned_out(struct page *first, unsigned long n,
 	return false;
 }
 
-/* On failure, @at is the index of the page that it is about */
+/* Append pages to a list; on failure, @at is the index of the bad page */
 static int extent_list_add_pages(struct ioasid_extent_list *list,
 				 struct page **pages, unsigned long n,
 				 unsigned long left, unsigned long *at)
@@ -108,10 +110,10 @@ static int extent_list_add_pages(struct ioasid_extent_list *list,
 }
 
 /**
- * ioasid_pin_errno() - errors of the mm that a user need not tell apart
+ * ioasid_pin_errno() - convert an error of the mm to one for user space
  * @err: the mm's, 0 or negative
  *
- * Return: -errno for the user.
+ * Return: 0 or -errno for user space.
  */
 int ioasid_pin_errno(long err)
 {
@@ -121,7 +123,7 @@ int ioasid_pin_errno(long err)
 	case -EHWPOISON:
 		return err;
 	case -EIO:
-		/* Memory that could not be read from swap is poisoned as well */
+		/* Memory that could not be read from swap counts as poisoned */
 		return -EHWPOISON;
 	default:
 		return -EFAULT;
@@ -129,10 +131,10 @@ int ioasid_pin_errno(long err)
 }
 
 /**
- * ioasid_extent_list_charge() - charge once for what was added since the last time
+ * ioasid_extent_list_charge() - charge for the pages since the last such charge
  * @list: the list
  *
- * Does nothing when the list has no payer.
+ * Does nothing if the list has no payer.
  *
  * Return: 0; -EDQUOT or -ENOMEM, none of it was charged.
  */
@@ -178,7 +180,7 @@ static struct mutex file_turns[NR_TURNS];
 
 static struct mutex mm_turns[NR_TURNS];
 
-/* Pins that failed for competition, and are tried again just now */
+/* Number of pins that failed for competition, and are trying again */
 static atomic_t pins_compete = ATOMIC_INIT(0);
 
 /**
@@ -209,7 +211,7 @@ static unsigned int turn_shift(struct file *file)
 	return shift;
 }
 
-/* Cut @npages off where the window ends that @at is in */
+/* Limit @npages to the window that @at is in */
 static u64 turn_window(struct file *file, u64 at, unsigned long *npages)
 {
 	unsigned int shift = turn_shift(file);
@@ -223,10 +225,10 @@ static u64 turn_window(struct file *file, u64 at, unsigned long *npages)
  * ioasid_pin_file_turn() - take the turn to pin pages of a file
  * @file: of a tmpfs or of a hugetlbfs; its i_rwsem is held for reading
  * @offset: the first page
- * @npages: how many pages; out, how many of them the turn is good for
+ * @npages: number of pages; out, number of pages that the turn covers
  *
- * Return: to be unlocked when they are pinned; NULL, it is busy: let i_rwsem go,
- * and call ioasid_pin_file_wait().
+ * Return: a mutex, to be unlocked when the pages are pinned; NULL, the turn is
+ * busy: unlock i_rwsem, and call ioasid_pin_file_wait().
  */
 struct mutex *ioasid_pin_file_turn(struct file *file, u64 offset,
 				   unsigned long *npages)
@@ -243,7 +245,7 @@ struct mutex *ioasid_pin_file_turn(struct file *file, u64 offset,
  * @offset: the first page
  *
  * mmap() of a hugetlbfs takes i_rwsem inside of mmap_lock, and a turn is held
- * outside of mmap_lock: so no turn is waited for inside of i_rwsem.
+ * outside of mmap_lock: so do not wait for a turn inside of i_rwsem.
  *
  * Return: 0; -EINTR, a fatal signal.
  */
@@ -260,11 +262,11 @@ int ioasid_pin_file_wait(struct file *file, u64 offset)
 }
 
 /**
- * ioasid_pin_compete() - a pin failed that may succeed in a moment
- * @failed: how often it did before
+ * ioasid_pin_compete() - decide whether to retry a pin that failed
+ * @failed: number of earlier failures of this pin
  *
- * Return: whether to try again; if not, a fatal signal is pending, or the
- * failure was not for competition.
+ * Return: true: try again; false: a fatal signal is pending, or the failure was
+ * not for competition.
  */
 bool ioasid_pin_compete(unsigned int failed)
 {
@@ -274,13 +276,13 @@ bool ioasid_pin_compete(unsigned int failed)
 	return !fatal_signal_pending(current);
 }
 
-/* The turn for what is mapped at @addr.  Not taken yet, if it is busy: NULL. */
+/* Take the turn for the memory that is mapped at @addr; NULL if it is busy */
 static struct mutex *take_turn(u64 addr, unsigned long *npages)
 {
 	struct mm_struct *mm = current->mm;
 	struct vm_area_struct *vma;
 	struct file *file = NULL;
-	struct mutex *turn;	/* competitors for this memory */
+	struct mutex *turn;	/* Pins that compete for this memory */
 	u64 at;
 
 	addr = untagged_addr(addr);
@@ -307,8 +309,8 @@ static struct mutex *take_turn(u64 addr, unsigned long *npages)
 /* ---- By address ---- */
 
 /*
- * A request of io_uring may be cancelled when the ring is closed, which does not
- * wait for a worker: there, any signal ends the wait for memory.
+ * io_uring kills its workers by a signal when the ring is closed: let any
+ * signal interrupt GUP in a worker.
  */
 static long pin_pages_once(u64 addr, unsigned long npages, bool writable,
 			   unsigned int gup, struct page **pages)
@@ -320,31 +322,31 @@ static long pin_pages_once(u64 addr, unsigned long npages, bool writable,
 	return pin_user_pages_fast(addr, npages, gup, pages);
 }
 
-/* How often a turn is found busy before it is done without */
+/* Number of times that a turn is found busy before a pin tries without it */
 #define BUSY_TURNS		64
 
-/* How often memory is faulted in for a turn in which it is gone again */
+/* Number of times to fault in memory that is gone when the turn is taken */
 #define TURN_FAULTS		8
 
-/* Without a reference, which would keep others from migrating what is there */
+/* Take no reference: it would keep others from migrating the page */
 static bool fault_in(u64 addr, unsigned long npages, bool writable)
 {
 	char __user *mem = u64_to_user_ptr(addr);
 	size_t size = npages << PAGE_SHIFT;
 
-	/* That may hang, and here only fatal signals end it */
+	/* The fault may hang, and only fatal signals end it here */
 	if (current->flags & PF_IO_WORKER)
 		return false;
 	return !(writable ? fault_in_safe_writeable(mem, size) :
 			    fault_in_readable(mem, size));
 }
 
-/* One at a time: pages that other tasks pin or migrate just now */
+/* Pin pages one at a time, while other tasks pin or migrate them */
 static noinline long pin_pages_in_turn(u64 addr, unsigned long npages,
 				       bool writable, struct page **pages)
 {
 	unsigned int failed = 0, busy = 0, faults = 0;
-	struct mutex *turn;	/* see take_turn() */
+	struct mutex *turn;	/* See take_turn() */
 	unsigned long n;
 	long pinned;
 
@@ -355,7 +357,10 @@ static noinline long pin_pages_in_turn(u64 addr, unsigned long npages,
 		if (IS_ERR(turn))
 			break;
 		if (turn) {
-			/* A page fault may hang for ever: not in here */
+			/*
+			 * A page fault may hang for ever: do not fault with the
+			 * turn held
+			 */
 			atomic_inc(&pins_compete);
 			pinned = pin_pages_once(addr, n, writable, FOLL_NOFAULT,
 						pages);
@@ -390,7 +395,9 @@ static long pin_pages(u64 addr, unsigned long npages, bool writable,
 		pinned = pin_pages_in_turn(addr, npages, writable, pages);
 	if (likely(pinned != -EFAULT))
 		return pinned;
-	/* pin_user_pages_fast() takes no flag to tell poison from the rest */
+	/*
+	 * pin_user_pages_fast() has no flag to tell poison from other failures
+	 */
 	if (current->flags & PF_IO_WORKER)
 		gup |= FOLL_INTERRUPTIBLE;
 	return pin_user_pages_unlocked(addr, 1, pages,
@@ -426,17 +433,17 @@ static int pin_user_page(struct ioasid_memory *mem, u64 addr, bool writable,
 
 #define PIN_STACK_PAGES		8
 
-/* With @payer it is charged once, part by part */
+/* With @payer, pages are charged once, part by part */
 /**
  * ioasid_pin_user_list() - pin any number of pages of the calling process
  * @mem: as for ioasid_pin_user()
- * @payer: what is charged once, or NULL
+ * @payer: the payer that is charged once for each page, or NULL
  * @addr: as for ioasid_pin_user()
  * @npages: the same
  * @writable: the same
  * @fault_addr: the same
  *
- * Return: as ioasid_pin_user(), and as ioasid_charge_runs().
+ * Return: as ioasid_pin_user() and ioasid_charge_runs().
  */
 int ioasid_pin_user_list(struct ioasid_memory *mem, struct ioasid_payer *payer,
 			 u64 addr, unsigned long npages, bool writable,
@@ -489,7 +496,7 @@ int ioasid_pin_user_list(struct ioasid_memory *mem, struct ioasid_payer *payer,
 
 /**
  * ioasid_pin_user() - pin memory of the calling process
- * @mem: out, the memory; to be unpinned by ioasid_unpin()
+ * @mem: out, the memory; to be unpinned with ioasid_unpin()
  * @addr: first byte, page aligned
  * @npages: how many pages, not 0
  * @writable: pin for writing
@@ -498,8 +505,8 @@ int ioasid_pin_user_list(struct ioasid_memory *mem, struct ioasid_payer *payer,
  *
  * Context: may sleep, for as long as a page fault takes.  Only a fatal signal
  * interrupts it.
- * Return: 0; -EFAULT, some page cannot be pinned; -ENOMEM; -EINTR, a fatal
- * signal is pending.
+ * Return: 0; -EFAULT, a page cannot be pinned; -ENOMEM; -EINTR, a fatal signal
+ * is pending.
  */
 int ioasid_pin_user(struct ioasid_memory *mem, u64 addr, unsigned long npages,
 		    bool writable, u64 *fault_addr)
@@ -513,7 +520,7 @@ EXPORT_SYMBOL_IF_KUNIT(ioasid_pin_user);
 
 /* ---- Unpin ---- */
 
-/* Pages to unpin between two looks at the scheduler */
+/* Pages to unpin before cond_resched() */
 #define UNPIN_BATCH		BIT(12)
 
 static void unpin_pages(const struct ioasid_memory *mem)
@@ -558,10 +565,10 @@ void ioasid_unpin(struct ioasid_memory *mem)
 EXPORT_SYMBOL_IF_KUNIT(ioasid_unpin);
 
 /**
- * ioasid_unpin_charged() - unpin memory, and give back what was charged once
+ * ioasid_unpin_charged() - unpin memory, and release a charge of its pages
  * @mem: the memory; holds none afterwards
- * @payer: who was charged, or NULL
- * @charged: how many of the first pages were
+ * @payer: the payer that was charged, or NULL
+ * @charged: number of pages, from the first, that were charged
  *
  * Context: may sleep; does not wait for mmap_lock; needs no memory.
  */

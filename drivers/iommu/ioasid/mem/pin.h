@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Memory of a process: charged, pinned, unpinned.
+ * Memory of a process: pin it, charge for it, unpin it.
  */
 #ifndef _IOASID_MEM_PIN_H
 #define _IOASID_MEM_PIN_H
@@ -13,22 +13,22 @@
 struct file;
 struct mutex;
 
-/* What fits a page: 2 MiB of memory, where pages have 4 KiB */
+/* Page pointers that fit in a page: 2 MiB of memory, with pages of 4 KiB */
 #define IOASID_PIN_CHARGE_PAGES		(PAGE_SIZE / sizeof(struct page *))
 
-/* How often a pin fails with -ENOMEM before memory is short */
+/* Number of failures of a pin with -ENOMEM that are taken for competition */
 #define IOASID_PIN_TRIES		16
 
 /**
- * ioasid_refs_pinned_out() - are there too many references
- * @refs: of a folio
+ * ioasid_refs_pinned_out() - check whether a folio has too many references
+ * @refs: references of the folio
  *
  * The mm does not refuse a pin that overflows the count of references: it warns
- * of the next one.  A quarter of the count is kept free for the pins of others,
- * and for a thousand calls that have not looked here yet.  A pin counts 1024 for
- * a small folio, and 1 for a large one.
+ * at the next pin.  So leave a quarter of the range of the count for other
+ * users of pins, and for a thousand concurrent calls before their check.  A pin
+ * counts 1024 for a small folio, and 1 for a large one.
  *
- * Return: whether that is beyond what is allowed.
+ * Return: whether there are more than the limit.
  */
 static inline bool ioasid_refs_pinned_out(unsigned long refs)
 {
@@ -36,11 +36,11 @@ static inline bool ioasid_refs_pinned_out(unsigned long refs)
 }
 
 /**
- * ioasid_folio_pinned_out() - is a folio pinned too often
+ * ioasid_folio_pinned_out() - check whether a folio is pinned too often
  * @folio: the folio, pinned
- * @more: references that shall be added
+ * @more: number of references to add
  *
- * Return: whether the count is, or would be, beyond what is allowed.
+ * Return: whether the count is, or would be, above the limit.
  */
 static inline bool ioasid_folio_pinned_out(struct folio *folio,
 					   unsigned long more)
