@@ -5,13 +5,13 @@
  *
  * Invariants:
  *  - Each struct control_device stands for one platform device.  It belongs to
- *    one open file, as a member of &control_file.devices, until it is taken out
+ *    one open file, as a member of &control_file.devices, until it is removed
  *    to be unplugged; from then on to its work.
- *  - To unplug waits for whoever has the device open, who may be the one that
- *    waits for it: only works do it.
+ *  - An unplug waits until the device is closed.  The process that has it open
+ *    may be the one that asked for the unplug, so only works unplug.
  *
- * Locks: &control_file.lock is held over all that looks at a device or makes
- * one.  A work takes none.
+ * Locks: &control_file.lock is held while a device is made or used.  A work
+ * takes no lock.
  */
 #include <linux/cleanup.h>
 #include <linux/completion.h>
@@ -34,12 +34,13 @@
 
 /**
  * struct control_device - a device that an open file has made
- * @refs: of the open file, or of the work after it; of who waits for the work
- * @mdev: of the physical kind, or NULL
- * @pdev: of the emulated kind, or NULL
- * @number: in its name
- * @unplug: takes it away
- * @gone: it did
+ * @refs: references: of the open file, then of the work; and of a command that
+ *	waits for the work
+ * @mdev: the device, if it is of the physical kind, or NULL
+ * @pdev: the device, if it is of the emulated kind, or NULL
+ * @number: the number in its name
+ * @unplug: the work that unplugs it
+ * @gone: completed when it is unplugged
  */
 struct control_device {
 	refcount_t refs;
@@ -52,11 +53,11 @@ struct control_device {
 
 /**
  * struct control_file - an open file
- * @lock: see above
+ * @lock: serialises the commands of the file
  * @devices: &struct control_device by id
  */
 struct control_file {
-	struct mutex lock; /* see above */
+	struct mutex lock; /* See the head of this file */
 	struct xarray devices;
 };
 
@@ -92,7 +93,7 @@ static void control_unplug(struct work_struct *work)
 	control_put(device);
 }
 
-/* Took it out of the file before */
+/* Queue the unplug of a device that was removed from its file */
 static void control_queue(struct control_device *device)
 {
 	queue_work(control_wq, &device->unplug);
@@ -129,7 +130,7 @@ control_plug(const struct ioasid_model_create *cmd)
 	if (ret)
 		goto err_number;
 
-	/* It was probed at once */
+	/* The driver was probed by then */
 	device_lock(control_dev(device));
 	bound = device_is_bound(control_dev(device));
 	device_unlock(control_dev(device));
@@ -262,7 +263,7 @@ static long control_inspect(struct control_file *file, void __user *arg)
 	mutex_lock(&file->lock);
 	mdev = control_find(file, cmd.id);
 	if (!IS_ERR(mdev)) {
-		/* First, since it counts what it finds */
+		/* First, because it counts the pages that it finds */
 		cmd.lost_pages = 0;
 		if (cmd.flags & IOASID_MODEL_LEDGER)
 			cmd.lost_pages = model_audit(mdev);
@@ -341,7 +342,7 @@ static int __init ioasid_mock_init(void)
 {
 	int ret;
 
-	/* Each device may wait for its user */
+	/* Each work may wait for the close of its device */
 	control_wq = alloc_workqueue("ioasid_mock", WQ_UNBOUND, WQ_MAX_ACTIVE);
 	if (!control_wq)
 		return -ENOMEM;
@@ -374,7 +375,7 @@ module_init(ioasid_mock_init);
 static void __exit ioasid_mock_exit(void)
 {
 	misc_deregister(&control_node);
-	/* Devices whose file was closed may still be on their way */
+	/* Devices of closed files may not be unplugged yet */
 	destroy_workqueue(control_wq);
 	model_devices_exit();
 	model_emulated_exit();

@@ -1,34 +1,32 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Model devices of the physical kind: VFIO devices behind a model IOMMU, with
- * an engine that does DMA through it.  See ioasid_mock.h for what they are to
+ * an engine that does DMA through it. See ioasid_mock.h for their interface to
  * user space.
  *
- * They call VFIO as any driver of a device does, and know nothing of what is
- * behind it.
+ * They call VFIO as any driver of a device does, and know no user of VFIO.
  *
  * Invariants:
  *  - A device that is not open does nothing: every channel was stopped, and all
  *    of its threads have ended, before close_device() returns, that is before
  *    VFIO takes the device from its address space.
  *  - A channel's threads end in bounded time once &model_channel.stop is set:
- *    the only thing they wait for is a page response, and that they stop
- *    waiting for.
+ *    they wait for page responses only, and a stop ends that wait.
  *  - &model_channel.dma does not change while one of its threads runs.
- *  - The pages of a device's memory live as long as its VFIO device, and with it
- *    as every file and mapping.
+ *  - The pages of a device's memory live as long as its VFIO device, which
+ *    outlives every file and mapping.
  *
  * Locks:
  *	dev_set->lock (VFIO's)
  *	    model_vfio.lock		channels start and stop; resets
- *		model_vfio.memory_lock	whether the memory is on; as a writer to
- *					take it out of mappings
+ *		model_vfio.memory_lock	protects memory_on; held for writing to
+ *					zap mappings
  *	mmap_lock
- *	    model_vfio.memory_lock	as a reader, in a page fault
+ *	    model_vfio.memory_lock	held for reading in a page fault
  *	model_vfio.state_lock		spinlock: counts, responses, eventfds
  *	model_channel.status_lock	spinlock: the status but for counts
- * User memory is not touched with any of them held.  page_response() comes with
- * locks of the IOMMU core and takes none but state_lock.
+ * User memory is not accessed with any of them held.  page_response() is called
+ * with locks of the IOMMU core held, and takes state_lock only.
  */
 #include <linux/atomic.h>
 #include <linux/delay.h>
@@ -59,8 +57,8 @@ struct model_vfio;
 /**
  * struct model_thread - one hardware thread of a channel
  * @work: in &model_wq
- * @channel: whose it is
- * @bounce: PAGE_SIZE bytes
+ * @channel: the channel of the thread
+ * @bounce: a buffer of PAGE_SIZE bytes
  */
 struct model_thread {
 	struct work_struct work;
@@ -69,17 +67,17 @@ struct model_thread {
 };
 
 /**
- * struct model_channel - something that a device can do
- * @device: whose it is
- * @dma: what it does
- * @stop: it shall end
- * @faulted: a fault has ended it
- * @ended: all that is to be seen of its end is
+ * struct model_channel - a DMA channel of a device
+ * @device: the device of the channel
+ * @dma: the DMA of the channel
+ * @stop: the threads shall end
+ * @faulted: a fault has ended the DMA
+ * @ended: the DMA has ended, and @status is final
  * @running: threads that have not ended
  * @threads: &dma.threads of them, or NULL; by &model_vfio.lock
- * @done: accesses
- * @faults: accesses
- * @mismatches: accesses
+ * @done: number of accesses
+ * @faults: number of accesses that faulted
+ * @mismatches: number of accesses that found other contents
  * @status_lock: protects @status
  * @status: for user space, without the counts above
  */
@@ -94,37 +92,37 @@ struct model_channel {
 	atomic64_t done;
 	atomic64_t faults;
 	atomic64_t mismatches;
-	spinlock_t status_lock; /* see above */
+	spinlock_t status_lock; /* See @status_lock */
 	struct ioasid_model_status status;
 };
 
 /**
  * struct model_vfio - a device of the physical kind
  * @vdev: the VFIO device
- * @mdev: the device behind its IOMMU
+ * @mdev: the device of the model IOMMU
  * @pages: IOASID_MODEL_MEMORY_SIZE of memory
  * @memory: their address
  * @lock: serialises starts, stops, resets
- * @memory_lock: see above
- * @memory_on: whether the memory can be accessed, by @memory_lock
- * @wait: for threads that end and for page responses
- * @state_lock: protects what follows
- * @state: for user space
- * @irqs: where interrupts go
- * @requests: &struct model_wait, of those who wait for a response
+ * @memory_lock: protects @memory_on, see the head of this file
+ * @memory_on: the memory can be accessed; protected by @memory_lock
+ * @wait: woken when a thread ends or a page response comes
+ * @state_lock: protects the fields below
+ * @state: the state that user space reads
+ * @irqs: the eventfds of interrupts
+ * @requests: &struct model_wait, of threads that wait for a response
  * @next_group: number of the next group of page requests
- * @channels: what it does
+ * @channels: its DMA channels
  */
 struct model_vfio {
 	struct vfio_device vdev;
 	struct model_dev *mdev;
 	struct page *pages;
 	void *memory;
-	struct mutex lock; /* see above */
+	struct mutex lock; /* See the head of this file */
 	struct rw_semaphore memory_lock;
 	bool memory_on;
 	wait_queue_head_t wait;
-	spinlock_t state_lock; /* see above */
+	spinlock_t state_lock; /* @state to @next_group */
 	struct ioasid_model_state state;
 	struct eventfd_ctx *irqs[IOASID_MODEL_NR_IRQS];
 	struct list_head requests;
@@ -136,7 +134,7 @@ struct model_vfio {
  * struct model_wait - a thread that waits for a page response
  * @node: in &model_vfio.requests
  * @group: number of the group
- * @code: of the response, -1 as long as there is none
+ * @code: the code of the response, -1 until it comes
  */
 struct model_wait {
 	struct list_head node;
@@ -232,7 +230,7 @@ static int send_request(struct model_vfio *device, u32 pasid, u64 address,
 	return ret;
 }
 
-/* Ask for one page; whether to try again */
+/* Request a page; returns whether to try the access again */
 static bool page_request(struct model_channel *channel, u32 pasid, u64 address,
 			 bool write)
 {
@@ -286,7 +284,7 @@ static void note_fault(struct model_channel *channel, enum model_reason reason,
 	raise_irq(channel->device, IOASID_MODEL_IRQ_FAULT);
 }
 
-/* One access, in as many tries as page requests allow; whether it was done */
+/* Do one access, with page requests; returns whether it was done */
 static bool do_access(struct model_channel *channel, u64 address, void *buffer,
 		      size_t length, enum model_op op)
 {
@@ -316,7 +314,10 @@ static bool do_access(struct model_channel *channel, u64 address, void *buffer,
 				return false;
 			break;
 		}
-		/* What was promised need not last: no endless loop */
+		/*
+		 * The page of a response can be unmapped again: do not loop for
+		 * ever
+		 */
 		if (READ_ONCE(channel->stop))
 			return false;
 		cond_resched();
@@ -325,7 +326,7 @@ static bool do_access(struct model_channel *channel, u64 address, void *buffer,
 	return false;
 }
 
-/* @got was read at @address; @want should have been */
+/* Report that @got was read at @address instead of @want */
 static bool compare(struct model_channel *channel, u64 address,
 		    const u8 *want, const u8 *got, size_t length)
 {
@@ -409,7 +410,7 @@ static void do_request(struct model_channel *channel, u64 address)
 		atomic64_inc(&channel->done);
 }
 
-/* In pieces of at most a page, since the bounce buffer is one */
+/* Copy in pieces of at most a page, the size of the bounce buffer */
 static void do_copy(struct model_thread *thread, u64 address)
 {
 	struct model_channel *channel = thread->channel;
@@ -477,7 +478,7 @@ static void do_one(struct model_thread *thread, u64 address)
 	}
 }
 
-/* The @i-th address */
+/* The I/O address of access @i */
 static u64 address_of(const struct model_channel *channel, u64 i)
 {
 	const struct ioasid_model_dma *dma = &channel->dma;
@@ -488,7 +489,7 @@ static u64 address_of(const struct model_channel *channel, u64 i)
 	return dma->address + i * dma->stride;
 }
 
-/* The last thread to end says what became of it */
+/* The last thread of a channel sets the final status */
 static void channel_end(struct model_channel *channel)
 {
 	u32 run = IOASID_MODEL_DONE;
@@ -592,7 +593,7 @@ static bool dma_valid(const struct ioasid_model_dma *dma)
 			  IOASID_MODEL_DMA_LIST | IOASID_MODEL_DMA_ATS |
 			  IOASID_MODEL_DMA_PRI | IOASID_MODEL_DMA_NO_SNOOP;
 
-	/* An access is not interrupted by a stop: it is not to be long */
+	/* A stop does not interrupt an access: accesses must be short */
 	if (dma->flags & ~flags || !dma->count || !dma->length ||
 	    dma->length > IOASID_MODEL_MEMORY_SIZE || !dma->threads ||
 	    dma->threads > IOASID_MODEL_MAX_THREADS)
@@ -640,7 +641,7 @@ static int channel_start(struct model_channel *channel,
 		mutex_unlock(&device->lock);
 		return -EBUSY;
 	}
-	/* Those of last time */
+	/* Free the threads of the last DMA */
 	channel_stop(channel);
 	channel_clear(channel);
 
@@ -690,7 +691,7 @@ static void channel_status(struct model_channel *channel,
 
 /* ---- Memory of the device ---- */
 
-/* Take it out of all mappings; it is @on after that */
+/* Unmap the memory from all processes, then turn it @on or off */
 static void memory_zap(struct model_vfio *device, bool on)
 {
 	down_write(&device->memory_lock);
@@ -755,7 +756,7 @@ static int model_mmap(struct vfio_device *vdev, struct vm_area_struct *vma)
 
 /* ---- Regions ---- */
 
-/* One register that is read, in a piece of its own size */
+/* Read one register, in a piece of its own size */
 static ssize_t give(char __user *buf, size_t count, const void *from,
 		    size_t size)
 {
@@ -983,7 +984,7 @@ static long set_irqs(struct model_vfio *device, void __user *arg)
 	return -EINVAL;
 }
 
-/* Everything is as it was when the device was opened, but for counts */
+/* Reset the device to its state at open, except for counts */
 static void model_reset(struct model_vfio *device)
 {
 	unsigned int i;
@@ -1061,7 +1062,7 @@ static int model_vfio_init(struct vfio_device *vdev)
 	device->pages = alloc_pages(GFP_KERNEL | __GFP_ZERO, order);
 	if (!device->pages)
 		return -ENOMEM;
-	/* It is not the kernel's memory to whoever meets it in a mapping */
+	/* Reserved pages: a mapping of them must not take them for RAM */
 	split_page(device->pages, order);
 	for (page = 0; page < 1UL << order; page++)
 		SetPageReserved(device->pages + page);
@@ -1157,7 +1158,7 @@ static struct platform_driver model_driver = {
 };
 
 /**
- * model_devices_init() - drive what model_dev_create() makes of the name
+ * model_devices_init() - register the driver of devices of the name
  *	MODEL_DEVICE
  *
  * Context: may sleep.
@@ -1179,7 +1180,7 @@ int __init model_devices_init(void)
 /**
  * model_devices_exit() - undo model_devices_init()
  *
- * Context: may sleep. No such device is left.
+ * Context: may sleep. There are no such devices.
  */
 void model_devices_exit(void)
 {

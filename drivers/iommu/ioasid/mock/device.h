@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Model devices, for the control node that makes them.
+ * Model devices: the interface for the control node.
  */
 #ifndef IOASID_MOCK_DEVICE_H
 #define IOASID_MOCK_DEVICE_H
 
-/* Names of platform devices, by kind */
+/* Names of platform devices, one for each kind */
 #define MODEL_DEVICE	"ioasid_model"
 #define MODEL_EMULATED	"ioasid_mock"
 
-/* Emulated devices that are always there, from number 0 on */
+/* Number of emulated devices that always exist, from number 0 on */
 #define MODEL_EMULATED_FIXED	2
 
 int model_devices_init(void);

@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Model devices of the emulated kind: VFIO devices whose DMA is done by this
- * driver when user space says so.  See ioasid_mock.h for how it does.
+ * Model devices of the emulated kind: VFIO devices whose DMA this driver does,
+ * at commands of user space.  See ioasid_mock.h for these.
  *
- * They call VFIO as any driver of an emulated device does, and know nothing of
- * what is behind it: /dev/ioasid, iommufd or a container.
+ * They call VFIO as any driver of an emulated device does, and do not know
+ * which of /dev/ioasid, iommufd and a container is behind it.
  *
  * Invariants:
  *  - Each struct mock_pin stands for one vfio_pin_pages() of one page, and is
  *    on &mock_device.pins until it is unpinned.  A device that is not open has
  *    none.
- *  - A page is looked at only while its pin is on the list.
- *  - With the manners that a driver must have, no pin of a range is left when
- *    mock_dma_unmap() of it returns, nor is one made that it does not see.
+ *  - A page is accessed only while its pin is on the list.
+ *  - With IOASID_MOCK_UNMAP_NOW, no pin of a range is left when its
+ *    mock_dma_unmap() returns, and that sees every pin.
  *
  * Locks: &mock_device.lock is held over vfio_pin_pages() and
- * vfio_unpin_pages(), and taken by mock_dma_unmap(): who unmaps waits for who
- * pins, which he may.  User memory is not touched with it held.  Copies without
- * a pin take no lock; commands that use the device's memory at the same time
- * race as they would in a device.
+ * vfio_unpin_pages(), and taken by mock_dma_unmap(): an unmap may wait for a
+ * pin.  User memory is not accessed with it held.  Copies without a pin take no
+ * lock; commands that use the device's memory at the same time race, as in a
+ * real device.
  */
 #include <linux/completion.h>
 #include <linux/delay.h>
@@ -43,8 +43,8 @@
 /**
  * struct mock_pin - a page that is pinned once
  * @node: in &mock_device.pins
- * @iova: where, page aligned
- * @offset: in the page, of the IOVA that it was pinned by
+ * @iova: its IOVA, page aligned
+ * @offset: offset in the page of the IOVA that was pinned
  * @page: the page
  * @doomed: to be unpinned by &mock_device.unpin_late
  */
@@ -60,16 +60,16 @@ struct mock_pin {
  * struct mock_device - a model device
  * @vdev: the VFIO device
  * @memory: IOASID_MOCK_MEMORY_SIZE bytes
- * @lock: protects all that follows
+ * @lock: protects the fields below
  * @pins: struct mock_pin
- * @status: for user space; @pins in it is the length of the list
- * @manners: as user space wants them
- * @unpin_late: drops the pins that are doomed
+ * @status: the status that user space reads; its @pins is the length of @pins
+ * @manners: behaviour that user space has set
+ * @unpin_late: the work that unpins doomed pins
  */
 struct mock_device {
 	struct vfio_device vdev;
 	void *memory;
-	struct mutex lock; /* see above */
+	struct mutex lock; /* @pins to @manners */
 	struct list_head pins;
 	struct ioasid_mock_status status;
 	struct ioasid_mock_manners manners;
@@ -92,7 +92,7 @@ static void mock_drop(struct mock_device *mock, struct mock_pin *pin)
 	kfree(pin);
 }
 
-/* A pin that touches [start, last] */
+/* Find a pin that touches [start, last] */
 static struct mock_pin *mock_find(struct mock_device *mock, u64 start, u64 last)
 {
 	struct mock_pin *pin;
@@ -125,7 +125,7 @@ static void mock_unpin_late(struct work_struct *work)
 	mutex_unlock(&mock->lock);
 }
 
-/* VFIO says: [iova, iova + length) is about to be unmapped */
+/* VFIO calls this before [iova, iova + length) is unmapped */
 static void mock_dma_unmap(struct vfio_device *vdev, u64 iova, u64 length)
 {
 	struct mock_device *mock = to_mock(vdev);
@@ -144,7 +144,7 @@ static void mock_dma_unmap(struct vfio_device *vdev, u64 iova, u64 length)
 	if (delay_ms)
 		msleep(delay_ms);
 
-	/* Look again: the device may have been closed, and is tidied up */
+	/* The device may have been closed meanwhile: look at the pins again */
 	mutex_lock(&mock->lock);
 	switch (mock->manners.unmap) {
 	case IOASID_MOCK_UNMAP_NOW:
@@ -331,7 +331,7 @@ static int mock_command(struct mock_device *mock,
 
 /* ---- The region ---- */
 
-/* Is [pos, pos + count) in the device's memory? */
+/* Check that [pos, pos + count) is in the device's memory */
 static bool mock_in_memory(loff_t pos, size_t count)
 {
 	return pos >= IOASID_MOCK_MEMORY && pos <= IOASID_MOCK_REGION_SIZE &&
@@ -461,7 +461,7 @@ static void mock_close(struct vfio_device *vdev)
 	struct mock_device *mock = to_mock(vdev);
 
 	mutex_lock(&mock->lock);
-	/* Nothing is put off any more */
+	/* No unpin is delayed from here on */
 	mock->manners = (struct ioasid_mock_manners){};
 	mock_drop_range(mock, 0, U64_MAX);
 	mutex_unlock(&mock->lock);
@@ -548,7 +548,7 @@ static void mock_unregister(unsigned int nr)
 }
 
 /**
- * model_emulated_init() - drive emulated devices, and have the fixed ones
+ * model_emulated_init() - register the driver, and make the fixed devices
  *
  * Context: may sleep.
  * Return: 0, or a negative errno.
@@ -577,7 +577,7 @@ int __init model_emulated_init(void)
 /**
  * model_emulated_exit() - undo model_emulated_init()
  *
- * Context: may sleep. Other emulated devices are gone.
+ * Context: may sleep.  Only the fixed devices are left.
  */
 void model_emulated_exit(void)
 {

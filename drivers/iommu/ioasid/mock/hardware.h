@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the model IOMMU's driver, iommu.c, and its hardware, walk.c, share.
+ * Structures of the model IOMMU that its driver, iommu.c, and its hardware,
+ * walk.c, share.
  *
- * A unit is one IOMMU.  Its lock stands for the order in which hardware does
- * things: it is held for reading over each access of a device, from looking the
- * route up to touching memory, and for writing over each change of a route and
- * each flush.  So when a flush returns no access is under way that saw what was
- * flushed.
+ * A unit is one IOMMU.  Its lock models the order of operations in hardware: it
+ * is held for reading over each access of a device, from the look-up of the
+ * route to the access of memory, and for writing over each change of a route
+ * and each flush.  So when a flush returns, no access is under way that used a
+ * flushed translation.
  *
  * Locks, outermost first: &model_unit.mutex, &model_dev.requests,
  * &model_unit.lock, &model_tlb.lock.
@@ -38,23 +39,22 @@ struct platform_device;
 #define model_count(unit, name)	atomic64_inc(model_counter(unit, name))
 
 /**
- * struct model_tlb - what a unit or a device remembers
- * @lock: protects the rest
+ * struct model_tlb - a cache of a unit or of a device
+ * @lock: protects @entries
  * @entries: &struct model_tlb_entry by address
  */
 struct model_tlb {
-	spinlock_t lock; /* see above */
+	spinlock_t lock; /* Protects @entries */
 	struct rb_root_cached entries;
 };
 
 /**
  * struct model_tlb_entry - one translation
- * @node: in &model_tlb.entries, then in a list of what was forgotten
+ * @node: in &model_tlb.entries
  * @next: the next in that list
- * @pasid: of a PASID table of user space, else MODEL_NO_PASID
- * @entry: as in a stage 2 table, without the address; 0 says that nothing is
- *	there
- * @phys: where @node.start leads to
+ * @pasid: the PASID, with a PASID table of user space; else MODEL_NO_PASID
+ * @entry: as an entry of a stage 2 table, without the address; 0: absent
+ * @phys: physical address that @node.start translates to
  */
 struct model_tlb_entry {
 	struct interval_tree_node node;
@@ -68,7 +68,7 @@ struct model_tlb_entry {
  * struct model_limbo - memory that was unmapped, and not flushed yet
  * @node: in &model_domain.limbo, then in a list
  * @next: the next in that list
- * @phys: what was mapped at @node.start
+ * @phys: physical address that was mapped at @node.start
  * @watch: MODEL_PTE_PINNED or MODEL_PTE_HELD
  */
 struct model_limbo {
@@ -86,23 +86,25 @@ enum model_kind {
 
 /**
  * struct model_domain - a domain
- * @domain: for the core
- * @kind: what it is
- * @unit: whose; holds a reference
+ * @domain: the core's domain
+ * @kind: the kind of domain
+ * @unit: the unit of the domain, with a reference
  * @node: in &model_unit.domains
- * @slots: struct model_slot that it is attached to; &model_unit.lock
- * @users: how many, those of @children too; &model_unit.lock
+ * @slots: struct model_slot that it is attached to; protected by
+ *	&model_unit.lock
+ * @users: number of slots, those of @children included; protected by
+ *	&model_unit.lock
  * @tlb: the IOTLB's entries with this domain's tag
- * @parent: of a nested domain
- * @children: nested domains; &model_unit.lock
+ * @parent: the nesting parent of a nested domain
+ * @children: nested domains; protected by &model_unit.lock
  * @sibling: in @children of the parent
- * @table: stage 2
- * @snoop: force it in all that is mapped
+ * @table: the stage 2 table
+ * @snoop: mappings enforce snooping
  * @dirty: dirty tracking is on
  * @limbo_lock: protects @limbo
  * @limbo: struct model_limbo by address
- * @s1: of MODEL_STAGE1
- * @pasids: of MODEL_PASIDS
+ * @s1: data of a MODEL_STAGE1 domain
+ * @pasids: data of a MODEL_PASIDS domain
  * @pasid_cache: the PASID cache's entries with this domain's tag: xa_mk_value()
  *	of the first word without its lowest bit, by PASID
  */
@@ -138,15 +140,16 @@ enum model_route {
 
 /**
  * struct model_slot - the hardware's entry for a RID or a PASID
- * @route: where it leads
- * @dom: to which domain, if MODEL_TRANSLATED
+ * @route: kind of translation
+ * @dom: the domain, if @route is MODEL_TRANSLATED
  * @node: in @dom->slots
- * @mdev: of which device
- * @pasid: which PASID, or MODEL_NO_PASID for the RID
- * @era: no other slot had it, nor this one before it was led here
- * @devtlb: what the device remembers of it
+ * @mdev: the device
+ * @pasid: the PASID, or MODEL_NO_PASID for the RID
+ * @era: a number that is new at every change of a route in the unit
+ * @devtlb: the device TLB's entries of this slot
  *
- * &model_unit.lock protects all, and so does &model_dev.requests but for @devtlb.
+ * &model_unit.lock protects all fields.  &model_dev.requests protects all of
+ * them but @devtlb, too.
  */
 struct model_slot {
 	enum model_route route;
@@ -160,8 +163,8 @@ struct model_slot {
 
 /**
  * struct model_failure - a failure to inject
- * @countdown: 1 is next; 0 is none
- * @pages: after how many pages
+ * @countdown: calls until the failure: 1 is the next; 0 is none
+ * @pages: number of pages that the failing call does
  */
 struct model_failure {
 	atomic_t countdown;
@@ -170,9 +173,9 @@ struct model_failure {
 
 /**
  * struct model_request - a page request in the queue
- * @mdev: who wants it
- * @era: of the slot when it was made
- * @fault: for the core
+ * @mdev: the device that made it
+ * @era: &model_slot.era when it was made
+ * @fault: the fault to report to the core
  */
 struct model_request {
 	struct model_dev *mdev;
@@ -182,30 +185,30 @@ struct model_request {
 
 /**
  * struct model_unit - an IOMMU
- * @iommu: for the core
- * @kref: held by devices and domains
- * @node: in the list of units; protected as @devices is
- * @params: how it is made up
+ * @iommu: the core's IOMMU
+ * @kref: references of devices and domains
+ * @node: in the list of units; protected by units_lock, as is @devices
+ * @params: its properties
  * @shift: log2 of the smallest page size
  * @devices: how many
- * @fwnode: what its devices are found by
+ * @fwnode: the firmware node that identifies it to its devices
  * @msi: the irq domain of its devices, or NULL
  * @iopf: the queue of the core, or NULL
  * @mutex: protects @domains
  * @domains: struct model_domain
- * @lock: see above
- * @eras: the last &model_slot.era; @lock
- * @counters: struct model_counters
- * @ledger_lock: protects what the ledger says last
- * @failures: to be injected, by enum model_injection
+ * @lock: orders accesses, changes of routes and flushes
+ * @eras: the last &model_slot.era; protected by @lock
+ * @counters: the fields of struct model_counters
+ * @ledger_lock: protects the ledger's fields in @counters
+ * @failures: failures to inject, by enum model_injection
  * @prq_lock: protects the queue of page requests
  * @prq: the queue
  * @prq_depth: its length
- * @prq_head: where the next request goes to
- * @prq_tail: where the next is taken from
- * @prq_overflow: bit 0 says that requests had no room
- * @prq_wq: works on it
- * @prq_work: does
+ * @prq_head: index that the next request is written to
+ * @prq_tail: index that the next request is read from
+ * @prq_overflow: bit 0 is set when a request found the queue full
+ * @prq_wq: workqueue of @prq_work
+ * @prq_work: hands requests of the queue to the core
  */
 struct model_unit {
 	struct iommu_device iommu;
@@ -217,15 +220,15 @@ struct model_unit {
 	struct fwnode_handle fwnode;
 	struct irq_domain *msi;
 	struct iopf_queue *iopf;
-	struct mutex mutex; /* see above */
+	struct mutex mutex; /* Protects @domains */
 	struct list_head domains;
-	rwlock_t lock; /* see above */
+	rwlock_t lock; /* Orders accesses, routes, flushes */
 	u64 eras;
 	atomic64_t counters[MODEL_COUNTERS];
-	spinlock_t ledger_lock; /* innermost */
+	spinlock_t ledger_lock; /* Innermost */
 	struct model_failure failures[MODEL_INJECTIONS];
 
-	spinlock_t prq_lock; /* innermost */
+	spinlock_t prq_lock; /* Innermost */
 	struct model_request *prq;
 	unsigned int prq_depth;
 	unsigned int prq_head;
@@ -236,12 +239,12 @@ struct model_unit {
 };
 
 /**
- * struct model_group - devices that cannot be told apart
+ * struct model_group - devices that share an iommu group
  * @node: in the list of groups
  * @unit: behind which IOMMU
- * @key: its name
+ * @key: the group key of its devices
  * @devices: how many
- * @group: the core's
+ * @group: the core's iommu group
  */
 struct model_group {
 	struct list_head node;
@@ -255,16 +258,17 @@ struct model_group {
  * struct model_dev - a device
  * @unit: behind which IOMMU
  * @pdev: the platform device
- * @fwnode: its node
- * @group: which it shares, or NULL
- * @rid: what its RID leads to
- * @pasids: struct model_slot; changes with &model_unit.lock held for writing
+ * @fwnode: its firmware node
+ * @group: the group that it shares, or NULL
+ * @rid: the slot of its RID
+ * @pasids: struct model_slot by PASID; changes with &model_unit.lock held for
+ *	writing
  * @requests: held for reading while a page request is handed to the core, for
  *	writing to wait until none is
- * @pri: whether page requests are on; @requests
- * @ops: of the driver
- * @priv: for them
- * @ops_lock: held while one of them is called
+ * @pri: page requests are on; protected by @requests
+ * @ops: the ops of its driver
+ * @priv: argument of the ops
+ * @ops_lock: held while one of the ops is called
  * @fault_lock: protects @fault
  * @fault: the last one
  */
@@ -275,12 +279,12 @@ struct model_dev {
 	struct model_group *group;
 	struct model_slot rid;
 	struct xarray pasids;
-	struct rw_semaphore requests; /* see above */
+	struct rw_semaphore requests; /* See hardware.h's head */
 	bool pri;
-	struct mutex ops_lock; /* innermost that sleeps */
+	struct mutex ops_lock; /* Innermost that sleeps */
 	const struct model_dev_ops *ops;
 	void *priv;
-	spinlock_t fault_lock; /* innermost */
+	spinlock_t fault_lock; /* Innermost */
 	struct model_fault fault;
 };
 

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The interface of ioasid_mock, for user space that tests with it. All fields
- * are in the byte order of the machine; nothing here is stable.
+ * The interface of ioasid_mock, for tests in user space. All fields are in the
+ * byte order of the machine; nothing here is stable.
  *
- * There are two kinds of devices. Those of the emulated kind have no IOMMU:
- * their driver does their DMA. Two are there as soon as the module is; they
- * come first here. Those of the physical kind do it themselves, through the
- * tables of a model IOMMU, which model_abi.h is about. The control node makes
- * devices of both kinds.
+ * There are two kinds of devices. Devices of the emulated kind have no IOMMU:
+ * their driver does their DMA. Two of them exist as soon as the module is
+ * loaded; their interface comes first here. Devices of the physical kind do DMA
+ * themselves, through the tables of a model IOMMU, which model_abi.h describes.
+ * The control node makes devices of both kinds.
  */
 #ifndef _IOASID_MOCK_H
 #define _IOASID_MOCK_H
@@ -35,13 +35,13 @@
 #define IOASID_MOCK_MEMORY_SIZE	0x10000
 #define IOASID_MOCK_REGION_SIZE	(IOASID_MOCK_MEMORY + IOASID_MOCK_MEMORY_SIZE)
 
-/* Pages that one command can pin */
+/* Maximum number of pages that one command can pin */
 #define IOASID_MOCK_MAX_PAGES	512
 
 /**
  * enum ioasid_mock_op - what a command does
- * @IOASID_MOCK_PIN: pin @length / PAGE_SIZE pages from that of @iova on, each on
- *	top of the pins that it has. All or none.
+ * @IOASID_MOCK_PIN: pin @length / PAGE_SIZE pages from that of @iova on, each
+ *	on top of the pins that it has. All or none.
  * @IOASID_MOCK_UNPIN: drop all pins of the pages in the range
  * @IOASID_MOCK_READ: copy from @iova to the memory, with no pin
  * @IOASID_MOCK_WRITE: copy from the memory to @iova, with no pin
@@ -59,7 +59,7 @@ enum ioasid_mock_op {
 };
 
 /**
- * enum ioasid_mock_flags - how it does it
+ * enum ioasid_mock_flags - options of a command
  * @IOASID_MOCK_PIN_WRITE: pin for writing too
  * @IOASID_MOCK_KTHREAD: from a kernel thread, which has no mm
  */
@@ -76,8 +76,8 @@ enum ioasid_mock_flags {
  * @length: bytes; whole pages, to pin and unpin
  * @offset: in the memory, to copy
  *
- * The write() fails with what VFIO says; with ENXIO when a page is not pinned
- * that has to be; with EINVAL when the command is malformed.
+ * The write() fails with the errno of VFIO; with ENXIO, if a page is not pinned
+ * that has to be; with EINVAL, if the command is malformed.
  */
 struct ioasid_mock_command {
 	__u32 op;
@@ -88,11 +88,11 @@ struct ioasid_mock_command {
 };
 
 /**
- * struct ioasid_mock_status - what the device has, and what became of it
+ * struct ioasid_mock_status - pins of the device, and calls of dma_unmap()
  * @pins: pins that it holds; a page that is pinned twice counts twice
  * @unmaps: calls of its dma_unmap() since it was opened
- * @unmap_iova: of the last one
- * @unmap_length: of the last one
+ * @unmap_iova: IOVA of the last call
+ * @unmap_length: length of the last call
  */
 struct ioasid_mock_status {
 	__u64 pins;
@@ -102,7 +102,7 @@ struct ioasid_mock_status {
 };
 
 /**
- * enum ioasid_mock_unmap - how dma_unmap() takes it
+ * enum ioasid_mock_unmap - behaviour of dma_unmap()
  * @IOASID_MOCK_UNMAP_NOW: unpins before it returns, as it must
  * @IOASID_MOCK_UNMAP_LATE: returns, and unpins later
  * @IOASID_MOCK_UNMAP_NEVER: does not unpin
@@ -132,12 +132,12 @@ struct ioasid_mock_manners {
 /*
  * For root. Ids are those of one open file and never 0.
  *
- * What an open file has made goes with it, in the background: a device waits
- * until nobody has it open any more. While there are devices of the physical
- * kind the module cannot be removed.
+ * The close of a file unplugs its devices, in the background: the unplug of a
+ * device waits until it is closed. The module cannot be removed while there are
+ * devices of the physical kind.
  *
- * Errors that any command may have: ENOENT, no such id; EINVAL, an argument is
- * malformed; EFAULT; ENOMEM.
+ * Errors of any command: ENOENT, no such id; EINVAL, an argument is malformed;
+ * EFAULT; ENOMEM.
  */
 #define IOASID_MODEL_NODE	"/dev/ioasid_mock"
 #define IOASID_MODEL_TYPE	0xb7
@@ -154,9 +154,9 @@ struct ioasid_mock_manners {
 #define IOASID_MODEL_NAME	32
 
 /**
- * enum ioasid_model_kind - who does the DMA of a device
- * @IOASID_MODEL_PHYSICAL: the device, through its IOMMU
- * @IOASID_MODEL_EMULATED: its driver, by VFIO's functions
+ * enum ioasid_model_kind - how the DMA of a device is done
+ * @IOASID_MODEL_PHYSICAL: by the device, through its IOMMU
+ * @IOASID_MODEL_EMULATED: by its driver, with VFIO's functions
  */
 enum ioasid_model_kind {
 	IOASID_MODEL_PHYSICAL = 0,
@@ -173,8 +173,8 @@ enum ioasid_model_kind {
  * @params: of the IOMMU that it is behind; all 0 for the emulated kind
  * @name: out, of the device, on the platform bus
  *
- * Errors: ENODEV, its driver could not make a VFIO device of it; or whatever
- * an IOMMU's driver can return when a device is plugged in.
+ * Errors: ENODEV, its driver could not make a VFIO device of it; or an error
+ * that an IOMMU's driver can return when a device is plugged in.
  */
 struct ioasid_model_create {
 	__u32 kind;
@@ -195,13 +195,14 @@ enum ioasid_model_destroy_flags {
 
 /**
  * struct ioasid_model_destroy - ioctl(IOASID_MODEL_DESTROY): unplug a device
- * @id: which; the id is no more, even if the wait is interrupted
+ * @id: the device; the id ends, even if the wait is interrupted
  * @flags: enum ioasid_model_destroy_flags
  *
- * Who has it open is asked to close it, by IOASID_MODEL_IRQ_REQUEST; until
+ * IOASID_MODEL_IRQ_REQUEST asks the process that has it open to close it; until
  * then it works.
  *
- * Errors: EINTR, a fatal signal came; it goes on in the background.
+ * Errors: EINTR, a fatal signal is pending; the unplug continues in the
+ * background.
  */
 struct ioasid_model_destroy {
 	__u32 id;
@@ -212,10 +213,10 @@ struct ioasid_model_destroy {
  * struct ioasid_model_inject - ioctl(IOASID_MODEL_INJECT): make something fail
  * @id: a device of the physical kind
  * @what: enum model_injection
- * @nth: which one from now on fails: 1 is the next; 0 takes it back
- * @pages: how many pages a map or unmap does before it fails
+ * @nth: the call from now on that fails: 1 is the next; 0 cancels
+ * @pages: number of pages that a map or unmap does before it fails
  *
- * It happens in the IOMMU, whichever of its devices is concerned.
+ * The failure is one of the IOMMU, for any of its devices.
  */
 struct ioasid_model_inject {
 	__u32 id;
@@ -225,9 +226,9 @@ struct ioasid_model_inject {
 };
 
 /**
- * enum ioasid_model_inspect_flags - what to look at more closely
- * @IOASID_MODEL_LEDGER: check now whether all that the IOMMU can reach is
- *	held in memory by someone
+ * enum ioasid_model_inspect_flags - checks to do now
+ * @IOASID_MODEL_LEDGER: check that all memory that the IOMMU can reach is still
+ *	pinned or allocated
  */
 enum ioasid_model_inspect_flags {
 	IOASID_MODEL_LEDGER = 1 << 0,
@@ -238,9 +239,9 @@ enum ioasid_model_inspect_flags {
  * @id: a device of the physical kind
  * @flags: enum ioasid_model_inspect_flags
  * @lost_pages: out, with IOASID_MODEL_LEDGER: pages that can be reached, and
- *	were let go of
- * @counters: out, of the IOMMU
- * @fault: out, the last one of the device
+ *	were released
+ * @counters: out, the counters of the IOMMU
+ * @fault: out, the last fault of the device
  */
 struct ioasid_model_inspect {
 	__u32 id;
@@ -257,40 +258,41 @@ struct ioasid_model_inspect {
  * Channel n has its registers at IOASID_MODEL_CHANNEL + n * 0x200.
  */
 #define IOASID_MODEL_REGS		0
-#define IOASID_MODEL_STATE		0x000	/* r: struct ioasid_model_state */
+#define IOASID_MODEL_STATE		0x000	/* r: ioasid_model_state */
 #define IOASID_MODEL_MEMORY_ON		0x800	/* rw: __u32, see region 1 */
 #define IOASID_MODEL_CHANNEL		0x1000
 #define IOASID_MODEL_CHANNEL_SIZE	0x200
 #define IOASID_MODEL_CHANNELS		8
-/* w: struct ioasid_model_dma, starts it; EBUSY while one is under way */
+/* w: struct ioasid_model_dma, starts DMA; EBUSY while one is under way */
 #define IOASID_MODEL_START		0x000
 /* r: struct ioasid_model_status */
 #define IOASID_MODEL_STATUS		0x080
-/* w: __u32 of any value: ends what is under way, and returns when it has */
+/* w: __u32 of any value: stops the DMA, and returns when it has ended */
 #define IOASID_MODEL_STOP		0x100
 #define IOASID_MODEL_REGS_SIZE	\
 	(IOASID_MODEL_CHANNEL + IOASID_MODEL_CHANNELS * IOASID_MODEL_CHANNEL_SIZE)
 
 /*
- * Region 1, memory of the device's own: to read, write and mmap(), and a
- * target of DMA where VFIO's user can map it. A reset takes the pages out of
- * every mapping, from where they fault in again; while the memory is off, they
- * do not (SIGBUS), and read() and write() give EIO. The engine does not mind.
+ * Region 1, memory of the device: to read, write and mmap(), and a target of
+ * DMA where VFIO's user can map it. A reset zaps the pages in every mmap(); the
+ * next access faults them in again. While the memory is off, page faults give
+ * SIGBUS, and read() and write() give EIO. The engine can access it
+ * nevertheless.
  */
 #define IOASID_MODEL_MEMORY		1
 #define IOASID_MODEL_MEMORY_SIZE	0x40000
 
-/* Where a region is in the device file: its index << this. */
+/* The offset of a region in the device file is its index << this. */
 #define IOASID_MODEL_REGION_SHIFT	40
 
 /**
  * enum ioasid_model_irq - interrupts of a device
- * @IOASID_MODEL_IRQ_DONE: what a channel was doing ended, in whatever way
+ * @IOASID_MODEL_IRQ_DONE: the DMA of a channel has ended, for any reason
  * @IOASID_MODEL_IRQ_FAULT: an access faulted
  * @IOASID_MODEL_IRQ_REQUEST: the device is about to be unplugged
  *
- * Each is an index with one interrupt, to be given an eventfd, or triggered,
- * by VFIO_DEVICE_SET_IRQS.
+ * Each is an index with one interrupt. VFIO_DEVICE_SET_IRQS sets its eventfd,
+ * or triggers it.
  */
 enum ioasid_model_irq {
 	IOASID_MODEL_IRQ_DONE = 0,
@@ -301,7 +303,7 @@ enum ioasid_model_irq {
 #define IOASID_MODEL_NR_IRQS	3
 
 /**
- * enum ioasid_model_op - what one access is
+ * enum ioasid_model_op - type of an access
  * @IOASID_MODEL_READ: copy to the device's memory at @offset
  * @IOASID_MODEL_WRITE: copy from the device's memory at @offset
  * @IOASID_MODEL_COMPARE: read, and compare with the device's memory at @offset
@@ -312,7 +314,7 @@ enum ioasid_model_irq {
  * @IOASID_MODEL_CAS: if 8 bytes are @compare make them @operand, atomically
  * @IOASID_MODEL_REQUEST: no access, but a page request; @operand is flags, see
  *	enum ioasid_model_request, and @compare the number of its group, below
- *	IOASID_MODEL_GROUPS. Nobody waits for the response
+ *	IOASID_MODEL_GROUPS. The device does not wait for the response
  */
 enum ioasid_model_op {
 	IOASID_MODEL_READ = 1,
@@ -327,11 +329,11 @@ enum ioasid_model_op {
 };
 
 /**
- * enum ioasid_model_request - what a page request asks for
+ * enum ioasid_model_request - flags of a page request
  * @IOASID_MODEL_REQUEST_READ: permission to read
  * @IOASID_MODEL_REQUEST_WRITE: permission to write
- * @IOASID_MODEL_REQUEST_LAST: it is the last one of its group, and wants a
- *	response for all of it
+ * @IOASID_MODEL_REQUEST_LAST: the request is the last one of its group, and
+ *	wants a response for the group
  */
 enum ioasid_model_request {
 	IOASID_MODEL_REQUEST_READ = 1 << 0,
@@ -339,7 +341,7 @@ enum ioasid_model_request {
 	IOASID_MODEL_REQUEST_LAST = 1 << 2,
 };
 
-/* Groups of page requests; from here on the device numbers those it makes. */
+/* Number of groups for user space; the device numbers its own from here on. */
 #define IOASID_MODEL_GROUPS	256
 
 /**
@@ -349,13 +351,14 @@ enum ioasid_model_request {
  * @IOASID_MODEL_DMA_GO_ON: count faults and go on; otherwise all threads end
  *	with the first one
  * @IOASID_MODEL_DMA_WAIT: the write() that starts it returns when it has ended
- * @IOASID_MODEL_DMA_LIST: addresses are not @address and what follows in steps
- *	of @stride, but @count of them, __u64, in device memory at @list
+ * @IOASID_MODEL_DMA_LIST: addresses are not @address and the following ones in
+ *	steps of @stride, but @count elements of __u64 in device memory at @list
  * @IOASID_MODEL_DMA_ATS: through the TLB of the device
- * @IOASID_MODEL_DMA_PRI: ask for a page that is not there, and try again when
- *	it is. Where the response does not come, IOASID_MODEL_PATIENCE_MS, the
- *	access has faulted
- * @IOASID_MODEL_DMA_NO_SNOOP: past the caches of the CPU, if it is let
+ * @IOASID_MODEL_DMA_PRI: request a page that is absent, and try again when it
+ *	is there. Without a response for IOASID_MODEL_PATIENCE_MS the access
+ *	faults
+ * @IOASID_MODEL_DMA_NO_SNOOP: past the caches of the CPU, if the IOMMU permits
+ *	that
  */
 enum ioasid_model_dma_flags {
 	IOASID_MODEL_DMA_PASID = 1 << 0,
@@ -372,11 +375,11 @@ enum ioasid_model_dma_flags {
 #define IOASID_MODEL_PATIENCE_MS	2000
 
 /**
- * struct ioasid_model_dma - what a channel is to do
+ * struct ioasid_model_dma - DMA of a channel
  * @op: enum ioasid_model_op
  * @flags: enum ioasid_model_dma_flags
  * @pasid: with IOASID_MODEL_DMA_PASID
- * @threads: how many do all of it at the same time, 1 to 16
+ * @threads: number of threads that each do all of it, 1 to 16
  * @address: I/O address of the first access
  * @length: bytes of each access, up to the size of the memory; 8 for atomic
  *	ones. A multiple of 8, as addresses are then, for patterns
@@ -403,12 +406,12 @@ struct ioasid_model_dma {
 };
 
 /**
- * enum ioasid_model_run - what a channel is at
- * @IOASID_MODEL_IDLE: nothing since the device was opened or reset
- * @IOASID_MODEL_RUNNING: it works
- * @IOASID_MODEL_DONE: it came to its end
- * @IOASID_MODEL_STOPPED: it was stopped, or the device reset
- * @IOASID_MODEL_FAULTED: a fault ended it
+ * enum ioasid_model_run - state of a channel
+ * @IOASID_MODEL_IDLE: no DMA since the device was opened or reset
+ * @IOASID_MODEL_RUNNING: DMA is under way
+ * @IOASID_MODEL_DONE: the DMA is complete
+ * @IOASID_MODEL_STOPPED: the DMA was stopped, or the device was reset
+ * @IOASID_MODEL_FAULTED: a fault ended the DMA
  */
 enum ioasid_model_run {
 	IOASID_MODEL_IDLE = 0,
@@ -419,18 +422,18 @@ enum ioasid_model_run {
 };
 
 /**
- * struct ioasid_model_status - what came of it
+ * struct ioasid_model_status - result of the DMA of a channel
  * @run: enum ioasid_model_run
- * @fault: enum model_reason of the first fault, or 0; MODEL_PAGE_REQUEST: the
- *	page that was asked for did not come
+ * @fault: enum model_reason of the first fault, or 0; MODEL_PAGE_REQUEST: a
+ *	requested page did not come
  * @fault_addr: I/O address of the first fault
  * @done: accesses that were done in full
  * @faults: accesses that faulted
- * @mismatches: accesses that found something else than they should
+ * @mismatches: accesses that found other contents than expected
  * @mismatch_addr: I/O address of the first byte of the first mismatch
- * @expected: the 8 bytes that should have been around there
- * @found: those that were
- * @result: what the last atomic access found before it changed it
+ * @expected: the expected 8 bytes around there
+ * @found: the 8 bytes that were found
+ * @result: the value before the last atomic access
  */
 struct ioasid_model_status {
 	__u32 run;
@@ -446,7 +449,7 @@ struct ioasid_model_status {
 };
 
 /**
- * enum ioasid_model_response_code - what a response to a page request says
+ * enum ioasid_model_response_code - code of a response to a page request
  * @IOASID_MODEL_SUCCESS: try again
  * @IOASID_MODEL_INVALID: the page will not come
  * @IOASID_MODEL_FAILURE: send no more requests
@@ -474,15 +477,15 @@ struct ioasid_model_response {
 #define IOASID_MODEL_LOG	32
 
 /**
- * struct ioasid_model_state - what became of a device since it was opened
- * @resets: how often it was reset
- * @irqs: how often each interrupt was raised, with or without an eventfd
+ * struct ioasid_model_state - events of a device since it was opened
+ * @resets: number of resets
+ * @irqs: number of times each interrupt was raised, with or without an eventfd
  * @memory_faults: pages of its memory that were faulted in to mappings
  * @requests: page requests that it sent
  * @unsent: page requests that the IOMMU did not take
  * @responses: responses that came, by enum ioasid_model_response_code
- * @unexpected: responses among them to groups that waited for none
- * @nr_log: how many of @log are filled
+ * @unexpected: responses among them to groups that expected none
+ * @nr_log: number of elements of @log that are filled
  * @reserved: 0
  * @log: the last responses, latest first
  */

@@ -3,22 +3,23 @@
  * The driver of the model IOMMU.
  *
  * Units come with their first device and go with their last one.  A device is a
- * platform device whose fwspec names its unit, so that the core finds the
- * unit whatever other IOMMUs the machine has; it is filled in before the device
- * is added, when nobody else knows it.
+ * platform device whose fwspec names its unit, so that the core finds the unit
+ * whatever other IOMMUs the machine has; it is filled in before the device is
+ * added, when it has no other users.
  *
  * The default domain is identity: DMA of the kernel works, and the counter
- * model_counters.bypass shows what goes there that should not.
+ * model_counters.bypass shows accesses that should not use that domain.
  *
- * Superpages cannot be cut: as most hardware's drivers do, unmap_pages takes out
- * the whole page that a range ends in, and counts it.
+ * Superpages cannot be split: as in the drivers of most hardware, unmap_pages
+ * unmaps the whole page that a range ends in, and counts all of it.
  *
  * Invariants:
  *  - Domains attach to devices of the unit that they were made for, and to no
  *    others (EINVAL).
- *  - What unmap_pages takes out is flushed in iotlb_sync(), or, if the gather is
- *    queued, in flush_iotlb_all(); nowhere else, so that who forgets these is
- *    seen.  Changes of routes, and of dirty tracking, are flushed at once.
+ *  - Pages that unmap_pages unmaps are flushed in iotlb_sync() or, if the
+ *    gather is queued, in flush_iotlb_all().  They are flushed nowhere else, so
+ *    that a caller that omits these is detected.  Changes of routes, and of
+ *    dirty tracking, are flushed at once.
  *  - A page request is handed to the core only while the RID or PASID leads to
  *    the domain that it led to when the device asked, and page requests are on;
  *    neither changes while one is handed over.
@@ -26,7 +27,7 @@
  *    module: it can be removed at any time, and takes its devices away, if no
  *    domain is left.  Domains pin it.
  *
- * Locks: see hardware.h.  units_lock protects the lists of units and groups, and
+ * Locks: see hardware.h. units_lock protects the lists of units and groups, and
  * is outermost.
  */
 #define pr_fmt(fmt) "ioasid_mock: " fmt
@@ -65,10 +66,10 @@ static struct model_dev *to_model_dev(struct device *dev)
 /* ---- Injected failures ---- */
 
 /**
- * model_should_fail() - is it to fail this time
+ * model_should_fail() - check whether this call shall fail
  * @unit: where
  * @what: what
- * @pages: out if so, after how many pages; or NULL
+ * @pages: out, if so, the number of pages to do before; or NULL
  *
  * Return: whether it is.
  */
@@ -86,13 +87,14 @@ bool model_should_fail(struct model_unit *unit, enum model_injection what,
 }
 
 /**
- * model_inject() - let something fail
- * @mdev: a device of the unit where it shall
+ * model_inject() - make a later call fail
+ * @mdev: a device of the unit
  * @what: what shall
- * @nth: which call from now on, 1 is the next; 0 for none
- * @pages: how many pages MODEL_INJECT_MAP and MODEL_INJECT_UNMAP do before
+ * @nth: the call from now on that fails, 1 is the next; 0 for none
+ * @pages: number of pages that MODEL_INJECT_MAP and MODEL_INJECT_UNMAP do
+ *	before
  *
- * Once: it replaces what was to fail in this way before.
+ * One call fails.  This replaces an earlier injection of the same kind.
  *
  * Return: 0 or -EINVAL.
  */
@@ -131,7 +133,7 @@ static const struct model_params default_params = {
 	.levels = 4,
 };
 
-/* The parameters, with what is left to the model filled in */
+/* The parameters, with defaults filled in */
 static void complete_params(struct model_params *params)
 {
 	unsigned int width;
@@ -151,8 +153,8 @@ static void complete_params(struct model_params *params)
 }
 
 /**
- * model_check_params() - is a unit possible
- * @params: as they are given to model_dev_create()
+ * model_check_params() - check the parameters of a unit
+ * @params: as for model_dev_create()
  *
  * Return: 0 or -EINVAL.
  */
@@ -170,7 +172,9 @@ int model_check_params(const struct model_params *params)
 	complete_params(&p);
 	shift = __ffs64(p.page_sizes);
 	width = shift + MODEL_TABLE_BITS * p.levels;
-	/* The largest page fits in a table of the highest level, and under it */
+	/*
+	 * The largest page fits in a table of the highest level, and under it
+	 */
 	if (__fls(p.page_sizes) >= min(width, 64U))
 		return -EINVAL;
 	if (p.aperture_start > p.aperture_last ||
@@ -196,12 +200,12 @@ EXPORT_SYMBOL_IF_KUNIT(model_check_params);
 
 static void prq_work(struct work_struct *work);
 
-/* Not a software node: 6.12 loses count of those if memory is short */
+/* Not a software node: 6.12 leaks a reference of those if memory is short */
 static const struct fwnode_operations unit_fwnode_ops = {};
 
 static const struct irq_domain_ops msi_ops = {};
 
-/* Nobody allocates interrupts in it: it only says that they are isolated */
+/* Interrupts are not allocated in it: it only says that they are isolated */
 static int unit_add_msi(struct model_unit *unit)
 {
 	struct irq_domain_info info = {
@@ -386,7 +390,7 @@ static const struct fwnode_operations dev_fwnode_ops = {
 	.property_read_int_array = read_property,
 };
 
-/* What iommu_fwspec_init() does for buses that hold the core's own lock */
+/* Do as iommu_fwspec_init(), which is for buses that hold the core's lock */
 static int fill_fwspec(struct device *dev, struct fwnode_handle *fwnode)
 {
 	struct iommu_fwspec *fwspec;
@@ -406,7 +410,7 @@ static int fill_fwspec(struct device *dev, struct fwnode_handle *fwnode)
 	return 0;
 }
 
-/* The core took it over, unless the device was never added */
+/* The core frees it, unless the device was never added */
 static void drop_fwspec(struct device *dev)
 {
 	struct dev_iommu *param = dev->iommu;
@@ -419,7 +423,7 @@ static void drop_fwspec(struct device *dev)
 	kfree(param);
 }
 
-/* The device may live on for a while, its node may not */
+/* The device may live longer than its node */
 static void remove_platform_device(struct platform_device *pdev)
 {
 	platform_device_del(pdev);
@@ -442,7 +446,7 @@ static struct platform_device *add_platform_device(struct model_dev *mdev,
 	dev_set_msi_domain(&pdev->dev, mdev->unit->msi);
 	fwnode_init(&mdev->fwnode, &dev_fwnode_ops);
 	device_set_node(&pdev->dev, &mdev->fwnode);
-	/* Which copies what it is given: here the pointer */
+	/* platform_device_add_data() copies its argument: here the pointer */
 	ret = platform_device_add_data(pdev, &mdev, sizeof(mdev));
 	if (!ret)
 		ret = fill_fwspec(&pdev->dev, &mdev->unit->fwnode);
@@ -466,9 +470,9 @@ static struct platform_device *add_platform_device(struct model_dev *mdev,
 
 /**
  * model_dev_create() - plug a device in
- * @name: of the platform device, and of its driver
+ * @name: name of the platform device, and of its driver
  * @id: PLATFORM_DEVID_NONE, _AUTO, or a number
- * @params: what its unit is like
+ * @params: properties of its unit
  * @group_key: devices of one unit with the same key share an iommu group; 0 for
  *	a group of its own
  *
@@ -541,14 +545,14 @@ EXPORT_SYMBOL_IF_KUNIT(model_dev_create);
  * model_dev_destroy() - unplug a device
  * @mdev: the device; gone on return
  *
- * Waits for its driver to let go of it.
+ * Waits until its driver has released it.
  *
  * Context: may sleep.
  */
 void model_dev_destroy(struct model_dev *mdev)
 {
 	remove_platform_device(mdev->pdev);
-	/* What it still has in the queue */
+	/* Drop its requests in the queue */
 	flush_work(&mdev->unit->prq_work);
 	mutex_lock(&units_lock);
 	group_leave(mdev->group);
@@ -561,7 +565,7 @@ void model_dev_destroy(struct model_dev *mdev)
 EXPORT_SYMBOL_IF_KUNIT(model_dev_destroy);
 
 /**
- * model_dev_of() - which model device is a device
+ * model_dev_of() - get the model device of a device
  * @dev: a device that model_dev_create() made
  *
  * Return: the model device; in the driver's probe as well.
@@ -572,7 +576,7 @@ struct model_dev *model_dev_of(struct device *dev)
 }
 
 /**
- * model_dev_device() - which device is a model device
+ * model_dev_device() - get the device of a model device
  * @mdev: the model device
  *
  * Return: the device.
@@ -584,10 +588,10 @@ struct device *model_dev_device(struct model_dev *mdev)
 EXPORT_SYMBOL_IF_KUNIT(model_dev_device);
 
 /**
- * model_dev_params() - what a device's unit is like
+ * model_dev_params() - get the properties of a device's unit
  * @mdev: the device
  *
- * Return: its parameters, with what was 0 filled in.
+ * Return: its parameters, with defaults filled in.
  */
 const struct model_params *model_dev_params(struct model_dev *mdev)
 {
@@ -595,12 +599,12 @@ const struct model_params *model_dev_params(struct model_dev *mdev)
 }
 
 /**
- * model_dev_set_ops() - the driver wants to know
+ * model_dev_set_ops() - set the callbacks of a driver
  * @mdev: the device
  * @ops: its ops, or NULL
  * @priv: for them
  *
- * When it returns the ops that were there before are not called any more.
+ * When this returns, the previous ops are not called.
  *
  * Context: may sleep.
  */
@@ -615,7 +619,7 @@ void model_dev_set_ops(struct model_dev *mdev, const struct model_dev_ops *ops,
 EXPORT_SYMBOL_IF_KUNIT(model_dev_set_ops);
 
 /**
- * model_last_fault() - why an access of a device failed
+ * model_last_fault() - get the last failed access of a device
  * @mdev: the device
  * @fault: out, the last failure
  */
@@ -627,7 +631,7 @@ void model_last_fault(struct model_dev *mdev, struct model_fault *fault)
 }
 
 /**
- * model_read_counters() - what a unit did
+ * model_read_counters() - read the counters of a unit
  * @mdev: one of its devices
  * @counters: out
  */
@@ -654,7 +658,7 @@ static void model_release_device(struct device *dev)
 {
 	struct model_dev *mdev = to_model_dev(dev);
 
-	/* Here because of release_domain: nothing leads anywhere any more */
+	/* Done here because of release_domain: no slot has a domain now */
 	down_write(&mdev->requests);
 	if (mdev->pri) {
 		mdev->pri = false;
@@ -738,7 +742,7 @@ static void model_get_resv_regions(struct device *dev, struct list_head *list)
 
 /* ---- Attach ---- */
 
-/* Lead a slot elsewhere, while no page request of it is handed over */
+/* Change the route of a slot, while no page request of it is handed over */
 static void slot_set(struct model_slot *slot, enum model_route route,
 		     struct model_domain *dom)
 {
@@ -784,7 +788,9 @@ static int model_attach(struct iommu_domain *domain, struct device *dev)
 		return -EINVAL;
 	if (dom->kind == MODEL_PASIDS && !xa_empty(&mdev->pasids))
 		return -EBUSY;
-	/* Going back to where it is must not fail: the core has no other way */
+	/*
+	 * An attach to the current domain must not fail: the core relies on it
+	 */
 	if (mdev->rid.dom != dom &&
 	    model_should_fail(mdev->unit, MODEL_INJECT_ATTACH, NULL))
 		return -ENOMEM;
@@ -847,7 +853,7 @@ static struct model_domain *domain_alloc(struct model_unit *unit,
 
 	if (model_should_fail(unit, MODEL_INJECT_ALLOC, NULL))
 		return ERR_PTR(-ENOMEM);
-	/* For as long as the ops of the domain can be called */
+	/* Held for as long as the ops of the domain can be called */
 	if (!try_module_get(THIS_MODULE))
 		return ERR_PTR(-ENODEV);
 	dom = kzalloc(sizeof(*dom), GFP_KERNEL_ACCOUNT);
@@ -898,7 +904,7 @@ static void model_domain_free(struct iommu_domain *domain)
 		list_del(&dom->sibling);
 		write_unlock(&unit->lock);
 	}
-	/* When the last slot left, so did all that was cached */
+	/* The detach of the last slot flushed all caches */
 	model_table_free(&dom->table);
 	atomic64_dec(model_counter(unit, domains));
 	domain_discard(dom);
@@ -1102,7 +1108,7 @@ static int model_iotlb_sync_map(struct iommu_domain *domain,
 	return 0;
 }
 
-/* Memory that lies in a row, on its way to the limbo */
+/* Physically contiguous memory that was unmapped, not in the limbo yet */
 struct row {
 	u64 iova;
 	u64 size;
@@ -1225,7 +1231,7 @@ static void model_iotlb_sync(struct iommu_domain *domain,
 {
 	struct model_domain *dom = to_model_domain(domain);
 
-	/* Nothing was gathered, or it is for model_flush_iotlb_all() to do */
+	/* The gather is empty, or is for model_flush_iotlb_all() */
 	if (gather->queued || gather->start > gather->end)
 		return;
 	model_count(dom->unit, flush_range);
@@ -1246,7 +1252,7 @@ static bool model_enforce_cache_coherency(struct iommu_domain *domain)
 
 	if (!(dom->unit->params.flags & MODEL_ENFORCE_COHERENCY))
 		return false;
-	/* In what is mapped from now on */
+	/* For mappings from now on */
 	WRITE_ONCE(dom->snoop, true);
 	return true;
 }
@@ -1264,7 +1270,7 @@ static const struct iommu_domain_ops stage2_ops = {
 	.free = model_domain_free,
 };
 
-/* Who leaves it to a flush of all does not get one */
+/* Without deferred flushes there is no flush_iotlb_all() */
 static const struct iommu_domain_ops stage2_strict_ops = {
 	.attach_dev = model_attach,
 	.set_dev_pasid = model_set_dev_pasid,
@@ -1291,7 +1297,7 @@ static int model_set_dirty_tracking(struct iommu_domain *domain, bool enabled)
 	if (READ_ONCE(dom->dirty) == enabled)
 		return 0;
 	WRITE_ONCE(dom->dirty, enabled);
-	/* What is cached says that nothing is to be set */
+	/* Cached entries say that no dirty bit is to be set */
 	model_flush(dom, 0, U64_MAX);
 	return 0;
 }
@@ -1466,7 +1472,7 @@ static void prq_work(struct work_struct *work)
 
 		down_read(&mdev->requests);
 		slot = slot_of_request(mdev, &evt.fault.prm);
-		/* Not for whoever is attached there now */
+		/* The domain that is attached now did not get this request */
 		if (mdev->pri && slot && slot->route == MODEL_TRANSLATED &&
 		    slot->era == request.era)
 			iommu_report_device_fault(&mdev->pdev->dev, &evt);
@@ -1475,15 +1481,15 @@ static void prq_work(struct work_struct *work)
 		up_read(&mdev->requests);
 		cond_resched();
 	}
-	/* The last one of a group may be among those that had no room */
+	/* The last request of a group may be among the lost ones */
 	if (test_and_clear_bit(0, &unit->prq_overflow))
 		iopf_queue_discard_partial(unit->iopf);
 }
 
 /**
- * model_report_page_request() - ask for a page
+ * model_report_page_request() - request a page
  * @mdev: the device
- * @pasid: for this PASID, or MODEL_NO_PASID
+ * @pasid: the PASID, or MODEL_NO_PASID
  * @address: where
  * @group: number of the group that the request belongs to, less than 512
  * @flags: MODEL_REQUEST_READ ...
@@ -1611,7 +1617,7 @@ static const struct iommu_ops ops_template = {
 };
 
 /**
- * model_init() - get ready for the first device
+ * model_init() - initialise the model IOMMU
  *
  * Return: 0 or -ENOMEM.
  */
@@ -1625,7 +1631,10 @@ int model_init(void)
 		return ret;
 	for (i = 0; i < ARRAY_SIZE(model_extensions); i++)
 		ioasid_register_domain_extension(&model_extensions[i]);
-	/* In memory that is not the module's: see above */
+	/*
+	 * The ops live in memory outside of the module: see the head of this
+	 * file
+	 */
 	model_ops = kmemdup(&ops_template, sizeof(ops_template), GFP_KERNEL);
 	model_user_pasid_ops = kmemdup(&ops_template, sizeof(ops_template),
 				       GFP_KERNEL);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The model IOMMU, for the devices behind it.
+ * The model IOMMU: its interface for the devices behind it.
  *
  * iommu.c is its driver, walk.c is the hardware, table.c the format of stage 2.
- * What user space may know of it is in model_abi.h.
+ * Its interface to user space is model_abi.h.
  *
- * A &struct model_dev is a platform device with an IOMMU.  Who makes one gives a
- * name, and a platform driver of that name drives it; such a driver that lets
- * user space do DMA has driver_managed_dma.
+ * A &struct model_dev is a platform device with an IOMMU.  Its maker gives it a
+ * name, and a platform driver of that name drives it.  A driver that lets user
+ * space do DMA sets driver_managed_dma.
  */
 #ifndef IOASID_MOCK_MODEL_H
 #define IOASID_MOCK_MODEL_H
@@ -21,12 +21,12 @@ struct iommu_page_response;
 struct model_dev;
 
 /**
- * struct model_dev_ops - what the IOMMU tells a device
- * @page_response: a page response came.  Exactly one comes for every page request
- *	that has @last, and was reported, but for those lost by injection; it
- *	may come before model_report_page_request() returns.  Not to sleep for
- *	long: IOMMU core's locks are held.  After a device was unbound from its
- *	driver none comes.
+ * struct model_dev_ops - callbacks of a device
+ * @page_response: a page response came.  Every reported page request that has
+ *	@last gets exactly one, except for responses lost by injection.  It may
+ *	come before model_report_page_request() returns.  Must not sleep for
+ *	long: locks of the IOMMU core are held.  Not called after the device was
+ *	unbound from its driver.
  *
  * @response's code is IOMMU_PAGE_RESP_SUCCESS: try again; _INVALID: do not;
  * _FAILURE: send no more.
@@ -51,12 +51,12 @@ void model_dev_set_ops(struct model_dev *mdev, const struct model_dev_ops *ops,
 		       void *priv);
 
 /**
- * enum model_op - what an access does
+ * enum model_op - type of an access
  * @MODEL_READ: memory to the buffer
  * @MODEL_WRITE: the buffer to memory
- * @MODEL_FETCH_ADD: add u32 or u64 operand[0] to memory; operand[0] becomes
- *	what was there.  This and what follows need permission to read and
- *	write, and are of 4 or 8 bytes; the buffer is an array of u64
+ * @MODEL_FETCH_ADD: add u32 or u64 operand[0] to memory; operand[0] becomes the
+ *	old value.  This and the following need permission to read and write,
+ *	and are of 4 or 8 bytes; the buffer is an array of u64
  * @MODEL_SWAP: the same, but memory becomes operand[0]
  * @MODEL_CAS: the same, but memory becomes operand[1] if it is operand[0]
  */
@@ -70,7 +70,7 @@ enum model_op {
 
 /* Flags of an access */
 #define MODEL_ACCESS_ATS	BIT(0)	/* through the device's TLB */
-#define MODEL_ACCESS_PRI	BIT(1)	/* absent: MODEL_PAGE_REQUEST, if enabled */
+#define MODEL_ACCESS_PRI	BIT(1)	/* absent: MODEL_PAGE_REQUEST */
 #define MODEL_ACCESS_NO_SNOOP	BIT(2)	/* try to get past the CPU's caches */
 
 enum model_reason model_access(struct model_dev *mdev, u32 pasid, u64 address,

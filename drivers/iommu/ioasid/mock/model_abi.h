@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the model IOMMU shows to software: how a unit is made up, the tables
- * that user space builds for it, and what it tells of itself.  Both the kernel
+ * The interface of the model IOMMU to software: properties of a unit, the
+ * tables that user space builds for it, and its counters.  Both the kernel
  * module and the tests include this file.
  *
  * User tables
@@ -12,27 +12,25 @@
  *
  * Stage 1 has MODEL_S1_MIN_LEVELS to MODEL_S1_MAX_LEVELS levels.  A table is
  * 512 entries in 4096 bytes, aligned; bits [12 + 9 * n, 20 + 9 * n] of an
- * address index the table of level n, and the root is of level levels - 1.
- * An entry is not there unless MODEL_S1_PRESENT.  It is a page if it is of level
+ * address index the table of level n, and the root is of level levels - 1.  An
+ * entry is not there unless MODEL_S1_PRESENT.  It is a page if it is of level
  * 0, or has MODEL_S1_HUGE, and then of 4096 << (9 * n) bytes, to which its
  * address must be aligned; levels above MODEL_S1_MAX_HUGE have no pages.
  * Otherwise it points to a table of level n - 1.  Writes need MODEL_S1_WRITE in
  * all entries on the way.  The unit sets MODEL_S1_ACCESSED in every entry that
- * it uses, and MODEL_S1_DIRTY in a page's that it writes through, with an atomic
- * compare and exchange: stage 2 must let it write where tables are.  All other
- * bits must be 0.
+ * it uses, and MODEL_S1_DIRTY in a page's that it writes through, with an
+ * atomic compare and exchange: stage 2 must let it write where tables are.  All
+ * other bits must be 0.
  *
  * A PASID table is 1 << pasid_bits entries of two words, aligned to 4096.  The
  * first word is as MODEL_PASID_* say, the second must be 0.
  *
- * Caches
- * ======
- * The IOTLB, the PASID cache (entries of PASID tables of user space) and, for
- * accesses that say so, the device TLB remember what they saw until they are told
- * to forget it.  Nothing that is absent is remembered, unless the unit has
- * MODEL_CACHE_ABSENT.  Who changes a table tells, with &struct
- * model_invalidate.  Where a dirty bit was set it is not set again while the
- * IOTLB knows: clear it, then invalidate.
+ * Caches ====== The IOTLB, the PASID cache (entries of PASID tables of user
+ * space) and, for accesses with MODEL_ACCESS_ATS, the device TLB keep entries
+ * until these are invalidated.  Absent entries are not cached, unless the unit
+ * has MODEL_CACHE_ABSENT.  Software that changes a table invalidates, with
+ * &struct model_invalidate.  A dirty bit is set once for each entry of the
+ * IOTLB: clear it, then invalidate.
  */
 #ifndef IOASID_MOCK_MODEL_ABI_H
 #define IOASID_MOCK_MODEL_ABI_H
@@ -40,7 +38,7 @@
 #include <linux/const.h>
 #include <linux/types.h>
 
-/* ---- What a unit is like ---- */
+/* ---- Properties of a unit ---- */
 
 #define MODEL_MAX_RESV		8
 
@@ -73,14 +71,14 @@ struct model_resv {
 #define MODEL_PRI		_BITUL(4)  /* takes page requests */
 #define MODEL_ATS		_BITUL(5)  /* its devices have TLBs */
 #define MODEL_NO_DEFERRED_FLUSH	_BITUL(6)  /* no flush of all by software */
-#define MODEL_NO_ISOLATED_MSI	_BITUL(7)  /* MSIs of devices are not isolated */
+#define MODEL_NO_ISOLATED_MSI	_BITUL(7)  /* MSIs are not isolated */
 #define MODEL_EVICT_RANDOM	_BITUL(8)  /* caches forget at random */
 #define MODEL_CACHE_ABSENT	_BITUL(9)  /* remembers what is not mapped */
 #define MODEL_PROTECT		_BITUL(10) /* changes permission in place */
 #define MODEL_FLAGS		(_BITUL(11) - 1)
 
 /**
- * struct model_params - how a unit is made up
+ * struct model_params - properties of a unit
  * @page_sizes: bitmap of page sizes: 2^9 to 2^51
  * @aperture_start: first IOVA
  * @aperture_last: last IOVA
@@ -88,9 +86,9 @@ struct model_resv {
  * @levels: of stage 2 tables, 1 to 6.  Each resolves 9 bits; the lowest one's
  *	entries are of the smallest page size
  * @pasid_bits: width of PASIDs, 0 for none, at most 20
- * @unit: units that differ in nothing else are told apart by it
- * @prq_depth: how many page requests fit in the queue, 0 for 32
- * @nr_resv: how many are used of @resv
+ * @unit: a number, to have more than one unit with equal properties
+ * @prq_depth: number of page requests that fit in the queue, 0 for 32
+ * @nr_resv: number of elements of @resv that are used
  * @resv: reserved regions of all its devices
  *
  * Devices that are made with equal parameters are behind one unit, and so can
@@ -110,12 +108,12 @@ struct model_params {
 	struct model_resv resv[MODEL_MAX_RESV];
 };
 
-/* ---- What it tells of itself ---- */
+/* ---- Faults and counters ---- */
 
 /**
  * enum model_reason - why an access failed
- * @MODEL_OK: it did not
- * @MODEL_PAGE_REQUEST: it may do later: ask for the page
+ * @MODEL_OK: no failure
+ * @MODEL_PAGE_REQUEST: the access may succeed after a page request
  * @MODEL_FAULT_BLOCKED: the RID is blocked, or the device is gone
  * @MODEL_FAULT_PASID: the PASID is too wide, or nothing is attached to it
  * @MODEL_FAULT_WIDTH: the address is beyond the aperture, or the table's width
@@ -127,7 +125,7 @@ struct model_params {
  * @MODEL_FAULT_S1_TABLE: stage 2 does not map a table of user space, or not for
  *	writing
  * @MODEL_FAULT_MEMORY: no memory is there
- * @MODEL_FAULT_LEDGER: the page was let go of while it could be reached
+ * @MODEL_FAULT_LEDGER: the page was released while it could be reached
  * @MODEL_FAULT_ALIGN: an atomic operation is not aligned
  */
 enum model_reason {
@@ -166,7 +164,7 @@ struct model_fault {
 };
 
 /**
- * struct model_counters - what a unit did and saw, since it was made
+ * struct model_counters - events of a unit since it was made
  * @maps: calls of map_pages
  * @unmaps: calls of unmap_pages
  * @sync_maps: calls of iotlb_sync_map
@@ -178,21 +176,21 @@ struct model_fault {
  * @flush_devtlb: flushes of a device's TLB
  * @walks: walks of tables
  * @hits: accesses that a TLB translated
- * @stale: hits that walking would have translated in another way
+ * @stale: hits that a walk would have translated differently
  * @bypass: accesses through the identity domain
  * @no_snoop: accesses that went past the caches of the CPU
  * @faults: accesses that failed
  * @requests: page requests that were queued
  * @responses: page responses that came
  * @overflows: page requests for which the queue had no room
- * @ledger_pages: pages found that were let go of while they could be reached
- * @ledger_address: the IOVA of the last of them
- * @ledger_pfn: where the last of them is
- * @ledger_where: what reached it: enum model_holder
- * @attached: attachments there are: RIDs and PASIDs, but for blocked and
+ * @ledger_pages: pages found that were released while they could be reached
+ * @ledger_address: IOVA of the last of these pages
+ * @ledger_pfn: page frame number of the last of these pages
+ * @ledger_where: how it could be reached: enum model_holder
+ * @attached: number of attachments, of RIDs and PASIDs, except to blocked and
  *	identity domains
- * @domains: domains there are
- * @cached: entries in IOTLBs and device TLBs
+ * @domains: number of domains
+ * @cached: number of entries in IOTLBs and device TLBs
  */
 struct model_counters {
 	__u64 maps;
@@ -223,11 +221,11 @@ struct model_counters {
 };
 
 /**
- * enum model_holder - what reached a page that was let go of
- * @MODEL_HELD_BY_NONE: none yet
- * @MODEL_HELD_BY_TABLE: a live table
- * @MODEL_HELD_BY_FLUSH: a table did, and no flush has followed
- * @MODEL_HELD_BY_TLB: the IOTLB or a device TLB
+ * enum model_holder - how a released page could be reached
+ * @MODEL_HELD_BY_NONE: no such page yet
+ * @MODEL_HELD_BY_TABLE: by an entry of a table
+ * @MODEL_HELD_BY_FLUSH: by an entry that was unmapped, but is not flushed yet
+ * @MODEL_HELD_BY_TLB: by the IOTLB or a device TLB
  */
 enum model_holder {
 	MODEL_HELD_BY_NONE,
@@ -237,7 +235,7 @@ enum model_holder {
 };
 
 /**
- * enum model_injection - what can be made to fail
+ * enum model_injection - failures that can be injected
  * @MODEL_INJECT_ATTACH: attach of a domain to a RID, never of the blocked one,
  *	or the one that it is attached to
  * @MODEL_INJECT_ATTACH_PASID: the same, to a PASID
@@ -245,7 +243,7 @@ enum model_holder {
  * @MODEL_INJECT_UNMAP: unmap_pages, that stops after some pages
  * @MODEL_INJECT_ALLOC: the allocation of a domain
  * @MODEL_INJECT_RESPONSE: a page response, that gets lost
- * @MODEL_INJECTIONS: how many there are
+ * @MODEL_INJECTIONS: number of kinds
  */
 enum model_injection {
 	MODEL_INJECT_ATTACH,
@@ -266,8 +264,8 @@ enum model_injection {
 #define MODEL_HW_INFO			0x494f4104
 
 /**
- * struct model_hw_info - what hw_info tells
- * @params: how the unit is made up
+ * struct model_hw_info - data of hw_info
+ * @params: properties of the unit
  * @s1_page_sizes: page sizes of stage 1
  * @s1_max_levels: its levels, at most
  * @reserved: 0
@@ -312,8 +310,8 @@ struct model_s1 {
 /**
  * struct model_pasid_table - data for a nested domain, of
  *	MODEL_HWPT_DATA_PASID_TABLE
- * @table: its address
- * @pasid_bits: 1 << this is how many entries; 1 to the unit's pasid_bits
+ * @table: address of the table
+ * @pasid_bits: log2 of the number of entries; 1 to the unit's pasid_bits
  * @flags: 0
  *
  * Accesses of the device without a PASID use entry 0.
@@ -326,23 +324,22 @@ struct model_pasid_table {
 
 /* Flags in struct model_invalidate */
 #define MODEL_INV_IOTLB		_BITUL(0)  /* in the IOTLB */
-#define MODEL_INV_DEVTLB	_BITUL(1)  /* in the TLBs of all attached devices */
+#define MODEL_INV_DEVTLB	_BITUL(1)  /* in device TLBs */
 #define MODEL_INV_PASID_CACHE	_BITUL(2)  /* in the PASID cache */
 #define MODEL_INV_PASID		_BITUL(3)  /* @pasid only, else all of them */
 #define MODEL_INV_RANGE		_BITUL(4)  /* @start to @last only */
 #define MODEL_INV_FLAGS		(_BITUL(5) - 1)
 
 /**
- * struct model_invalidate - what the caches shall forget, of
- *	MODEL_HWPT_INVALIDATE
+ * struct model_invalidate - an invalidation of caches, of MODEL_HWPT_INVALIDATE
  * @start: first byte
  * @last: last byte
  * @flags: MODEL_INV_IOTLB ..., at least one of the caches
  * @pasid: a PASID of the user's table; with other domains MODEL_INV_PASID is
  *	refused
  *
- * The PASID cache is not divided by address.  To forget in it does not make the
- * IOTLB forget.
+ * The PASID cache has no addresses.  An invalidation of it does not invalidate
+ * the IOTLB.
  */
 struct model_invalidate {
 	__u64 start;

@@ -3,8 +3,8 @@
  * Tests of the model IOMMU, through the API of the IOMMU core on one side and
  * through DMA on the other.
  *
- * Pages of the kernel stand for memory.  They are made to look pinned where
- * that matters.
+ * Pages of the kernel stand for memory.  Tests that depend on pins make them
+ * look pinned.
  */
 #include <kunit/test.h>
 #include <linux/completion.h>
@@ -42,7 +42,7 @@ static struct bench *bench(struct kunit *test)
 	return test->priv;
 }
 
-/* A device, blocked, and what it counted until now */
+/* A device, blocked, and its counters until now */
 static void plug(struct kunit *test, const struct model_params *params)
 {
 	struct bench *b = bench(test);
@@ -195,7 +195,7 @@ static void page_sizes(struct kunit *test)
 					dma_read(b, iova + size - 8, &value),
 					MODEL_OK);
 			KUNIT_EXPECT_EQ(test, value, ~size);
-			/* One walk was enough, if it is one page */
+			/* One walk is enough for one page */
 			KUNIT_EXPECT_EQ(test, COUNT(b, hits), 1);
 			KUNIT_EXPECT_EQ(test, dma_read(b, iova + size, &value),
 					MODEL_FAULT_ABSENT);
@@ -227,14 +227,14 @@ static void superpages(struct kunit *test)
 
 	plug(test, &(struct model_params){});
 	attach(test);
-	/* A superpage goes whole */
+	/* A superpage is unmapped as a whole */
 	KUNIT_EXPECT_EQ(test, iommu_map(b->domain, SZ_2M, page_to_phys(page),
 					SZ_2M, RW, GFP_KERNEL), 0);
 	KUNIT_EXPECT_EQ(test, dma_read(b, SZ_2M, &value), MODEL_OK);
 	KUNIT_EXPECT_EQ(test, iommu_unmap(b->domain, SZ_2M, SZ_4K), SZ_2M);
 	KUNIT_EXPECT_EQ(test, dma_read(b, SZ_4M - 8, &value),
 			MODEL_FAULT_ABSENT);
-	/* One takes the place of a table that became empty */
+	/* A superpage takes the place of a table that became empty */
 	KUNIT_EXPECT_EQ(test, map_page(b, SZ_2M + SZ_4K, page, RW), 0);
 	KUNIT_EXPECT_NE(test, iommu_map(b->domain, SZ_2M, page_to_phys(page),
 					SZ_2M, RW, GFP_KERNEL), 0);
@@ -330,7 +330,7 @@ static void missing_flush(struct kunit *test)
 					       &gather), PAGE_SIZE);
 	KUNIT_EXPECT_EQ(test, dma_read(b, IOVA, &value), MODEL_OK);
 	KUNIT_EXPECT_EQ(test, COUNT(b, stale), 1);
-	/* What is mapped there now is not seen */
+	/* The new mapping is not visible before a flush */
 	KUNIT_EXPECT_EQ(test, map_page(b, IOVA, other, RW), 0);
 	KUNIT_EXPECT_EQ(test, dma_read(b, IOVA, &value), MODEL_OK);
 	KUNIT_EXPECT_EQ(test, value, 1);
@@ -341,7 +341,7 @@ static void missing_flush(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, value, 2);
 	KUNIT_EXPECT_EQ(test, COUNT(b, stale), 2);
 
-	/* A queued gather leaves it to the flush of all */
+	/* A queued gather leaves the flush to flush_iotlb_all() */
 	iommu_iotlb_gather_init(&gather);
 	gather.queued = true;
 	iommu_unmap_fast(b->domain, IOVA, PAGE_SIZE, &gather);
@@ -358,7 +358,7 @@ static void missing_flush(struct kunit *test)
 	put_pages(other);
 }
 
-/* Without deferred flushes nobody may leave it to a flush of all */
+/* Without deferred flushes a caller cannot leave it to flush_iotlb_all() */
 static void strict_flush(struct kunit *test)
 {
 	struct page *page = get_pages(test, 0);
@@ -417,7 +417,7 @@ static void ledger(struct kunit *test)
 	plug(test, &(struct model_params){});
 	attach(test);
 
-	/* As it should be: unmap, flush, unpin */
+	/* The correct order: unmap, flush, unpin */
 	pin(page);
 	KUNIT_EXPECT_EQ(test, map_page(b, IOVA, page, RW), 0);
 	KUNIT_EXPECT_EQ(test, dma_read(b, IOVA, &value), MODEL_OK);
@@ -439,7 +439,7 @@ static void ledger(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, now.ledger_address, IOVA);
 	KUNIT_EXPECT_EQ(test, now.ledger_pfn, page_to_pfn(page));
 
-	/* Accessed in between: the device is kept off */
+	/* Accessed in between: the device's access is refused */
 	pin(page);
 	KUNIT_EXPECT_EQ(test, map_page(b, IOVA, page, RW), 0);
 	KUNIT_EXPECT_EQ(test, dma_read(b, IOVA, &value), MODEL_OK);
@@ -459,7 +459,7 @@ static void ledger(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, model_audit(b->mdev), 0);
 	iommu_unmap(b->domain, IOVA, PAGE_SIZE);
 
-	/* And so does the unmap */
+	/* And the unmap finds it, too */
 	pin(page);
 	KUNIT_EXPECT_EQ(test, map_page(b, IOVA, page, RW), 0);
 	unpin(page);
@@ -469,7 +469,7 @@ static void ledger(struct kunit *test)
 	model_read_counters(b->mdev, &now);
 	KUNIT_EXPECT_EQ(test, now.ledger_where, MODEL_HELD_BY_TABLE);
 
-	/* No device leads there: nobody is blamed */
+	/* No device has this domain: the ledger reports nothing */
 	pin(page);
 	KUNIT_EXPECT_EQ(test, map_page(b, IOVA, page, RW), 0);
 	detach(b);
@@ -494,7 +494,7 @@ static void ledger_of_a_range(struct kunit *test)
 					2 * PAGE_SIZE, RW, GFP_KERNEL), 0);
 	iommu_iotlb_gather_init(&gather);
 	iommu_unmap_fast(b->domain, IOVA, 2 * PAGE_SIZE, &gather);
-	/* Too small a flush */
+	/* The flush is too small */
 	gather.end -= PAGE_SIZE;
 	iommu_iotlb_sync(b->domain, &gather);
 	KUNIT_EXPECT_EQ(test, COUNT(b, ledger_pages), 0);
@@ -534,7 +534,7 @@ static void dirty_bits(struct kunit *test)
 	ops->read_and_clear_dirty(b->domain, IOVA, PAGE_SIZE,
 				  IOMMU_DIRTY_NO_CLEAR, &dirty);
 	KUNIT_EXPECT_EQ(test, gather.end, IOVA + PAGE_SIZE - 1);
-	/* Cleared, not flushed: the next write is lost */
+	/* Cleared, but not flushed: the next write sets no dirty bit */
 	iommu_dirty_bitmap_init(&dirty, NULL, &gather);
 	ops->read_and_clear_dirty(b->domain, IOVA, PAGE_SIZE, 0, &dirty);
 	KUNIT_EXPECT_EQ(test, gather.start, IOVA);
@@ -542,7 +542,7 @@ static void dirty_bits(struct kunit *test)
 	iommu_iotlb_sync(b->domain, &gather);
 	ops->read_and_clear_dirty(b->domain, IOVA, PAGE_SIZE, 0, &dirty);
 	KUNIT_EXPECT_EQ(test, gather.end, 0);
-	/* Flushed: it is seen */
+	/* Flushed: the next write sets it */
 	KUNIT_EXPECT_EQ(test, dma_write(b, IOVA, 1), MODEL_OK);
 	ops->read_and_clear_dirty(b->domain, IOVA, PAGE_SIZE, 0, &dirty);
 	KUNIT_EXPECT_EQ(test, gather.start, IOVA);
@@ -562,7 +562,7 @@ static void no_snoop(struct kunit *test)
 
 	plug(test, &(struct model_params){ .flags = MODEL_ENFORCE_COHERENCY });
 	attach(test);
-	/* Mapped before, and after, snooping is enforced */
+	/* Mapped before and after snooping is enforced */
 	for (i = 0; i < 2; i++) {
 		KUNIT_EXPECT_EQ(test, map_page(b, IOVA + i * PAGE_SIZE, page,
 					       RW), 0);
@@ -649,7 +649,7 @@ static void pasids(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, dma(b, 6, IOVA, &value, MODEL_READ),
 			MODEL_FAULT_PASID);
 	KUNIT_EXPECT_EQ(test, dma_read(b, IOVA, &value), MODEL_FAULT_BLOCKED);
-	/* One tag for all that lead to a domain */
+	/* One IOTLB tag for all slots of a domain */
 	attach(test);
 	KUNIT_EXPECT_EQ(test, dma_read(b, IOVA, &value), MODEL_OK);
 	KUNIT_EXPECT_EQ(test, COUNT(b, walks), 1);
@@ -681,7 +681,7 @@ static void device_tlb(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, model_access(b->mdev, MODEL_NO_PASID, IOVA,
 					   &value, 8, MODEL_READ,
 					   MODEL_ACCESS_ATS, NULL), MODEL_OK);
-	/* One in the IOTLB, one in the device */
+	/* One entry in the IOTLB, one in the device TLB */
 	KUNIT_EXPECT_EQ(test, COUNT(b, cached), 2);
 	iommu_iotlb_gather_init(&gather);
 	iommu_unmap_fast(b->domain, IOVA, PAGE_SIZE, &gather);
@@ -702,7 +702,9 @@ static void device_tlb(struct kunit *test)
 
 /* ---- Tables of user space ---- */
 
-/* Guest memory: 16 pages at address 0 of the parent, which are the tables, too */
+/*
+ * Guest memory: 16 pages at address 0 of the parent, which are the tables, too
+ */
 struct guest {
 	struct page *page;
 	struct iommu_domain *parent;
@@ -826,7 +828,10 @@ static void nested(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, dma_read(b, 1ULL << 39, &value),
 			MODEL_FAULT_WIDTH);
 
-	/* The guest changes its table: old, until it says so */
+	/*
+	 * The guest changes its table: the old entry is used until an
+	 * invalidation
+	 */
 	guest_page(&guest, 3)[5] = 9 * PAGE_SIZE | MODEL_S1_PRESENT;
 	KUNIT_EXPECT_EQ(test, dma_read(b, 0x5000, &value), MODEL_OK);
 	KUNIT_EXPECT_EQ(test, value, 0x888);
@@ -841,7 +846,7 @@ static void nested(struct kunit *test)
 			-EINVAL);
 	KUNIT_EXPECT_EQ(test, done, 0);
 
-	/* Malformed, and out of the parent */
+	/* Malformed, and outside of the parent */
 	guest_page(&guest, 3)[6] = 9 * PAGE_SIZE | MODEL_S1_PRESENT | BIT(9);
 	KUNIT_EXPECT_EQ(test, dma_read(b, 0x6000, &value),
 			MODEL_FAULT_S1_FORMAT);
@@ -856,10 +861,10 @@ static void nested(struct kunit *test)
 			MODEL_OK);
 	KUNIT_EXPECT_EQ(test, value, 0x999);
 
-	/* The host takes a page away: what was made of it goes, too */
+	/* The host unmaps a page: nested entries are dropped, too */
 	iommu_unmap(guest.parent, 9 * PAGE_SIZE, PAGE_SIZE);
 	KUNIT_EXPECT_EQ(test, dma_read(b, 0x5000, &value), MODEL_FAULT_ABSENT);
-	/* And one that has a table */
+	/* And a page that holds a table */
 	iommu_unmap(guest.parent, 3 * PAGE_SIZE, PAGE_SIZE);
 	KUNIT_EXPECT_EQ(test, dma_read(b, 0x5000, &value),
 			MODEL_FAULT_S1_TABLE);
@@ -901,7 +906,7 @@ static void pasid_table(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, iommu_attach_device_pasid(guest.parent, b->dev,
 							3, NULL), -EBUSY);
 
-	/* The entry goes: first from the table, then from the PASID cache */
+	/* Remove the entry: first from the table, then from the PASID cache */
 	entries[4] = 0;
 	KUNIT_EXPECT_EQ(test, dma(b, 2, 0x5000, &value, MODEL_READ), MODEL_OK);
 	KUNIT_EXPECT_EQ(test, invalidate(test, guest.nested, &inv, &done), 0);
@@ -944,14 +949,14 @@ static int prq_handler(struct iopf_group *group)
 	return 0;
 }
 
-/* One that takes its time */
+/* A slow access */
 static int slow_handler(struct iopf_group *group)
 {
 	struct prq *prq = group->attach_handle->domain->fault_data;
 
 	atomic_inc(&prq->handled);
 	wait_for_completion(&prq->go);
-	/* Long enough for who waits to be let in next */
+	/* Long enough to queue the waiter of the lock */
 	msleep(20);
 	iopf_group_response(group, IOMMU_PAGE_RESP_SUCCESS);
 	iopf_free_group(group);
@@ -1007,7 +1012,7 @@ static void page_requests(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, prq.code, IOMMU_PAGE_RESP_SUCCESS);
 	KUNIT_EXPECT_EQ(test, dma_read(b, IOVA, &value), MODEL_OK);
 
-	/* One gets lost */
+	/* A response gets lost */
 	model_inject(b->mdev, MODEL_INJECT_RESPONSE, 1, 0);
 	KUNIT_EXPECT_EQ(test, model_report_page_request(b->mdev, MODEL_NO_PASID,
 							IOVA + SZ_4K, 2, flags),
@@ -1018,7 +1023,9 @@ static void page_requests(struct kunit *test)
 	fsleep(20000);
 	KUNIT_EXPECT_EQ(test, atomic_read(&prq.responses), 1);
 
-	/* More than the queue takes: each that it took is answered */
+	/*
+	 * More requests than the queue holds: each queued one gets a response
+	 */
 	for (i = 0, n = 1; i < 100; i++)
 		n += !model_report_page_request(b->mdev, MODEL_NO_PASID,
 						IOVA + SZ_1M + i * SZ_4K, i,
@@ -1026,7 +1033,7 @@ static void page_requests(struct kunit *test)
 	wait_for_responses(test, &prq, n);
 	KUNIT_EXPECT_EQ(test, COUNT(b, overflows), 101 - n);
 
-	/* Not from where nothing is attached */
+	/* A request needs an attached domain */
 	iommu_detach_group_handle(b->domain, b->group);
 	KUNIT_EXPECT_EQ(test, model_report_page_request(b->mdev, MODEL_NO_PASID,
 							IOVA, 1, flags), 0);
@@ -1048,7 +1055,7 @@ static int replace_thread(void *data)
 					  &prq->handle);
 }
 
-/* What waits in the queue is not for the domain that comes next */
+/* Queued requests are not for the domain that is attached next */
 static void page_requests_and_replace(struct kunit *test)
 {
 	unsigned int flags = MODEL_REQUEST_READ | MODEL_REQUEST_LAST, i;
@@ -1081,7 +1088,10 @@ static void page_requests_and_replace(struct kunit *test)
 	for (i = 0; i < 1000 && !atomic_read(&old.handled); i++)
 		fsleep(1000);
 
-	/* It waits for what is handed over, but not for all of the queue */
+	/*
+	 * An attach waits for the request that is handed over, not for the
+	 * queue
+	 */
 	task = kthread_create(replace_thread, &new, NAME);
 	KUNIT_ASSERT_FALSE(test, IS_ERR(task));
 	get_task_struct(task);
@@ -1093,7 +1103,7 @@ static void page_requests_and_replace(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, atomic_read(&new.handled), 0);
 	KUNIT_EXPECT_LT(test, atomic_read(&old.handled), 8);
 
-	/* What comes now is */
+	/* New requests are */
 	KUNIT_EXPECT_EQ(test, model_report_page_request(b->mdev, MODEL_NO_PASID,
 							IOVA, 9, flags), 0);
 	wait_for_responses(test, &old, 9);
@@ -1272,7 +1282,7 @@ static int storm_thread(void *data)
 	return 0;
 }
 
-/* DMA while memory comes and goes as it should: nobody is to be blamed */
+/* Concurrent DMA and correct unmaps: the ledger reports nothing */
 static void storm(struct kunit *test)
 {
 	struct task_struct *threads[3];

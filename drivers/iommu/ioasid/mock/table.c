@@ -2,18 +2,18 @@
 /*
  * The format of the model IOMMU's own tables: stage 2, or the only stage.
  *
- * A table is a page of 512 entries.  An entry of level n covers 1 << (shift +
- * 9 * n) bytes: it is 0, points to a table of level n - 1, or is a page.  A page
+ * A table is a page of 512 entries.  An entry of level n covers 1 << (shift + 9
+ * * n) bytes: it is 0, points to a table of level n - 1, or is a page.  A page
  * can be larger than what an entry covers, but not as large as what one of the
  * next level does: then all the entries that it covers are written, and each
  * names the page whole, its first byte and its size.
  *
  * Invariants:
- *  - An entry is written by cmpxchg.  Who maps finds 0 there, or a table with
- *    nothing in it, or fails.
- *  - A table that something replaced is freed after a grace period of RCU: who
- *    looks holds rcu_read_lock(), and need not hold off who maps and unmaps.
- *    Those must not do both to the same address at a time.
+ *  - An entry is written by cmpxchg.  A map that finds neither 0 nor an empty
+ *    table there fails.
+ *  - A table that was replaced is freed after a grace period of RCU: a look-up
+ *    holds rcu_read_lock(), and needs no lock against map and unmap.  The
+ *    caller must not map and unmap the same address at the same time.
  *  - Accessed and dirty bits are set by the hardware in the entry that it used,
  *    so those of a page are in any of its entries.
  *
@@ -44,7 +44,7 @@ static unsigned int index_at(const struct model_table *table, u64 iova,
 	return (iova >> shift) & (MODEL_TABLE_ENTRIES - 1);
 }
 
-/* The last address that has the same entry, and all of them above, at a level */
+/* The last address that shares the entries from a level upwards with @iova */
 static u64 last_at(const struct model_table *table, u64 iova, unsigned int level)
 {
 	unsigned int shift = level_shift(table, level);
@@ -109,7 +109,7 @@ static void free_replaced(struct rcu_head *rcu)
 }
 
 /**
- * model_table_last() - how wide a table is
+ * model_table_last() - tell how wide a table is
  * @table: the table
  *
  * Return: the last address that it can translate.
@@ -119,7 +119,9 @@ u64 model_table_last(const struct model_table *table)
 	return last_at(table, 0, table->levels);
 }
 
-/* Can something replace this table?  All its tables must be empty as well */
+/*
+ * Check that a table and all tables below it are empty, so it can be replaced
+ */
 static bool is_empty(const u64 *entries, unsigned int level)
 {
 	unsigned int i;
@@ -160,7 +162,7 @@ static int write_entry(u64 *slot, u64 new, unsigned int level)
 	return 0;
 }
 
-/* The table below an entry, made if there is none */
+/* Get the table below an entry, allocate it if there is none */
 static u64 *descend(u64 *slot, gfp_t gfp)
 {
 	u64 old = READ_ONCE(*slot), new;
@@ -184,13 +186,13 @@ static u64 *descend(u64 *slot, gfp_t gfp)
 /**
  * model_table_map() - write a page
  * @table: the table
- * @iova: where; aligned to the page size
- * @phys: what; aligned to it as well
+ * @iova: the IOVA, aligned to the page size
+ * @phys: the physical address, aligned to the page size
  * @shift: log2 of the page size
  * @attributes: of MODEL_PTE_PRESENT, MODEL_PTE_SNOOP, MODEL_PTE_WATCH
  * @gfp: to allocate tables with
  *
- * Return: 0; -EEXIST, something is there; -ENOMEM.
+ * Return: 0; -EEXIST, the address is mapped; -ENOMEM.
  */
 int model_table_map(struct model_table *table, u64 iova, u64 phys,
 		    unsigned int shift, u64 attributes, gfp_t gfp)
@@ -234,10 +236,10 @@ static void fill_leaf(struct model_leaf *leaf, u64 entry, u64 iova, u64 *slot)
  * model_table_find() - look an address up
  * @table: the table
  * @iova: an address
- * @leaf: out, the page that is there
+ * @leaf: out, the page that is mapped there
  *
  * Context: rcu_read_lock() is held.
- * Return: whether a page is there.
+ * Return: whether a page is mapped there.
  */
 bool model_table_find(const struct model_table *table, u64 iova,
 		      struct model_leaf *leaf)
@@ -284,7 +286,7 @@ bool model_table_next(const struct model_table *table, u64 iova, u64 last,
 	return false;
 }
 
-/* All entries of a page, which are aligned in their table like the page */
+/* All entries of a page, which are aligned in their table as the page is */
 static u64 *leaf_entries(const struct model_table *table,
 			 const struct model_leaf *leaf, unsigned int *n)
 {
@@ -299,9 +301,9 @@ static u64 *leaf_entries(const struct model_table *table,
  * model_table_clear() - clear bits in all entries of a page
  * @table: the table
  * @leaf: the page, as it was found
- * @bits: which bits; U64_MAX takes the page out
+ * @bits: the bits to clear; U64_MAX unmaps the page
  *
- * Return: all the bits that were in any of its entries.
+ * Return: the bits that were set in any of its entries.
  */
 u64 model_table_clear(struct model_table *table, const struct model_leaf *leaf,
 		      u64 bits)
@@ -325,7 +327,7 @@ u64 model_table_clear(struct model_table *table, const struct model_leaf *leaf,
  * @leaf: the page, as it was found
  * @permission: MODEL_PTE_READ, MODEL_PTE_WRITE, at least one
  *
- * Nobody who walks the table finds the page absent meanwhile.
+ * A concurrent walk of the table never finds the page absent.
  */
 void model_table_protect(struct model_table *table,
 			 const struct model_leaf *leaf, u64 permission)

@@ -14,7 +14,7 @@
 #define MODEL_PTE_SNOOP		BIT_ULL(3)
 #define MODEL_PTE_ACCESSED	BIT_ULL(4)
 #define MODEL_PTE_DIRTY		BIT_ULL(5)
-/* For the ledger: what was true of the memory when it was mapped */
+/* For the ledger: the state of the memory when it was mapped */
 #define MODEL_PTE_PINNED	BIT_ULL(6)
 #define MODEL_PTE_HELD		BIT_ULL(7)
 #define MODEL_PTE_WATCH		(MODEL_PTE_PINNED | MODEL_PTE_HELD)
@@ -42,10 +42,10 @@ struct model_table {
 
 /**
  * struct model_leaf - a page in a table
- * @entry: what is written there
+ * @entry: the entry
  * @start: first IOVA of the page
  * @last: last one
- * @slot: the entry that stands for the IOVA that was looked up
+ * @slot: the location of the entry that was looked up
  */
 struct model_leaf {
 	u64 entry;

@@ -2,26 +2,27 @@
 /*
  * The hardware of the model IOMMU: routes, walks, caches; and the ledger.
  *
- * Routes: a RID, or a PASID of a device, is blocked, passes through (RIDs only),
- * or leads to a domain.  A RID whose domain is a PASID table of user space
- * takes all of its device's PASIDs there.
+ * Routes: a RID, or a PASID of a device, is blocked, passes through (RIDs
+ * only), or leads to a domain.  A RID whose domain is a PASID table of user
+ * space takes all of its device's PASIDs there.
  *
- * Caches: TLB entries are kept where hardware would have a tag: in the domain
- * for the IOTLB and the PASID cache, in the slot for the device TLB.  They
- * forget what they are told to, and at random if the unit is so.  Entries of
- * nested domains, which hold the sum of both stages, all go when anything of
- * stage 2 is flushed.  There is no cache of inner tables.
+ * Caches: a TLB is kept with the structure that hardware would use as a tag: in
+ * the domain for the IOTLB and the PASID cache, in the slot for the device TLB.
+ * Entries are dropped by a flush, and at random if the unit has
+ * MODEL_EVICT_RANDOM.  Entries of nested domains, which hold the sum of both
+ * stages, are all dropped by any flush of stage 2.  There is no cache of inner
+ * tables.
  *
- * The ledger: memory that a table or a TLB translates to, and a device can
- * thus reach, must stay as it was when it was mapped: pinned, or (memory of the
- * kernel) at least not free.  It is looked at when a device accesses it, when
- * it is unmapped, when the flush that follows is done, when a TLB forgets it, and
- * all of it in model_audit().  A page that was let go of by then is counted,
- * and said, and not touched.  Small pages that somebody else has pinned as well
- * cannot be told apart from pinned ones.
+ * The ledger: memory that a table or a TLB translates to, and a device can thus
+ * reach, must stay in the state that it had when it was mapped: pinned, or
+ * (memory of the kernel) at least not free.  It is checked when a device
+ * accesses it, when it is unmapped, when the flush that follows is done, and
+ * when a TLB drops it; model_audit() checks all of it.  A page that was
+ * released by then is counted and reported, and not accessed.  Small pages that
+ * have other pins cannot be told apart from pinned ones.
  *
- * All looks are with &model_unit.lock held, or before the op of the driver
- * returns: so that who unmaps as one should is never blamed.
+ * All checks are made with &model_unit.lock held, or before the op of the
+ * driver returns: so a correct unmap is never reported.
  *
  * Locks: see hardware.h.
  */
@@ -57,7 +58,7 @@ void model_walk_exit(void)
 {
 	kmem_cache_destroy(tlb_entry_cache);
 	kmem_cache_destroy(limbo_cache);
-	/* Tables that were replaced */
+	/* RCU callbacks that free tables */
 	rcu_barrier();
 }
 
@@ -97,7 +98,7 @@ static bool pages_are(u64 phys, u64 size, u64 watch)
 }
 
 /**
- * model_watch() - what is to be expected of memory
+ * model_watch() - tell the state of memory
  * @phys: where it is
  * @size: how much, in bytes
  *
@@ -133,13 +134,13 @@ static void ledger_blame(struct model_unit *unit, u64 address, u64 pfn,
 }
 
 /**
- * model_ledger_check() - is memory as it must be
- * @unit: who can reach it
+ * model_ledger_check() - check that memory is in the required state
+ * @unit: the unit that can reach it
  * @address: an IOVA that leads there
  * @phys: where it is
  * @size: how much, in bytes
- * @watch: what it must be; 0 for anything
- * @where: what leads there
+ * @watch: the required state; 0 for any
+ * @where: how the unit can reach it
  *
  * Return: whether it is.
  */
@@ -163,7 +164,7 @@ bool model_ledger_check(struct model_unit *unit, u64 address, u64 phys,
 
 /* ---- Forgetting ---- */
 
-/* What was forgotten with the lock held, to be looked at after that */
+/* TLB entries that were dropped with the lock held, to be checked after that */
 struct forgotten {
 	struct model_tlb_entry *entries;
 	struct model_limbo *limbo;
@@ -205,7 +206,9 @@ static void limbo_insert(struct model_domain *dom, u64 start, u64 last,
 	interval_tree_insert(&limbo->node, &dom->limbo);
 }
 
-/* What is left over of an entry; without memory it is taken as flushed */
+/*
+ * The part of an entry outside of a flush; without memory it counts as flushed
+ */
 static void limbo_keep(struct model_domain *dom, u64 start, u64 last,
 		       const struct model_limbo *of)
 {
@@ -245,7 +248,7 @@ static void limbo_forget(struct model_domain *dom, u64 start, u64 last,
 	spin_unlock(&dom->limbo_lock);
 }
 
-/* What is in the way of a device must have been pinned until now */
+/* Memory that was flushed must have been pinned until now */
 static void check_forgotten(struct model_unit *unit, struct forgotten *gone)
 {
 	struct model_tlb_entry *entry;
@@ -286,13 +289,13 @@ static void devtlbs_forget(struct model_domain *dom, u64 start, u64 last,
 }
 
 /**
- * model_flush() - forget what was seen in a domain's table
+ * model_flush() - flush a range of a domain from all caches
  * @dom: a MODEL_STAGE2 domain
  * @start: first IOVA
  * @last: last IOVA
  *
- * In all caches, and what was made of it by nested domains.  Waits for accesses
- * that are under way.
+ * Entries of nested domains are flushed, too.  Waits for accesses that are
+ * under way.
  */
 void model_flush(struct model_domain *dom, u64 start, u64 last)
 {
@@ -312,9 +315,9 @@ void model_flush(struct model_domain *dom, u64 start, u64 last)
 }
 
 /**
- * model_flush_user() - forget what user space says
+ * model_flush_user() - invalidate caches as user space asks
  * @dom: a nested domain
- * @inv: what it says
+ * @inv: the invalidation
  */
 void model_flush_user(struct model_domain *dom,
 		      const struct model_invalidate *inv)
@@ -344,7 +347,7 @@ void model_flush_user(struct model_domain *dom,
 	check_forgotten(dom->unit, &gone);
 }
 
-/* No device leads to a domain any more */
+/* No slot has the domain: flush all */
 static void domain_forget(struct model_domain *dom, struct forgotten *gone)
 {
 	lockdep_assert_held_write(&dom->unit->lock);
@@ -354,14 +357,14 @@ static void domain_forget(struct model_domain *dom, struct forgotten *gone)
 }
 
 /**
- * model_slot_set() - lead a RID or a PASID somewhere else
- * @slot: the slot; if it is a PASID's, it is entered in, or taken out of, its
- *	device's table
- * @route: whereto
+ * model_slot_set() - change the route of a RID or a PASID
+ * @slot: the slot; a PASID's slot is added to, or removed from, its device's
+ *	table
+ * @route: the new route
  * @dom: the domain, if MODEL_TRANSLATED
  *
- * All caches forget what they saw through it; domains to which no slot leads any
- * more are forgotten altogether.
+ * Flushes the caches of the slot, and all caches of a domain that has no slot
+ * left.
  */
 void model_slot_set(struct model_slot *slot, enum model_route route,
 		    struct model_domain *dom)
@@ -391,7 +394,7 @@ void model_slot_set(struct model_slot *slot, enum model_route route,
 	for (; dom; dom = dom->parent)
 		dom->users++;
 
-	/* The place was reserved: this allocates nothing */
+	/* The entry was reserved: this allocates nothing */
 	if (slot->pasid != MODEL_NO_PASID)
 		xa_store(&slot->mdev->pasids, slot->pasid,
 			 route == MODEL_BLOCKED ? NULL : slot, GFP_ATOMIC);
@@ -400,12 +403,12 @@ void model_slot_set(struct model_slot *slot, enum model_route route,
 }
 
 /**
- * model_limbo_add() - memory was unmapped, and is to be flushed
- * @dom: where it was
+ * model_limbo_add() - remember unmapped memory until it is flushed
+ * @dom: the domain
  * @iova: first IOVA
  * @last: last IOVA
- * @phys: where the memory is
- * @watch: what it must be until it is flushed
+ * @phys: physical address
+ * @watch: the required state until it is flushed
  *
  * Context: does not sleep.
  */
@@ -433,20 +436,20 @@ void model_limbo_add(struct model_domain *dom, u64 iova, u64 last, u64 phys,
 		}
 	}
 	read_unlock(&unit->lock);
-	/* What cannot be remembered is forgotten early, as hardware may */
+	/* No memory: flush early, as hardware may */
 	if (!limbo)
 		model_flush(dom, iova, last);
 }
 
 /* ---- Translations ---- */
 
-/* What an access goes through */
+/* The translation that an access uses */
 struct model_path {
 	struct model_unit *unit;
 	struct model_slot *slot;
-	struct model_domain *dom;	/* whose tag */
+	struct model_domain *dom;	/* the tag */
 	struct model_domain *stage2;
-	u32 pasid;			/* for the tag */
+	u32 pasid;			/* PASID of the tag */
 	bool stage1;
 	u64 root;
 	unsigned int levels;
@@ -466,7 +469,7 @@ static u64 translation_phys(const struct translation *t, u64 address)
 	return t->phys + (address - t->start);
 }
 
-/* Take hold of the page at @phys for as long as it is touched */
+/* Take a reference of the page at @phys while it is accessed */
 static enum model_reason memory_get(struct model_unit *unit, u64 address,
 				    u64 phys, u64 watch,
 				    enum model_holder holder,
@@ -519,8 +522,8 @@ static enum model_reason walk_stage2(const struct model_domain *dom,
 }
 
 /*
- * A word of a table of user space: read it, or, if @new is given, exchange it,
- * if it is still *@value.  *@value becomes what was there.
+ * Read a word of a table of user space or, if @new is given, exchange it if it
+ * is still *@value.  *@value becomes the old word.
  */
 static enum model_reason user_word(const struct model_path *path, u64 address,
 				   u64 gpa, u64 *value, const u64 *new)
@@ -551,7 +554,7 @@ static enum model_reason user_word(const struct model_path *path, u64 address,
 	return MODEL_OK;
 }
 
-/* Is an entry of stage 1 that is there well-formed? */
+/* Check that an entry of stage 1 that is present is well-formed */
 static bool s1_is_good(u64 entry, unsigned int level)
 {
 	u64 known = MODEL_S1_PRESENT | MODEL_S1_WRITE | MODEL_S1_ACCESSED;
@@ -638,14 +641,14 @@ static enum model_reason walk(const struct model_path *path, u64 address, u64 ne
 	if (reason)
 		return reason;
 
-	/* The smaller of both pages */
+	/* The smaller of the two pages */
 	size = min(s1.last - s1.start, leaf.last - leaf.start);
 	out->start = address & ~size;
 	out->last = address | size;
 	out->phys = model_leaf_phys(&leaf, gpa) - (address - out->start);
 	out->entry = leaf.entry & s1.entry & MODEL_PTE_PRESENT;
 	out->entry |= leaf.entry & (MODEL_PTE_SNOOP | MODEL_PTE_WATCH);
-	/* No need to set it later */
+	/* The dirty bit need not be set later */
 	if (need & MODEL_PTE_WRITE ||
 	    (!path->stage1 && !READ_ONCE(path->stage2->dirty)))
 		out->entry |= MODEL_PTE_DIRTY;
@@ -714,7 +717,7 @@ static void tlb_evict(struct model_unit *unit, struct model_tlb *tlb)
 			 container_of(node, struct model_tlb_entry, node));
 }
 
-/* What is there for @address, and could not serve, is replaced */
+/* Replace an entry for @address that could not serve */
 static void tlb_insert(struct model_unit *unit, struct model_tlb *tlb,
 		       u32 pasid, u64 address, const struct translation *t)
 {
@@ -748,7 +751,7 @@ static bool can_serve(const struct translation *t, u64 need)
 	return (t->entry & need) == need;
 }
 
-/* Would a walk find what a TLB says? */
+/* Check whether a walk finds the same as a TLB entry */
 static void check_stale(const struct model_path *path, u64 address, u64 need,
 			const struct translation *hit)
 {
@@ -933,7 +936,7 @@ static void touch(u64 phys, void *buffer, size_t length, enum model_op op)
 	kunmap_local(memory);
 }
 
-/* As much as one translation covers, of one page of memory: returns how much */
+/* Access as much as one translation covers, in one page; returns the length */
 static enum model_reason access_some(struct model_dev *mdev, u32 pasid,
 				     u64 address, void *buffer, size_t *length,
 				     enum model_op op, unsigned int flags,
@@ -977,7 +980,7 @@ static enum model_reason access_some(struct model_dev *mdev, u32 pasid,
 	return MODEL_OK;
 }
 
-/* Can a page request help? */
+/* Check whether a page request can help */
 static bool is_recoverable(enum model_reason reason, bool stage1)
 {
 	if (stage1)
@@ -995,20 +998,21 @@ static bool is_atomic_aligned(u64 address, size_t length)
 /**
  * model_access() - do DMA
  * @mdev: the device
- * @pasid: with this PASID, or MODEL_NO_PASID
+ * @pasid: the PASID, or MODEL_NO_PASID
  * @address: where
- * @buffer: what is written, or where to put what is read, or operands
+ * @buffer: the data to write, room for the data to read, or operands
  * @length: bytes
- * @op: what to do
+ * @op: type of the access
  * @flags: MODEL_ACCESS_ATS ...
  * @fault: out if it fails: where and why; or NULL
  *
- * Not atomic: DMA can go between the pages of one access, and so can changes of
- * the translation.  What comes before a page that fails is done.
+ * Not atomic: other DMA, and changes of the translation, can happen between the
+ * pages of one access.  Pages before one that fails are done.
  *
  * Context: any that is neither a hard nor a soft interrupt; does not sleep.
  * Return: MODEL_OK; MODEL_PAGE_REQUEST, if @flags has MODEL_ACCESS_PRI and page
- * requests are on: the driver may have it mapped, which is no fault; or a fault.
+ * requests are on: the driver may request the page, and this is no fault; or a
+ * fault.
  */
 enum model_reason model_access(struct model_dev *mdev, u32 pasid, u64 address,
 			       void *buffer, size_t length, enum model_op op,
@@ -1139,13 +1143,13 @@ static u64 audit_domain(struct model_domain *dom)
 }
 
 /**
- * model_audit() - look at all memory that a unit's devices can reach
+ * model_audit() - check all memory that a unit's devices can reach
  * @mdev: one of its devices
  *
- * What is found bad is blamed once.
+ * Each bad translation is reported once.
  *
  * Context: may sleep.
- * Return: how many translations led to memory that was let go of.
+ * Return: number of translations to memory that was released.
  */
 u64 model_audit(struct model_dev *mdev)
 {
