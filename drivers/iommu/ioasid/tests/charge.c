@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Tests of what an mm is charged: the ledger of pages that are charged once,
- * against a count for each page, and the end of the mm.
+ * Tests of the charges of an mm: the ledger of pages that are charged once,
+ * compared with a count for each page, and the end of the mm.
  *
- * The page frames need not exist: a ledger does not look at memory.
+ * The page frames need not exist: a ledger does not access memory.
  */
 #include <kunit/test.h>
 #include <linux/cred.h>
@@ -44,7 +44,7 @@ static struct model *model_init(struct kunit *test, unsigned int charge)
 	return model;
 }
 
-/* What exit() does, and what a task does when it has closed its files */
+/* Do as exit() does, then as a task that has closed its files */
 static void model_end_mm(struct model *model)
 {
 	kthread_unuse_mm(model->mm);
@@ -101,7 +101,7 @@ static struct ioasid_payer *piece_charge(struct kunit *test,
 	return payer;
 }
 
-/* Pieces come, are cut in two, and go; what is charged is right all along */
+/* Add, cut and remove pieces; the charge is right after each step */
 static void random_pieces(struct kunit *test)
 {
 	struct model *model = model_init(test, IOASID_CHARGE_ONCE);
@@ -142,7 +142,7 @@ static void random_pieces(struct kunit *test)
 	model_end_mm(model);
 }
 
-/* The longest run, over many pieces: each step of it counts one page */
+/* The longest run, over many pieces: each step counts one page */
 static void one_over_many(struct kunit *test)
 {
 	struct model *model = model_init(test, IOASID_CHARGE_ONCE);
@@ -171,7 +171,7 @@ static void one_over_many(struct kunit *test)
 	model_end_mm(model);
 }
 
-/* What is charged when the mm ends is charged to the user */
+/* At the end of the mm its charge moves to the user */
 static void mm_ends(struct kunit *test)
 {
 	atomic_long_t *locked = &current_user()->locked_vm;
@@ -200,7 +200,7 @@ static void mm_ends(struct kunit *test)
 	mmdrop(model->mm);
 	ioasid_account_exit(&model->account);
 
-	/* Each mapping, and more than one mm */
+	/* Charges of single mappings, and of more than one mm */
 	model = model_init(test, IOASID_CHARGE_MM);
 	a = ioasid_charge(&model->account, 7);
 	KUNIT_ASSERT_FALSE(test, IS_ERR(a));

@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Tests of struct ioasid_memory: lists of extents as they grow, are walked, and
- * are cut.
+ * Tests of struct ioasid_memory: build, walk and cut lists of extents.
  *
- * Most of them are about page frames that nobody has: only @pinned looks at
- * memory.
+ * Most of them use page frames that do not exist: only @pinned accesses memory.
  */
 #include <kunit/test.h>
 #include <linux/err.h>
@@ -26,7 +24,7 @@ static unsigned int count_runs(const struct ioasid_memory *mem)
 	return n;
 }
 
-/* Memory is exactly these page frames, whichever way one looks at it */
+/* Check that memory is exactly these page frames, by each way to read it */
 static void expect_pages(struct kunit *test, const struct ioasid_memory *mem,
 			 const unsigned long *pfns, unsigned long n)
 {
@@ -50,7 +48,7 @@ static void expect_pages(struct kunit *test, const struct ioasid_memory *mem,
 				page_to_pfn(ioasid_memory_page(mem, i)),
 				pfns[i]);
 
-	/* It may say no, but must not say yes when there are several */
+	/* False is allowed for a single run; true is not for several */
 	if (ioasid_memory_is_run(mem, &run)) {
 		KUNIT_ASSERT_EQ(test, run.npages, n);
 		for (i = 0; i < n; i++)
@@ -81,7 +79,7 @@ static void neighbours_merge(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, ioasid_extent_list_add(&list, 100, 2, 5), 0);
 	KUNIT_ASSERT_EQ(test, ioasid_extent_list_add(&list, 102, 1, 4), 0);
 	KUNIT_ASSERT_EQ(test, ioasid_extent_list_add(&list, 200, 2, 2), 0);
-	/* Before the last is not after it */
+	/* The page before the last one in number is not contiguous with it */
 	KUNIT_ASSERT_EQ(test, ioasid_extent_list_add(&list, 199, 1, 1), 0);
 	KUNIT_ASSERT_EQ(test, ioasid_extent_list_add(&list, 300, 1, 0), 0);
 	ioasid_extent_list_finish(&list);
@@ -145,7 +143,7 @@ static void longest(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, run.npages, 4);
 	KUNIT_EXPECT_FALSE(test, ioasid_runs_next(&runs, &run));
 
-	/* On the boundary of the two, and one to either side */
+	/* At the boundary of the two, and one page to either side */
 	ioasid_memory_cut(&mem, IOASID_EXTENT_MAX_PAGES + 1, &tail);
 	KUNIT_EXPECT_EQ(test, page_to_pfn(ioasid_memory_page(&tail, 0)),
 			4096 + IOASID_EXTENT_MAX_PAGES + 1);
@@ -232,7 +230,9 @@ static void random_cuts(struct kunit *test)
 			expect_pages(test, &piece[i + 1], pfns + at[i + 1],
 				     at[i + 2] - at[i + 1]);
 		}
-		/* In any order: the others keep what they share */
+		/*
+		 * Unpin in any order: the other pieces keep the shared extents
+		 */
 		for (k = nr; k; k--) {
 			i = random_below(&rnd, k);
 			expect_pages(test, &piece[i], pfns + at[i],
@@ -247,13 +247,13 @@ static void random_cuts(struct kunit *test)
 
 #define PINNED_PAGES	96
 
-/* References that are not pins come and go behind our back */
+/* The kernel takes and drops other references meanwhile */
 static int pins(struct page *page)
 {
 	return page_ref_count(page) / GUP_PIN_COUNTING_BIAS;
 }
 
-/* Every page is unpinned once, by the piece that has it */
+/* Every page is unpinned once, by the piece that holds it */
 static void pinned(struct kunit *test)
 {
 	struct page *page[PINNED_PAGES];
@@ -286,12 +286,12 @@ static void pinned(struct kunit *test)
 	ioasid_unpin(&part[1]);
 	for (i = 0; i < PINNED_PAGES; i++) {
 		KUNIT_EXPECT_EQ_MSG(test, pins(page[i]), 0, "page %lu", i);
-		/* The process still has it */
+		/* The process still has the pages mapped */
 		KUNIT_EXPECT_GT_MSG(test, page_ref_count(page[i]), 0,
 				    "page %lu", i);
 	}
 
-	/* All or nothing, and it tells where */
+	/* All or nothing, and the address of the failure */
 	KUNIT_ASSERT_EQ(test, vm_munmap(addr + 70 * PAGE_SIZE, PAGE_SIZE), 0);
 	KUNIT_EXPECT_EQ(test,
 			ioasid_pin_user(&mem, addr, PINNED_PAGES, true, &fault),

@@ -35,7 +35,7 @@ static void ids_exit(struct kunit *test)
 
 	if (!ids)
 		return;
-	/* They are not what destroying a context frees */
+	/* Destroying a context does not free these objects */
 	xa_for_each(&ids->ctx->objects, id, entry)
 		xa_erase(&ids->ctx->objects, id);
 	ioasid_ctx_put(ids->ctx);
@@ -54,7 +54,7 @@ static void one_after_the_other(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, ids->obj[i].id, i + 1);
 		KUNIT_EXPECT_PTR_EQ(test, ids->obj[i].ctx, ids->ctx);
 	}
-	/* What was given back is not the next one */
+	/* A freed id is not the next one */
 	xa_erase(&ids->ctx->objects, ids->obj[3].id);
 	KUNIT_ASSERT_EQ(test,
 			ioasid_object_reserve(ids->ctx, &ids->obj[3],
@@ -89,7 +89,7 @@ static void publish(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, refcount_read(&obj->users), 2);
 }
 
-/* Past the largest id comes the smallest; neither 0 nor one that is taken */
+/* The smallest id follows the largest; neither is 0 or in use */
 static void round_again(struct kunit *test)
 {
 	struct ids *ids = test->priv;
@@ -122,7 +122,7 @@ static void round_again(struct kunit *test)
 	KUNIT_EXPECT_GT(test, (int)ids->obj[i].id, 0);
 }
 
-/* Ids in use are distinct, whatever was freed in between */
+/* Ids in use are distinct, after any ids were freed in between */
 static void random_use(struct kunit *test)
 {
 	struct ids *ids = test->priv;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Tests of the mappings of a space: which ranges are taken, where there is
- * room, and what a range cuts; against a sorted array.
+ * Tests of the mappings of an address space: taken ranges, free ranges, and the
+ * mappings that a range cuts; compared with a sorted array.
  *
- * They are reserved ranges, which need no memory and no domain.
+ * The mappings are reserved ranges, which need no memory and no domain.
  */
 #include <kunit/test.h>
 #include <linux/slab.h>
@@ -78,7 +78,7 @@ static void model_insert(struct model *model, unsigned int start,
 	model->range[i] = (struct model_range){ start, end, cut_shift };
 }
 
-/* A boundary at a page: false when it may not be there */
+/* Check a boundary at a page: false if it may not be there */
 static bool model_may_cut(const struct model *model, unsigned int page)
 {
 	unsigned int i = model_first(model, page), shift;
@@ -100,7 +100,7 @@ static void model_cut(struct model *model, unsigned int page)
 	model_insert(model, page, end, model->range[i].cut_shift);
 }
 
-/* Takes out what is in a range, which cuts nothing */
+/* Remove the mappings in a range that cuts none */
 static unsigned int model_remove(struct model *model, unsigned int start,
 				 unsigned int end)
 {
@@ -147,7 +147,9 @@ static void compare(struct kunit *test, struct model *model,
 	KUNIT_ASSERT_EQ(test, ioas->bytes_mapped, 0);
 }
 
-/* The lowest page in the permitted ranges where a request fits, in order */
+/*
+ * Find the lowest page in the permitted ranges where a request fits, in order
+ */
 static bool model_choose(const struct model *model,
 			 const struct ioas_map_request *req, u64 align,
 			 u64 offset, unsigned int *page)
@@ -330,7 +332,7 @@ static void end_of_space(struct kunit *test)
 	random_use(test, bases[2]);
 }
 
-/* Taken back before it was made real: nobody waits for who maps */
+/* Cancelled before it is committed: an unmap does not wait for the map */
 static void cancelled(struct kunit *test)
 {
 	struct ioas_map_request req = {
@@ -350,12 +352,12 @@ static void cancelled(struct kunit *test)
 
 	m = ioas_reserve(ioas, &req);
 	KUNIT_ASSERT_FALSE(test, IS_ERR(m));
-	/* Its range is taken */
+	/* The range is taken */
 	again = ioas_reserve(ioas, &req);
 	KUNIT_ASSERT_TRUE(test, IS_ERR(again));
 	KUNIT_EXPECT_EQ(test, PTR_ERR(again), -EEXIST);
 
-	/* Nothing was mapped, so a part of it is as good as all */
+	/* Nothing was mapped, so an unmap of a part cancels all of it */
 	KUNIT_EXPECT_EQ(test,
 			unmap_in(ioas, 17 * PAGE_SIZE, 18 * PAGE_SIZE - 1,
 				 IOASID_UNMAP_SPLIT, &removed),
@@ -366,7 +368,7 @@ static void cancelled(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, ioas_commit(ioas, again, &req), 0);
 
 	KUNIT_EXPECT_EQ(test, ioas_commit(ioas, m, &req), -ECANCELED);
-	/* What took its place is still there */
+	/* The mapping that took its place is still there */
 	KUNIT_EXPECT_EQ(test, ioas->nr_mappings, 1);
 	KUNIT_EXPECT_EQ(test,
 			unmap_in(ioas, 0, U64_MAX, IOASID_UNMAP_ALL, &removed),

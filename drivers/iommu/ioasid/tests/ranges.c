@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Tests of struct ioas_ranges, against a space that is so small that a bit
- * tells of each page whether it is in.
+ * Tests of struct ioas_ranges, compared with a bitmap of the pages of a small
+ * address space.
  */
 #include <kunit/test.h>
 #include <linux/bits.h>
@@ -14,8 +14,8 @@
 #define PAGES	64
 
 /*
- * Where the small space lies.  @last of a range that ends with the space can
- * not be counted one up there.
+ * Start of the small address space. @last + 1 of a range that ends with the
+ * space overflows there.
  */
 static const u64 bases[] = { 0, 1ULL << 40, 0 - PAGES * (u64)PAGE_SIZE };
 
@@ -68,7 +68,7 @@ static u64 to_bits(struct kunit *test, u64 base,
 	return bits;
 }
 
-/* Runs of ones and zeroes, with the ends of the space often taken */
+/* Runs of ones and zeroes, often up to the ends of the space */
 static u64 random_bits(struct rnd_state *rnd)
 {
 	u64 bits = 0;
@@ -164,7 +164,7 @@ static int by_start(const void *a, const void *b)
 	return x->start < y->start ? -1 : x->start > y->start;
 }
 
-/* What holes leave: they may overlap, touch, and reach out of the space */
+/* Subtract holes: they may overlap, touch, and reach beyond the space */
 static void between(struct kunit *test)
 {
 	struct ioasid_iova_range hole[8];

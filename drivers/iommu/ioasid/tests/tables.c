@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Tests of what domain.c writes to page tables, and takes out of them, with an
- * IOMMU driver that is an array.
+ * Tests of how domain.c maps to and unmaps from page tables, with an IOMMU
+ * driver that is an array.
  *
- * The array remembers where each IOPTE begins and how large it is, and what was
- * taken out but not yet flushed.  It takes nothing that a driver would not:
- * every address must be aligned, nothing may be mapped twice, and nothing may
- * be taken out of the middle of an IOPTE.
+ * The array records the start and the size of each IOPTE, and pages that were
+ * unmapped but not flushed yet.  It refuses all that a driver refuses: every
+ * address must be aligned, no page may be mapped twice, and no part of an IOPTE
+ * may be unmapped.
  */
 #include <kunit/test.h>
 #include <linux/iommu.h>
@@ -22,14 +22,14 @@
 #define UNITS		(2 * PAGES)
 #define NEVER		UINT_MAX
 
-/* What an IOVA leads to */
+/* The translation of an IOVA */
 struct unit {
 	phys_addr_t phys;
-	u64 pte;		/* where its IOPTE begins */
-	u64 size;		/* of its IOPTE */
+	u64 pte;		/* start of its IOPTE */
+	u64 size;		/* size of its IOPTE */
 	int prot;
 	bool mapped;
-	bool stale;		/* gone from the table, not from the caches */
+	bool stale;		/* unmapped, but not flushed */
 };
 
 struct table {
@@ -38,11 +38,11 @@ struct table {
 	struct kunit *test;
 	u64 base;
 	struct unit *unit;
-	/* pages that can still be mapped until it fails */
+	/* number of pages to map before it fails */
 	unsigned int room;
 	int error;
 	bool tells_partial;
-	/* IOPTEs that can still be taken out */
+	/* number of IOPTEs to unmap before it fails */
 	unsigned int outs;
 	bool in_unmap;
 	unsigned int flushes;
@@ -128,14 +128,14 @@ static size_t table_unmap(struct iommu_domain *domain, unsigned long iova,
 	if (!out || iommu_iotlb_gather_queued(gather))
 		return out;
 
-	/* Those of AMD only collect; those of Intel flush what does not fit */
+	/* AMD's driver only collects; Intel's flushes ranges that do not fit */
 	if (!table->dom.deferred_flush) {
 		iommu_iotlb_gather_add_range(gather, iova, size);
 		return out;
 	}
 	/*
-	 * A gather that flushes by itself, in here, does so when tables may be
-	 * on its list that the flush does not cover.
+	 * A gather that flushes by itself, in here, may have tables on its list
+	 * that the flush does not cover.
 	 */
 	table->in_unmap = true;
 	iommu_iotlb_gather_add_page(domain, gather, iova, size);
@@ -201,7 +201,7 @@ static const unsigned long sizes[] = {
 	UNIT | PAGE_SIZE | SZ_1M,
 };
 
-/* Somewhere, and at the very end */
+/* Anywhere, and at the very end */
 static const u64 bases[] = { 5ULL << 30, 0 - PAGES * (u64)PAGE_SIZE };
 
 static struct table *new_table(struct kunit *test)
@@ -235,7 +235,7 @@ static void reset_table(struct table *table, u64 base, unsigned long pgsizes,
 	table->map_syncs = 0;
 }
 
-/* A mapping to be: where, what, how */
+/* A mapping to test: its place, size and permission */
 struct mapping {
 	struct ioasid_memory mem;
 	u64 iova;
@@ -265,7 +265,7 @@ static void random_mapping(struct kunit *test, struct rnd_state *rnd,
 		run = random_below(rnd, 3) ? map->n - at :
 					     random_length(rnd, map->n - at);
 		pfn = (random_below(rnd, 1 << 20) + 1) << 12;
-		/* Often so that large pages are possible */
+		/* Often aligned so that large pages are possible */
 		pfn += random_below(rnd, 2) ?
 			(map->iova >> PAGE_SHIFT) % 512 + at : run;
 		KUNIT_ASSERT_EQ(test,
@@ -290,8 +290,8 @@ static unsigned int units_in_use(struct table *table)
 }
 
 /*
- * Every page of the mapping from @from on, up to before @to, leads where it
- * shall; nothing else is mapped.
+ * Check that every page of the mapping from @from on, up to before @to, is
+ * mapped correctly, and no other page is.
  */
 static void expect_translation(struct kunit *test, struct table *table,
 			       const struct mapping *map, unsigned int from,
@@ -322,7 +322,7 @@ static void expect_translation(struct kunit *test, struct table *table,
 	}
 }
 
-/* Every IOPTE is the largest that can stand where it begins */
+/* Check that every IOPTE is the largest one that fits at its start */
 static void expect_largest(struct kunit *test, struct table *table,
 			   const struct mapping *map)
 {
@@ -407,7 +407,7 @@ static void map_one(struct kunit *test, struct rnd_state *rnd,
 	gather(table, map->iova, (u64)map->n << PAGE_SHIFT);
 	KUNIT_ASSERT_EQ(test, units_in_use(table), 0);
 	KUNIT_ASSERT_FALSE(test, table->dom.poisoned);
-	/* However many pieces it was in */
+	/* The number of pieces does not matter */
 	if (table->dom.deferred_flush)
 		KUNIT_ASSERT_EQ(test, table->flushes, 1);
 }
@@ -425,7 +425,7 @@ static void cut_one(struct kunit *test, struct rnd_state *rnd,
 	if (!map->cut_shift)
 		return;
 	KUNIT_ASSERT_EQ(test, put_in(table, map), 0);
-	/* From some line of the grid on, without any preparation */
+	/* Unmap from a line of the grid on, without a prior split */
 	cell = 1U << (map->cut_shift - PAGE_SHIFT);
 	from = random_below(rnd, map->n);
 	from += -(from + (map->iova >> PAGE_SHIFT)) & (cell - 1);
@@ -540,7 +540,7 @@ static void split_fails_one(struct kunit *test, struct rnd_state *rnd,
 	size = unit_at(table, at)->size;
 	if (unit_at(table, at)->pte == at || size <= PAGE_SIZE)
 		return;
-	/* It can neither be split, nor be put back */
+	/* The IOPTE can neither be split nor be restored */
 	table->room = random_below(rnd, size >> PAGE_SHIFT);
 	KUNIT_ASSERT_EQ(test,
 			ioas_domain_split(&table->dom, map->iova, &map->mem,
@@ -548,7 +548,7 @@ static void split_fails_one(struct kunit *test, struct rnd_state *rnd,
 					  map->iova, at),
 			-EIO);
 	KUNIT_ASSERT_TRUE(test, table->dom.poisoned);
-	/* And all that was left is right */
+	/* And the rest is right */
 	KUNIT_ASSERT_EQ(test, units_in_use(table),
 			2 * map->n - (size >> UNIT_SHIFT));
 }
@@ -570,7 +570,7 @@ static void map_fails_one(struct kunit *test, struct rnd_state *rnd,
 	KUNIT_ASSERT_FALSE(test, table->dom.poisoned);
 }
 
-/* A driver that fails, and tells or does not tell what it wrote before */
+/* A driver that fails, and reports or hides the pages that it mapped before */
 static void map_fails(struct kunit *test)
 {
 	every_kind(test, 100, map_fails_one);
@@ -588,11 +588,11 @@ static void unmap_fails_one(struct kunit *test, struct rnd_state *rnd,
 	table->outs = random_below(rnd, ptes);
 	gather(table, map->iova, (u64)map->n << PAGE_SHIFT);
 	KUNIT_ASSERT_TRUE(test, table->dom.poisoned);
-	/* What did come out was flushed */
+	/* The pages that were unmapped were flushed */
 	KUNIT_ASSERT_GT(test, units_in_use(table), 0);
 }
 
-/* Who may still reach memory is not to be trusted */
+/* A domain that may still reach memory is poisoned */
 static void unmap_fails(struct kunit *test)
 {
 	every_kind(test, 100, unmap_fails_one);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the KUnit tests of /dev/ioasid share: random numbers, and memory that is
- * not there.
+ * Shared by the KUnit tests of /dev/ioasid: random numbers, and memory that
+ * does not exist.
  */
 #ifndef _IOASID_TESTS_UTIL_H
 #define _IOASID_TESTS_UTIL_H
@@ -12,7 +12,7 @@
 
 #include "../mem/memory.h"
 
-/* A run that failed is repeated with its seed, which the log tells */
+/* The log has the seed, to repeat a run that failed */
 static inline void random_seed(struct kunit *test, struct rnd_state *rnd)
 {
 	u64 seed = get_random_u64();
@@ -33,7 +33,7 @@ static inline u32 random_length(struct rnd_state *rnd, u32 n)
 	return random_below(rnd, random_below(rnd, n) + 1) + 1;
 }
 
-/* Forget page frames that nobody pinned, and free the list of them */
+/* Drop page frames that are not pinned, and free their list */
 static inline void memory_forget(struct ioasid_memory *mem)
 {
 	mem->npages = 0;
