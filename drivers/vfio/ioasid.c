@@ -7,27 +7,24 @@
  *	A device file gives no access to its device before it is bound. Exactly
  *	one file has a device open.
  *
- *	A device that its caller may not bind is left alone: it is not opened,
- *	reset or resumed.
+ *	A device that the caller may not bind is not opened, reset or resumed.
  *
  *	From bind to unbind &vfio_device.iommu_data is the device's bond to the
- *	context: it is set before the driver's open_device() and goes after its
- *	close_device(). VFIO holds the context, and this module, for as long as
- *	a group, a device file or an open device refers to it.
+ *	context: bind sets it before the driver's open_device() and goes after
+ *	its close_device(). VFIO holds the context, and this module, for as long
+ *	as a group, a device file or an open device refers to it.
  *
- * Locking
- *	dev_set->lock protects the bond, vfio_ioasid_bond.lock its attachment.
- *	An attach is as long as the IOASID is full, so it holds the latter only:
- *	devices of the same set do not wait for it. The paths of emulated
- *	devices that pin and access memory take no lock of VFIO's: VFIO calls
- *	them only while the device is open.
+ * Locking dev_set->lock protects the bond, vfio_ioasid_bond.lock its
+ *	attachment. An attach takes time in proportion to the mappings of the
+ *	IOASID, so it holds the latter only: devices of the same set do not wait
+ *	for it. The paths of emulated devices that pin and access memory take no
+ *	lock of VFIO's: VFIO calls them only while the device is open.
  *
  *	The locks of /dev/ioasid nest inside of both. When an emulated device is
  *	detached, its driver is asked to unpin with the bond's lock held, or
  *	with dev_set->lock when it is unbound.
  *
- *	User memory can take for ever to answer: it is read and written without
- *	any lock.
+ *	An access of user memory can hang: it is made without any lock.
  *
  * Waits
  *	For the bond's lock: killable; only commands of the same file take it.
@@ -103,7 +100,7 @@ static const struct ioasid_access_ops vfio_ioasid_access_ops = {
 	.unmap = vfio_ioasid_access_unmap,
 };
 
-/* Memory can be mmap()ed only by the one file that is bound */
+/* Its memory can be mmap()ed only through the one bound file */
 static bool vfio_ioasid_owns_file(void *data, struct file *file)
 {
 	return vfio_file_is_of_device(file, data);
@@ -114,8 +111,8 @@ static const struct ioasid_device_ops vfio_ioasid_device_ops = {
 };
 
 /*
- * The IOASID to attach to is looked for before the device is touched; the
- * attach itself comes when the device is open, and awake.
+ * Look up the IOASID before the device is touched; attach when the device is
+ * open and resumed.
  */
 static int vfio_ioasid_bind(struct vfio_device_file *df, void *arg)
 {
@@ -126,7 +123,7 @@ static int vfio_ioasid_bind(struct vfio_device_file *df, void *arg)
 
 	lockdep_assert_held(&device->dev_set->lock);
 
-	/* Only a bind command says as what to bind */
+	/* Only a bind command says how to bind the device */
 	if (!bind)
 		return -EINVAL;
 	if (vfio_device_is_noiommu(device))
@@ -220,7 +217,7 @@ static long vfio_ioasid_bind_ioctl(struct vfio_device_file *df,
 
 	if (bind.ioasid)
 		ret = vfio_ioasid_attach(df->device, bind.ioasid, &fault_addr);
-	/* The file cannot be used before its user has been told the id */
+	/* The file cannot be used before the id was written to user space */
 	if (!ret)
 		ret = ioasid_bind_to_user(arg, df->devid);
 	if (ret) {
@@ -285,7 +282,7 @@ static int vfio_ioasid_pin_pages(struct vfio_device *device, dma_addr_t iova,
 	if (!device->emulated || npage < 0)
 		return -EINVAL;
 
-	/* As VFIO has it, the pages are those from the page of @iova on. */
+	/* As in VFIO, the pages start with the page of @iova. */
 	ret = ioasid_access_pin_pages(vfio_ioasid_idev(device),
 				      ALIGN_DOWN(iova, PAGE_SIZE), npage,
 				      flags, pages);
