@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-only OR MIT
 /*
- * ioasidctl: show who uses /dev/ioasid, and for what.
+ * ioasidctl: show the processes that use /dev/ioasid, and their objects.
  *
- * All of it is read from /proc/PID/fdinfo, so looking needs no part in what is
- * looked at, and disturbs nobody.  Lines and fields that this program does not
- * know are left alone, in the tree, and passed on, in JSON.
+ * It reads /proc/PID/fdinfo only, so it needs no access to the contexts, and
+ * does not disturb their users.  The tree leaves out lines and fields that this
+ * program does not know; JSON includes them.
  */
 #include <ctype.h>
 #include <dirent.h>
@@ -58,7 +58,7 @@ static void *check_alloc(void *p)
 	return p;
 }
 
-/* What is at "name=" in a value: a pointer into it, and the length. */
+/* Find the value of "name=": a pointer into the line, and the length. */
 static const char *find_field(const char *value, const char *name, int *len)
 {
 	size_t n = strlen(name);
@@ -114,7 +114,7 @@ static void add_line(struct context *ctx, char *text)
 	*value++ = '\0';
 	value += strspn(value, " \t");
 	value[strcspn(value, "\n")] = '\0';
-	/* Double the room whenever a power of two is reached. */
+	/* Double the room at each power of two. */
 	if (!(ctx->nr_lines & (ctx->nr_lines - 1)))
 		ctx->lines = check_alloc(realloc(ctx->lines, (2 * ctx->nr_lines + 1) *
 						 sizeof(*ctx->lines)));
@@ -136,7 +136,7 @@ static void free_context(struct context *ctx)
 	free(ctx->lines);
 }
 
-/* False: not a file of /dev/ioasid, or gone. */
+/* Returns false if it is no file of /dev/ioasid, or is gone. */
 static bool read_context(struct context *ctx)
 {
 	char path[512], *text = NULL;
@@ -173,7 +173,10 @@ static void read_comm(struct context *ctx)
 	if (fgets(ctx->comm, sizeof(ctx->comm), file))
 		ctx->comm[strcspn(ctx->comm, "\n")] = '\0';
 	fclose(file);
-	/* A process can call itself what it likes, but not play with terminals. */
+	/*
+	 * A process chooses its name: do not pass control characters to
+	 * terminals.
+	 */
 	for (c = ctx->comm; *c; c++)
 		if (!isascii(*c) || iscntrl(*c))
 			*c = '?';
@@ -278,8 +281,8 @@ static bool has_ioasid(const struct context *ctx, unsigned int id)
 }
 
 /*
- * Whether a line belongs below @parent, or, with 0, below the context: also
- * what hangs from an IOASID that the kernel left out of a long list.
+ * Whether a line belongs below @parent or, with 0, below the context.  Children
+ * of an IOASID that the kernel left out of a long list belong there, too.
  */
 static bool is_child(const struct context *ctx, const struct line *line,
 		     unsigned int parent)
@@ -339,7 +342,10 @@ static void print_below(const struct context *ctx, const char *prefix,
 			continue;
 		}
 		print_ioasid(line->value);
-		/* What loops is not the kernel's, but must not hang. */
+		/*
+		 * A loop does not come from the kernel, but must not hang the
+		 * program.
+		 */
 		if (depth == MAX_DEPTH)
 			continue;
 		longer = longer_prefix(prefix, i == last && !more);
@@ -370,7 +376,7 @@ static void print_context(const struct context *ctx)
 	       !strcmp(charge, "once") ? "process, once" : "process");
 }
 
-/* The files of a process follow each other, but which is the last? */
+/* The files of a process follow each other: find the last one. */
 static struct context pending;
 static unsigned int shown_pid;
 

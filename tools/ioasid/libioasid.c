@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-only OR MIT
 /*
- * libioasid: thin wrappers of the commands of /dev/ioasid, and the search for
- * a device's VFIO file.
+ * libioasid: thin wrappers of the commands of /dev/ioasid, and the look-up of a
+ * device's VFIO file.
  */
 #include <dirent.h>
 #include <errno.h>

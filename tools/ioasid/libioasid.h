@@ -22,11 +22,11 @@
  *
  * Mapping needs no device, and mappings outlive the devices.
  *
- * Every call returns 0, or -errno; where another value is returned, it is said.
- * What an errno means is told in linux/ioasid.h at the structure of the
- * command.  The library keeps no state but what is in struct ioasid_device and
- * the per-thread ioasid_fault_addr(); its calls may be mixed with ioctls of
- * one's own, and used from any thread.
+ * Every call returns 0 or -errno, unless its comment says otherwise.
+ * linux/ioasid.h describes the errnos at the structure of each command. The
+ * library keeps no state but what is in struct ioasid_device and the per-thread
+ * ioasid_fault_addr(); its calls may be mixed with ioctls of the program, and
+ * used from any thread.
  */
 #ifndef LIBIOASID_H
 #define LIBIOASID_H
@@ -64,7 +64,7 @@ int ioasid_alloc(int fd, __u64 cookie, __u32 *ioasid);
 int ioasid_alloc_child(int fd, __u32 parent, __u64 cookie, __u32 *ioasid);
 
 /**
- * ioasid_free - unmap all that is mapped in an IOASID, and free it
+ * ioasid_free - unmap all mappings of an IOASID, and free it
  * @fd: the context
  * @ioasid: the IOASID; no device may be attached to it (-EBUSY)
  */
@@ -77,8 +77,8 @@ int ioasid_free(int fd, __u32 ioasid);
  * @addr: start of the memory, on a page boundary
  * @len: bytes, whole pages
  * @flags: of IOASID_MAP_READ, IOASID_MAP_WRITE, IOASID_MAP_FIXED
- * @iova: with IOASID_MAP_FIXED where to map; otherwise out, where the kernel
- *	mapped it
+ * @iova: the IOVA to map at, with IOASID_MAP_FIXED; otherwise out, the IOVA
+ *	that the kernel chose
  *
  * The memory is pinned, and counts against RLIMIT_MEMLOCK.
  */
@@ -95,21 +95,22 @@ int ioasid_map(int fd, __u32 ioasid, void *addr, __u64 len, __u32 flags,
  * @flags: as of ioasid_map()
  * @iova: as of ioasid_map()
  *
- * The program needs no mapping of the file of its own.
+ * The program need not mmap() the file.
  */
 int ioasid_map_file(int fd, __u32 ioasid, int file, __u64 offset, __u64 len,
 		    __u32 flags, __u64 *iova);
 
 /**
- * ioasid_map_parent - map what the parent has mapped
+ * ioasid_map_parent - map memory that the parent has mapped
  * @fd: the context
  * @ioasid: a child
  * @addr: an IOVA of its parent, on a page boundary
  * @len: bytes, whole pages
- * @flags: as of ioasid_map(), with no more permission than the parent has
+ * @flags: as of ioasid_map(), with no more permission than the parent's mapping
+ *	has
  * @iova: as of ioasid_map()
  *
- * Nothing is pinned, and nothing counts.
+ * No memory is pinned, and none counts against RLIMIT_MEMLOCK.
  */
 int ioasid_map_parent(int fd, __u32 ioasid, __u64 addr, __u64 len, __u32 flags,
 		      __u64 *iova);
@@ -120,7 +121,8 @@ int ioasid_map_parent(int fd, __u32 ioasid, __u64 addr, __u64 len, __u32 flags,
  * @ioasid: the IOASID
  * @ops: what to do; @iova of a map without IOASID_MAP_FIXED is written
  * @nr: how many
- * @done: out, also with an error: how many of them were done. May be NULL.
+ * @done: out, also with an error: number of operations that were done. May be
+ *	NULL.
  *
  * Return: 0, all were done; or -errno, of the first that was not.
  */
@@ -135,12 +137,12 @@ int ioasid_batch(int fd, __u32 ioasid, struct ioasid_dma_op *ops, __u32 nr,
  * @len: bytes; the range may hold several mappings, and holes
  * @unmapped: out, also with an error: bytes unmapped. May be NULL.
  *
- * When this returns, no device reaches what was mapped there.
+ * When this returns, no device can access the memory that was mapped there.
  */
 int ioasid_unmap(int fd, __u32 ioasid, __u64 iova, __u64 len, __u64 *unmapped);
 
 /**
- * ioasid_unmap_all - unmap all that is mapped in an IOASID
+ * ioasid_unmap_all - unmap all mappings of an IOASID
  * @fd: the context
  * @ioasid: the IOASID
  * @unmapped: out, also with an error: bytes unmapped. May be NULL.
@@ -148,24 +150,24 @@ int ioasid_unmap(int fd, __u32 ioasid, __u64 iova, __u64 len, __u64 *unmapped);
 int ioasid_unmap_all(int fd, __u32 ioasid, __u64 *unmapped);
 
 /**
- * ioasid_get_info - tell about an IOASID
+ * ioasid_get_info - get information about an IOASID
  * @fd: the context
  * @ioasid: the IOASID
  * @info: out
  * @ranges: room for permitted IOVA ranges; may be NULL when @nr_ranges is 0
- * @nr_ranges: how many elements @ranges has. @info->nr_ranges tells how many
- *	there are, which may be more.
+ * @nr_ranges: number of elements of @ranges. @info->nr_ranges is the number of
+ *	ranges that exist, which may be larger.
  */
 int ioasid_get_info(int fd, __u32 ioasid, struct ioasid_info *info,
 		    struct ioasid_iova_range *ranges, __u32 nr_ranges);
 
 /**
- * ioasid_fault_addr - where the last call of this thread failed
+ * ioasid_fault_addr - get the address of the last failure of this thread
  *
- * Return: what the kernel gave as fault_addr when ioasid_map(),
- * ioasid_map_file(), ioasid_map_parent(), ioasid_batch(), ioasid_device_open()
- * or ioasid_device_attach() last failed in this thread: the IOVA that is taken,
- * the address that cannot be pinned, ...; or 0 when it gave none.
+ * Return: the fault_addr of the kernel when ioasid_map(), ioasid_map_file(),
+ * ioasid_map_parent(), ioasid_batch(), ioasid_device_open() or
+ * ioasid_device_attach() last failed in this thread: the IOVA that is taken,
+ * the address that cannot be pinned, ...; or 0 if there was none.
  */
 __u64 ioasid_fault_addr(void);
 
@@ -174,7 +176,7 @@ __u64 ioasid_fault_addr(void);
  * @fd: the VFIO device file, for the VFIO_DEVICE ioctls, mmap(), ...
  * @ctx: the context it is bound to
  * @group: the VFIO group file if it was opened through one, or -1
- * @id: what the kernel calls it in the context (devid)
+ * @id: its id in the context (devid)
  * @name: its name in sysfs: "0000:00:04.0"
  */
 struct ioasid_device {
@@ -188,8 +190,8 @@ struct ioasid_device {
 /**
  * ioasid_device_open - open a device and bind it to a context
  * @fd: the context
- * @name: which: the address of a PCI device ("0000:00:04.0", "00:04.0" or
- *	"04.0"), a device's directory in sysfs, or its VFIO device node
+ * @name: the address of a PCI device ("0000:00:04.0", "00:04.0" or "04.0"), a
+ *	device's directory in sysfs, or its VFIO device node
  *	("/dev/vfio/devices/vfio0")
  * @cookie: any number; shown wherever the kernel names the device
  * @dev: out

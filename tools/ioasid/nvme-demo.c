@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-only OR MIT
 /*
- * nvme-demo: drive an NVMe disk from user space through /dev/ioasid, tell what
- * is going on, and show what the IOMMU does when the driver makes a mistake.
+ * nvme-demo: drive an NVMe disk from user space through /dev/ioasid, report
+ * each step, and show how the IOMMU handles mistakes of the driver.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -68,7 +68,7 @@ static unsigned int step;
 		exit(1);				\
 	} while (0)
 
-/* For what must succeed: -errno ends the program. */
+/* End the program with an error if -errno is returned. */
 static int check(const char *what, int ret)
 {
 	if (ret < 0)
@@ -76,7 +76,7 @@ static int check(const char *what, int ret)
 	return ret;
 }
 
-/* For commands that must succeed. */
+/* End the program if a command fails. */
 static void check_nvme(const char *what, int status)
 {
 	if (check(what, status))
@@ -213,8 +213,8 @@ static void write_and_read_back(struct demo *d)
 }
 
 /*
- * All memory is registered with the IOASID that has it mapped.  A child of that
- * maps only what the disk needs, for as long as it does.
+ * An IOASID maps all memory, which registers it.  Its child maps only the
+ * memory that the disk needs, for as long as it is needed.
  */
 static void read_by_reference(struct demo *d)
 {
@@ -271,7 +271,7 @@ static void read_by_reference(struct demo *d)
 	check("free", ioasid_free(d->fd, child));
 }
 
-/* Only what is logged from now on. */
+/* Skip older records. */
 static int open_kernel_log(void)
 {
 	int fd = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
@@ -281,7 +281,7 @@ static int open_kernel_log(void)
 	return fd;
 }
 
-/* The words of Intel's, AMD's, Arm's and virtio's drivers for it. */
+/* Words that the drivers of Intel, AMD, Arm and virtio log for a fault. */
 static bool tells_of_fault(const char *line)
 {
 	static const char * const drivers[] = {
@@ -297,7 +297,7 @@ static bool tells_of_fault(const char *line)
 	return false;
 }
 
-/* Show what the IOMMU driver logs; it may take a moment. */
+/* Show the log of the IOMMU driver; it may take a moment. */
 static unsigned int show_faults(int log)
 {
 	unsigned int lines = 0, tries = 0;
@@ -307,7 +307,7 @@ static unsigned int show_faults(int log)
 
 	while (tries < 30) {
 		n = read(log, record, sizeof(record) - 1);
-		/* EPIPE: records were overwritten, there are others. */
+		/* EPIPE: records were overwritten, and others follow. */
 		if (n < 0 && errno == EPIPE)
 			continue;
 		if (n <= 0) {
@@ -385,7 +385,7 @@ static void make_a_mistake(struct demo *d)
 	read_again(d, &b);
 }
 
-/* Without its queues a disk can neither learn what to do, nor tell. */
+/* Without its queues, a disk can neither fetch commands nor complete them. */
 static void make_a_worse_mistake(struct demo *d)
 {
 	struct buffer *q = &d->queues;

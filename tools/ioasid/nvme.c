@@ -60,8 +60,8 @@ static_assert(NVME_PAGE % PRP_LIST_SIZE == 0, "no PRP list may cross a page");
 static_assert(NVME_QUEUE_DEPTH * sizeof(struct nvme_sqe) <= NVME_PAGE, "SQ");
 
 /*
- * Accesses of what the controller accesses, too: single ones, that the compiler
- * neither splits nor drops nor moves.
+ * Access memory that the controller accesses, too: single accesses that the
+ * compiler neither splits nor drops nor moves.
  */
 static __u32 read32(struct nvme *nvme, unsigned int reg)
 {
@@ -82,7 +82,7 @@ static __u16 read_status(const struct nvme_cqe *cqe)
 	return __atomic_load_n(&cqe->status, __ATOMIC_ACQUIRE);
 }
 
-/* What was written to memory is there for the controller. */
+/* Make earlier writes to memory visible to the controller. */
 static void dma_wmb(void)
 {
 #ifdef __aarch64__
@@ -141,7 +141,9 @@ static int get_slot(struct nvme_queue *q)
 {
 	unsigned int i, cid;
 
-	/* One entry stays free, or a full queue would look like an empty one. */
+	/*
+	 * One entry stays free: a full queue must not look like an empty one.
+	 */
 	if (q->used == NVME_QUEUE_DEPTH - 1)
 		return -EAGAIN;
 	for (i = 0; i < NVME_QUEUE_DEPTH; i++) {
@@ -243,7 +245,7 @@ int nvme_submit_rw(struct nvme *nvme, unsigned int qid, enum nvme_opcode opcode,
 	return cid;
 }
 
-/* Take what the controller completed. */
+/* Process the entries that the controller completed. */
 static void reap(struct nvme *nvme, struct nvme_queue *q)
 {
 	const struct nvme_cqe *cqe;
@@ -256,7 +258,7 @@ static void reap(struct nvme *nvme, struct nvme_queue *q)
 		status = read_status(cqe);
 		if ((status & 1) != q->phase)
 			break;
-		/* A controller that went mad must not make the driver do so. */
+		/* Do not trust the command id of a broken controller. */
 		slot = &q->slots[cqe->cid % NVME_QUEUE_DEPTH];
 		if (slot->state == NVME_SLOT_SENT) {
 			slot->state = NVME_SLOT_DONE;
@@ -365,7 +367,7 @@ int nvme_abort(struct nvme *nvme, unsigned int qid, unsigned int cid)
 
 /* Start and stop */
 
-/* Commands that have no business to fail. */
+/* Commands that should not fail. */
 static int admin(struct nvme *nvme, const struct nvme_sqe *cmd, __u32 *result)
 {
 	int ret = nvme_cmd(nvme, 0, cmd, result);

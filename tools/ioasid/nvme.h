@@ -3,15 +3,15 @@
  * A small NVMe driver in user space, on a VFIO device file.
  *
  * It neither maps nor allocates memory for DMA: the caller gives it one piece
- * of mapped memory for its queues, and IOVAs as buffers.  So it works whatever
- * the address space is made with, and tests can hand it IOVAs that are wrong.
+ * of mapped memory for its queues, and IOVAs as buffers. So it works with any
+ * API for address spaces, and tests can pass wrong IOVAs.
  *
  * Queue 0 is the admin queue, I/O queues count from 1.  Different queues may be
  * used by different threads, one queue by one thread only.
  *
- * Every call returns 0 or -errno, unless something else is said.  Errors that
- * any of them may return: -ENODEV, the controller is gone; -EIO, it reports to
- * be in a fatal state.
+ * Every call returns 0 or -errno, unless its comment says otherwise. Errors
+ * that any of them may return: -ENODEV, the controller is gone; -EIO, it
+ * reports to be in a fatal state.
  */
 #ifndef NVME_H
 #define NVME_H
@@ -115,7 +115,7 @@ struct nvme_queue {
  * @model: its model
  * @firmware: its firmware revision
  *
- * What is not told of here is the driver's own.
+ * Other fields are internal.
  */
 struct nvme {
 	unsigned int nr_io_queues;
@@ -145,7 +145,7 @@ enum nvme_flags {
 };
 
 /**
- * nvme_mem_size - how much memory nvme_start() needs
+ * nvme_mem_size - compute how much memory nvme_start() needs
  * @nr_io_queues: how many I/O queues, at most NVME_MAX_IO_QUEUES
  *
  * Return: bytes, whole pages.
@@ -153,7 +153,7 @@ enum nvme_flags {
 size_t nvme_mem_size(unsigned int nr_io_queues);
 
 /**
- * nvme_start - reset and enable a controller, and look at its first namespace
+ * nvme_start - reset and enable a controller, and identify its first namespace
  * @nvme: out
  * @fd: the VFIO device file; its device is attached to an address space
  * @mem: memory for the driver's queues, page aligned
@@ -170,7 +170,7 @@ int nvme_start(struct nvme *nvme, int fd, void *mem, __u64 iova,
 	       unsigned int nr_io_queues, unsigned int flags);
 
 /**
- * nvme_stop - disable the controller, and free what nvme_start() took
+ * nvme_stop - disable the controller, and undo nvme_start()
  * @nvme: the controller
  *
  * When this returns, the device does no more DMA. Does nothing after a failed
@@ -242,10 +242,10 @@ int nvme_submit_rw(struct nvme *nvme, unsigned int qid, enum nvme_opcode opcode,
  * @qid: its queue
  * @cid: its id
  * @timeout_ms: how long
- * @result: out, what else the controller told (dword 0). May be NULL.
+ * @result: out, dword 0 of the completion. May be NULL.
  *
  * Return: the status of the command, 0 (NVME_OK) or positive; or -ETIMEDOUT.
- * The command then is still the controller's, which may use its buffer at any
+ * The controller still owns the command then, and may use its buffer at any
  * time: wait again, or nvme_reset().
  */
 int nvme_wait(struct nvme *nvme, unsigned int qid, unsigned int cid,
@@ -278,7 +278,7 @@ int nvme_rw(struct nvme *nvme, unsigned int qid, enum nvme_opcode opcode,
 	    __u64 lba, unsigned int nr, __u64 iova);
 
 /**
- * nvme_flush - have all that was written on the medium
+ * nvme_flush - flush all writes to the medium
  * @nvme: the controller
  * @qid: a queue
  *

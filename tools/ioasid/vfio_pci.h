@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-only OR MIT */
 /*
- * What a driver in user space needs of a PCI device that it has as a VFIO
- * device file: configuration space, BARs, interrupts, reset.  How the device
- * came by its address space (/dev/ioasid, /dev/iommu, a VFIO container) does
- * not matter here.
+ * Access to a PCI device through its VFIO device file: configuration space,
+ * BARs, interrupts, reset.  The API of the device's address space (/dev/ioasid,
+ * /dev/iommu, a VFIO container) does not matter here.
  *
- * Every call returns 0 or -errno, unless something else is said.
+ * Every call returns 0 or -errno, unless its comment says otherwise.
  */
 #ifndef VFIO_PCI_H
 #define VFIO_PCI_H
@@ -63,7 +62,7 @@ int vfio_pci_disable(int fd);
 int vfio_pci_map_bar(int fd, unsigned int bar, void **map, __u64 *size);
 
 /**
- * vfio_pci_nr_irqs - how many interrupts of a sort the device has
+ * vfio_pci_nr_irqs - get the number of interrupts of a type
  * @fd: the device
  * @index: VFIO_PCI_MSIX_IRQ_INDEX, VFIO_PCI_MSI_IRQ_INDEX, ...
  *
@@ -72,19 +71,19 @@ int vfio_pci_map_bar(int fd, unsigned int bar, void **map, __u64 *size);
 int vfio_pci_nr_irqs(int fd, unsigned int index);
 
 /**
- * vfio_pci_enable_irqs - have interrupts counted by eventfds
+ * vfio_pci_enable_irqs - signal eventfds at interrupts
  * @fd: the device
  * @index: VFIO_PCI_MSIX_IRQ_INDEX, VFIO_PCI_MSI_IRQ_INDEX, ...
  * @eventfds: one for each vector from 0 on, -1 for none
  * @nr: how many, at most 256
  *
- * Replaces what was enabled before.
+ * Replaces the eventfds that were set before.
  */
 int vfio_pci_enable_irqs(int fd, unsigned int index, const int *eventfds,
 			 unsigned int nr);
 
 /**
- * vfio_pci_disable_irqs - turn all interrupts of a sort off
+ * vfio_pci_disable_irqs - disable all interrupts of a type
  * @fd: the device
  * @index: VFIO_PCI_MSIX_IRQ_INDEX, VFIO_PCI_MSI_IRQ_INDEX, ...
  */
