@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# What of a log tells why it failed: each TAP line that is "not ok" with what was
-# said since the one before, programs that ended early, then what the kernel or
-# scripts/vm complained about.
+# Print why a test failed: from its log, each TAP line that is "not ok" with lines
+# since the one before, programs that ended early, then complaints of the kernel or
+# scripts/vm.
 BEGIN { room = 40 }
 
 function keep(line) {
@@ -56,7 +56,7 @@ log_lines {
 { keep($0) }
 
 END {
-	# The VM did not live to tell.
+	# The VM ended before the program did.
 	if (program != "" || !shown)
 		show("")
 	for (i = 0; i < s; i++)

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
-# What the scripts share; to be sourced.
+# Functions that the scripts share; to be sourced.
 
 repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cache=${IOASID_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/ioasid}
 me=${0##*/}
 
-# What no kernel log may contain.
-# shellcheck disable=SC2034 # for who sources this
+# Patterns that a kernel log must not contain.
+# shellcheck disable=SC2034 # used by the scripts that source this
 bad_in_log='WARNING: |BUG: |BUG at |Oops|KASAN: |UBSAN: |kmemleak: [0-9]+ new|unreferenced object|Kernel panic|general protection'
 bad_in_log+='|refcount_t: |ODEBUG: |INFO: (task|rcu|trying|possible)|list_(add|del) corruption|soft lockup|workqueue lockup|init: timeout'
 
@@ -30,15 +30,15 @@ need() {
 	[ "$(id -u)" = 0 ] || sudo=(sudo)
 	say "installing ${missing[*]}"
 	mkdir -p "$cache"
-	# One at a time: apt gives up when its own lock is taken.
+	# One at a time: apt fails when its own lock is taken.
 	(
 		flock 9
 		apt_quiet "${sudo[@]}" -- install -y --no-install-recommends "${missing[@]}"
 	) 9>"$cache/apt.lock"
 }
 
-# apt_quiet [sudo] -- ARGS... - apt-get that speaks only when it fails; with
-# package lists fetched anew when the first try fails.
+# apt_quiet [sudo] -- ARGS... - run apt-get, and print its output only if it fails;
+# fetch package lists anew when the first try fails.
 apt_quiet() {
 	local pre=() log try
 
