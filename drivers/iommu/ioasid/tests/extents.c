@@ -79,7 +79,7 @@ static void neighbours_merge(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, ioasid_extent_list_add(&list, 100, 2, 5), 0);
 	KUNIT_ASSERT_EQ(test, ioasid_extent_list_add(&list, 102, 1, 4), 0);
 	KUNIT_ASSERT_EQ(test, ioasid_extent_list_add(&list, 200, 2, 2), 0);
-	/* The page before the last one in number is not contiguous with it */
+	/* A page that precedes the last run is not contiguous with it */
 	KUNIT_ASSERT_EQ(test, ioasid_extent_list_add(&list, 199, 1, 1), 0);
 	KUNIT_ASSERT_EQ(test, ioasid_extent_list_add(&list, 300, 1, 0), 0);
 	ioasid_extent_list_finish(&list);
