@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Batches: what each operation did, and what the command says of it, on roots and
- * on children, for more operations than are copied at a time.
+ * Batches: the effect of each operation, and the results that the command
+ * returns, on roots and on children, for more operations than are copied at a
+ * time.
  */
 #include "family.h"
 #include "mock.h"
@@ -10,7 +11,7 @@
 #define ROOT_BASE SZ_1G
 #define BASE (4ULL * SZ_1G)
 #define PAGES 16
-#define OPS 100		/* more than three times as many as are copied */
+#define OPS 100		/* more than three chunks */
 
 FIXTURE(batch)
 {
@@ -19,7 +20,7 @@ FIXTURE(batch)
 	struct model_device dev;
 	int fd;
 	__u32 root;
-	__u32 id;		/* of the space that the batches are about */
+	__u32 id;		/* cut size of the space that the batches use */
 	char *mem;
 	struct ioasid_dma_op ops[OPS];
 	struct ioasid_dma_batch cmd;
@@ -112,7 +113,7 @@ do {									\
 	EXPECT_EQ(bytes, self->cmd.unmapped);				\
 } while (0)
 
-/* Each operation is told the IOVA that was chosen for it, and no other one. */
+/* Each operation returns its own chosen IOVA. */
 TEST_F(batch, kernel_chooses)
 {
 	struct ioasid_query_entry e[OPS + 1];
@@ -135,7 +136,7 @@ TEST_F(batch, kernel_chooses)
 			TH_LOG("operation %u, at %#llx", i, self->ops[i].iova);
 		for (k = 0; k < i; k++)
 			EXPECT_NE(self->ops[k].iova, self->ops[i].iova);
-		/* the rest is as it was */
+		/* the rest is unchanged */
 		EXPECT_EQ(IOASID_DMA_OP_MAP, self->ops[i].op);
 		EXPECT_EQ(page_addr(self, i % PAGES), self->ops[i].addr);
 		EXPECT_EQ(PG, self->ops[i].length);
@@ -144,7 +145,7 @@ TEST_F(batch, kernel_chooses)
 	EXPECT_EQ(OPS, query.nr);
 }
 
-/* Some choose, some do not, and the last one fails. */
+/* Some operations choose an IOVA, some do not, and the last one fails. */
 TEST_F(batch, chooses_until_it_fails)
 {
 	unsigned int i;
@@ -164,8 +165,8 @@ TEST_F(batch, chooses_until_it_fails)
 }
 
 /*
- * What was unmapped before an operation fails counts, and nothing else: neither
- * what the one that fails would have unmapped, nor what follows it.
+ * The result counts bytes that were unmapped before an operation fails, and no
+ * others: neither those of the one that fails, nor those of later ones.
  */
 TEST_F(batch, removed_until_it_fails)
 {
@@ -182,7 +183,7 @@ TEST_F(batch, removed_until_it_fails)
 						 4 * PG, 0, 0, NULL));
 			self->ops[i] = unmap_op(iova, 2);
 		}
-		/* off the grid: nothing of it goes */
+		/* off the grid: none of it is unmapped */
 		self->ops[at].length = PG;
 		EXPECT_EQ(at ? 0 : -EINVAL, run(self, OPS));
 		CAME_TO(at, -EINVAL, at * 2 * PG);
@@ -195,7 +196,7 @@ TEST_F(batch, removed_until_it_fails)
 	}
 }
 
-/* What an operation asks for is what devices may do, and not more. */
+/* The permission of a mapping is the one that its operation asks for. */
 TEST_F(batch, permission)
 {
 	unsigned int i;
@@ -214,7 +215,7 @@ TEST_F(batch, permission)
 	}
 }
 
-/* Holes count for nothing, reserved ranges do, parts for what they are. */
+/* Holes are not counted, reserved ranges are, and parts by their size. */
 TEST_F(batch, removed)
 {
 	__u64 iova = BASE;
@@ -233,7 +234,7 @@ TEST_F(batch, removed)
 	EXPECT_TRUE(reads(&self->dev, BASE + 6 * PG, 6));
 	EXPECT_TRUE(faults(&self->dev, BASE + 4 * PG));
 	EXPECT_TRUE(faults(&self->dev, BASE + 7 * PG));
-	/* nothing of what is not unmapped, whatever is mapped in between */
+	/* an unmap that fails counts nothing, even with a map in between */
 	self->ops[0] = unmap_op(BASE, 1);
 	self->ops[1] = map_op(self, IA_RW_FIXED, BASE, 9, 1);
 	self->ops[2] = unmap_op(BASE, 1);
@@ -243,7 +244,7 @@ TEST_F(batch, removed)
 	EXPECT_TRUE(reads(&self->dev, BASE, 11));
 }
 
-/* An unmap that a software device does not let go of. */
+/* An unmap whose software device keeps its pins. */
 TEST_F(batch, removed_but_what_is_kept)
 {
 	int software = mock_load() ? -1 : mock_open(0);

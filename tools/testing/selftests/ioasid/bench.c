@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What map, unmap and the life of an address space cost, on /dev/ioasid and
- * beside it, on the same device in the same boot, on iommufd and on VFIO
- * type1; and where that can be compared, on vhost-vdpa.
+ * The cost of map, of unmap and of the life of an address space, on /dev/ioasid
+ * and, with the same device in the same boot, on iommufd and VFIO type1; and on
+ * vhost-vdpa where it is comparable.
  *
  * How to read the numbers
  *
  * Times are nanoseconds of CLOCK_MONOTONIC. In a VM of one vCPU under QEMU's
  * -icount shift=0 one nanosecond is one instruction, of the kernel and of this
  * program together, and the numbers repeat to about one in a hundred; the
- * heading says whether that is so. They do not show cache misses, contention,
- * or what an IOTLB flush takes in hardware; the flushes are therefore counted
- * apart, by tracing, outside of the timed loops.
+ * heading says whether the VM is one. They do not show cache misses,
+ * contention, or what an IOTLB flush takes in hardware; so flushes are counted
+ * separately, by tracing, outside of the timed loops.
  *
  * Each number is the median of several runs, after one that warms up page
  * tables, slabs and caches. "Fresh" memory is touched, but not known to the
@@ -19,46 +19,45 @@
  * mapped in ascending order, then unmapped in ascending order, one ioctl each.
  * "per page" is per 4 KiB.
  *
- * A device is attached, but in the rows that say otherwise. Root does not pay
- * for the accounting of locked memory; the second table is of an unprivileged
- * process with a large RLIMIT_MEMLOCK, which does. Only IOASID has bars, and where
- * the IOMMU matters only with VT-d; a row without one is there to be compared
- * only.
+ * A device is attached, except in rows that say otherwise. Root skips the
+ * accounting of locked memory; the second table is of an unprivileged process
+ * with a large RLIMIT_MEMLOCK, which does not. Only IOASID has bars; bars of
+ * rows that depend on the IOMMU hold with VT-d only. A row without a bar is for
+ * comparison.
  *
  * Two columns need care. "iommufd-fix" is iommufd without a few lines that make
- * each of its small operations search 63 domains that are not there: what it
- * could easily be. "vhost-vdpa" is the simulated vDPA network device, as there
- * is no other without hardware: it writes no page table and flushes nothing, but
- * keeps a list of translations, of no more than 2,048 entries; rows that take
- * more are left out.
+ * each of its small operations search 63 absent domains: a state that it could
+ * easily reach. "vhost-vdpa" is the simulated vDPA network device, as there is
+ * no other without hardware: it writes no page table and flushes nothing, but
+ * keeps a list of at most 2,048 translations; rows that need more are left out.
  *
- * Bytes per address space come from the memory cgroup, and, to see what is
- * not accounted, from MemFree.
+ * Bytes per address space come from the memory cgroup, and from MemFree, which
+ * shows unaccounted memory, too.
  *
- * Three users are modelled, in all the instructions that a unit of their work
- * takes: a guest behind a vIOMMU that maps and unmaps network buffers of 4 KiB,
- * a ring of 256 of them (ring, ref_ring, batch_ring); an NVMe driver that maps
- * 128 KiB for each I/O (nvme); the memory of a VM that starts, and ends (vm),
- * 4 GiB in one mapping per 256 MiB (512 MiB if this machine has less than 11 GiB;
- * the number is per GiB). What can be registered before is, by whom that is
- * possible; what registering costs is told apart.
+ * Three users are modelled, by the instructions for a unit of their work: a
+ * guest behind a vIOMMU that maps and unmaps network buffers of 4 KiB, a ring
+ * of 256 of them (ring, ref_ring, batch_ring); an NVMe driver that maps 128 KiB
+ * for each I/O (nvme); the memory of a VM that starts, and ends (vm), 4 GiB in
+ * one mapping per 256 MiB (512 MiB if this machine has less than 11 GiB; the
+ * number is per GiB). Backends that can register memory do so before; the cost
+ * of that is a row of its own.
  *
- * What a mapping costs must not depend on how many others there are. "4K pair
- * among N" is a map and an unmap, at the same 1,024 places for all N, between N
+ * The cost of a mapping must not depend on the number of others. "4K pair among
+ * N" is a map and an unmap, at the same 1,024 places for all N, between N
  * mappings that are spread evenly over the same range, so that the page tables
- * are the same too. All that may grow is the depth of trees: log2(N) levels, rounded
- * up. What is beyond TREE_LEVEL instructions for each of these must be within a
- * tenth of the cost among one; below the table stands what a level did take.
+ * are the same too. Only the depth of trees may grow: log2(N) levels, rounded
+ * up. The cost beyond TREE_LEVEL instructions for each level must be within a
+ * tenth of the cost among one; the measured cost of a level is printed below
+ * the table.
  *
- *	bench [-d DEVICE] [-j FILE] [-r RUNS] [-b BACKEND] [-x COMMAND] [-q] [-c]
- *	  -d  address of a PCI device, which vfio-pci gets (default: an edu)
- *	  -j  write the numbers to FILE as JSON, too; "-" is standard output
- *	  -r  runs per row (default: 7)
- *	  -b  measure only ioasid, iommufd, type1 or vhost-vdpa
- *	  -x  a command that loads another iommufd, for iommufd-fix; nothing uses
- *	      the one that is loaded then
- *	  -q  quick: fewer address spaces, less memory; bars do not apply
- *	  -c  exit with status 1 if a bar was missed
+ *	bench [-d DEVICE] [-j FILE] [-r RUNS] [-b BACKEND] [-x COMMAND] [-q]
+ *	  [-c] -d address of a PCI device, which vfio-pci gets (default: an edu)
+ *	  -j write the numbers to FILE as JSON, too; "-" is standard output -r
+ *	  runs per row (default: 7) -b measure only ioasid, iommufd, type1 or
+ *	  vhost-vdpa -x a command that loads another iommufd, for iommufd-fix;
+ *	  nothing uses the one that is loaded then -q quick: fewer address
+ *	  spaces, less memory; bars do not apply -c exit with status 1 if a bar
+ *	  was missed
  */
 #define _GNU_SOURCE
 #include <getopt.h>
@@ -233,7 +232,7 @@ static double results[2][NR_BACKENDS][NR_ROWS];
 static unsigned int runs = 7;
 static bool quick;
 
-/* The row's number is compared with that of @one, among @among. */
+/* The bar relates the row's number to that of @one, among @among. */
 static const struct {
 	enum row one;
 	unsigned int among;
@@ -488,7 +487,7 @@ static struct netlink_message new_message(unsigned int family,
 	};
 }
 
-/* What the answer has as attribute @type, or 0; -1 if it failed. */
+/* Get attribute @type of the answer, or 0; -1 if the command failed. */
 static int ask(int sock, struct netlink_message *m, unsigned int type)
 {
 	union {
@@ -519,7 +518,7 @@ static int ask(int sock, struct netlink_message *m, unsigned int type)
 	}
 }
 
-/* Have the simulated network device, whose file is the first then. */
+/* Make the simulated network device, whose file is the first then. */
 static int vdpa_add(void)
 {
 	struct netlink_message m;
@@ -570,8 +569,8 @@ static int vhost_unmap(struct backend *be, uint64_t iova, uint64_t length)
 }
 
 /*
- * With batch_mapping it would copy the whole list for each operation; with
- * use_va it would not pin.
+ * With batch_mapping, vhost-vdpa copies the whole list for each operation; with
+ * use_va, it does not pin.
  */
 static int vhost_open(struct backend *be, const char *name)
 {
@@ -648,8 +647,8 @@ static char *get_memory(uint64_t length, bool huge)
 }
 
 /*
- * All that is mapped; the same pages for every backend, as what is adjacent
- * in physical memory counts.
+ * All memory that is mapped; the same pages for every backend, as the number of
+ * physically adjacent pages matters.
  */
 static struct {
 	char *small;
@@ -660,7 +659,7 @@ static struct {
 	char *vm_pages;
 } mem;
 
-/* A VM's memory: 4 GiB where there is room for that twice, beside the rest. */
+/* A VM's memory: 4 GiB if twice that is free, beside the rest. */
 static uint64_t vm_size(void)
 {
 	uint64_t room = sysconf(_SC_PHYS_PAGES) * (uint64_t)getpagesize();
@@ -805,7 +804,7 @@ static unsigned int trace_stop(void)
 
 /* --- users --- */
 
-/* Each I/O is mapped, done and unmapped; the next one has other memory. */
+/* Each I/O is mapped, done and unmapped; the next one uses other memory. */
 static int run_nvme(struct backend *be, enum row first, double *out)
 {
 	const unsigned int n = SZ_4M / SZ_128K;
@@ -826,13 +825,13 @@ static int run_nvme(struct backend *be, enum row first, double *out)
 	return 0;
 }
 
-/* A VM's memory, which was not mapped before: once each. */
+/* Map a VM's memory, which was not mapped before, once. */
 static int run_vm(struct backend *be, enum row start, enum row stop, char *p,
 		  double *out)
 {
 	uint64_t m[MAX_RUNS], u[MAX_RUNS], t0, t1, t2, i;
 	uint64_t size = vm_size();
-	/* What is as much as this needs no more of it. */
+	/* A large size needs no repetition. */
 	unsigned int r, n = size > SZ_1G || runs < 3 ? 1 : 3;
 
 	for (r = 0; r < n; r++) {
@@ -864,10 +863,10 @@ static void run_users(struct backend *be, double *out)
 
 /* --- by reference to memory that is registered --- */
 
-/* Where registered memory is in the address space that holds it. */
+/* IOVA of registered memory in the address space that holds it. */
 #define REGISTERED 0x10000000000ULL
 
-/* The address space that holds it: of one backend at a time. */
+/* The address space that holds registered memory, of one backend at a time. */
 static uint32_t registry;
 
 static uint64_t registered(const void *p)
@@ -952,7 +951,7 @@ static int run_batch(struct backend *be, enum row map, enum row unmap, char *p,
 	unmaps = calloc(lists * n, sizeof(*unmaps));
 	if (!maps || !unmaps)
 		goto out;
-	/* Scattered ones neither ascend nor touch. */
+	/* Scattered pages neither ascend nor touch. */
 	for (i = 0; i < lists * n; i++) {
 		uint64_t at = stride == size ? i : i * 29 % (lists * n);
 
@@ -983,7 +982,7 @@ out:
 	return rc;
 }
 
-/* The ring, whose guest has its vIOMMU flush once for 32 buffers. */
+/* The ring, with a guest whose vIOMMU flushes once for 32 buffers. */
 static int run_ring_batch(struct backend *be, char *p, double *out)
 {
 	const unsigned int window = 256, slots = 1024, n = 32;
@@ -1039,7 +1038,9 @@ static int run_flush_batch(struct backend *be, double *out)
 
 /* --- many mappings --- */
 
-/* Every other page from here on is for who measures; others are mapped. */
+/*
+ * Every other page from here on is for the measured maps; the rest is mapped.
+ */
 #define MANY 0x200000000ULL
 #define NR_MANY 1000000
 
@@ -1048,7 +1049,7 @@ static uint64_t many_iova(uint64_t i)
 	return MANY + i % NR_MANY * 2 * SZ_4K;
 }
 
-/* Have @n mappings, evenly spread. */
+/* Make @n mappings, evenly spread. */
 static int fill_many(struct backend *be, unsigned int n, bool batches)
 {
 	static struct ioasid_dma_op ops[512];
@@ -1101,7 +1102,7 @@ out:
 	return be->unmap(be, MANY, NR_MANY * 2 * SZ_4K) ? -1 : rc;
 }
 
-/* A million takes others long. */
+/* A million mappings take other backends long. */
 static void run_many(struct backend *be, enum row first, enum row last,
 		     bool batches, double *out)
 {
@@ -1114,7 +1115,7 @@ static void run_many(struct backend *be, enum row first, enum row last,
 			    rows[row].name);
 }
 
-/* What registering costs, with no device; it stays registered. */
+/* The cost of registering memory, with no device; it stays registered. */
 static int register_memory(struct backend *be, double *out)
 {
 	struct backend reg = *be;
@@ -1136,8 +1137,8 @@ static int register_memory(struct backend *be, double *out)
 }
 
 /*
- * type1 has nothing of the kind: what it can do for a ring is to pin afresh.
- * iommufd can copy from one address space to another.
+ * type1 cannot register memory: for a ring it has to pin anew. iommufd can copy
+ * from one address space to another.
  */
 static void run_refs(struct backend *be, enum backend_id b, double *out)
 {
@@ -1218,7 +1219,7 @@ static int64_t mem_free(void)
 	return p ? strtoll(p + 8, NULL, 10) * 1024 : 0;
 }
 
-/* Counters of the kernel settle a while after the fact. */
+/* Counters of the kernel settle after a delay. */
 static void settle(void)
 {
 	sync();
@@ -1226,8 +1227,8 @@ static void settle(void)
 }
 
 /*
- * Kernel memory is accounted in a cgroup only, and that takes its time: be in
- * one where bytes are counted, but not where instructions are.
+ * Kernel memory is accounted in a cgroup only, and that takes time: enter a
+ * cgroup to count bytes, and leave it to count instructions.
  */
 static void join_cgroup(bool join)
 {
@@ -1387,8 +1388,8 @@ static void run_flushes(struct backend *be, double *out)
 /* --- putting it together --- */
 
 /*
- * Another real user id is another user to charge; a process whose effective
- * one is not 0 has no CAP_IPC_LOCK, but with the saved one finds the way back.
+ * Another real user id has another payer; a process whose effective id is not 0
+ * has no CAP_IPC_LOCK, but gets it again with the saved id.
  */
 static void be_root(bool root)
 {
@@ -1444,7 +1445,7 @@ static void print_number(double v)
 		printf(" %11s", "-");
 }
 
-/* Of a tree of @n, at least. */
+/* Levels of a tree of @n, at least. */
 static int levels(unsigned int n)
 {
 	int i = 0;
@@ -1464,13 +1465,13 @@ static double bar_of(enum row row, bool privileged)
 	if (flat[row].among > 1 && ours[flat[row].one])
 		return ours[flat[row].one] * 1.1 +
 		       TREE_LEVEL * levels(flat[row].among);
-	/* What IOMMUs cost differs: those are for VT-d. */
+	/* The cost of IOMMUs differs: those bars are for VT-d. */
 	if ((row < ALLOC || row > CLOSE) && access(VTD, F_OK))
 		return 0;
 	return rows[row].bar;
 }
 
-/* How what a pair costs grows with the mappings that there are. */
+/* Print how the cost of a pair grows with the number of mappings. */
 static void print_growth(void)
 {
 	unsigned int b, r, last;
@@ -1528,8 +1529,8 @@ static bool print_table(bool privileged)
 }
 
 /*
- * The other iommufd comes last: what goes with the one that is loaded must go
- * first, and the device with it.
+ * The other iommufd is measured last: the users of the loaded one must go
+ * first, and the device with them.
  */
 static const enum backend_id order[] = {
 	IOASID, IOMMUFD, TYPE1, VHOST, IOMMUFD_FIX,
@@ -1628,7 +1629,7 @@ int main(int argc, char **argv)
 	if (hw_take(device))
 		die(device);
 
-	/* A limit that is there, and that is counted against. */
+	/* A finite limit, which each map is counted against. */
 	if (setrlimit(RLIMIT_MEMLOCK, &limit))
 		die("RLIMIT_MEMLOCK");
 	get_all_memory();

@@ -1,28 +1,29 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What two threads get done beside what one does, and whether an attach holds
- * up small maps, on model devices; for /dev/ioasid, and for iommufd beside it.
+ * The throughput of two threads compared with one, and the delay of small maps
+ * by an attach, on model devices; for /dev/ioasid and for iommufd.
  *
  * How to read the numbers
  *
- * These are ratios, of times that were taken on this machine in this boot, as
- * contention cannot be seen in instructions: where two CPUs take turns there is
- * none. An emulated VT-d makes its CPUs wait for each other to flush, so that it
- * would be measured itself; hence the model device. The VM needs two CPUs, and
- * the host two for it that have nothing else to do.
+ * These are ratios, of times that were taken on this machine in this boot, as a
+ * count of instructions cannot show contention: CPUs that take turns have none.
+ * Flushes of an emulated VT-d make its CPUs wait for each other, and would
+ * dominate the result; hence the model device. The VM needs two CPUs, and the
+ * host two for it that have nothing else to do.
  *
- * "Two threads": each maps and unmaps pages of its own, at addresses of its own,
- * for a while; then one thread alone does; and so on, in turn. The ratio is that
- * of the best of each; behind it stands the median of the ratios of all rounds,
- * which is the better one on a host whose speed changes. The bar is for either.
- * A busy host makes both less: where a bar is missed it is tried for
- * again, and then what two threads get done that only enter the kernel; where that
- * is not near to twice as much, the host is "busy", and the bar says nothing.
+ * "Two threads": each maps and unmaps pages of its own, at addresses of its
+ * own, for a while; then one thread alone does; and so on, in turn. The ratio
+ * is that of the best of each; the median of the ratios of all rounds follows
+ * it, and is better on a host whose speed changes. Either may meet the bar. A
+ * busy host makes both less: a missed bar is tried again, and then the
+ * throughput of two threads that only enter the kernel is measured; if that is
+ * not close to twice the one of one thread, the host is "busy", and the bar
+ * does not apply.
  *
  * "Attach": a device is attached to an address space with 100,000 mappings,
- * while another thread maps and unmaps a page in it, one at a time. None of these
- * may take more than a twentieth of what the attach takes; the median of rounds, and
- * the best. Both threads have a CPU for themselves.
+ * while another thread maps and unmaps a page in it, one at a time. None of
+ * these may take more than a twentieth of the time of the attach; the median of
+ * rounds, and the best. Both threads have a CPU for themselves.
  *
  *	bench_scale [-j FILE] [-r ROUNDS] [-t MS] [-c]
  *	  -j  write the numbers to FILE as JSON, too; "-" is standard output
@@ -48,17 +49,17 @@
 #define REGISTERED 0x10000000000ULL
 #define THREADS 2
 #define MAX_ROUNDS 63
-/* Pages that a thread goes round, one at a time */
+/* Number of pages that a thread maps and unmaps in turn */
 #define PAGES 256
 #define NR_MANY 100000
-/* Maps and unmaps that one attach can be seen beside */
+/* Maximum number of maps and unmaps that are recorded during one attach */
 #define MAX_MAPS 1000000
 
 #define BAR_TWO 1.6
 #define BAR_ATTACH 0.05
-/* What two CPUs can do that are there for us alone */
+/* Throughput of two CPUs of an idle host, relative to one */
 #define IDLE_HOST 1.8
-/* How often a bar that is missed is tried for */
+/* Number of tries to meet a bar */
 #define TRIES 4
 
 static unsigned int rounds = 9, interval = 300;
@@ -113,7 +114,7 @@ static int compare(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* --- an address space, with memory that it refers to or pins afresh --- */
+/* --- an address space, with memory that it maps by reference or pins --- */
 
 struct target {
 	enum model_api api;
@@ -211,7 +212,7 @@ static void *work(void *arg)
 	while (!atomic_load_explicit(&stop, memory_order_relaxed)) {
 		switch (w->work) {
 		case COMPUTE:
-			/* Not to be left out, as nothing uses it. */
+			/* The loop must not be optimised away. */
 			for (k = 0; k < 1000; k++)
 				asm volatile("");
 			break;
@@ -235,7 +236,7 @@ static void *work(void *arg)
 	return NULL;
 }
 
-/* What @n threads get done, per second; the k-th has the k-th of @targets. */
+/* Throughput of @n threads, per second; thread k uses target k. */
 static double run(enum work what, unsigned int n, struct target **targets)
 {
 	struct worker workers[THREADS] = {};
@@ -265,7 +266,7 @@ static double run(enum work what, unsigned int n, struct target **targets)
 	return done * 1e9 / t;
 }
 
-/* The best of one thread, and of two; ratios of all rounds, sorted. */
+/* The best of one thread and of two; ratios of all rounds, sorted. */
 struct two {
 	double one, two, ratio[MAX_ROUNDS];
 };
@@ -279,7 +280,7 @@ static double run_rounds(struct two *t, enum work kind,
 	for (r = 0; r <= n; r++) {
 		a = run(kind, 1, targets);
 		b = run(kind, 2, targets);
-		/* The first one warms up. */
+		/* The first round warms up. */
 		if (!r)
 			continue;
 		t->ratio[r - 1] = b / a;
@@ -292,7 +293,7 @@ static double run_rounds(struct two *t, enum work kind,
 	return t->two / t->one;
 }
 
-/* Has the host other things to do just now? */
+/* Check whether the host is busy. */
 static bool host_busy(void)
 {
 	struct two t = {};
@@ -369,7 +370,7 @@ static void two_threads(enum model_api api, const char *name, double bar)
 
 /* --- attach --- */
 
-/* Where the other thread maps and unmaps */
+/* IOVA where the other thread maps and unmaps */
 #define SMALL (IOVA + (1ULL << 36))
 
 struct mapper {
@@ -553,7 +554,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "bench_scale: 1 to %u rounds\n", MAX_ROUNDS);
 		return 2;
 	}
-	/* The harness comes with the headers; these are no tests. */
+	/* The harness comes with the headers, but these are no tests. */
 	(void)test_harness_run;
 	if (path) {
 		json = strcmp(path, "-") ? fopen(path, "we") : stdout;

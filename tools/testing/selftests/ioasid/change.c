@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Changing what is mapped: IOASID_MAP_PROTECT, IOASID_MAP_REPLACE, the cut size
- * and IOASID_UNMAP_SPLIT. The witness is a device that does DMA all the while:
- * to what stays the same it never fails, and what changes it reaches only as
- * it was, as it is, or not at all.
+ * and IOASID_UNMAP_SPLIT. A device does DMA all the time: its accesses to
+ * unchanged pages never fail, and its accesses to changed pages see the old
+ * state, the new state, or a fault.
  */
 #include "model.h"
 #include "mock.h"
@@ -68,7 +68,7 @@ FIXTURE_TEARDOWN(change)
 	munmap(self->other, SZ_2M);
 }
 
-/* --- how to --- */
+/* --- helpers --- */
 
 static __u64 fault;
 
@@ -94,7 +94,7 @@ static int map_cut(int fd, __u32 id, __u64 iova, const void *addr, __u64 length,
 			   cut_size, 0, 0, NULL);
 }
 
-/* How many mappings there are, and the first few of them. */
+/* Get the number of mappings, and the first few of them. */
 static int mappings(int fd, __u32 id, struct ioasid_query_entry *e, __u32 room)
 {
 	struct ioasid_query_map cmd = {
@@ -125,7 +125,7 @@ static bool can_read(struct model_device *dev, __u64 iova, char value)
 	       !memcmp(buf, want, sizeof(buf));
 }
 
-/* How often a hammer failed, and whether it did anything at all. */
+/* Number of faults of a hammer; checks that it did access memory. */
 static __u64 hammer_stop(struct model_device *dev, int channel)
 {
 	struct ioasid_model_status status = {};
@@ -139,8 +139,8 @@ static __u64 hammer_stop(struct model_device *dev, int channel)
 /* --- the cut size --- */
 
 /*
- * What a user of virtio-mem does: all in one call, and any block out and in
- * again, with the device at work on all others.
+ * The pattern of virtio-mem: unmap all in one call, and unmap and map any block
+ * while the device accesses all others.
  */
 TEST_F(change, unplug_blocks)
 {
@@ -156,7 +156,7 @@ TEST_F(change, unplug_blocks)
 	ASSERT_NE(NULL, mem);
 	madvise(mem, length, MADV_HUGEPAGE);
 	ASSERT_EQ(0, map_cut(self->fd, self->id, BASE, mem, length, SZ_2M));
-	/* the even blocks are the device's; its words land in there */
+	/* the device writes to the even blocks */
 	for (n = 0; n < 2; n++) {
 		struct ioasid_model_dma dma = {
 			.op = IOASID_MODEL_FILL,
@@ -177,7 +177,7 @@ TEST_F(change, unplug_blocks)
 					 ia_unmap(self->fd, self->id, at, SZ_2M,
 						  NULL));
 		}
-		/* it may only now have got to the first one */
+		/* the device may reach the first block only now */
 		EXPECT_EQ(0, model_hammered(&self->dev, CHANNEL, blocks));
 		EXPECT_EQ(0, hammer_stop(&self->dev, CHANNEL));
 		EXPECT_EQ(n, can_write(&self->dev, BASE + SZ_2M, 1));
@@ -191,7 +191,9 @@ TEST_F(change, unplug_blocks)
 	munmap(mem, length);
 }
 
-/* Anywhere, out of the middle of large IOPTEs; neighbours keep what they have. */
+/*
+ * Unmap anywhere, from the middle of large IOPTEs; neighbours keep their pages.
+ */
 TEST_F(change, split_anywhere)
 {
 	static const int order[] = { 1, 511, 256, 255, 300, 3, 0, 510, 129 };
@@ -232,7 +234,7 @@ TEST_F(change, protect)
 
 	ASSERT_EQ(0, map_cut(self->fd, self->id, BASE, self->mem, 8 * PG, PG));
 	pinned = ia_status("VmPin");
-	/* the neighbours do not notice */
+	/* the neighbours do not change */
 	ASSERT_EQ(0, model_hammer(&self->dev, 1, IOASID_MODEL_FILL, BASE, 1, 2,
 				  1));
 	ASSERT_EQ(0, model_hammer(&self->dev, 2, IOASID_MODEL_FILL,
@@ -265,7 +267,7 @@ TEST_F(change, protect)
 	EXPECT_EQ(IA_PTR(self->mem) + 2 * PG, e[1].addr);
 	EXPECT_EQ(IA_RW | IOASID_QUERY_ADDR, e[0].flags);
 	EXPECT_EQ(IA_RW | IOASID_QUERY_ADDR, e[2].flags);
-	/* across all three, in which some have it already */
+	/* across all three, of which some have the permission already */
 	ASSERT_EQ(0, protect(self->fd, self->id, BASE, 8 * PG,
 			     IOASID_MAP_READ));
 	for (i = 0; i < 8; i++)
@@ -274,7 +276,7 @@ TEST_F(change, protect)
 	for (i = 0; i < 8; i++)
 		EXPECT_TRUE(can_write(&self->dev, BASE + i * PG, 1));
 	EXPECT_EQ(pinned, ia_status("VmPin"));
-	/* nothing to do: nothing is cut */
+	/* no change: no mapping is cut */
 	ASSERT_EQ(0, ia_unmap_all(self->fd, self->id, NULL));
 	ASSERT_EQ(0, ia_map(self->fd, self->id, BASE, self->mem, 8 * PG));
 	ASSERT_EQ(0, protect(self->fd, self->id, BASE + PG, PG, IA_RW));
@@ -282,8 +284,8 @@ TEST_F(change, protect)
 }
 
 /*
- * Where the driver changes permission in place no DMA fails that either permits,
- * and what is not permitted any more is not reached through a TLB either.
+ * If the driver changes permission in place, DMA that both permissions allow
+ * never fails, and a TLB does not allow DMA that the new one forbids.
  */
 TEST_F(change, protect_in_place)
 {
@@ -303,7 +305,7 @@ TEST_F(change, protect_in_place)
 			     PG));
 	first = large - 64 * PG;
 	ASSERT_EQ(0, model_fill(&dev, first, 5, 128));
-	/* what its TLBs shall not remember */
+	/* must be invalidated in its TLBs */
 	EXPECT_TRUE(can_write(&dev, BASE, 1));
 	EXPECT_TRUE(can_write(&dev, last, 1));
 	unmaps = model_counters(&dev).unmaps;
@@ -321,7 +323,7 @@ TEST_F(change, protect_in_place)
 	EXPECT_EQ(0, hammer_stop(&dev, CHANNEL));
 	EXPECT_EQ(unmaps, model_counters(&dev).unmaps);
 	EXPECT_LE(2 * rounds, model_counters(&dev).protects);
-	/* an edge that cuts an IOPTE leaves it no choice */
+	/* a cut of an IOPTE at an edge cannot be in place */
 	ASSERT_EQ(0, protect(self->fd, at.id, BASE + PG, PG,
 			     IOASID_MAP_READ | IOASID_MAP_SPLIT));
 	EXPECT_TRUE(can_write(&dev, BASE, 1));
@@ -390,7 +392,7 @@ TEST_F(change, protect_refused)
 	EXPECT_TRUE(can_write(&self->dev, BASE, 1));
 }
 
-/* What was pinned to be read has to be pinned again to be written. */
+/* Memory that was pinned for reading is pinned again for writing. */
 TEST_F(change, protect_pins_again)
 {
 	char *mem = ia_mem(4 * PG), *shared;
@@ -424,7 +426,7 @@ TEST_F(change, protect_pins_again)
 	memset(mem, 5, 8);
 	EXPECT_TRUE(can_read(&self->dev, BASE, 5));
 	EXPECT_EQ(pinned, ia_status("VmPin"));
-	/* memory that may not be written, or is not there any more */
+	/* memory that may not be written, or is gone */
 	ASSERT_EQ(0, mprotect(mem + 3 * PG, PG, PROT_READ));
 	EXPECT_EQ(-EFAULT, protect(self->fd, self->id, BASE + 3 * PG, PG,
 				   IA_RW));
@@ -441,7 +443,7 @@ TEST_F(change, protect_pins_again)
 				 file, 0, PG));
 	EXPECT_EQ(-EACCES, protect(self->fd, self->id, iova, PG, IA_RW));
 	EXPECT_EQ(iova, fault);
-	/* which is what REPLACE is for */
+	/* REPLACE does this */
 	ASSERT_EQ(0, ia_map_file(self->fd, self->id,
 				 IA_RW_FIXED | IOASID_MAP_REPLACE, &iova, file,
 				 0, PG));
@@ -457,7 +459,7 @@ TEST_F(change, protect_pins_again)
 
 /* --- REPLACE --- */
 
-/* Other ways to cut the same memory: not one access may fail. */
+/* Cut the same memory in other ways: no access may fail. */
 TEST_F(change, replace_same)
 {
 	struct ioasid_query_entry e[16];
@@ -482,7 +484,7 @@ TEST_F(change, replace_same)
 						     (2 * i + 1) * SZ_2M / 8,
 					     SZ_2M / 4, IA_RW, SZ_64K));
 		EXPECT_EQ(5, mappings(self->fd, self->id, e, 16));
-		/* out of the middle of some */
+		/* from the middle of some */
 		ASSERT_EQ(0, replace(self->fd, self->id, BASE + SZ_64K,
 				     self->mem + SZ_64K, SZ_2M - 2 * SZ_64K,
 				     IA_RW, SZ_64K));
@@ -526,7 +528,7 @@ TEST_F(change, replace_middle)
 		EXPECT_EQ(1, self->mem[at]);
 		EXPECT_EQ(100 + n, self->other[0]);
 	}
-	/* all at once, with what is there on either side */
+	/* all at once, with the neighbours on either side */
 	ASSERT_EQ(0, replace(self->fd, self->id, BASE, self->mem, SZ_2M, IA_RW,
 			     SZ_64K));
 	EXPECT_EQ(0, hammer_stop(&self->dev, 1));
@@ -548,7 +550,7 @@ TEST_F(change, replace_over_holes)
 	for (i = 0; i < 8; i++)
 		ASSERT_EQ(0, ia_map(self->fd, self->id, BASE + (4 * i + 1) * PG,
 				    self->mem + (4 * i + 1) * PG, PG));
-	/* those of them that stay */
+	/* mappings that stay */
 	ASSERT_EQ(0, model_hammer(&self->dev, CHANNEL, IOASID_MODEL_FILL,
 				  BASE + PG, 3, 1, 1));
 	ASSERT_EQ(0, replace(self->fd, self->id, BASE, self->mem, 64 * PG,
@@ -559,11 +561,11 @@ TEST_F(change, replace_over_holes)
 	EXPECT_EQ(64 * PG, e[0].length);
 	ASSERT_EQ(0, model_fill(&self->dev, BASE, 9, 64));
 	EXPECT_TRUE(model_pattern_holds(self->mem, 9, BASE, 64 * PG));
-	/* where there is nothing at all */
+	/* a range with no mapping */
 	ASSERT_EQ(0, replace(self->fd, self->id, BASE + SZ_1G, self->other, PG,
 			     IA_RW, 0));
 	EXPECT_TRUE(can_write(&self->dev, BASE + SZ_1G, 4));
-	/* and what is around stays out of it */
+	/* and the neighbours are unchanged */
 	EXPECT_FALSE(can_write(&self->dev, BASE + 64 * PG, 4));
 	EXPECT_FALSE(can_write(&self->dev, BASE - PG, 4));
 	EXPECT_EQ(pinned + 65 * (long long)PG / 1024, ia_status("VmPin"));
@@ -592,7 +594,7 @@ TEST_F(change, replace_over_holes)
 	EXPECT_EQ(pinned, ia_status("VmPin"));
 }
 
-/* In the middle of a large IOPTE: what is left of it is as it was. */
+/* In the middle of a large IOPTE: the rest of it stays as it was. */
 TEST_F(change, replace_split)
 {
 	struct ioasid_query_entry e[4];
@@ -653,7 +655,9 @@ TEST_F(change, replace_refused)
 	EXPECT_TRUE(can_write(&self->dev, BASE, 1));
 }
 
-/* Whichever write of the table fails: all is as it was, and works. */
+/*
+ * Fail each write of the table in turn: the old state is restored, and works.
+ */
 TEST_F(change, driver_fails)
 {
 	struct ioasid_query_entry e[4], f[4];
@@ -721,7 +725,7 @@ TEST_F(change, driver_fails)
 	ASSERT_EQ(0, model_inject(&self->dev, MODEL_INJECT_MAP, 0, 0));
 }
 
-/* A second domain gets the same, and a third device all of it. */
+/* A second domain gets the same changes, and a third device all of them. */
 TEST_F(change, two_domains)
 {
 	struct model_params params = { .unit = 77, .page_sizes = PG };
@@ -732,7 +736,7 @@ TEST_F(change, two_domains)
 	ASSERT_EQ(0, map_cut(self->fd, self->id, BASE, self->mem, 16 * PG, PG));
 	ASSERT_EQ(0, model_attach(&second, &self->space));
 	for (nth = 1; ; nth++) {
-		/* so that the first one has to be changed back */
+		/* so that the first domain has to be restored */
 		ASSERT_EQ(0, model_inject(&second, MODEL_INJECT_MAP, nth, 0));
 		rc = replace(self->fd, self->id, BASE + 4 * PG, self->other,
 			     8 * PG, IA_RW, PG);
@@ -757,7 +761,7 @@ TEST_F(change, two_domains)
 	EXPECT_EQ(0, model_unplug(&second, 0));
 }
 
-/* The table cannot be trusted any more: nothing is unpinned that it may reach. */
+/* The domain is poisoned: pages that it may reach stay pinned. */
 TEST_F(change, poisoned)
 {
 	long long pinned;
@@ -842,7 +846,7 @@ TEST_F(change_child, protect)
 {
 	ASSERT_EQ(0, map_cut(self->fd, self->child, BASE, PARENT(14), 4 * PG,
 			     PG));
-	/* narrowed in the child, never in what it refers to */
+	/* narrowed in the child, not in the parent */
 	ASSERT_EQ(0, protect(self->fd, self->child, BASE + PG, 2 * PG,
 			     IOASID_MAP_READ));
 	EXPECT_TRUE(can_read(&self->dev, BASE + PG, 16));
@@ -860,7 +864,7 @@ TEST_F(change_child, protect)
 	ASSERT_EQ(0, protect(self->fd, self->child, BASE, 4 * PG, IA_RW));
 	EXPECT_TRUE(can_write(&self->dev, BASE + PG, 1));
 	EXPECT_EQ(1, self->mem[15 * PG]);
-	/* no further than the parent */
+	/* no more permission than the parent */
 	ASSERT_EQ(0, ia_unmap_all(self->fd, self->child, NULL));
 	fault = BASE;
 	ASSERT_EQ(0, ia_map_full(self->fd, self->child,
@@ -910,7 +914,7 @@ TEST_F(change_child, replace)
 	ASSERT_EQ(0, ia_info(self->fd, self->child, &info));
 	EXPECT_EQ(1, info.nr_mappings);
 	EXPECT_EQ(32 * PG, info.bytes_mapped);
-	/* what is not referred to any more can go, the rest cannot */
+	/* pages without references can be unmapped, the others cannot */
 	ASSERT_EQ(0, replace(self->fd, self->child, BASE, PARENT(16), 16 * PG,
 			     IA_RW, PG));
 	EXPECT_EQ(0, ia_unmap(self->fd, self->root, ROOT, 16 * PG, NULL));
@@ -946,7 +950,7 @@ TEST(change_software)
 	ASSERT_EQ(0, map_cut(fd, id, BASE, mem, 8 * PG, PG));
 	ASSERT_EQ(0, mock_pin(dev, BASE + 2 * PG, 2 * PG));
 	EXPECT_EQ(2, mock_status(dev).pins);
-	/* nothing is lost: nothing is asked */
+	/* no page is lost: the driver is not asked to unpin */
 	ASSERT_EQ(0, protect(fd, id, BASE, 8 * PG, IA_RW));
 	EXPECT_EQ(2, mock_status(dev).pins);
 	ASSERT_EQ(0, protect(fd, id, BASE, 8 * PG, IOASID_MAP_READ));
@@ -957,7 +961,7 @@ TEST(change_software)
 	ASSERT_EQ(0, replace(fd, id, BASE + 3 * PG, mem + 8 * PG, PG, IA_RW,
 			     PG));
 	EXPECT_EQ(0, mock_status(dev).pins);
-	/* who does not let go has it stay as it is */
+	/* a driver that does not unpin keeps the mapping as it is */
 	ASSERT_EQ(0, mock_pin(dev, BASE + 3 * PG, PG));
 	ASSERT_EQ(0, mock_behave(dev, IOASID_MOCK_UNMAP_NEVER, 0));
 	EXPECT_EQ(-EBUSY, replace(fd, id, BASE, mem, 8 * PG, IA_RW, PG));
@@ -970,7 +974,7 @@ TEST(change_software)
 	close(fd);
 }
 
-/* --- with others at it --- */
+/* --- with concurrent commands --- */
 
 struct worker {
 	int fd;
@@ -1098,7 +1102,7 @@ TEST_F(change, all_at_once)
 	EXPECT_NO_HARM(&second);
 	model_release(&second);
 	EXPECT_EQ(0, model_unplug(&second, 0));
-	/* and what is left is sound */
+	/* and the rest is consistent */
 	ASSERT_EQ(0, replace(self->fd, self->id, BASE, self->mem, 64 * PG,
 			     IA_RW, PG));
 	ASSERT_EQ(0, model_fill(&self->dev, BASE, 3, 64));

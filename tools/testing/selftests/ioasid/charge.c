@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Memory that is charged once (IOASID_CHARGE_ONCE), however often a process
- * maps it. What is charged shows in VmLck; what counts is the page, not the
- * address. And memory that stays pinned when the process that mapped it ends.
+ * maps it. VmLck shows the charge; pages count, not addresses. And memory that
+ * stays pinned when the process that mapped it ends.
  *
- * The processes have no privilege and may lock exactly what a test says. What
- * is mapped is mostly one file in memory, so that a page has a name, its index,
- * by whatever address it is mapped.
+ * The processes have no privilege, and a limit that each test sets. Most tests
+ * map one file in memory, so that the index of a page identifies it at any
+ * address.
  */
 #define _GNU_SOURCE
 #include <grp.h>
@@ -23,7 +23,7 @@
 
 static const __u64 base = SZ_1G;
 
-/* Pages that we are charged for. */
+/* Number of pages that this process is charged for. */
 static long locked(void)
 {
 	return ia_status("VmLck") * 1024 / (long)PG;
@@ -175,7 +175,7 @@ TEST_F(once, one_copy_suffices)
 	/* and for no page more */
 	EXPECT_EQ(-EDQUOT, ia_map(self->fd[0], self->id[0], base,
 				  ia_mem(PG), PG));
-	/* by free, by unmap, by close; the last one counts */
+	/* unmapped by free, by unmap, by close; the last one counts */
 	for (i = 0; i < NR_IOASIDS - 4; i++) {
 		n = i % FILES;
 		ASSERT_EQ(0, i & 1 ? ia_free(self->fd[n], id[i]) :
@@ -189,7 +189,7 @@ TEST_F(once, one_copy_suffices)
 	EXPECT_EQ(0, locked());
 }
 
-/* Memory that took the place of other memory is not taken for it. */
+/* Memory that took the place of other memory at an address is another page. */
 TEST_F(once, other_memory_at_the_same_address)
 {
 	char *mem = ia_mem(8 * PG);
@@ -208,7 +208,9 @@ TEST_F(once, other_memory_at_the_same_address)
 	}
 	EXPECT_EQ(-EDQUOT, ia_map(self->fd[2], self->id[2], base, mem, PG));
 	EXPECT_EQ(16, locked());
-	/* what was unmapped by the process is charged until the device's goes */
+	/*
+	 * unmapped by the process, but charged until the device's mapping goes
+	 */
 	ASSERT_EQ(0, ia_unmap_all(self->fd[0], self->id[0], NULL));
 	EXPECT_EQ(8, locked());
 	EXPECT_EQ(0, ia_map(self->fd[2], self->id[2], base, mem, 8 * PG));
@@ -271,7 +273,7 @@ TEST_F(once, overlaps)
 	EXPECT_EQ(30, locked());
 	ASSERT_EQ(0, MAP(2, 5, 20));
 	EXPECT_EQ(30, locked());
-	/* the middle of all three, from one after the other */
+	/* unmap the middle of all three, one after the other */
 	ASSERT_EQ(0, UNMAP(0, 12, 4));
 	ASSERT_EQ(0, UNMAP(1, 12, 4));
 	EXPECT_EQ(30, locked());
@@ -285,7 +287,7 @@ TEST_F(once, overlaps)
 	EXPECT_EQ(0, locked());
 }
 
-/* To the page, and all or nothing, also where several parts are pinned. */
+/* Exact to the page, and all or nothing, even if several parts are pinned. */
 TEST_F(once, exact)
 {
 	const unsigned long limit = 1500;
@@ -327,7 +329,7 @@ TEST_F(once, limit_of_the_context)
 	EXPECT_EQ(20, locked());
 }
 
-/* Other ways to lock the same memory are charged on top. */
+/* Other kinds of locked memory are charged in addition. */
 TEST_F(once, on_top_of_others)
 {
 	int fd = ia_open();
@@ -352,7 +354,7 @@ TEST_F(once, on_top_of_others)
 	EXPECT_EQ(10, locked());
 }
 
-/* Part of a large page is charged as part. */
+/* A part of a large page is charged by its size. */
 TEST_F(once, large_page)
 {
 	unsigned long huge = SZ_2M / PG, quarter = huge / 4;
@@ -373,7 +375,7 @@ TEST_F(once, large_page)
 	EXPECT_EQ((long)quarter + 1, locked());
 }
 
-/* Each process is charged for what it maps, and for what it shares too. */
+/* Each process is charged for pages that it maps, shared ones included. */
 TEST_F(once, processes)
 {
 	pid_t pid;
@@ -385,11 +387,11 @@ TEST_F(once, processes)
 		pid = ia_fork();
 		ASSERT_LE(0, pid);
 		if (!pid) {
-			/* what the parent mapped is not what we mapped */
+			/* the parent's mappings do not charge this process */
 			if (locked() || MAP(1, 0, 21) != -EDQUOT ||
 			    MAP(1, 0, 20) || locked() != 20)
 				_exit(1);
-			/* nor does the parent's going change it */
+			/* nor does the end of the parent change the charge */
 			if (UNMAP(0, 0, 10) || locked() != 20)
 				_exit(2);
 			if (ia_map(self->fd[2], self->id[2], SZ_4G, self->mem,
@@ -399,7 +401,7 @@ TEST_F(once, processes)
 		}
 		ASSERT_TRUE(exited_well(pid));
 		EXPECT_EQ(10, locked());
-		/* what the dead process left */
+		/* mappings that the dead process left */
 		EXPECT_EQ(0, ia_unmap_all(self->fd[1], self->id[1], NULL));
 		EXPECT_EQ(0, ia_unmap_all(self->fd[2], self->id[2], NULL));
 		EXPECT_EQ(10, locked());
@@ -408,7 +410,7 @@ TEST_F(once, processes)
 	}
 }
 
-/* The choice is made before the first map, and can be read back. */
+/* The mode is set before the first map, and can be read back. */
 TEST_F(once, option)
 {
 	__u64 value;
@@ -436,7 +438,7 @@ TEST_F(once, option)
 struct model {
 	unsigned int count[PAGES];
 	unsigned int charged;
-	/* page of the file at a page of IOVA, -1 for none */
+	/* page of the file at each page of IOVA, -1 for none */
 	short space[SPACES][PAGES];
 };
 
@@ -447,7 +449,7 @@ static void model_count(struct model *m, unsigned int page, int delta)
 	m->charged += !!m->count[page];
 }
 
-/* What [first, first + n) would add to what is charged */
+/* Number of pages that a map of [first, first + n) would add to the charge */
 static unsigned int model_fresh(const struct model *m, const short *page,
 				unsigned int n)
 {
@@ -481,7 +483,9 @@ TEST_F(once, random)
 	for (i = 0; i < PLACES * PAGES; i++) {
 		unsigned int p = i / PAGES, at = i % PAGES;
 
-		/* the first in order, the others in runs or without any */
+		/*
+		 * the first place in order, the others in runs or fully random
+		 */
 		order[p][at] = !p ? at : p == 1 ? at ^ 16 :
 			       p == 2 ? (at * 5) % PAGES : random() % PAGES;
 		ASSERT_NE(MAP_FAILED,
@@ -545,7 +549,7 @@ TEST_F(once, random)
 			ASSERT_EQ((long)m.charged, fdinfo_charged(fd));
 		}
 	}
-	/* or else it was no test */
+	/* the test needs enough hits and refusals */
 	EXPECT_LT(steps / 20, hits);
 	EXPECT_LT(steps / 100, refusals);
 	EXPECT_LT(steps / 100, cuts);
@@ -557,8 +561,8 @@ TEST_F(once, random)
 }
 
 /*
- * Threads that map and unmap the same memory, each in a context of its own:
- * one copy may be locked, so that nobody is ever refused.
+ * Threads that map and unmap the same memory, each in its own context: one copy
+ * may be locked, so that no map may ever fail.
  */
 struct hammer {
 	int fd;
@@ -608,12 +612,14 @@ TEST_F(once, threads)
 		pthread_join(thread[i], NULL);
 		EXPECT_EQ(0, h[i].rc);
 	}
-	/* what could not be given back at once was by now, or is by this map */
+	/*
+	 * charges whose release was deferred are released now, or by this map
+	 */
 	EXPECT_EQ(0, MAP(0, 0, PAGES));
 	EXPECT_EQ(PAGES, locked());
 }
 
-/* One fails for want of room, while others come and go: nobody pays for it. */
+/* One map fails for lack of room, while others succeed: no charge is left. */
 TEST_F(once, threads_beyond_the_limit)
 {
 	unsigned int i, rounds = ia_slow_kernel() ? 10 : 3000;
@@ -645,7 +651,7 @@ TEST_F(once, threads_beyond_the_limit)
 	EXPECT_EQ(1, left(self->fd[0], self->id[0]));
 }
 
-/* With each allocation failing, one after the other: nothing is left behind. */
+/* Fail each allocation in turn: no charge is left. */
 TEST_F(once, allocations_fail)
 {
 	int fail_nth = open(FAIL_NTH, O_RDWR | O_CLOEXEC);
@@ -673,14 +679,14 @@ TEST_F(once, allocations_fail)
 		failed = disarm(fail_nth);
 		if (!failed)
 			break;
-		/* it may have done without */
+		/* the command may succeed without it */
 		if (!rc)
 			rc = ia_unmap_all(self->fd[1], self->id[1], NULL);
 		ASSERT_EQ(PAGES / 2, locked());
 	}
 	ASSERT_EQ(0, rc);
 	EXPECT_LT(16, nth);
-	/* taking away needs nothing */
+	/* an unmap needs no allocation */
 	for (nth = 1; nth < 8; nth++) {
 		ASSERT_TRUE(arm(fail_nth, nth));
 		rc = ia_unmap_full(self->fd[0], self->id[0], IOASID_UNMAP_SPLIT,
@@ -696,9 +702,9 @@ TEST_F(once, allocations_fail)
 }
 
 /*
- * Processes that end. What they mapped in a context that lives on stays pinned,
- * and is charged to their user from then on: to locked memory of the user, and
- * on top of what each process of the user is charged itself.
+ * Processes that end. Their mappings in a context that lives on stay pinned,
+ * and are charged to their user from then on: to locked memory of the user, and
+ * to the limit of each process of the user.
  */
 #define ROOM 32
 
@@ -762,7 +768,9 @@ FIXTURE_TEARDOWN(ended)
 		close(self->fd[i]);
 }
 
-/* How many pages can be mapped in one of the ways, and not one more. */
+/*
+ * Number of pages that can be mapped in one of the modes, checked to be exact.
+ */
 static long room(int fd, __u32 id, char *mem, unsigned long at_most)
 {
 	unsigned long n = left(fd, id);
@@ -776,7 +784,7 @@ static long room(int fd, __u32 id, char *mem, unsigned long at_most)
 	return n;
 }
 
-/* In each way: what is charged for those that ended counts for all of them. */
+/* In each mode, the charge for processes that ended counts for all of them. */
 #define EXPECT_ROOM(pages)						\
 do {									\
 	int _i;								\
@@ -788,7 +796,7 @@ do {									\
 			TH_LOG("charged in way %d", _i);		\
 } while (0)
 
-/* A child maps pages by index, and ends; 0 or what the map returned. */
+/* A child maps pages by index, and ends; returns 0 or the error of the map. */
 static int child_maps(int fd, __u32 id, char *mem, unsigned long index,
 		      unsigned long pages)
 {
@@ -812,7 +820,7 @@ static int child_maps(int fd, __u32 id, char *mem, unsigned long index,
 	unmap_pages(self->fd[variant->charge], self->id[variant->charge],\
 		    index, pages)
 
-/* One after the other they have no more than one alone. */
+/* Processes one after the other get no more than one alone. */
 TEST_F(ended, together)
 {
 	int other, i;
@@ -828,7 +836,7 @@ TEST_F(ended, together)
 	}
 	EXPECT_EQ(-EDQUOT, CHILD_MAPS(ROOM, 1));
 	EXPECT_EQ(0, locked());
-	/* what goes can be had again, by any of them */
+	/* freed memory can be locked again, by any process */
 	ASSERT_EQ(0, UNMAP_ENDED(4, 3));
 	EXPECT_ROOM(3);
 	EXPECT_EQ(-EDQUOT, CHILD_MAPS(ROOM, 4));
@@ -838,14 +846,14 @@ TEST_F(ended, together)
 	EXPECT_ROOM(ROOM);
 	ASSERT_EQ(0, CHILD_MAPS(0, ROOM));
 	EXPECT_EQ(-EDQUOT, CHILD_MAPS(ROOM, 1));
-	/* a file that is closed gives all of it back */
+	/* the close of a file releases all of its charge */
 	ASSERT_EQ(0, close(self->fd[variant->charge]));
 	self->fd[variant->charge] = other;
 	self->id[variant->charge] = id;
 	EXPECT_ROOM(ROOM);
 }
 
-/* It adds up with what the process that maps is charged itself. */
+/* It adds to the charge of the process that maps. */
 TEST_F(ended, on_top)
 {
 	int mm = self->fd[IOASID_CHARGE_MM], once = self->fd[IOASID_CHARGE_ONCE];
@@ -855,7 +863,7 @@ TEST_F(ended, on_top)
 	ASSERT_EQ(0, may_lock(ROOM));
 	ASSERT_EQ(0, map_pages(mm, mm_id, self->mem, ROOM, 20));
 	ASSERT_EQ(0, map_pages(once, once_id, self->mem, ROOM, 4));
-	/* those that live are apart */
+	/* live processes have separate charges */
 	ASSERT_EQ(0, CHILD_MAPS(0, 8));
 	EXPECT_EQ(24, locked());
 	EXPECT_EQ(0, room(mm, mm_id, self->mem, ROOM));
@@ -873,7 +881,7 @@ TEST_F(ended, on_top)
 	EXPECT_EQ(4, locked());
 }
 
-/* Pages that one process mapped several times. */
+/* Pages that one process maps several times. */
 TEST_F(ended, several_times)
 {
 	bool once = variant->charge == IOASID_CHARGE_ONCE;
@@ -900,7 +908,7 @@ TEST_F(ended, several_times)
 	EXPECT_ROOM(ROOM);
 }
 
-/* An mm ends with the last process that has it. */
+/* An mm ends with the last process that uses it. */
 static int wait_for_byte(void *from)
 {
 	char c;
@@ -917,7 +925,7 @@ TEST_F(ended, shared_mm)
 
 	ASSERT_EQ(0, may_lock(ROOM));
 	ASSERT_EQ(0, pipe(go));
-	/* the second process becomes ours when the first ends */
+	/* the second process becomes a child of this one when the first ends */
 	ASSERT_EQ(0, prctl(PR_SET_CHILD_SUBREAPER, 1));
 	pid = ia_fork();
 	ASSERT_LE(0, pid);
@@ -939,7 +947,7 @@ TEST_F(ended, shared_mm)
 	EXPECT_ROOM(ROOM - 8);
 }
 
-/* Other users are charged for none of it, and privilege lifts the limit. */
+/* Other users are not charged, and privilege lifts the limit. */
 TEST_F(ended, other_users)
 {
 	struct ioasid_info info;
@@ -962,8 +970,8 @@ TEST_F(ended, other_users)
 }
 
 /*
- * A program that another one executes. It gets what to do and the contexts in
- * its environment: "WHAT FD ID FD ID FD ID".
+ * A program that another one executes. Its environment has its task and the
+ * contexts: "WHAT FD ID FD ID FD ID".
  */
 #define EXECUTED "IOASID_CHARGE_EXECUTED"
 
@@ -994,7 +1002,7 @@ static __attribute__((constructor)) void executed(void)
 			_exit(20 + i);
 	if (locked())
 		_exit(30);
-	/* what the old program mapped can be unmapped by the new one */
+	/* the new program can unmap mappings of the old one */
 	if (unmap_pages(e.fd[e.way], e.id[e.way], 0, ROOM))
 		_exit(40);
 	for (i = 0; i <= IOASID_CHARGE_ONCE; i++)
@@ -1024,7 +1032,7 @@ TEST_F(ended, exec)
 	pid_t pid;
 	int fd;
 
-	/* a context that exec closes leaves nothing */
+	/* a context that exec closes leaves no charge */
 	pid = ia_fork();
 	ASSERT_LE(0, pid);
 	if (!pid) {
@@ -1052,8 +1060,8 @@ TEST_F(ended, exec)
 }
 
 /*
- * A process that ends closes the context that it mapped in. At no moment does
- * that count for other processes of the user, which stay below the limit.
+ * A process that ends closes the context that it mapped in. Its charge must at
+ * no moment count for other processes of the user that stay below the limit.
  */
 TEST_F(ended, closed_with_the_process)
 {
@@ -1091,7 +1099,7 @@ TEST_F(ended, closed_with_the_process)
 	EXPECT_ROOM(ROOM);
 }
 
-/* What ends is unmapped meanwhile. */
+/* Mappings of the process that ends are unmapped meanwhile. */
 TEST_F(ended, unmapped_meanwhile)
 {
 	unsigned int i, rounds = ia_slow_kernel() ? 20 : 100;
@@ -1126,7 +1134,7 @@ static void *map_unmap(void *data)
 	while (!h->rc) {
 		h->rc = ia_map(h->fd, h->id, base + h->seed * PG,
 			       h->mem + h->seed * PG, 4 * PG);
-		/* what was killed may have left it there */
+		/* the killed process may have left it there */
 		if (h->rc == -EEXIST || h->rc == -EDQUOT)
 			h->rc = 0;
 		if (!h->rc && h->seed % 3)
@@ -1174,7 +1182,7 @@ TEST_F(ended, killed)
 	EXPECT_ROOM(ROOM);
 }
 
-/* Signals that do not kill do not keep a process from its first map. */
+/* Signals that do not kill do not fail the first map of a process. */
 static void on_signal(int sig)
 {
 }
@@ -1204,7 +1212,7 @@ TEST_F(ended, signals)
 	EXPECT_ROOM(ROOM);
 }
 
-/* Many mappings of one page beside pages that are one run. */
+/* Many mappings of one page beside a run of pages. */
 TEST_F(once, pieces)
 {
 	unsigned long huge = SZ_2M / PG, pieces, i, n;

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What /dev/ioasid, /dev/iommu and a VFIO type1 container have in common: the
- * same tests, on model devices, for all of them.  Where they differ the answer
- * of each is in the test; Documentation/userspace-api/ioasid-conformance.rst
- * tells why.
+ * The same tests for /dev/ioasid, /dev/iommu and a VFIO type1 container, on
+ * model devices.  Where their results differ, the test has the result of each;
+ * Documentation/userspace-api/ioasid-conformance.rst explains the difference.
  */
 #include <signal.h>
 #include <sys/mman.h>
@@ -58,7 +57,7 @@ static bool is_ioasid(const struct model *model)
 	return model->api == MODEL_IOASID || model->api == MODEL_IOASID_GROUP;
 }
 
-/* What each of the three says */
+/* The expected result of each of the three */
 static int says(const struct model *model, int ioasid, int iommufd, int type1)
 {
 	switch (model->api) {
@@ -90,7 +89,7 @@ static bool reaches(struct model_device *dev, __u64 iova, void *p,
 	return !model_verify(dev, iova, SEED + 1, pages);
 }
 
-/* None of these pages can be reached, and trying changes nothing. */
+/* None of these pages can be reached, and failed accesses change nothing. */
 static bool reaches_none(struct model_device *dev, __u64 iova,
 			 unsigned int pages)
 {
@@ -120,7 +119,7 @@ TEST_F(conformance, map_unmap)
 	EXPECT_NO_HARM(&self->dev);
 }
 
-/* What the IOTLB knew of every page is gone when unmap returns. */
+/* When unmap returns, the IOTLB has no entry of any page. */
 TEST_F(conformance, unmap_flushes)
 {
 	unsigned int pages = 16, i;
@@ -137,7 +136,7 @@ TEST_F(conformance, unmap_flushes)
 	EXPECT_NO_HARM(&self->dev);
 }
 
-/* So is what the device's own TLB knew. */
+/* Nor has the device's own TLB. */
 TEST_F(conformance, unmap_flushes_device)
 {
 	struct model_params params = { .flags = MODEL_ATS };
@@ -168,7 +167,7 @@ TEST_F(conformance, unmap_flushes_device)
 	EXPECT_NO_HARM(&self->dev);
 }
 
-/* Pages that go while a device does DMA to them go from its reach first. */
+/* An unmap under DMA ends the device's access before it unpins. */
 TEST_F(conformance, unmap_under_dma)
 {
 	void *p = ia_mem(8 * page_size);
@@ -182,7 +181,7 @@ TEST_F(conformance, unmap_under_dma)
 				       MODEL_RW));
 		ASSERT_EQ(0, model_hammered(&self->dev, 1, 32));
 		ASSERT_EQ(0, model_unmap(&self->space, IOVA, 8 * page_size));
-		/* From here on it is ours alone */
+		/* From here on the page has no other users */
 		memset(p, 0x5a, 8 * page_size);
 		ASSERT_EQ(0, model_hammered(&self->dev, 1, 32));
 		ASSERT_EQ(0x5a, *(unsigned char *)p);
@@ -191,7 +190,7 @@ TEST_F(conformance, unmap_under_dma)
 	EXPECT_NO_HARM(&self->dev);
 }
 
-/* A range takes out all mappings in it, with the holes between them. */
+/* An unmap of a range unmaps all mappings in it, across holes. */
 TEST_F(conformance, unmap_several)
 {
 	void *p = ia_mem(page_size);
@@ -220,7 +219,7 @@ TEST_F(conformance, unmap_part)
 	EXPECT_EQ(says(&self->model, -EINVAL, -ENOENT, -EINVAL),
 		  model_unmap(&self->space, IOVA + page_size, page_size));
 	EXPECT_TRUE(reaches(&self->dev, IOVA, p, 4));
-	/* The first or the last page of it is no more than a part either */
+	/* A range of only the first or the last page is a part, too */
 	EXPECT_EQ(says(&self->model, -EINVAL, -ENOENT, -EINVAL),
 		  model_unmap(&self->space, IOVA, page_size));
 	EXPECT_EQ(says(&self->model, -EINVAL, -ENOENT, -EINVAL),
@@ -295,13 +294,13 @@ TEST_F(conformance, read_only)
 	EXPECT_EQ(0x1234, *p);
 }
 
-/* A private page that is shared with nobody any more, or never written. */
+/* A private page that is not shared now, or was never written. */
 TEST_F(conformance, read_only_private)
 {
 	__u64 *p = ia_mem(2 * page_size), word = 0;
 
 	START(NULL);
-	/* The first page stays untouched: it is the zero page till then */
+	/* The first page stays untouched: it is the zero page until the map */
 	p[page_size / 8] = 1;
 	ASSERT_EQ(0, model_map(&self->space, IOVA, p, 2 * page_size,
 			       MODEL_READ_ONLY));
@@ -328,7 +327,7 @@ TEST_F(conformance, fork)
 		pause();
 		_exit(0);
 	}
-	/* The page stays ours, the child has a copy */
+	/* The parent keeps the page, the child gets a copy */
 	p[0] = 2;
 	EXPECT_EQ(0, model_get(&self->dev, IOVA, &word, sizeof(word)));
 	EXPECT_EQ(2, word);
@@ -339,7 +338,7 @@ TEST_F(conformance, fork)
 	waitpid(child, NULL, 0);
 }
 
-/* Memory stays with the device when the process gives it up. */
+/* The device keeps access when the process unmaps the memory. */
 TEST_F(conformance, munmap)
 {
 	void *p = mmap(NULL, 2 * page_size, PROT_READ | PROT_WRITE,
@@ -368,7 +367,7 @@ TEST_F(conformance, bad_memory)
 	EXPECT_NO_HARM(&self->dev);
 }
 
-/* Every start and length in some pages, on the IOMMU @params describe. */
+/* Every start and length within some pages, on the IOMMU of @params. */
 static void aligns(struct __test_metadata *_metadata, struct model_space *space,
 		   struct model_device *dev)
 {
@@ -409,7 +408,7 @@ TEST_F(conformance, small_pages)
 	aligns(_metadata, &self->space, &self->dev);
 }
 
-/* One that has every page size. */
+/* An IOMMU that has every page size. */
 TEST_F(conformance, many_page_sizes)
 {
 	struct model_params params = {
@@ -441,7 +440,7 @@ TEST_F(conformance, huge_page)
 	EXPECT_NO_HARM(&self->dev);
 }
 
-/* The last page there is. */
+/* The last page of the address space. */
 TEST_F(conformance, last_page)
 {
 	struct model_params params = { .levels = 6 };
@@ -460,7 +459,7 @@ TEST_F(conformance, last_page)
 	EXPECT_NO_HARM(&self->dev);
 }
 
-/* Beside the aperture, and in what is reserved, nothing can be mapped. */
+/* Outside of the aperture, and in reserved regions, a map fails. */
 TEST_F(conformance, ranges)
 {
 	struct model_params params = {
@@ -495,7 +494,7 @@ TEST_F(conformance, ranges)
 	EXPECT_TRUE(reaches(&self->dev, IOVA + (17ULL << 20), p, 1));
 }
 
-/* Where something is mapped already a device must not need it otherwise. */
+/* A device whose reserved regions overlap a mapping cannot attach. */
 TEST_F(conformance, conflict)
 {
 	struct model_params params = {
@@ -515,7 +514,10 @@ TEST_F(conformance, conflict)
 	EXPECT_EQ(says(&self->model, -EADDRINUSE, -EADDRINUSE, -EINVAL),
 		  model_attach(&other, &self->space));
 	EXPECT_TRUE(reaches(&self->dev, IOVA, p, 1));
-	/* When it is gone the device may come; then it must stay gone */
+	/*
+	 * Without the mapping the device can attach; then the range stays
+	 * reserved
+	 */
 	ASSERT_EQ(0, model_unmap(&self->space, IOVA, page_size));
 	EXPECT_EQ(0, model_attach(&other, &self->space));
 	EXPECT_EQ(-EINVAL, model_map(&self->space, IOVA, p, page_size,
@@ -523,7 +525,7 @@ TEST_F(conformance, conflict)
 	model_release(&other);
 }
 
-/* Devices of two IOMMUs, one of them not like the other, in one space. */
+/* Devices of two different IOMMUs in one space. */
 TEST_F(conformance, two_domains)
 {
 	struct model_params params = { .page_sizes = 1ULL << 12, .unit = 1 };
@@ -534,7 +536,7 @@ TEST_F(conformance, two_domains)
 	ASSERT_EQ(0, model_plug(&self->model, &other, &params, 0));
 	ASSERT_EQ(0, model_map(&self->space, IOVA, p, 4 * page_size, MODEL_RW));
 	ASSERT_EQ(0, model_attach(&other, &self->space));
-	/* What was there before it came, and what comes after it */
+	/* Mappings from before and after its attach */
 	EXPECT_TRUE(reaches(&other, IOVA, p, 4));
 	ASSERT_EQ(0, model_map(&self->space, IOVA + 4 * page_size,
 			       p + 4 * page_size, 4 * page_size, MODEL_RW));
@@ -554,9 +556,9 @@ TEST_F(conformance, two_domains)
 }
 
 /*
- * When one of two IOMMUs cannot map, the other one has nothing either. They are
- * two that no other test has: what is done to them may be known of them for a
- * moment longer than the test takes.
+ * When one of two IOMMUs cannot map, the other one has no mapping either.  Only
+ * this test uses these two: the effects of a failure may stay for a moment
+ * longer than the test.
  */
 TEST_F(conformance, second_domain_fails)
 {
@@ -579,7 +581,7 @@ TEST_F(conformance, second_domain_fails)
 	EXPECT_EQ(0, model_map(&self->space, IOVA, p, 8 * page_size, MODEL_RW));
 	EXPECT_TRUE(reaches(&self->dev, IOVA, p, 8));
 	EXPECT_TRUE(reaches(&other, IOVA, p, 8));
-	/* /dev/iommu unpins what the first one can still reach */
+	/* /dev/iommu unpins pages that the first IOMMU can still reach */
 	if (variant->api != MODEL_IOMMUFD) {
 		EXPECT_NO_HARM(&self->dev);
 		EXPECT_NO_HARM(&other);
@@ -587,7 +589,7 @@ TEST_F(conformance, second_domain_fails)
 	model_release(&other);
 }
 
-/* A map that the IOMMU fails in the middle leaves nothing behind. */
+/* A map that the IOMMU fails in the middle leaves no mapping. */
 TEST_F(conformance, map_fails)
 {
 	void *p = ia_mem(8 * page_size);
@@ -652,8 +654,8 @@ TEST_F(conformance, detach)
 }
 
 /*
- * To and fro between two spaces that have the same data, under DMA: it never
- * meets one that is not complete.
+ * Move between two spaces that map the same data, under DMA: the device never
+ * sees an incomplete space.
  */
 TEST_F(conformance, replace_under_dma)
 {
@@ -692,7 +694,7 @@ TEST_F(conformance, replace_under_dma)
 	EXPECT_NO_HARM(&self->dev);
 }
 
-/* Where no-snoop DMA can be made coherent it is, in all that is mapped. */
+/* If the IOMMU can enforce coherency, it does so for all mappings. */
 TEST_F(conformance, no_snoop)
 {
 	struct model_params params = { .flags = MODEL_ENFORCE_COHERENCY };
@@ -719,7 +721,7 @@ TEST_F(conformance, no_snoop)
 	EXPECT_EQ(0, model_counters(&self->dev).no_snoop);
 }
 
-/* Nobody asked for page requests: the IOMMU takes none, and answers none. */
+/* Without page requests enabled, the IOMMU accepts and answers none. */
 TEST_F(conformance, page_requests)
 {
 	struct model_params params = { .flags = MODEL_ATS | MODEL_PRI };
@@ -749,7 +751,7 @@ TEST_F(conformance, page_requests)
 	EXPECT_EQ(0, state.unexpected);
 }
 
-/* With all at work: what is closed last does not matter. */
+/* With all in use: the order of closing does not matter. */
 TEST_F(conformance, close)
 {
 	long long pinned = ia_status("VmPin"), locked = ia_status("VmLck");
@@ -763,7 +765,7 @@ TEST_F(conformance, close)
 	if (self->model.ctx >= 0) {
 		close(self->model.ctx);
 		self->model.ctx = -1;
-		/* It works on as long as the device is open */
+		/* The device works as long as it is open */
 		ASSERT_EQ(0, model_hammered(&self->dev, 1, 8));
 	}
 	EXPECT_LT(pinned + locked, ia_status("VmPin") + ia_status("VmLck"));
@@ -772,7 +774,7 @@ TEST_F(conformance, close)
 		close(self->space.container);
 		self->space.container = -1;
 	}
-	/* And nothing is owed any more */
+	/* And no charge is left */
 	EXPECT_EQ(pinned, ia_status("VmPin"));
 	EXPECT_EQ(locked, ia_status("VmLck"));
 	memset(p, 0x5a, 8 * page_size);
@@ -782,8 +784,8 @@ TEST_F(conformance, close)
 }
 
 /*
- * An IOMMU that takes out less than it is told to: what it may still reach is
- * kept, and the device cut off.  The others warn there, and go on.
+ * An IOMMU that unmaps less than it is told to: memory that it may still reach
+ * is kept, and the device is blocked.  The other APIs warn, and continue.
  */
 TEST_F(conformance, unmap_fails)
 {
@@ -794,7 +796,7 @@ TEST_F(conformance, unmap_fails)
 	START(NULL);
 	ASSERT_EQ(0, model_map(&self->space, IOVA, p, 8 * page_size, MODEL_RW));
 	ASSERT_TRUE(reaches(&self->dev, IOVA, p, 8));
-	/* The rest of it fails, too */
+	/* The rest of the unmap fails, too */
 	ASSERT_EQ(0, model_inject(&self->dev, MODEL_INJECT_UNMAP, 1, 0));
 	EXPECT_EQ(-EIO, model_unmap(&self->space, IOVA, 8 * page_size));
 	ASSERT_EQ(0, munmap(p, 8 * page_size));
@@ -802,7 +804,7 @@ TEST_F(conformance, unmap_fails)
 	EXPECT_NO_HARM(&self->dev);
 	ASSERT_EQ(0, model_detach(&self->dev));
 	EXPECT_NO_HARM(&self->dev);
-	/* Good as new */
+	/* It works as before */
 	p = ia_mem(page_size);
 	ASSERT_EQ(0, model_attach(&self->dev, &self->space));
 	EXPECT_EQ(0, model_map(&self->space, IOVA, p, page_size, MODEL_RW));

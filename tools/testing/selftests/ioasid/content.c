@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Files that are mapped: a device reads, byte by byte, what the file holds at the
- * offset that was mapped, and the file holds what the device wrote; however the
- * mapping came to be, and whatever became of the rest of it.
+ * Files that are mapped: a device reads the exact bytes of the file at the
+ * mapped offset, and the file has the bytes that the device wrote; for each way
+ * to create a mapping, and after changes to the rest of it.
  *
- * Page n of a file holds words that tell n and where in the page they are.
+ * Page n of a file holds words made of n and of their offset in the page.
  */
 #include <sys/mount.h>
 
@@ -140,7 +140,7 @@ FIXTURE_TEARDOWN(content)
 	}
 }
 
-/* Does the device read this page of the file there, all of it? */
+/* Whether the device reads all of this page of the file there. */
 static bool reads_page(struct model_device *dev, __u64 iova, __u64 page)
 {
 	__u64 buf[PG / 8];
@@ -149,8 +149,8 @@ static bool reads_page(struct model_device *dev, __u64 iova, __u64 page)
 }
 
 /*
- * Of what is mapped the first page that a device sees otherwise, or -1. Of much
- * memory one page in 13 is looked at, and the last one.
+ * The first page of a mapping that a device sees differently, or -1. Of a large
+ * mapping, one page in 13 and the last one are checked.
  */
 static long first_wrong(struct _test_data_content *self, __u64 iova, __u64 page,
 			__u64 pages)
@@ -189,7 +189,9 @@ static int map_file(struct _test_data_content *self, __u32 flags, __u64 iova,
 
 #define ATTACH() ASSERT_EQ(0, model_attach(&self->dev, &self->space))
 
-/* Parts of a file: from its begin, its middle, to its end; small and large. */
+/*
+ * Parts of a file: from its beginning, its middle, to its end; small and large.
+ */
 TEST_F(content, offsets)
 {
 	static const struct {
@@ -205,7 +207,7 @@ TEST_F(content, offsets)
 	ATTACH();
 	ASSERT_EQ(0, model_attach(&self->small, &self->space));
 	for (i = 0; i < ARRAY_SIZE(part); i++) {
-		/* congruent to the offset, and not */
+		/* aligned to the offset, and not */
 		for (iova = BASE + part[i].page * PG; iova < BASE + SZ_1G;
 		     iova += SZ_1G - PG) {
 			ASSERT_EQ(0, map_file(self, IA_RW, iova, part[i].page,
@@ -221,7 +223,7 @@ TEST_F(content, offsets)
 	}
 }
 
-/* Before there is a device: it is the fill that puts the pages in. */
+/* Before there is a device: attach maps the pages. */
 TEST_F(content, filled)
 {
 	ASSERT_EQ(0, map_file(self, IA_RW, BASE, 5, 3));
@@ -247,18 +249,18 @@ TEST_F(content, writes)
 	EXPECT_EQ(word, self->buf[(513 * PG + 64) / 8]);
 	ASSERT_EQ(8, pread(self->file, &got, 8, 513 * PG + 64));
 	EXPECT_EQ(word, got);
-	/* nothing beside it */
+	/* the neighbours are not mapped */
 	EXPECT_EQ(word_of(513, 56), self->buf[(513 * PG + 56) / 8]);
 	EXPECT_EQ(word_of(513, 72), self->buf[(513 * PG + 72) / 8]);
 	fill_page(self->buf + 513 * PG / 8, 513);
 	RIGHT(BASE, 509, 6);
-	/* what was mapped for reading only is */
+	/* and a read-only mapping is read-only */
 	ASSERT_EQ(0, map_file(self, IOASID_MAP_READ, BASE + SZ_1G, 509, 6));
 	EXPECT_LT(0, model_put(&self->dev, BASE + SZ_1G, &word, 8));
 	RIGHT(BASE + SZ_1G, 509, 6);
 }
 
-/* What stays when parts go is what it was. */
+/* When parts are unmapped, the rest stays as it was. */
 TEST_F(content, cut)
 {
 	__u64 at;
@@ -282,7 +284,7 @@ TEST_F(content, cut)
 	EXPECT_TRUE(faults(&self->dev, BASE + 100 * PG));
 	EXPECT_TRUE(faults(&self->small, BASE + 514 * PG));
 	EXPECT_TRUE(faults(&self->small, BASE + (PAGES - 1) * PG));
-	/* others of the same file in the holes */
+	/* other parts of the same file in the holes */
 	ASSERT_EQ(0, map_file(self, IA_RW, BASE + 100 * PG, 700, 1));
 	ASSERT_EQ(0, map_file(self, IA_RW, BASE + 510 * PG, 20, 5));
 	RIGHT(BASE + 100 * PG, 700, 1);
@@ -294,7 +296,7 @@ TEST_F(content, changed)
 {
 	ATTACH();
 	ASSERT_EQ(0, map_file(self, IA_RW, BASE, 0, PAGES));
-	/* other pages in the middle of it, and permission elsewhere */
+	/* replace pages in the middle, and change permission elsewhere */
 	ASSERT_EQ(0, map_file(self, IA_RW | IOASID_MAP_REPLACE |
 			      IOASID_MAP_SPLIT, BASE + 30 * PG, 600, 50));
 	RIGHT(BASE, 0, 30);
@@ -344,8 +346,8 @@ TEST_F(content, referred_to)
 }
 
 /*
- * Holes are zeroes, and become part of the file. A file that may not be written
- * is not changed, neither by a map that fails nor by one that does not.
+ * Holes read as zeroes, and are filled. A file that may not be written is not
+ * changed, neither by a map that fails nor by one that succeeds.
  */
 TEST_F(content, holes)
 {
@@ -369,7 +371,7 @@ TEST_F(content, holes)
 				 0, 4 * PG));
 	EXPECT_EQ(-EACCES, ia_map_file(self->model.ctx, self->space.id,
 				       IA_RW_FIXED, &iova, ro, 0, 4 * PG));
-	/* beyond its end, though it begins within */
+	/* beyond its end, with a start inside of it */
 	EXPECT_EQ(-EINVAL, ia_map_file(self->model.ctx, self->space.id,
 				       IOASID_MAP_READ | IOASID_MAP_FIXED,
 				       &iova, ro, 0,

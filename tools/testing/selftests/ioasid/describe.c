@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What is told of devices and of IOASIDs: capabilities, ranges, page sizes, and
- * fdinfo, against how the model IOMMU was made up; as long as devices are
- * attached, when they go, and when an attach fails.
+ * Descriptions of devices and of IOASIDs: capabilities, ranges, page sizes, and
+ * fdinfo, compared with the properties of the model IOMMU; while devices are
+ * attached, after they are detached, and after a failed attach.
  */
 #include "family.h"
 #include "mock.h"
@@ -126,8 +126,8 @@ TEST_F(describe, capabilities)
 }
 
 /*
- * Of reserved regions whole pages are taken out, but for those that the kernel
- * may relax; and no more elements are filled than there is room for.
+ * Reserved regions exclude whole pages, unless the kernel may relax them; and
+ * only as many elements are filled as there is room for.
  */
 TEST_F(describe, reserved)
 {
@@ -159,7 +159,7 @@ TEST_F(describe, reserved)
 	UNTOUCHED(0);
 }
 
-/* What is permitted follows who is attached, also when one goes again. */
+/* The permitted ranges follow the attached devices, also after a detach. */
 TEST_F(describe, permitted)
 {
 	struct ioasid_iova_range r[4];
@@ -212,7 +212,7 @@ TEST_F(describe, permitted)
 	ASSERT_EQ(0, ia_free(self->fd, self->space.id));
 }
 
-/* An attach that fails, for whatever reason, has narrowed nothing. */
+/* A failed attach, for any reason, has narrowed no range. */
 TEST_F(describe, attach_fails)
 {
 	struct ia_state before, after;
@@ -237,7 +237,7 @@ do {									\
 	FAILS(-ENOMEM);
 	ASSERT_EQ(0, model_inject(&self->other, MODEL_INJECT_MAP, 1, 0));
 	FAILS(-ENOMEM);
-	/* behind what it can use */
+	/* beyond the aperture of the device */
 	ASSERT_EQ(0, ia_map(self->fd, self->space.id, 1ULL << 36, self->mem,
 			    PG));
 	FAILS(-EADDRINUSE);
@@ -246,7 +246,7 @@ do {									\
 	EXPECT_TRUE(reads(&self->other, BASE, 0));
 }
 
-/* A bind that fails, because what it should attach to is not there, or not fit. */
+/* A bind fails if the IOASID to attach to does not exist, or does not fit. */
 TEST_F(describe, bind_fails)
 {
 	struct ioasid_device_bind bind = {
@@ -276,7 +276,7 @@ TEST_F(describe, bind_fails)
 	close(file);
 }
 
-/* The same, of a device that joins another one's domain. */
+/* The same for a device that joins the domain of another one. */
 TEST_F(describe, join_fails)
 {
 	struct ia_state before, after;
@@ -295,7 +295,9 @@ TEST_F(describe, join_fails)
 	EXPECT_TRUE(reads(&self->other, BASE, 0));
 }
 
-/* Memory that is in the way, behind more reserved ranges than are passed at once. */
+/*
+ * A mapping is in the way, after more reserved ranges than are copied at once.
+ */
 TEST_F(describe, in_the_way)
 {
 	__u64 i, at = 0;
@@ -326,7 +328,7 @@ TEST_F(describe, in_the_way)
 	EXPECT_EQ(0, model_detach(&self->dev));
 }
 
-/* Interrupts that are not isolated: only if the administrator says so. */
+/* Devices without isolated interrupts need the administrator's consent. */
 TEST_F(describe, unsafe_interrupts)
 {
 	PLUG(dev, .flags = MODEL_NO_ISOLATED_MSI);
@@ -338,7 +340,7 @@ TEST_F(describe, unsafe_interrupts)
 	ASSERT_EQ(0, hw_write_file(UNSAFE, "N"));
 }
 
-/* What is to be coherent goes only where that can be enforced. */
+/* A coherent IOASID needs devices whose IOMMU can enforce that. */
 TEST_F(describe, snoop)
 {
 	struct ioasid_alloc cmd = {
@@ -365,7 +367,7 @@ TEST_F(describe, snoop)
 	EXPECT_EQ(1, info_of(self->fd, cmd.ioasid).nr_devices);
 }
 
-/* A device that is bound cannot be had by another context; then it can. */
+/* A bound device cannot be bound to another context; after unbind it can. */
 TEST_F(describe, one_owner)
 {
 	int other = ia_open(), file;
@@ -384,7 +386,7 @@ TEST_F(describe, one_owner)
 	close(other);
 }
 
-/* What fdinfo says of an IOASID, and GET_INFO, are the same. */
+/* fdinfo and GET_INFO of an IOASID agree. */
 TEST_F(describe, fdinfo)
 {
 	unsigned long long n[9], lines = 0;
@@ -452,7 +454,7 @@ TEST_F(describe, fdinfo)
 	close(export);
 }
 
-/* An emulated device leaves what it is attached to, by that id or by any. */
+/* Detach an emulated device, with the id of its IOASID or with any id. */
 TEST_F(describe, detach_by_id)
 {
 	int software = mock_load() ? -1 : mock_open(0);

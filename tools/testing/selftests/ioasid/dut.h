@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Devices under test: what a test needs of a device is that it reads and
- * writes memory at an IOVA, and what came of it. An engine does that with one
- * sort of device; it has some memory inside of the device:
+ * Devices under test: a test needs a device that reads and writes memory at an
+ * IOVA, and reports the result. An engine does that with one type of device,
+ * which has some memory of its own:
  *
  *	load	the device reads at an IOVA into its memory
  *	store	the device writes its memory to an IOVA
  *
- * Both return 0 if the device says that it was done, a positive number if it
- * says that it failed (not every device notices), a negative errno if it said
- * nothing. What really was done only memory tells.
+ * Both return 0 if the device reports success, a positive number if it reports
+ * failure (not every device notices), a negative errno if it reports nothing.
+ * Only memory shows whether the access was really done.
  *
  * Some engines have queues in memory, which the device must reach to work at
  * all: dut_admit() maps such memory to an IOASID before the device attaches.
@@ -31,7 +31,7 @@
 #define CTRL_IOVA 0x10000000ULL
 #define TEST_IOVA 0x200000000ULL
 
-/* The first two pages of control memory are buffers of the test's. */
+/* The first two pages of control memory are buffers for tests. */
 #define CTRL_SOURCE 0
 #define CTRL_SINK 0x1000
 #define CTRL_QUEUES 0x2000
@@ -44,9 +44,9 @@ struct dut;
 struct engine {
 	const char *name;
 	const struct hw_id *id;
-	/* The device fd is bound and attached; make the device work. */
+	/* Start the device, whose fd is bound and attached. */
 	int (*start)(struct dut *dut);
-	/* It was blocked in between, and may have given up. */
+	/* Resume after it was blocked: it may have given up. */
 	int (*recover)(struct dut *dut);
 	void (*stop)(struct dut *dut);
 	int (*load)(struct dut *dut, __u64 iova, unsigned int length);
@@ -161,7 +161,7 @@ static const struct engine engine_nvme = {
 	.store = engine_nvme_store,
 };
 
-/* --- e1000e: its memory is a page of ours, behind the rings --- */
+/* --- e1000e: its memory is a page of the program, behind the rings --- */
 
 static inline int engine_e1000e_start(struct dut *dut)
 {
@@ -220,8 +220,8 @@ static inline int dut_find(struct dut *dut, const struct engine *engine,
 		return -ENOENT;
 	memcpy(dut->name, names[nth], HW_NAME);
 	/*
-	 * Without an IOMMU it has no group, and VFIO no use for it. With some
-	 * IOMMUs it has one only when it has a driver.
+	 * Without an IOMMU it has no group, and VFIO cannot use it. With some
+	 * IOMMUs it has a group only while it has a driver.
 	 */
 	rc = hw_take(dut->name);
 	if (hw_group(dut->name) < 0)
@@ -233,7 +233,9 @@ static inline int dut_find(struct dut *dut, const struct engine *engine,
 	return dut->ctrl ? 0 : -ENOMEM;
 }
 
-/* The same, and open it. @index tells several devices of a test apart. */
+/*
+ * Take the @nth such device and open it. @index numbers the devices of a test.
+ */
 static inline int dut_open(struct dut *dut, const struct engine *engine,
 			   int nth, int index)
 {
@@ -256,7 +258,7 @@ static inline int dut_admit(struct dut *dut, int ctx, __u32 id)
 	return ia_map(ctx, id, dut_ctrl(dut), dut->ctrl, dut->ctrl_size);
 }
 
-/* Attach, and have the device work. */
+/* Attach, and start the device. */
 static inline int dut_attach(struct dut *dut, __u32 id)
 {
 	int rc = hw_attach(dut->fd, id);
@@ -303,7 +305,7 @@ static inline void dut_close(struct dut *dut)
 	dut->ctrl = NULL;
 }
 
-/* --- what came of it --- */
+/* --- results --- */
 
 /* Different for each @seed in every word. */
 static inline __u32 dut_word(unsigned int seed, unsigned int i)
@@ -320,7 +322,7 @@ static inline void dut_fill(void *p, unsigned int length, unsigned int seed)
 		word[i] = dut_word(seed, i);
 }
 
-/* Is this what dut_fill() would put there? */
+/* Whether memory has the pattern that dut_fill() writes. */
 static inline bool dut_holds(const void *p, unsigned int length,
 			     unsigned int seed)
 {
@@ -334,14 +336,14 @@ static inline bool dut_holds(const void *p, unsigned int length,
 	return true;
 }
 
-/* Bring the pattern of @seed into the device. It must be attached. */
+/* Load the pattern of @seed into the device. It must be attached. */
 static inline int dut_prime(struct dut *dut, unsigned int seed)
 {
 	dut_fill(dut->ctrl + CTRL_SOURCE, DUT_LEN, seed);
 	return dut_load(dut, dut_ctrl(dut) + CTRL_SOURCE, DUT_LEN);
 }
 
-/* Have the device write the pattern of @seed at @iova. */
+/* Store the pattern of @seed from the device to @iova. */
 static inline int dut_put(struct dut *dut, __u64 iova, unsigned int seed)
 {
 	int rc = dut_prime(dut, seed);
@@ -350,8 +352,8 @@ static inline int dut_put(struct dut *dut, __u64 iova, unsigned int seed)
 }
 
 /*
- * Did the device read the pattern of @seed at @iova? What was in its memory
- * before is overwritten first.
+ * Whether the device reads the pattern of @seed at @iova. Its memory is
+ * overwritten first.
  */
 static inline bool dut_sees(struct dut *dut, __u64 iova, unsigned int seed)
 {
@@ -367,7 +369,7 @@ static inline bool dut_sees(struct dut *dut, __u64 iova, unsigned int seed)
 	return !rc && dut_holds(dut->ctrl + CTRL_SINK, DUT_LEN, seed);
 }
 
-/* Does a write of the device to @iova reach @p? Leaves other contents there. */
+/* Whether a write of the device to @iova reaches @p. Changes the contents. */
 static inline bool dut_reaches(struct dut *dut, __u64 iova, void *p)
 {
 	static unsigned int seed = 0x4000;
@@ -378,7 +380,7 @@ static inline bool dut_reaches(struct dut *dut, __u64 iova, void *p)
 	return dut_holds(p, DUT_LEN, seed + 1);
 }
 
-/* Is @p as it was, after the device has tried to write to @iova? */
+/* Whether @p is unchanged after the device has tried to write to @iova. */
 static inline bool dut_misses(struct dut *dut, __u64 iova, void *p)
 {
 	static unsigned int seed = 0x8000;
@@ -392,8 +394,8 @@ static inline bool dut_misses(struct dut *dut, __u64 iova, void *p)
 }
 
 /*
- * The same of a device that is blocked: it cannot load a pattern any more, and
- * stores what it was primed with.
+ * The same for a blocked device: it cannot load a pattern, and stores the one
+ * that it was primed with.
  */
 static inline bool dut_blocked(struct dut *dut, __u64 iova, void *p)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * An Intel 82574 (QEMU's "e1000e") as an engine that copies memory: what it
- * sends it receives itself, by MAC loopback. No network is needed.
+ * An Intel 82574 (QEMU's "e1000e") as an engine that copies memory: it receives
+ * the packets that it sends, by MAC loopback. No network is needed.
  */
 #ifndef __SELFTESTS_IOASID_E1000E_H
 #define __SELFTESTS_IOASID_E1000E_H
@@ -96,7 +96,7 @@ static inline void e1000e_set_ring(struct e1000e *nic, unsigned int ring,
 	e1000e_write(nic, ring + E1000E_TAIL, 0);
 }
 
-/* Reset it, and make the rings in the E1000E_MEM bytes it was opened with. */
+/* Reset it, and set up the rings in the E1000E_MEM bytes from its open. */
 static inline int e1000e_reset(struct e1000e *nic)
 {
 	int i;
@@ -129,7 +129,9 @@ static inline void e1000e_close(struct e1000e *nic)
 	nic->regs = NULL;
 }
 
-/* The device finds the E1000E_MEM bytes @mem, for its rings, at @iova. */
+/*
+ * Tell the device that the E1000E_MEM bytes @mem, for its rings, are at @iova.
+ */
 static inline int e1000e_open(struct e1000e *nic, int fd, void *mem,
 			      uint64_t iova)
 {

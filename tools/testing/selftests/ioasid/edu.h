@@ -84,7 +84,10 @@ static inline int edu_open(struct edu *edu, int device)
 		edu->regs = NULL;
 		return rc;
 	}
-	/* No reset stops what a user before left under way; so let it end. */
+	/*
+	 * A reset does not stop a transfer of an earlier user: wait for its
+	 * end.
+	 */
 	rc = edu_wait(edu);
 	if (!rc)
 		rc = vfio_pci_enable(device);
@@ -104,7 +107,7 @@ static inline void edu_start(struct edu *edu, uint64_t src, uint64_t dst,
 	edu_write64(edu, EDU_DMA_CMD, EDU_DMA_RUN | flags);
 }
 
-/* Have the device read @length bytes at @iova into its memory at @offset. */
+/* Make the device read @length bytes at @iova into its memory at @offset. */
 static inline int edu_load(struct edu *edu, uint64_t iova, unsigned int offset,
 			   unsigned int length)
 {
@@ -112,7 +115,7 @@ static inline int edu_load(struct edu *edu, uint64_t iova, unsigned int offset,
 	return edu_wait(edu);
 }
 
-/* Have the device write @length bytes of its memory at @offset to @iova. */
+/* Make the device write @length bytes of its memory at @offset to @iova. */
 static inline int edu_store(struct edu *edu, uint64_t iova, unsigned int offset,
 			    unsigned int length)
 {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Every command, with its first, second, third... allocation or copy of user
- * memory made to fail, until it needs no more of them. A command that fails
- * has to leave the state as it was; in the end it succeeds.
+ * memory made to fail, until it succeeds. A command that fails has to leave the
+ * state as it was.
  */
 #include <linux/memfd.h>
 
@@ -13,11 +13,11 @@
 
 static const __u64 base = SZ_1G;
 
-/* What the commands work on. */
+/* The objects that the commands use. */
 struct stage {
 	int fd;
 	int file;
-	int fd_close;		/* a context that is to be closed */
+	int fd_close;		/* a context to close */
 	__u32 id;
 	__u32 id_new;
 	__u32 id_child;
@@ -28,8 +28,9 @@ struct stage {
 };
 
 /*
- * A command: prepare() makes what it needs, run() issues it, undo() takes away
- * what a success made, so that the state is the one before prepare() again.
+ * A command: prepare() makes the objects that it needs, run() issues it, undo()
+ * removes the objects that a success made, so that the state is again the one
+ * before prepare().
  */
 FIXTURE(command)
 {
@@ -44,11 +45,11 @@ FIXTURE_VARIANT(command)
 	int (*run)(struct stage *s);
 	int (*undo)(struct stage *s);
 	/*
-	 * Taking away cannot be undone: when its answer cannot be copied out,
-	 * all may have been done.
+	 * An unmap or free cannot be undone: if its results cannot be copied
+	 * out, it may have been done completely.
 	 */
 	bool takes_away;
-	/* A failure may leave mappings of children in pieces. */
+	/* A failure may leave mappings of children cut in pieces. */
 	bool cuts;
 	int rc;
 };
@@ -84,7 +85,7 @@ static int prepare_free(struct stage *s)
 {
 	int rc;
 
-	/* the same state every time, but for the id */
+	/* the same state every time, except for the id */
 	if (s->id_new && !ia_free(s->fd, s->id_new))
 		s->id_new = 0;
 	rc = ia_alloc(s->fd, &s->id_new);
@@ -259,7 +260,7 @@ FIXTURE_VARIANT_ADD(command, map_fresh_memory)
 	.undo = undo_map,
 };
 
-/* Of the 16 pages of the file all but the first and the last are holes. */
+/* Of the 16 pages of the file, all but the first and the last are holes. */
 static int prepare_file(struct stage *s)
 {
 	return fallocate(s->file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
@@ -576,7 +577,7 @@ FIXTURE_VARIANT_ADD(command, open)
 	.undo = undo_open,
 };
 
-/* close() cannot fail; what was in the context must be gone nevertheless. */
+/* close() cannot fail; the objects of the context must be gone nevertheless. */
 static int prepare_close(struct stage *s)
 {
 	__u32 id;
@@ -632,7 +633,7 @@ FIXTURE_SETUP(command)
 	ASSERT_EQ(0, ftruncate(s->file, 16 * PG));
 	ASSERT_EQ(1, pwrite(s->file, "", 1, 0));
 	ASSERT_EQ(1, pwrite(s->file, "", 1, 15 * PG));
-	/* something that has to stay as it is */
+	/* a mapping that has to stay as it is */
 	ASSERT_EQ(0, ia_map(s->fd, s->id, base, s->mem, 2 * PG));
 	ASSERT_EQ(0, ia_reserve(s->fd, s->id, SZ_4G - SZ_1M, PG));
 }
@@ -667,7 +668,7 @@ TEST_F_TIMEOUT(command, fails_cleanly, 250)
 		if (!failed)
 			break;
 		if (rc == variant->rc) {
-			/* it could do without */
+			/* the command succeeds without it */
 			if (variant->undo) {
 				ASSERT_EQ(0, variant->undo(s));
 				ASSERT_EQ(0, ia_state_read(s->fd, &after));
@@ -689,7 +690,10 @@ TEST_F_TIMEOUT(command, fails_cleanly, 250)
 		diff = ia_state_diff(&before, &after);
 		if (!diff)
 			continue;
-		/* what was taken away without telling so, is away as a whole */
+		/*
+		 * an object that was removed without a result is removed
+		 * completely
+		 */
 		ASSERT_TRUE(variant->takes_away && rc == -EFAULT)
 			TH_LOG("failure %u (%s): %s", nth, strerror(-rc), diff);
 	}
