@@ -2,9 +2,9 @@
 /*
  * Mapping by reference: IOASIDs whose mappings name addresses of a parent.
  *
- * What devices reach is seen by the DMA of a model device that is attached to
- * the child; that its root pins and charges, and nobody else, by the counters
- * of the process.
+ * The DMA of a model device that is attached to the child shows the memory that
+ * devices reach; the counters of the process show that only the root pins and
+ * charges.
  */
 #include <grp.h>
 
@@ -63,7 +63,7 @@ TEST_F(family, map_and_reach)
 			    PAGES * PG));
 	ASSERT_EQ(0, ia_map_ref(self->fd, self->child, BASE, ROOT_BASE + 5 * PG,
 				2 * PG, IA_RW));
-	/* before the device comes, and after */
+	/* before the device is attached, and after */
 	ASSERT_EQ(0, model_attach(&self->dev, &self->at));
 	ASSERT_EQ(0, ia_map_ref(self->fd, self->child, BASE + 8 * PG,
 				ROOT_BASE + 20 * PG, PG, IOASID_MAP_READ));
@@ -71,7 +71,7 @@ TEST_F(family, map_and_reach)
 	EXPECT_TRUE(reads(&self->dev, BASE + PG, 6));
 	EXPECT_TRUE(reads(&self->dev, BASE + 8 * PG, 20));
 	EXPECT_TRUE(faults(&self->dev, BASE + 2 * PG));
-	/* the root's own addresses mean nothing to it */
+	/* addresses of the root mean nothing in the child */
 	EXPECT_TRUE(faults(&self->dev, ROOT_BASE));
 	/* written through, and only as permitted */
 	EXPECT_EQ(0, model_put(&self->dev, BASE, "abc", 4));
@@ -93,7 +93,7 @@ TEST_F(family, map_and_reach)
 	EXPECT_TRUE(reads(&self->dev, BASE + 8 * PG, 20));
 }
 
-/* One mapping over many of the parent's */
+/* One mapping of a child over many mappings of the parent */
 TEST_F(family, spans_many)
 {
 	int i;
@@ -108,7 +108,7 @@ TEST_F(family, spans_many)
 		EXPECT_TRUE(reads(&self->dev, BASE + i * PG, 6 - i));
 	EXPECT_EQ(1, info_of(self->fd, self->child).nr_mappings);
 
-	/* held: each of them but the ones it does not reach */
+	/* held: each of them but those that the child does not reference */
 	for (i = 1; i < 7; i++)
 		EXPECT_EQ(-EBUSY, ia_unmap(self->fd, self->root,
 					   ROOT_BASE + i * PG, PG, NULL));
@@ -116,7 +116,7 @@ TEST_F(family, spans_many)
 	EXPECT_EQ(0, ia_unmap(self->fd, self->root, ROOT_BASE + 7 * PG, PG,
 			      NULL));
 
-	/* cut where the parent is, and each half keeps its own */
+	/* cut where the parent is, and each half keeps its own references */
 	ASSERT_EQ(0, ia_unmap_full(self->fd, self->child, IOASID_UNMAP_SPLIT,
 				   BASE + 2 * PG, PG, NULL));
 	EXPECT_EQ(0, ia_unmap(self->fd, self->root, ROOT_BASE + 3 * PG, PG,
@@ -131,7 +131,7 @@ TEST_F(family, spans_many)
 	EXPECT_EQ(0, ia_unmap_all(self->fd, self->root, NULL));
 }
 
-/* What a batch unmaps is flushed once, and before the command returns. */
+/* A batch flushes once for all that it unmaps, before the command returns. */
 TEST_F(family, batch_flushes_once)
 {
 	struct ioasid_dma_op ops[PAGES / 2] = {};
@@ -157,7 +157,7 @@ TEST_F(family, batch_flushes_once)
 		};
 	ASSERT_EQ(0, ia_cmd(self->fd, IOASID_DMA_BATCH, &batch));
 	EXPECT_EQ(batch.nr, batch.done);
-	/* so that the IOTLB has them */
+	/* fill the IOTLB */
 	for (i = 0; i < batch.nr; i++)
 		EXPECT_TRUE(reads(&self->dev, BASE + 2 * i * PG, i));
 	for (i = 0; i < batch.nr; i++)
@@ -206,7 +206,7 @@ TEST_F(family, holes_and_permissions)
 	EXPECT_EQ(BASE, fault);
 	EXPECT_EQ(-EINVAL, ia_map_ref(self->fd, self->child, BASE + PG, ROOT_BASE,
 				      PG, IA_RW | IOASID_MAP_FILE));
-	/* nothing is left of what failed */
+	/* the failure left no mapping */
 	EXPECT_EQ(1, info_of(self->fd, self->child).nr_mappings);
 	EXPECT_EQ(0, ia_unmap(self->fd, self->root, ROOT_BASE, 4 * PG, NULL));
 }
@@ -231,7 +231,7 @@ TEST_F(family, depth)
 	EXPECT_TRUE(reads(&self->dev, 3 * BASE, 3));
 	EXPECT_TRUE(reads(&self->dev, 3 * BASE + 29 * PG, 32));
 
-	/* parents cannot go, nor what is mapped from them */
+	/* parents cannot be freed, nor their memory unmapped */
 	EXPECT_EQ(-EBUSY, ia_free(self->fd, id[0]));
 	EXPECT_EQ(-EBUSY, ia_free(self->fd, id[2]));
 	EXPECT_EQ(-EBUSY, ia_unmap_all(self->fd, id[1], NULL));
@@ -247,7 +247,7 @@ TEST_F(family, depth)
 		EXPECT_EQ((31 - i) * PG,
 			  info_of(self->fd, id[i]).bytes_mapped);
 	}
-	/* the orphans stay, but get nothing more */
+	/* the orphans stay, but cannot map more */
 	ASSERT_EQ(0, ia_free_cascade(self->fd, id[0]));
 	EXPECT_TRUE(faults(&self->dev, 3 * BASE + 9 * PG));
 	EXPECT_EQ(-ENODEV, ia_map_ref(self->fd, id[1], BASE, 0, PG, IA_RW));
@@ -286,7 +286,7 @@ TEST_F(family, cascade_on_the_grid)
 	EXPECT_TRUE(faults(&self->dev, BASE + 8 * PG));
 	EXPECT_TRUE(faults(&self->dev, BASE + 15 * PG));
 	EXPECT_TRUE(reads(&self->dev, BASE + 16 * PG, 16));
-	/* what nobody refers to goes without */
+	/* a page without references can be unmapped */
 	EXPECT_EQ(0, ia_unmap(self->fd, self->root, ROOT_BASE + 32 * PG,
 			      32 * PG, &removed));
 	EXPECT_EQ(32 * PG, removed);
@@ -298,7 +298,9 @@ TEST_F(family, cascade_on_the_grid)
 	EXPECT_TRUE(reads(&self->dev, BASE + 2 * PG, 2));
 }
 
-/* A mapping over several of the parent's is cut where one of them goes. */
+/*
+ * A mapping over several mappings of the parent is cut where one is unmapped.
+ */
 TEST_F(family, cascade_between_mappings)
 {
 	__u32 grandchild;
@@ -310,7 +312,7 @@ TEST_F(family, cascade_between_mappings)
 	ASSERT_EQ(0, ia_map_full(self->fd, self->child, IA_RW_FIXED,
 				 &(__u64){ BASE }, ROOT_BASE, 4 * PG, PG, 0, 0,
 				 NULL));
-	/* and over several of a child's, that are of different places */
+	/* and over several mappings of a child, from different places */
 	ASSERT_EQ(0, ia_map_ref(self->fd, self->child, BASE + 4 * PG, ROOT_BASE,
 				PG, IA_RW));
 	ASSERT_EQ(0, ia_child(self->fd, self->child, PG, &grandchild));
@@ -338,7 +340,7 @@ TEST_F(family, cascade_between_mappings)
 	EXPECT_EQ(0, ia_unmap_all(self->fd, self->root, NULL));
 }
 
-/* Off the grid of a grandchild nothing of the root goes. */
+/* Off the grid of a grandchild, no page of the root is unmapped. */
 TEST_F(family, grid_far_below)
 {
 	__u32 grandchild;
@@ -364,8 +366,8 @@ TEST_F(family, grid_far_below)
 }
 
 /*
- * What a poisoned child may still reach stays pinned by the root; others lose
- * what they have all the same.
+ * Memory that a poisoned child may still reach stays pinned by the root; other
+ * children lose their mappings nevertheless.
  */
 TEST_F(family, poisoned_child)
 {
@@ -373,7 +375,7 @@ TEST_F(family, poisoned_child)
 	__u32 other;
 	__u64 left;
 
-	/* The other one's reference is the older one, and found later. */
+	/* The reference of the other child is older, and is found later. */
 	ASSERT_EQ(0, ia_child(self->fd, self->root, 0, &other));
 	ASSERT_EQ(0, ia_map(self->fd, self->root, ROOT_BASE, self->mem, 8 * PG));
 	ASSERT_EQ(0, ia_map_ref(self->fd, other, BASE, ROOT_BASE, 8 * PG,
@@ -392,7 +394,7 @@ TEST_F(family, poisoned_child)
 	EXPECT_EQ(0, info_of(self->fd, other).bytes_mapped);
 	EXPECT_EQ(8 * PG, info_of(self->fd, self->root).bytes_mapped);
 	EXPECT_EQ(NULL, model_harm(&self->dev));
-	/* Neither does a cut through what is kept go on for ever. */
+	/* Nor does a cut through quarantined memory loop for ever. */
 	EXPECT_EQ(-EIO, ia_unmap_full(self->fd, self->root,
 				      IOASID_UNMAP_CASCADE | IOASID_UNMAP_SPLIT,
 				      ROOT_BASE + PG, PG, NULL));
@@ -402,14 +404,17 @@ TEST_F(family, poisoned_child)
 	EXPECT_EQ(pinned, ia_status("VmPin"));
 	EXPECT_EQ(0, ia_get_option(self->fd, IOASID_OPTION_LIMIT_PINNED, &left,
 				   NULL));
-	/* With the domain what it reached is let go of; with the child, all. */
+	/*
+	 * The domain's end releases the memory that it reached; the child's
+	 * end, all.
+	 */
 	EXPECT_EQ(0, model_detach(&self->dev));
 	EXPECT_EQ(0, ia_free(self->fd, self->child));
 	EXPECT_EQ(0, ia_free(self->fd, other));
 	EXPECT_EQ(0, ia_status("VmPin"));
 }
 
-/* A software device that does not let go, and then does. */
+/* A software device that does not unpin, and then does. */
 TEST_F(family, pinned_by_software)
 {
 	__u32 devid, other;
@@ -434,7 +439,7 @@ TEST_F(family, pinned_by_software)
 	ASSERT_EQ(0, mock_behave(dev, IOASID_MOCK_UNMAP_NEVER, 0));
 	EXPECT_EQ(-EBUSY, ia_unmap_cascade(self->fd, self->root, ROOT_BASE,
 					   8 * PG));
-	/* It kept its own, and nobody else anything. */
+	/* Its own mapping stayed, and no other mapping did. */
 	EXPECT_EQ(0, info_of(self->fd, other).bytes_mapped);
 	EXPECT_EQ(8 * PG, info_of(self->fd, self->child).bytes_mapped);
 	EXPECT_EQ(0, mock_get(dev, IOASID_MOCK_READ_PINNED, 0, BASE + PG, buf,
@@ -443,7 +448,7 @@ TEST_F(family, pinned_by_software)
 	EXPECT_EQ(0, ia_unmap_cascade(self->fd, self->root, ROOT_BASE, 8 * PG));
 	EXPECT_EQ(0, info_of(self->fd, self->child).bytes_mapped);
 
-	/* The root goes meanwhile, and its memory with the child. */
+	/* The root is freed meanwhile, and its memory with the child. */
 	ASSERT_EQ(0, ia_map(self->fd, self->root, ROOT_BASE, self->mem, 8 * PG));
 	ASSERT_EQ(0, ia_map_ref(self->fd, self->child, BASE, ROOT_BASE, PG,
 				IA_RW));
@@ -468,7 +473,10 @@ TEST_F(family, costs_nothing)
 	pid_t pid;
 	__u32 id;
 
-	/* A file of its own: charged to the user, who has nothing else. */
+	/*
+	 * A file of its own: charged to the user, who has no other memory
+	 * locked.
+	 */
 	pid = ia_fork();
 	ASSERT_LE(0, pid);
 	if (!pid) {
@@ -500,8 +508,8 @@ TEST_F(family, costs_nothing)
 }
 
 /*
- * A root of scattered pages, and slices of it at random, that of children of
- * children too: each page is the one that it should be.
+ * A root of scattered pages, and random slices of it, mapped by children and
+ * their children: each page must be the right one.
  */
 TEST_F(family, scattered_slices)
 {
@@ -514,7 +522,7 @@ TEST_F(family, scattered_slices)
 	ASSERT_LE(0, file);
 	ASSERT_EQ(0, ftruncate(file, pages * PG));
 	mem = ia_mem(pages * PG);
-	/* each page from somewhere else in the file */
+	/* each page from another place of the file */
 	for (i = 0; i < pages; i++)
 		ASSERT_NE(MAP_FAILED,
 			  mmap(mem + i * PG, PG, PROT_READ | PROT_WRITE,
@@ -524,7 +532,7 @@ TEST_F(family, scattered_slices)
 		word = (__u64 *)(mem + i * PG);
 		word[0] = 0xfeed000000000000 + i;
 	}
-	/* part in one piece, part in many */
+	/* part in one mapping, part in many */
 	ASSERT_EQ(0, ia_map(self->fd, self->root, 0, mem, pages / 2 * PG));
 	for (i = pages / 2; i < pages; i += n) {
 		n = 1 + rand_r(&seed) % 16;
@@ -535,7 +543,7 @@ TEST_F(family, scattered_slices)
 	}
 	ASSERT_EQ(0, ia_child(self->fd, id[1], 0, &id[2]));
 	ASSERT_EQ(0, ia_child(self->fd, id[2], 0, &id[3]));
-	/* the same addresses in all of them, put together of pieces */
+	/* the same addresses in all of them, made of pieces */
 	for (level = 1; level < 3; level++) {
 		for (i = 0; i < pages; i += n) {
 			n = 1 + rand_r(&seed) % 200;
@@ -561,7 +569,7 @@ TEST_F(family, scattered_slices)
 			ASSERT_EQ(0xfeed000000000000 + at + k, value);
 		}
 		if (i % 4 == 0) {
-			/* cut it, and look at what is left */
+			/* cut it, and check the rest */
 			unsigned int k = rand_r(&seed) % n;
 			__u64 value = 0;
 
@@ -628,7 +636,7 @@ TEST_F(family, many_children)
 	EXPECT_EQ(0, ia_status("VmPin"));
 }
 
-/* The last one to have the file is not the one that made it. */
+/* The process that has the file last is not the one that made it. */
 TEST_F(family, fork_and_close)
 {
 	int status, pipes[2];
@@ -649,7 +657,10 @@ TEST_F(family, fork_and_close)
 	if (!pid) {
 		close(pipes[1]);
 		read(pipes[0], &byte, 1);
-		/* What is ours is mapped from addresses of another process. */
+		/*
+		 * Memory of this process is mapped from addresses of another
+		 * process.
+		 */
 		_exit(!reads(&self->dev, BASE, 1) ||
 		      ia_map_ref(self->fd, id, 2 * BASE, BASE, PG, IA_RW) ||
 		      ia_unmap_cascade(self->fd, self->root, ROOT_BASE,
@@ -726,7 +737,7 @@ static void *race_owner(void *arg)
 	return NULL;
 }
 
-/* Children come and go, and families with them. */
+/* Children come and go, and whole families with them. */
 static void *race_families(void *arg)
 {
 	struct race *r = arg;
@@ -782,7 +793,7 @@ TEST_F_TIMEOUT(family, races, 200)
 		struct model_space *s = d->space;
 
 		usleep(20000);
-		/* elsewhere, off and on again */
+		/* map elsewhere, unmap and map again */
 		EXPECT_EQ(0, model_attach(d, s == &below ? &self->at : &below));
 		EXPECT_EQ(NULL, model_harm(d));
 		EXPECT_EQ(0, model_detach(d));
@@ -812,7 +823,10 @@ struct heads {
 
 #define HEADS	512
 
-/* The owner of the child removes the first page of each mapping, in no order. */
+/*
+ * The owner of the child unmaps the first page of each mapping, in random
+ * order.
+ */
 static void *unmap_heads(void *arg)
 {
 	struct heads *h = arg;
@@ -827,8 +841,8 @@ static void *unmap_heads(void *arg)
 }
 
 /*
- * An unmap with all children cuts 512 mappings of a child that is a parent, while
- * the child's owner cuts the same ones elsewhere.
+ * A cascading unmap cuts 512 mappings of a child that is a parent, while the
+ * owner of the child cuts the same mappings elsewhere.
  */
 TEST_F_TIMEOUT(family, cut_at_both_ends, 90)
 {
@@ -888,7 +902,7 @@ TEST_F(family, close_under_way)
 						IA_RW));
 			ASSERT_EQ(0, ia_reserve(fd, id[i], BASE, PG));
 		}
-		/* orphans, and parents without a mother */
+		/* orphans, and parents whose parent is gone */
 		if (k % 2)
 			ASSERT_EQ(0, ia_free_cascade(fd, id[k % 3]));
 		close(fd);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Families of IOASIDs for tests: children, exports and imports, and what a model
- * device sees of them.
+ * Families of IOASIDs for tests: children, exports and imports, and the memory
+ * that a model device sees through them.
  *
- * Page n of the memory that family_memory() makes holds bytes of the value n + 1,
- * for n below 255.
+ * Page n of the memory that family_memory() makes holds bytes of the value n +
+ * 1, for n below 255.
  */
 #ifndef __SELFTESTS_IOASID_FAMILY_H
 #define __SELFTESTS_IOASID_FAMILY_H
@@ -41,10 +41,10 @@ static inline int ia_unmap_cascade(int fd, __u32 id, __u64 iova, __u64 length)
 	return ia_unmap_full(fd, id, IOASID_UNMAP_CASCADE, iova, length, NULL);
 }
 
-/* Where it failed, if it did. */
+/* Address of the failure, or 0. */
 static __thread __u64 fault;
 
-/* At a fixed address; @addr is one of the parent. */
+/* Map at a fixed address; @addr is one of the parent. */
 static inline int ia_map_ref(int fd, __u32 id, __u64 iova, __u64 addr,
 			     __u64 length, __u32 permission)
 {
@@ -72,7 +72,7 @@ static inline char *family_memory(int pages)
 	return mem;
 }
 
-/* Does the device read the page of this number? */
+/* Whether the device reads the page of this number. */
 static inline bool reads(struct model_device *dev, __u64 iova, int number)
 {
 	unsigned char buf[16];

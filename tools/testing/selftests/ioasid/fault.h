@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Fault injection: the nth allocation, or copy of user memory, of what a thread
- * does next is made to fail.
+ * Fault injection: makes the nth allocation, or copy of user memory, of a
+ * thread fail.
  */
 #ifndef __SELFTESTS_IOASID_FAULT_H
 #define __SELFTESTS_IOASID_FAULT_H
@@ -14,7 +14,7 @@
 /* More than any command needs */
 #define MAX_FAILURES 3000
 
-/* What makes the kernel fail all that it can, and what it was before. */
+/* Settings that make all injectable calls fail, and their old values. */
 static struct {
 	const char *path;
 	const char *value;
@@ -41,7 +41,7 @@ static inline bool set_knobs(void)
 		knobs[i].fd = open(knobs[i].path, O_RDWR | O_CLOEXEC);
 		if (knobs[i].fd < 0)
 			continue;
-		/* not all of them can seek */
+		/* some of the files cannot seek */
 		n = read(knobs[i].fd, knobs[i].before,
 			 sizeof(knobs[i].before) - 1);
 		if (n <= 0 || write(knobs[i].fd, knobs[i].value,
@@ -66,7 +66,7 @@ static inline void restore_knobs(void)
 	}
 }
 
-/* Arm: from now on the @nth thing that can fail, will. */
+/* Arm: from now on the @nth call that can fail does. */
 static inline bool arm(int fail_nth, unsigned int nth)
 {
 	char text[16];
@@ -75,14 +75,14 @@ static inline bool arm(int fail_nth, unsigned int nth)
 	return pwrite(fail_nth, text, n, 0) == n;
 }
 
-/* Disarm; returns whether something was made to fail. */
+/* Disarm; returns whether a call was made to fail. */
 static inline int disarm(int fail_nth)
 {
 	char text[16] = {};
 	bool failed = false;
 	int i;
 
-	/* Reading it copies memory, which may be what is made to fail. */
+	/* The read copies memory, and may be the call that fails. */
 	if (pread(fail_nth, text, sizeof(text) - 1, 0) > 0)
 		failed = text[0] == '0';
 	for (i = 0; i < 3; i++)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What a device reaches from the moment on when it is attached, and what its
- * IOMMU remembered before: the ends of the address space, and translations that
- * were not there.
+ * The memory that a device reaches as soon as it is attached, and cached absent
+ * translations of its IOMMU: the ends of the address space, and addresses that
+ * were not mapped before.
  */
 #include "family.h"
 #include "mock.h"
@@ -73,7 +73,7 @@ TEST_F(fill, last_page)
 	FAULTS(0);
 	FAULTS(LAST_PAGE - PG);
 	ASSERT_EQ(0, model_detach(&self->dev));
-	/* and the one before it, as a mapping of its own */
+	/* and the page before it, as a mapping of its own */
 	MAP(LAST_PAGE - PG, 5, 1);
 	ATTACH();
 	READS(LAST_PAGE - PG, 5);
@@ -85,7 +85,7 @@ TEST_F(fill, last_page)
 	READS(LAST_PAGE, 7);
 }
 
-/* The first and the last page, and one that ends there. */
+/* The first and the last page, and a mapping that ends there. */
 TEST_F(fill, both_ends)
 {
 	PLUG(&whole_space);
@@ -103,7 +103,7 @@ TEST_F(fill, both_ends)
 	READS(PG, 2);
 }
 
-/* Reserved ranges in between, up to the last page, are passed over. */
+/* Attach skips reserved ranges in between, up to the last page. */
 TEST_F(fill, over_reserved)
 {
 	PLUG(&whole_space);
@@ -118,7 +118,7 @@ TEST_F(fill, over_reserved)
 	READS(LAST_PAGE, 9);
 }
 
-/* More mappings than are passed over at a time, those of memory the last. */
+/* More ranges than are skipped at a time, with memory mapped last. */
 TEST_F(fill, behind_many_reserved)
 {
 	__u64 i;
@@ -134,9 +134,9 @@ TEST_F(fill, behind_many_reserved)
 	FAULTS(BASE);
 }
 
-/* --- translations that were not there --- */
+/* --- cached absent translations --- */
 
-/* The IOTLB learns that none of these pages is mapped. */
+/* Make the IOTLB cache that none of these pages is mapped. */
 static bool all_fault(struct model_device *dev, __u64 iova, int pages)
 {
 	int i;
@@ -238,7 +238,7 @@ TEST_F(absent, map)
 	EXPECT_TRUE(all_read(&self->dev, BASE, 0, PAGES));
 	FAULTS(BASE - PG);
 	FAULTS(BASE + PAGES * PG);
-	/* and again: it went, and was seen to be gone */
+	/* and again: the unmap was flushed */
 	ASSERT_EQ(0, ia_unmap(self->fd, self->space.id, BASE, PAGES * PG,
 			      NULL));
 	ASSERT_TRUE(all_fault(&self->dev, BASE, PAGES));
@@ -276,7 +276,7 @@ TEST_F(absent, replace)
 {
 	ASSERT_TRUE(all_fault(&self->dev, BASE, PAGES));
 	ASSERT_EQ(0, map_pages(self, 0, BASE + 4 * PG, 0, 2));
-	/* over what is there, and over holes */
+	/* over mapped pages, and over holes */
 	ASSERT_EQ(0, map_pages(self, IOASID_MAP_REPLACE | IOASID_MAP_SPLIT,
 			       BASE, 3, 9));
 	EXPECT_TRUE(all_read(&self->dev, BASE, 3, 9));
@@ -299,7 +299,7 @@ TEST_F(absent, filled)
 	FAULTS(BASE + 7 * PG);
 }
 
-/* What an edge cuts is absent for a moment, which may be seen. */
+/* An IOPTE is absent for a moment while an edge cuts it: a fault is allowed. */
 TEST_F(absent, split)
 {
 	ASSERT_TRUE(all_fault(&self->dev, BASE, PAGES));

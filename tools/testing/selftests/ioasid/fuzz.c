@@ -2,8 +2,8 @@
 /*
  * Random operations on /dev/ioasid, compared with a model; see fuzz.h.
  *
- * Without options this is a test program: a few seeds that are always the
- * same, and new ones. With options it runs as long as it is told to:
+ * Without options this is a test program: it runs a few fixed seeds, and new
+ * ones. With options it runs as long as they say:
  *
  *	fuzz --seed 1 --ops 1000000
  *	fuzz --threads 4 --time 3600
@@ -30,18 +30,18 @@
 #include "fuzz_model.h"
 
 /*
- * Operations of each of the seeds that are a test; a debug kernel, in an emulated
- * machine, does not get as far in the time that there is.
+ * Operations of each fixed seed; a debug kernel in an emulated machine does
+ * fewer in the same time.
  */
 #define FAST_OPS 50000
 #define SLOW_OPS 6000
 
 #define ROUND_OPS 2500	/* of one context */
-#define QUIET_OPS 1000	/* the same, of what is meant to go wrong soon */
-#define LONG_AGO 8	/* operations that led to new code, at most */
+#define QUIET_OPS 1000	/* the same, for a planted mistake, which soon fails */
+#define LONG_AGO 8	/* maximum size of the corpus */
 #define CORPUS 1024
 
-/* The most that shrinking may leave of a mistake that was planted. */
+/* Maximum length of a planted mistake after shrinking. */
 #define PLANT_OPS 10
 
 struct options {
@@ -57,7 +57,7 @@ struct options {
 	__u64 digest;	/* out, of all operations and their results */
 };
 
-/* Operations, in the order in which they were begun. */
+/* Operations, in the order of their start. */
 struct log {
 	struct fuzz_op *ops;
 	size_t room;
@@ -90,7 +90,7 @@ struct round {
 	struct worker workers[FUZZ_THREADS];
 	pthread_mutex_t lock;
 	atomic_bool stop;
-	__u64 turns;		/* whose turn it is, where they take turns */
+	__u64 turns;		/* the worker whose turn it is */
 	struct fuzz_verdict verdict;
 	struct fuzz_op wrong;
 };
@@ -139,8 +139,8 @@ static void kcov_stop(void)
 }
 
 /*
- * How many of the places in @buf were not seen before. Its first word says how
- * many places follow; there is room for @words - 1.
+ * Number of places in @buf that were not seen before. The first word of @buf is
+ * the number of places that follow; there is room for @words - 1.
  */
 static size_t kcov_new(const unsigned long *buf, size_t words)
 {
@@ -168,9 +168,7 @@ static void corpus_add(struct worker *t, const struct sequence *s)
 	pthread_mutex_unlock(&corpus_lock);
 }
 
-/*
- * Making operations up
- */
+/* Generating operations */
 
 static bool one_in(struct worker *t, unsigned int n)
 {
@@ -199,14 +197,14 @@ static bool is_window(const struct fuzz_op *op)
 	return op->space >= FUZZ_WINDOW(0);
 }
 
-/* Some mapping of the space, NULL if it has none. */
+/* A random mapping of the space, NULL if it has none. */
 static const struct fuzz_mapping *some_mapping(struct worker *t,
 					       const struct fuzz_space *s)
 {
 	return s->nr ? &s->maps[below(t, s->nr)] : NULL;
 }
 
-/* An id, mostly of an IOASID that is there. */
+/* A random id, mostly of an existing IOASID. */
 static void make_id(struct worker *t, struct fuzz_op *op)
 {
 	int try;
@@ -292,7 +290,7 @@ static void make_check(struct worker *t, struct fuzz_op *op)
 		op->value = 1;
 }
 
-/* For fuzz_parent(), mostly one that is there; imports have no other use. */
+/* For fuzz_parent(), mostly an existing space; imports have no other use. */
 static __u64 make_parent(struct worker *t)
 {
 	const struct fuzz_space *own = t->w->model->spaces + t->nr * FUZZ_OWN;
@@ -390,7 +388,7 @@ static void make_info(struct worker *t, struct fuzz_op *op)
 	op->addr = one_in(t, 20);
 }
 
-/* What to map, of which there must be some on this system. */
+/* A random piece of memory; the system has at least one. */
 static void make_memory(struct worker *t, struct fuzz_op *op)
 {
 	const struct fuzz_memory *mem;
@@ -424,13 +422,13 @@ static void make_memory(struct worker *t, struct fuzz_op *op)
 	if (page > mem->size / FUZZ_PAGE)
 		page = mem->size / FUZZ_PAGE;
 	op->addr = page * FUZZ_PAGE;
-	/* mostly what fits */
+	/* mostly a length that fits */
 	if (op->addr + op->length > mem->size && !one_in(t, 8) &&
 	    op->addr < mem->size)
 		op->length = mem->size - op->addr;
 }
 
-/* What the parent has, mostly; it may be several mappings. */
+/* Mostly a range that the parent has mapped; it may be several mappings. */
 static void make_reference(struct worker *t, struct fuzz_op *op)
 {
 	const struct fuzz_space *s = space_of(t, op);
@@ -456,7 +454,7 @@ static void make_reference(struct worker *t, struct fuzz_op *op)
 	else if (!one_in(t, 4) && map->last - op->addr < op->length)
 		op->length = map->last - op->addr + 1;
 	op->addr -= base;
-	/* with what it permits, mostly */
+	/* mostly with a permission of the parent's mapping */
 	if (!one_in(t, 8) && map->flags & op->flags)
 		op->flags &= map->flags | ~(IOASID_MAP_READ | IOASID_MAP_WRITE);
 }
@@ -493,7 +491,7 @@ static void make_map(struct worker *t, struct fuzz_op *op)
 		op->value = 3;
 }
 
-/* Some part of what is mapped, or what is around. */
+/* A random part of a mapping, or of its surroundings. */
 static const struct fuzz_mapping *make_part(struct worker *t,
 					    struct fuzz_op *op)
 {
@@ -561,7 +559,7 @@ static void make_replace(struct worker *t, struct fuzz_op *op)
 	if (space_of(t, op)->parent_id) {
 		make_reference(t, op);
 	} else if (map && !(map->flags & IOASID_MAP_RESERVE) && one_in(t, 3)) {
-		/* the same again, or a little beside it */
+		/* the same range again, or one close to it */
 		op->flags &= ~IOASID_MAP_FILE;
 		op->flags |= map->flags & IOASID_MAP_FILE;
 		op->mem = map->mem;
@@ -719,7 +717,7 @@ static void make_detach(struct worker *t, struct fuzz_op *op)
 		op->ref = REF_ZERO;
 }
 
-/* DMA, by way of a device that has to be bound and attached first. */
+/* DMA by a device, which has to be bound and attached first. */
 static void make_dma(struct worker *t, struct fuzz_op *op)
 {
 	const struct fuzz_device *d = model_device(t->w->model, t->nr);
@@ -771,7 +769,7 @@ static void make_chaos(struct worker *t, struct fuzz_op *op)
 	op->flags = below(t, 4);
 }
 
-/* @per_mille: how often */
+/* @per_mille: probability of a mistake */
 static const struct {
 	const char *name;
 	unsigned int per_mille;
@@ -804,7 +802,7 @@ static const struct {
 	[OP_CHAOS_CHECK] = { "chaos_check", 2, make_nothing },
 };
 
-/* Other threads' windows are none of our business. */
+/* Windows of other threads are not checked. */
 static void keep_in_window(struct fuzz_op *op)
 {
 	const __u64 start = FUZZ_WINDOW_START(op->thread);
@@ -840,7 +838,7 @@ static void keep_in_window(struct fuzz_op *op)
 		op->length = end - op->iova;
 }
 
-/* Things that are wrong in any command. */
+/* Mistakes that are possible in any command. */
 static void spoil(struct worker *t, struct fuzz_op *op)
 {
 	switch (below(t, 6)) {
@@ -891,7 +889,7 @@ static void make_new(struct worker *t, struct fuzz_op *op)
 		keep_in_window(op);
 }
 
-/* One that was of use before, for this thread, perhaps a little changed. */
+/* An operation of this thread that reached new code, sometimes varied. */
 static bool make_again(struct worker *t, struct fuzz_op *op)
 {
 	if (t->again_at == t->again.nr && corpus_nr && one_in(t, 8)) {
@@ -922,9 +920,7 @@ static bool make_again(struct worker *t, struct fuzz_op *op)
 	return true;
 }
 
-/*
- * Running them
- */
+/* Running operations */
 
 static void remember(struct worker *t, const struct fuzz_op *op)
 {
@@ -939,7 +935,7 @@ static void remember(struct worker *t, const struct fuzz_op *op)
 		corpus_add(t, s);
 }
 
-/* One operation; false when it went wrong. */
+/* Do one operation; returns false if it failed. */
 static bool step(struct worker *t)
 {
 	struct fuzz_verdict v;
@@ -983,7 +979,7 @@ static void *work(void *arg)
 	return NULL;
 }
 
-/* All workers, in one thread. Coverage is not looked at: it does not repeat. */
+/* Run all workers in one thread, without coverage: that does not repeat. */
 static void *work_in_turns(void *arg)
 {
 	struct round *r = arg;
@@ -1008,7 +1004,7 @@ static void *work_in_turns(void *arg)
 	return NULL;
 }
 
-/* One context, from open to close. 0, or a negative errno if it cannot be. */
+/* Run one context, from open to close. 0, or a negative errno if it cannot. */
 static int run_round(struct round *r, const struct fuzz_setting *setting,
 		     bool race, __u64 seed, size_t ops)
 {
@@ -1050,7 +1046,7 @@ static int run_round(struct round *r, const struct fuzz_setting *setting,
 	return 0;
 }
 
-/* Print what @print does as lines of a test's comment. */
+/* Print the output of @print as lines of a test's comment. */
 static void print_comment(const char *text)
 {
 	const char *end;
@@ -1064,7 +1060,7 @@ static void print_comment(const char *text)
 	fflush(stdout);
 }
 
-/* Tell of what went wrong; returns how many operations it takes. */
+/* Report a failure; returns the number of operations that reproduce it. */
 static size_t report(struct round *r, bool print)
 {
 	const struct fuzz_setting *setting = &r->w.setting;
@@ -1102,8 +1098,8 @@ static size_t report(struct round *r, bool print)
 }
 
 /*
- * Rounds until something is wrong. Returns 0 when nothing was; the number of
- * operations that it takes if it was; or a negative errno.
+ * Run rounds until one fails. Returns 0 if none did; the number of operations
+ * that reproduce the failure; or a negative errno.
  */
 static long session(struct options *o)
 {
@@ -1250,7 +1246,7 @@ TEST_F(fuzz, seed_random)
 	run_seed(_metadata, &self->o, new_seed());
 }
 
-/* Several threads at once, which does not repeat. */
+/* Several threads at once; such a run does not repeat. */
 TEST_F(fuzz, race_random)
 {
 	self->o.race = true;
@@ -1284,7 +1280,7 @@ TEST_F(fuzz, seed_repeats)
 	EXPECT_NE(digest, self->o.digest);
 }
 
-/* A mistake of the model is found, and few operations are left to show it. */
+/* A planted mistake of the model is found, and is shortened well. */
 TEST_F(fuzz, fuzz_self)
 {
 	int plant;
@@ -1294,7 +1290,7 @@ TEST_F(fuzz, fuzz_self)
 		if (plant >= PLANT_DATA && !fuzz_have_devices)
 			continue;
 		self->o.plant = plant;
-		/* at most, until it is found */
+		/* maximum, until it is found */
 		self->o.ops = 5 * FAST_OPS;
 		self->o.quiet = true;
 		self->o.threads = 1;
@@ -1309,7 +1305,7 @@ TEST_F(fuzz, fuzz_self)
 	}
 }
 
-/* What is read out of the buffer that KCOV fills. */
+/* Reading the buffer that KCOV fills. */
 TEST(kcov_buffer)
 {
 	unsigned long buf[8] = { 0 };
@@ -1322,10 +1318,10 @@ TEST(kcov_buffer)
 	buf[4] = 0xffffffff81000040UL;
 	EXPECT_EQ(2, kcov_new(buf, 8));
 	EXPECT_EQ(0, kcov_new(buf, 8));
-	/* one more */
+	/* one more place */
 	buf[0] = 4;
 	EXPECT_EQ(1, kcov_new(buf, 8));
-	/* more than there is room for is not looked at */
+	/* places beyond the buffer are not read */
 	buf[0] = 100;
 	buf[7] = 0xffffffff81000080UL;
 	buf[5] = buf[1];

@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The fuzzer of /dev/ioasid: what its parts share.
+ * The fuzzer of /dev/ioasid: declarations that its parts share.
  *
  * fuzz.c makes up operations and runs them, in several threads; fuzz_run.c
  * does one of them; fuzz_model.c, the reference model, judges what came of it;
  * fuzz_shrink.c makes a short C program of operations that went wrong;
  * fuzz_rough.c has sessions run beside processes that get in their way.
  *
- * How answers are foreseen although several threads work on one context:
- * every thread has IOASIDs of its own, a window of IOVAs of its own in one that
- * they share, a device of its own, and a word of its own in every page for DMA
- * to write to. What depends on all threads (limits, lists, sums) is done with
- * world.lock held for writing, all else with it held for reading. One more
- * IOASID, "chaos", belongs to nobody: everything races there, and only what
- * must always hold is checked, at times when nothing runs.
+ * Several threads work on one context, and results still are predictable: every
+ * thread has IOASIDs of its own, a window of IOVAs of its own in one that they
+ * share, a device of its own, and a word of its own in every page for DMA to
+ * write to. Operations that depend on all threads (limits, lists, sums) hold
+ * world.lock for writing, all others hold it for reading. One more IOASID,
+ * "chaos", has no owner: all threads race on it, and only invariants are
+ * checked, while no thread runs.
  *
- * Unless asked to race the workers are not threads of the system: they take
- * turns in one, so that a seed repeats exactly.
+ * Without --threads and --race, workers are not threads of the system: they
+ * take turns in one thread, so that a seed repeats exactly.
  *
  * To add a command: a name in enum fuzz_type, and a row in each of fuzz_types[]
  * (fuzz.c), fuzz_runs[] (fuzz_run.c), fuzz_judges[] (fuzz_model.c), and
@@ -51,11 +51,11 @@
 #define FUZZ_SHARED_COOKIE 0x5a5a0001
 #define FUZZ_CHAOS_COOKIE 0x5a5a0002
 
-/* Chaos maps page n of MEM_ANON to page n behind this, and nothing else. */
+/* Chaos maps page n of MEM_ANON to page n behind this, and no other page. */
 #define FUZZ_CHAOS_START 0x300000000ULL
 #define FUZZ_CHAOS_PAGES 64
 
-#define FUZZ_BATCH	40	/* operations of one batch, at most */
+#define FUZZ_BATCH	40	/* maximum number of operations of one batch */
 #define FUZZ_BATCH_SPAN	(16 * FUZZ_PAGE)	/* IOVAs of it, from op.iova on */
 #define FUZZ_CHANGE	(IOASID_MAP_PROTECT | IOASID_MAP_REPLACE | IOASID_MAP_SPLIT)
 #define FUZZ_QUERY	40	/* mappings that are read back, at most */
@@ -64,10 +64,10 @@
 #define FUZZ_ENTRIES	(2 * (FUZZ_SPACES + 2 * FUZZ_DEVICES) + 4)
 #define FUZZ_TEXT	16384
 
-/* What an output has before the command, if it does not matter. */
+/* Value of an output before the command, if it does not matter. */
 #define FUZZ_UNSET 0x5e5e5e5e5e5e5e5eULL
 
-/* In every page DMA writes only here; a word for each thread. */
+/* DMA writes only to this part of each page; it has a word for each thread. */
 #define FUZZ_SCRATCH(thread) (FUZZ_PAGE - 8 * FUZZ_THREADS + 8 * (thread))
 
 enum fuzz_type {
@@ -93,18 +93,18 @@ enum fuzz_type {
 	OP_REOPEN,	/* close the device's file, and open it again */
 	OP_DMA_READ,
 	OP_DMA_WRITE,
-	OP_STATE,	/* fdinfo, and what processes show */
+	OP_STATE,	/* fdinfo, and the counters of processes */
 	OP_CHAOS,
 	OP_CHAOS_CHECK,
 	OP_NR,
 };
 
-/* How the id in a command is made. */
+/* How to choose the id in a command. */
 enum fuzz_ref {
-	REF_SPACE,	/* that of op.space; when there is none, its last one */
+	REF_SPACE,	/* the id of op.space or, without one, its last id */
 	REF_ZERO,
-	REF_NEVER,	/* one that was never given */
-	REF_DEVICE,	/* that of the thread's device */
+	REF_NEVER,	/* an id that was never given */
+	REF_DEVICE,	/* the id of the thread's device */
 };
 
 /**
@@ -119,14 +119,16 @@ enum fuzz_ref {
  * @iova: IOVA, or where a list starts; of a new child, see fuzz_parent()
  * @addr: in @mem, or as it is with MEM_RAW
  * @length: bytes, or room in an array
- * @cut: cut size, or the option or extension, or operations of a batch, or which
- *	export
+ * @cut: cut size, or the option or extension, or operations of a batch, or
+ *	which export
  * @align: alignment, or snoop
  * @value: cookie, value, reserved field; what fuzz_batch_op() makes a batch of
  *
- * What is left over is put where a command has more fields, see fuzz_build().
+ * Commands with more fields use the fields that they leave free otherwise, see
+ * fuzz_build().
  *
- * Means the same whenever it is run: ids are named by what they were got for.
+ * An operation means the same in every run: it names ids by the object that
+ * they were given for.
  */
 struct fuzz_op {
 	__u8 type;
@@ -144,28 +146,28 @@ struct fuzz_op {
 	__u64 value;
 };
 
-/* Index of the space that shall be the parent, or -1: an id, or none. */
+/* Index of the space to be the parent, or -1: a random id, or none. */
 static inline int fuzz_parent(const struct fuzz_op *op)
 {
 	return op->iova && op->iova <= FUZZ_OWN ?
 	       (int)(op->thread * FUZZ_OWN + op->iova - 1) : -1;
 }
 
-/* Whether its command is IOASID_MAP_DMA. */
+/* Whether the command is IOASID_MAP_DMA. */
 static inline bool fuzz_maps(const struct fuzz_op *op)
 {
 	return op->type == OP_MAP || op->type == OP_PROTECT ||
 	       op->type == OP_REPLACE;
 }
 
-/* Whether @addr is one of the process, if there is memory. */
+/* Whether @addr is an address of the process, if there is memory. */
 static inline bool fuzz_has_address(const struct fuzz_op *op)
 {
 	return !(op->flags & (IOASID_MAP_FILE | IOASID_MAP_RESERVE |
 			      IOASID_MAP_PROTECT));
 }
 
-/* Which of the files that were exported it is about. */
+/* The exported file that the operation uses. */
 static inline int fuzz_export(const struct fuzz_op *op)
 {
 	return op->thread * FUZZ_EXPORTS + op->cut % FUZZ_EXPORTS;
@@ -192,22 +194,22 @@ union fuzz_arg {
 };
 
 /**
- * struct fuzz_result - what came of an operation
- * @rc: what the call returned, or -errno
- * @newest: the highest id that had been given before it
+ * struct fuzz_result - result of an operation
+ * @rc: return value of the call, or -errno
+ * @newest: the highest id that was given before it
  * @in: the structure before
  * @arg: the structure afterwards
- * @ranges: what the command filled
- * @entries: what the command filled
+ * @ranges: array that the command filled
+ * @entries: array that the command filled
  * @ops: of a batch, afterwards
- * @found: what the command filled
- * @data: what DMA saw
+ * @found: array that the command filled
+ * @data: data that DMA read
  * @text: fdinfo
  * @vm_pin: bytes that the process has pinned, as the kernel shows
  * @vm_lck: bytes that it has locked
- * @harm: what the model IOMMU complains of
- * @chaos: what IOASID_GET_INFO tells of chaos
- * @shared: what it tells of the shared IOASID
+ * @harm: violation that the model IOMMU reports
+ * @chaos: IOASID_GET_INFO of chaos
+ * @shared: IOASID_GET_INFO of the shared IOASID
  */
 struct fuzz_result {
 	int rc;
@@ -227,7 +229,7 @@ struct fuzz_result {
 	struct ioasid_info shared;
 };
 
-/* What is wrong with a result: @what is a C expression. */
+/* A mistake of a result: @what is a C expression. */
 struct fuzz_verdict {
 	bool bad;
 	char what[96];
@@ -239,11 +241,11 @@ struct fuzz_verdict {
 struct fuzz_model;
 
 /**
- * struct fuzz_setting - what a context is made with
+ * struct fuzz_setting - properties of a context
  * @threads: how many
  * @rlimit: RLIMIT_MEMLOCK, or 0 to be allowed to lock without limit
  * @physical: its devices do DMA through a model IOMMU, not by their driver
- * @plant: which mistake the model makes on purpose, or 0
+ * @plant: mistake that the model makes on purpose, or 0
  */
 struct fuzz_setting {
 	int threads;
@@ -253,18 +255,18 @@ struct fuzz_setting {
 };
 
 /**
- * struct fuzz_world - a context that is worked on
+ * struct fuzz_world - a context under test
  * @fd: the context
  * @shared: id of the shared IOASID
- * @chaos: id of the one where all races, 0 when it is not there
+ * @chaos: id of the IOASID where all threads race, 0 if there is none
  * @newest: highest id that was given
  * @device: files of the devices, -1 where there is none
  * @exports: files of exports, -1 where there is none
- * @lock: see above
+ * @lock: held for writing by operations that depend on all threads
  * @limited: answers depend on what other threads do
  * @vm_pin: VmPin before
  * @vm_lck: VmLck before
- * @digest: of operations and their results; of use where workers take turns
+ * @digest: of operations and their results; repeats if workers take turns
  * @model: the model
  */
 struct fuzz_world {
@@ -285,7 +287,7 @@ struct fuzz_world {
 
 extern struct fuzz_memory fuzz_mems[MEM_NR];
 extern bool fuzz_have_devices, fuzz_have_physical;
-/* How many operations of each type were done; and succeeded. */
+/* Number of operations of each type that were done, and that succeeded. */
 extern atomic_size_t fuzz_done[OP_NR], fuzz_succeeded[OP_NR];
 
 /* Counts operations, of several processes; NULL where none of them does. */

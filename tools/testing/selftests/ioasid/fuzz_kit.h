@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the fuzzer of /dev/ioasid and the programs that it prints both need:
- * the memory to map, one piece of every sort, and ways to hand a structure to
- * a command. Needs nothing but the C library.
+ * Shared by the fuzzer of /dev/ioasid and the programs that it prints: memory
+ * to map, one piece of every type, and ways to pass a structure to a command.
+ * Needs the C library only.
  *
- * Every piece lies alone between pages that cannot be accessed, so that what
- * runs over its end cannot be pinned.
+ * Every piece lies between inaccessible pages, so that a range beyond its end
+ * cannot be pinned.
  */
 #ifndef __SELFTESTS_IOASID_FUZZ_KIT_H
 #define __SELFTESTS_IOASID_FUZZ_KIT_H
@@ -58,13 +58,13 @@ enum fuzz_mem {
  * @name: for messages
  * @base: where it is mapped, NULL if it is not
  * @size: bytes; of the file, too
- * @filled: bytes from the start that hold the pattern; 0 behind
+ * @filled: number of bytes from the start that hold the pattern; the rest is 0
  * @writable: through @base
  * @hole: first offset that cannot be pinned through @base
- * @hole_end: first offset behind @hole that can
+ * @hole_end: first offset behind @hole that can be pinned
  * @fd: its file, -1 if it has none
- * @file_error: what mapping the file always fails with, or 0
- * @write_error: what mapping the file for writing fails with, or 0
+ * @file_error: errno of any map of the file, or 0
+ * @write_error: errno of a map of the file for writing, or 0
  * @file_hole: first offset that cannot be pinned through @fd
  */
 struct fuzz_memory {
@@ -81,7 +81,7 @@ struct fuzz_memory {
 	__u64 file_hole;
 };
 
-/* What lies at the 8 byte word at @offset of a piece. */
+/* The pattern of the 8 byte word at @offset of a piece. */
 static inline __u64 fuzz_pattern(enum fuzz_mem kind, __u64 offset)
 {
 	__u64 x = offset / 8 + ((__u64)kind << 40) + 1;
@@ -97,7 +97,7 @@ static inline void fuzz_fill(enum fuzz_mem kind, char *at, __u64 length)
 		*(__u64 *)(at + offset) = fuzz_pattern(kind, offset);
 }
 
-/* A place for @size bytes, at a huge page's border, in no man's land. */
+/* Reserve @size bytes of address space, aligned to a huge page. */
 static inline char *fuzz_place(__u64 size)
 {
 	char *p = mmap(NULL, size + 3 * FUZZ_HUGE, PROT_NONE,
@@ -158,7 +158,9 @@ static inline int fuzz_reopen(struct fuzz_memory *m, int flags)
 	return 0;
 }
 
-/* Make one piece; a negative errno if this system has no such memory. */
+/*
+ * Make one piece; a negative errno if this system has no memory of that type.
+ */
 static inline int fuzz_memory_make(struct fuzz_memory *m, enum fuzz_mem kind)
 {
 	const int rw = PROT_READ | PROT_WRITE;
@@ -266,7 +268,7 @@ static inline int fuzz_memory_make(struct fuzz_memory *m, enum fuzz_mem kind)
 	return 0;
 }
 
-/* Whether this thread may lock more than RLIMIT_MEMLOCK says. */
+/* Whether this thread may lock more than RLIMIT_MEMLOCK. */
 static inline int fuzz_may_lock(bool may)
 {
 	struct __user_cap_header_struct header = {
@@ -290,28 +292,28 @@ static inline int fuzz_limit(__u64 bytes)
 	return setrlimit(RLIMIT_MEMLOCK, &limit) ? -errno : 0;
 }
 
-/* How argsz and the place of the structure are made. */
+/* How to pass argsz and the structure. */
 enum fuzz_size {
 	SIZE_EXACT,
 	SIZE_ZERO,
 	SIZE_SHORT,	/* one 8 byte word is missing */
-	SIZE_LONG,	/* more of it, which is 0 */
-	SIZE_DIRTY,	/* more of it, which is not 0 */
-	SIZE_PAGE,	/* the longest that there may be */
-	SIZE_BEYOND,	/* one byte more */
+	SIZE_LONG,	/* more than the structure, with 0 */
+	SIZE_DIRTY,	/* more than the structure, with a byte that is not 0 */
+	SIZE_PAGE,	/* the maximum length */
+	SIZE_BEYOND,	/* one byte more than the maximum */
 	SIZE_ALL_ONES,
-	SIZE_NOWHERE,	/* there is no structure */
+	SIZE_NOWHERE,	/* no structure */
 	SIZE_CROSSING,	/* its end is missing */
 	SIZE_READONLY,	/* it cannot be written to */
 	SIZE_NR,
 };
 
-/* A pointer to nothing. */
+/* A pointer to no memory. */
 #define FUZZ_NOWHERE 0x40
 
 /*
- * Where a thread has its structures: two pages that end before one that cannot
- * be read; and the same pages to be only read.
+ * Where a thread has its structures: two pages before one that cannot be read;
+ * and the same pages, mapped read-only.
  */
 #define FUZZ_AREA (2 * FUZZ_PAGE)
 
@@ -344,7 +346,7 @@ static inline int fuzz_ioctl(int fd, unsigned long nr, void *arg)
 	return rc < 0 ? -errno : rc;
 }
 
-/* Issue a command with the structure @arg, and argsz, as @how says. */
+/* Issue a command with the structure @arg, passed as @how says. */
 static inline int fuzz_issue(struct fuzz_area *area, int fd, unsigned long nr,
 			     enum fuzz_size how, void *arg, size_t size)
 {
@@ -398,7 +400,7 @@ static inline int fuzz_issue(struct fuzz_area *area, int fd, unsigned long nr,
 	return rc;
 }
 
-/* Bytes of a line of /proc/self/status. */
+/* Value in bytes of a line of /proc/self/status. */
 static inline __u64 fuzz_status(const char *name)
 {
 	char text[4096], *at;

@@ -10,7 +10,7 @@
 
 #define ALL_ONES (~0ULL)
 #define LOWEST_CHOICE 0x100000000ULL
-/* What the model IOMMU can translate. */
+/* Addresses that the model IOMMU can translate. */
 #define PHYSICAL_LAST 0xffffffffffffULL
 #define PHYSICAL_PGSIZES 0x40201000ULL
 #define NO_OFFSET ALL_ONES
@@ -19,7 +19,9 @@
 #define LIMIT_PINNED IOASID_OPTION_LIMIT_PINNED
 #define LIMIT_IOASIDS IOASID_OPTION_LIMIT_IOASIDS
 
-/* An error that the documentation permits, and the addresses it may come with. */
+/*
+ * An error that the documentation permits, and the addresses it may come with.
+ */
 struct error {
 	int error;
 	bool told;
@@ -34,10 +36,10 @@ struct judge {
 	struct fuzz_verdict *v;
 	struct error errors[32];
 	int nr;
-	/* may fail so, and may not */
+	/* the command may fail in this way, or succeed */
 	int perhaps[8];
 	int nr_perhaps;
-	/* of a batch: what its operations unmap together */
+	/* of a batch: total length that its operations unmap */
 	__u64 *unmapped;
 };
 
@@ -100,7 +102,7 @@ static bool may_perhaps(const struct judge *j, int error)
 	return false;
 }
 
-/* Whether the command is one that may have failed so. */
+/* Whether the command may have failed with this error. */
 static bool may_fail(const struct judge *j, int error)
 {
 	int i;
@@ -111,7 +113,7 @@ static bool may_fail(const struct judge *j, int error)
 	return may_perhaps(j, error);
 }
 
-/* What all commands have in common. */
+/* Checks that all commands share. */
 enum writes { WRITES_NOTHING, WRITES_PERHAPS, WRITES };
 
 static void common(struct judge *j, __u32 flags, __u32 known,
@@ -123,7 +125,7 @@ static void common(struct judge *j, __u32 flags, __u32 known,
 		fails_if(j, true, EINVAL);
 		break;
 	case SIZE_SHORT:
-		/* of this its first release did not have as much */
+		/* the first release had a shorter structure */
 		fails_if(j, j->op->type != OP_INFO, EINVAL);
 		break;
 	case SIZE_DIRTY:
@@ -143,7 +145,7 @@ static void common(struct judge *j, __u32 flags, __u32 known,
 	}
 }
 
-/* Did it succeed? Judges the errno. */
+/* Whether it succeeded. Judges the errno. */
 static bool succeeded(struct judge *j)
 {
 	const int rc = j->r->rc;
@@ -186,7 +188,7 @@ static bool is_range(__u64 start, __u64 length)
  * Spaces
  */
 
-/* It is a parent, and nothing else. */
+/* A space that is a parent, and has no other use. */
 static bool is_import(const struct fuzz_space *s)
 {
 	return s->export.nr;
@@ -197,7 +199,7 @@ __u64 model_base(const struct fuzz_model *m, const struct fuzz_space *s)
 	return s->via < 0 ? 0 : m->spaces[s->via].export.start;
 }
 
-/* The terms on which the children of an import map. */
+/* The terms of an import for the maps of its children. */
 static const struct fuzz_export *terms(const struct fuzz_model *m,
 				       const struct fuzz_space *s)
 {
@@ -209,7 +211,7 @@ static bool is_memory(const struct fuzz_mapping *map)
 	return !(map->flags & IOASID_MAP_RESERVE);
 }
 
-/* How many mappings there are of what was exported. */
+/* Number of mappings of an export. */
 static __u64 mappings_of(const struct fuzz_model *m,
 			 const struct fuzz_export *export)
 {
@@ -225,7 +227,7 @@ static __u64 mappings_of(const struct fuzz_model *m,
 	return sum;
 }
 
-/* How many more there may be. */
+/* Number of mappings that may be added. */
 static __u64 mappings_left(const struct fuzz_model *m,
 			   const struct fuzz_export *export)
 {
@@ -236,7 +238,7 @@ static __u64 mappings_left(const struct fuzz_model *m,
 	return nr < export->max ? export->max - nr : 0;
 }
 
-/* The space that the command names, NULL if it names none. */
+/* The space that the command names, NULL if there is none. */
 static struct fuzz_space *named(struct fuzz_model *m, const struct fuzz_op *op)
 {
 	struct fuzz_space *s = &m->spaces[op->space];
@@ -296,7 +298,7 @@ static bool charges_once(const struct fuzz_model *m)
 	return m->option[CHARGE] == IOASID_CHARGE_ONCE;
 }
 
-/* How many bytes of a piece are charged that were not, or the reverse. */
+/* Number of bytes of a piece that are charged anew, or released. */
 static __u64 charge_once(struct fuzz_model *m, int mem, __u64 offset,
 			 __u64 length, int change)
 {
@@ -315,7 +317,7 @@ static __u64 charge_once(struct fuzz_model *m, int mem, __u64 offset,
 	return sum;
 }
 
-/* What it maps is the parent's, and nothing is pinned for it. */
+/* Map memory of the parent, which pins none. */
 static bool is_child(const struct fuzz_space *s)
 {
 	return s->parent_id;
@@ -328,7 +330,7 @@ static void account(struct fuzz_model *m, struct fuzz_space *s, __u64 bytes)
 		m->pinned += bytes;
 }
 
-/* Takes the range out; returns how much it was. */
+/* Unmap the range; returns the number of bytes. */
 static __u64 cut_out(struct fuzz_model *m, struct fuzz_space *s, __u64 start,
 		     __u64 last)
 {
@@ -372,7 +374,7 @@ static __u64 cut_out(struct fuzz_model *m, struct fuzz_space *s, __u64 start,
 	return all ? ALL_ONES : sum;
 }
 
-/* Makes two of a mapping that is there before and behind @at. */
+/* Split a mapping that spans @at. */
 static void split(struct fuzz_space *s, __u64 at)
 {
 	struct fuzz_mapping *map = model_find(s, at), tail;
@@ -403,7 +405,7 @@ static bool refers(const struct fuzz_mapping *map, __u64 start, __u64 last,
 	return true;
 }
 
-/* The first mapping of a child that refers to some of the range. */
+/* The first mapping of a child that refers to a part of the range. */
 static struct fuzz_mapping *reference(struct fuzz_model *m,
 				      const struct fuzz_space *s, __u64 start,
 				      __u64 last, struct fuzz_space **child,
@@ -435,7 +437,7 @@ static bool referred(struct fuzz_model *m, const struct fuzz_space *s,
 	return reference(m, s, start, last, &child, &from, &to);
 }
 
-/* Takes the range out of all children, and theirs. */
+/* Unmap the range from all children, and from theirs. */
 static void cascade(struct fuzz_model *m, struct fuzz_space *s, __u64 start,
 		    __u64 last)
 {
@@ -448,7 +450,7 @@ static void cascade(struct fuzz_model *m, struct fuzz_space *s, __u64 start,
 	}
 }
 
-/* Takes all that refers to the parent out of a child. */
+/* Unmap all references to the parent from a child. */
 static void take_back(struct fuzz_model *m, struct fuzz_space *s)
 {
 	size_t i = 0;
@@ -480,8 +482,8 @@ static bool descends(const struct fuzz_model *m, const struct fuzz_space *s,
 }
 
 /*
- * Whether memory at @iova of a descendant is in the range of @s; @more is how
- * many bytes behind it are so, too, in one mapping of each level.
+ * Whether memory at @iova of a descendant is in the range of @s; @more is the
+ * number of further bytes in it, in one mapping of each level.
  */
 static bool goes(const struct fuzz_model *m, const struct fuzz_space *s,
 		 __u64 start, __u64 last, const struct fuzz_space *c,
@@ -510,7 +512,7 @@ static bool goes(const struct fuzz_model *m, const struct fuzz_space *s,
 
 enum cut { CUT_NOT, CUT_PERHAPS, CUT_MUST };
 
-/* Whether a mapping of a descendant has to be cut off its grid. */
+/* Whether the unmap cuts a mapping of a descendant off its grid. */
 static enum cut cuts_off_grid(const struct fuzz_model *m,
 			      const struct fuzz_space *s, __u64 start,
 			      __u64 last, const struct fuzz_space *c,
@@ -536,7 +538,7 @@ static enum cut cuts_off_grid(const struct fuzz_model *m,
 			continue;
 		if (is != was)
 			return CUT_MUST;
-		/* mappings that it spans go one after the other */
+		/* the mappings that it spans, one after the other */
 		if (is &&
 		    model_find(parent, map->offset + (at - map->start))->start ==
 		    map->offset + (at - map->start))
@@ -545,7 +547,7 @@ static enum cut cuts_off_grid(const struct fuzz_model *m,
 	return cut;
 }
 
-/* The same of all descendants. */
+/* The same for all descendants. */
 static enum cut cuts_children(const struct fuzz_model *m,
 			      const struct fuzz_space *s, __u64 start,
 			      __u64 last)
@@ -571,8 +573,8 @@ static enum cut cuts_children(const struct fuzz_model *m,
 }
 
 /*
- * A cascade failed: see which mappings of a descendant went nevertheless, and
- * which were cut.
+ * A cascading unmap failed: find the mappings of a descendant that were
+ * unmapped or cut nevertheless.
  */
 static void see_child(struct judge *j, struct fuzz_space *s, __u64 start,
 		      __u64 last, struct fuzz_space *c)
@@ -616,14 +618,14 @@ static void see_children(struct judge *j, struct fuzz_space *s, __u64 start,
 
 	if (!s->children)
 		return;
-	/* what goes is found by way of those in between */
+	/* references are found through the spaces in between */
 	for (level = j->m->depth; level > s->level; level--)
 		for (c = j->m->spaces; c < j->m->spaces + FUZZ_WINDOW(0); c++)
 			if (c->level == level && descends(j->m, c, s))
 				see_child(j, s, start, last, c);
 }
 
-/* How many children shall be seen, where that is @got. */
+/* Number of children to expect, if the kernel says @got. */
 static __u64 seen_children(const struct fuzz_space *s, __u64 got)
 {
 	if (got > (__u64)s->children && got - s->children <= (__u64)s->orphaned)
@@ -740,7 +742,7 @@ static __u64 left_of(__u64 limit, __u64 used)
 	return used < limit ? limit - used : 0;
 }
 
-/* What the process was charged. */
+/* The charge of the process. */
 static __u64 all_charged(const struct fuzz_model *m)
 {
 	return charges_once(m) ? m->once : all_pinned(m);
@@ -797,7 +799,7 @@ bool model_applies(const struct fuzz_model *m, const struct fuzz_op *op)
 	return true;
 }
 
-/* A new id is higher than all that there were when the command began. */
+/* A new id is higher than all ids from before the command. */
 static void judge_new_id(struct judge *j, __u32 id, const char *what)
 {
 	if (!id || id <= j->r->newest)
@@ -836,7 +838,7 @@ static void judge_check(struct judge *j)
 	}
 }
 
-/* One more IOASID or import may be one too many. */
+/* One more IOASID or import may exceed the limit. */
 static void fails_beyond_limit(struct judge *j)
 {
 	fails_if(j, j->m->option[LIMIT_IOASIDS] != ALL_ONES &&
@@ -1016,7 +1018,7 @@ static void judge_info(struct judge *j)
 		     "info.nr_ranges");
 }
 
-/* Where the memory to map ends, for what reason: errors with addresses. */
+/* End of the memory to map, and the reason: errors with addresses. */
 static void judge_memory(struct judge *j, const struct ioasid_map_dma *in)
 {
 	const struct fuzz_memory *mem = NULL;
@@ -1036,7 +1038,7 @@ static void judge_memory(struct judge *j, const struct ioasid_map_dma *in)
 		end = in->addr + in->length;
 		fails_at(j, end > mem->size, EINVAL,
 			 in->addr > mem->size ? in->addr : mem->size);
-		/* no file has such offsets */
+		/* files have no such offsets */
 		fails_at(j, end >> 63, EINVAL, in->addr);
 		fails_at(j, end > mem->file_hole && in->addr < mem->size,
 			 EFAULT, in->addr > mem->file_hole ? in->addr :
@@ -1076,7 +1078,7 @@ static void judge_reference(struct judge *j, const struct fuzz_space *s,
 	}
 	fails_if(j, is_orphan(s), ENODEV);
 	if (is_orphan(s) && s->imports) {
-		/* against the terms, perhaps, of what is not there any more */
+		/* the terms may forbid a mapping that is gone already */
 		perhaps(j, ENXIO);
 		perhaps(j, EACCES);
 		perhaps(j, EDQUOT);
@@ -1085,7 +1087,7 @@ static void judge_reference(struct judge *j, const struct fuzz_space *s,
 		return;
 	if (export) {
 		fails_at(j, rw & ~export->permission, EACCES, in->addr);
-		/* in the place of something else: perhaps not one more */
+		/* it replaces another mapping: the number may stay the same */
 		if (!(in->flags & IOASID_MAP_REPLACE))
 			fails_if(j, mappings_left(j->m, export) <
 				 (j->m->plant != PLANT_QUOTA), EDQUOT);
@@ -1113,7 +1115,7 @@ static void judge_reference(struct judge *j, const struct fuzz_space *s,
 	}
 }
 
-/* Where the memory of a mapping is, in its piece or in the parent. */
+/* Location of the memory of a mapping, in its piece or in the parent. */
 static __u64 piece_offset(const struct fuzz_model *m, const struct fuzz_op *op,
 			  const struct fuzz_space *s,
 			  const struct ioasid_map_dma *in)
@@ -1149,7 +1151,7 @@ static void judge_map_failed(struct judge *j)
 	__u64 want = FUZZ_UNSET;
 	int i;
 
-	/* It cannot be written, or there is none. */
+	/* The output cannot be written, or there is none. */
 	if (j->op->size != SIZE_EXACT && j->op->size != SIZE_LONG &&
 	    j->op->size != SIZE_PAGE)
 		return;
@@ -1170,7 +1172,7 @@ static void judge_map_failed(struct judge *j)
  * IOASID_MAP_PROTECT and IOASID_MAP_REPLACE
  */
 
-/* Whether the change makes a difference to a mapping: else it is not cut. */
+/* Whether the change changes a mapping: otherwise it is not cut. */
 static bool changes(const struct fuzz_mapping *map,
 		    const struct ioasid_map_dma *in)
 {
@@ -1180,7 +1182,7 @@ static bool changes(const struct fuzz_mapping *map,
 	       (is_memory(map) && (map->flags ^ in->flags) & rw);
 }
 
-/* Whether one of a child's mappings refers to what is before and behind @at. */
+/* Whether a mapping of a child refers to memory on both sides of @at. */
 static bool spanned(struct fuzz_model *m, const struct fuzz_space *s, __u64 at)
 {
 	const struct fuzz_space *c;
@@ -1201,8 +1203,8 @@ static bool spanned(struct fuzz_model *m, const struct fuzz_space *s, __u64 at)
 }
 
 /*
- * The part from @from to @to of @map shall have another permission. Returns how
- * much memory has to be pinned again, for writing.
+ * Change the permission of the part from @from to @to of @map. Returns the
+ * number of bytes that have to be pinned again, for writing.
  */
 static __u64 judge_widening(struct judge *j, const struct fuzz_space *s,
 			    const struct fuzz_mapping *map, __u64 from,
@@ -1219,7 +1221,7 @@ static __u64 judge_widening(struct judge *j, const struct fuzz_space *s,
 			may = above->flags;
 			if (terms(j->m, s))
 				may &= terms(j->m, s)->permission;
-			/* of a child, so the parent's address */
+			/* the parent's address, in a child */
 			fails_at(j, in->flags & ~may &
 				 (IOASID_MAP_READ | IOASID_MAP_WRITE), EACCES,
 				 at - model_base(j->m, s));
@@ -1233,7 +1235,7 @@ static __u64 judge_widening(struct judge *j, const struct fuzz_space *s,
 	fails_at(j, !(map->flags & IOASID_MAP_FILE) &&
 		 !fuzz_mems[map->mem].writable, EFAULT,
 		 base_of(&fuzz_mems[map->mem]) + offset);
-	/* perhaps other pages than those that a child refers to */
+	/* the pages may differ from those that a child refers to */
 	if (referred(j->m, s, from, to))
 		perhaps(j, EBUSY);
 	return to - from + 1;
@@ -1261,7 +1263,7 @@ static void judge_change(struct judge *j, struct fuzz_space *s,
 		if (is_memory(map) && changes(map, in)) {
 			cut += (map->start < from) + (map->last > to);
 			more -= !protect;
-			/* which address it is that comes with them is open */
+			/* the address of the error is unspecified */
 			fails_within(j, !off_grid &&
 				     ((map->start < from &&
 				       !on_grid(map, from)) ||
@@ -1285,13 +1287,13 @@ static void judge_change(struct judge *j, struct fuzz_space *s,
 		left = mappings_left(j->m, terms(j->m, s));
 		more += cut;
 		fails_if(j, more > 0 && left < (__u64)more, EDQUOT);
-		/* whether what goes counts before what comes is open */
+		/* the order of unmap and map in the limit is unspecified */
 		if (left < (__u64)cut + !protect)
 			perhaps(j, EDQUOT);
 	}
 	fails_if(j, pins > left_of(j->m->option[LIMIT_PINNED],
 				   all_pinned(j->m)), EDQUOT);
-	/* charged once, it is the same memory */
+	/* the same memory, charged once */
 	fails_if(j, !charges_once(j->m) &&
 		 pins > left_of(j->m->rlimit ?: ALL_ONES, all_charged(j->m)),
 		 EDQUOT);
@@ -1363,7 +1365,7 @@ static void judge_map(struct judge *j)
 	malformed = j->nr;
 	fails_if(j, !s, ENOENT);
 	if (protects) {
-		/* without a parent nothing is mapped */
+		/* without a parent, no map succeeds */
 		fails_if(j, s && is_orphan(s), ENODEV);
 	} else if (range && !reserve && s && is_child(s)) {
 		judge_reference(j, s, in);
@@ -1388,7 +1390,7 @@ static void judge_map(struct judge *j)
 		place = choose(j->m, s, in, &iova);
 		fails_if(j, !place, ENOSPC);
 	} else if (s && range) {
-		/* what else is wrong with it may matter less */
+		/* other mistakes of the command may win */
 		fails_if(j, (!in->alignment || grid(in->alignment)) &&
 			 !choose(j->m, s, in, &iova), ENOSPC);
 	}
@@ -1429,7 +1431,7 @@ static void judge_map(struct judge *j)
 	}
 }
 
-/* Whether a cut before @at is one that no mapping permits. */
+/* Whether a cut before @at is forbidden by a mapping. */
 static bool cuts(const struct fuzz_space *s, __u64 at)
 {
 	const struct fuzz_mapping *map = model_find(s, at);
@@ -1462,7 +1464,7 @@ static void judge_unmap(struct judge *j)
 		fails_if(j, cuts(s, in->iova) ||
 			 (last != ALL_ONES && j->m->plant != PLANT_CUT &&
 			  cuts(s, last + 1)), EINVAL);
-	/* out of the middle of a mapping, which makes it two */
+	/* from the middle of a mapping, which splits it */
 	before = malformed || all || !in->iova ? NULL :
 		 model_find(s, in->iova - 1);
 	if (before && terms(j->m, s) && before->last > last &&
@@ -1479,7 +1481,7 @@ static void judge_unmap(struct judge *j)
 	if (!succeeded(j)) {
 		if (!malformed && with_children)
 			see_children(j, s, start, end);
-		/* with nothing to unmap it is left alone */
+		/* without a mapping to unmap, the option is ignored */
 		if (!j->unmapped &&
 		    (!malformed || j->r->arg.unmap.unmapped != in->unmapped))
 			SAME(0, unmap.unmapped);
@@ -1530,7 +1532,7 @@ static void judge_batch_op(struct judge *j, unsigned int i, int rc,
 	judge_map(&one);
 }
 
-/* Its operations as if one after the other, up to one that fails. */
+/* Do its operations one after the other, up to one that fails. */
 static void judge_batch(struct judge *j)
 {
 	const struct ioasid_dma_batch *in = &j->r->in.batch;
@@ -1562,7 +1564,7 @@ static void judge_batch(struct judge *j)
 	SAME(unmapped, batch.unmapped);
 }
 
-/* What IOASID_QUERY_MAP tells as address of memory. */
+/* Address of memory that IOASID_QUERY_MAP returns. */
 static __u64 told_address(const struct fuzz_model *m,
 			  const struct fuzz_space *s,
 			  const struct fuzz_mapping *map)
@@ -1594,7 +1596,7 @@ static void judge_query(struct judge *j)
 		return;
 	SAME(nr < in->nr ? nr : in->nr, query.nr);
 	SAME(nr > in->nr, query.more);
-	/* where to go on: before the next one, and behind the last one */
+	/* the continuation is before the next mapping, behind the last one */
 	if (nr <= in->nr)
 		SAME(0, query.next);
 	else if (j->r->arg.query.next > s->maps[first + in->nr].last ||
@@ -1705,7 +1707,7 @@ static int by_id(const void *a, const void *b)
 	return (int)x->type - (int)y->type;
 }
 
-/* All that there is, in the order of IOASID_LIST. */
+/* All objects, in the order of IOASID_LIST. */
 static size_t list(const struct fuzz_model *m, struct ioasid_list_entry *all)
 {
 	struct ioasid_list_entry *e = all;
@@ -1813,10 +1815,10 @@ static void judge_option(struct judge *j)
 		fails_if(j, m->sealed[in->option], EPERM);
 		fails_if(j, in->option == CHARGE &&
 			 in->value > IOASID_CHARGE_ONCE, EOPNOTSUPP);
-		/* what it is already it can always be set to */
+		/* the current value can always be set */
 		fails_if(j, in->option == CHARGE && m->charged &&
 			 in->value != m->option[CHARGE], EBUSY);
-		/* what failed may have been charged for a moment */
+		/* a map that failed may have been charged for a moment */
 		if (in->option == CHARGE && m->tried)
 			perhaps(j, EBUSY);
 	}
@@ -1885,7 +1887,7 @@ static void move(struct fuzz_model *m, struct fuzz_device *d, int space)
 		m->spaces[space].devices++;
 }
 
-/* An attach that memory beyond what the device reaches is in the way of. */
+/* Whether memory beyond the device's ranges is in the way of an attach. */
 static void judge_place(struct judge *j, const struct fuzz_device *d,
 			const struct fuzz_space *s)
 {
@@ -1901,7 +1903,7 @@ static void judge_told(struct judge *j, __u64 got, const char *what)
 {
 	int i;
 
-	/* it cannot be written */
+	/* the output cannot be written */
 	if (j->op->size == SIZE_READONLY)
 		return;
 	for (i = 0; i < j->nr; i++)
@@ -1980,7 +1982,7 @@ static void judge_reopen(struct judge *j)
 	d->bound = false;
 }
 
-/* Whether DMA may go to all of the range; otherwise, errors. */
+/* Whether DMA may access all of the range; otherwise, errors. */
 static void judge_reach(struct judge *j, struct fuzz_space *s, __u64 iova,
 			__u64 length, __u32 permission)
 {
@@ -2050,9 +2052,7 @@ static void judge_dma_write(struct judge *j)
 		    "data[0]");
 }
 
-/*
- * What can be seen. Runs while nothing else does.
- */
+/* Observable state. Runs while no other operation does. */
 
 /* The value of a key, or of a field of a line, of fdinfo. */
 static const char *field(const char *line, const char *name)
@@ -2182,7 +2182,7 @@ static void judge_state(struct judge *j)
 	judge_text(j);
 }
 
-/* A command to chaos has no business to fail in other ways than by a race. */
+/* A command on chaos may fail only because of a race. */
 static void judge_chaos(struct judge *j)
 {
 	static const int races[] = {

@@ -3,17 +3,17 @@
  * A model of one context of /dev/ioasid, made from its documentation alone
  * (include/uapi/linux/ioasid.h, Documentation/userspace-api/ioasid.rst).
  *
- * It foresees nothing: it is shown an operation and what came of it, says
- * whether the documentation permits that, and follows. Where an operation is
- * wrong in several ways, any of their errors will do, since no order is
- * documented in which they are found.
+ * It predicts no results: it gets an operation and its result, says whether the
+ * documentation permits that, and updates its state. Where an operation is
+ * wrong in several ways, any of their errors is right, because their order is
+ * not documented.
  */
 #ifndef __SELFTESTS_IOASID_FUZZ_MODEL_H
 #define __SELFTESTS_IOASID_FUZZ_MODEL_H
 
 #include "fuzz.h"
 
-/* What the model can be told to get wrong, to see that it is found. */
+/* Mistakes that the model can make, to test that they are found. */
 enum fuzz_plant {
 	PLANT_NONE,
 	PLANT_OVERLAP,	/* a map may overlap another one by a page */
@@ -21,10 +21,10 @@ enum fuzz_plant {
 	PLANT_REFERENCE,	/* an unmap may take what a child refers to */
 	PLANT_REPLACE,	/* a replace may take it */
 	PLANT_QUOTA,	/* what is exported may be mapped once more */
-	PLANT_CHARGE,	/* an unmap gives back a page too little */
+	PLANT_CHARGE,	/* an unmap uncharges a page too little */
 	PLANT_DATA,	/* what lies behind a cut is taken for its start */
-	PLANT_PERMISSION,	/* DMA may read what it may only write */
-	PLANT_PROTECT,	/* a protect takes no permission away */
+	PLANT_PERMISSION,	/* DMA may read memory that it may only write */
+	PLANT_PROTECT,	/* a protect keeps all permission */
 	PLANT_NR,
 };
 
@@ -47,14 +47,14 @@ struct fuzz_mapping {
 };
 
 /**
- * struct fuzz_export - what was exported, and on which terms
- * @nr: which export it is; 0 for none
+ * struct fuzz_export - an export, with its terms
+ * @nr: number of the export; 0 for none
  * @space: index of the exported space
- * @id: what that was called then
+ * @id: id of that space then
  * @start: first byte of the window
  * @last: its last byte
  * @permission: IOASID_MAP_READ, IOASID_MAP_WRITE
- * @max: how many mappings of it there may be
+ * @max: maximum number of mappings of it
  */
 struct fuzz_export {
 	__u32 nr;
@@ -68,20 +68,20 @@ struct fuzz_export {
 
 /**
  * struct fuzz_space - an IOASID, or a window of one, or an import
- * @live: it is there
+ * @live: the space exists
  * @id: what it is called, or was
  * @parent: index of the parent; -1 for a root, and an orphan; of an import, and
  *	of its children: of what was exported
  * @via: index of the import that stands for the parent, or -1
  * @imports: its parent is an import, or was
- * @export: of an import: what it stands for
- * @parent_id: what it was called when this was made; 0 for a root
- * @children: how many have this as parent
- * @orphaned: how many imports were freed that were the parent of others: until
- *	these are freed they may count as children
+ * @export: of an import: the export that it stands for
+ * @parent_id: id of the parent when this was made; 0 for a root
+ * @children: number of spaces that have this as parent
+ * @orphaned: number of imports that were freed while they were parents: they
+ *	may count as children until their children are freed
  * @level: 1 for a root
- * @devices: how many are attached (not of a window)
- * @nr: how many mappings
+ * @devices: number of attached devices (not of a window)
+ * @nr: number of mappings
  * @maps: mappings in ascending order
  * @mapped: bytes that map memory
  */
@@ -133,7 +133,7 @@ struct fuzz_model {
 	atomic_ullong pinned;
 	atomic_ullong ioasids;
 	atomic_bool charged;
-	/* a map failed, perhaps after it had charged */
+	/* a map failed, perhaps after its charge */
 	atomic_bool tried;
 	atomic_uint nr_exports;
 	/* with IOASID_CHARGE_ONCE: bytes charged, mappings of each page */
@@ -141,7 +141,7 @@ struct fuzz_model {
 	__u16 users[MEM_NR][FUZZ_MEM_PAGES];
 	__u64 option[4];
 	bool sealed[4];
-	/* of chaos; only right while nothing runs */
+	/* of chaos; only right while no thread runs */
 	__u64 chaos_pinned;
 	__u32 chaos;
 	__u32 shared;
@@ -149,7 +149,7 @@ struct fuzz_model {
 
 void model_init(struct fuzz_model *m, const struct fuzz_setting *setting);
 void model_free(struct fuzz_model *m);
-/* Whether @op makes sense now; if not, it is passed over. */
+/* Whether @op makes sense now; if not, it is skipped. */
 bool model_applies(const struct fuzz_model *m, const struct fuzz_op *op);
 void model_judge(struct fuzz_model *m, const struct fuzz_op *op,
 		 const struct fuzz_result *r, struct fuzz_verdict *v);
@@ -158,9 +158,9 @@ bool model_limited(const struct fuzz_model *m);
 __u32 model_id(const struct fuzz_model *m, const struct fuzz_op *op);
 struct fuzz_device *model_device(struct fuzz_model *m, int thread);
 struct fuzz_mapping *model_find(const struct fuzz_space *s, __u64 iova);
-/* What to add to an address of a child, to have the parent's. */
+/* Offset from an address of a child to the parent's. */
 __u64 model_base(const struct fuzz_model *m, const struct fuzz_space *s);
-/* What memory is mapped at @iova, of which there is some; @offset in its piece. */
+/* The memory that is mapped at @iova; @offset in its piece. */
 int model_memory(const struct fuzz_model *m, const struct fuzz_space *s,
 		 __u64 iova, __u64 *offset);
 

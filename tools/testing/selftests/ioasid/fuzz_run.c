@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The fuzzer of /dev/ioasid: does one operation, and has it judged.
+ * The fuzzer of /dev/ioasid: does one operation, and lets the model judge it.
  */
 #define _GNU_SOURCE
 #include <stdlib.h>
@@ -30,7 +30,7 @@ static int get_area(void)
 	return result ? fuzz_area_make(&area) : -ENOMEM;
 }
 
-/* For a thread that ends. */
+/* Clean up for a thread that ends. */
 void fuzz_run_exit(void)
 {
 	free(result);
@@ -78,7 +78,7 @@ static int open_device(const struct fuzz_world *w, int nr)
 	return fd;
 }
 
-/* Whether the IOMMU reached, or could reach, what it must not. */
+/* Whether the IOMMU reached, or could reach, memory that it must not. */
 static bool look_for_harm(char *text, size_t size)
 {
 	struct ioasid_model_inspect look = {
@@ -97,7 +97,7 @@ static bool look_for_harm(char *text, size_t size)
 	return text[0];
 }
 
-/* Make the memory, and see what there is. Once in a process. */
+/* Make the memory, and find out which types exist. Once in a process. */
 void fuzz_run_init(void)
 {
 	char line[4096];
@@ -227,7 +227,7 @@ void fuzz_close(struct fuzz_world *w, struct fuzz_verdict *v)
 		if (w->device[i] >= 0)
 			close(w->device[i]);
 	close(w->fd);
-	/* nobody's memory is kept by these */
+	/* these mappings keep no memory */
 	for (i = 0; i < FUZZ_THREADS * FUZZ_EXPORTS; i++)
 		if (w->exports[i] >= 0)
 			close(w->exports[i]);
@@ -257,7 +257,7 @@ static __u64 pointer(const struct fuzz_op *op, const void *good)
 	return op->addr ? FUZZ_NOWHERE : (__u64)(unsigned long)good;
 }
 
-/* The @i-th operation of a batch, as one that stands for itself. */
+/* The @i-th operation of a batch, as an operation of its own. */
 void fuzz_batch_op(const struct fuzz_op *batch, unsigned int i,
 		   struct fuzz_op *op)
 {
@@ -335,7 +335,7 @@ void fuzz_build(const struct fuzz_world *w, const struct fuzz_op *op,
 	if (op->mem < MEM_NR)
 		mem = &fuzz_mems[op->mem];
 	memset(arg, 0, sizeof(*arg));
-	/* the flags are at the same place everywhere */
+	/* all structures have the flags at the same place */
 	arg->check.flags = op->flags;
 	switch (op->type) {
 	case OP_CHECK:
@@ -509,7 +509,7 @@ static int model_access(int fd, bool write, int region, __u64 at, void *data,
 	return mock_access(fd, write, at, data, length);
 }
 
-/* Have the model device do it; its faults as errors of an emulated one. */
+/* Do it on the model device; its faults as errors of an emulated one. */
 static int model_dma(int fd, __u32 op, __u64 iova, size_t length)
 {
 	struct ioasid_model_dma dma = {
@@ -564,7 +564,7 @@ static int dma_write(struct fuzz_world *w, int thread, __u64 iova,
 	       model_dma(fd, IOASID_MODEL_WRITE, iova, length);
 }
 
-/* What the CPU sees of a word of memory, which is then what it was. */
+/* Read a word of memory with the CPU, and restore its old value. */
 static __u64 take_word(enum fuzz_mem kind, __u64 offset)
 {
 	const struct fuzz_memory *mem = &fuzz_mems[kind];
@@ -608,9 +608,7 @@ static void run_dma_read(struct fuzz_world *w, const struct fuzz_op *op,
 	r->rc = dma_read(w, op->thread, op->iova, r->data, op->length);
 }
 
-/*
- * What can be seen
- */
+/* Observable state */
 
 static void run_state(struct fuzz_world *w, const struct fuzz_op *op,
 		      struct fuzz_result *r)
@@ -653,11 +651,11 @@ static int free_chaos(struct fuzz_world *w, __u32 id)
 	struct ioasid_free arg = { .argsz = sizeof(arg), .ioasid = id };
 	int rc = fuzz_ioctl(w->fd, IOASID_FREE, &arg);
 
-	/* nobody else frees it: there is no race to lose */
+	/* other threads do not free it: there is no race */
 	return rc ? -EPROTO : 0;
 }
 
-/* With the same page, and so that it can be read. */
+/* Map the same page, and for reading. */
 static void change_chaos(const struct fuzz_op *op, struct ioasid_map_dma *map)
 {
 	if (op->addr == CHAOS_MAP)
@@ -748,7 +746,7 @@ static int attach(int device, __u32 id)
 	return fuzz_ioctl(device, VFIO_DEVICE_DETACH_IOASID, &detach);
 }
 
-/* How many pages of chaos DMA can read, each of which must be the right one. */
+/* Number of pages of chaos that DMA can read, each of which must be right. */
 static int count_pages(struct fuzz_world *w, int thread, __u64 *pages)
 {
 	__u64 page, word;
@@ -889,8 +887,8 @@ static void (*const fuzz_runs[OP_NR])(struct fuzz_world *w,
 };
 
 /*
- * Whether it is about what all threads do. A map of far more memory than there
- * is, too: until it fails it counts in sums, which then overflow.
+ * Whether the operation depends on all threads. A map of far more memory than
+ * there is does, too: until it fails, it counts in sums, which then overflow.
  */
 static bool of_all(const struct fuzz_op *op)
 {
@@ -899,7 +897,7 @@ static bool of_all(const struct fuzz_op *op)
 	       op->type == OP_STATE || op->type == OP_CHAOS_CHECK;
 }
 
-/* Tell the model what chaos holds, now that it holds still. */
+/* Tell the model the mappings of chaos, while no thread runs. */
 static void see_chaos(struct fuzz_world *w)
 {
 	struct ioasid_info info = {};
@@ -932,7 +930,7 @@ static void add_to_digest(struct fuzz_world *w, const struct fuzz_op *op,
 	w->digest = sum;
 }
 
-/* Do @op, and say in @v whether what came of it is wrong. */
+/* Do @op, and say in @v whether its result is wrong. */
 void fuzz_run(struct fuzz_world *w, const struct fuzz_op *op,
 	      struct fuzz_verdict *v)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The fuzzer of /dev/ioasid: makes a sequence of operations that went wrong
- * short, and prints it as a C program.
+ * The fuzzer of /dev/ioasid: shortens a sequence of operations that failed, and
+ * prints it as a C program.
  */
 #define _GNU_SOURCE
 #include <stdlib.h>
@@ -9,9 +9,9 @@
 #include "fuzz_model.h"
 
 /*
- * Do all operations in a new context, one after the other. Returns the index
- * of the one that went wrong, @nr if closing the context did, -1 if all is
- * well, -2 if there is no context to be had.
+ * Do all operations in a new context, one after the other. Returns the index of
+ * the one that failed, @nr if closing the context did, -1 if none failed, -2 if
+ * there is no context.
  */
 long fuzz_replay(const struct fuzz_setting *setting, const struct fuzz_op *ops,
 		 size_t nr, struct fuzz_verdict *v)
@@ -43,7 +43,7 @@ out:
 	return at;
 }
 
-/* Whether it goes wrong as @like did; if so, @nr is where. */
+/* Whether it fails as @like did; if so, @nr is the index. */
 static bool still_wrong(const struct fuzz_setting *setting,
 			const struct fuzz_op *ops, size_t *nr,
 			const struct fuzz_verdict *like)
@@ -88,7 +88,7 @@ static size_t drop(const struct fuzz_setting *setting, struct fuzz_op *ops,
 	return nr;
 }
 
-/* Try whether it goes wrong with @simple in the place of @op, too, or earlier. */
+/* Try whether it fails with @simple in the place of @op, too, or earlier. */
 static void try_simple(const struct fuzz_setting *setting,
 		       struct fuzz_op *ops, size_t *nr,
 		       const struct fuzz_verdict *v, struct fuzz_op *op,
@@ -111,7 +111,7 @@ static size_t simplify(const struct fuzz_setting *setting, struct fuzz_op *ops,
 
 	for (op = ops; op < ops + nr; op++) {
 		for (step = 0; step < 42; step++) {
-			/* less of a batch */
+			/* fewer operations of a batch */
 			if (op->type == OP_BATCH && step < 32 &&
 			    op->cut > (__u64)step) {
 				simple = *op;
@@ -133,7 +133,7 @@ static size_t simplify(const struct fuzz_setting *setting, struct fuzz_op *ops,
 				simple.align = 0;
 				break;
 			case 35:
-				/* of an export, how many mappings */
+				/* fewer mappings of an export */
 				simple.value = op->type == OP_EXPORT;
 				break;
 			case 36:
@@ -157,7 +157,7 @@ static size_t simplify(const struct fuzz_setting *setting, struct fuzz_op *ops,
 	return nr;
 }
 
-/* A bind and a later attach as one bind, which attaches at once. */
+/* Turn a bind and a later attach into one bind that attaches. */
 static size_t merge(const struct fuzz_setting *setting, struct fuzz_op *ops,
 		    size_t nr, const struct fuzz_verdict *v)
 {
@@ -188,7 +188,7 @@ static size_t merge(const struct fuzz_setting *setting, struct fuzz_op *ops,
 	return nr;
 }
 
-/* Returns how many are left. @v is what is wrong with them. */
+/* Returns the number of operations left. @v is the mistake. */
 size_t fuzz_shrink(const struct fuzz_setting *setting, struct fuzz_op *ops,
 		   size_t nr, struct fuzz_verdict *v)
 {
@@ -502,7 +502,7 @@ static void print_nothing(FILE *f, const struct fuzz_op *op)
 {
 }
 
-/* How the structure of a command is called and filled; and what it returns. */
+/* Print the structure of a command, the call, and its return value. */
 static const struct {
 	const char *type;
 	const char *name;
@@ -592,7 +592,7 @@ static void print_other(FILE *f, const struct fuzz_op *op)
 	}
 }
 
-/* The type of what @v is about can be had from the last operation alone. */
+/* The type of the wrong value follows from the last operation alone. */
 static bool has_value(const struct fuzz_op *op, const struct fuzz_verdict *v)
 {
 	return op->type < OP_STATE && strncmp(v->what, "vm_", 3) &&
@@ -600,7 +600,7 @@ static bool has_value(const struct fuzz_op *op, const struct fuzz_verdict *v)
 	       (op->type != OP_DMA_WRITE || !strcmp(v->what, "rc"));
 }
 
-/* The program ends with 0 when what was wrong is right. */
+/* The program exits with 0 if the wrong value is right now. */
 void fuzz_print_program(FILE *f, const struct fuzz_setting *setting,
 			const struct fuzz_op *ops, size_t nr,
 			const struct fuzz_verdict *v)
@@ -638,7 +638,7 @@ void fuzz_print_program(FILE *f, const struct fuzz_setting *setting,
 	if (setting->rlimit)
 		fprintf(f, "\tfuzz_limit(%llu);\n\tfuzz_may_lock(false);\n",
 			setting->rlimit);
-	/* The shared one, which windows are of. */
+	/* The shared space, which windows are part of. */
 	fprintf(f, "\t{\n\t\tstruct ioasid_alloc alloc = {\n"
 		"\t\t\t.kind = 1,\n\t\t\t.cookie = %#x,\n\t\t};\n\n",
 		FUZZ_SHARED_COOKIE);

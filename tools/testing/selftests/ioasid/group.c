@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Devices that share an iommu group, of a model IOMMU: they are attached together,
- * moved together, counted one by one, and waited for.
+ * Devices that share an iommu group, of a model IOMMU: they attach together,
+ * move together, are counted one by one, and the group waits for all of them.
  */
 #include "family.h"
 
@@ -131,7 +131,7 @@ TEST_F(group, move_partial)
 	STATE(two, ATTACHED, 2, NULL);
 }
 
-/* A move that fails: all stays, and is waited for, where it was. */
+/* A move that fails: all devices stay, and the group waits, where they were. */
 TEST_F(group, move_fails)
 {
 	struct ia_state before, after;
@@ -154,7 +154,9 @@ TEST_F(group, move_fails)
 	READS(b, 0);
 }
 
-/* One that has not joined can go nowhere else, and moves nobody. */
+/*
+ * A device that has not joined can attach nowhere else, and moves no other one.
+ */
 TEST_F(group, elsewhere)
 {
 	ATTACH(a, one);
@@ -170,7 +172,7 @@ TEST_F(group, partial_unbind)
 	ATTACH(a, one);
 	model_release(&self->b);
 	STATE(one, ATTACHED, 1, NULL);
-	/* bound later it is not waited for */
+	/* a device that is bound later is not waited for */
 	ASSERT_EQ(0, model_bind(&self->b));
 	STATE(one, ATTACHED, 1, NULL);
 	ATTACH(b, one);
@@ -185,7 +187,7 @@ TEST_F(group, partial_detach)
 	ATTACH(a, one);
 	ASSERT_EQ(0, model_detach(&self->a));
 	STATE(one, 0, 0, NULL);
-	/* the other one is the first now */
+	/* the other device is the first one now */
 	ATTACH(b, two);
 	STATE(two, PARTIAL, 1, &self->a);
 	ASSERT_EQ(0, model_detach(&self->b));

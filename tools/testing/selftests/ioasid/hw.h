@@ -103,7 +103,7 @@ static inline int hw_find(const struct hw_id *id, char names[][HW_NAME],
 	return found;
 }
 
-/* The last component of what the link @file of the device points to. */
+/* The last component of the target of the device's link @file. */
 static inline int hw_link(const char *name, const char *file, char *buf,
 			  size_t size)
 {
@@ -127,7 +127,7 @@ static inline bool hw_has_driver(const char *name, const char *driver)
 	       (!driver || !strcmp(now, driver));
 }
 
-/* Give the device to @driver, or to whichever wants it. */
+/* Bind the device to @driver, or to any driver that matches. */
 static inline int hw_set_driver(const char *name, const char *driver)
 {
 	char path[128];
@@ -143,7 +143,7 @@ static inline int hw_set_driver(const char *name, const char *driver)
 	return !driver || hw_has_driver(name, driver) ? 0 : -ENODEV;
 }
 
-/* For user space to drive, and back to the kernel. */
+/* Bind the device to vfio-pci, and back to its driver. */
 static inline int hw_take(const char *name)
 {
 	return hw_set_driver(name, "vfio-pci");
@@ -163,7 +163,7 @@ static inline int hw_group(const char *name)
 	return rc ? rc : atoi(buf);
 }
 
-/* The character device of a device that vfio-pci has. */
+/* The character device of a device that vfio-pci drives. */
 static inline int hw_open_cdev(const char *name)
 {
 	char path[300];
