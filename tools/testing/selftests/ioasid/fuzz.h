@@ -56,7 +56,7 @@
 #define FUZZ_CHAOS_PAGES 64
 
 #define FUZZ_BATCH	40	/* maximum number of operations of one batch */
-#define FUZZ_BATCH_SPAN	(16 * FUZZ_PAGE)	/* IOVAs of it, from op.iova on */
+#define FUZZ_BATCH_SPAN	(16 * FUZZ_PAGE)	/* its IOVAs, from op.iova */
 #define FUZZ_CHANGE	(IOASID_MAP_PROTECT | IOASID_MAP_REPLACE | IOASID_MAP_SPLIT)
 #define FUZZ_QUERY	40	/* mappings that are read back, at most */
 #define FUZZ_EXPORTS	3	/* files of each thread */

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Memory of devices, mapped so that other devices reach it (peer to peer), and
- * taken away again by whatever takes it from the process. The memory is the
- * controller memory buffer of the second NVMe disk; it keeps what is written to
- * it, so that it shows which DMA came through.
+ * Memory of devices, mapped for the DMA of other devices (peer to peer), and
+ * revoked when the process loses it. The memory is the controller memory buffer
+ * of the second NVMe disk, which shows the DMA writes that reached it.
  */
 #include "dut.h"
 
@@ -17,7 +16,7 @@ FIXTURE(hw_devmem)
 	struct dut dut;		/* does DMA */
 	struct dut peer;	/* has the memory */
 	char *bar;		/* what is mapped */
-	char *view;		/* where the tests look at it */
+	char *view;		/* where the CPU reads it */
 };
 
 FIXTURE_VARIANT(hw_devmem)
@@ -28,7 +27,7 @@ FIXTURE_VARIANT(hw_devmem)
 FIXTURE_VARIANT_ADD(hw_devmem, edu) { .engine = &engine_edu, };
 FIXTURE_VARIANT_ADD(hw_devmem, nvme) { .engine = &engine_nvme, };
 
-/* One more mapping of the memory; NULL if it cannot be had. */
+/* Map the memory once more; NULL if that fails. */
 static char *map_memory(struct dut *peer, int prot)
 {
 	struct vfio_region_info info = {
@@ -170,7 +169,7 @@ TEST_F(hw_devmem, parts)
 	ASSERT_TRUE(dut_reaches(&self->dut, iova, self->view));
 }
 
-/* Mapped before any device attached, and kept when it moves. */
+/* Mapped before a device attaches, and kept when the device moves. */
 TEST_F(hw_devmem, attach)
 {
 	__u32 other;
@@ -210,7 +209,7 @@ TEST_F(hw_devmem, permission)
 	ASSERT_TRUE(dut_sees(&self->dut, TEST_IOVA, 78));
 }
 
-/* What cannot be mapped, and that nothing is left of the try. */
+/* Memory that cannot be mapped; a failure leaves no mapping. */
 TEST_F(hw_devmem, refused)
 {
 	struct ia_state before, after;
@@ -256,7 +255,7 @@ TEST_F(hw_devmem, refused)
 	EXPECT_EQ(0, MAP(TEST_IOVA));
 }
 
-/* A device that is bound to another context is not ours. */
+/* Memory of a device that is bound to another context is refused. */
 TEST_F(hw_devmem, of_another_context)
 {
 	int other = ia_open();
@@ -280,9 +279,9 @@ TEST_F(hw_devmem, munmap)
 	ASSERT_EQ(0, munmap(self->bar + CMB_LEN / 2, page_size));
 	MISSES(TEST_IOVA);
 	EXPECT_EQ(1, REVOKED());
-	/* what was mapped from another address stays */
+	/* a mapping from another address stays */
 	REACHES(TEST_IOVA + SZ_1M);
-	/* nor does it come back when something is mapped there again */
+	/* nor does it come back with new memory at that address */
 	ASSERT_EQ(self->bar, mmap(self->bar, CMB_LEN, PROT_READ | PROT_WRITE,
 				  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
 				  0));
@@ -328,7 +327,7 @@ static int write_proc(const char *path, const char *text)
 	return rc;
 }
 
-/* A change that takes nothing that the mapping has leaves it alone. */
+/* A change that removes no permission of the mapping leaves it. */
 TEST_F(hw_devmem, not_taken)
 {
 	__u64 iova = TEST_IOVA + SZ_1M;
@@ -340,7 +339,10 @@ TEST_F(hw_devmem, not_taken)
 				 IOASID_MAP_READ | IOASID_MAP_FIXED, &iova,
 				 IA_PTR(self->bar), CMB_LEN, 0, 0, 0, NULL));
 	REACHES(TEST_IOVA);
-	/* soft-dirty bits are cleared, as by CRIU; without them this does nothing */
+	/*
+	 * soft-dirty bits are cleared, as by CRIU; without them this does
+	 * nothing
+	 */
 	for (i = 0; i < 3; i++) {
 		*(volatile char *)self->bar = i;
 		write_proc("/proc/self/clear_refs", "4");
@@ -355,13 +357,13 @@ TEST_F(hw_devmem, not_taken)
 				      PROT_READ | PROT_WRITE));
 	REACHES(TEST_IOVA);
 	ASSERT_EQ(0, REVOKED());
-	/* its neighbour goes, or is protected */
+	/* its neighbour is unmapped or protected */
 	ASSERT_EQ(0, mprotect(self->view, CMB_LEN, PROT_READ));
 	ASSERT_EQ(0, mprotect(self->view, CMB_LEN, PROT_READ | PROT_WRITE));
 	REACHES(TEST_IOVA);
 	ASSERT_EQ(0, REVOKED());
 
-	/* less: only the mapping that may write is taken away */
+	/* less: only the writable mapping is revoked */
 	ASSERT_EQ(0, mprotect(self->bar + CMB_LEN / 2, page_size, PROT_READ));
 	MISSES(TEST_IOVA);
 	ASSERT_EQ(1, REVOKED());
@@ -369,7 +371,7 @@ TEST_F(hw_devmem, not_taken)
 	ASSERT_EQ(0, REVOKED());
 	dut_fill(self->view, DUT_LEN, 79);
 	ASSERT_TRUE(dut_sees(&self->dut, iova, 79));
-	/* nothing: the other one, too, and for good */
+	/* none: the other mapping is revoked, too, for good */
 	ASSERT_EQ(0, mprotect(self->bar, CMB_LEN, PROT_NONE));
 	ASSERT_EQ(1, REVOKED());
 	ASSERT_EQ(0, mprotect(self->bar, CMB_LEN, PROT_READ | PROT_WRITE));
@@ -412,7 +414,7 @@ TEST_F(hw_devmem, reset)
 	REACHES(TEST_IOVA);
 }
 
-/* The process that mapped it is what counts, whoever else has the memory. */
+/* Only the process that mapped it counts, whichever others map the memory. */
 TEST_F(hw_devmem, processes)
 {
 	int status, sock[2];
@@ -425,7 +427,7 @@ TEST_F(hw_devmem, processes)
 	pid = ia_fork();
 	ASSERT_LE(0, pid);
 	if (!pid) {
-		/* its own mapping, by its own mmap() */
+		/* the mapping of another process, by its own mmap() */
 		if (MAP(TEST_IOVA + SZ_1M) || write(sock[1], "", 1) != 1 ||
 		    read(sock[1], &c, 1) != 1)
 			_exit(1);
@@ -448,7 +450,7 @@ TEST_F(hw_devmem, processes)
 	MISSES(TEST_IOVA);
 }
 
-/* The device goes: the last mmap() of its file has to go before. */
+/* Unbind the device: the last mmap() of its file has to go before. */
 TEST_F(hw_devmem, device_closed)
 {
 	ATTACH();
@@ -461,7 +463,7 @@ TEST_F(hw_devmem, device_closed)
 	EXPECT_EQ(1, REVOKED());
 }
 
-/* Maps, unmaps and attaches against whatever takes the memory away. */
+/* Map, unmap and attach while the memory is revoked in each way. */
 struct spoiler {
 	struct dut *peer;
 	char *bar;
@@ -491,7 +493,7 @@ static void *spoil(void *data)
 			     MAP_SHARED | MAP_FIXED, s->peer->fd, info.offset);
 			break;
 		case 2:
-			/* of all: parts of it would stay apart */
+			/* of all of it: parts would stay split */
 			mprotect(s->bar, CMB_LEN, PROT_READ);
 			mprotect(s->bar, CMB_LEN, PROT_READ | PROT_WRITE);
 			break;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What DMA sees of an IOASID: the device is the witness. What it writes must
- * be in memory, what it reads must come from there, and where nothing is
- * mapped any more it must change nothing.
+ * DMA of real devices through an IOASID. Data that the device writes must be in
+ * memory, data that it reads must come from there, and its writes to unmapped
+ * IOVAs must change no memory.
  */
 #include "dut.h"
 
@@ -95,7 +95,10 @@ FIXTURE_SETUP(hw_dma)
 	if (self->ctx == -ENOENT)
 		SKIP(return, IA_ABSENT);
 	ASSERT_LE(0, self->ctx);
-	/* Its resets take most of the time, and the kernel does not know it apart */
+	/*
+	 * Its resets take most of the time, and the kernel does not know it
+	 * apart
+	 */
 	if (ia_slow_kernel() && variant->engine == &engine_e1000e)
 		SKIP(return, "slow, and like the others");
 	rc = dut_open(&self->dut, variant->engine, 0, 0);
@@ -168,7 +171,7 @@ TEST_F(hw_dma, unmap)
 	ASSERT_TRUE(dut_misses(&self->dut, TEST_IOVA, a));
 	dut_fill(a, DUT_LEN, 5);
 	ASSERT_FALSE(dut_sees(&self->dut, TEST_IOVA, 5));
-	/* and where nothing ever was */
+	/* and where no memory was ever mapped */
 	ASSERT_TRUE(dut_misses(&self->dut, TEST_IOVA + SZ_2M, a));
 	ASSERT_EQ(0, ia_map(self->ctx, self->id, TEST_IOVA, a, page_size));
 	ASSERT_TRUE(dut_reaches(&self->dut, TEST_IOVA, a));
@@ -177,7 +180,7 @@ TEST_F(hw_dma, unmap)
 	ASSERT_TRUE(dut_blocked(&self->dut, TEST_IOVA, a));
 }
 
-/* An IOTLB that keeps what was there shows when something else comes. */
+/* New memory at an IOVA shows an IOTLB that keeps the old entry. */
 TEST_F(hw_dma, remap)
 {
 	int i, n = variant->engine->slow ? 4 : 100;
@@ -258,7 +261,7 @@ TEST_F(hw_dma, write_only)
 
 /*
  * Memory that was only read, or never touched, when it was mapped for reading:
- * what the process writes later is what the device reads.
+ * the device reads later writes of the process.
  */
 TEST_F(hw_dma, read_only_unshared)
 {
@@ -310,7 +313,7 @@ TEST_F(hw_dma, fork)
 	ASSERT_TRUE(dut_reaches(&self->dut, TEST_IOVA, a));
 }
 
-/* The pages stay the device's when the process has unmapped them. */
+/* The device keeps access when the process has unmapped the pages. */
 TEST_F(hw_dma, munmap)
 {
 	char *a = ia_mem(page_size);
@@ -338,7 +341,7 @@ TEST_F(hw_dma, maps_before_attach)
 				    TEST_IOVA + i * 3 * page_size, p,
 				    page_size));
 	}
-	/* not one that was taken out again */
+	/* a map that was not undone */
 	ASSERT_EQ(0, ia_unmap(self->ctx, self->id, TEST_IOVA + 15 * page_size,
 			      page_size, NULL));
 	ATTACH();
@@ -382,7 +385,7 @@ TEST_F(hw_dma, unmap_range)
 	}
 }
 
-/* A device that is bound, but not attached, reaches nothing at all. */
+/* A device that is bound, but not attached, reaches no memory. */
 TEST_F(hw_dma, blocked)
 {
 	__u64 phys;
@@ -392,7 +395,7 @@ TEST_F(hw_dma, blocked)
 	mlock(self->mem, page_size);
 	phys = ia_pfn(self->mem) * page_size;
 	ASSERT_NE(0, phys);
-	/* before it ever attaches: what there is in its memory will do */
+	/* before it ever attaches: any contents of its memory will do */
 	ASSERT_EQ(0, engine_edu.start(&self->dut));
 	self->dut.started = true;
 	ASSERT_TRUE(dut_blocked(&self->dut, phys, self->mem));
@@ -436,7 +439,7 @@ TEST_F(hw_dma, detach)
 	ASSERT_EQ(-ENOENT, hw_attach(self->dut.fd, self->id));
 }
 
-/* Mapped and unmapped while the device was away. */
+/* Mapped and unmapped while the device was detached. */
 TEST_F(hw_dma, detach_changes)
 {
 	char *a = self->mem, *b = a + page_size, *c = b + page_size;
@@ -474,7 +477,7 @@ TEST_F(hw_dma, replace)
 		ATTACH();
 		ASSERT_TRUE(dut_reaches(&self->dut, TEST_IOVA, a));
 		ASSERT_TRUE(dut_misses(&self->dut, TEST_IOVA, b));
-		/* to where it is */
+		/* to the IOASID that it is attached to */
 		ATTACH();
 		ASSERT_EQ(0, dut_attach(&self->dut, other));
 		ASSERT_TRUE(dut_reaches(&self->dut, TEST_IOVA, b));
@@ -510,7 +513,7 @@ TEST_F(hw_dma, many_spaces)
 	}
 }
 
-/* A space where something is mapped that this device cannot use. */
+/* A space with a mapping that this device cannot use. */
 TEST_F(hw_dma, conflict)
 {
 	__u64 hole, fault_addr = 0;
@@ -532,7 +535,7 @@ TEST_F(hw_dma, conflict)
 	ASSERT_EQ(-EADDRINUSE, hw_attach_full(self->dut.fd, other,
 					      &fault_addr));
 	ASSERT_EQ(hole, fault_addr);
-	/* nothing happened */
+	/* the device has not moved */
 	ASSERT_TRUE(dut_reaches(&self->dut, TEST_IOVA, self->mem));
 	ASSERT_EQ(0, ia_info(self->ctx, self->id, &info));
 	ASSERT_EQ(1, info.nr_devices);
@@ -540,7 +543,7 @@ TEST_F(hw_dma, conflict)
 	ASSERT_EQ(0, info.nr_devices);
 	ASSERT_EQ(0, info.state);
 	ASSERT_EQ(0, info.nr_domains);
-	/* from nowhere it stays nowhere */
+	/* a device that was not attached is not attached now */
 	ASSERT_EQ(0, dut_prime(&self->dut, 61));
 	ASSERT_EQ(0, hw_detach(self->dut.fd, self->id));
 	fault_addr = 0;
@@ -558,7 +561,7 @@ TEST_F(hw_dma, conflict)
 			      2 * page_size, NULL));
 	ASSERT_EQ(0, ia_map(self->ctx, other, hole - page_size, self->mem,
 			    page_size));
-	/* nor does it mind what only keeps the kernel's choices off */
+	/* reserved ranges do not matter, they only limit the kernel's choice */
 	ASSERT_EQ(0, ia_reserve(self->ctx, other, hole, page_size));
 	ASSERT_EQ(0, dut_attach(&self->dut, other));
 	ASSERT_TRUE(dut_reaches(&self->dut, hole - page_size, self->mem));
@@ -598,7 +601,7 @@ TEST_F(hw_dma, permitted_ranges)
 	for (i = 1; i < after.nr; i++)
 		ASSERT_LT(after.range[i - 1].last, after.range[i].start);
 
-	/* what the platform keeps for itself is not among them */
+	/* regions reserved by the platform are not among them */
 	snprintf(path, sizeof(path), HW_PCI "%s/iommu_group/reserved_regions",
 		 self->dut.name);
 	f = fopen(path, "re");
@@ -647,7 +650,7 @@ TEST_F(hw_dma, permitted_ranges)
 	/* for e1000e, address 0 stands for no buffer at all */
 	ASSERT_TRUE(dut_reaches(&self->dut, iova + 512, self->mem + 512));
 
-	/* they are the device's, and go with it */
+	/* device memory stays mapped until the device goes */
 	ASSERT_EQ(0, hw_detach(self->dut.fd, self->id));
 	ASSERT_EQ(0, get_ranges(self->ctx, self->id, &after));
 	ASSERT_EQ(1, after.nr);
@@ -686,7 +689,7 @@ TEST_F(hw_dma, info)
 	EXPECT_EQ(0, info.waiting_devid);
 }
 
-/* What VFIO and its user can know of the hardware, through the same buffer. */
+/* The description of the hardware by VFIO and by this interface agree. */
 TEST_F(hw_dma, hardware_info)
 {
 	char buf[256 + 8];
@@ -798,7 +801,7 @@ TEST_F(hw_dma, cut)
 				 IA_PTR(mem), 2 * SZ_2M, SZ_64K, 0, 0, NULL));
 	ASSERT_TRUE(dut_reaches(&self->dut, iova + 3 * SZ_64K,
 				mem + 3 * SZ_64K));
-	/* off the grid: nothing happens, not even on it */
+	/* off the grid: no page is unmapped, not even on the grid */
 	ASSERT_EQ(-EINVAL, ia_unmap(self->ctx, self->id, iova + 3 * SZ_64K,
 				    SZ_64K + page_size, &unmapped));
 	ASSERT_EQ(0, unmapped);
@@ -820,7 +823,7 @@ TEST_F(hw_dma, cut)
 				mem + 2 * SZ_2M - DUT_LEN));
 	ASSERT_EQ(0, ia_info(self->ctx, self->id, &info));
 	ASSERT_EQ(self->dut.ctrl_size + 2 * SZ_2M - SZ_64K, info.bytes_mapped);
-	/* something else in the gap */
+	/* other memory in the gap */
 	ASSERT_EQ(0, ia_map(self->ctx, self->id, iova + 3 * SZ_64K, self->mem,
 			    page_size));
 	ASSERT_TRUE(dut_reaches(&self->dut, iova + 3 * SZ_64K, self->mem));
@@ -866,7 +869,7 @@ static void split(struct __test_metadata *_metadata, int ctx, __u32 id,
 				mem + hole - DUT_LEN));
 	ASSERT_EQ(0, ia_map(ctx, id, iova + hole, page, page_size));
 	ASSERT_TRUE(dut_reaches(dut, iova + hole, page));
-	/* cut what was cut */
+	/* cut the pieces again */
 	ASSERT_EQ(0, ia_unmap_full(ctx, id, IOASID_UNMAP_SPLIT,
 				   iova + hole + 2 * page_size,
 				   SZ_2M / 2, &unmapped));
@@ -887,11 +890,11 @@ TEST_F(hw_dma, split)
 	ATTACH();
 	ASSERT_EQ(0, ia_map(self->ctx, self->id, TEST_IOVA, mem, 2 * SZ_2M));
 	split(_metadata, self->ctx, self->id, &self->dut, mem, self->mem);
-	/* the large page beside it was none of its business */
+	/* the large page beside it stays */
 	ASSERT_TRUE(dut_reaches(&self->dut, TEST_IOVA + SZ_2M, mem + SZ_2M));
 }
 
-/* Split while no device is there to see, which then sees it. */
+/* Split while no device is attached; the next one sees the result. */
 TEST_F(hw_dma, split_detached)
 {
 	char *mem = huge_memory(SZ_2M);
@@ -909,7 +912,7 @@ TEST_F(hw_dma, split_detached)
 				mem + SZ_2M - DUT_LEN));
 }
 
-/* Two domains' worth of splits must agree with the next attach's. */
+/* Splits of two domains must agree with the next attach. */
 TEST_F(hw_dma, split_replace)
 {
 	char *mem = huge_memory(SZ_2M);
@@ -947,7 +950,7 @@ TEST_F(hw_dma, file)
 	ASSERT_EQ(0, dut_put(&self->dut, iova + page_size, 82));
 	ASSERT_EQ(DUT_LEN, pread(fd, page, DUT_LEN, offset + page_size));
 	ASSERT_TRUE(dut_holds(page, DUT_LEN, 82));
-	/* for reading only, at another IOVA, from another file descriptor */
+	/* for reading only, at another IOVA, through another file descriptor */
 	iova += SZ_1M;
 	ASSERT_EQ(0, ia_map_file(self->ctx, self->id,
 				 IOASID_MAP_READ | IOASID_MAP_FIXED, &iova, fd,
@@ -1012,7 +1015,7 @@ TEST_F(hw_dma, bind_and_attach)
 	ASSERT_EQ(0, rc);
 	self->dut = dut;
 	ASSERT_EQ(0, dut_admit(&dut, self->ctx, self->id));
-	/* a bind that cannot attach is none */
+	/* a bind that cannot attach binds nothing */
 	ASSERT_EQ(-ENOENT, hw_bind_full(dut.fd, self->ctx, ~0u, 1, NULL,
 					NULL));
 	hole = first_hole(&r);
@@ -1053,7 +1056,7 @@ TEST_F(hw_dma, close_context)
 	ASSERT_LE(0, self->ctx);
 }
 
-/* Bound anew, by another context, the device knows nothing of the first. */
+/* Bound again, by another context, the device sees no mapping of the first. */
 TEST_F(hw_dma, rebind)
 {
 	int second;
@@ -1080,7 +1083,7 @@ TEST_F(hw_dma, rebind)
 	close(second);
 }
 
-/* --- DMA that goes on while the space changes --- */
+/* --- DMA while the space changes --- */
 
 struct streamer {
 	struct dut *dut;
@@ -1107,7 +1110,7 @@ static int stream_start(struct streamer *s, struct dut *dut, __u64 iova)
 	return -pthread_create(&s->thread, NULL, stream, s);
 }
 
-/* Until @n more transfers began and ended. */
+/* Wait until @n more transfers began and ended. */
 static void stream_wait(struct streamer *s, unsigned int n)
 {
 	unsigned int from = __atomic_load_n(&s->done, __ATOMIC_ACQUIRE);
@@ -1122,7 +1125,7 @@ static void stream_stop(struct streamer *s)
 	pthread_join(s->thread, NULL);
 }
 
-/* What was unmapped is out of reach of a device that goes on and on. */
+/* A device that does DMA all the time cannot reach unmapped memory. */
 TEST_F(hw_dma, unmap_under_dma)
 {
 	int i, n = variant->engine->slow ? 4 : 30;
@@ -1141,8 +1144,8 @@ TEST_F(hw_dma, unmap_under_dma)
 		ASSERT_EQ(0, ia_unmap(self->ctx, self->id, TEST_IOVA,
 				      page_size, NULL));
 		/*
-		 * A transfer that is under way is a matter of the IOMMU, which
-		 * has to drain it. Emulated ones do not: let it end.
+		 * The IOMMU has to drain transfers that are under way. Emulated
+		 * ones do not: wait for the end.
 		 */
 		stream_wait(&s, 1);
 		dut_fill(p, DUT_LEN, 96);
@@ -1152,7 +1155,7 @@ TEST_F(hw_dma, unmap_under_dma)
 	stream_stop(&s);
 }
 
-/* And its neighbours stay the device's all the while. */
+/* And its neighbours stay reachable meanwhile. */
 TEST_F(hw_dma, neighbours_change_under_dma)
 {
 	char *mem = huge_memory(SZ_2M);
@@ -1198,7 +1201,7 @@ static int change_map(int ctx, __u32 id, __u32 flags, __u64 iova, const void *p,
 			   0, 0, NULL);
 }
 
-/* What is mapped over, to the same, stays the device's all the while. */
+/* A replace by the same pages keeps them reachable meanwhile. */
 TEST_F(hw_dma, replaced_under_dma)
 {
 	char *mem = huge_memory(SZ_2M), *other = huge_memory(SZ_2M);
@@ -1237,7 +1240,7 @@ TEST_F(hw_dma, replaced_under_dma)
 	stream_stop(&s);
 	/* not one transfer failed */
 	EXPECT_TRUE(dut_reaches(&self->dut, TEST_IOVA + SZ_1M, mem + SZ_1M));
-	/* and what changed did */
+	/* and the changes took effect */
 	ASSERT_EQ(0, change_map(self->ctx, self->id, IA_RW | IOASID_MAP_REPLACE,
 				TEST_IOVA, other, page_size));
 	EXPECT_TRUE(dut_reaches(&self->dut, TEST_IOVA, other));
@@ -1276,7 +1279,7 @@ TEST_F(hw_dma, interrupts)
 			ASSERT_TRUE(interrupted(fd));
 			edu_write(&dut->edu, EDU_IRQ_ACK, 1);
 		}
-		/* they are not routed by the IOASID */
+		/* the IOASID does not route them */
 		ASSERT_EQ(0, hw_detach(dut->fd, self->id));
 		edu_write(&dut->edu, EDU_IRQ_ACK, 1);
 		ATTACH();
@@ -1294,7 +1297,7 @@ TEST_F(hw_dma, interrupts)
 		for (i = 0; i < 5; i++) {
 			int cid;
 
-			/* the driver eats the event, if it is to wait */
+			/* the driver consumes the event, if it is to wait */
 			cid = nvme_submit_rw(&dut->nvme, 1, NVME_READ, 0, 1,
 					     dut_ctrl(dut));
 			ASSERT_LE(0, cid);
@@ -1374,7 +1377,7 @@ TEST_F(hw_pair, share)
 			      NULL));
 	ASSERT_TRUE(dut_misses(&self->a, TEST_IOVA, p));
 	ASSERT_TRUE(dut_misses(&self->b, TEST_IOVA, p));
-	/* one goes, the other stays */
+	/* one is detached, the other stays */
 	ASSERT_EQ(0, hw_detach(self->b.fd, self->id));
 	ASSERT_EQ(0, ia_info(self->ctx, self->id, &info));
 	ASSERT_EQ(1, info.nr_devices);
@@ -1387,7 +1390,7 @@ TEST_F(hw_pair, share)
 	ASSERT_TRUE(dut_reaches(&self->b, TEST_IOVA + SZ_1M, p + page_size));
 }
 
-/* The same IOVA is something else for each. */
+/* The same IOVA has other memory for each device. */
 TEST_F(hw_pair, apart)
 {
 	char *p = self->mem, *q = p + page_size;
@@ -1410,7 +1413,7 @@ TEST_F(hw_pair, apart)
 	ASSERT_EQ(0, ia_free(self->ctx, other));
 }
 
-/* The union of what both may not use is not permitted. */
+/* Ranges that either device cannot use are not permitted. */
 TEST_F(hw_pair, ranges)
 {
 	struct ranges a, b, both;
@@ -1445,7 +1448,7 @@ static void one_gib(struct __test_metadata *_metadata, int ctx, __u32 id,
 	ASSERT_NE(MAP_FAILED, p);
 	for (i = 0; i < ARRAY_SIZE(at); i++)
 		ASSERT_TRUE(dut_reaches(dut, iova + at[i], p + at[i]));
-	/* the space is filled anew for a device that comes later */
+	/* attach maps the whole space for a device that comes later */
 	ASSERT_EQ(0, hw_detach(dut->fd, id));
 	ASSERT_EQ(0, dut_attach(dut, id));
 	for (i = 0; i < ARRAY_SIZE(at); i++)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Emulated devices, whose DMA is done by a driver of the kernel, which pins
- * pages of an IOASID or copies from and to it: what it sees, how long it keeps
- * what it pinned, and who waits for it. Needs the module ioasid_mock.
+ * Emulated devices: a driver of the kernel does their DMA, and pins pages of an
+ * IOASID or copies from and to it. Tests of the memory that it sees, of the
+ * life of its pins, and of the waits for it. Needs the module ioasid_mock.
  */
 #include <poll.h>
 #include <linux/userfaultfd.h>
@@ -14,7 +14,7 @@
 #define NR_PAGES 16
 #define BASE TEST_IOVA
 
-/* The kernel waits 5 seconds for a driver, and must not where it need not. */
+/* Maximum wait of the kernel for a driver: 5 seconds, and only if needed. */
 #define PATIENCE_MS 5000
 #define DELAY_MS 300
 
@@ -30,7 +30,7 @@ static void fill_pages(char *mem, int nr, unsigned int seed)
 		dut_fill(mem + i * PG, PG, seed + i);
 }
 
-/* Does the device see the pattern, by its pins or without? */
+/* Whether the device sees the pattern, by its pins or without. */
 static bool sees(int fd, __u32 op, __u64 iova, unsigned int seed)
 {
 	char buf[0x1000];
@@ -103,7 +103,7 @@ static int unmap(struct _test_data_hw_emulated *self, int first, int nr,
 			unmapped);
 }
 
-/* Cut it out of whatever is there. */
+/* Unmap it from the middle of any mapping. */
 static int cut(struct _test_data_hw_emulated *self, int first, int nr)
 {
 	return ia_unmap_full(self->ctx, self->id, IOASID_UNMAP_SPLIT,
@@ -141,7 +141,7 @@ TEST_F(hw_emulated, unbound)
 	EXPECT_EQ(-EINVAL, mock_pin(fd, BASE, PG));
 	EXPECT_EQ(-ENODEV, hw_attach(fd, self->id));
 	ASSERT_EQ(0, hw_bind(fd, self->ctx, 1, &devid));
-	/* nor anything to reach before it is attached */
+	/* and no memory before it is attached */
 	ASSERT_EQ(0, map(self, 0, 1));
 	EXPECT_EQ(-EINVAL, mock_pin(fd, BASE, PG));
 	EXPECT_FALSE(sees_mapped(fd, BASE, 1));
@@ -156,11 +156,11 @@ TEST_F(hw_emulated, attach_again)
 {
 	ASSERT_EQ(0, map(self, 0, 1));
 	ASSERT_EQ(0, mock_pin(self->fd, BASE, PG));
-	/* nothing moves, and nothing is asked for */
+	/* the device does not move, and the driver is not asked to unpin */
 	ASSERT_EQ(0, hw_attach(self->fd, self->id));
 	EXPECT_EQ(0, UNMAPS(self->fd));
 	EXPECT_TRUE(sees_pinned(self->fd, BASE, 1));
-	/* nor when it fails */
+	/* nor when the command fails */
 	EXPECT_EQ(-ENOENT, hw_attach(self->fd, self->devid));
 	EXPECT_EQ(-ENOENT, hw_detach(self->fd, self->devid));
 	EXPECT_EQ(0, UNMAPS(self->fd));
@@ -183,7 +183,7 @@ TEST_F(hw_emulated, replace)
 	EXPECT_TRUE(sees_mapped(self->fd, BASE, 2));
 	ASSERT_EQ(0, mock_pin(self->fd, BASE, PG));
 	EXPECT_TRUE(sees_pinned(self->fd, BASE, 2));
-	/* what it left does not know it any more */
+	/* the IOASID that it left does not list it */
 	ASSERT_EQ(0, unmap(self, 0, 1, NULL));
 	EXPECT_EQ(1, UNMAPS(self->fd));
 	EXPECT_EQ(1, PINS(self->fd));
@@ -214,7 +214,7 @@ TEST_F(hw_emulated, pin)
 	EXPECT_EQ(0, memcmp(self->mem + 5 * PG - 3, "parity", 6));
 	ASSERT_EQ(0, mock_unpin(self->fd, BASE, NR_PAGES * PG));
 	EXPECT_EQ(0, PINS(self->fd));
-	/* nobody has to be asked now */
+	/* the driver is not asked now */
 	ASSERT_EQ(0, unmap(self, 0, 8, NULL));
 	EXPECT_EQ(0, UNMAPS(self->fd));
 }
@@ -239,13 +239,13 @@ TEST_F(hw_emulated, pin_twice)
 	ASSERT_EQ(0, mock_pin(self->fd, BASE, 2 * PG));
 	ASSERT_EQ(0, mock_pin(self->fd, BASE + PG, 2 * PG));
 	EXPECT_EQ(4, PINS(self->fd));
-	/* it lets go of both, or this would wait in vain */
+	/* the driver unpins both pages, or this would hang */
 	ASSERT_EQ(0, unmap(self, 0, 4, NULL));
 	EXPECT_EQ(0, PINS(self->fd));
 	EXPECT_EQ(1, UNMAPS(self->fd));
 }
 
-/* As VFIO has it, what is pinned are the pages from that of the IOVA on. */
+/* As in VFIO, the pinned pages start with the page of the IOVA. */
 TEST_F(hw_emulated, pin_unaligned)
 {
 	ASSERT_EQ(0, map(self, 0, 4));
@@ -253,11 +253,11 @@ TEST_F(hw_emulated, pin_unaligned)
 	EXPECT_TRUE(sees_pinned(self->fd, BASE + PG, 2));
 	EXPECT_FALSE(sees_pinned(self->fd, BASE, 1));
 	EXPECT_FALSE(sees_pinned(self->fd, BASE + 2 * PG, 3));
-	/* what is beside it is not in use */
+	/* a neighbouring page is not in use */
 	ASSERT_EQ(0, cut(self, 0, 1));
 	ASSERT_EQ(0, cut(self, 2, 1));
 	EXPECT_EQ(1, PINS(self->fd));
-	/* and it is given back by the IOVA that it was pinned by */
+	/* and it is unpinned by the IOVA that it was pinned by */
 	ASSERT_EQ(0, mock_unpin(self->fd, BASE + PG, PG));
 	EXPECT_EQ(0, PINS(self->fd));
 	ASSERT_EQ(0, mock_behave(self->fd, IOASID_MOCK_UNMAP_NEVER, 0));
@@ -317,7 +317,7 @@ TEST_F(hw_emulated, permission)
 	EXPECT_EQ(0, mock_put(self->fd, IOASID_MOCK_WRITE, 0, wo, "granted",
 			      7));
 	EXPECT_EQ(0, memcmp(self->mem + PG, "granted", 7));
-	/* from what may be read into what may not */
+	/* from a readable page into one that is not writable */
 	EXPECT_EQ(-EPERM, mock_get(self->fd, IOASID_MOCK_READ, 0, wo - 4, buf,
 				   8));
 	EXPECT_TRUE(dut_holds(self->mem, PG, 1));
@@ -348,7 +348,7 @@ TEST_F(hw_emulated, rw)
 	dut_fill(want, PG, 1 + 2);
 	EXPECT_EQ(0, memcmp(self->mem + 2 * PG + 9, want + 9, PG - 9));
 	EXPECT_TRUE(dut_holds(self->mem + 5 * PG, PG, 1 + 5));
-	/* into a hole, or all of it there */
+	/* into a hole, or all of the copy before the hole */
 	EXPECT_EQ(-ENOENT, mock_get(self->fd, IOASID_MOCK_READ, 0,
 				    BASE + 6 * PG - 8, buf, 9));
 	EXPECT_EQ(-ENOENT, mock_get(self->fd, IOASID_MOCK_READ, 0,
@@ -404,7 +404,7 @@ TEST_F(hw_emulated, unmap)
 	ASSERT_EQ(0, map(self, 0, 4));
 	ASSERT_EQ(0, map(self, 4, 2));
 	ASSERT_EQ(0, mock_pin(self->fd, BASE + PG, PG));
-	/* a neighbour is none of its business */
+	/* a neighbour does not matter */
 	ASSERT_EQ(0, unmap(self, 4, 2, &unmapped));
 	EXPECT_EQ(2 * PG, unmapped);
 	EXPECT_EQ(0, UNMAPS(self->fd));
@@ -432,7 +432,7 @@ TEST_F(hw_emulated, unmap_all)
 	EXPECT_EQ(0, PINS(self->fd));
 }
 
-/* A driver that sleeps before it lets go, and one that does it afterwards. */
+/* A driver that sleeps before it unpins, and one that unpins afterwards. */
 TEST_F(hw_emulated, unmap_waits)
 {
 	static const __u32 how[] = {
@@ -471,7 +471,7 @@ static void *unmapper(void *data)
 	return NULL;
 }
 
-/* While one waits for the driver, others do what does not concern it. */
+/* While an unmap waits for the driver, unrelated commands go on. */
 TEST_F(hw_emulated, others_do_not_wait)
 {
 	struct unmapper u = {
@@ -490,9 +490,9 @@ TEST_F(hw_emulated, others_do_not_wait)
 	EXPECT_EQ(0, map(self, 2, 1));
 	EXPECT_EQ(0, unmap(self, 1, 1, NULL));
 	EXPECT_TRUE(sees_mapped(self->fd, BASE + 2 * PG, 3));
-	/* what is on its way out is not there for new users */
+	/* a mapping that is being unmapped cannot be pinned anew */
 	EXPECT_EQ(-ENOENT, mock_pin(self->fd, BASE, PG));
-	/* the old one still holds it */
+	/* the old pin still holds it */
 	EXPECT_TRUE(sees_pinned(self->fd, BASE, 1));
 	EXPECT_GT(2000, ia_now_ms() - start);
 	ASSERT_EQ(0, pthread_join(u.thread, NULL));
@@ -501,7 +501,7 @@ TEST_F(hw_emulated, others_do_not_wait)
 	ASSERT_EQ(0, map(self, 0, 1));
 }
 
-/* A driver that does not let go: the mapping stays, and can be used. */
+/* A driver that does not unpin: the mapping stays, and can be used. */
 TEST_F(hw_emulated, stubborn)
 {
 	struct ioasid_info info;
@@ -514,7 +514,7 @@ TEST_F(hw_emulated, stubborn)
 	start = ia_now_ms();
 	ASSERT_EQ(-EBUSY, ia_unmap_all(self->ctx, self->id, &unmapped));
 	EXPECT_LE(PATIENCE_MS - 20, ia_now_ms() - start);
-	/* it holds up nothing else */
+	/* it delays no other command */
 	EXPECT_EQ(4 * PG, unmapped);
 	EXPECT_EQ(1, UNMAPS(self->fd));
 	ASSERT_EQ(0, ia_info(self->ctx, self->id, &info));
@@ -525,7 +525,7 @@ TEST_F(hw_emulated, stubborn)
 	EXPECT_EQ(0, mock_pin(self->fd, BASE + 2 * PG, PG));
 	EXPECT_EQ(-EEXIST, map(self, 0, 1));
 	EXPECT_EQ(0, map(self, 4, 4));
-	/* until it does */
+	/* until it unpins */
 	ASSERT_EQ(0, mock_unpin(self->fd, BASE, 4 * PG));
 	ASSERT_EQ(0, unmap(self, 0, 8, &unmapped));
 	EXPECT_EQ(8 * PG, unmapped);
@@ -543,7 +543,7 @@ TEST_F(hw_emulated, cut_on_grid)
 				 NULL));
 	ASSERT_EQ(0, mock_pin(self->fd, BASE + PG, PG));
 	ASSERT_EQ(0, mock_pin(self->fd, BASE + 6 * PG, PG));
-	/* off it nothing happens, and nobody is asked */
+	/* off the grid no page is unmapped, and no driver is asked */
 	EXPECT_EQ(-EINVAL, unmap(self, 3, 5, NULL));
 	EXPECT_EQ(0, UNMAPS(self->fd));
 	ASSERT_EQ(0, unmap(self, 4, 4, NULL));
@@ -574,7 +574,7 @@ TEST_F(hw_emulated, cut_out_of_the_middle)
 	EXPECT_TRUE(sees_pinned(self->fd, BASE + 7 * PG, 8));
 	EXPECT_TRUE(sees_mapped(self->fd, BASE + 5 * PG, 6));
 	EXPECT_EQ(-ENOENT, mock_pin(self->fd, BASE + 3 * PG, PG));
-	/* each remainder knows its own pins */
+	/* each remainder keeps its own pins */
 	ASSERT_EQ(0, mock_unpin(self->fd, BASE + PG, PG));
 	ASSERT_EQ(0, unmap(self, 0, 3, NULL));
 	EXPECT_EQ(0, UNMAPS(self->fd));
@@ -584,7 +584,7 @@ TEST_F(hw_emulated, cut_out_of_the_middle)
 	EXPECT_EQ(0, PINS(self->fd));
 }
 
-/* With pins in what is cut out, and in what remains. */
+/* With pins in the part that is unmapped, and in the rest. */
 TEST_F(hw_emulated, cut_through_pins)
 {
 	ASSERT_EQ(0, map(self, 0, 8));
@@ -599,7 +599,7 @@ TEST_F(hw_emulated, cut_through_pins)
 	EXPECT_EQ(0, PINS(self->fd));
 }
 
-/* --- those who go away --- */
+/* --- users that end --- */
 
 TEST_F(hw_emulated, detach_with_pins)
 {
@@ -624,14 +624,14 @@ TEST_F(hw_emulated, close_with_pins)
 
 	ASSERT_EQ(0, map(self, 0, 4));
 	ASSERT_EQ(0, mock_pin(self->fd, BASE, 3 * PG));
-	/* even a driver that would not let go must when it is closed */
+	/* even a driver that never unpins must do so at close */
 	ASSERT_EQ(0, mock_behave(self->fd, IOASID_MOCK_UNMAP_NEVER, 0));
 	close(self->fd);
 	start = ia_now_ms();
 	ASSERT_EQ(0, unmap(self, 0, 4, NULL));
 	EXPECT_GT(PATIENCE_MS, ia_now_ms() - start);
 	ASSERT_EQ(0, ia_free(self->ctx, self->id));
-	/* the next user begins anew */
+	/* the next user starts with no pins */
 	self->fd = mock_open(0);
 	ASSERT_LE(0, self->fd);
 	ASSERT_EQ(0, hw_bind(self->fd, self->ctx, 0xe1, NULL));
@@ -654,7 +654,7 @@ TEST_F(hw_emulated, file_closed_first)
 	self->fd = -1;
 }
 
-/* Who mapped is gone, with all memory. */
+/* The process that mapped has ended, with all its memory. */
 TEST_F(hw_emulated, mapper_gone)
 {
 	int status;
@@ -684,7 +684,7 @@ TEST_F(hw_emulated, mapper_gone)
 	EXPECT_EQ(0, PINS(self->fd));
 }
 
-/* --- together with others --- */
+/* --- several devices --- */
 
 TEST_F(hw_emulated, two)
 {
@@ -719,7 +719,7 @@ TEST_F(hw_emulated, two)
 	EXPECT_EQ(0, PINS(self->fd));
 	EXPECT_EQ(0, PINS(fd));
 
-	/* one goes, the other keeps what it has */
+	/* one is detached, the other keeps its pins */
 	ASSERT_EQ(0, map(self, 0, 4));
 	ASSERT_EQ(0, mock_pin(self->fd, BASE, 2 * PG));
 	ASSERT_EQ(0, mock_pin(fd, BASE + PG, 2 * PG));
@@ -735,7 +735,7 @@ TEST_F(hw_emulated, two)
 	close(fd);
 }
 
-/* A device that exists beside one that does not. */
+/* An emulated device beside a physical one. */
 TEST_F(hw_emulated, beside_hardware)
 {
 	struct dut dut;
@@ -753,7 +753,7 @@ TEST_F(hw_emulated, beside_hardware)
 	ASSERT_EQ(0, dut_attach(&dut, self->id));
 	EXPECT_EQ(0, UNMAPS(self->fd));
 
-	/* what the one writes the other sees */
+	/* the emulated device writes, the physical one reads */
 	ASSERT_EQ(0, dut_put(&dut, BASE + PG, 40));
 	ASSERT_TRUE(dut_holds(self->mem + PG, DUT_LEN, 40));
 	ASSERT_EQ(0, mock_get(self->fd, IOASID_MOCK_READ_PINNED, 0, BASE + PG,
@@ -764,21 +764,21 @@ TEST_F(hw_emulated, beside_hardware)
 			      BASE + 3 * PG, self->mem + 8 * PG, DUT_LEN));
 	EXPECT_TRUE(dut_sees(&dut, BASE + 3 * PG, 41));
 
-	/* a cut, of what both use */
+	/* a cut, of memory that both use */
 	ASSERT_EQ(0, cut(self, 2, 1));
 	EXPECT_EQ(1, PINS(self->fd));
 	EXPECT_TRUE(dut_misses(&dut, BASE + 2 * PG, self->mem + 2 * PG));
 	EXPECT_TRUE(dut_reaches(&dut, BASE + PG, self->mem + PG));
 	EXPECT_TRUE(dut_reaches(&dut, BASE + 3 * PG, self->mem + 3 * PG));
 
-	/* while the driver holds it the hardware may reach it, too */
+	/* while the driver pins it, the hardware may reach it, too */
 	ASSERT_EQ(0, mock_behave(self->fd, IOASID_MOCK_UNMAP_LATE, DELAY_MS));
 	start = ia_now_ms();
 	ASSERT_EQ(0, unmap(self, 0, 4, NULL));
 	EXPECT_LE(DELAY_MS - 20, ia_now_ms() - start);
 	EXPECT_TRUE(dut_misses(&dut, BASE + PG, self->mem + PG));
 
-	/* the one goes, the other stays */
+	/* one is detached, the other stays */
 	ASSERT_EQ(0, map(self, 0, 1));
 	close(self->fd);
 	self->fd = -1;
@@ -786,7 +786,7 @@ TEST_F(hw_emulated, beside_hardware)
 	dut_close(&dut);
 }
 
-/* --- an argument that takes its time --- */
+/* --- an argument in memory that is slow --- */
 
 struct attacher {
 	pthread_t thread;
@@ -803,7 +803,7 @@ static void *attacher(void *data)
 	return NULL;
 }
 
-/* Who reads an argument that is not there yet keeps nobody else waiting. */
+/* A thread that waits for its argument to be faulted in delays no other one. */
 TEST_F(hw_emulated, argument_faults)
 {
 	struct uffdio_api api = { .api = UFFD_API };
@@ -867,7 +867,7 @@ static bool page_whole(const char *page)
 	return true;
 }
 
-/* Only these may come of a page that comes and goes. */
+/* Errors that are allowed when a page comes and goes. */
 static bool may_fail(int rc)
 {
 	return !rc || rc == -ENOENT || rc == -EINVAL || rc == -ENXIO;
@@ -992,7 +992,7 @@ TEST_F(hw_emulated, race_unmap)
 	close(fds[1]);
 }
 
-/* The devices come and go, too. */
+/* The devices are attached and detached, too. */
 TEST_F(hw_emulated, race_attach)
 {
 	struct user users[NR_USERS];

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The commands that need hardware, with their first, second, third...
- * allocation or copy of user memory made to fail: the tables of the IOMMU come
- * into it, and the device tells whether they are what they were. Detach, close
- * and driver unbind are left out: there a failure is one of the IOMMU core,
- * which warns.
+ * allocation or copy of user memory made to fail: these include the tables of
+ * the IOMMU, and DMA shows whether they are as before. Detach, close and driver
+ * unbind are left out: the IOMMU core warns of failures there.
  */
 #include "dut.h"
 #include "fault.h"
@@ -12,7 +11,7 @@
 
 #define NR_PAGES 600
 
-/* Where the commands map; what has to stay as it is, is at TEST_IOVA. */
+/* Where the commands map; memory that has to stay is at TEST_IOVA. */
 #define BASE (2 * TEST_IOVA)
 
 struct stage {
@@ -28,7 +27,7 @@ struct stage {
 	__u64 length;
 };
 
-/* See fail_nth.c: state after undo() is that before prepare(). */
+/* See fail_nth.c: undo() restores the state before prepare(). */
 FIXTURE(hw_command)
 {
 	struct stage stage;
@@ -43,10 +42,10 @@ FIXTURE_VARIANT(hw_command)
 	/* as run() leaves it, the device is attached */
 	bool attached;
 	/*
-	 * It is not even bound. What bind does first is ours; then it opens
-	 * the device, which evaluates ACPI methods, and these on 6.12 do not
-	 * survive more than a few failures: stop when this is in the trace for
-	 * the second time in a row (once it may be that ours could do without).
+	 * It is not even bound. Bind allocates first; then it opens the device,
+	 * which evaluates ACPI methods, and these on 6.12 do not survive more
+	 * than a few failures: stop when this is in the trace for the second
+	 * time in a row (once can be an allocation of bind that may fail).
 	 */
 	const char *past;
 	bool takes_away;
@@ -197,7 +196,7 @@ static int run_bind(struct stage *s)
 	return hw_bind(s->dut.fd, s->ctx, 1, &s->dut.devid);
 }
 
-/* There is no unbind but close. */
+/* Only close undoes a bind. */
 static int undo_bind(struct stage *s)
 {
 	close(s->dut.fd);
@@ -250,7 +249,7 @@ static bool trace_clear(void)
 	       !hw_write_file(EVENTS "ioasid_attach/enable", "1");
 }
 
-/* Is there such an event, that succeeded? */
+/* Whether there is such an event, of a success. */
 static bool trace_has(const char *event)
 {
 	bool found = false;
@@ -324,7 +323,7 @@ FIXTURE_TEARDOWN(hw_command)
 	restore_knobs();
 	dut_close(&self->stage.dut);
 	close(self->stage.ctx);
-	/* nothing stays pinned or charged */
+	/* no page stays pinned or charged */
 	EXPECT_EQ(0, ia_status("VmPin"));
 	EXPECT_EQ(0, ia_status("VmLck"));
 }
@@ -356,7 +355,7 @@ TEST_F_TIMEOUT(hw_command, fails_cleanly, 250)
 			break;
 		}
 		if (!rc) {
-			/* it could do without */
+			/* the command succeeds without it */
 			if (variant->undo)
 				ASSERT_EQ(0, variant->undo(s));
 			continue;
@@ -380,7 +379,7 @@ TEST_F_TIMEOUT(hw_command, fails_cleanly, 250)
 	if (variant->undo)
 		ASSERT_EQ(0, variant->undo(s));
 	ksft_print_msg("%u failures, %u errors\n", nth - 1, errors);
-	/* after all this it works */
+	/* after all failures it works */
 	if (variant->past)
 		ASSERT_EQ(0, dut_bind(&s->dut, s->ctx, 1));
 	ASSERT_EQ(0, dut_attach(&s->dut, s->id));
@@ -389,7 +388,10 @@ TEST_F_TIMEOUT(hw_command, fails_cleanly, 250)
 	ASSERT_TRUE(dut_reaches(&s->dut, 4 * BASE, s->mem));
 }
 
-/* An emulated device has no ACPI methods: all of bind and attach can fail. */
+/*
+ * An emulated device has no ACPI methods: every step of bind and attach can
+ * fail.
+ */
 TEST(emulated_bind_and_attach)
 {
 	struct ia_state before, after;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What the front in VFIO does to others: a file that may not bind leaves the
- * device asleep, a bind whose user memory does not answer keeps nothing waiting,
- * and a file that is no context loads no module.
+ * Side effects of the front in VFIO: a file that may not bind leaves the device
+ * asleep, a bind whose user memory hangs delays no other command, and a file
+ * that is no context loads no module.
  */
 #include <linux/iommufd.h>
 #include <pthread.h>
@@ -122,7 +122,7 @@ FIXTURE_SETUP(hw_sleep)
 			SKIP(return, "the device does not go to sleep");
 		usleep(10000);
 	}
-	/* nothing but a wake-up signals it */
+	/* only a wake-up signals it */
 	ASSERT_FALSE(signalled(self->wakeup));
 }
 
@@ -227,7 +227,7 @@ static int protect_faults(int uffd, void *addr, bool protect)
 	return ioctl(uffd, UFFDIO_WRITEPROTECT, &wp) ? -errno : 0;
 }
 
-/* Memory that can be read at once, and whose first write waits. */
+/* Memory that can be read at once; its first write waits. */
 static int hold_writes(void *addr)
 {
 	struct uffdio_api api = {
@@ -319,8 +319,8 @@ static void *stall_bind(void *data)
 }
 
 /*
- * If a lock were held, each of the calls in between would wait until the test
- * is killed.
+ * If the bind held a lock, each of the calls in between would wait until the
+ * test is killed.
  */
 TEST_F(hw_stall, others_go_on)
 {
@@ -340,7 +340,7 @@ TEST_F(hw_stall, others_go_on)
 	ASSERT_EQ(0, pthread_create(&thread, NULL, stall_bind, &s));
 	ASSERT_TRUE(fault_waits(self->uffd));
 
-	/* the same set and group, by the ways that there are */
+	/* the same set and group, by each possible way */
 	sibling = hw_open_cdev(self->b);
 	ASSERT_LE(0, sibling);
 	EXPECT_EQ(-EBUSY, hw_bind(sibling, second, 2, NULL));
@@ -376,7 +376,7 @@ TEST_F(hw_stall, others_go_on)
 	close(second);
 }
 
-/* The same for iommufd's attach, which tells an id as well. */
+/* The same for iommufd's attach, which returns an id as well. */
 TEST_F(hw_stall, attach)
 {
 	struct vfio_device_bind_iommufd bind = {
@@ -421,7 +421,7 @@ TEST_F(hw_stall, attach)
 	close(self->device);
 }
 
-/* A bind that is killed while it waits leaves nothing. */
+/* A bind that is killed while it waits leaves the device unbound. */
 TEST_F(hw_stall, killed)
 {
 	int status, pid, device;
@@ -430,7 +430,7 @@ TEST_F(hw_stall, killed)
 	pid = fork();
 	ASSERT_LE(0, pid);
 	if (!pid) {
-		/* in this process nobody answers the fault */
+		/* in this process, no thread handles the fault */
 		void *arg = ia_mem(page_size);
 		int uffd;
 
@@ -443,12 +443,12 @@ TEST_F(hw_stall, killed)
 				       VFIO_DEVICE_BIND_IOASID_FD, arg);
 		_exit(1);
 	}
-	/* until it waits, or later: it makes no difference here */
+	/* before or after it waits: both are right */
 	usleep(500000);
 	ASSERT_EQ(0, kill(pid, SIGKILL));
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
 	ASSERT_TRUE(WIFSIGNALED(status));
-	/* unless it was killed before, it was bound, and it is undone */
+	/* if it was not killed before the bind, the bind is undone */
 	ASSERT_EQ(0, protect_faults(self->uffd, self->arg, false));
 	EXPECT_EQ(0, ia_cmd(device, variant->how == STALL_IOMMUFD ?
 					    VFIO_DEVICE_BIND_IOMMUFD :
@@ -513,7 +513,10 @@ TEST(loads_no_module)
 	EXPECT_EQ(-EBADFD, hw_set_container(group, group));
 	EXPECT_FALSE(asked_for("vfio-backend"));
 
-	/* one of ours asks for the front, and the group has it then */
+	/*
+	 * a file of /dev/ioasid loads the front, and the group has the context
+	 * then
+	 */
 	EXPECT_EQ(0, hw_set_container(group, ctx));
 	EXPECT_TRUE(asked_for("vfio-backend-ioasid"));
 	fd = hw_group_device(group, names[0]);
@@ -527,7 +530,7 @@ TEST(loads_no_module)
 
 /* ---- Emulated devices ---- */
 
-/* The last close undoes what the first open did. */
+/* The last close undoes the first open. */
 TEST(emulated_by_two_means)
 {
 	char path[64], target[256];
@@ -564,7 +567,7 @@ TEST(emulated_by_two_means)
 		ASSERT_EQ(0, ioctl(group, VFIO_GROUP_UNSET_CONTAINER));
 	}
 
-	/* and once it is closed, by any */
+	/* and when it is closed, by any file */
 	close(device);
 	ASSERT_EQ(0, hw_set_container(group, container));
 	ASSERT_EQ(0, ioctl(container, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU));

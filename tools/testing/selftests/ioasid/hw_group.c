@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Devices that share an iommu group, as those behind a PCIe-to-PCI bridge do:
- * the group is blocked, attached and moved as one, whoever of it asks. Needs
- * two edu devices in one group, and for one test a third device in it that a
- * driver of the kernel wants (QEMU: -device virtio-rng-pci,bus=BRIDGE).
+ * the group is blocked, attached and moved as one, by a command of any member.
+ * Needs two edu devices in one group, and for one test a third device in it
+ * that a driver of the kernel wants (QEMU: -device virtio-rng-pci,bus=BRIDGE).
  */
 #include "dut.h"
 
@@ -17,11 +17,11 @@ FIXTURE(hw_group)
 	struct dut a, b;
 	char third[HW_NAME];
 	char *mem;
-	/* What a bridge passes on may be lost in an emulated IOMMU */
+	/* An emulated IOMMU may lose requests through a bridge */
 	bool dma;
 };
 
-/* Take all edu devices, as some have a group only then. */
+/* Bind all edu devices to VFIO: some have a group only then. */
 static int find_siblings(struct dut *a, struct dut *b)
 {
 	char names[16][HW_NAME];
@@ -44,7 +44,9 @@ static int find_siblings(struct dut *a, struct dut *b)
 	return -ENOENT;
 }
 
-/* Another function of the group, which is no bridge; taken from its driver. */
+/*
+ * Another function of the group, which is no bridge; unbound from its driver.
+ */
 static void find_third(const struct dut *dut, char *third)
 {
 	struct dirent **list;
@@ -83,9 +85,9 @@ static int type1_map(int container, __u64 iova, void *p, __u64 length)
 }
 
 /*
- * Does DMA of that device work at all? QEMU's AMD IOMMU does not know that a
- * PCIe-to-PCI bridge speaks for those behind it. VFIO type1 is the judge; where
- * it is not there, the answer is yes.
+ * Whether DMA of that device works at all. QEMU's AMD IOMMU does not know that
+ * a PCIe-to-PCI bridge forwards DMA of devices behind it. VFIO type1 decides;
+ * without it, the answer is yes.
  */
 static bool dma_works(struct dut *dut)
 {
@@ -170,7 +172,7 @@ static bool sees(struct _test_data_hw_group *self, struct dut *dut,
 #define BIND_A() ASSERT_EQ(0, dut_bind(&self->a, self->ctx, COOKIE_A))
 #define BIND_B() ASSERT_EQ(0, dut_bind(&self->b, self->ctx, COOKIE_B))
 
-/* Is @dut attached to @id, as the kernel says? 0 for to nothing. */
+/* Whether @dut is attached to @id, as the kernel says; 0: not attached. */
 static void expect_on(struct __test_metadata *_metadata,
 		      struct _test_data_hw_group *self, struct dut *dut, __u32 id)
 {
@@ -182,7 +184,7 @@ static void expect_on(struct __test_metadata *_metadata,
 	}
 }
 
-/* The state of the IOASID, and that MAP agrees with it. */
+/* Check the state of the IOASID, and that MAP agrees with it. */
 static void expect_state(struct __test_metadata *_metadata,
 			 struct _test_data_hw_group *self, __u32 state,
 			 const struct dut *waiting, __u64 cookie)
@@ -229,7 +231,7 @@ TEST_F(hw_group, both)
 	ASSERT_TRUE(dut_misses(&self->b, TEST_IOVA, self->mem));
 }
 
-/* Bound, but not attached: none of them reaches anything. */
+/* Bound, but not attached: no device reaches memory. */
 TEST_F(hw_group, bind_blocks)
 {
 	BIND_A();
@@ -255,7 +257,7 @@ TEST_F(hw_group, partial)
 	expect_state(_metadata, self, PARTIAL, &self->b, COOKIE_B);
 	expect_on(_metadata, self, &self->a, self->id);
 	expect_on(_metadata, self, &self->b, 0);
-	/* what was mapped before works, and can be taken away */
+	/* earlier mappings work, and can be unmapped */
 	ASSERT_TRUE(reaches(self, &self->a, TEST_IOVA, self->mem));
 	ASSERT_EQ(0, ia_unmap(self->ctx, self->id, TEST_IOVA, page_size,
 			      &unmapped));
@@ -268,7 +270,7 @@ TEST_F(hw_group, partial)
 	ASSERT_TRUE(reaches(self, &self->b, TEST_IOVA, self->mem));
 }
 
-/* The one that is waited for goes away, instead of joining. */
+/* The device that the group waits for is unbound, instead of joining. */
 TEST_F(hw_group, partial_unbind)
 {
 	BIND_A();
@@ -280,7 +282,7 @@ TEST_F(hw_group, partial_unbind)
 	ASSERT_TRUE(reaches(self, &self->b, TEST_IOVA, self->mem));
 }
 
-/* And the one that is attached. */
+/* And the device that is attached. */
 TEST_F(hw_group, partial_detach)
 {
 	BIND_A();
@@ -295,7 +297,7 @@ TEST_F(hw_group, partial_detach)
 	expect_state(_metadata, self, 0, NULL, 0);
 }
 
-/* Who is bound after the group attached is not waited for. */
+/* The group does not wait for a device that is bound after its attach. */
 TEST_F(hw_group, bind_later)
 {
 	BIND_A();
@@ -355,7 +357,7 @@ TEST_F(hw_group, elsewhere)
 	BIND_B();
 }
 
-/* Re-attaching any of them takes all along. */
+/* An attach of any device moves the whole group. */
 TEST_F(hw_group, move)
 {
 	char *p = self->mem + page_size;
@@ -380,7 +382,7 @@ TEST_F(hw_group, move)
 	ASSERT_TRUE(reaches(self, &self->a, TEST_IOVA, p));
 	ASSERT_TRUE(reaches(self, &self->b, TEST_IOVA, p));
 	ASSERT_TRUE(dut_misses(&self->a, TEST_IOVA, self->mem));
-	/* nobody is left behind */
+	/* no device is left behind */
 	ASSERT_EQ(0, ia_unmap_all(self->ctx, self->id, NULL));
 	ASSERT_EQ(0, ia_free(self->ctx, self->id));
 	ASSERT_TRUE(reaches(self, &self->b, TEST_IOVA, p));
@@ -390,7 +392,7 @@ TEST_F(hw_group, move)
 	ASSERT_TRUE(dut_blocked(&self->b, TEST_IOVA, p));
 }
 
-/* A partial group moves, and is waited for where it is now. */
+/* A partial group moves, and waits for its other devices in the new place. */
 TEST_F(hw_group, move_partial)
 {
 	struct ioasid_info info;
@@ -413,7 +415,7 @@ TEST_F(hw_group, move_partial)
 	ASSERT_TRUE(reaches(self, &self->b, TEST_IOVA, self->mem));
 }
 
-/* A move that fails moves nobody. */
+/* A move that fails moves no device. */
 TEST_F(hw_group, move_fails)
 {
 	struct ioasid_iova_range range[16];
@@ -445,7 +447,9 @@ TEST_F(hw_group, move_fails)
 	ASSERT_EQ(0, ia_free(self->ctx, other));
 }
 
-/* One that detaches leaves the others alone; the last one blocks them all. */
+/*
+ * A detach of one device leaves the others; that of the last blocks the group.
+ */
 TEST_F(hw_group, detach)
 {
 	struct ioasid_info info;
@@ -459,7 +463,7 @@ TEST_F(hw_group, detach)
 	expect_on(_metadata, self, &self->b, self->id);
 	ASSERT_EQ(0, ia_info(self->ctx, self->id, &info));
 	ASSERT_EQ(1, info.nr_devices);
-	/* it has joined once: nobody waits for it */
+	/* it has joined once: the group does not wait for it */
 	expect_state(_metadata, self, ATTACHED, NULL, 0);
 	ASSERT_TRUE(reaches(self, &self->b, TEST_IOVA, self->mem));
 	ASSERT_EQ(-EBUSY, ia_free(self->ctx, self->id));
@@ -468,13 +472,13 @@ TEST_F(hw_group, detach)
 	ASSERT_TRUE(dut_blocked(&self->b, TEST_IOVA, self->mem));
 	ASSERT_TRUE(dut_blocked(&self->a, TEST_IOVA, self->mem));
 	expect_state(_metadata, self, 0, NULL, 0);
-	/* the order in which they come back is free */
+	/* they can attach again in any order */
 	ASSERT_EQ(0, dut_attach(&self->b, self->id));
 	ASSERT_EQ(0, dut_attach(&self->a, self->id));
 	ASSERT_TRUE(reaches(self, &self->a, TEST_IOVA, self->mem));
 }
 
-/* Closing the file of one is its detach and its unbind. */
+/* The close of the file of a device is its detach and its unbind. */
 TEST_F(hw_group, close)
 {
 	BIND_A();
@@ -486,7 +490,7 @@ TEST_F(hw_group, close)
 	self->a.fd = -1;
 	expect_state(_metadata, self, ATTACHED, NULL, 0);
 	ASSERT_TRUE(reaches(self, &self->b, TEST_IOVA, self->mem));
-	/* and back: it is a later bind now */
+	/* and back: its bind is a later one now */
 	self->a.fd = hw_open_cdev(self->a.name);
 	ASSERT_LE(0, self->a.fd);
 	BIND_A();
@@ -501,7 +505,7 @@ TEST_F(hw_group, close)
 	ASSERT_TRUE(dut_blocked(&self->b, TEST_IOVA, self->mem));
 }
 
-/* A group is one context's. */
+/* A group belongs to one context. */
 TEST_F(hw_group, one_context)
 {
 	int second = ia_open();
@@ -515,7 +519,7 @@ TEST_F(hw_group, one_context)
 	ASSERT_EQ(-EBUSY, dut_bind(&self->b, second, COOKIE_B));
 	ASSERT_EQ(-EBUSY, hw_bind_full(self->b.fd, second, id, COOKIE_B, NULL,
 				       NULL));
-	/* it was not harmed */
+	/* the failure did not affect it */
 	ASSERT_TRUE(reaches(self, &self->a, TEST_IOVA, self->mem));
 	dut_close(&self->a);
 	ASSERT_EQ(0, dut_admit(&self->b, second, id));
@@ -525,7 +529,7 @@ TEST_F(hw_group, one_context)
 	close(second);
 }
 
-/* The group was the user's from the first bind to the last close. */
+/* User space owns the group from the first bind to the last close. */
 TEST_F(hw_group, kernel_driver)
 {
 	if (!self->third[0])
@@ -537,7 +541,7 @@ TEST_F(hw_group, kernel_driver)
 	ASSERT_EQ(-EBUSY, dut_bind(&self->b, self->ctx, COOKIE_B));
 	ASSERT_EQ(0, hw_take(self->third));
 	BIND_A();
-	/* now the driver must do without */
+	/* now the driver cannot bind */
 	hw_give_back(self->third);
 	ASSERT_FALSE(hw_has_driver(self->third, NULL));
 	ASSERT_EQ(0, dut_attach(&self->a, self->id));
@@ -550,7 +554,7 @@ TEST_F(hw_group, kernel_driver)
 	ASSERT_EQ(0, hw_take(self->third));
 }
 
-/* A reset of the bus is a matter of all devices on it: all are this context's. */
+/* A reset of the bus affects all devices on it: all belong to this context. */
 TEST_F(hw_group, hot_reset)
 {
 	struct {
@@ -592,12 +596,12 @@ TEST_F(hw_group, hot_reset)
 	ASSERT_EQ(0, ia_cmd(self->b.fd, VFIO_DEVICE_PCI_HOT_RESET, &reset));
 	ASSERT_EQ(0, vfio_pci_enable(self->a.fd));
 	ASSERT_EQ(0, vfio_pci_enable(self->b.fd));
-	/* they are where they were */
+	/* they are still attached */
 	ASSERT_TRUE(reaches(self, &self->a, TEST_IOVA, self->mem));
 	ASSERT_TRUE(reaches(self, &self->b, TEST_IOVA, self->mem));
 }
 
-/* Both through the group's file, which only one process can have. */
+/* Both through the group's file, which only one process can open. */
 TEST_F(hw_group, group_file)
 {
 	int group, a, b;

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Users of VFIO that know nothing of /dev/ioasid: containers, iommufd by its
- * own commands and in the place of a container, emulated devices, devices
- * without an IOMMU, hot resets. Each call that is probed makes a line with what
- * it returned, and the lines of a test are compared with those of the same
- * kernel without the patches to VFIO, which are in hw_legacy.txt.
+ * Users of VFIO without /dev/ioasid: containers, iommufd by its own commands
+ * and in the place of a container, emulated devices, devices without an IOMMU,
+ * hot resets. Each probed call makes a line with its result, and the lines of a
+ * test are compared with those of the same kernel without the patches to VFIO,
+ * which are in hw_legacy.txt.
  *
  * scripts/record-legacy writes that file: it has such a kernel run this program
  * with IOASID_RECORD=1, which prints the lines and compares nothing.
  *
- * What the patches do change, and say so, is a SAID() probe: the file has what
- * it was before, and the program what it is.
+ * Documented changes of the patches are SAID() probes: the file has the old
+ * result, and the program has the new one.
  */
 #include <linux/iommufd.h>
 #include <stdarg.h>
@@ -27,7 +27,7 @@
 static char lines[MAX_LINES][LINE];
 static int nr_lines;
 
-/* What is said to differ: what the line is now. */
+/* Documented differences: the new result of the line. */
 static const char *said[MAX_LINES];
 
 static char *add_line(const char *what)
@@ -172,7 +172,7 @@ static int bind_null(int device)
 	return cmd(device, VFIO_DEVICE_BIND_IOMMUFD, NULL);
 }
 
-/* The id cannot be told. */
+/* The id cannot be written. */
 static int bind_read_only(int device, int fd)
 {
 	struct vfio_device_bind_iommufd *arg;
@@ -301,7 +301,7 @@ static int hot_reset_by(int device, int fd)
 	return cmd(device, VFIO_DEVICE_PCI_HOT_RESET, &arg);
 }
 
-/* A line for each device that a hot reset would reset, too. */
+/* Print a line for each device that a hot reset would reset, too. */
 static int hot_reset_info(int device)
 {
 	struct {
@@ -316,7 +316,7 @@ static int hot_reset_info(int device)
 	if (rc)
 		return rc;
 	for (i = 0; i < arg.head.count; i++) {
-		/* groups have no number that two machines would agree on */
+		/* group numbers differ from machine to machine */
 		int id = arg.head.flags & VFIO_PCI_HOT_RESET_FLAG_DEV_ID ?
 				 (int)arg.devices[i].devid :
 				 arg.devices[i].group_id != 0;
@@ -433,7 +433,7 @@ static const char *find_recorded(const char *test)
 	return at ? at + strlen(head) : NULL;
 }
 
-/* How many lines differ. */
+/* The number of lines that differ. */
 static int compare(const char *test)
 {
 	const char *at = find_recorded(test), *end;
@@ -458,7 +458,9 @@ static int compare(const char *test)
 		if (*at == '[' || !end)
 			break;
 		if (said[i]) {
-			/* the file has the old outcome, the kernel the new one */
+			/*
+			 * the file has the old result, the kernel the new one
+			 */
 			snprintf(now, sizeof(now), "%.*s%s",
 				 (int)(strstr(is, " = ") + 3 - is), is,
 				 said[i]);
@@ -631,7 +633,7 @@ TEST_F_TIMEOUT(legacy, compat, 300)
 	RC(info(a));
 	RC(set(g, c));
 	RC(status(g));
-	/* another one for the same open device */
+	/* another file of the same open device */
 	RC(set(g, i2));
 	e = FD(get(g, A));
 	RC(info(e));
@@ -650,7 +652,7 @@ TEST_F_TIMEOUT(legacy, compat, 300)
 	RC(info(a));
 	shut(&b);
 	shut(&a);
-	/* now it is the group's again */
+	/* now the group can use it again */
 	a = FD(get(g, A));
 	RC(info(a));
 	shut(&g);
@@ -728,7 +730,7 @@ TEST_F_TIMEOUT(legacy, cdev, 300)
 	RC(bind_iommufd(a, i));
 	RC(bind_iommufd(a, i));
 	RC(bind_iommufd(a, i2));
-	/* a file that is bound, and what is no iommufd */
+	/* a file that is bound, and a file that is no iommufd */
 	RC(bind_bad(a, 16, 0, 999));
 	RC(bind_bad(a, 16, 0, null));
 	RC(bind_bad(a, 8, 0, null));
@@ -798,7 +800,7 @@ TEST_F_TIMEOUT(legacy, cdev, 300)
 	COMPARE("cdev");
 }
 
-/* What is no context of any sort. */
+/* Files that are no context of any kind. */
 TEST_F_TIMEOUT(legacy, unknown_files, 300)
 {
 	int g, a, pair[2], fd;
@@ -902,7 +904,7 @@ TEST_F_TIMEOUT(legacy, emulated, 300)
 	RC(set(g, c2));
 	RC(unset(g));
 	shut(&g);
-	/* by its own file; what the probe above left is not closed */
+	/* by its own file; the file of the probe above is not closed */
 	RC(info(e));
 	COMPARE("emulated");
 }
@@ -1021,7 +1023,7 @@ TEST_F_TIMEOUT(legacy, noiommu, 300)
 	a = FD(get(g, A));
 	shut(&a);
 	shut(&g);
-	/* Others shall not take it for a device that has an IOMMU */
+	/* Other tests shall not take it for a device that has an IOMMU */
 	shut(&c);
 	shut(&c2);
 	shut(&i);
@@ -1030,7 +1032,7 @@ TEST_F_TIMEOUT(legacy, noiommu, 300)
 	COMPARE("noiommu");
 }
 
-/* ---- Many sequences: random walks that are the same each time ---- */
+/* ---- Many sequences: random walks that repeat exactly ---- */
 
 enum { NR_FDS = 2, NR_GROUPS = 2, NR_DEVICES = 5, WALK = 250 };
 
@@ -1059,7 +1061,7 @@ static void step(long rc, const char *format, ...)
 	probe(what, rc);
 }
 
-/* What was in the slot is closed already */
+/* The file in the slot is closed already */
 static void fill(int *slot, int fd, const char *format, ...)
 {
 	char what[64];
@@ -1071,7 +1073,7 @@ static void fill(int *slot, int fd, const char *format, ...)
 	*slot = probe_fd(what, fd);
 }
 
-/* Mostly of what is open. */
+/* Mostly a file that is open. */
 static void walk_step(struct walk *w)
 {
 	unsigned int f = pick(w, NR_FDS), g = pick(w, NR_GROUPS);

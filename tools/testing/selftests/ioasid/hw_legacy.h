@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What hw_legacy compares with: hw_legacy.txt, within the program, as it runs
- * where there are no files.
+ * The expected results of hw_legacy: hw_legacy.txt, built into the program,
+ * because a VM has no files.
  */
 #ifndef __SELFTESTS_IOASID_HW_LEGACY_H
 #define __SELFTESTS_IOASID_HW_LEGACY_H

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The life of a device at /dev/ioasid: who may bind it, what bind, attach and
- * detach check, and what happens when one of the parties goes away: files that
- * are closed in any order, processes that die in the middle, drivers that are
- * unbound, threads that do all of it at the same time.
+ * The life of a device at /dev/ioasid: permission to bind it, the checks of
+ * bind, attach and detach, and the end of each party: files that are closed in
+ * any order, processes that die in the middle, drivers that are unbound,
+ * threads that do all of it at the same time.
  */
 #include <glob.h>
 #include <linux/iommufd.h>
@@ -118,7 +118,7 @@ TEST_F(hw_life, once)
 	ASSERT_TRUE(works(&self->dut, self->mem));
 }
 
-/* Without a context the device fd is a door to nothing. */
+/* Without a context, the device fd gives no access. */
 TEST_F(hw_life, inert)
 {
 	struct vfio_device_info info = { .argsz = sizeof(info) };
@@ -196,7 +196,7 @@ TEST_F(hw_life, list)
 	EXPECT_TRUE(space && device && attachment);
 }
 
-/* What the three commands make of bad arguments: nothing. */
+/* The three commands reject bad arguments. */
 TEST_F(hw_life, bad_bind)
 {
 	struct {
@@ -250,7 +250,7 @@ TEST_F(hw_life, bad_bind)
 	EXPECT_EQ(-EFAULT, ia_cmd(dut, VFIO_DEVICE_BIND_IOASID_FD,
 				  (void *)~0xfffUL));
 
-	/* An id that cannot be told is none. */
+	/* A bind whose id cannot be written fails. */
 	page = ia_mem(page_size);
 	ASSERT_NE(NULL, page);
 	BIND_RESET();
@@ -264,7 +264,7 @@ TEST_F(hw_life, bad_bind)
 	EXPECT_EQ(-EFAULT, ia_cmd(dut, VFIO_DEVICE_BIND_IOASID_FD, page));
 	EXPECT_EQ(-ENODEV, hw_attach(dut, self->id));
 
-	/* a longer structure is fine, as long as the rest says nothing */
+	/* a longer structure is allowed, if the rest is 0 */
 	BIND_RESET();
 	arg.cmd.argsz = sizeof(arg);
 	arg.cmd.cookie = 0xd0;
@@ -344,7 +344,7 @@ TEST_F(hw_life, bad_attach)
 	EXPECT_EQ(-ENOENT, DETACH());
 }
 
-/* Ids are those of the context that the device is bound to. */
+/* Ids belong to the context that the device is bound to. */
 TEST_F(hw_life, foreign_id)
 {
 	int second = ia_open();
@@ -357,7 +357,7 @@ TEST_F(hw_life, foreign_id)
 	ASSERT_EQ(-ENOENT, hw_attach(self->dut.fd, id));
 	ASSERT_EQ(0, dut_attach(&self->dut, self->id));
 	ASSERT_EQ(-ENOENT, ia_free(second, self->dut.devid + 1000));
-	/* the devices of one are no business of the other */
+	/* a context cannot use the devices of another one */
 	for (i = 0; i < 20; i++) {
 		struct ioasid_device_info info;
 
@@ -367,7 +367,7 @@ TEST_F(hw_life, foreign_id)
 	ASSERT_TRUE(works(&self->dut, self->mem));
 }
 
-/* --- going away --- */
+/* --- ends --- */
 
 TEST_F(hw_life, close_device)
 {
@@ -429,7 +429,9 @@ TEST_F(hw_life, close_orders)
 	}
 }
 
-/* The context closes last, with all that is in it, and the device goes on. */
+/*
+ * The context closes last, with all mappings, and the device works until then.
+ */
 TEST_F(hw_life, close_context_first)
 {
 	START();
@@ -474,7 +476,7 @@ TEST_F(hw_life, dup_in_child)
 	ASSERT_EQ(0, info.nr_devices);
 }
 
-/* Killed in the middle of maps, moves and DMA, it leaves nothing in the way. */
+/* Killed during maps, moves and DMA, the process leaves no device in use. */
 TEST_F(hw_life, kill)
 {
 	int i, status;
@@ -515,7 +517,7 @@ TEST_F(hw_life, kill)
 		ASSERT_EQ(0, waitpid(pid, &status, WNOHANG));
 		kill(pid, SIGKILL);
 		ASSERT_EQ(pid, waitpid(pid, &status, 0));
-		/* free for the next at once */
+		/* the next user can bind at once */
 		ASSERT_EQ(0, life_open(&self->dut, self->ctx,
 				       variant->by_group, &self->group));
 		START();
@@ -527,8 +529,8 @@ TEST_F(hw_life, kill)
 }
 
 /*
- * Writing there waits for whoever has the device open, which an exiting process
- * that does it itself would have for ever: leave it to a process that has not.
+ * The write waits until the device is closed. An exiting process that has it
+ * open would wait for itself: use another process.
  */
 static pid_t unbind_driver(const char *name)
 {
@@ -545,7 +547,7 @@ static pid_t unbind_driver(const char *name)
 	return pid;
 }
 
-/* The driver goes: the user is asked to close, and is waited for. */
+/* The driver is unbound: the user is asked to close, and is waited for. */
 TEST_F(hw_life, unbind_driver)
 {
 	struct ioasid_info info;
@@ -572,7 +574,7 @@ TEST_F(hw_life, unbind_driver)
 	ASSERT_EQ(0, ia_info(self->ctx, self->id, &info));
 	ASSERT_EQ(0, info.nr_devices);
 	ASSERT_EQ(page_size + self->dut.ctrl_size, info.bytes_mapped);
-	/* the space outlived it, and can have it back */
+	/* the space outlives the device, and it can attach again */
 	ASSERT_EQ(0, hw_take(self->dut.name));
 	ASSERT_EQ(0, life_open(&self->dut, self->ctx, variant->by_group,
 			       &self->group));
@@ -581,7 +583,7 @@ TEST_F(hw_life, unbind_driver)
 	close(fd);
 }
 
-/* The kernel's driver can have it back, and finds a disk by DMA of its own. */
+/* The kernel's driver can bind it again, and finds a disk by DMA of its own. */
 TEST_F(hw_life, give_back)
 {
 	bool had = !access("/sys/module/nvme", F_OK);
@@ -615,7 +617,7 @@ TEST_F(hw_life, give_back)
 	ASSERT_TRUE(works(&self->dut, self->mem));
 }
 
-/* --- files that travel --- */
+/* --- files passed to other processes --- */
 
 /*
  * A process without privileges, and with nothing but the two files, binds the
@@ -683,7 +685,7 @@ TEST_F(hw_life, pass_files)
 	ASSERT_EQ(0, ia_send_fd(socks[0], self->dut.fd));
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
 	ASSERT_EQ(0, status);
-	/* what it did outlives it, in the files that are still open here */
+	/* the device stays bound, by the files that are still open here */
 	ASSERT_EQ(0, ia_list(self->ctx, 0, entries, &nr));
 	ASSERT_EQ(4, nr);
 	ASSERT_EQ(0, hw_attach(self->dut.fd, self->id));
@@ -692,7 +694,7 @@ TEST_F(hw_life, pass_files)
 	ASSERT_TRUE(works(&self->dut, self->mem));
 }
 
-/* A space is mapped by one process, and used by another one's device. */
+/* One process maps a space, and the device of another one uses it. */
 TEST_F(hw_life, map_by_another)
 {
 	char *shared;
@@ -718,7 +720,7 @@ TEST_F(hw_life, map_by_another)
 	}
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
 	ASSERT_EQ(0, status);
-	/* its memory stays the device's, though it is gone */
+	/* the device keeps access after the process has ended */
 	ASSERT_TRUE(dut_sees(&self->dut, TEST_IOVA + SZ_1M, 5));
 	ASSERT_TRUE(dut_reaches(&self->dut, TEST_IOVA + 2 * SZ_1M, shared));
 	ASSERT_EQ(0, ia_unmap(self->ctx, self->id, TEST_IOVA + SZ_1M,
@@ -726,7 +728,7 @@ TEST_F(hw_life, map_by_another)
 	ASSERT_TRUE(dut_misses(&self->dut, TEST_IOVA + 2 * SZ_1M, shared));
 }
 
-/* --- the other doors to a device --- */
+/* --- other ways to use a device --- */
 
 TEST_F(hw_life, iommufd)
 {
@@ -739,13 +741,13 @@ TEST_F(hw_life, iommufd)
 	if (iommufd < 0)
 		SKIP(return, "no /dev/iommu");
 	bind.iommufd = iommufd;
-	/* theirs, then not ours */
+	/* first iommufd's, then ours */
 	ASSERT_EQ(0, ia_cmd(self->dut.fd, VFIO_DEVICE_BIND_IOMMUFD, &bind));
 	EXPECT_EQ(-EBUSY, hw_bind(self->dut.fd, self->ctx, 1, NULL));
 	other = hw_open_cdev(self->dut.name);
 	ASSERT_LE(0, other);
 	EXPECT_EQ(-EBUSY, hw_bind(other, self->ctx, 1, NULL));
-	/* nor are our commands for it, nor theirs for ours */
+	/* commands of one interface fail on files of the other */
 	EXPECT_NE(0, hw_attach(self->dut.fd, self->id));
 	EXPECT_NE(0, hw_detach(self->dut.fd, 0));
 	close(other);
@@ -758,15 +760,15 @@ TEST_F(hw_life, iommufd)
 	ASSERT_LE(0, other);
 	EXPECT_NE(0, ia_cmd(other, VFIO_DEVICE_BIND_IOMMUFD, &bind));
 	EXPECT_EQ(-EBUSY, hw_bind(other, self->ctx, 1, NULL));
-	/* closing one that has nothing does not touch the one that has */
+	/* the close of an unbound file does not affect the bound one */
 	close(other);
 	close(iommufd);
 	ASSERT_TRUE(works(&self->dut, self->mem));
 }
 
 /*
- * On 6.12 iommufd cannot use an IOMMU that has first-stage tables only. No
- * reason for /dev/ioasid not to work there, nor anywhere where iommufd does.
+ * On 6.12 iommufd cannot use an IOMMU that has first-stage tables only.
+ * /dev/ioasid has to work there, and wherever iommufd does.
  */
 TEST_F(hw_life, where_iommufd_cannot)
 {
@@ -819,7 +821,7 @@ TEST_F(hw_life, container)
 	ASSERT_LE(0, device);
 	EXPECT_NE(0, hw_bind(device, self->ctx, 1, NULL));
 	EXPECT_NE(0, hw_attach(device, self->id));
-	/* the group has one */
+	/* the group has a device open */
 	EXPECT_NE(0, hw_set_container(group, self->ctx));
 	close(device);
 	close(group);
@@ -839,7 +841,7 @@ TEST_F(hw_life, container)
 	ASSERT_TRUE(works(&self->dut, self->mem));
 }
 
-/* What VFIO's group commands make of a context. */
+/* Group commands of VFIO with a context. */
 TEST_F(hw_life, group_commands)
 {
 	struct vfio_group_status status = { .argsz = sizeof(status) };
@@ -877,7 +879,7 @@ TEST_F(hw_life, group_commands)
 	close(second);
 }
 
-/* --- all at the same time --- */
+/* --- concurrency --- */
 
 enum { RACERS = 10 };
 
@@ -887,7 +889,7 @@ struct race {
 	__u32 ids[2];
 	char *mem;
 	bool stop;
-	/* what no command may answer */
+	/* errors that no command may return */
 	int bad;
 	unsigned int bad_op;
 };
@@ -1011,7 +1013,7 @@ TEST_F(hw_life, race)
 	EXPECT_EQ(0, race.bad) {
 		TH_LOG("from operation %u", race.bad_op);
 	}
-	/* nothing is the worse for it */
+	/* all still works */
 	ASSERT_EQ(0, ia_unmap_all(self->ctx, self->id, NULL));
 	ASSERT_EQ(0, dut_admit(&self->dut, self->ctx, self->id));
 	ASSERT_EQ(0, ia_map(self->ctx, self->id, TEST_IOVA, self->mem,
@@ -1020,7 +1022,7 @@ TEST_F(hw_life, race)
 	ASSERT_TRUE(works(&self->dut, self->mem));
 }
 
-/* The files are closed under the threads that use them. */
+/* The files are closed while other threads use them. */
 TEST_F(hw_life, race_close)
 {
 	struct racer racers[RACERS];
@@ -1061,7 +1063,7 @@ TEST_F(hw_life, race_close)
 	ASSERT_TRUE(works(&self->dut, self->mem));
 }
 
-/* A transfer that is still to come when the device is closed, comes to nothing. */
+/* A transfer that is pending when the device is closed is dropped. */
 TEST(late_dma)
 {
 	struct dut dut;
@@ -1177,7 +1179,7 @@ TEST_F(hw_mdev, attach)
 	ASSERT_EQ(0, hw_bind(self->fd, self->ctx, 0xe, &self->devid));
 	EXPECT_EQ(-EBUSY, hw_bind(self->fd, self->ctx, 0xe, NULL));
 	ASSERT_EQ(0, ia_cmd(self->fd, VFIO_DEVICE_GET_INFO, &vfio));
-	/* it minds no IOVA */
+	/* it has no limits of IOVAs */
 	ASSERT_EQ(0, ia_map(self->ctx, self->id, 0xfee00000, p, SZ_1M));
 	ASSERT_EQ(0, hw_attach(self->fd, self->id));
 	ASSERT_EQ(0, ia_map(self->ctx, self->id, -SZ_1M, p, SZ_1M));
@@ -1203,7 +1205,7 @@ TEST_F(hw_mdev, attach)
 	EXPECT_EQ(0, info.nr_devices);
 }
 
-/* An emulated and a real device in one space. */
+/* An emulated and a physical device in one space. */
 TEST_F(hw_mdev, beside_hardware)
 {
 	struct ioasid_info info;
@@ -1231,7 +1233,7 @@ TEST_F(hw_mdev, beside_hardware)
 	dut_close(&dut);
 }
 
-/* The driver's device goes away under its user. */
+/* The emulated device is removed while it is in use. */
 TEST_F(hw_mdev, remove)
 {
 	int status;
@@ -1242,7 +1244,7 @@ TEST_F(hw_mdev, remove)
 	pid = fork();
 	ASSERT_LE(0, pid);
 	if (!pid) {
-		/* waits for the last file of it */
+		/* waits until the last file of it is closed */
 		close(self->fd);
 		_exit(!!mdev_remove());
 	}
@@ -1293,7 +1295,7 @@ TEST(modules)
 		EXPECT_NE(0, unload("ioasid"));
 		ASSERT_EQ(0, ia_alloc(ctx, &id));
 		ASSERT_EQ(0, dut_admit(&dut, ctx, id));
-		/* bind brings the front along */
+		/* bind loads the front */
 		ASSERT_EQ(0, dut_bind(&dut, ctx, 1));
 		ASSERT_EQ(0, dut_attach(&dut, id));
 		EXPECT_NE(0, unload("vfio_ioasid"));
@@ -1302,7 +1304,7 @@ TEST(modules)
 		EXPECT_NE(0, unload("ioasid"));
 		dut_stop(&dut);
 		close(dut.fd);
-		/* nothing is left of them */
+		/* no module is in use */
 		ASSERT_EQ(0, unload("vfio_ioasid"));
 		ASSERT_EQ(0, unload("ioasid"));
 		ASSERT_EQ(0, system("modprobe ioasid"));

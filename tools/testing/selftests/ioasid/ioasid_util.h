@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the tests of /dev/ioasid share.
+ * Helpers of the tests of /dev/ioasid.
  *
  * The ia_*() functions are one command each. They return 0 (or what the
  * command returns) or a negative errno, so that an expectation names the
@@ -41,7 +41,7 @@
 #include "../kselftest_harness.h"
 #endif
 
-/* The debug kernel in an emulated machine takes its time. */
+/* The debug kernel in an emulated machine is slow. */
 #undef TEST_TIMEOUT_DEFAULT
 #define TEST_TIMEOUT_DEFAULT 240
 
@@ -84,7 +84,7 @@ static inline int ia_open(void)
 	return errno == ENODEV || errno == ENXIO ? -ENOENT : -errno;
 }
 
-/* Every command as it is: what ioctl() returns, or -errno. */
+/* Every command without changes: the result of ioctl(), or -errno. */
 static inline int ia_cmd(int fd, unsigned long cmd, void *arg)
 {
 	int rc = ioctl(fd, cmd, arg);
@@ -182,7 +182,7 @@ static inline int ia_map(int fd, __u32 id, __u64 iova, const void *addr,
 			   0, 0, 0, NULL);
 }
 
-/* The same where the kernel chooses. */
+/* The same, at an IOVA that the kernel chooses. */
 static inline int ia_map_any(int fd, __u32 id, __u64 *iova, const void *addr,
 			     __u64 length)
 {
@@ -334,8 +334,8 @@ static inline long long ia_status(const char *name)
 }
 
 /*
- * Whether this kernel checks itself so much that big loops take too long. To
- * be seen without privilege, too, which debugfs is not.
+ * Whether this kernel checks itself so much that big loops take too long.
+ * Unlike debugfs, this needs no privilege.
  */
 static inline bool ia_slow_kernel(void)
 {
@@ -343,13 +343,13 @@ static inline bool ia_slow_kernel(void)
 }
 
 /*
- * All that user space can see of a context, so that two of them can be compared:
- * LIST; GET_INFO and DEVICE_GET_INFO with their arrays, QUERY_MAP, options, fdinfo
- * of the context and of all exports that the process has open, and what the
- * process is said to have locked and pinned. Files that were mapped are not part
- * of it: see ia_file_read().
+ * All state of a context that user space can observe, to compare two of them:
+ * LIST; GET_INFO and DEVICE_GET_INFO with their arrays, QUERY_MAP, options,
+ * fdinfo of the context and of all exports that the process has open, and the
+ * locked and pinned memory of the process. Mapped files are not part of it: see
+ * ia_file_read().
  *
- * What is more than there is room for is in the sums.
+ * Entries beyond the room are in the sums.
  */
 #define IA_STATE_MAX 64
 #define IA_STATE_RANGES 128
@@ -361,7 +361,7 @@ struct ia_state {
 	__u32 nr;
 	__u32 nr_ranges;
 	__u32 nr_mappings;
-	__u32 next_fd;		/* what the next file to be opened will be */
+	__u32 next_fd;		/* number of the next file to be opened */
 	long long vm_pin;
 	long long vm_lck;
 	__u64 option[IA_STATE_OPTIONS];
@@ -437,7 +437,7 @@ static inline int ia_state_read_device(int fd, struct ia_state *state, __u32 i)
 	info->ranges = IA_PTR(ranges);
 	rc = ia_cmd(fd, IOASID_DEVICE_GET_INFO, info);
 	info->ranges = 0;
-	/* unplugged, or with an IOMMU whose domains a test makes fail */
+	/* unplugged, or behind an IOMMU that fails to make domains */
 	if (rc == -ENODEV || rc == -EMEDIUMTYPE)
 		return 0;
 	if (rc)
@@ -465,7 +465,7 @@ static inline int ia_state_read_mappings(int fd, struct ia_state *state,
 			.entries = IA_PTR(entries),
 		};
 		rc = ia_cmd(fd, IOASID_QUERY_MAP, &query);
-		/* an import, which is like an IOASID in other things */
+		/* an import, which is like an IOASID otherwise */
 		if (rc)
 			return rc == -ENOENT ? 0 : rc;
 		start = query.next;
@@ -503,7 +503,7 @@ static inline void ia_state_read_text(int fd, struct ia_state *state,
 		close(file);
 }
 
-/* What fdinfo tells of the context, and of every export of a low number. */
+/* fdinfo of the context, and of every export of a low number. */
 static inline void ia_state_read_fdinfo(int fd, struct ia_state *state)
 {
 	char path[64], target[64];
@@ -561,7 +561,7 @@ static inline int ia_state_read(int fd, struct ia_state *state)
 	return 0;
 }
 
-/* Leave the numbers behind "mappings=" out of all lines but those of roots. */
+/* Remove the numbers behind "mappings=" from all lines but those of roots. */
 static inline void ia_text_forget_pieces(char *text)
 {
 	char *from = text, *to = text, *line = text;
@@ -583,8 +583,8 @@ static inline void ia_text_forget_pieces(char *text)
 }
 
 /*
- * Into how many pieces the mappings of children are cut does not matter. Nor do
- * then the IOPTEs that follow from that.
+ * Ignore the number of pieces of children's mappings, and the numbers of IOPTEs
+ * that follow from that.
  */
 static inline void ia_state_forget_pieces(struct ia_state *state)
 {
@@ -641,7 +641,7 @@ static inline void ia_text_diff(char *to, size_t size, const char *a,
 		 (int)strcspn(b + line, "\n"), b + line);
 }
 
-/* NULL when @a and @b are the same, or else what differs. */
+/* NULL if @a and @b are the same, or else the difference. */
 static inline const char *ia_state_diff(const struct ia_state *a,
 					const struct ia_state *b)
 {
@@ -732,7 +732,7 @@ static inline const char *ia_state_diff(const struct ia_state *a,
 	return "one of many ranges, mappings or lines of fdinfo";
 }
 
-/* What can be seen of a file: its size, and where it has memory. */
+/* Observable state of a file: its size, and where it has memory. */
 struct ia_file {
 	__u64 size;
 	__u64 blocks;
@@ -766,7 +766,9 @@ static inline int ia_file_read(int fd, struct ia_file *file)
 	return 0;
 }
 
-/* The page frame behind an address of ours, 0 if there is none. For root. */
+/*
+ * The page frame of an address of this process, 0 if there is none. For root.
+ */
 static inline __u64 ia_pfn(const void *addr)
 {
 	__u64 entry = 0;
@@ -792,7 +794,7 @@ static inline __u64 ia_now_ms(void)
 	return ts.tv_sec * 1000ULL + ts.tv_nsec / 1000000;
 }
 
-/* A child that does not outlive a test that failed. */
+/* A child that ends with a test that failed. */
 static inline pid_t ia_fork(void)
 {
 	pid_t parent = getpid(), pid = fork();
@@ -805,7 +807,7 @@ static inline pid_t ia_fork(void)
 	return pid;
 }
 
-/* Pass a descriptor through a socket. */
+/* Pass a file descriptor through a socket. */
 static inline int ia_send_fd(int sock, int fd)
 {
 	union {

@@ -5,15 +5,16 @@
  *
  *	latency_open(&latency);		-ENOENT: this kernel cannot tell
  *	latency_start(&latency);
- *	...				what is measured
+ *	...				the measured calls
  *	us = latency_stop(&latency);
  *
  * With QEMU's -icount an instruction takes a nanosecond, on any machine and
  * however loaded that is.  Without it the numbers mean little.
  *
  * A section counts as one of ours if a function of the module ioasid or of
- * vfio_ioasid began it, by taking a lock.  One that a function of the kernel began
- * for us, such as the page allocator, is shown, and is no failure.
+ * vfio_ioasid began it, by taking a lock.  A section that another function of
+ * the kernel began, for example the page allocator, is shown, and is no
+ * failure.
  */
 #ifndef __SELFTESTS_IOASID_LATENCY_H
 #define __SELFTESTS_IOASID_LATENCY_H
@@ -22,7 +23,7 @@
 
 #define LATENCY_DIR "/sys/kernel/tracing/"
 
-/* More would be another test's fault. */
+/* Room for the description of a section. */
 #define LATENCY_TEXT 4096
 
 /**
@@ -41,7 +42,7 @@ struct latency {
 	char text[LATENCY_TEXT];
 };
 
-/* Whether time in this machine is instructions: scripts/vm says so. */
+/* Whether time in this machine is instructions, as scripts/vm says. */
 static inline bool latency_is_instructions(void)
 {
 	return getenv("IOASID_ICOUNT");
@@ -71,7 +72,7 @@ static inline int latency_open(struct latency *latency)
 	    latency_write("tracing_on", "0") ||
 	    latency_write("current_tracer", "preemptirqsoff"))
 		return -ENOENT;
-	/* Each function that is called would take its time to be written down. */
+	/* The trace of each function call would take time. */
 	if (latency_write("options/function-trace", "0") ||
 	    latency_write("options/sym-offset", "1") ||
 	    latency_write("tracing_thresh", "0"))
@@ -135,7 +136,7 @@ static inline void latency_start(struct latency *latency)
 		ksft_exit_fail_msg("the tracer cannot be started\n");
 }
 
-/* Returns microseconds; for more than @limit @text tells where. */
+/* Returns microseconds; above @limit, @text describes the section. */
 static inline __u64 latency_stop(struct latency *latency, __u64 limit)
 {
 	char buf[32] = {};

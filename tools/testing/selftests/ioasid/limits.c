@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Who pays for pinned memory, and how much of it there may be: RLIMIT_MEMLOCK
- * of processes without privilege, by user and by mm, and the limits of a
- * context that is passed on.
+ * Payers and limits of pinned memory: RLIMIT_MEMLOCK of processes without
+ * privilege, by user and by mm, and the limits of a context that is passed on.
  *
- * The processes are given users of their own, so that nothing else that runs
- * is counted with them.
+ * The processes have users of their own, so that no other process is counted
+ * with them.
  */
 #include <grp.h>
 #include <linux/memfd.h>
@@ -19,7 +18,7 @@
 
 static const __u64 base = SZ_1G;
 
-/* Become a user who may lock @bytes, and has no privilege. */
+/* Become an unprivileged user that may lock @bytes. */
 static int become_limited(unsigned int uid, rlim_t bytes)
 {
 	struct rlimit limit = { bytes, bytes };
@@ -27,7 +26,7 @@ static int become_limited(unsigned int uid, rlim_t bytes)
 	if (setrlimit(RLIMIT_MEMLOCK, &limit) || setgroups(0, NULL) ||
 	    setresgid(uid, uid, uid) || setresuid(uid, uid, uid))
 		return -errno;
-	/* which a change of users forgets */
+	/* which a change of users resets */
 	return prctl(PR_SET_PDEATHSIG, SIGKILL) ? -errno : 0;
 }
 
@@ -45,7 +44,7 @@ static bool exited_well(pid_t pid)
 }
 
 /*
- * A child and its parent that take turns. Who waits for one that is gone fails
+ * A child and its parent that take turns. A wait for one that has ended fails
  * at once.
  */
 struct turns {
@@ -79,7 +78,7 @@ static bool await(struct turns *t)
 	return recv(t->sock, &c, 1, 0) == 1;
 }
 
-/* For the parent: the child has come to its end, and all was well. */
+/* For the parent: the child has ended, and succeeded. */
 static bool turns_end(struct turns *t)
 {
 	bool well = exited_well(t->pid);
@@ -111,7 +110,7 @@ FIXTURE_VARIANT_ADD(charge, mm)
 	.to = IOASID_CHARGE_MM,
 };
 
-/* Charged is user 60000 or 60001; there are no such users. */
+/* The payer is user 60000 or 60001; these users do not exist. */
 FIXTURE_SETUP(charge)
 {
 	self->fd = ia_open();
@@ -131,7 +130,7 @@ FIXTURE_TEARDOWN(charge)
 	close(self->fd);
 }
 
-/* By index of a page, in IOVA and in memory alike. */
+/* By index of a page, the same in IOVA and in memory. */
 static int map_pages(int fd, __u32 id, char *mem, unsigned long index,
 		     unsigned long pages)
 {
@@ -206,7 +205,7 @@ TEST_F(charge, exact)
 	EXPECT_EQ(0, info.bytes_left);
 	/* reserved ranges cost nothing */
 	EXPECT_EQ(0, ia_reserve(self->fd, self->id, 0, SZ_1M));
-	/* where it is charged to can be seen */
+	/* the payer is visible */
 	EXPECT_EQ(variant->to == IOASID_CHARGE_MM ? LIMIT * PG / 1024 : 0,
 		  ia_status("VmLck"));
 	ASSERT_EQ(0, UNMAP(LIMIT, 1));
@@ -254,7 +253,7 @@ TEST_F(charge, given_back)
 	ROOM(LIMIT);
 }
 
-/* What a process leaves behind when it closes the file, or dies. */
+/* The charge of a process that closes the file, or dies. */
 TEST_F(charge, given_back_at_exit)
 {
 	int other = ia_open(), how;
@@ -301,7 +300,7 @@ TEST_F(charge, given_back_at_exit)
 			ASSERT_EQ(0, kill(pid, SIGKILL));
 		}
 		ASSERT_EQ(how != 2, turns_end(&t));
-		/* the next process of this user has all of it again */
+		/* the next process of this user has the full limit */
 		pid = ia_fork();
 		ASSERT_LE(0, pid);
 		if (!pid) {
@@ -331,7 +330,7 @@ TEST_F(charge, two_processes)
 		if (become(self->uid, LIMIT) || MAP(0, LIMIT - 4) ||
 		    !tell(&t) || !await(&t))
 			_exit(1);
-		/* the parent has as much as it can get */
+		/* the parent gets as much as the limit allows */
 		if (MAP(LIMIT, 4) != (apart ? 0 : -EDQUOT) || MAP(32, 5) !=
 		    -EDQUOT)
 			_exit(2);
@@ -351,7 +350,7 @@ TEST_F(charge, two_processes)
 	EXPECT_TRUE(turns_end(&t));
 }
 
-/* One process that changes its user: what counts is who maps. */
+/* One process that changes its user: the user at the time of the map pays. */
 static int switch_user(unsigned int uid)
 {
 	return setresuid(0, 0, 0) || setresuid(uid, uid, 0) ? -errno : 0;
@@ -370,14 +369,14 @@ TEST_F(charge, change_of_user)
 	EXPECT_EQ(mm ? 0 : LIMIT * PG, bytes_left(self->fd, self->id));
 	EXPECT_EQ(mm ? -EDQUOT : 0, MAP(LIMIT, LIMIT));
 	EXPECT_EQ(0, bytes_left(self->fd, self->id));
-	/* and who mapped is given it back */
+	/* and the payer at the time of the map is uncharged */
 	ASSERT_EQ(0, UNMAP(0, LIMIT));
 	EXPECT_EQ(mm ? LIMIT * PG : 0, bytes_left(self->fd, self->id));
 	ASSERT_EQ(0, switch_user(self->uid));
 	ROOM(LIMIT);
 }
 
-/* Another user is never charged with us. */
+/* The other user is not charged. */
 TEST_F(charge, two_users)
 {
 	struct turns t;
@@ -466,7 +465,7 @@ TEST_F(charge, no_limit)
 	EXPECT_EQ(~0ULL, bytes_left(self->fd, self->id));
 	EXPECT_EQ(0, MAP(0, LIMIT));
 	EXPECT_EQ(0, UNMAP(0, LIMIT));
-	/* and nothing keeps others without one */
+	/* and processes without privilege need none */
 	ASSERT_EQ(0, become_limited(self->uid, RLIM_INFINITY));
 	EXPECT_EQ(~0ULL, bytes_left(self->fd, self->id));
 	EXPECT_EQ(0, MAP(0, LIMIT));
@@ -480,8 +479,8 @@ TEST_F(charge, nothing_allowed)
 }
 
 /*
- * Two processes map into one space: each pays for its own, and goes on paying
- * after it died, until its mapping is gone.
+ * Two processes map into one space: each pays for its own mappings, even after
+ * its end, until they are unmapped.
  */
 TEST_F(charge, shared_space)
 {
@@ -501,7 +500,7 @@ TEST_F(charge, shared_space)
 			_exit(2);
 		if (!tell(&t) || !await(&t))
 			_exit(3);
-		/* what the parent mapped has not changed that */
+		/* mappings of the parent have not changed the child's charge */
 		if (bytes_left(self->fd, self->id) || MAP(60, 1) != -EDQUOT)
 			_exit(4);
 		_exit(0);
@@ -516,7 +515,7 @@ TEST_F(charge, shared_space)
 	ASSERT_TRUE(tell(&t));
 	EXPECT_TRUE(turns_end(&t));
 
-	/* the mapping of the dead stays, and does not become ours */
+	/* the mapping of the dead process stays, and its payer, too */
 	ASSERT_EQ(0, ia_info(self->fd, self->id, &info));
 	EXPECT_EQ(2 * LIMIT * PG, info.bytes_pinned);
 	EXPECT_EQ(0, info.bytes_left);
@@ -530,7 +529,7 @@ TEST_F(charge, shared_space)
 	ROOM(LIMIT);
 }
 
-/* Who unmaps does not matter: the payer is given back what it paid. */
+/* Any process may unmap: the payer of the map is uncharged. */
 TEST_F(charge, unmapped_by_another)
 {
 	struct turns t;
@@ -554,7 +553,9 @@ TEST_F(charge, unmapped_by_another)
 	EXPECT_TRUE(turns_end(&t));
 }
 
-/* What a dead process mapped is charged to its user, until it is unmapped. */
+/*
+ * Mappings of a dead process are charged to its user, until they are unmapped.
+ */
 TEST_F(charge, remains_of_the_dead)
 {
 	pid_t pid;
@@ -570,7 +571,7 @@ TEST_F(charge, remains_of_the_dead)
 	if (!pid) {
 		if (become(self->uid, LIMIT) || MAP(32, 1) != -EDQUOT)
 			_exit(1);
-		/* whoever holds the file can end that */
+		/* a process that holds the file can unmap them */
 		if (UNMAP(0, LIMIT) || MAP(40, LIMIT - 1) ||
 		    MAP(60, 2) != -EDQUOT)
 			_exit(2);
@@ -627,7 +628,7 @@ FIXTURE_TEARDOWN(manager)
 	close(self->fd);
 }
 
-/* Which call of the child failed is its exit status. */
+/* The exit status of the child is the number of its call that failed. */
 #define CHECK(expr)							\
 do {									\
 	if (!(expr)) {							\
@@ -658,7 +659,7 @@ static void sealed_user(int sock, char *mem, unsigned int uid)
 	CHECK(value == LIMIT * PG && sealed == 1);
 	CHECK(!ia_get_option(fd, IOASID_OPTION_LIMIT_IOASIDS, &value, &sealed));
 	CHECK(value == 2 && sealed == 1);
-	/* what was not sealed can be set */
+	/* options that were not sealed can be set */
 	CHECK(!ia_set_option(fd, IOASID_OPTION_CHARGE, IOASID_CHARGE_MM, 0));
 
 	CHECK(!ia_alloc(fd, &id));
@@ -700,7 +701,9 @@ TEST_F(manager, sealed)
 	}
 }
 
-/* A file in flight holds what it holds; when it is dropped, so is that. */
+/*
+ * A file in flight keeps its mappings; when it is dropped, they are unmapped.
+ */
 TEST_F(manager, in_flight)
 {
 	struct ioasid_info info;
@@ -731,7 +734,7 @@ TEST_F(manager, in_flight)
 	self->fd = -1;
 }
 
-/* A successor finds what there is by its cookies. */
+/* A successor identifies objects by their cookies. */
 TEST_F(manager, successor)
 {
 	struct ioasid_list_entry entries[4] = {};
@@ -770,9 +773,7 @@ TEST_F(manager, successor)
 		EXPECT_EQ(-ENOENT, ia_info(self->fd, id[i], &info));
 }
 
-/*
- * What the kernel allocates for a user is on that user's memory cgroup.
- */
+/* The kernel charges its allocations to the user's memory cgroup. */
 static int write_file(const char *path, const char *text)
 {
 	int fd = open(path, O_WRONLY | O_CLOEXEC), rc = 0;
@@ -838,7 +839,7 @@ TEST_F(manager, memory_cgroup)
 	}
 	EXPECT_TRUE(exited_well(pid));
 	rmdir(CGROUP);
-	/* at the least an id, a node of a tree, and a few words each */
+	/* at least an id, a node of a tree, and a few words each */
 	EXPECT_LE(64 * nr, used[1] - used[0]);
 	EXPECT_LE(48 * nr, used[2] - used[1]);
 	EXPECT_LE(48 * nr, used[3] - used[2]);
