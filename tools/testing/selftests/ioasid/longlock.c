@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * No section with preemption or interrupts off takes a number of steps that user
- * space can choose: whatever there are many of, whatever lists, cuts, frees or
- * walks them, the longest such section stays below 200 microseconds of a machine
- * that executes one instruction per nanosecond (scripts/vm --trace --icount).
+ * No section with preemption or interrupts off takes a number of steps that
+ * user space can choose: for each kind of object in large numbers, and each
+ * command that lists, cuts, frees or walks them, the longest section stays
+ * below 200 microseconds of a machine that executes one instruction per
+ * nanosecond (scripts/vm --trace --icount).
  *
  * N is 65,536, or what $IOASID_LONGLOCK_N says; a section that takes N steps of
  * ten instructions is then three times as long as it may be.
@@ -19,7 +20,7 @@
 #define FAR (SZ_1G << 16)
 #define READ_FIXED (IOASID_MAP_READ | IOASID_MAP_FIXED)
 
-/* What every test has. */
+/* Shared by all tests. */
 struct setting {
 	struct latency latency;
 	struct model model;
@@ -27,7 +28,7 @@ struct setting {
 	unsigned long n;
 };
 
-/* NULL, or why there is nothing to test. */
+/* NULL, or the reason to skip the test. */
 static const char *set_up(struct setting *s)
 {
 	const char *n = getenv("IOASID_LONGLOCK_N");
@@ -80,7 +81,7 @@ FIXTURE_TEARDOWN(longlock)
 	free(self->ops);
 }
 
-/* What stands between these two is measured. */
+/* The code between these two is measured. */
 #define START() latency_start(&self->s.latency)
 #define BOUNDED(what)							\
 do {									\
@@ -122,7 +123,9 @@ static int batch(int fd, __u32 id, struct ioasid_dma_op *ops, __u32 nr)
 	return cmd.done == nr ? 0 : cmd.error;
 }
 
-/* Operations of one sort, at equal distances; @stride 0 to have IOVAs chosen. */
+/*
+ * Operations of one type, at equal distances; @stride 0 lets the kernel choose.
+ */
 static void fill_ops(struct ioasid_dma_op *ops, unsigned long n, __u16 op,
 		     __u16 flags, __u64 iova, __u64 stride, __u64 addr,
 		     __u64 addr_stride, __u64 length)
@@ -139,7 +142,7 @@ static void fill_ops(struct ioasid_dma_op *ops, unsigned long n, __u16 op,
 		};
 }
 
-/* Make many mappings in pieces that are small. */
+/* Make many mappings with small cut sizes. */
 static int map_many(int fd, __u32 id, __u16 flags, __u64 iova, __u64 stride,
 		    __u64 addr, __u64 addr_stride, unsigned long n)
 {
@@ -175,7 +178,7 @@ static int cut(int fd, __u32 id, __u32 flags, __u64 iova, __u64 length)
 			     NULL);
 }
 
-/* One batch of so many operations, and what is to be known after it. */
+/* One batch of N operations, and a check of its result. */
 TEST_F_TIMEOUT(longlock, batch_of_ranges, 3600)
 {
 	__u64 iova;
@@ -240,7 +243,7 @@ TEST_F_TIMEOUT(longlock, batch_by_reference, 3600)
 	EXPECT_EQ(0, model_unplug(&dev, 0));
 }
 
-/* Where there is room is learned, and found, among so many. */
+/* The search for free IOVAs among N mappings, with and without known gaps. */
 TEST_F_TIMEOUT(longlock, choice, 3600)
 {
 	__u64 iova;
@@ -263,7 +266,7 @@ TEST_F_TIMEOUT(longlock, choice, 3600)
 	BOUNDED("all go");
 }
 
-/* A child's mapping that spans so many of its parent. */
+/* A mapping of a child over N mappings of its parent. */
 TEST_F_TIMEOUT(longlock, chain, 3600)
 {
 	__u64 length = self->s.n * PG;
@@ -316,7 +319,7 @@ TEST_F_TIMEOUT(longlock, chain, 3600)
 	BOUNDED("the parent is freed");
 }
 
-/* So many references to one mapping. */
+/* N references to one mapping. */
 TEST_F_TIMEOUT(longlock, references, 3600)
 {
 	__u32 root, child;
@@ -379,7 +382,7 @@ TEST_F_TIMEOUT(longlock, depth, 3600)
 	BOUNDED("a page is taken from three levels");
 }
 
-/* So many IOASIDs, each with one reference. */
+/* N IOASIDs, each with one reference. */
 TEST_F_TIMEOUT(longlock, children, 3600)
 {
 	struct ioasid_list_entry entry;
@@ -431,7 +434,7 @@ static int import_root(int fd, int other, char *page, __u32 *root, __u32 *import
 	return rc;
 }
 
-/* What an importer has beside what it refers to. */
+/* The objects of an importer. */
 TEST_F_TIMEOUT(longlock, import, 3600)
 {
 	int other = ia_open();
@@ -563,7 +566,7 @@ TEST_F_TIMEOUT(longlock, ledger, 3600)
 	self->s.model.ctx = -1;
 }
 
-/* A process maps so many, and ends. */
+/* A process maps N pages, and ends. */
 FIXTURE(longlock_exit)
 {
 	struct setting s;
@@ -660,7 +663,7 @@ TEST_F_TIMEOUT(longlock_exit, of_one_after_the_other, 3600)
 	BOUNDED("what they mapped is unmapped");
 }
 
-/* What only looks. */
+/* Commands that only read. */
 TEST_F_TIMEOUT(longlock, look, 3600)
 {
 	struct ioasid_query_entry *entries;
@@ -700,7 +703,7 @@ TEST_F_TIMEOUT(longlock, look, 3600)
 	BOUNDED("an IOASID of N ranges is freed");
 }
 
-/* A device that reaches so many. */
+/* A device that reaches N mappings. */
 TEST_F_TIMEOUT(longlock, attached, 3600)
 {
 	struct model_space space = { .model = &self->s.model, .container = -1 };
@@ -712,7 +715,9 @@ TEST_F_TIMEOUT(longlock, attached, 3600)
 	ASSERT_EQ(0, model_plug(&self->s.model, &dev, NULL, 0));
 	ASSERT_EQ(0, map_many(self->s.fd, space.id, IA_RW, BASE, PG,
 			      IA_PTR(self->page), 0, self->s.n));
-	/* Another page: one is pinned a million times, and no more */
+	/*
+	 * Another page, because a page can be pinned a limited number of times
+	 */
 	ASSERT_EQ(0, map_many(self->s.fd, second.id, IA_RW, BASE, 2 * PG,
 			      IA_PTR(self->page + PG), 0, self->s.n));
 	START();
@@ -757,7 +762,7 @@ TEST_F_TIMEOUT(longlock, attached, 3600)
 	self->s.model.ctx = -1;
 }
 
-/* One mapping over so many goes in place of them. */
+/* One mapping replaces N mappings. */
 TEST_F_TIMEOUT(longlock, replaced, 3600)
 {
 	struct model_space space = { .model = &self->s.model, .container = -1 };
@@ -783,7 +788,7 @@ TEST_F_TIMEOUT(longlock, replaced, 3600)
 	EXPECT_EQ(0, model_unplug(&dev, 0));
 }
 
-/* An IOMMU that fails leaves so many behind. */
+/* A failure of the IOMMU puts N mappings into quarantine. */
 TEST_F_TIMEOUT(longlock, poisoned, 3600)
 {
 	struct model_space space = { .model = &self->s.model, .container = -1 };
@@ -813,10 +818,10 @@ TEST_F_TIMEOUT(longlock, poisoned, 3600)
 	BOUNDED("the IOASID is freed");
 }
 
-/* A software device holds so many pages. */
+/* A software device pins N pages. */
 TEST_F_TIMEOUT(longlock, emulated, 3600)
 {
-	/* The driver looks through all its pins at each unmap */
+	/* The driver searches all its pins at each unmap */
 	unsigned long n = self->s.n < 65536 ? self->s.n : 65536, i;
 	__u32 id, devid;
 	int dev, rc;
@@ -864,7 +869,7 @@ FIXTURE_VARIANT(longlock_extents)
 FIXTURE_VARIANT_ADD(longlock_extents, user) { .charge = IOASID_CHARGE_USER };
 FIXTURE_VARIANT_ADD(longlock_extents, once) { .charge = IOASID_CHARGE_ONCE };
 
-/* Pages of two files that come from the allocator in turns. */
+/* Pages of two files, allocated in turns. */
 static int scattered(unsigned long n, int *file, int *other)
 {
 	char page[64] = {};

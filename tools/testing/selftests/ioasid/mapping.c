@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Mapping and unmapping on IOASIDs to which no device is attached: ranges,
- * grids, counters, files, and what happens to the memory behind a mapping.
+ * Map and unmap on IOASIDs without an attached device: ranges, grids, counters,
+ * files, and changes of the memory behind a mapping.
  *
  * That pages are pinned is seen from outside: a memfd with pinned pages
  * refuses F_SEAL_WRITE, and a pinned page keeps its frame when a fork would
@@ -28,7 +28,7 @@ static __u64 nr_mappings(int fd, __u32 id)
 	return ia_info(fd, id, &info) ? ~0ULL : info.nr_mappings;
 }
 
-/* Whether the counters of an IOASID are these; pinned pages are charged. */
+/* Check the counters of an IOASID; pinned pages are charged. */
 static bool counts(int fd, __u32 id, __u64 mappings, __u64 bytes)
 {
 	struct ioasid_info info;
@@ -69,7 +69,7 @@ FIXTURE_TEARDOWN(space)
 	struct ioasid_info info;
 	__u64 unmapped;
 
-	/* what is left is what ALL removes, and then there is nothing */
+	/* ALL unmaps the rest, and then the IOASID is empty */
 	if (!ia_info(self->fd, self->id, &info)) {
 		ASSERT_EQ(0, ia_unmap_all(self->fd, self->id, &unmapped));
 		EXPECT_LE(info.bytes_mapped, unmapped);
@@ -82,7 +82,7 @@ FIXTURE_TEARDOWN(space)
 #define MAP_AT(iova, pages)						\
 	ia_map(self->fd, self->id, (iova), self->mem, (pages) * PG)
 
-/* Unmap and expect that @want pages are unmapped. */
+/* Unmap, and expect that @want pages are unmapped. */
 #define UNMAP(want, iova, pages)					\
 do {									\
 	__u64 _unmapped;						\
@@ -92,7 +92,7 @@ do {									\
 	EXPECT_EQ((want) * PG, _unmapped);				\
 } while (0)
 
-/* Unmap and expect that it is refused and that nothing is unmapped. */
+/* Unmap, and expect an error and that no page is unmapped. */
 #define UNMAP_REFUSED(iova, pages)					\
 do {									\
 	__u64 _unmapped, _before = nr_mappings(self->fd, self->id);	\
@@ -187,7 +187,7 @@ TEST_F(space, reserve)
 	UNMAP((1ULL << 40) / PG, base, (1ULL << 40) / PG);
 	EXPECT_TRUE(counts(self->fd, self->id, 0, 0));
 
-	/* where the kernel likes */
+	/* at IOVAs that the kernel chooses */
 	ASSERT_EQ(0, ia_map_full(self->fd, self->id, IOASID_MAP_RESERVE, &iova,
 				 0, SZ_2M, 0, SZ_2M, 0, NULL));
 	EXPECT_LE(SZ_4G, iova);
@@ -208,7 +208,7 @@ TEST_F(space, kernel_chooses)
 	__u64 iova[64], fault_addr, offset;
 	unsigned int i, j, k;
 
-	/* apart from each other and from what is there, not below 4 GiB */
+	/* apart from each other and from other mappings, not below 4 GiB */
 	for (i = 0; i < 64; i++) {
 		ASSERT_EQ(0, ia_map_any(self->fd, self->id, &iova[i],
 					self->mem, (i % 3 + 1) * PG));
@@ -218,12 +218,12 @@ TEST_F(space, kernel_chooses)
 			ASSERT_TRUE(iova[j] >= iova[i] + (i % 3 + 1) * PG ||
 				    iova[i] >= iova[j] + (j % 3 + 1) * PG);
 		}
-		/* it is really there */
+		/* the page is really mapped */
 		ASSERT_EQ(-EEXIST, MAP_AT(iova[i], 1));
 	}
 	ASSERT_EQ(0, ia_unmap_all(self->fd, self->id, NULL));
 
-	/* where it is said how to align */
+	/* with an explicit alignment */
 	for (i = 0; i < ARRAY_SIZE(alignments); i++) {
 		__u64 at = 0;
 
@@ -236,7 +236,7 @@ TEST_F(space, kernel_chooses)
 	}
 	ASSERT_EQ(0, ia_unmap_all(self->fd, self->id, NULL));
 
-	/* congruent modulo 2 MiB as soon as a page of 2 MiB fits in */
+	/* congruent modulo 2 MiB if a page of 2 MiB fits in */
 	if (PG == 4096) {
 		char *big = ia_mem_aligned(3 * SZ_2M, SZ_2M);
 
@@ -297,7 +297,7 @@ TEST_F(space, kernel_avoids)
 	}
 	ASSERT_EQ(0, ia_unmap_all(self->fd, self->id, NULL));
 
-	/* rather not congruent than not at all */
+	/* not congruent if no congruent place is free */
 	if (PG == 4096) {
 		x = 3 * SZ_2M + SZ_4G + PG;
 		ASSERT_EQ(0, ia_reserve(self->fd, self->id, 0, x));
@@ -309,7 +309,7 @@ TEST_F(space, kernel_avoids)
 		ASSERT_EQ(0, ia_unmap_all(self->fd, self->id, NULL));
 	}
 
-	/* what is free below 4 GiB is not for the kernel to take */
+	/* the kernel does not choose free IOVAs below 4 GiB */
 	ASSERT_EQ(0, ia_reserve(self->fd, self->id, SZ_4G, -SZ_4G));
 	EXPECT_EQ(-ENOSPC, ia_map_any(self->fd, self->id, &iova, self->mem,
 				      PG));
@@ -329,10 +329,10 @@ TEST_F(space, unmap_ranges)
 	UNMAP(0, base + 4 * PG, 4);
 	UNMAP(0, base + PG, 7);
 	UNMAP(0, 0, base / PG);
-	/* exactly one, and again */
+	/* the exact range, and again */
 	UNMAP(3, base + 16 * PG, 3);
 	UNMAP(0, base + 16 * PG, 3);
-	/* some, from hole to hole */
+	/* a part of the mappings, from hole to hole */
 	UNMAP(4 + 1 + 2, base + 20 * PG, 24);
 	EXPECT_TRUE(counts(self->fd, self->id, 12, 30 * PG));
 	/* from the start of one to the end of another */
@@ -418,12 +418,12 @@ TEST_F(space, no_grid)
 	UNMAP(16, base + 16 * PG, 16);
 	UNMAP_REFUSED(base + 8 * PG, 32);
 	UNMAP(0, base + 16 * PG, 16);
-	/* a grid is no obstacle for ALL */
+	/* ALL ignores grids */
 	ASSERT_EQ(0, ia_unmap_all(self->fd, self->id, &unmapped));
 	EXPECT_EQ(32 * PG, unmapped);
 }
 
-/* The same rules whether a mapping states its grid or the IOASID does. */
+/* The same rules for the grid of a mapping and for that of the IOASID. */
 FIXTURE(grid)
 {
 	int fd;
@@ -434,7 +434,7 @@ FIXTURE(grid)
 FIXTURE_VARIANT(grid)
 {
 	bool own;		/* the mappings' own grid */
-	unsigned int other;	/* in pages, of the IOASID then */
+	unsigned int other;	/* in pages, the cut size of the IOASID */
 };
 
 FIXTURE_VARIANT_ADD(grid, of_ioasid) {};
@@ -491,18 +491,18 @@ TEST_F(grid, on_it)
 	UNMAP(4, base + 8 * PG, 4);
 	EXPECT_TRUE(counts(self->fd, self->id, 2, 28 * PG));
 	UNMAP(0, base + 8 * PG, 4);
-	/* only the hole is free, and can be filled again */
+	/* only the hole is free, and can be mapped again */
 	EXPECT_EQ(-EEXIST, MAP_GRID(base + 7 * PG, 2));
 	EXPECT_EQ(-EEXIST, MAP_GRID(base + 11 * PG, 2));
 	ASSERT_EQ(0, MAP_GRID(base + 8 * PG, 4));
 	EXPECT_TRUE(counts(self->fd, self->id, 3, 32 * PG));
-	/* over the seams, and from both ends */
+	/* over the boundaries of mappings, and from both ends */
 	UNMAP(16, base + 4 * PG, 16);
 	EXPECT_TRUE(counts(self->fd, self->id, 2, 16 * PG));
 	UNMAP(4, base, 4);
 	UNMAP(4, base + 28 * PG, 4);
 	EXPECT_TRUE(counts(self->fd, self->id, 1, 8 * PG));
-	/* what is left has the same grid */
+	/* the remaining mappings have the same grid */
 	UNMAP_REFUSED(base + 21 * PG, 1);
 	UNMAP(4, base + 24 * PG, 4);
 	UNMAP(4, base, 64);
@@ -522,7 +522,7 @@ TEST_F(grid, off_it)
 	EXPECT_TRUE(counts(self->fd, self->id, 2, 32 * PG));
 }
 
-/* The grid is one of IOVAs, wherever a mapping starts. */
+/* The grid is one of IOVAs, independent of the start of a mapping. */
 TEST_F(grid, is_of_iovas)
 {
 	ASSERT_EQ(0, MAP_GRID(base + 3 * PG, 10));
@@ -560,10 +560,10 @@ do {									\
 	SPLIT(1, base + 63 * PG, 1);
 	EXPECT_TRUE(counts(self->fd, self->id, 3, 59 * PG));
 	EXPECT_EQ(0, MAP_GRID(base + 31 * PG, 2));
-	/* the pieces keep their grid for those who do not split */
+	/* without SPLIT, the pieces keep their grid */
 	UNMAP_REFUSED(base + 8 * PG, 1);
 	UNMAP(4, base + 8 * PG, 4);
-	/* every second page of what is left of the second one */
+	/* every second page of the rest of the second mapping */
 	for (i = 34; i < 63; i += 2)
 		SPLIT(1, base + i * PG, 1);
 	EXPECT_TRUE(counts(self->fd, self->id, 3 + 1 + 15, (57 - 15) * PG));
@@ -583,7 +583,7 @@ TEST_F(space, grid_sizes)
 	UNMAP(1, base + 3 * PG, 1);
 	UNMAP(1, base, 1);
 	UNMAP(6, base, 8);
-	/* coarser than any mapping: the same as none */
+	/* coarser than any mapping: the same as no grid */
 	for (size = 16 * PG; size; size <<= 1) {
 		iova = size == 1ULL << 63 ? 0 : size;
 		ASSERT_EQ(0, ia_map_full(self->fd, self->id, IA_RW_FIXED, &iova,
@@ -592,14 +592,14 @@ TEST_F(space, grid_sizes)
 		UNMAP_REFUSED(iova, 4);
 		UNMAP(8, iova, 8);
 	}
-	/* but a mapping that spans a line can be cut there */
+	/* but a mapping that spans a line of the grid can be cut there */
 	iova = SZ_2M - 4 * PG;
 	ASSERT_EQ(0, ia_map_full(self->fd, self->id, IA_RW_FIXED, &iova,
 				 IA_PTR(self->mem), 8 * PG, SZ_2M, 0, 0, NULL));
 	UNMAP_REFUSED(iova, 3);
 	UNMAP(4, iova, 4);
 	UNMAP(4, iova, 8);
-	/* of a reserved range, too */
+	/* and a reserved range */
 	iova = base;
 	ASSERT_EQ(0, ia_map_full(self->fd, self->id,
 				 IOASID_MAP_RESERVE | IOASID_MAP_FIXED, &iova,
@@ -627,7 +627,7 @@ TEST_F(space, many)
 	unsigned long at;
 
 	for (i = 0; i < n; i++) {
-		/* in an order that is not that of the addresses */
+		/* not in the order of the addresses */
 		at = i * 7919 % n;
 		ASSERT_EQ(0, ia_map(self->fd, self->id, base + at * 2 * PG,
 				    self->mem + at % 64 * PG, PG));
@@ -709,7 +709,7 @@ TEST_F(space, bad_page)
 				       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
 				       -1, 0));
 		}
-		/* and then it can */
+		/* now it can be pinned */
 		ASSERT_EQ(0, ia_map(self->fd, self->id, base, p, n * PG));
 		UNMAP(n, base, n);
 		munmap(p, (n + 1) * PG);
@@ -739,7 +739,9 @@ TEST_F(space, protection)
 				 IA_PTR(p), 4 * PG, 0, 0, 0, NULL));
 	UNMAP(4, base, 4);
 
-	/* what user space can only execute or write is read by root, or not */
+	/*
+	 * memory that is execute-only or write-only: root can read it, or not
+	 */
 	ASSERT_EQ(0, mprotect(p, 4 * PG, PROT_NONE));
 	EXPECT_EQ(-EFAULT, ia_map_full(self->fd, self->id,
 				       IOASID_MAP_READ | IOASID_MAP_FIXED,
@@ -752,7 +754,7 @@ TEST_F(space, special_memory)
 	int fd;
 	void *p;
 
-	/* secret memory is nobody's but the process's */
+	/* only the process can access secret memory */
 	fd = syscall(__NR_memfd_secret, 0);
 	if (fd >= 0) {
 		__u64 iova = base;
@@ -782,11 +784,9 @@ TEST_F(space, special_memory)
 	EXPECT_TRUE(counts(self->fd, self->id, 0, 0));
 }
 
-/*
- * What the process does with memory that is mapped.
- */
+/* Changes by the process of memory that is mapped. */
 
-/* Pinned pages stay the parent's; a child gets copies. */
+/* The parent keeps pinned pages; a child gets copies. */
 TEST_F(space, fork_writable)
 {
 	int to_child[2], status, i;
@@ -805,7 +805,7 @@ TEST_F(space, fork_writable)
 	pid = ia_fork();
 	ASSERT_LE(0, pid);
 	if (!pid) {
-		/* the child writes first, then reads what it wrote */
+		/* the child writes first, then reads its own data */
 		for (i = 0; i < 4; i++) {
 			if (ia_pfn(self->mem + i * PG) == pfn[i])
 				_exit(1);
@@ -833,7 +833,7 @@ TEST_F(space, fork_writable)
 	close(to_child[1]);
 }
 
-/* A page shared with a child before the map is made the parent's own by it. */
+/* The map breaks the sharing of a page that a child shared before. */
 TEST_F(space, fork_before)
 {
 	int to_child[2], status, i, round;
@@ -864,7 +864,7 @@ TEST_F(space, fork_before)
 			pfn[i] = ia_pfn(self->mem + i * PG);
 			ASSERT_NE(0, pfn[i]);
 			self->mem[i * PG] = 'c';
-			/* what a device reads is what the parent writes */
+			/* a device reads the data that the parent writes */
 			EXPECT_EQ(pfn[i], ia_pfn(self->mem + i * PG));
 		}
 		ASSERT_EQ(1, write(to_child[1], "", 1));
@@ -876,7 +876,7 @@ TEST_F(space, fork_before)
 	}
 }
 
-/* Memory never written to, mapped for reading: not the zero page for ever. */
+/* Memory that was never written, mapped for reading: not the zero page. */
 TEST_F(space, read_untouched)
 {
 	__u64 iova = base, pfn;
@@ -894,7 +894,7 @@ TEST_F(space, read_untouched)
 	}
 }
 
-/* A private mapping of a file: what is pinned is the copy, and stays it. */
+/* A private mapping of a file: the copy is pinned, and stays pinned. */
 TEST_F(space, private_file)
 {
 	__u64 iova, pfn[2];
@@ -967,7 +967,7 @@ TEST_F(space, memory_goes_away)
 	}
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
 	ASSERT_EQ(0, status);
-	/* its mapping stays, until somebody unmaps it */
+	/* its mapping stays until it is unmapped */
 	id = self->id + 1;
 	EXPECT_TRUE(counts(self->fd, id, 1, 8 * PG));
 	EXPECT_EQ(0, ia_free(self->fd, id));
@@ -989,7 +989,7 @@ TEST_F(space, huge_pages)
 	if (huge < 4096)
 		SKIP(return, "no transparent huge pages");
 
-	/* whole, and a part that starts and ends within */
+	/* the whole mapping, and a part that starts and ends within */
 	ASSERT_EQ(0, ia_map(self->fd, self->id, base, p, 2 * SZ_2M));
 	EXPECT_TRUE(counts(self->fd, self->id, 1, 2 * SZ_2M));
 	UNMAP(2 * SZ_2M / PG, base, 2 * SZ_2M / PG);
@@ -1012,7 +1012,7 @@ TEST_F(space, huge_pages)
 	ASSERT_EQ(0, ia_unmap_all(self->fd, self->id, &unmapped));
 	EXPECT_EQ(SZ_2M - SZ_64K - 2 * PG, unmapped);
 
-	/* the process splits what is pinned */
+	/* the process splits the pinned huge page */
 	ASSERT_EQ(0, ia_map(self->fd, self->id, base, p, SZ_2M));
 	pfn = ia_pfn(p + SZ_1M);
 	ASSERT_NE(0, pfn);
@@ -1116,13 +1116,13 @@ FIXTURE_TEARDOWN(file)
 	if (variant->tmpfs) {
 		snprintf(path, sizeof(path), "%s/file", self->dir);
 		EXPECT_EQ(0, unlink(path));
-		/* nothing may hold on to the file */
+		/* the file must have no other references */
 		EXPECT_EQ(0, umount(self->dir));
 		rmdir(self->dir);
 	}
 }
 
-/* Open the file once more, in another way. */
+/* Open the file again, with other flags. */
 static int reopen(int file, int flags)
 {
 	char path[64];
@@ -1155,7 +1155,7 @@ TEST_F(file, map_unmap)
 		ASSERT_EQ(0, ia_map_file(self->fd, self->id, IA_RW_FIXED, &iova,
 					 self->file, 0, self->size));
 		EXPECT_TRUE(counts(self->fd, self->id, 1, self->size));
-		/* a part of it, from the middle of a page if that is large */
+		/* a part of it, from the middle of a large page */
 		ASSERT_EQ(0, ia_map_file(self->fd, self->id, IA_RW, &any,
 					 self->file, 3 * PG, 8 * PG));
 		EXPECT_LE(SZ_4G, any);
@@ -1170,7 +1170,7 @@ TEST_F(file, map_unmap)
 		ASSERT_EQ(0, ia_state_read(self->fd, &after));
 		EXPECT_EQ(NULL, ia_state_diff(&before, &after));
 	}
-	/* it is the file's pages that were there, all of them */
+	/* the mapping has the pages that the file had, all of them */
 	EXPECT_EQ(self->size, blocks(self->file));
 }
 
@@ -1203,7 +1203,7 @@ TEST_F(file, cut)
 	}
 	EXPECT_TRUE(counts(self->fd, self->id, variant->huge ? 9 : 8,
 			   self->size - 8 * PG));
-	/* another mapping takes one hole */
+	/* another mapping is placed in one hole */
 	at = iova + PG;
 	ASSERT_EQ(0, ia_map_file(self->fd, self->id, IA_RW_FIXED, &at,
 				 self->file, 15 * PG, PG));
@@ -1270,7 +1270,7 @@ TEST_F(file, open_modes)
 	EXPECT_TRUE(counts(self->fd, self->id, 0, 0));
 }
 
-/* Who may not write a file must not make it grow either. */
+/* A process that may not write a file must not make it grow. */
 TEST_F(file, holes)
 {
 	__u64 iova = base, fault_addr = 0;
@@ -1294,15 +1294,15 @@ TEST_F(file, holes)
 	EXPECT_EQ(2 * self->page, fault_addr);
 	EXPECT_EQ(self->page, blocks(self->file));
 	EXPECT_TRUE(counts(self->fd, self->id, 0, 0));
-	/* what is there can be mapped */
+	/* existing pages can be mapped */
 	EXPECT_EQ(0, ia_map_file(self->fd, self->id,
 				 IOASID_MAP_READ | IOASID_MAP_FIXED, &iova, ro,
 				 self->page, self->page));
 	ASSERT_EQ(0, ia_unmap_all(self->fd, self->id, NULL));
 	EXPECT_EQ(self->page, blocks(self->file));
-	/* nothing stayed pinned by the failures */
+	/* the failures left no page pinned */
 	if (variant->tmpfs) {
-		/* who may write, may fill holes */
+		/* with permission to write, a map fills holes */
 		ASSERT_EQ(0, ia_map_file(self->fd, self->id, IA_RW_FIXED,
 					 &iova, self->file, 0, self->size));
 		EXPECT_EQ(self->size, blocks(self->file));
@@ -1313,9 +1313,9 @@ TEST_F(file, holes)
 }
 
 /*
- * fallocate() gives a tmpfs file pages without clearing them, which is left
- * to whoever first looks at them: before a device may. Until then there is no
- * data for lseek().
+ * fallocate() gives pages to a tmpfs file and leaves it to their first access
+ * to clear them: a map has to clear them for devices. Until then, lseek() finds
+ * no data.
  */
 TEST_F(file, fallocated)
 {
@@ -1338,7 +1338,7 @@ TEST_F(file, fallocated)
 	munmap(p, self->size);
 }
 
-/* Huge pages that others reserved are not ours to take. */
+/* A map does not use huge pages that others reserved. */
 TEST_F(file, reservations)
 {
 	long long free, reserved, total;
@@ -1352,14 +1352,14 @@ TEST_F(file, reservations)
 	total = ia_proc_field("/proc/meminfo", "HugePages_Total");
 	free = ia_proc_field("/proc/meminfo", "HugePages_Free");
 	reserved = ia_proc_field("/proc/meminfo", "HugePages_Rsvd");
-	/* a hole: there is nothing reserved for it */
+	/* a hole: it has no reservation */
 	ASSERT_EQ(0, ia_map_file(self->fd, self->id, IA_RW_FIXED, &iova,
 				 self->file, 0, self->page));
 	EXPECT_EQ(free - 1, ia_proc_field("/proc/meminfo", "HugePages_Free"));
 	EXPECT_EQ(reserved, ia_proc_field("/proc/meminfo", "HugePages_Rsvd"));
 	ASSERT_EQ(0, ia_unmap_all(self->fd, self->id, NULL));
 
-	/* somebody else reserves all that is left, but touches none of it */
+	/* another file reserves the rest, but does not touch it */
 	free = ia_proc_field("/proc/meminfo", "HugePages_Free");
 	reserved = ia_proc_field("/proc/meminfo", "HugePages_Rsvd");
 	size = (free - reserved) * self->page;
@@ -1423,7 +1423,7 @@ TEST_F(file, seals)
 				 self->file, 0, self->size));
 }
 
-/* A seal must not come between a device and the file. */
+/* A map must respect the seals of a file. */
 TEST_F(file, pinned_is_not_sealed)
 {
 	__u64 iova = base;
@@ -1432,7 +1432,7 @@ TEST_F(file, pinned_is_not_sealed)
 
 	if (variant->tmpfs)
 		SKIP(return, "cannot be sealed");
-	/* unmap, free and close each let go of the pages */
+	/* unmap, free and close each release the pages */
 	ASSERT_EQ(0, ia_map_file(self->fd, self->id, IA_RW_FIXED, &iova,
 				 self->file, 0, self->size));
 	EXPECT_EQ(-EBUSY, seal_write(self->file));
@@ -1454,7 +1454,7 @@ TEST_F(file, pinned_is_not_sealed)
 	EXPECT_EQ(0, seal_write(self->file));
 }
 
-/* The same of memory that is mapped by its address. */
+/* The same for memory that is mapped by its address. */
 TEST_F(file, by_address)
 {
 	__u64 iova = base, fault_addr = 0;
@@ -1474,7 +1474,7 @@ TEST_F(file, by_address)
 		EXPECT_EQ(-EBUSY, seal_write(self->file));
 	ASSERT_EQ(0, ia_unmap_all(self->fd, self->id, NULL));
 
-	/* nothing stays pinned when the last page is bad */
+	/* no page stays pinned if the last one is bad */
 	p = mmap(NULL, self->size, PROT_READ | PROT_WRITE, MAP_SHARED,
 		 self->file, 0);
 	ASSERT_NE(MAP_FAILED, p);
@@ -1485,7 +1485,9 @@ TEST_F(file, by_address)
 	EXPECT_EQ(IA_PTR(p + self->size - self->page), fault_addr);
 	ASSERT_EQ(0, munmap(p, self->size - self->page));
 
-	/* nor when a process that mapped is killed and takes its file along */
+	/*
+	 * nor when the process that mapped is killed, and its file goes with it
+	 */
 	pid = ia_fork();
 	ASSERT_LE(0, pid);
 	if (!pid) {
@@ -1526,7 +1528,7 @@ do {									\
 	BEYOND(self->size, self->size, PG);
 	BEYOND(self->size + SZ_1G, self->size + SZ_1G, PG);
 #undef BEYOND
-	/* no such offsets, whatever the file */
+	/* no file has such offsets */
 	EXPECT_EQ(-EINVAL, ia_map_file(self->fd, self->id, IA_RW_FIXED, &iova,
 				       self->file, 1ULL << 63, PG));
 	EXPECT_EQ(-EINVAL, ia_map_file(self->fd, self->id, IA_RW_FIXED, &iova,
@@ -1546,7 +1548,7 @@ do {									\
 		EXPECT_EQ(0, seal_write(self->file));
 }
 
-/* What is pinned outlives its place in the file. */
+/* Pinned pages stay when the file is truncated. */
 TEST_F(file, truncated)
 {
 	__u64 iova = base, unmapped, other = 0;
@@ -1570,7 +1572,7 @@ TEST_F(file, truncated)
 	EXPECT_TRUE(counts(self->fd, self->id, 1, self->page));
 }
 
-/* The mapping needs the descriptor only while it is made. */
+/* The mapping needs the file descriptor only during the map. */
 TEST_F(file, closed)
 {
 	long long free = ia_proc_field("/proc/meminfo", "HugePages_Free");
@@ -1600,7 +1602,7 @@ TEST_F(file, closed)
 	}
 }
 
-/* Huge pages in a tmpfs, mapped and cut at any page of theirs. */
+/* Huge pages in a tmpfs, mapped and cut at any of their pages. */
 TEST_F(space, huge_tmpfs)
 {
 	char dir[] = "/tmp/ioasid.XXXXXX";
@@ -1618,7 +1620,7 @@ TEST_F(space, huge_tmpfs)
 	file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	ASSERT_LE(0, file);
 	ASSERT_EQ(0, ftruncate(file, size));
-	/* the last page stays a hole, as far as the huge page allows */
+	/* the last page stays a hole, if the huge page allows */
 	ASSERT_EQ(1, pwrite(file, "x", 1, 0));
 	for (i = 0; i < 2; i++) {
 		ASSERT_EQ(0, ia_map_file(self->fd, self->id, IA_RW_FIXED, &iova,
@@ -1648,7 +1650,7 @@ TEST_F(space, huge_tmpfs)
 	rmdir(dir);
 }
 
-/* Files of other sorts. */
+/* Files of other types. */
 TEST_F(space, other_files)
 {
 	static const char * const paths[] = {

@@ -2,28 +2,29 @@
 /*
  * Every command, failing at every step, while devices do DMA.
  *
- * What fails is either the nth allocation or copy of user memory (needs fault
- * injection in the kernel), or the IOMMU: its maps, after some pages; the
- * allocation of a domain; an attach; and unmaps that stop early. A command that
- * fails leaves everything as it was, and DMA goes on and is right. Where an
- * unmap stops for good, the devices are blocked that could still reach what was
- * to go, and the memory is kept until they are detached; others do not notice.
+ * The failure is either one of the nth allocation or copy of user memory (needs
+ * fault injection in the kernel), or one of the IOMMU: its maps, after some
+ * pages; the allocation of a domain; an attach; and unmaps that stop early. A
+ * command that fails leaves everything as it was, and DMA goes on and is right.
+ * If an unmap stops for good, devices that can still reach its memory are
+ * blocked, and the memory is kept until they are detached; other devices are
+ * not affected.
  *
- * The IOMMU is a model: one that can be made to fail, and that sees whatever is
- * let go of too early. Never is it made to fail to block a device.
+ * The IOMMU is a model, which can be made to fail, and detects memory that is
+ * unpinned too early. It never fails to block a device.
  */
 #include "fault.h"
 #include "matrix.h"
 
-/* Failures of the IOMMU that are tried, of each sort at each step */
+/* Number of failures of the IOMMU to try, of each type at each step */
 static const unsigned int after_pages[] = { 0, 1, 3 };
 
-/* Calls of the IOMMU that are made to fail, in one command */
+/* Maximum number of failing calls of the IOMMU in one command */
 #define MAX_CALLS (ia_slow_kernel() ? 3 : 12)
 
 /*
- * Failures in a row that a command did not mind, for which one more is left
- * out: there are hundreds of those in long unmaps.
+ * Number of successive failures without an effect on a command, after which one
+ * failure is skipped each time: long unmaps have hundreds of those.
  */
 #define INDIFFERENT (ia_slow_kernel() ? 4 : 16)
 
@@ -34,7 +35,7 @@ FIXTURE(matrix)
 };
 
 /*
- * A command. prepare() makes what it needs, out of what stage_reset() leaves;
+ * A command. prepare() makes the objects that it needs, after stage_reset();
  * run() issues it.
  */
 FIXTURE_VARIANT(matrix)
@@ -42,17 +43,17 @@ FIXTURE_VARIANT(matrix)
 	int (*prepare)(struct stage *s);
 	int (*run)(struct stage *s);
 	/*
-	 * Taking away cannot be undone: when its answer cannot be copied out,
-	 * all may have been done.
+	 * An unmap or free cannot be undone: if its results cannot be copied
+	 * out, it may have been done completely.
 	 */
 	bool takes_away;
-	/* Operations before the one that failed are done. */
+	/* Operations before the failing one are done. */
 	bool batch;
-	/* What was cut already is not put together again: DMA cannot tell. */
+	/* Cuts are not undone: DMA cannot detect them. */
 	bool cuts;
-	/* Has no answer that could tell of a failure. */
+	/* Has no result that could report a failure. */
 	bool silent;
-	/* What must and what must not be the IOMMU's business */
+	/* Calls that must, and must not, reach the IOMMU */
 	bool maps;
 	bool unmaps;
 	bool attaches;
@@ -90,7 +91,7 @@ FIXTURE_VARIANT_ADD(matrix, free_child)
 	.takes_away = true,
 };
 
-/* A root that goes, and a child of it that is at work */
+/* Free a root, with a child that devices use */
 static int prepare_free_cascade(struct stage *s)
 {
 	int rc = stage_spare(s);
@@ -145,7 +146,7 @@ FIXTURE_VARIANT_ADD(matrix, map)
 	.maps = true,
 };
 
-/* Tables of every level, and more than one of the lowest */
+/* Tables of every level, and several of the lowest */
 static int prepare_map_scattered(struct stage *s)
 {
 	static unsigned int nr;
@@ -425,7 +426,7 @@ FIXTURE_VARIANT_ADD(matrix, protect)
 	.unmaps = true,
 };
 
-/* The first pages stay what they are. */
+/* The first pages keep their memory. */
 static int run_replace(struct stage *s)
 {
 	return ia_map_ref(s->fd, s->child.id, BASE + 4 * PG, FROM, 5 * PG,
@@ -454,7 +455,7 @@ static int run_batch(struct stage *s, __u32 id, struct ioasid_dma_op *ops,
 	int rc = ia_cmd(s->fd, IOASID_DMA_BATCH, &cmd);
 
 	rc = rc ?: cmd.error;
-	/* Whatever it did is all of some, and nothing of the others. */
+	/* Every operation is done completely, or not at all. */
 	s->mapped_id = rc == -EFAULT || rc == -EIO ? 0 : id;
 	s->mapped = pages[cmd.done] * PG;
 	return rc || cmd.done == nr ? rc : -EPROTO;
@@ -474,7 +475,7 @@ static int prepare_batch_child(struct stage *s)
 
 static int run_batch_child(struct stage *s)
 {
-	/* KEEP, and what prepare_batch_child() mapped, and then */
+	/* KEEP, the mappings of prepare_batch_child(), and then */
 	static const unsigned int pages[] = {
 		20, 32, 28, 30, 30, 34, 22,
 	};
@@ -483,7 +484,7 @@ static int run_batch_child(struct stage *s)
 		  .iova = BASE + 16 * PG, .addr = FROM + 2 * PG,
 		  .length = 12 * PG },
 		{ .op = IOASID_DMA_OP_UNMAP, .iova = BASE, .length = 4 * PG },
-		/* over what went */
+		/* in the place of unmapped ones */
 		{ .op = IOASID_DMA_OP_MAP, .flags = IA_RW_FIXED,
 		  .iova = BASE + PG, .addr = FROM + 9 * PG, .length = 2 * PG },
 		{ .op = IOASID_DMA_OP_MAP,
@@ -510,7 +511,7 @@ FIXTURE_VARIANT_ADD(matrix, batch)
 
 static int run_batch_root(struct stage *s)
 {
-	/* KEEP, and what is there for children, and then */
+	/* KEEP, the mappings for children, and then */
 	static const unsigned int pages[] = { 32, 42, 62, 52 };
 	struct ioasid_dma_op ops[] = {
 		{ .op = IOASID_DMA_OP_MAP, .flags = IA_RW_FIXED, .iova = BASE,
@@ -532,7 +533,7 @@ FIXTURE_VARIANT_ADD(matrix, batch_root)
 	.unmaps = true,
 };
 
-/* --- commands that look --- */
+/* --- commands that only read --- */
 
 static int run_get_info(struct stage *s)
 {
@@ -640,7 +641,7 @@ FIXTURE_VARIANT_ADD(matrix, import)
 	.run = run_import,
 };
 
-/* A child of an import is at work, and the owner takes it all away. */
+/* Devices use a child of an import, and the owner unmaps all of it. */
 static int prepare_revoke_import(struct stage *s)
 {
 	__u32 id;
@@ -725,7 +726,7 @@ static int run_attach(struct stage *s)
 	return model_attach(&s->spare, &s->child);
 }
 
-/* A third domain, that is filled */
+/* A third domain, which attach populates */
 FIXTURE_VARIANT_ADD(matrix, attach)
 {
 	.prepare = prepare_attach,
@@ -734,7 +735,7 @@ FIXTURE_VARIANT_ADD(matrix, attach)
 	.attaches = true,
 };
 
-/* Two devices of a group: the second may fail when the first has gone over. */
+/* Two devices of a group: the second may fail after the first has moved. */
 static int prepare_attach_group(struct stage *s)
 {
 	int rc = prepare_attach(s);
@@ -894,8 +895,8 @@ FIXTURE_TEARDOWN(matrix)
 }
 
 /*
- * Nothing of what a command that failed was to make, and all that it was to take
- * away, is there: for each device of the space. NULL if so.
+ * Check that a failed command has made none of its mappings, and has unmapped
+ * none, for each device of the space. NULL if so.
  */
 static const char *dma_as_before(struct stage *s)
 {
@@ -951,7 +952,7 @@ TEST_F_TIMEOUT(matrix, fail_nth, 250)
 		if (!failed)
 			break;
 		tried++;
-		/* it could do without */
+		/* the command succeeds without it */
 		indifferent = rc ? 0 : indifferent + 1;
 		if (!rc)
 			continue;
@@ -968,7 +969,10 @@ TEST_F_TIMEOUT(matrix, fail_nth, 250)
 			ia_state_forget_pieces(&after);
 		}
 		diff = ia_state_diff(&before, &after) ?: dma_as_before(s);
-		/* what was taken away without telling so, is away as a whole */
+		/*
+		 * an object that was removed without a result is removed
+		 * completely
+		 */
 		ASSERT_TRUE(!diff || (variant->takes_away && rc == -EFAULT))
 			TH_LOG("failure %u (%s): %s", nth, strerror(-rc), diff);
 	}
@@ -988,7 +992,7 @@ static struct model_device *unit(struct stage *s, int nr)
 
 #define UNITS 3
 
-/* A command, and the calls of each unit that it makes when nothing fails */
+/* A command, and its calls of each unit without a failure */
 struct command {
 	struct stage *stage;
 	int (*prepare)(struct stage *s);
@@ -1037,7 +1041,7 @@ static bool any_calls(const unsigned int *calls)
 	return calls[0] || calls[1] || calls[2];
 }
 
-/* What fails */
+/* The failing call */
 struct failure {
 	int unit;
 	enum model_injection what;
@@ -1045,7 +1049,7 @@ struct failure {
 	unsigned int pages;
 };
 
-/* The command is run with a failure, which then is none any more. */
+/* Run the command with a failure that may have no effect. */
 static int run_failing(struct command *c, const struct failure *f)
 {
 	struct model_device *dev = unit(c->stage, f->unit);
@@ -1057,7 +1061,7 @@ static int run_failing(struct command *c, const struct failure *f)
 	return injected ? -EPROTO : rc;
 }
 
-/* A call that says so when it fails; returns whether the command did fail. */
+/* A failing call that is reported; returns whether the command failed. */
 static bool fail_call(struct __test_metadata *_metadata, struct command *c,
 		      const struct failure *f)
 {
@@ -1088,9 +1092,9 @@ static bool fail_call(struct __test_metadata *_metadata, struct command *c,
 }
 
 /*
- * A unit did not take out what it should. Its device on the poisoned space is
- * blocked, and nobody else; nothing more is mapped; nothing that can be reached
- * was let go of. NULL if so.
+ * A unit did not unmap all that it should. Check that its device on the
+ * poisoned space is blocked, and no other one; that the space cannot map; and
+ * that no reachable memory was released. NULL if so.
  */
 static const char *poisoned_well(struct stage *s, int u, struct model_space *of)
 {
@@ -1127,7 +1131,7 @@ static bool is_poisoned(struct stage *s, __u32 id)
 	return info_of(s->fd, id).state & IOASID_STATE_POISONED;
 }
 
-/* Detach who is on a poisoned domain, and attach it again. */
+/* Detach the devices of a poisoned domain, and attach them again. */
 static const char *recover(struct stage *s, int u, struct model_space *of)
 {
 	struct model_device *dev = u == 1 ? &s->second :
@@ -1144,13 +1148,13 @@ static const char *recover(struct stage *s, int u, struct model_space *of)
 	return NULL;
 }
 
-/* An unmap that stops early; returns whether anything was poisoned. */
+/* An unmap that stops early; returns whether a domain was poisoned. */
 static bool stop_unmap(struct __test_metadata *_metadata, struct command *c,
 		       const struct failure *f)
 {
 	struct stage *s = c->stage;
 	struct model_space *spaces[] = { &s->root, &s->child };
-	/* of spare's space, which reset() makes an end to */
+	/* of spare's space, which reset() frees */
 	bool poisoned = f->unit == 2 && !f->pages;
 	const char *diff, *root, *child;
 	struct ia_state before, after;
@@ -1177,7 +1181,7 @@ static bool stop_unmap(struct __test_metadata *_metadata, struct command *c,
 		ASSERT_EQ(NULL, diff)
 			TH_LOG("unit %d, call %u: %s", f->unit, f->nth, diff);
 	}
-	/* Otherwise it stopped, but began again where it did. */
+	/* Otherwise it stopped, but was continued. */
 	EXPECT_EQ(!f->pages, poisoned);
 	if (!c->silent)
 		EXPECT_EQ(poisoned ? -EIO : 0, rc);
@@ -1237,7 +1241,7 @@ TEST_F_TIMEOUT(matrix, iommu_fails, 250)
 			}
 		}
 	}
-	/* The failures were not lost on it. */
+	/* The failures had an effect. */
 	EXPECT_EQ(variant->maps, !!maps);
 	EXPECT_EQ(variant->attaches, !!allocs);
 	EXPECT_EQ(variant->attaches, !!attaches);

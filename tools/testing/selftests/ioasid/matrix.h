@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Model devices at work while commands fail: a root and its child, each with
- * memory that has to stay as it is and devices that read it all the time.
+ * Model devices that do DMA while commands fail: a root and its child, each
+ * with memory that has to stay as it is, and devices that read it all the time.
  *
  *	on_root		unit 0, attached to the root
  *	on_child	unit 0, attached to the child
@@ -17,15 +17,15 @@
 
 #define PG page_size
 
-/* What has to stay, in root and child: the pattern of this seed. */
+/* Memory that has to stay, in root and child: the pattern of this seed. */
 #define KEEP SZ_1G
 #define KEEP_PAGES 16
 #define KEEP_SEED 5
 
-/* What the root has for children to refer to: mappings of 4, 4 and 8 pages */
+/* Mappings of the root that children refer to, of 4, 4 and 8 pages */
 #define FROM (2 * SZ_1G)
 #define FROM_PAGES 16
-/* and one that may be in large pages */
+/* and a mapping that may be in large pages */
 #define FROM_HUGE (3 * SZ_1G)
 
 /* Where commands map */
@@ -35,7 +35,7 @@
 /* Pages of scattered memory, which is what family_memory() makes it */
 #define MEM_PAGES 64
 
-/* Channel that reads what has to stay, while a command is under way */
+/* Channel that reads the memory that has to stay, during a command */
 #define WATCH 1
 
 struct stage {
@@ -43,7 +43,7 @@ struct stage {
 	int fd;
 	struct model_space root;
 	struct model_space child;
-	struct model_space other;	/* a child that has nothing mapped */
+	struct model_space other;	/* a child without mappings */
 	struct model_device on_root;
 	struct model_device on_child;
 	struct model_device second;
@@ -55,20 +55,20 @@ struct stage {
 	char *huge;
 	int file;
 
-	/* Of the commands; reset() makes an end to it. */
+	/* Space of the commands; reset() frees it. */
 	__u32 id_new;
 	__u32 id_below;
 	int export;
 	int ctx;
-	/* where a command maps, not to be reached if it fails */
+	/* where a command maps; not reachable if it fails */
 	struct model_space *at;
 	__u64 iova;
 	__u64 length;
-	/* what a command takes away, pages of @mem; stays if it fails */
+	/* pages of @mem that a command unmaps; stay if it fails */
 	__u64 there;
 	unsigned int there_page;
 	unsigned int there_pages;
-	/* after a batch: bytes that are mapped, if it is known in which IOASID */
+	/* after a batch: mapped bytes, if it is known in which IOASID */
 	__u32 mapped_id;
 	__u64 mapped;
 };
@@ -94,8 +94,8 @@ static inline bool stage_verify(struct model_device *dev)
 }
 
 /*
- * From here on devices are busy with what has to stay. Of the child's the one
- * of its second domain: that is the later one to be mapped and unmapped.
+ * Start devices that read the memory that has to stay. For the child, use the
+ * device of its second domain, which is mapped and unmapped last.
  */
 static inline int stage_busy(struct stage *s)
 {
@@ -106,7 +106,7 @@ static inline int stage_busy(struct stage *s)
 				  KEEP_SEED, KEEP_PAGES, 1);
 }
 
-/* To here. NULL if it was right, or else what was not. */
+/* Stop them. NULL if all was right, or the mistake. */
 static inline const char *stage_idle(struct model_device *dev)
 {
 	static char texts[2][160];
@@ -133,7 +133,7 @@ static inline const char *stage_wrong(struct stage *s)
 	return root ?: child;
 }
 
-/* What children can refer to, and nothing else but what stays */
+/* Mappings that children can refer to, and only those and the ones that stay */
 static inline int stage_reset(struct stage *s)
 {
 	static const int pieces[] = { 4, 4, 8 };
@@ -174,7 +174,7 @@ static inline int stage_reset(struct stage *s)
 	return rc;
 }
 
-/* -ENOENT if something needed is not there. */
+/* -ENOENT if a device or a feature is missing. */
 static inline int stage_open(struct stage *s)
 {
 	int i, rc;

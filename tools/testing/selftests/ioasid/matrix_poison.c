@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * An IOMMU that does not take out what it was told to: in every way that it can
- * come to this, and every way out of it.
+ * An IOMMU that does not unmap all that it was told to: in each way that this
+ * can happen, and each way to recover.
  *
- * As long as the domain is there its devices are blocked and the memory stays,
- * which a file tells that cannot be sealed against writing. With the domain all
- * of it goes. Needs the module ioasid_mock, no hardware.
+ * As long as the domain exists, its devices are blocked and the memory stays
+ * pinned: its file cannot be sealed against writing. The end of the domain
+ * releases all of it. Needs the module ioasid_mock, no hardware.
  */
 #include <linux/memfd.h>
 
@@ -24,12 +24,12 @@ struct scene {
 	struct model_space root;
 	struct model_space child;
 	struct model_space other;
-	struct model_space *at;		/* what gets poisoned */
-	struct model_device dev;	/* is on it */
+	struct model_space *at;		/* space that gets poisoned */
+	struct model_device dev;	/* attached to it */
 	struct model_device second;	/* of another unit */
 	struct model_device spare;
-	bool freed;			/* the root is gone */
-	__u32 import;			/* what stands for it, or 0 */
+	bool freed;			/* the root is freed */
+	__u32 import;			/* import of the root, or 0 */
 };
 
 FIXTURE(poison)
@@ -39,7 +39,7 @@ FIXTURE(poison)
 
 FIXTURE_VARIANT(poison)
 {
-	/* Has @dev attached, and the IOMMU fail; returns what it should be. */
+	/* Attach @dev and let the IOMMU fail; returns the expected result. */
 	int (*cause)(struct scene *s);
 	int rc;
 };
@@ -106,7 +106,7 @@ FIXTURE_VARIANT_ADD(poison, split)
 	.rc = -EIO,
 };
 
-/* Two ranges, and what stops is the second */
+/* Two ranges, and the second one fails */
 static int cause_batch(struct scene *s)
 {
 	struct ioasid_dma_op ops[] = {
@@ -133,7 +133,7 @@ FIXTURE_VARIANT_ADD(poison, batch)
 	.rc = -EIO,
 };
 
-/* A second domain cannot be mapped to, and the first one not be cleaned up. */
+/* A second domain cannot be mapped to, and the first one cannot be unmapped. */
 static int cause_map_undone(struct scene *s)
 {
 	int rc = model_attach(&s->dev, &s->root);
@@ -174,7 +174,7 @@ FIXTURE_VARIANT_ADD(poison, free_cascade)
 	.cause = cause_free_cascade,
 };
 
-/* The memory is that of a context which is closed. */
+/* The memory belongs to a context that is closed. */
 static int cause_owner_closed(struct scene *s)
 {
 	int export, rc;
@@ -244,7 +244,7 @@ FIXTURE_SETUP(poison)
 	EXPECT_TRUE(s->freed || info_of(s->fd, s->root.id).bytes_pinned);
 	EXPECT_EQ(MODEL_FAULT_BLOCKED, model_put(&s->dev, BASE, "x", 1));
 	if (s->second.space) {
-		/* The other domain is as good as before. */
+		/* The other domain works as before. */
 		EXPECT_EQ(MODEL_FAULT_ABSENT,
 			  model_put(&s->second, BASE, "x", 1));
 	}
@@ -262,7 +262,7 @@ FIXTURE_SETUP(poison)
 	EXPECT_FALSE(sealable(s->file));
 }
 
-/* Whatever was done about it: all is as if nothing had happened. */
+/* After each way to recover, all is as before. */
 FIXTURE_TEARDOWN(poison)
 {
 	struct scene *s = &self->scene;
@@ -281,7 +281,7 @@ FIXTURE_TEARDOWN(poison)
 	model_close(&s->model);
 }
 
-/* It can be used as ever, and what is there can go. */
+/* The space can be used as before, and its mappings can be unmapped. */
 static int usable(struct scene *s)
 {
 	struct model_space *at = s->at;
@@ -305,7 +305,7 @@ static int usable(struct scene *s)
 					 IOASID_UNMAP_CASCADE, 0, 0, NULL);
 		return rc ?: info_of(s->fd, at->id).nr_mappings ? -EPROTO : 0;
 	}
-	/* What it kept goes with the last that stood for the root. */
+	/* The quarantined memory goes with the last import of the root. */
 	rc = ia_free(s->fd, at->id);
 	return rc || !s->import ? rc : ia_free(s->fd, s->import);
 }
@@ -330,7 +330,7 @@ TEST_F(poison, attach_again)
 	ASSERT_EQ(0, model_attach(&s->dev, s->at));
 	EXPECT_FALSE(info_of(s->fd, s->at->id).state &
 		     IOASID_STATE_POISONED);
-	/* what was not to go is there, and nothing else */
+	/* the other mappings are there, and no more */
 	EXPECT_EQ(info_of(s->fd, s->at->id).bytes_mapped ? 0 :
 		  MODEL_FAULT_ABSENT, model_get(&s->dev, BASE, &byte, 1));
 	EXPECT_EQ(MODEL_FAULT_ABSENT,
@@ -352,7 +352,7 @@ TEST_F(poison, move)
 	ASSERT_EQ(0, ia_unmap_all(s->fd, s->other.id, NULL));
 }
 
-/* A move that fails leaves it where it is, and that is blocked. */
+/* A move that fails leaves the device on its domain, blocked. */
 TEST_F(poison, move_fails)
 {
 	struct scene *s = &self->scene;
@@ -420,8 +420,8 @@ TEST_F(poison, close_context_last)
 /* --- */
 
 /*
- * A domain that is given up while it is filled, as it cannot be cleaned up: that
- * poisons nobody.
+ * A failed attach drops a domain that it cannot clean up: that poisons no other
+ * domain.
  */
 TEST(filling)
 {
@@ -438,7 +438,7 @@ TEST(filling)
 	mem = ia_mem(PAGES * PG);
 	ASSERT_NE(NULL, mem);
 	madvise(mem, PAGES * PG, MADV_NOHUGEPAGE);
-	/* from the end, so that each page is a call of the driver's */
+	/* from the end, so that each page is a call of the driver */
 	for (i = PAGES - 1; i >= 0; i--)
 		memset(mem + i * PG, i + 1, PG);
 	ASSERT_EQ(0, model_plug(&model, &dev, NULL, 0));
@@ -453,7 +453,7 @@ TEST(filling)
 		rc = model_attach(&dev, &space);
 		ASSERT_EQ(0, model_inject(&dev, MODEL_INJECT_MAP, 0, 0));
 		ASSERT_EQ(0, model_inject(&dev, MODEL_INJECT_UNMAP, 0, 0));
-		/* where there are runs of pages after all */
+		/* the memory has runs of pages nevertheless */
 		if (!rc)
 			break;
 		ASSERT_EQ(-ENOMEM, rc);

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Devices that are unplugged, and modules that somebody tries to remove, at
- * every step of a device's life and while threads are at work with it.
+ * Unplug devices, and try to remove modules, at every step of a device's life
+ * and while threads use the device.
  *
- * A device that is open works until it is closed, and then goes; what it shared
- * with others goes on. A module that is in use stays. Needs the module
+ * An open device works until it is closed, and then goes; objects that it
+ * shared with others stay. A module that is in use stays. Needs the module
  * ioasid_mock, no hardware.
  */
 #include <poll.h>
@@ -19,16 +19,18 @@
 
 #define PATIENCE_MS 30000
 
-/* What modules the tests need; none of them goes while a device is bound */
+/*
+ * Modules that the tests need; none of them can be removed with a device bound
+ */
 static const char * const modules[] = { "ioasid_mock", "vfio_ioasid", "ioasid" };
 
-/* 0 if it is gone, or what it is that keeps it. */
+/* 0 if the module was removed, or the errno of the attempt. */
 static int remove_module(const char *name)
 {
 	return syscall(SYS_delete_module, name, O_NONBLOCK) ? -errno : 0;
 }
 
-/* How many could be removed, of those that there are */
+/* Number of these modules that could be removed */
 static int removed(void)
 {
 	unsigned int i;
@@ -62,8 +64,8 @@ static bool asked(int request)
 }
 
 /*
- * A device that stays, on the same IOASID as the one that goes, and reads all
- * the time what is mapped there.
+ * A device that stays, on the same IOASID as the unplugged one, and reads its
+ * memory all the time.
  */
 FIXTURE(unplug)
 {
@@ -78,7 +80,7 @@ FIXTURE(unplug)
 	int fd;
 };
 
-/* What has been done with it when it is unplugged */
+/* State of the device when it is unplugged */
 FIXTURE_VARIANT(unplug)
 {
 	bool open;
@@ -188,7 +190,7 @@ FIXTURE_TEARDOWN(unplug)
 
 	if (!self->mem)
 		return;
-	/* Who stays has not noticed. */
+	/* Check that the device that stays was not affected. */
 	EXPECT_EQ(0, model_hammered(&self->stays, 1, 4));
 	EXPECT_EQ(0, model_stop(&self->stays, 1, &status));
 	EXPECT_EQ(0, status.faults);
@@ -216,7 +218,10 @@ TEST_F(unplug, at_once)
 	ASSERT_EQ(0, model_unplug(&self->dev, IOASID_MODEL_ASYNC));
 	EXPECT_EQ(0, removed());
 	if (variant->bound) {
-		/* It is asked for, and until it is given does all that it did. */
+		/*
+		 * The user is asked to close it; until then, all of its
+		 * functions work.
+		 */
 		EXPECT_TRUE(asked(self->request));
 		EXPECT_TRUE(model_present(&self->dev));
 	}
@@ -235,7 +240,7 @@ TEST_F(unplug, at_once)
 		EXPECT_EQ(MODEL_FAULT_BLOCKED,
 			  model_verify(&self->dev, BASE, SEED, 1));
 	if (variant->sibling) {
-		/* The group stays where it is when one of it goes. */
+		/* The group stays attached when one of its devices goes. */
 		model_release(&self->dev);
 		EXPECT_TRUE(gone(&self->dev));
 		EXPECT_EQ(0, model_verify(&self->sibling, BASE, SEED, PAGES));
@@ -245,7 +250,7 @@ TEST_F(unplug, at_once)
 	EXPECT_EQ(0, removed());
 	model_release(&self->dev);
 	EXPECT_TRUE(gone(&self->dev));
-	/* There may be another like it. */
+	/* A new device of the same kind can be plugged in. */
 	ASSERT_EQ(0, model_plug(&self->model, &again, NULL, 0));
 	ASSERT_EQ(0, model_attach(&again, &self->space));
 	EXPECT_EQ(0, model_verify(&again, BASE, SEED, PAGES));
@@ -253,7 +258,7 @@ TEST_F(unplug, at_once)
 	EXPECT_EQ(0, model_unplug(&again, 0));
 }
 
-/* The context is closed first, with all devices bound to it. */
+/* The context's file is closed first, with all devices bound to it. */
 TEST_F(unplug, context_closed)
 {
 	struct model_device *devs[] = { &self->dev, &self->sibling };
@@ -265,7 +270,7 @@ TEST_F(unplug, context_closed)
 	EXPECT_EQ(0, model_stop(&self->stays, 1, NULL));
 	model_release(&self->stays);
 	close(self->fd);
-	/* A device that is bound keeps the context, and what it is made of. */
+	/* A bound device keeps the context, and all its objects. */
 	if (variant->bound)
 		EXPECT_EQ(0, removed());
 	if (variant->dma)
@@ -289,7 +294,7 @@ TEST_F(unplug, context_closed)
 				  SEED, PAGES, 1));
 }
 
-/* --- with others at work --- */
+/* --- concurrency --- */
 
 #define USERS 2
 
@@ -307,15 +312,15 @@ struct work {
 };
 
 /*
- * What a device that is going may answer, beside 0; and VFIO, when its module
- * for /dev/ioasid is removed as soon as it was loaded
+ * Errors that a device may return while it is unplugged, and VFIO while its
+ * module for /dev/ioasid is removed
  */
 static bool may_be(int rc)
 {
 	return rc == -ENODEV || rc == -ENOENT || rc == -EIO || rc == -ENOTTY;
 }
 
-/* Open whatever is plugged in now, and work with it until it is asked for. */
+/* Open any device that is plugged in, and use it until the user is asked. */
 static void *use(void *arg)
 {
 	static unsigned int numbers;
@@ -337,7 +342,7 @@ static void *use(void *arg)
 			continue;
 		}
 		rc = model_set_irq(&dev, IOASID_MODEL_IRQ_REQUEST, request);
-		/* All that it can do, it can do to the end. */
+		/* All functions work until the end. */
 		for (i = 0; !rc && i < 50; i++) {
 			rc = model_attach(&dev, i % 2 ? w->root : w->child);
 			if (!rc && model_verify(&dev, BASE, SEED, PAGES))
@@ -383,7 +388,10 @@ static void *remove_modules(void *arg)
 	while (!__atomic_load_n(&w->stop, __ATOMIC_ACQUIRE)) {
 		if (!remove_module("ioasid_mock") || !remove_module("ioasid"))
 			w->error = -EPROTO;
-		/* This one may go between two users: the next one loads it. */
+		/*
+		 * This module may be removed between two users: the next one
+		 * loads it.
+		 */
 		remove_module("vfio_ioasid");
 		w->refused++;
 		usleep(3000);
@@ -427,11 +435,11 @@ TEST(under_way)
 		old = w.devs[i];
 		usleep(cycles * 7919 % 20000);
 		ASSERT_EQ(0, model_unplug(&old, IOASID_MODEL_ASYNC));
-		/* the other way round now and then */
+		/* sometimes in the other order */
 		if (cycles % 4 == 0)
 			ASSERT_TRUE(gone(&old));
 		ASSERT_EQ(0, model_plug(&model, &w.devs[i], &params[i], 0));
-		/* It may have gone by now, and the new one have its name. */
+		/* The device may be gone, and a new one may have its name. */
 		if (strcmp(old.name, w.devs[i].name))
 			ASSERT_TRUE(gone(&old));
 	}
@@ -453,7 +461,7 @@ TEST(under_way)
 	model_close(&model);
 }
 
-/* With nothing in use all of them go, and come back. */
+/* With no users, all modules can be removed, and loaded again. */
 TEST(remove_and_load)
 {
 	struct model_device dev;
@@ -467,7 +475,7 @@ TEST(remove_and_load)
 	ASSERT_EQ(0, rc);
 	model_close(&model);
 	for (i = 0; i < 3; i++) {
-		/* The last of another test may still be about to go. */
+		/* Devices of an earlier test may not be unplugged yet. */
 		for (k = 0; k < 500; k++) {
 			rc = remove_module("ioasid_mock");
 			if (rc != -EAGAIN && rc != -EBUSY)

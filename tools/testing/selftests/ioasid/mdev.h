@@ -11,7 +11,7 @@
 #define MDEV_UUID "83b8f4f2-509f-382f-3c1e-e6bfe0fa1001"
 #define MDEV "/sys/bus/mdev/devices/" MDEV_UUID
 
-/* Have the device; -ENOENT if the kernel has no such driver. */
+/* Create the device; -ENOENT if the kernel has no such driver. */
 static inline int mdev_create(void)
 {
 	static const char parent[] = "/sys/class/mdev_bus/mtty";

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Memory that is pinned: together with others who pin it, out of ZONE_MOVABLE,
- * as often as can be, of files that have holes, are poisoned or append-only.
+ * Pin memory: in competition with other pins, from ZONE_MOVABLE, up to the
+ * maximum number of pins, and of files that have holes, are poisoned or
+ * append-only.
  *
  * The tests of ZONE_MOVABLE need a kernel that has one (movablecore=1G).
  */
@@ -24,7 +25,7 @@
 #define IOVA 0x100000000ULL
 #define THREADS 4
 
-/* ---- Together ---- */
+/* ---- Competition ---- */
 
 struct zone {
 	__u64 start, end;
@@ -208,7 +209,7 @@ static void drop_memory(struct job *jobs)
 		close(jobs->file);
 }
 
-/* Memory that is there, and has to be migrated. */
+/* Existing memory that has to be migrated. */
 TEST_F(together, pin)
 {
 	unsigned int round, rounds = ia_slow_kernel() ? 3 : 12, i;
@@ -236,7 +237,7 @@ TEST_F(together, pin)
 		ASSERT_LT(0, seen);
 }
 
-/* A hole, which one thread fills as another pins what was filled. */
+/* A hole, which one thread fills while another pins filled pages. */
 TEST_F(together, hole)
 {
 	unsigned int round, rounds = ia_slow_kernel() ? 5 : 25, i;
@@ -261,7 +262,7 @@ TEST_F(together, hole)
 	ASSERT_EQ(free, ia_proc_field("/proc/meminfo", "HugePages_Free"));
 }
 
-/* A pin that hangs in a page fault keeps no other from its memory. */
+/* A pin that hangs in a page fault does not delay other pins. */
 TEST_F(together, hangs)
 {
 	__u64 hang_at = self->len - self->unit;
@@ -310,14 +311,14 @@ TEST_F(together, hangs)
 	close(uffd);
 }
 
-/* ---- Often ---- */
+/* ---- Many pins ---- */
 
 /*
  * A page is pinned once for each time that it is mapped; so a range of many
  * VMAs of the same page pins it many times with one command.
  */
 #define WINDOW_PAGES 16384UL
-/* More pins than that would overflow its count */
+/* More pins than this would overflow the count of a page */
 #define MOST_PINS (INT_MAX / 1024UL)
 
 FIXTURE(often)
@@ -370,7 +371,7 @@ FIXTURE_SETUP(often)
 			 MAP_SHARED, self->file, 0);
 	ASSERT_NE(MAP_FAILED, self->mem);
 	memset(self->mem, 1, FILE_PAGES * PG);
-	/* One that follows another physically */
+	/* A page that follows another one physically */
 	self->hot = 1;
 	for (i = 1; i < FILE_PAGES; i++)
 		if (ia_pfn(self->mem + i * PG) ==
@@ -395,7 +396,7 @@ FIXTURE_TEARDOWN(often)
 	close(self->fd);
 }
 
-/* Pin it until that is refused. */
+/* Pin it until a pin is refused. */
 static int exhaust(int fd, __u32 id, __u64 *iova, char *window,
 		   unsigned long *pins)
 {
@@ -426,7 +427,7 @@ TEST_F(often, small)
 
 	ASSERT_EQ(-EOVERFLOW, exhaust(self->fd, self->id, &self->iova,
 				      self->window, &pins));
-	/* No hidden cap: a million is few */
+	/* The limit must be above a million pins */
 	ASSERT_LT(1UL << 20, pins);
 
 	/* By address: alone, after another, after its neighbour in a run */
@@ -458,7 +459,7 @@ TEST_F(often, small)
 			      &fault));
 	ASSERT_EQ(self->hot * PG, fault);
 
-	/* The others are not concerned; and what is refused leaves no pin */
+	/* Other pages are not affected; and a refused map leaves no pin */
 	ASSERT_EQ(0, ia_map(self->fd, self->id, iova, p, PG));
 	ASSERT_EQ(0, ia_unmap(self->fd, self->id, iova, PG, NULL));
 	ASSERT_EQ(0, ia_unmap(self->fd, self->id, IOVA, PG * WINDOW_PAGES,
@@ -599,7 +600,7 @@ TEST_F(files, ends)
 				 IA_RW_FIXED | IOASID_MAP_FILE, &iova,
 				 beyond[i].offset, beyond[i].length, 0, 0,
 				 self->file, &fault);
-		/* A length of which not even the charge is possible */
+		/* A length whose charge alone is impossible */
 		ASSERT_TRUE(rc == -EINVAL || rc == -EDQUOT)
 			TH_LOG("%u: %d", i, rc);
 		if (beyond[i].length <= 2 * SZ_2M)
@@ -636,7 +637,7 @@ static void *pester(void *arg)
 	return NULL;
 }
 
-/* Signals that never end do not keep a hole from being filled. */
+/* A flood of signals does not keep a hole from being filled. */
 TEST_F(files, signals)
 {
 	struct sigaction sa = { .sa_handler = handle, .sa_flags = SA_RESTART };
@@ -665,7 +666,7 @@ TEST_F(files, signals)
 				       FALLOC_FL_PUNCH_HOLE, self->unit,
 				       self->len - self->unit));
 	}
-	/* They are handled then, and afterwards as before */
+	/* They are handled after that, and later ones as before */
 	handled = 0;
 	while (!handled)
 		sched_yield();
@@ -677,7 +678,7 @@ TEST_F(files, signals)
 	munmap(mem, self->len);
 }
 
-/* A signal that is fatal is, for all that others are held. */
+/* A fatal signal ends it, although other signals are blocked. */
 TEST_F(files, killed)
 {
 	struct sigaction sa = { .sa_handler = handle, .sa_flags = SA_RESTART };
@@ -720,7 +721,9 @@ TEST_F(files, killed)
 	}
 }
 
-/* Of poisoned memory a page fault makes SIGBUS, read() EIO, and a map this. */
+/*
+ * A map of poisoned memory fails; a page fault there gives SIGBUS, read() EIO.
+ */
 TEST_F(files, poison)
 {
 	__u64 iova = IOVA, fault = 0;
@@ -730,7 +733,7 @@ TEST_F(files, poison)
 		   self->file, 0);
 	ASSERT_NE(MAP_FAILED, mem);
 	memset(mem, 1, self->len);
-	/* It is sent to the process that has it mapped */
+	/* The signal goes to the process that has the page mapped */
 	ASSERT_NE(SIG_ERR, signal(SIGBUS, handle));
 	if (madvise(mem + 2 * self->unit, PG, MADV_HWPOISON))
 		SKIP(return, "memory cannot be poisoned");
@@ -758,7 +761,7 @@ TEST_F(files, poison)
 			      &fault));
 	ASSERT_EQ(IA_PTR(mem + 2 * self->unit), fault);
 
-	/* The pages around it are as good as ever */
+	/* The pages around it are not affected */
 	ASSERT_EQ(0, ia_map_file(self->fd, self->id, IA_RW_FIXED, &iova,
 				 self->file, 0, 2 * self->unit));
 	iova += 2 * self->unit;
@@ -785,7 +788,7 @@ static void compare(struct __test_metadata *_metadata, int fd, __u32 id,
 		ASSERT_EQ(0, ia_unmap_all(fd, id, NULL));
 }
 
-/* What mmap() refuses of an append-only file is refused. */
+/* A map of an append-only file fails in the same cases as mmap(). */
 TEST_F(files, append)
 {
 	char dir[] = "/tmp/ioasid.XXXXXX", path[64];
@@ -810,7 +813,7 @@ TEST_F(files, append)
 
 #define COMPARE(file, writable, expected) \
 	compare(_metadata, self->fd, self->id, file, writable, expected)
-	/* The flag of a description is about write() alone */
+	/* The flag of a file description affects write() alone */
 	COMPARE(append, true, 0);
 	COMPARE(append, false, 0);
 	COMPARE(read_only, true, -EACCES);

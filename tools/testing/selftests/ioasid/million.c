@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * As many IOASIDs in one file as there may ever be: 1,048,576 of them, roots and
- * children down to the greatest depth; made and freed, with and without
+ * As many IOASIDs in one file as there may ever be: 1,048,576 of them, roots
+ * and children down to the greatest depth; made and freed, with and without
  * CASCADE, while devices do DMA and are moved from one to the other; and all
  * freed by close().
  */
@@ -14,7 +14,7 @@
 #define BASE SZ_4G
 #define DEPTH 4
 #define CHAINS 64
-/* What does DMA all the while */
+/* Devices that do DMA all the time */
 #define HAMMERS 4
 #define MAX_DEVICES 64
 
@@ -43,8 +43,8 @@ static int free_cascade(int fd, __u32 id)
 }
 
 /*
- * A root that maps a page at BASE, and below it one child under the other, which
- * map the same there.
+ * A root that maps a page at BASE, and a chain of children below it that map
+ * the same page there.
  */
 struct chain {
 	struct model_space at[DEPTH];
@@ -74,7 +74,7 @@ static int chain_make(struct model *model, struct chain *chain, char *page)
 	return 0;
 }
 
-/* Does the device write to the page of that chain? */
+/* Whether the device writes to the page of that chain. */
 static int reaches(struct model_device *dev, struct chain *chain, __u64 seed)
 {
 	int rc = model_fill(dev, BASE, seed, 1);
@@ -141,7 +141,7 @@ FIXTURE_TEARDOWN(million)
 	model_close(&self->model);
 }
 
-/* Moves one device after the other to wherever. */
+/* Move one device after the other, each to a random IOASID. */
 struct mover {
 	pthread_t thread;
 	atomic_bool stop;
@@ -167,13 +167,13 @@ static void *mover_thread(void *arg)
 		if (!mover->failed)
 			mover->failed = reaches(dev, chain, n);
 		mover->moves++;
-		/* Others have work to do, too */
+		/* Let other threads run */
 		usleep(100);
 	}
 	return NULL;
 }
 
-/* A thread of the same CPU that always has something to do. */
+/* A thread on the same CPU that never sleeps. */
 struct spinner {
 	pthread_t thread;
 	atomic_bool stop;
@@ -189,7 +189,7 @@ static void *spinner_thread(void *arg)
 	return NULL;
 }
 
-/* How often this thread was made to yield its CPU to another one. */
+/* Number of times that this thread was preempted. */
 static long long nr_preempted(void)
 {
 	return ia_proc_field("/proc/thread-self/status",
@@ -207,7 +207,7 @@ static bool one_cpu(bool one)
 	return !sched_setaffinity(0, sizeof(set), &set);
 }
 
-/* The first complaint of the kernel since the test began, or NULL. */
+/* The first warning of the kernel since the test began, or NULL. */
 static const char *complaint(int kmsg)
 {
 	static const char * const words[] = {
@@ -245,8 +245,8 @@ static long long mem_free_kb(void)
 }
 
 /*
- * One that goes while a device is attached below it, and while others are moved:
- * the device faults, and nothing else.
+ * Free a root while a device is attached below it, and while others are moved:
+ * the device faults, and has no other effect.
  */
 static int lose_parent(struct model_device *dev, struct chain *chain,
 		       char *page, __u64 seed)
@@ -282,7 +282,7 @@ TEST_F_TIMEOUT(million, all_freed_by_close, 600)
 	long long kb, yields;
 	int fd = self->model.ctx;
 
-	/* Touched now, for what is free to go to the kernel only */
+	/* Touch it now, so that only the kernel uses free memory later */
 	ids = malloc(self->nr * sizeof(*ids));
 	ASSERT_NE(NULL, ids);
 	memset(ids, 0, self->nr * sizeof(*ids));
@@ -294,7 +294,10 @@ TEST_F_TIMEOUT(million, all_freed_by_close, 600)
 	kb = mem_free_kb();
 	t0 = ia_now_ms();
 	for (n = 0; live < self->nr; n++) {
-		/* At the depth n % DEPTH: below one that lives, or a chain's */
+		/*
+		 * At the depth n % DEPTH: below a root that stays, or below a
+		 * chain
+		 */
 		unsigned int depth = n % DEPTH;
 		__u32 parent = 0;
 
@@ -305,7 +308,7 @@ TEST_F_TIMEOUT(million, all_freed_by_close, 600)
 		ids[n % self->nr] = last[depth];
 		live++;
 
-		/* Some go again, whoever is below them */
+		/* Free some again, with their children */
 		if (n % 16 == 15 && n > 64) {
 			i = rand_r(&seed) % ((n < self->nr ? n : self->nr) - 16);
 			if (ids[i]) {
@@ -347,9 +350,9 @@ TEST_F_TIMEOUT(million, all_freed_by_close, 600)
 	model_release(&self->witness);
 
 	/*
-	 * Another thread of this CPU gets some of it, again and again: counted,
-	 * for how long it waits depends on what else the machine does. The
-	 * last switch may be that on the way back to user space.
+	 * Another thread on this CPU runs sometimes: count how often, because
+	 * the length of its waits depends on the machine. The last switch may
+	 * be that on the return to user space.
 	 */
 	ASSERT_TRUE(one_cpu(true));
 	ASSERT_EQ(0, pthread_create(&spinner.thread, NULL, spinner_thread,

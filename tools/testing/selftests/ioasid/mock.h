@@ -10,7 +10,7 @@
 #include "hw.h"
 #include "../../../../drivers/iommu/ioasid/mock/ioasid_mock.h"
 
-/* Have the devices; -ENOENT if the kernel has no such driver. */
+/* Load the module; -ENOENT if the kernel has no such driver. */
 static inline int mock_load(void)
 {
 	static const char driver[] = "/sys/bus/platform/drivers/ioasid_mock";
@@ -101,7 +101,7 @@ static inline int mock_behave(int fd, __u32 unmap, __u32 delay_ms)
 			   sizeof(manners));
 }
 
-/* What one of the two reading operations sees at @iova; at most 64 KiB. */
+/* Read at @iova by one of the two reading operations; at most 64 KiB. */
 static inline int mock_get(int fd, __u32 op, __u32 flags, __u64 iova, void *data,
 			   size_t length)
 {
@@ -111,7 +111,7 @@ static inline int mock_get(int fd, __u32 op, __u32 flags, __u64 iova, void *data
 				     length);
 }
 
-/* Have one of the two writing operations write to @iova. */
+/* Write to @iova by one of the two writing operations. */
 static inline int mock_put(int fd, __u32 op, __u32 flags, __u64 iova,
 			   const void *data, size_t length)
 {

@@ -32,7 +32,7 @@
 #include "hw.h"
 #include "../../../../drivers/iommu/ioasid/mock/ioasid_mock.h"
 
-/* Whom a test talks to. */
+/* The API that a test uses. */
 enum model_api {
 	MODEL_IOASID,		/* /dev/ioasid, VFIO's device files */
 	MODEL_IOASID_GROUP,	/* /dev/ioasid, device files from VFIO groups */
@@ -46,8 +46,8 @@ enum model_api {
 #define MODEL_PLATFORM "/sys/devices/platform/"
 
 /**
- * struct model - what a test works with
- * @api: whom it talks to
+ * struct model - the API under test
+ * @api: the API
  * @control: the control node
  * @ctx: /dev/ioasid or /dev/iommu; -1 with type1
  */
@@ -59,10 +59,10 @@ struct model {
 
 /**
  * struct model_space - an address space
- * @model: of whom
- * @id: of an IOASID, or an IOAS
+ * @model: the API that it belongs to
+ * @id: id of the IOASID or the IOAS
  * @container: with type1, or -1
- * @attached: devices
+ * @attached: number of attached devices
  */
 struct model_space {
 	struct model *model;
@@ -73,14 +73,14 @@ struct model_space {
 
 /**
  * struct model_device - a model device
- * @model: of whom
- * @space: what it is attached to, or NULL
+ * @model: the API that it belongs to
+ * @space: the space that it is attached to, or NULL
  * @id: of the control node
  * @name: of the device
  * @group: with groups, or -1
  * @fd: the device file, or -1
  * @devid: of /dev/ioasid or /dev/iommu
- * @bound: to it
+ * @bound: it is bound to @ctx of its model
  */
 struct model_device {
 	struct model *model;
@@ -93,7 +93,7 @@ struct model_device {
 	bool bound;
 };
 
-/* Have the module; -ENOENT if there is none. */
+/* Load the module; -ENOENT if there is none. */
 static inline int model_load(void)
 {
 	if (access(IOASID_MODEL_NODE, F_OK))
@@ -102,7 +102,7 @@ static inline int model_load(void)
 	return access(IOASID_MODEL_NODE, F_OK) ? -ENOENT : 0;
 }
 
-/* -ENOENT if there is nothing to talk to. */
+/* -ENOENT if the API is not available. */
 static inline int model_open(struct model *model, enum model_api api)
 {
 	int rc;
@@ -136,7 +136,7 @@ static inline int model_open(struct model *model, enum model_api api)
 	return model->control < 0 ? -errno : 0;
 }
 
-/* Unplugs in the background what is left. */
+/* Unplugs the remaining devices in the background. */
 static inline void model_close(struct model *model)
 {
 	if (model->ctx >= 0)
@@ -187,7 +187,7 @@ static inline int model_unplug(struct model_device *dev, __u32 flags)
 	return ia_cmd(dev->model->control, IOASID_MODEL_DESTROY, &cmd);
 }
 
-/* Is it still there? */
+/* Whether the device still exists. */
 static inline bool model_present(struct model_device *dev)
 {
 	char path[128];
@@ -220,9 +220,9 @@ static inline int model_inspect(struct model_device *dev, __u32 flags,
 }
 
 /*
- * Counters that cannot be read are odd. Stale translations are no harm while
- * something is being unmapped, and not flushed yet; with nothing going on in
- * the background there are none.
+ * Counters that cannot be read count as a violation. Stale translations are
+ * allowed during an unmap, before the flush; with no concurrent commands there
+ * are none.
  */
 static inline struct model_counters model_counters(struct model_device *dev)
 {
@@ -234,8 +234,8 @@ static inline struct model_counters model_counters(struct model_device *dev)
 }
 
 /*
- * What no software may do to an IOMMU: NULL, or what it did. Nothing that can
- * be reached was let go of, now or before.
+ * Check for violations that no software may cause: NULL, or the violation. No
+ * reachable memory was released, now or before.
  */
 static inline const char *model_harm(struct model_device *dev)
 {
@@ -318,7 +318,7 @@ static inline int model_open_group(struct model_device *dev)
 	return fd < 0 ? -errno : fd;
 }
 
-/* The device file of a device whose group has what it needs. */
+/* The device file, through a group that has its container or context. */
 static inline int model_group_device(struct model_device *dev)
 {
 	int fd = ioctl(dev->group, VFIO_GROUP_GET_DEVICE_FD, dev->name);
@@ -326,7 +326,7 @@ static inline int model_group_device(struct model_device *dev)
 	return fd < 0 ? -errno : fd;
 }
 
-/* With a group of @with, which is open, where devices share one */
+/* With a group of @with, which is open, if devices share one */
 static inline int model_bind_with(struct model_device *dev,
 				  struct model_device *with)
 {
@@ -357,7 +357,7 @@ static inline int model_bind_with(struct model_device *dev,
 		dev->fd = model_open_cdev(dev);
 		break;
 	case MODEL_TYPE1:
-		/* There is no binding without attaching. */
+		/* type1 has no bind without an attach. */
 		return 0;
 	}
 	if (dev->fd < 0)
@@ -383,7 +383,7 @@ static inline int model_bind(struct model_device *dev)
 	return model_bind_with(dev, NULL);
 }
 
-/* Not for who has it mapped. */
+/* Processes that have it mapped keep it open. */
 static inline void model_release(struct model_device *dev)
 {
 	if (dev->space)
@@ -443,7 +443,7 @@ static inline int model_space_close(struct model_space *space)
 		break;
 	case MODEL_IOMMUFD:
 		destroy.id = space->id;
-		/* What is mapped would keep it. */
+		/* type1 keeps the container while it has mappings. */
 		rc = ia_cmd(space->model->ctx, IOMMU_DESTROY, &destroy);
 		break;
 	case MODEL_TYPE1:
@@ -493,8 +493,8 @@ err_group:
 }
 
 /*
- * Attach, also from another space: type1 has the device closed in between.
- * @with is a device of the same group that is open, or NULL.
+ * Attach, also from another space: type1 closes the device in between. @with is
+ * a device of the same group that is open, or NULL.
  */
 static inline int model_attach_with(struct model_device *dev,
 				    struct model_space *space,
@@ -534,7 +534,7 @@ static inline int model_attach(struct model_device *dev,
 	return model_attach_with(dev, space, NULL);
 }
 
-/* It stays open; not with type1, which cannot do that. */
+/* The device stays open; type1 cannot do that. */
 static inline int model_detach(struct model_device *dev)
 {
 	struct vfio_device_detach_iommufd_pt detach = {
@@ -593,7 +593,7 @@ static inline int model_map(struct model_space *space, __u64 iova,
 	}
 }
 
-/* Whole mappings only. Not everyone minds if nothing is there. */
+/* Whole mappings only. Some APIs allow a range without mappings. */
 static inline int model_unmap(struct model_space *space, __u64 iova,
 			      __u64 length)
 {
@@ -647,7 +647,7 @@ static inline int model_write_memory(struct model_device *dev, __u64 at,
 			length);
 }
 
-/* All of it; MAP_FAILED as mmap() has it. */
+/* All of the memory; MAP_FAILED if mmap() fails. */
 static inline void *model_map_memory(struct model_device *dev)
 {
 	return mmap(NULL, IOASID_MODEL_MEMORY_SIZE, PROT_READ | PROT_WRITE,
@@ -673,7 +673,7 @@ static inline int model_reset(struct model_device *dev)
 	return ioctl(dev->fd, VFIO_DEVICE_RESET) ? -errno : 0;
 }
 
-/* @eventfd -1 to give it nothing. */
+/* @eventfd -1 for none. */
 static inline int model_set_irq(struct model_device *dev, __u32 irq,
 				int eventfd)
 {
@@ -717,7 +717,7 @@ static inline int model_status(struct model_device *dev, int channel,
 			sizeof(*status));
 }
 
-/* It has ended when this returns; what came of it goes to @status or nowhere. */
+/* The DMA has ended when this returns; @status, if given, gets the result. */
 static inline int model_stop(struct model_device *dev, int channel,
 			     struct ioasid_model_status *status)
 {
@@ -729,7 +729,9 @@ static inline int model_stop(struct model_device *dev, int channel,
 	return !rc && status ? model_status(dev, channel, status) : rc;
 }
 
-/* Do it on channel 0, and wait. Whoever uses this hammers on another one. */
+/*
+ * Do it on channel 0, and wait. Tests that use this hammer on another channel.
+ */
 static inline int model_dma(struct model_device *dev,
 			    const struct ioasid_model_dma *dma,
 			    struct ioasid_model_status *status)
@@ -755,7 +757,7 @@ static inline int model_dma(struct model_device *dev,
 	return status->fault;
 }
 
-/* The device writes what is at @data to @iova. */
+/* The device writes @data to @iova. */
 static inline int model_put(struct model_device *dev, __u64 iova,
 			    const void *data, size_t length)
 {
@@ -783,7 +785,7 @@ static inline int model_get(struct model_device *dev, __u64 iova, void *data,
 	return rc ? rc : model_read_memory(dev, 0, data, length);
 }
 
-/* What the device would write with IOASID_MODEL_FILL to @iova, and VERIFY. */
+/* The pattern that IOASID_MODEL_FILL writes to @iova, and VERIFY expects. */
 static inline void model_pattern(void *p, __u64 seed, __u64 iova, size_t length)
 {
 	__u64 *word = p;
@@ -825,7 +827,7 @@ static inline int model_fill(struct model_device *dev, __u64 iova,
 	return model_dma(dev, &dma, NULL);
 }
 
-/* The device reads the pattern at @iova; -EILSEQ if something else is there. */
+/* The device reads the pattern at @iova; -EILSEQ if the contents differ. */
 static inline int model_verify(struct model_device *dev, __u64 iova,
 			       __u64 seed, unsigned int pages)
 {
@@ -843,7 +845,7 @@ static inline int model_verify(struct model_device *dev, __u64 iova,
 	return !rc && status.mismatches ? -EILSEQ : rc;
 }
 
-/* Do it again and again, whatever faults, on @threads until model_stop(). */
+/* Repeat it on @threads until model_stop(), in spite of faults. */
 static inline int model_hammer(struct model_device *dev, int channel, __u32 op,
 			       __u64 iova, __u64 seed, unsigned int pages,
 			       unsigned int threads)
@@ -862,7 +864,7 @@ static inline int model_hammer(struct model_device *dev, int channel, __u32 op,
 	return model_start(dev, channel, &dma);
 }
 
-/* Until a hammer has done @more accesses from now on, or 10 seconds. */
+/* Wait until a hammer has done @more accesses, up to 10 seconds. */
 static inline int model_hammered(struct model_device *dev, int channel,
 				 __u64 more)
 {

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The model devices themselves: that they do the DMA that they are told to,
- * through whoever gives them an address space, and that what they say of it is
- * so. Everything else that uses them rests on this. Needs the module
- * ioasid_mock, no hardware.
+ * Tests of the model devices themselves: they do the DMA that they are told to,
+ * through each API for address spaces, and report it correctly. All other tests
+ * that use them rely on this. Needs the module ioasid_mock, no hardware.
  */
 #include <poll.h>
 #include <sys/eventfd.h>
@@ -43,7 +42,7 @@ static bool quiet(int eventfd)
 	return poll(&poll_fd, 1, 0) == 0;
 }
 
-/* --- the engine, which does not depend on whose address space it is --- */
+/* --- the engine, independent of the API of its address space --- */
 
 FIXTURE(model_engine)
 {
@@ -139,7 +138,7 @@ TEST_F(model_engine, malformed)
 	BAD(dma.flags = IOASID_MODEL_DMA_LIST; dma.count = 2;
 	    dma.list = IOASID_MODEL_MEMORY_SIZE - 8);
 #undef BAD
-	/* neither registers nor memory are there */
+	/* neither registers nor memory are accessible */
 	EXPECT_EQ(-EINVAL, model_rw(&self->dev, false, IOASID_MODEL_REGS, 4,
 				    &word, sizeof(word)));
 	EXPECT_EQ(-EINVAL, model_rw(&self->dev, true, IOASID_MODEL_REGS,
@@ -198,7 +197,7 @@ TEST_F(model_engine, pattern)
 	EXPECT_EQ(0, model_verify(&self->dev, AT(0), 7, NR_PAGES));
 	EXPECT_EQ(-EILSEQ, model_verify(&self->dev, AT(0), 8, 1));
 
-	/* two wrong bytes, of which one is where it looks */
+	/* two wrong bytes, one of them in the compared range */
 	self->mem[5 * PG + 63] ^= 1;
 	self->mem[9 * PG + 64] ^= 1;
 	ASSERT_EQ(0, model_dma(&self->dev, &dma, &status));
@@ -305,7 +304,7 @@ TEST_F(model_engine, interrupt)
 	/* by software */
 	ASSERT_EQ(0, ioctl(self->dev.fd, VFIO_DEVICE_SET_IRQS, &set));
 	EXPECT_TRUE(raised(fault));
-	/* none any more */
+	/* none is left */
 	ASSERT_EQ(0, model_set_irq(&self->dev, IOASID_MODEL_IRQ_DONE, -1));
 	ASSERT_EQ(0, model_stop(&self->dev, 3, NULL));
 	dma.address = AT(0);
@@ -335,7 +334,7 @@ TEST_F(model_engine, memory)
 	ASSERT_EQ(0, model_read_memory(&self->dev, 0x3ffff, &byte, 1));
 	EXPECT_EQ('z', byte);
 
-	/* what was mapped is taken out, and comes back */
+	/* its mappings are zapped, and fault in again */
 	ASSERT_EQ(0, model_state(&self->dev, &before));
 	EXPECT_EQ(2, before.memory_faults);
 	EXPECT_EQ('f', mem[0]);
@@ -373,9 +372,9 @@ TEST_F(model_engine, memory)
 		       IOASID_MODEL_MEMORY_SIZE - PG));
 }
 
-/* --- through each of them --- */
+/* --- through each API --- */
 
-/* Memory that is not mapped, a space, and a device that is attached to it. */
+/* Unmapped memory, a space, and a device that is attached to it. */
 FIXTURE(model_basic)
 {
 	struct model model;
@@ -465,7 +464,7 @@ TEST_F(model_basic, fault)
 	ASSERT_EQ(0, MAP(0, 2));
 	EXPECT_EQ(MODEL_FAULT_ABSENT, model_put(&self->dev, AT(2), &byte, 1));
 
-	/* it ends there */
+	/* the DMA ends there */
 	EXPECT_EQ(MODEL_FAULT_ABSENT, model_dma(&self->dev, &dma, &status));
 	EXPECT_EQ(IOASID_MODEL_FAULTED, status.run);
 	EXPECT_EQ(AT(2), status.fault_addr);
@@ -487,7 +486,7 @@ TEST_F(model_basic, fault)
 	EXPECT_EQ(1, status.faults);
 	EXPECT_TRUE(model_pattern_holds(self->mem + 3 * PG, 1, AT(3), PG));
 
-	/* a PASID that it has not */
+	/* a PASID that the device does not have */
 	dma.flags = IOASID_MODEL_DMA_PASID;
 	dma.pasid = 1;
 	EXPECT_EQ(MODEL_FAULT_PASID, model_dma(&self->dev, &dma, NULL));
@@ -520,7 +519,7 @@ TEST_F(model_basic, unmapped)
 	memset(self->mem, 0, 4 * PG);
 	EXPECT_EQ(MODEL_FAULT_ABSENT, model_fill(&self->dev, AT(0), 2, 1));
 	EXPECT_EQ(0, self->mem[0]);
-	/* other memory in the same place */
+	/* other memory at the same IOVA */
 	ASSERT_EQ(0, model_map(&self->space, AT(0), self->mem + 4 * PG, PG,
 			       MODEL_RW));
 	EXPECT_EQ(0, model_fill(&self->dev, AT(0), 3, 1));
@@ -559,7 +558,7 @@ TEST_F(model_basic, move)
 	EXPECT_EQ(0, model_counters(&self->dev).stale);
 }
 
-/* --- what goes on in the background --- */
+/* --- background DMA --- */
 
 TEST_F(model_basic, hammer)
 {
@@ -576,7 +575,7 @@ TEST_F(model_basic, hammer)
 	dma.length = 8;
 	dma.count = 1;
 	EXPECT_EQ(-EBUSY, model_start(&self->dev, 1, &dma));
-	/* what is beside it comes and goes */
+	/* its neighbours are mapped and unmapped */
 	for (i = 0; i < 8; i++) {
 		ASSERT_EQ(0, MAP(8, 8));
 		EXPECT_EQ(0, model_put(&self->dev, AT(15), &i, sizeof(i)));
@@ -589,7 +588,7 @@ TEST_F(model_basic, hammer)
 	EXPECT_LT(0, status.done);
 	EXPECT_EQ(0, status.faults);
 	EXPECT_EQ(0, status.mismatches);
-	/* it has stopped indeed, and notices a change */
+	/* it has really stopped, and sees a change */
 	self->mem[0] ^= 1;
 	ASSERT_EQ(0, model_status(&self->dev, 1, &status));
 	EXPECT_EQ(0, status.mismatches);
@@ -600,7 +599,7 @@ TEST_F(model_basic, hammer)
 	EXPECT_LT(0, status.mismatches);
 }
 
-/* All that it reaches while it is taken away has the right contents. */
+/* All pages that it reaches during unmaps have the right contents. */
 TEST_F(model_basic, hammer_unmap)
 {
 	struct ioasid_model_status reads, writes;
@@ -616,7 +615,7 @@ TEST_F(model_basic, hammer_unmap)
 		ASSERT_EQ(0, UNMAP(0, 4));
 		memset(self->mem, i, 4 * PG);
 		EXPECT_EQ(0, model_hammered(&self->dev, 2, 4));
-		/* nobody has written */
+		/* no access wrote to it */
 		EXPECT_EQ(i, self->mem[0]);
 		EXPECT_EQ(i, self->mem[4 * PG - 1]);
 		model_pattern(self->mem, 1, AT(0), 4 * PG);
@@ -675,7 +674,7 @@ TEST_F(model_basic, reset)
 
 /* --- several devices --- */
 
-/* One device writes to the memory of another: what can be mapped of that. */
+/* One device writes to the memory of another, if the API can map that. */
 TEST_F(model_basic, peer)
 {
 	struct model_device peer;
@@ -692,7 +691,7 @@ TEST_F(model_basic, peer)
 		ASSERT_EQ(0, model_put(&self->dev, AT(0) + 0x12345, "p", 1));
 		ASSERT_EQ(0, model_read_memory(&peer, 0x12345, &byte, 1));
 		EXPECT_EQ('p', byte);
-		/* type1 lets it be reached as long as it likes */
+		/* type1 keeps it reachable */
 		if (variant->api == MODEL_TYPE1)
 			ASSERT_EQ(0, model_unmap(&self->space, AT(0),
 						 IOASID_MODEL_MEMORY_SIZE));
@@ -729,7 +728,7 @@ TEST_F(model_basic, shared_group)
 	EXPECT_EQ(0, model_unplug(&b, 0));
 }
 
-/* IOMMUs that differ: two of them translate for one space. */
+/* Two different IOMMUs translate for one space. */
 TEST_F(model_basic, other_iommu)
 {
 	struct model_params params = {
@@ -754,7 +753,7 @@ TEST_F(model_basic, other_iommu)
 	EXPECT_EQ(0, model_fill(&self->dev, AT(0), 1, 4));
 	EXPECT_EQ(0, model_verify(&other, AT(0), 1, 4));
 	EXPECT_LT(0, model_counters(&other).maps);
-	/* what is not for one of them is for none */
+	/* a range that one of them excludes is excluded for both */
 	EXPECT_NE(0, model_map(&self->space, 1ULL << 39, self->mem, PG,
 			       MODEL_RW));
 	EXPECT_NE(0, model_map(&self->space, 0x80000000, self->mem, PG,
@@ -763,7 +762,7 @@ TEST_F(model_basic, other_iommu)
 			       MODEL_RW));
 	EXPECT_EQ(0, model_put(&other, (1ULL << 39) - 1, "x", 1));
 	EXPECT_EQ(MODEL_FAULT_WIDTH, model_put(&other, 1ULL << 39, "x", 1));
-	/* it goes alone */
+	/* it is closed alone */
 	ASSERT_EQ(0, UNMAP(0, 4));
 	EXPECT_EQ(MODEL_FAULT_ABSENT, model_fill(&other, AT(0), 2, 1));
 	EXPECT_EQ(MODEL_FAULT_ABSENT, model_fill(&self->dev, AT(0), 2, 1));
@@ -772,7 +771,7 @@ TEST_F(model_basic, other_iommu)
 	EXPECT_EQ(0, model_unplug(&other, 0));
 }
 
-/* The device has a TLB, and all caches forget when they like to. */
+/* The device has a TLB, and all caches evict at random. */
 TEST_F(model_basic, ats)
 {
 	struct model_params params = {
@@ -832,7 +831,7 @@ TEST_F(model_basic, inject)
 	EXPECT_NE(0, MAP(2, 1));
 	EXPECT_EQ(0, MAP(2, 1));
 	EXPECT_EQ(0, model_fill(&self->dev, AT(0), 1, 3));
-	/* taken back */
+	/* cancelled */
 	ASSERT_EQ(0, model_inject(&self->dev, MODEL_INJECT_MAP, 1, 0));
 	ASSERT_EQ(0, model_inject(&self->dev, MODEL_INJECT_MAP, 0, 0));
 	EXPECT_EQ(0, MAP(3, 1));
@@ -862,7 +861,7 @@ TEST_F(model_basic, unplug)
 	ASSERT_EQ(0, model_hammer(&dev, 0, IOASID_MODEL_FILL, AT(0), 1, 4, 2));
 	ASSERT_EQ(0, model_unplug(&dev, IOASID_MODEL_ASYNC));
 	EXPECT_EQ(-ENOENT, model_unplug(&dev, 0));
-	/* it asks, and works until it is closed */
+	/* the user is asked, and it works until it is closed */
 	EXPECT_TRUE(raised(request));
 	EXPECT_TRUE(model_present(&dev));
 	EXPECT_EQ(0, model_hammered(&dev, 0, 8));
@@ -873,12 +872,12 @@ TEST_F(model_basic, unplug)
 		usleep(10000);
 	EXPECT_FALSE(model_present(&dev));
 	memset(self->mem, 0, 4 * PG);
-	/* what it shared is there still */
+	/* objects that it shared are still there */
 	EXPECT_EQ(0, model_fill(&self->dev, AT(0), 2, 4));
 	EXPECT_TRUE(model_pattern_holds(self->mem, 2, AT(0), 4 * PG));
 }
 
-/* As after a crash: nobody tidies up, everything goes. */
+/* As after a crash: no cleanup, and all objects end. */
 TEST_F(model_basic, abandoned)
 {
 	struct model_device dev;
@@ -910,13 +909,13 @@ TEST_F(model_basic, abandoned)
 	EXPECT_FALSE(model_present(&dev));
 }
 
-/* --- page requests: through /dev/iommu, which takes those of stage 1 --- */
+/* --- page requests, through /dev/iommu, with stage 1 --- */
 
 #define PRQ_DEPTH 4
 
 /*
- * Where stage 2 has the test's memory, whose first pages are a table of three
- * levels; the data of page n of the device is behind them.
+ * IOVA of the test's memory in stage 2: its first pages are a table of three
+ * levels; the data of page n of the device follow.
  */
 #define GUEST 0x100000ULL
 #define TABLE_PAGES 4
@@ -928,7 +927,7 @@ static __u64 *s1_entry(char *mem, int table, int index)
 	return (__u64 *)(mem + table * PG) + index;
 }
 
-/* Have page @page of the device there. */
+/* Map page @page of the device there. */
 static void s1_map(char *mem, int page)
 {
 	__atomic_store_n(s1_entry(mem, 2, page),
@@ -1005,7 +1004,7 @@ FIXTURE_TEARDOWN(model_page_request)
 	model_close(&self->model);
 }
 
-/* Something that runs into a page that is not mapped, on channel 1 */
+/* Start DMA that reaches a page that is not mapped, on channel 1 */
 static int ask(struct model_device *dev, int page, __u64 seed)
 {
 	struct ioasid_model_dma dma = {
@@ -1074,7 +1073,7 @@ TEST_F(model_page_request, answers)
 	EXPECT_EQ(IOASID_MODEL_DONE, status.run);
 	EXPECT_TRUE(model_pattern_holds(self->data + PG, 1, AT(1), PG));
 
-	/* it does not */
+	/* the page does not come */
 	ASSERT_EQ(0, ask(&self->dev, 2, 2));
 	ASSERT_TRUE(asked(self->faults, &fault));
 	ASSERT_TRUE(answer(self->faults, &fault, IOMMUFD_PAGE_RESP_INVALID));
@@ -1095,7 +1094,7 @@ TEST_F(model_page_request, answers)
 	EXPECT_EQ(IOASID_MODEL_SUCCESS, state.log[1].code);
 }
 
-/* A stop, and an answer that gets lost, do not leave it waiting. */
+/* A stop, or a lost response, ends the wait. */
 TEST_F(model_page_request, no_answer)
 {
 	struct ioasid_model_status status;
@@ -1122,7 +1121,7 @@ TEST_F(model_page_request, no_answer)
 	EXPECT_EQ(1, state.responses[IOASID_MODEL_SUCCESS]);
 }
 
-/* More than the queue holds: what was taken is answered, each once. */
+/* More requests than the queue holds: each queued one gets one response. */
 TEST_F(model_page_request, overflow)
 {
 	struct ioasid_model_dma dma = {
@@ -1167,7 +1166,7 @@ TEST_F(model_page_request, overflow)
 	EXPECT_EQ(7, state.log[state.nr_log - 1].group);
 }
 
-/* Nobody answers before it is closed. */
+/* No response is given before it is closed. */
 TEST_F(model_page_request, close)
 {
 	ASSERT_EQ(0, ask(&self->dev, 1, 1));
@@ -1229,7 +1228,7 @@ TEST_F(model_control, malformed)
 	EXPECT_EQ(-EINVAL, model_create(&self->model, &create));
 }
 
-/* Device files that VFIO's groups give out */
+/* Device files of VFIO groups */
 TEST_F(model_control, group)
 {
 	struct model_space space;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What one thread does while another one is at the same IOASID or its parent:
- * nothing waits for ever, and the result is that of one after the other.
+ * Commands on an IOASID while another thread uses it or its parent: no command
+ * waits for ever, and the result is that of one command after the other.
  */
 #include <pthread.h>
 
@@ -38,7 +38,7 @@ FIXTURE_TEARDOWN(order)
 	EXPECT_EQ(0, ia_status("VmPin"));
 }
 
-/* An unmap that a grandchild forbids leaves no child cut. */
+/* An unmap that a grandchild refuses cuts no child. */
 TEST_F(order, cascade_looks_first)
 {
 	__u32 root, first, second, below;
@@ -71,7 +71,9 @@ TEST_F(order, cascade_looks_first)
 	EXPECT_EQ(4 * PG, info_of(self->fd, below).bytes_mapped);
 }
 
-/* An unmap that one child forbids removes nothing, wherever that child is. */
+/*
+ * An unmap that one child refuses removes no mapping, wherever that child is.
+ */
 TEST_F(order, busy_removes_nothing)
 {
 	__u64 unmapped;
@@ -101,7 +103,7 @@ static int reserve_all(int fd, __u32 id)
 	return ia_reserve(fd, id, 0, -PG) ?: ia_reserve(fd, id, -PG, PG);
 }
 
-/* 2^64 bytes are told as all ones, in each way to unmap them. */
+/* 2^64 bytes are returned as all ones, in each way to unmap them. */
 TEST_F(order, whole_space)
 {
 	struct ioasid_dma_op ops[2] = {
@@ -125,7 +127,7 @@ TEST_F(order, whole_space)
 	EXPECT_EQ(~0ULL, cmd.unmapped);
 }
 
-/* What an operation of a batch gives back the next one can have. */
+/* Bytes that an operation of a batch releases are free for the next one. */
 TEST_F(order, quota_in_batch)
 {
 	struct ioasid_dma_op ops[3] = {
@@ -161,19 +163,19 @@ TEST_F(order, quota_in_batch)
 	close(user);
 }
 
-/* A place that fits is found behind thousands that are not aligned so. */
+/* The search finds a fitting place behind thousands of unaligned ones. */
 TEST_F(order, last_gap)
 {
 	const unsigned int nr = 3000;
 	__u64 iova = 0, at = BASE;
 	unsigned int i;
 
-	/* Gaps of two pages at odd places, all others are taken */
+	/* Gaps of two pages at odd places; all other pages are mapped */
 	ASSERT_EQ(0, ia_reserve(self->fd, self->root, 0, BASE + PG));
 	for (i = 0, at = BASE + PG; i < nr; i++, at += 4 * PG)
 		ASSERT_EQ(0, ia_reserve(self->fd, self->root, at + 2 * PG,
 					2 * PG));
-	/* But for one, at an even place */
+	/* Except for one gap, at an even place */
 	ASSERT_EQ(0, ia_reserve(self->fd, self->root, at, PG));
 	at += PG;
 	ASSERT_EQ(0, ia_reserve(self->fd, self->root, at + 2 * PG,
@@ -209,7 +211,7 @@ static void *free_one(void *data)
 	}
 }
 
-/* What replaces the only mapping of an IOASID goes when that is freed. */
+/* Free an IOASID whose only mapping was replaced: the new one goes, too. */
 TEST_F(order, replace_and_free)
 {
 	struct freer f = { .fd = self->fd };
@@ -231,7 +233,7 @@ TEST_F(order, replace_and_free)
 		ia_map_full(self->fd, f.id, IA_RW_FIXED | IOASID_MAP_REPLACE,
 			    &iova, IA_PTR(self->mem) + PG, PG, 0, 0, 0, NULL);
 		pthread_barrier_wait(&f.start);
-		/* The export's file keeps none of it */
+		/* The export's file keeps no memory */
 		ASSERT_EQ(0, ia_status("VmPin")) TH_LOG("round %u", rounds);
 		close(export);
 	}
@@ -263,9 +265,9 @@ static void *pin_second(void *data)
 }
 
 /*
- * The driver holds one mutex over its pins and takes it in its unmap callback.
- * A change of two mappings, of which it holds the first, does not let it wait
- * for the second one meanwhile.
+ * The driver holds one mutex over its pins, and takes it in its unmap callback.
+ * A change of two mappings, of which the driver pins the first, does not make
+ * it wait for the second one meanwhile.
  */
 TEST_F(order, pin_beside_a_change)
 {
@@ -295,7 +297,7 @@ TEST_F(order, pin_beside_a_change)
 		EXPECT_EQ(0, ia_map_full(self->fd, self->root, IA_RW_FIXED |
 					 IOASID_MAP_PROTECT, &iova, 0, 2 * PG,
 					 0, 0, 0, NULL));
-		/* And of a mapping that goes alone */
+		/* And of a mapping that is unmapped alone */
 		ASSERT_EQ(0, mock_pin(p.dev, BASE, PG));
 		ASSERT_EQ(0, ia_unmap(self->fd, self->root, BASE, PG, NULL));
 		ASSERT_EQ(0, ia_map(self->fd, self->root, BASE, self->mem, PG));

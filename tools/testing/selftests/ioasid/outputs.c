@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What commands write to the structures of their callers: the outputs that
- * linux/ioasid.h names, on those paths where it names them, and not a byte more.
+ * The outputs that commands write to the structures of their callers: those
+ * that linux/ioasid.h documents, on the documented paths, and no other byte.
  *
- * Before each call the kernel's stack is filled with words that are neither 0 nor
- * what the structure holds, so that an output that nothing initialised shows. An
- * output that is not named for a path may be 0 or what it was.
+ * Before each call the kernel's stack is filled with words that are neither 0
+ * nor in the structure, to detect uninitialised outputs. An output that is not
+ * documented for a path may be 0 or unchanged.
  */
 #include <poll.h>
 #include <sys/sem.h>
@@ -19,7 +19,7 @@
 #define ROOT_BASE SZ_1G
 #define PAGES 8
 
-/* What an output holds before the call */
+/* Value of an output before the call */
 #define BEFORE 0xa5
 #define BEFORE64 0xa5a5a5a5a5a5a5a5ULL
 #define BEFORE32 0xa5a5a5a5
@@ -27,8 +27,8 @@
 /* --- the stack --- */
 
 /*
- * Have the kernel copy @word into the arrays that some system calls have on the
- * stack, deep and shallow. All of them fail, or do nothing.
+ * Let the kernel copy @word into arrays that some system calls have on the
+ * stack, deep and shallow. All of these calls fail, or have no effect.
  */
 static void dirty_stack(int fd, __u32 id, __u64 word)
 {
@@ -64,7 +64,7 @@ static void dirty_stack(int fd, __u32 id, __u64 word)
 	for (i = 0; i < 8; i++)
 		iov[i] = (struct iovec) { (void *)word, word };
 	process_vm_readv(getpid(), iov, 8, iov, 8, 0);
-	/* and as the commands themselves have it */
+	/* and by the commands themselves */
 	ia_cmd(fd, IOASID_MAP_DMA, &map);
 	for (i = 0; i < sizeof(ops) / 8; i++)
 		memcpy((char *)ops + i * 8, &word, 8);
@@ -76,9 +76,9 @@ static void dirty_stack(int fd, __u32 id, __u64 word)
 
 enum out_kind {
 	OUT_END,		/* 0, after the last one of an array */
-	OUT_IS,		/* what it is to be */
-	OUT_ANY,	/* named, and looked at by the test, or elsewhere */
-	OUT_QUIET,	/* not named: 0, or as it was */
+	OUT_IS,		/* expected value */
+	OUT_ANY,	/* documented, and checked elsewhere */
+	OUT_QUIET,	/* not documented: 0, or unchanged */
 };
 
 struct out {
@@ -98,7 +98,7 @@ struct room {
 	__u8 bytes[512];
 };
 
-/* NULL, or what is wrong with what a call left behind. */
+/* NULL, or the mistake in the outputs of a call. */
 static const char *wrong_outputs(const struct room *was, const struct room *is,
 				 const struct out *outs)
 {
@@ -184,8 +184,8 @@ FIXTURE_TEARDOWN(outputs)
 }
 
 /*
- * Issue @cmd with a copy of @arg, expect @want, and of the outputs what follows.
- * @arg is then what came back.
+ * Issue @cmd with a copy of @arg, expect @want and the outputs that follow.
+ * @arg gets the result.
  */
 #define CALL_AT(_at, cmd, arg, want, ...)				\
 do {									\
@@ -208,7 +208,7 @@ do {									\
 
 #define CALL(...) CALL_AT(self->fd, __VA_ARGS__)
 
-/* What is wrong with any command, and what it is about is not written to. */
+/* Errors that are possible in any command: they write no output. */
 #define MALFORMED(at, cmd, arg)						\
 do {									\
 	typeof(arg) _arg = arg;						\
@@ -325,7 +325,7 @@ TEST_F(outputs, get_info)
 	EXPECT_EQ(0, ranges[0].start);
 	EXPECT_EQ(~0ULL, ranges[0].last);
 	EXPECT_EQ(BEFORE64, ranges[1].start);
-	/* as the first release had it */
+	/* with the structure of the first release */
 	cmd = good;
 	cmd.argsz = offsetof(struct ioasid_info, mappings_left);
 	cmd.nr_ranges = 0;
@@ -448,7 +448,7 @@ TEST_F(outputs, map)
 	MAP(, -EEXIST, FAULT(BASE));
 	MAP((cmd.iova -= PG, cmd.length = 3 * PG), -EEXIST, FAULT(BASE));
 	MAP((cmd.flags = IA_RW, cmd.iova = 0), 0, ANY(ioasid_map_dma, iova));
-	/* malformed, which is about no address */
+	/* malformed, which sets no address */
 	MAP(cmd.flags = IOASID_MAP_FIXED, -EINVAL);
 	MAP(cmd.length = 0, -EINVAL);
 	MAP(cmd.iova++, -EINVAL);
@@ -526,7 +526,7 @@ TEST_F(outputs, map_child)
 	MAP((cmd.flags = IA_RW, cmd.iova = 0), -ENODEV);
 }
 
-/* The IOVA is not permitted, or a device is to come where it is not. */
+/* The IOVA is not permitted, or a device cannot attach. */
 TEST_F(outputs, ranges)
 {
 	struct model_params params = {
@@ -631,7 +631,7 @@ TEST_F(outputs, unmap)
 #define NO_FAULT QUIET(ioasid_dma_batch, fault_addr)
 
 /*
- * One operation that fails, with @want and of the outputs what follows: alone, as
+ * One operation that fails, with @want and the outputs that follow: alone, as
  * the second, and as the first behind more than are copied at a time.
  */
 #define OP(change, want, ...)						\
@@ -718,7 +718,7 @@ TEST_F(outputs, batch)
 	ASSERT_EQ(0, ia_set_option(self->fd, IOASID_OPTION_LIMIT_PINNED, ~0ULL,
 				   0));
 
-	/* what goes well, too */
+	/* successes, too */
 	ops[0] = (struct ioasid_dma_op) {
 		.op = IOASID_DMA_OP_MAP,
 		.flags = IA_RW,
@@ -772,7 +772,7 @@ TEST_F(outputs, batch_of_a_child)
 	   NO_FAULT);
 }
 
-/* An importer that has used up what it may map, or whose owner has gone. */
+/* An importer at its quota, or after the end of the owner. */
 TEST_F(outputs, batch_of_an_importer)
 {
 	static struct ioasid_dma_op ops[80], was[80];

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Reading mappings back: that what IOASID_QUERY_MAP tells is what was mapped,
- * to whom it tells it, and that it stays so while others map, cut and unmap.
+ * Read mappings back: IOASID_QUERY_MAP returns the mappings as they were made,
+ * shows addresses only to their process, and is consistent while other threads
+ * map, cut and unmap.
  */
 #include "model.h"
 
@@ -115,7 +116,7 @@ TEST_F(query, all_kinds)
 	/* no table, no IOPTE */
 	EXPECT_EQ(0, e[0].pgsizes | e[1].pgsizes | e[2].pgsizes |
 		     e[3].pgsizes | e[4].pgsizes);
-	/* not what it was not asked to write */
+	/* the kernel does not write outputs that were not asked for */
 	EXPECT_EQ(0x5a5a5a5a5a5a5a5aULL, e[5].iova);
 
 	/* as pieces */
@@ -144,7 +145,7 @@ TEST_F(query, where_to_go_on)
 	for (i = 0; i < 5; i++)
 		ASSERT_EQ(0, ia_map(self->fd, self->id, BASE + 4 * i * PG,
 				    self->mem, 2 * PG));
-	/* in the middle of one, at its last byte, behind it */
+	/* from the middle of a mapping, its last byte, and behind it */
 	ASSERT_EQ(0, query(self->fd, self->id, BASE + PG + 5, e, 1, &answer));
 	EXPECT_EQ(1, answer.nr);
 	EXPECT_EQ(BASE, e[0].iova);
@@ -155,7 +156,7 @@ TEST_F(query, where_to_go_on)
 	ASSERT_EQ(0, query(self->fd, self->id, BASE + 2 * PG, e, 1, &answer));
 	EXPECT_EQ(BASE + 4 * PG, e[0].iova);
 
-	/* no room: only whether there is something */
+	/* no room: only whether there is a mapping */
 	ASSERT_EQ(0, query(self->fd, self->id, 7, NULL, 0, &answer));
 	EXPECT_EQ(0, answer.nr);
 	EXPECT_EQ(1, answer.more);
@@ -167,7 +168,7 @@ TEST_F(query, where_to_go_on)
 	ASSERT_EQ(0, query(self->fd, self->id, ~0ULL, e, 1, &answer));
 	EXPECT_EQ(0, answer.nr);
 
-	/* exactly enough */
+	/* the exact number of elements */
 	ASSERT_EQ(0, query(self->fd, self->id, 0, e, 5, &answer));
 	EXPECT_EQ(5, answer.nr);
 	EXPECT_EQ(0, answer.more);
@@ -186,7 +187,7 @@ TEST_F(query, where_to_go_on)
 	EXPECT_EQ(-ENOENT, query(self->fd, self->id + 1, 0, e, 5, &answer));
 }
 
-/* Addresses of another process are nobody's business. */
+/* Addresses are shown only to the process that they belong to. */
 TEST_F(query, other_process)
 {
 	struct ioasid_query_entry e[2];
@@ -227,7 +228,7 @@ TEST_F(query, child)
 	ASSERT_EQ(0, ia_map(self->fd, self->id, SZ_1G, self->mem, 8 * PG));
 	ASSERT_EQ(0, ia_map(self->fd, alloc.ioasid, BASE,
 			    (void *)(uintptr_t)(SZ_1G + 2 * PG), 4 * PG));
-	/* an address of the parent is told to everyone */
+	/* every process sees an address of the parent */
 	pid = ia_fork();
 	ASSERT_LE(0, pid);
 	if (!pid) {
@@ -246,7 +247,7 @@ TEST_F(query, child)
 		     SZ_1G + 3 * PG, 0);
 }
 
-/* Exactly as many, in order, without any twice. */
+/* All mappings, in order, each once. */
 static bool walk(int fd, __u32 id, __u32 room, __u64 want, __u64 step)
 {
 	struct ioasid_query_entry *e = calloc(room, sizeof(*e));
@@ -376,7 +377,7 @@ TEST_F(query, page_sizes)
 	munmap(mem, 2 * SZ_2M);
 }
 
-/* --- while others change it --- */
+/* --- during changes --- */
 
 struct churn {
 	int fd;
@@ -389,7 +390,7 @@ struct churn {
 
 #define CHURN_PAGES 64
 
-/* Map, cut page by page from either end, and again. */
+/* Map, cut page by page from either end, repeat. */
 static void *churn(void *data)
 {
 	struct churn *c = data;
@@ -422,7 +423,7 @@ TEST_F(query, consistent)
 	pthread_t thread;
 	__u32 i;
 
-	/* Neighbours that nobody touches. */
+	/* Neighbours that do not change. */
 	ASSERT_EQ(0, ia_map(self->fd, self->id, BASE - PG, self->mem, PG));
 	ASSERT_EQ(0, ia_map(self->fd, self->id, BASE + CHURN_PAGES * PG,
 			    self->mem, PG));
@@ -431,7 +432,7 @@ TEST_F(query, consistent)
 		ASSERT_EQ(0, query(self->fd, self->id, 0, e, 4, &answer));
 		bad += answer.nr < 2 || e[0].iova != BASE - PG ||
 		       e[answer.nr - 1].iova != BASE + CHURN_PAGES * PG;
-		/* what is told belongs together, and does not overlap */
+		/* each element is consistent, and none overlap */
 		for (i = 0, end = 0; i < answer.nr; i++) {
 			bad += e[i].iova < end;
 			end = e[i].iova + e[i].length;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Commands at the same time: with one that hangs in the pin of its memory,
- * with each other, with close(), with the end of a process.
+ * Concurrent commands: with one that hangs in the pin of its memory, with each
+ * other, with close(), with the end of a process.
  *
  * A pin hangs for as long as a test wants by userfaultfd: the memory is of a
- * memfd, and faults on its second half wait for the test. That nothing stays
- * pinned is seen by the memfd, which then can be sealed against writing.
+ * memfd, and faults on its second half wait for the test. No page stays pinned
+ * if the memfd can be sealed against writing then.
  */
 #include <linux/memfd.h>
 #include <stdatomic.h>
@@ -112,7 +112,7 @@ FIXTURE_SETUP(hung)
 	ASSERT_EQ(0, atomic_load(&self->mapper.done));
 }
 
-/* Let the mapper go on; returns what it returned. */
+/* Let the mapper continue; returns the result of its map. */
 #define RELEASE()							\
 ({									\
 	EXPECT_EQ(0, atomic_load(&self->mapper.done));			\
@@ -124,7 +124,7 @@ FIXTURE_SETUP(hung)
 	self->mapper.rc;						\
 })
 
-/* After all is unmapped and closed, nothing may be pinned. */
+/* After all is unmapped and closed, no page may be pinned. */
 FIXTURE_TEARDOWN(hung)
 {
 	if (!self->released) {
@@ -145,7 +145,7 @@ static __u64 pinned(int fd, __u32 id)
 	return ia_info(fd, id, &info) ? ~0ULL : info.bytes_pinned;
 }
 
-/* Everything but the mapper goes on. */
+/* All commands work but the mapper's. */
 TEST_F_TIMEOUT(hung, others_go_on, 30)
 {
 	struct ioasid_list_entry entries[4];
@@ -206,7 +206,7 @@ TEST_F_TIMEOUT(hung, range_is_taken, 30)
 	EXPECT_EQ(0, RELEASE());
 }
 
-/* A map under way is no mapping yet: it is counted, but not read back. */
+/* A pending map is no mapping yet: it is counted, but not read back. */
 TEST_F_TIMEOUT(hung, not_told, 30)
 {
 	struct ioasid_query_entry entries[3];
@@ -271,7 +271,7 @@ TEST_F_TIMEOUT(hung, unmap_all, 30)
 	EXPECT_EQ(0, pinned(self->fd, self->id));
 }
 
-/* An unmap beside it does not touch it. */
+/* An unmap of other ranges does not touch it. */
 TEST_F_TIMEOUT(hung, unmap_beside, 30)
 {
 	__u64 unmapped;
@@ -283,7 +283,7 @@ TEST_F_TIMEOUT(hung, unmap_beside, 30)
 	EXPECT_EQ(NR_PAGES * PG, pinned(self->fd, self->id));
 }
 
-/* An unmap of a part is refused, or it is an unmap of the whole. */
+/* An unmap of a part is refused, or unmaps the whole. */
 TEST_F_TIMEOUT(hung, unmap_part, 30)
 {
 	__u64 unmapped;
@@ -324,7 +324,7 @@ TEST_F_TIMEOUT(hung, close, 30)
 		TH_LOG("%d", rc);
 }
 
-/* Signals that do not kill are no reason to give up. */
+/* Signals that do not kill do not end a map. */
 TEST_F_TIMEOUT(hung, signal, 30)
 {
 	int i;
@@ -337,7 +337,7 @@ TEST_F_TIMEOUT(hung, signal, 30)
 	EXPECT_EQ(NR_PAGES * PG, pinned(self->fd, self->id));
 }
 
-/* The memory goes away meanwhile. */
+/* The memory is unmapped meanwhile. */
 TEST_F_TIMEOUT(hung, munmap, 30)
 {
 	ASSERT_EQ(0, munmap(self->mem + NR_PAGES / 2 * PG,
@@ -352,7 +352,7 @@ TEST_F_TIMEOUT(hung, munmap, 30)
 	EXPECT_EQ(0, ia_map(self->fd, self->id, base, self->other, PG));
 }
 
-/* Many that hang, one of which is let go. */
+/* Many maps hang, and one of them is resumed. */
 TEST_F_TIMEOUT(hung, several, 60)
 {
 	struct mapper more[6];
@@ -381,9 +381,7 @@ TEST_F_TIMEOUT(hung, several, 60)
 		  pinned(self->fd, self->id));
 }
 
-/*
- * A process that hangs in a map dies; others hold the file.
- */
+/* A process that hangs in a map is killed; other processes hold the file. */
 FIXTURE(dying)
 {
 	int fd;
@@ -481,7 +479,7 @@ TEST_F_TIMEOUT(dying, while_mapping, 30)
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
 	close(pipe_fd[0]);
 
-	/* nothing of it is left */
+	/* no mapping and no charge is left */
 	EXPECT_EQ(0, fcntl(self->file, F_ADD_SEALS, F_SEAL_SHRINK));
 	ASSERT_EQ(0, ia_info(self->fd, self->id, &info));
 	EXPECT_EQ(0, info.nr_mappings);
@@ -511,9 +509,9 @@ struct worker {
 	struct arena *arena;
 	int op;
 	int rounds;
-	bool leads;		/* one of the two */
+	bool leads;		/* the expected result, or a second one */
 	unsigned int seed;
-	int bad;		/* an error that the command does not have */
+	int bad;		/* an errno that the command does not have */
 	pthread_barrier_t *barrier;
 };
 
@@ -558,7 +556,7 @@ static int op_info(struct worker *w)
 	};
 	int rc = ia_cmd(w->arena->fd, IOASID_GET_INFO, &info);
 
-	/* counters that fit together */
+	/* consistent counters */
 	if (!rc && (info.bytes_pinned % PG || info.nr_ranges != 1 ||
 		    info.cut_size != PG))
 		return -EPROTO;
@@ -685,7 +683,7 @@ static void *worker_thread(void *arg)
 		pthread_barrier_wait(w->barrier);
 		if (!w->leads)
 			continue;
-		/* see to it that there is something to race on */
+		/* make sure that there are objects to race on */
 		for (k = 0; k < NR_SLOTS; k++) {
 			__u32 id = atomic_load(&w->arena->ids[k]);
 			struct ioasid_info info;
@@ -745,7 +743,7 @@ FIXTURE_TEARDOWN(pairs)
 	EXPECT_EQ(0, fcntl(a->file, F_ADD_SEALS, F_SEAL_WRITE))
 		TH_LOG("pages stayed pinned");
 	EXPECT_EQ(0, ia_status("VmPin"));
-	/* what an mm is given back may come a little later */
+	/* charges of an mm may be released a little later */
 	if (ia_status("VmLck")) {
 		usleep(200000);
 		EXPECT_EQ(0, ia_status("VmLck"));
@@ -790,7 +788,7 @@ TEST_F_TIMEOUT(pairs, all, 280)
 			}
 			nr = ARRAY_SIZE(entries);
 			ASSERT_EQ(0, ia_list(a->fd, 0, entries, &nr));
-			/* nobody lost one */
+			/* no thread lost an object */
 			EXPECT_EQ(NR_SLOTS, nr);
 			while (nr)
 				ASSERT_EQ(0, ia_free(a->fd, entries[--nr].id));
@@ -799,9 +797,7 @@ TEST_F_TIMEOUT(pairs, all, 280)
 	}
 }
 
-/*
- * close() while others are in a command.
- */
+/* close() during commands of other threads. */
 struct looper {
 	int fd;
 	__u32 id;
@@ -884,7 +880,7 @@ TEST_F(many, close_under_way)
 	close(file);
 }
 
-/* Free in one thread, and look in another: gone is gone. */
+/* Free in one thread, and look up in another: a freed id is gone. */
 static void *freer_thread(void *arg)
 {
 	struct looper *l = arg;
@@ -923,9 +919,7 @@ TEST_F(many, freed_is_gone)
 	}
 }
 
-/*
- * A map while its memory, or its file, is changing under it.
- */
+/* A map while its memory, or its file, changes. */
 #define NR_CHANGING 16
 
 struct changing {
@@ -935,12 +929,12 @@ struct changing {
 	char *mem;
 	unsigned int seed;
 	int rounds;
-	atomic_int mapped, failed;	/* how often */
+	atomic_int mapped, failed;	/* number of rounds */
 	int bad;
 	atomic_int stop;
 };
 
-/* Go on until enough of both happened, even where a thread is kept waiting. */
+/* Continue until enough of both happened, even if a thread is delayed. */
 static bool enough(struct changing *c, unsigned int round)
 {
 	if (round < c->rounds)
@@ -950,7 +944,7 @@ static bool enough(struct changing *c, unsigned int round)
 	       (atomic_load(&c->mapped) > 100 && atomic_load(&c->failed) > 100);
 }
 
-/* Map some of it, for reading only or not, and unmap it again. */
+/* Map a part of it, for reading only or not, and unmap it again. */
 static void *changing_thread(void *arg)
 {
 	struct changing *c = arg;
@@ -1115,7 +1109,7 @@ TEST_F(changing, file)
 	}
 }
 
-/* Who cannot write a file cannot make it grow, not even in a race. */
+/* A process that cannot write a file cannot make it grow, even in a race. */
 TEST_F(changing, read_only_file)
 {
 	char path[64];
@@ -1139,7 +1133,7 @@ TEST_F(changing, read_only_file)
 	}
 }
 
-/* The end of a process, or of a file, that has many of everything. */
+/* The end of a process, or of a file, that has many objects of each type. */
 TEST_F_TIMEOUT(many, exit, 280)
 {
 	unsigned int nr = ia_slow_kernel() ? 20000 : 100000;
@@ -1167,7 +1161,7 @@ TEST_F_TIMEOUT(many, exit, 280)
 		for (i = 0; i < nr / 4; i++)
 			if (ia_map(fd, id, SZ_4G + i * 2 * PG, mem, PG))
 				_exit(2);
-		/* the parent measures from here */
+		/* the parent measures from here on */
 		raise(SIGSTOP);
 		_exit(0);
 	}
@@ -1209,7 +1203,7 @@ TEST_F_TIMEOUT(many, million, 280)
 	self->fd = -1;
 	ksft_print_msg("%u IOASIDs: alloc %llu ms, close %llu ms\n", nr,
 		       alloc_ms, close_ms);
-	/* far from what would make a soft lockup of it */
+	/* far below the time of a soft lockup */
 	EXPECT_GT(20000, close_ms);
 }
 

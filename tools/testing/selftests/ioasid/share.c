@@ -3,8 +3,8 @@
  * Export and import: memory of one context that IOASIDs of others map.
  *
  * The owner and the importers are contexts of their own, some of them in other
- * processes. What each can reach is seen by the DMA of a model device; that
- * memory is let go of in time, and not too early, by the model's ledger.
+ * processes. The DMA of a model device shows the memory that each can reach;
+ * the model's ledger shows that memory is released in time, and not too early.
  */
 #include "family.h"
 
@@ -87,7 +87,7 @@ TEST_F(share, map_and_reach)
 	EXPECT_TRUE(reads(&self->dev, BASE + 8 * PG, FIRST + WINDOW - 1));
 	EXPECT_EQ(0, model_put(&self->dev, BASE, "abc", 4));
 	EXPECT_EQ(0, strcmp(self->mem + FIRST * PG, "abc"));
-	/* nothing but the window */
+	/* no address outside of the window */
 	EXPECT_EQ(-ENXIO, MAP(32, WINDOW, 1));
 	EXPECT_EQ(WINDOW * PG, fault);
 	EXPECT_EQ(-ENXIO, MAP(32, WINDOW - 1, 2));
@@ -111,7 +111,7 @@ TEST_F(share, map_and_reach)
 	EXPECT_EQ(PAGES * PG, info.bytes_pinned);
 }
 
-/* An import is a parent, and nothing else. */
+/* An import is a parent, and has no other use. */
 TEST_F(share, import_is_a_parent)
 {
 	struct ioasid_list_entry entries[4];
@@ -149,13 +149,13 @@ TEST_F(share, import_is_a_parent)
 	EXPECT_EQ(-ENOENT, ia_unmap_all(self->ctx, id, &any));
 	EXPECT_EQ(-ENOENT, hw_attach(self->dev.fd, id));
 	EXPECT_EQ(-ENOENT, ia_export(self->ctx, id, EXPORT_RW, 0, PG, 1, &fd));
-	/* nor is the export's file of use for anything else */
+	/* nor has the export's file any other use */
 	EXPECT_EQ(-ENOTTY, ia_cmd(self->export, IOASID_GET_INFO, &info));
 	EXPECT_EQ(-EBADF, ia_import(self->ctx, self->ctx, 0, &id));
 	EXPECT_EQ(-EBADF, ia_import(self->ctx, -1, 0, &id));
 	EXPECT_EQ(FD_CLOEXEC, fcntl(self->export, F_GETFD));
 
-	/* it counts where IOASIDs do */
+	/* it counts against the limit of IOASIDs */
 	EXPECT_EQ(0, ia_set_option(self->ctx, IOASID_OPTION_LIMIT_IOASIDS, 2,
 				   0));
 	EXPECT_EQ(-EDQUOT, ia_import(self->ctx, self->export, 0, &id));
@@ -198,7 +198,7 @@ TEST_F(share, permission)
 	EXPECT_TRUE(reads(&self->dev, BASE, 0));
 	EXPECT_LT(0, model_put(&self->dev, BASE, "abc", 4));
 
-	/* what the owner maps later is in the window as well */
+	/* later mappings of the owner are in the window as well */
 	ASSERT_EQ(0, ia_unmap_cascade(self->fd, self->root, ROOT_BASE,
 				      PAGES * PG));
 	EXPECT_TRUE(faults(&self->dev, BASE));
@@ -229,11 +229,11 @@ TEST_F(share, quota)
 	EXPECT_EQ(0, info_of(self->ctx, import).mappings_left);
 	EXPECT_EQ(-EDQUOT, MAP(40, 0, 1));
 	EXPECT_EQ(-EDQUOT, ia_map_ref(self->ctx, other, 0, 0, PG, IA_RW));
-	/* ranges without memory are no mappings of it */
+	/* reserved ranges are not mappings of it */
 	EXPECT_EQ(0, ia_reserve(self->ctx, other, 0, 3 * PG));
 	EXPECT_EQ(0, ia_unmap_full(self->ctx, other, IOASID_UNMAP_SPLIT, PG, PG,
 				   &removed));
-	/* a hole in a mapping makes two of it; to shorten one does not */
+	/* a hole splits a mapping in two; a shorter mapping stays one */
 	EXPECT_EQ(-EDQUOT, ia_unmap_full(self->ctx, self->child,
 					 IOASID_UNMAP_SPLIT, BASE + PG, PG,
 					 &removed));
@@ -248,7 +248,7 @@ TEST_F(share, quota)
 	EXPECT_EQ(0, ia_unmap_full(self->ctx, self->child, IOASID_UNMAP_SPLIT,
 				   BASE + PG, PG, &removed));
 	EXPECT_EQ(0, LEFT());
-	/* the owner cuts what he likes */
+	/* cuts by the owner are not limited */
 	EXPECT_EQ(0, ia_unmap_full(self->fd, self->root, IOASID_UNMAP_CASCADE |
 				   IOASID_UNMAP_SPLIT,
 				   ROOT_BASE + (FIRST + 1) * PG, PG, NULL));
@@ -257,13 +257,13 @@ TEST_F(share, quota)
 	EXPECT_TRUE(reads(&self->dev, BASE + 8 * PG, FIRST));
 	EXPECT_TRUE(reads(&self->dev, BASE + 10 * PG, FIRST + 2));
 	EXPECT_EQ(-EDQUOT, MAP(40, 0, 1));
-	/* and the failed ones cost nothing */
+	/* and failures use no quota */
 	ASSERT_EQ(0, ia_unmap_all(self->ctx, self->child, NULL));
 	EXPECT_EQ(4, LEFT());
 	EXPECT_EQ(-ENXIO, MAP(0, 1, 1));
 	EXPECT_EQ(-ENXIO, MAP(0, 0, 2));
 	EXPECT_EQ(4, LEFT());
-	/* nor does what ends with its child */
+	/* nor do mappings that end with their child */
 	ASSERT_EQ(0, ia_map_ref(self->ctx, other, BASE, 0, PG, IA_RW));
 	ASSERT_EQ(0, ia_free(self->ctx, other));
 	EXPECT_EQ(4, LEFT());
@@ -277,10 +277,10 @@ TEST_F(share, owner_unmaps)
 				   NULL));
 	EXPECT_EQ(-EBUSY, ia_unmap_all(self->fd, self->root, NULL));
 	EXPECT_EQ(-EBUSY, ia_free(self->fd, self->root));
-	/* beside it */
+	/* outside of the window */
 	EXPECT_EQ(0, ia_unmap_full(self->fd, self->root, IOASID_UNMAP_SPLIT,
 				   ROOT_BASE, FIRST * PG, NULL));
-	/* through it */
+	/* through the window */
 	EXPECT_EQ(-EINVAL, ia_unmap_cascade(self->fd, self->root, ROOT_BASE +
 					    (FIRST + 2) * PG, PG));
 	EXPECT_EQ(0, ia_unmap_full(self->fd, self->root, IOASID_UNMAP_CASCADE |
@@ -304,7 +304,7 @@ TEST_F(share, owner_frees)
 	__u32 id;
 
 	ASSERT_EQ(0, MAP(0, 0, 8));
-	/* imported, though nothing is mapped any more */
+	/* imported, though no memory is mapped now */
 	ASSERT_EQ(0, ia_free_cascade(self->fd, self->root));
 	EXPECT_TRUE(faults(&self->dev, BASE));
 	EXPECT_EQ(0, ia_status("VmPin"));
@@ -317,7 +317,7 @@ TEST_F(share, owner_frees)
 		    IOASID_STATE_ORPHAN);
 	EXPECT_EQ(-ENOENT, ia_export(self->fd, self->root, EXPORT_RW, 0, PG, 1,
 				     &(int){ 0 }));
-	/* reserved ranges are not his */
+	/* reserved ranges are not the importer's */
 	EXPECT_EQ(0, ia_reserve(self->ctx, self->child, 0, PG));
 	EXPECT_EQ(-EBUSY, ia_free(self->ctx, self->import));
 }
@@ -328,7 +328,7 @@ TEST_F(share, busy_while_imported)
 	int fd;
 
 	ASSERT_EQ(0, ia_alloc(self->fd, &root));
-	/* an export alone keeps nothing */
+	/* an export alone keeps no memory */
 	ASSERT_EQ(0, ia_export(self->fd, root, EXPORT_RW, 0, PG, 1, &fd));
 	ASSERT_EQ(0, ia_import(self->ctx, fd, 0, &import));
 	EXPECT_EQ(-EBUSY, ia_free(self->fd, root));
@@ -338,7 +338,7 @@ TEST_F(share, busy_while_imported)
 	close(fd);
 }
 
-/* A file that nobody imports keeps nobody busy. */
+/* A file without imports keeps no object in use. */
 TEST_F(share, file_keeps_nothing)
 {
 	__u32 child, other;
@@ -374,7 +374,7 @@ TEST_F(share, owner_closes)
 	EXPECT_EQ(0, ia_status("VmPin"));
 	EXPECT_EQ(-ENODEV, MAP(0, 0, 1));
 	EXPECT_EQ(1, info_of(self->ctx, self->child).nr_mappings);
-	/* the file outlives everybody */
+	/* the file outlives all contexts */
 	pid = ia_fork();
 	ASSERT_LE(0, pid);
 	if (!pid)
@@ -385,7 +385,9 @@ TEST_F(share, owner_closes)
 	self->fd = self->export;
 }
 
-/* It goes though a device keeps the owner's context, and itself what it has. */
+/*
+ * The owner's objects go, although a device keeps its context and attachment.
+ */
 TEST_F(share, owner_closes_with_devices)
 {
 	struct model_space at = {
@@ -437,7 +439,7 @@ TEST_F(share, user_frees)
 	EXPECT_EQ(-ENODEV, MAP(0, 0, 1));
 	EXPECT_TRUE(info_of(self->ctx, self->child).state &
 		    IOASID_STATE_ORPHAN);
-	/* the owner is rid of it, once the last child is */
+	/* the owner can free it, once the last child is freed */
 	EXPECT_EQ(0, ia_unmap_all(self->fd, self->root, NULL));
 	EXPECT_EQ(-EBUSY, ia_free(self->fd, self->root));
 	model_release(&self->dev);
@@ -457,7 +459,10 @@ TEST_F(share, user_closes)
 	EXPECT_EQ(0, ia_free(self->fd, self->root));
 }
 
-/* Its own export, and that of what it imported: levels count in all contexts. */
+/*
+ * An import of an export of the same context, and an export of an import:
+ * levels count in all contexts.
+ */
 TEST_F(share, levels)
 {
 	int fd[3], ctx = ia_open();
@@ -467,7 +472,7 @@ TEST_F(share, levels)
 	ASSERT_EQ(0, ia_import(self->fd, self->export, 0, &own));
 	ASSERT_EQ(0, ia_child(self->fd, own, 0, &below));
 	ASSERT_EQ(0, ia_map_ref(self->fd, below, BASE, 0, 4 * PG, IA_RW));
-	/* user: a child of the import exported on */
+	/* user: a child of the import is exported again */
 	ASSERT_EQ(0, MAP(0, 4, 8));
 	ASSERT_EQ(0, ia_export(self->ctx, self->child, EXPORT_RW, BASE, 8 * PG,
 			       4, &fd[0]));
@@ -491,7 +496,7 @@ TEST_F(share, levels)
 	EXPECT_EQ(PG, info_of(ctx, far).bytes_mapped);
 	EXPECT_TRUE(reads(&self->dev, BASE + PG, FIRST + 5));
 	EXPECT_TRUE(faults(&self->dev, BASE + 2 * PG));
-	/* the one in the middle goes */
+	/* the one in the middle is freed */
 	EXPECT_EQ(0, ia_free_cascade(ctx, far));
 	EXPECT_EQ(-ENODEV, ia_map_ref(self->fd, own, BASE, 0, PG, IA_RW));
 	close(fd[0]);
@@ -500,7 +505,7 @@ TEST_F(share, levels)
 	close(ctx);
 }
 
-/* An owner in another process, that pays for it all. */
+/* An owner in another process, which pays for all. */
 TEST_F(share, other_process)
 {
 	struct rlimit none = { 0, 0 };
@@ -550,8 +555,8 @@ TEST_F(share, other_process)
 }
 
 /*
- * What the user's IOMMU may still reach stays pinned by an owner who is gone, and
- * is let go of with the user.
+ * Memory that the user's IOMMU may still reach stays pinned after the owner has
+ * ended, and is released with the user.
  */
 TEST_F(share, poisoned_user)
 {
@@ -611,7 +616,7 @@ static void *race_user(void *arg)
 	return NULL;
 }
 
-/* Contexts that come, have a family of what they import, and go. */
+/* Contexts start, use a family of imports, and end. */
 static void *race_contexts(void *arg)
 {
 	struct race *r = arg;
@@ -668,7 +673,7 @@ TEST_F_TIMEOUT(share, races, 200)
 		if (++rounds % 64 == 0)
 			EXPECT_NO_HARM(&self->dev);
 	}
-	/* the owner goes while they go on */
+	/* the owner ends while they continue */
 	close(self->fd);
 	self->owner.ctx = -1;
 	self->fd = self->export;

@@ -175,7 +175,7 @@ static_assert(IOASID_SET_OPTION == 0x6954, "number");
 static const __u64 iova_there = 0x10000000;
 static const __u64 iova_new = 0x20000000;
 
-/* A struct of whichever command, and more room behind it. */
+/* A structure of any command, with more room behind it. */
 union args {
 	struct {
 		__u32 argsz;
@@ -208,19 +208,19 @@ FIXTURE(command)
 };
 
 /*
- * One valid call of every command. What a call needs is made by fill(); what
- * it made is taken away by undo(), after the call succeeded or failed.
+ * One valid call of every command. fill() makes the objects that the call
+ * needs; undo() removes the objects that it made, after success or failure.
  */
 FIXTURE_VARIANT(command)
 {
 	unsigned long cmd;
 	size_t size;
-	size_t min;		/* of the first release, if it was less */
-	__u32 flags;		/* those that exist */
-	int rc;			/* what the valid call returns */
+	size_t min;		/* size in the first release */
+	__u32 flags;		/* valid flags */
+	int rc;			/* result of the valid call */
 	bool copies_out;
-	size_t id_at;		/* where an id is */
-	size_t reserved_at[4];	/* where __u32 are that must be 0 */
+	size_t id_at;		/* offset of an id */
+	size_t reserved_at[4];	/* offsets of __u32 that must be 0 */
 	void (*fill)(int fd, __u32 id, void *mem, union args *args);
 	bool (*undo)(int fd, __u32 id, union args *args, int rc);
 };
@@ -263,7 +263,7 @@ FIXTURE_VARIANT_ADD(command, alloc)
 	.undo = undo_alloc,
 };
 
-/* Leaves args->free.ioasid 0 when it fails, and then the call is ENOENT. */
+/* Leaves args->free.ioasid 0 on failure, and then the call is ENOENT. */
 static void fill_free(int fd, __u32 id, void *mem, union args *args)
 {
 	ia_alloc(fd, &args->free.ioasid);
@@ -299,7 +299,7 @@ FIXTURE_VARIANT_ADD(command, get_info)
 	.fill = fill_info,
 };
 
-/* An IOASID is an object of the wrong sort. */
+/* An IOASID is an object of the wrong type. */
 static void fill_device(int fd, __u32 id, void *mem, union args *args)
 {
 	args->device.devid = id;
@@ -374,7 +374,7 @@ FIXTURE_VARIANT_ADD(command, map_any)
 	.undo = undo_map,
 };
 
-/* Changes what is there, to the same. */
+/* Changes mappings to what they are. */
 static void fill_protect(int fd, __u32 id, void *mem, union args *args)
 {
 	args->flags = IA_RW_FIXED | IOASID_MAP_PROTECT;
@@ -428,7 +428,7 @@ static void fill_unmap(int fd, __u32 id, void *mem, union args *args)
 	args->unmap.length = page_size;
 }
 
-/* Makes good what the call did to the mapping that the fixture made. */
+/* Restores the mapping of the fixture after the call. */
 static bool undo_unmap(int fd, __u32 id, union args *args, int rc)
 {
 	static void *mem;
@@ -517,7 +517,7 @@ static void fill_export(int fd, __u32 id, void *mem, union args *args)
 	args->export.fd = -1;
 }
 
-/* No descriptor is left open by a call that failed. */
+/* A call that failed leaves no file descriptor open. */
 static bool undo_export(int fd, __u32 id, union args *args, int rc)
 {
 	int unused;
@@ -662,7 +662,7 @@ do {									\
 	ASSERT_TRUE(!variant->undo ||					\
 		    variant->undo(self->fd, self->id, &self->args, rc))
 
-/* Issue the call at @p, expect @want, and that a failure changes nothing. */
+/* Issue the call at @p, expect @want, and that a failure changes no state. */
 #define ISSUE(want, p)							\
 do {									\
 	const char *_diff;						\
@@ -691,7 +691,7 @@ TEST_F(command, length)
 		ISSUE(-EINVAL, &self->args);
 		UNDO(-EINVAL);
 	}
-	/* exact, and longer with nothing in it */
+	/* exact, and longer with zeroes */
 	for (n = variant->size; n <= sizeof(self->args);
 	     n = n < variant->size + 9 ? n + 1 : n * 2) {
 		FILL();
@@ -699,7 +699,7 @@ TEST_F(command, length)
 		ISSUE(variant->rc, &self->args);
 		UNDO(variant->rc < 0 ? variant->rc : 0);
 	}
-	/* longer, with something in it */
+	/* longer, with a byte that is not 0 */
 	for (n = variant->size; n < sizeof(self->args);
 	     n = n < variant->size + 9 ? n + 1 : n * 2) {
 		FILL();
@@ -713,7 +713,7 @@ TEST_F(command, length)
 		ISSUE(-E2BIG, &self->args);
 		UNDO(-E2BIG);
 	}
-	/* what lies behind argsz is not looked at */
+	/* bytes behind argsz are not read */
 	FILL();
 	self->args.bytes[variant->size] = 1;
 	ISSUE(variant->rc, &self->args);
@@ -721,7 +721,7 @@ TEST_F(command, length)
 }
 
 /*
- * A structure of a page is the longest there is, whatever is in it: the byte at
+ * A structure of a page is the longest one, whatever its contents: the byte at
  * its end counts, and one more is too many even if it is zero.
  */
 TEST_F(command, page_length)
@@ -754,7 +754,7 @@ TEST_F(command, page_length)
 	ISSUE(-E2BIG, at);
 	UNDO(-E2BIG);
 
-	/* one byte less, which ends where memory does */
+	/* one byte less, which ends with the memory */
 	FILL();
 	self->args.argsz = page_size - 1;
 	memset(self->edge, 0, page_size);
@@ -876,7 +876,7 @@ TEST_F(command, bad_pointer)
 	UNDO(variant->rc < 0 ? variant->rc : 0);
 }
 
-/* An answer that cannot be written undoes the command. */
+/* If a result cannot be written, the command is undone. */
 TEST_F(command, read_only)
 {
 	int want = variant->copies_out ? -EFAULT : variant->rc;
@@ -889,7 +889,7 @@ TEST_F(command, read_only)
 	ASSERT_EQ(0, mprotect(self->edge, page_size, PROT_READ));
 	ASSERT_EQ(0, ia_state_read(self->fd, &before));
 	rc = ia_cmd(self->fd, variant->cmd, self->edge);
-	/* A fixed map has nothing new to tell, and need not write. */
+	/* A fixed map has no new result, and need not write. */
 	if (variant->cmd == IOASID_MAP_DMA && !variant->copies_out &&
 	    rc == -EFAULT)
 		want = -EFAULT;
@@ -993,8 +993,8 @@ TEST_F(uapi, unknown_commands)
 		for (i = 0; i < sizeof(known); i++)
 			is_known |= known[i] == nr;
 		/*
-		 * A later kernel may know more of them, none of which likes
-		 * a NULL; but those outside of our numbers stay unknown.
+		 * A later kernel may know more of them, and none of these
+		 * accepts NULL; numbers outside of our range stay unknown.
 		 */
 		if (is_known) {
 			EXPECT_EQ(-EFAULT, ia_cmd(self->fd, _IO('i', nr), NULL));
@@ -1111,7 +1111,7 @@ TEST_F(uapi, alloc_arguments)
 		struct ioasid_alloc cmd = {
 			.kind = IOASID_KIND_MAP,
 			.snoop = i,
-			.ioasid = 0xdeadbeef,	/* is not looked at */
+			.ioasid = 0xdeadbeef,	/* the pointer is not used */
 		};
 
 		ASSERT_EQ(0, alloc_raw(self->fd, &cmd));
@@ -1127,7 +1127,7 @@ TEST_F(uapi, ids)
 	__u32 id, last, first, other_id;
 	int i, other;
 
-	/* never 0, ascending, not given again soon after a free */
+	/* never 0, ascending, not reused soon after a free */
 	ASSERT_NE(0, self->id);
 	last = self->id;
 	for (i = 0; i < 100; i++) {
@@ -1137,7 +1137,7 @@ TEST_F(uapi, ids)
 		ASSERT_EQ(-ENOENT, ia_free(self->fd, id));
 		last = id;
 	}
-	/* each context has its own */
+	/* each context has its own ids */
 	other = ia_open();
 	ASSERT_LE(0, other);
 	ASSERT_EQ(0, ia_alloc(other, &other_id));
@@ -1187,7 +1187,7 @@ TEST_F(uapi, info)
 	info.flags = 0;
 	info.ioasid = id;
 	info.nr_ranges = 0;
-	/* with no room the pointer is not looked at */
+	/* without room, the pointer is not used */
 	info.ranges = 8;
 	ASSERT_EQ(0, ia_cmd(self->fd, IOASID_GET_INFO, &info));
 	EXPECT_EQ(sizeof(info), info.argsz);
@@ -1226,7 +1226,7 @@ TEST_F(uapi, info)
 	for (i = 1; i < ARRAY_SIZE(ranges); i++)
 		EXPECT_EQ(0xa5a5a5a5a5a5a5a5, ranges[i].start);
 
-	/* only what is filled need be there */
+	/* only the filled part has to be writable */
 	edge = ia_mem(2 * page_size);
 	ASSERT_NE(NULL, edge);
 	ASSERT_EQ(0, mprotect(edge + page_size, page_size, PROT_NONE));
@@ -1266,7 +1266,7 @@ TEST_F(uapi, list)
 
 	ASSERT_EQ(0, ia_free(self->fd, self->id));
 
-	/* nothing there */
+	/* no object has this id */
 	nr = 4;
 	memset(all, 0xa5, sizeof(all));
 	ASSERT_EQ(0, ia_list(self->fd, 0, all, &nr));
@@ -1286,7 +1286,7 @@ TEST_F(uapi, list)
 		ids[n++] = ids[i];
 	}
 
-	/* no room: the pointer is not looked at */
+	/* without room, the pointer is not used */
 	nr = 0;
 	ASSERT_EQ(0, ia_list(self->fd, 0, (void *)8, &nr));
 	ASSERT_EQ(n, nr);
@@ -1310,7 +1310,7 @@ TEST_F(uapi, list)
 	}
 	ASSERT_EQ(0xa5a5a5a5, all[n].type);
 
-	/* exact, and one short: the first ones, and how many there are */
+	/* exact, and one short: the first entries, and the number of all */
 	for (i = n; i >= n - 1; i--) {
 		memset(all, 0xa5, sizeof(all));
 		nr = i;
@@ -1345,7 +1345,7 @@ TEST_F(uapi, list)
 	ASSERT_EQ(n - 5, nr);
 	ASSERT_EQ(ids[5], some[0].id);
 
-	/* only what is filled need be there */
+	/* only the filled part has to be writable */
 	edge = ia_mem(2 * page_size);
 	ASSERT_NE(NULL, edge);
 	ASSERT_EQ(0, mprotect(edge + page_size, page_size, PROT_NONE));
@@ -1363,7 +1363,7 @@ TEST_F(uapi, list)
 	ASSERT_EQ(-EFAULT, ia_cmd(self->fd, IOASID_LIST, &cmd));
 }
 
-/* fdinfo tells of 1024 IOASIDs one by one, and of the others how many. */
+/* fdinfo lists 1024 IOASIDs, and counts the others. */
 TEST_F(uapi, fdinfo_of_many)
 {
 	static const unsigned int listed = 1024, extra = 37;
@@ -1384,7 +1384,7 @@ TEST_F(uapi, fdinfo_of_many)
 			if (sscanf(line, "ioasid:\tid=%u", &id) == 1) {
 				lines++;
 				EXPECT_EQ(0, mores);
-				/* the lowest ids, with what is theirs */
+				/* the lowest ids, with their lines */
 				EXPECT_EQ(self->id + lines - 1, id);
 				EXPECT_NE(NULL, strstr(line, "mappings=0"));
 			}
@@ -1399,7 +1399,7 @@ TEST_F(uapi, fdinfo_of_many)
 		EXPECT_EQ(extra - i, more);
 		ASSERT_EQ(0, ia_free(self->fd, last--));
 	}
-	/* as many as it tells of */
+	/* the number that it lists */
 	for (; last >= self->id + listed; last--)
 		ASSERT_EQ(0, ia_free(self->fd, last));
 	f = fopen(path, "re");
@@ -1441,7 +1441,7 @@ TEST_F(uapi, map_arguments)
 			    page_size));
 	ASSERT_EQ(0, ia_state_read(self->fd, &before));
 
-	/* the flags among themselves */
+	/* combinations of flags */
 	EXPECT_EQ(-EINVAL, MAP(.flags = 0, .iova = 0));
 	EXPECT_EQ(-EINVAL, MAP(.flags = IOASID_MAP_FIXED));
 	EXPECT_EQ(-EINVAL, MAP(.flags = IOASID_MAP_FIXED | IOASID_MAP_FILE));
@@ -1470,7 +1470,7 @@ TEST_F(uapi, map_arguments)
 	EXPECT_EQ(-ENXIO, MAP(.flags = IA_RW_FIXED | IOASID_MAP_PROTECT,
 			      .addr = 0));
 
-	/* what must be 0 */
+	/* fields that must be 0 */
 	EXPECT_EQ(-EINVAL, MAP(.flags = IA_RW, .iova = page_size));
 	EXPECT_EQ(-EINVAL, MAP(.flags = IOASID_MAP_RESERVE | IOASID_MAP_FIXED));
 	EXPECT_EQ(-EINVAL, MAP(.fd = -1));
@@ -1515,7 +1515,7 @@ TEST_F(uapi, map_arguments)
 			       .alignment = 3 * page_size));
 	EXPECT_EQ(-EINVAL, MAP(.flags = IA_RW, .iova = 0, .alignment = ~0ULL));
 
-	/* not the user's */
+	/* an output, not an input */
 	EXPECT_EQ(-EFAULT, MAP(.addr = 0));
 	EXPECT_EQ(-EFAULT, MAP(.addr = 1ULL << 63));
 	EXPECT_EQ(-EFAULT, MAP(.addr = -page_size));
@@ -1534,7 +1534,7 @@ TEST_F(uapi, unmap_arguments)
 	const char *diff;
 	__u64 unmapped;
 
-	/* a failing unmap tells 0, too */
+	/* a failing unmap returns 0, too */
 #define UNMAP(want, flags, iova, length)				\
 do {									\
 	EXPECT_EQ(want, ia_unmap_full(self->fd, self->id, flags, iova,	\
@@ -1601,7 +1601,7 @@ TEST_F(uapi, options)
 		ASSERT_EQ(0, ia_get_option(self->fd, option, &value, &sealed));
 		EXPECT_EQ(table[i].other, value);
 
-		/* malformed, and nothing set or sealed by it */
+		/* malformed, and no option is set or sealed */
 		EXPECT_EQ(-EINVAL, ia_set_option(self->fd, option, 0,
 						 IOASID_OPTION_GET |
 						 IOASID_OPTION_SEAL));
@@ -1663,7 +1663,7 @@ TEST_F(uapi, option_charge)
 
 	/* a reserved range is not charged */
 	ASSERT_EQ(0, ia_reserve(self->fd, self->id, 0, page_size));
-	/* until the first charge, even when there is none any more */
+	/* until the first charge, even if all is uncharged again */
 	ASSERT_EQ(0, ia_set_option(self->fd, IOASID_OPTION_CHARGE,
 				   IOASID_CHARGE_MM, 0));
 	ASSERT_EQ(0, ia_map(self->fd, self->id, iova, self->mem, page_size));
@@ -1703,7 +1703,10 @@ TEST_F(uapi, option_limit_ioasids)
 	ASSERT_EQ(0, ia_alloc(self->fd, &id[1]));
 	EXPECT_EQ(-EDQUOT, ia_alloc(self->fd, &i));
 
-	/* below what is there: it stays, and nothing comes to it */
+	/*
+	 * below the current number: IOASIDs stay, but no new one can be
+	 * allocated
+	 */
 	ASSERT_EQ(0, ia_set_option(self->fd, IOASID_OPTION_LIMIT_IOASIDS, 2,
 				   0));
 	for (i = 0; i < 3; i++) {
@@ -1732,7 +1735,7 @@ TEST_F(uapi, option_limit_pinned)
 				   8 * page_size, 0));
 	ASSERT_EQ(0, ia_info(self->fd, self->id, &info));
 	EXPECT_EQ(8 * page_size, info.bytes_left);
-	/* the limit is the context's, not an IOASID's */
+	/* the limit belongs to the context, not to an IOASID */
 	ASSERT_EQ(0, ia_map(self->fd, self->id, 0, self->mem, 5 * page_size));
 	EXPECT_EQ(-EDQUOT, ia_map(self->fd, other, 0, self->mem,
 				  4 * page_size));
@@ -1742,10 +1745,10 @@ TEST_F(uapi, option_limit_pinned)
 	ASSERT_EQ(0, ia_info(self->fd, self->id, &info));
 	EXPECT_EQ(0, info.bytes_left);
 	EXPECT_EQ(5 * page_size, info.bytes_pinned);
-	/* what maps nothing needs nothing */
+	/* an operation that maps no memory needs no quota */
 	EXPECT_EQ(0, ia_reserve(self->fd, self->id, SZ_1G, SZ_1G));
 
-	/* below what is there */
+	/* below the current number */
 	ASSERT_EQ(0, ia_set_option(self->fd, IOASID_OPTION_LIMIT_PINNED,
 				   page_size, 0));
 	ASSERT_EQ(0, ia_info(self->fd, self->id, &info));
@@ -1791,7 +1794,7 @@ TEST_F(uapi, compat)
 	range = (void *)&args->bytes[2048];
 	entry = (void *)range;
 
-	/* without the gate there is a SIGSEGV, or ENOSYS */
+	/* without the gate, the call gives SIGSEGV or ENOSYS */
 	pid = ia_fork();
 	ASSERT_LE(0, pid);
 	if (!pid) {
@@ -1821,7 +1824,7 @@ TEST_F(uapi, compat)
 	id = args->alloc.ioasid;
 	ASSERT_NE(0, id);
 
-	/* 64 bit values pass whole */
+	/* 64 bit values are passed completely */
 	args->map = (struct ioasid_map_dma) {
 		.argsz = sizeof(args->map),
 		.flags = IA_RW_FIXED,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Memory whose first touch waits for as long as a test wants.
+ * Memory with a first access that waits for as long as a test wants.
  */
 #ifndef __SELFTESTS_IOASID_UFFD_H
 #define __SELFTESTS_IOASID_UFFD_H

@@ -2,9 +2,9 @@
 /*
  * IOASID_DMA_BATCH as a command of io_uring.
  *
- * What is mapped is seen by the DMA of a model device that is attached to a
- * child of an IOASID where its memory is registered. Memory that user space
- * holds back has a command wait for as long as a test wants.
+ * The DMA of a model device shows the mappings: it is attached to a child of an
+ * IOASID where its memory is registered. Memory behind userfaultfd makes a
+ * command wait for as long as a test wants.
  */
 #include <linux/io_uring.h>
 #include <liburing.h>
@@ -42,7 +42,7 @@ static struct ioasid_dma_op op_unmap(__u64 iova)
 	};
 }
 
-/* A command that is ready to be submitted; told apart by its number. */
+/* A command that is ready to be submitted; its number identifies it. */
 static struct io_uring_sqe *prepare(struct io_uring *ring, int fd, __u32 id,
 				    const void *ops, __u32 nr, __u64 number)
 {
@@ -66,7 +66,7 @@ static struct io_uring_sqe *prepare(struct io_uring *ring, int fd, __u32 id,
 
 #define PENDING 0x7fffffff
 
-/* What the next completion says, or PENDING if there is none so soon. */
+/* Result of the next completion, or PENDING if there is none yet. */
 static int result(struct io_uring *ring, unsigned int ms, __u64 *number)
 {
 	struct __kernel_timespec ts = {
@@ -89,14 +89,14 @@ static int result(struct io_uring *ring, unsigned int ms, __u64 *number)
 	return rc;
 }
 
-/* Submit one command; what it results in. */
+/* Submit one command; returns its result. */
 static int run_flags(struct io_uring *ring, int fd, __u32 id, const void *ops,
 		     __u32 nr, __u32 flags)
 {
 	struct io_uring_sqe *sqe = prepare(ring, fd, id, ops, nr, 1);
 
 	sqe->flags = flags;
-	/* How many it says depends on how far a polling thread has come */
+	/* The number depends on the progress of a polling thread */
 	if (io_uring_submit(ring) < 0)
 		return -EIO;
 	return result(ring, 20000, NULL);
@@ -108,7 +108,7 @@ static int run(struct io_uring *ring, int fd, __u32 id, const void *ops,
 	return run_flags(ring, fd, id, ops, nr, 0);
 }
 
-/* Give the page at @to, which waits for that, the content of that at @from. */
+/* Resolve the fault at @to with the contents of @from. */
 static int supply_page(int uffd, void *to, const void *from)
 {
 	struct uffdio_copy copy = {
@@ -191,7 +191,7 @@ FIXTURE_TEARDOWN(uring)
 	model_close(&self->model);
 }
 
-/* Operations that map @n pages of the child from @first on, or unmap them. */
+/* Operations that map or unmap @n pages of the child from @first on. */
 static void fill_maps(struct ioasid_dma_op *ops, int first, int n)
 {
 	int i;
@@ -215,7 +215,7 @@ static __u64 nr_mappings(int fd, __u32 id)
 	return ia_info(fd, id, &info) ? ~0ULL : info.nr_mappings;
 }
 
-/* Until a mapping that was being made has gone: then its IOVA is free. */
+/* Wait until a pending mapping has gone: then its IOVA is free. */
 static int wait_until_free(int fd, __u32 id, __u64 iova, const void *p)
 {
 	__u64 deadline = ia_now_ms() + 20000;
@@ -247,12 +247,12 @@ TEST_F(uring, map_and_unmap)
 	EXPECT_EQ(MODEL_FAULT_ABSENT, model_fill(&self->dev, AT(63), 1, 1));
 }
 
-/* Small operations are done when they are submitted: nobody waits for them. */
+/* Small operations are done at submission: no command waits for them. */
 TEST_F(uring, done_at_once)
 {
 	fill_maps(self->ops, 0, 32);
 	fill_unmaps(self->ops + 32, 0, 16);
-	/* what was just unmapped, again */
+	/* map the same IOVA again */
 	fill_maps(self->ops + 48, 0, 16);
 	ASSERT_NE(NULL, prepare(&self->ring, self->fd, self->child, self->ops,
 				64, 5));
@@ -261,7 +261,7 @@ TEST_F(uring, done_at_once)
 	EXPECT_EQ(0, model_fill(&self->dev, AT(0), SEED, 32));
 }
 
-/* Too many for that, or on request, or of a size that takes long. */
+/* Too many operations for that, or on request, or of a size that takes long. */
 TEST_F(uring, by_a_worker)
 {
 	struct ioasid_dma_op all = op_map(AT(0), ROOT_BASE);
@@ -282,7 +282,10 @@ TEST_F(uring, by_a_worker)
 	ASSERT_EQ(4, run_flags(&self->ring, fd, self->child, self->ops, 4,
 			       IOSQE_ASYNC));
 
-	/* more than half of what is registered is not there: nothing is done */
+	/*
+	 * more than half of the registered memory is unmapped: no operation is
+	 * done
+	 */
 	all.length = SZ_4M;
 	EXPECT_EQ(-ENXIO, run(&self->ring, fd, self->child, &all, 1));
 	all.length = PAGES * PG;
@@ -290,7 +293,7 @@ TEST_F(uring, by_a_worker)
 	EXPECT_EQ(0, model_fill(&self->dev, AT(0), SEED + 1, PAGES));
 }
 
-/* Roots pin; the kernel chooses IOVAs and tells them. */
+/* Roots pin; the kernel chooses and returns IOVAs. */
 TEST_F(uring, pin)
 {
 	struct ioasid_dma_op *ops = self->ops;
@@ -315,7 +318,7 @@ TEST_F(uring, pin)
 	EXPECT_EQ(MODEL_FAULT_ABSENT, model_fill(&self->dev, SZ_2M, 1, 1));
 }
 
-/* While one pin waits, others go on. */
+/* While one pin waits, other commands continue. */
 TEST_F(uring, long_pin)
 {
 	char *pages = ia_mem(PG);
@@ -347,8 +350,8 @@ TEST_F(uring, long_pin)
 }
 
 /*
- * The array itself is not there: a worker waits for it. The entry of the queue
- * is overwritten meanwhile, which must not matter.
+ * The array itself is missing: a worker waits for it. The entry of the queue is
+ * overwritten meanwhile, which must have no effect.
  */
 TEST_F(uring, array_not_there)
 {
@@ -369,7 +372,7 @@ TEST_F(uring, array_not_there)
 	EXPECT_EQ(0, model_fill(&self->dev, AT(0), SEED, 4));
 }
 
-/* The same before a worker looks at it for the first time. */
+/* The same, before a worker looks at it for the first time. */
 TEST_F(uring, entry_reused)
 {
 	char *pages = ia_mem(PG);
@@ -387,7 +390,9 @@ TEST_F(uring, entry_reused)
 	EXPECT_EQ(1, result(&self->ring, 20000, NULL));
 }
 
-/* It stops at the first that fails, or that would have to wait. */
+/*
+ * A batch stops at the first operation that fails, or that would have to wait.
+ */
 TEST_F(uring, in_part)
 {
 	struct ioasid_dma_op *ops = self->ops;
@@ -452,7 +457,7 @@ TEST_F(uring, bad_arguments)
 	sqe->file_index = 1;
 	ASSERT_EQ(1, io_uring_submit(ring));
 	EXPECT_EQ(-EINVAL, result(ring, 20000, NULL));
-	/* No buffer is registered */
+	/* There is no registered buffer */
 	sqe = prepare(ring, fd, self->child, ops, 2, 1);
 	sqe->uring_cmd_flags = IORING_URING_CMD_FIXED;
 	ASSERT_EQ(1, io_uring_submit(ring));
@@ -473,7 +478,7 @@ static int run_fixed(struct io_uring *ring, int fd, __u32 id, const void *ops,
 	sqe->uring_cmd_flags = IORING_URING_CMD_FIXED;
 	sqe->buf_index = buffer;
 	sqe->flags = flags;
-	/* How many it says depends on how far a polling thread has come */
+	/* The number depends on the progress of a polling thread */
 	if (io_uring_submit(ring) < 0)
 		return -EIO;
 	return result(ring, 20000, NULL);
@@ -496,14 +501,14 @@ TEST_F(uring, registered_buffer)
 	fill_unmaps(ops, 0, 64);
 	ASSERT_EQ(64, run_fixed(&self->ring, fd, self->child, ops, 64, 0,
 				IOSQE_ASYNC));
-	/* all of them, from the first byte to the last */
+	/* all of the buffer, from the first byte to the last */
 	fill_maps(ops, 0, PAGES);
 	fill_unmaps(ops + PAGES, 0, PAGES);
 	ASSERT_EQ(2 * PAGES, run_fixed(&self->ring, fd, self->child, ops,
 				       2 * PAGES, 0, 0));
 	EXPECT_EQ(0, nr_mappings(fd, self->child));
 
-	/* not within it */
+	/* outside of the buffer */
 	EXPECT_EQ(-EFAULT, run_fixed(&self->ring, fd, self->child, ops + 1,
 				     2 * PAGES, 0, 0));
 	EXPECT_EQ(-EFAULT, run_fixed(&self->ring, fd, self->child, ops - 1, 2,
@@ -514,8 +519,8 @@ TEST_F(uring, registered_buffer)
 				     0));
 
 	/*
-	 * IOVAs are told in the buffer, also where they lie across pages, and
-	 * also where the address now belongs to something else.
+	 * IOVAs are written to the buffer, also if they cross pages, and also
+	 * if the address now maps other memory.
 	 */
 	ASSERT_EQ(0, io_uring_unregister_buffers(&self->ring));
 	memset(pages, 0, 40 * PG);
@@ -548,7 +553,9 @@ TEST_F(uring, registered_buffer)
 	close(memfd);
 }
 
-/* A thread of the kernel submits, with the memory of who made the ring. */
+/*
+ * A kernel thread submits, with the memory of the process that made the ring.
+ */
 TEST_F(uring, polled)
 {
 	struct io_uring_params params = {
@@ -566,7 +573,7 @@ TEST_F(uring, polled)
 	EXPECT_EQ(0, model_fill(&self->dev, AT(0), SEED, 16));
 	self->ops[0] = op_map(SZ_2M, IA_PTR(pages));
 	EXPECT_EQ(1, run(&ring, fd, self->root, self->ops, 1));
-	/* and waits for none */
+	/* and it waits for no memory */
 	self->ops[0] = op_map(SZ_4M, IA_PTR(self->held));
 	ASSERT_NE(NULL, prepare(&ring, fd, self->root, self->ops, 1, 7));
 	ASSERT_LE(0, io_uring_submit(&ring));
@@ -582,7 +589,7 @@ TEST_F(uring, polled)
 	io_uring_queue_exit(&ring);
 }
 
-/* Submitted by whoever: by task work of that, as a link to the one before. */
+/* Submitted in other ways: by task work, as a link to the command before. */
 TEST_F(uring, links)
 {
 	struct ioasid_dma_op *ops = self->ops;
@@ -599,7 +606,7 @@ TEST_F(uring, links)
 	sqe->flags = IOSQE_IO_LINK | IOSQE_ASYNC;
 	sqe = prepare(&self->ring, fd, self->child, ops + 6, 2, 2);
 	sqe->flags = IOSQE_IO_LINK;
-	/* a failure breaks the chain */
+	/* a failure cancels the rest of the chain */
 	sqe = prepare(&self->ring, fd, self->child, ops + 6, 2, 3);
 	sqe->flags = IOSQE_IO_LINK;
 	prepare(&self->ring, fd, self->child, ops + 4, 2, 4);
@@ -613,7 +620,7 @@ TEST_F(uring, links)
 	EXPECT_EQ(0, model_fill(&self->dev, AT(0), SEED, 4));
 }
 
-/* Cancelled behind the operation that is done; and while the first one waits. */
+/* Cancel after an operation that is done, and while the first one waits. */
 TEST_F(uring, cancel)
 {
 	struct ioasid_dma_op *ops = self->ops;
@@ -639,7 +646,7 @@ TEST_F(uring, cancel)
 		ASSERT_EQ(1, io_uring_submit(&self->ring));
 		rc = result(&self->ring, 20000, &number);
 		if (number == 2) {
-			/* It was running already. */
+			/* The command was running already. */
 			EXPECT_EQ(-EALREADY, rc);
 			rc = result(&self->ring, 20000, &number);
 		} else {
@@ -648,14 +655,17 @@ TEST_F(uring, cancel)
 		}
 		EXPECT_EQ(1, number);
 		EXPECT_EQ(i ? 1 : -EINTR, rc);
-		/* What was registered at first, and that which was done */
+		/*
+		 * The memory that was registered at first, and the operation
+		 * that was done
+		 */
 		EXPECT_EQ(2, nr_mappings(fd, self->root));
 		EXPECT_EQ(0, wait_until_free(fd, self->root, SZ_4M, pages));
 		EXPECT_EQ(0, ia_unmap(fd, self->root, SZ_4M, PG, NULL));
 	}
 }
 
-/* One that waits for another to be unmapped does not wait in vain. */
+/* A map that waits for the unmap of another one finally succeeds. */
 TEST_F(uring, unmap_cancels_pin)
 {
 	struct ioasid_dma_op *ops = self->ops;
@@ -671,7 +681,7 @@ TEST_F(uring, unmap_cancels_pin)
 	EXPECT_EQ(-ECANCELED, result(&self->ring, 20000, NULL));
 }
 
-/* The ring is closed while a worker waits. */
+/* Close the ring while a worker waits. */
 TEST_F(uring, ring_closed)
 {
 	struct ioasid_dma_op *ops = self->ops;
@@ -687,14 +697,14 @@ TEST_F(uring, ring_closed)
 	ASSERT_TRUE(fault_waits(self->uffd));
 	io_uring_queue_exit(&self->ring);
 	self->has_ring = false;
-	/* Its memory never comes: what waits for it goes. */
+	/* The memory never comes: the close ends the wait. */
 	EXPECT_EQ(0, wait_until_free(fd, self->root, SZ_4M, pages));
 	EXPECT_EQ(0, ia_map(fd, self->root, SZ_4M + PG, pages, PG));
-	/* What was done stays */
+	/* Operations that were done stay */
 	EXPECT_EQ(-EEXIST, ia_map(fd, self->root, SZ_2M, pages, PG));
 }
 
-/* The context is closed while commands of it are under way: they end first. */
+/* Close the context during its commands: they end first. */
 TEST_F(uring, context_closed)
 {
 	struct ioasid_dma_op *ops = self->ops;
@@ -715,7 +725,7 @@ TEST_F(uring, context_closed)
 	EXPECT_EQ(1, result(&self->ring, 20000, NULL));
 }
 
-/* A process ends, or is killed, with commands under way. */
+/* A process ends, or is killed, during its commands. */
 TEST_F(uring, process_ends)
 {
 	struct ioasid_dma_op *ops = self->ops;
@@ -757,7 +767,7 @@ TEST_F(uring, process_ends)
 	}
 }
 
-/* A ring that two processes share: memory is that of who submits. */
+/* A ring that two processes share uses the memory of the submitter. */
 TEST_F(uring, memory_of_submitter)
 {
 	struct ioasid_dma_op *ops = self->ops;
@@ -783,7 +793,7 @@ TEST_F(uring, memory_of_submitter)
 	}
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
 	EXPECT_EQ(0, status);
-	/* Our library does not know of what the child submitted */
+	/* The library does not know the entries that the child submitted */
 	self->ring.sq.sqe_tail = *self->ring.sq.ktail;
 	self->ring.sq.sqe_head = self->ring.sq.sqe_tail;
 	ASSERT_EQ(1, run(&self->ring, fd, self->root, ops, 1));
@@ -791,7 +801,7 @@ TEST_F(uring, memory_of_submitter)
 	EXPECT_STREQ("parent", seen);
 }
 
-/* What may be locked is up to the credentials of the command. */
+/* The limit of locked memory is that of the command's credentials. */
 TEST_F(uring, personality)
 {
 	struct rlimit limit = { 0, 0 };
@@ -814,8 +824,9 @@ TEST_F(uring, personality)
 }
 
 /*
- * A ring of buffers, many commands deep, while the device writes to others of
- * the same IOASID; each is written to when it was mapped.
+ * A ring of buffers, many commands deep, while the device writes to other
+ * buffers of the same IOASID; the device writes to each one after it was
+ * mapped.
  */
 TEST_F(uring, stream)
 {
