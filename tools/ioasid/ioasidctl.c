@@ -37,7 +37,7 @@ struct context {
 	size_t nr_lines;
 };
 
-/* How a branch of the tree is drawn: in UTF-8 or in ASCII. */
+/* The characters that draw a branch of the tree: in UTF-8 or in ASCII. */
 struct art {
 	const char *branch, *last, *pass, *blank;
 };

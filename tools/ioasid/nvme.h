@@ -40,7 +40,7 @@ enum nvme_opcode {
 	NVME_ADMIN_SET_FEATURES = 0x09,
 };
 
-/* What nvme_wait() returns of a command: status code type and status code. */
+/* Status that nvme_wait() returns: status code type and status code. */
 enum nvme_status {
 	NVME_OK = 0x000,
 	NVME_INVALID_FIELD = 0x002,

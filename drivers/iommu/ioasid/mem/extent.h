@@ -33,7 +33,7 @@ static inline u64 ioasid_extent_pack(unsigned long pfn, unsigned long npages)
 	return (u64)pfn << IOASID_EXTENT_COUNT_BITS | (npages - 1);
 }
 
-/* How many pages an extent has */
+/* Number of pages of an extent */
 static inline unsigned long ioasid_extent_pages(u64 ext)
 {
 	return (ext & (IOASID_EXTENT_MAX_PAGES - 1)) + 1;

@@ -30,7 +30,7 @@
 #define EDU_DMA_RUN 1
 #define EDU_DMA_STORE 2
 
-/* Where the device's own memory is, in the DMA engine's view. */
+/* Address of the device's own memory, for the DMA engine. */
 #define EDU_BUF 0x40000
 
 struct edu {

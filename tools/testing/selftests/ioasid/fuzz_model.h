@@ -20,9 +20,9 @@ enum fuzz_plant {
 	PLANT_CUT,	/* the end of an unmap may lie off the grid */
 	PLANT_REFERENCE,	/* an unmap may take what a child refers to */
 	PLANT_REPLACE,	/* a replace may take it */
-	PLANT_QUOTA,	/* what is exported may be mapped once more */
+	PLANT_QUOTA,	/* an export may have one mapping too many */
 	PLANT_CHARGE,	/* an unmap uncharges a page too little */
-	PLANT_DATA,	/* what lies behind a cut is taken for its start */
+	PLANT_DATA,	/* the part behind a cut is taken for the start */
 	PLANT_PERMISSION,	/* DMA may read memory that it may only write */
 	PLANT_PROTECT,	/* a protect keeps all permission */
 	PLANT_NR,

@@ -30,7 +30,7 @@
 /* Room for the address of a device. */
 #define HW_NAME 16
 
-/* Which devices; 0 stands for any. */
+/* Ids of the devices; 0 stands for any. */
 struct hw_id {
 	unsigned int vendor;
 	unsigned int device;

@@ -15,7 +15,7 @@ FIXTURE(hw_devmem)
 	__u32 id;
 	struct dut dut;		/* does DMA */
 	struct dut peer;	/* has the memory */
-	char *bar;		/* what is mapped */
+	char *bar;		/* the mapped memory */
 	char *view;		/* where the CPU reads it */
 };
 

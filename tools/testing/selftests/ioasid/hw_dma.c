@@ -204,7 +204,7 @@ TEST_F(hw_dma, remap)
 	}
 }
 
-/* Where large pages give way to small ones and come back. */
+/* Large pages are replaced by small ones, and come back. */
 TEST_F(hw_dma, remap_sizes)
 {
 	char *huge = huge_memory(SZ_2M);

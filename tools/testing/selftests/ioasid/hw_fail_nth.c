@@ -11,7 +11,7 @@
 
 #define NR_PAGES 600
 
-/* Where the commands map; memory that has to stay is at TEST_IOVA. */
+/* The IOVA where commands map; memory that has to stay is at TEST_IOVA. */
 #define BASE (2 * TEST_IOVA)
 
 struct stage {

@@ -28,7 +28,7 @@
 /* and a mapping that may be in large pages */
 #define FROM_HUGE (3 * SZ_1G)
 
-/* Where commands map */
+/* The IOVA where commands map */
 #define BASE (8 * SZ_1G)
 #define END (128ULL << 40)
 
@@ -60,7 +60,7 @@ struct stage {
 	__u32 id_below;
 	int export;
 	int ctx;
-	/* where a command maps; not reachable if it fails */
+	/* IOVA that a command maps at; not reachable if it fails */
 	struct model_space *at;
 	__u64 iova;
 	__u64 length;

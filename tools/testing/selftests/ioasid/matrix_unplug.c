@@ -303,7 +303,7 @@ struct work {
 	struct model_space *root;
 	struct model_space *child;
 	struct model_device devs[USERS];	/* plugged in now */
-	unsigned int plugged[USERS];		/* how often */
+	unsigned int plugged[USERS];		/* number of times */
 	char *mem;
 	bool stop;
 	unsigned long used, late, mapped, refused;
