@@ -114,7 +114,7 @@ struct ioasid_domain_extension {
 void ioasid_register_domain_extension(struct ioasid_domain_extension *ext);
 void ioasid_unregister_domain_extension(struct ioasid_domain_extension *ext);
 
-/* The commands of device files, for all fronts alike: see front.c */
+/* The commands of device files, for all fronts alike: see device_ioctl.c */
 int ioasid_bind_from_user(void __user *arg, struct ioasid_device_bind *bind);
 int ioasid_bind_to_user(void __user *arg, u32 devid);
 void ioasid_bind_fault_to_user(void __user *arg, u64 fault_addr);
