@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * /dev/ioasid: what the fronts in device frameworks (VFIO, vDPA) call.
+ * /dev/ioasid: the interface of device frameworks (VFIO, vDPA).
  *
- * A front hands the commands of a device file to this subsystem.  It holds a
- * context by a reference, never by its file; binds a device to it; and from
- * then on attaches and detaches the device as the user says, until it unbinds
- * it.  A front calls for one device from one thread at a time; calls for
+ * A framework passes the commands of a device file to this subsystem.  It holds
+ * a context by a reference, never by its file; binds a device to it; and from
+ * then on attaches and detaches the device by commands of the program, until it
+ * unbinds it.  It calls for one device from one thread at a time; calls for
  * different devices may run at the same time.
  *
- * A driver of an IOMMU can offer more than struct iommu_domain_ops has room for,
+ * An IOMMU driver registers abilities that struct iommu_domain_ops has no op for
  * by a struct ioasid_domain_extension.
  */
 #ifndef _LINUX_IOASID_H
@@ -30,27 +30,25 @@ struct ioasid_device_detach;
 struct page;
 
 /**
- * struct ioasid_access_ops - what an emulated device gives to be told
- * @unmap: the IOVAs [iova, iova + length) are about to be unmapped: every page
- *	in it that the device pinned must be unpinned before this returns. Also
- *	called for everything that is pinned when the device detaches. May
- *	sleep, but not for long; may unpin, and wait for threads that pin,
- *	unpin or copy, but not for one that binds, attaches or detaches, since
- *	maps and attaches of the same IOASID wait for it. May be called for
- *	ranges that the device never touched. May be NULL for a device that
- *	never pins.
+ * struct ioasid_access_ops - callbacks of an emulated device
+ * @unmap: the IOVAs [iova, iova + length) are about to be unmapped: the driver
+ *	unpins every page of the range that it pinned before it returns. Also
+ *	called for all pinned pages when the device detaches. May sleep, but
+ *	not for long; may unpin, and wait for threads that pin, unpin or copy,
+ *	but not for one that binds, attaches or detaches, since maps and
+ *	attaches of the same IOASID wait for it. May be called for ranges that
+ *	the device never touched. May be NULL for a device that never pins.
  */
 struct ioasid_access_ops {
 	void (*unmap)(void *data, u64 iova, u64 length);
 };
 
 /**
- * struct ioasid_device_ops - what a front knows of a device that does DMA
- * @owns_file: is @file one of the device's? The memory of the device that it
- *	has been mmap()ed by can be mapped to IOASIDs: whoever takes it away
- *	from processes (unmap_mapping_range()) takes it from IOASIDs too, and
- *	does so before the device, or who drives it, changes. Called under
- *	spinlocks.
+ * struct ioasid_device_ops - callbacks of a framework for a device that does DMA
+ * @owns_file: return true if @file is a file of the device. Device memory that is
+ *	mmap()ed by this file can be mapped to IOASIDs: unmap_mapping_range()
+ *	revokes it there, too. The framework calls that before the device is
+ *	reset or bound to another driver. Called under spinlocks.
  */
 struct ioasid_device_ops {
 	bool (*owns_file)(void *data, struct file *file);
@@ -93,15 +91,16 @@ int ioasid_access_rw(struct ioasid_device *idev, u64 iova, void *data,
 		     size_t length, unsigned int flags);
 
 /**
- * struct ioasid_domain_extension - what an IOMMU driver can do with its
- *	domains that struct iommu_domain_ops has no op for
+ * struct ioasid_domain_extension - ops for domains of an IOMMU driver that
+ *	struct iommu_domain_ops does not have
  * @node: private
  * @domain_ops: the ops of the domains that this is for
  * @protect_pages: change the permission of mapped pages in place: of @pgcount
  *	pages of @pgsize bytes from @iova on. Called, as unmap_pages() is, for
- *	IOVAs that no other thread uses at the time; devices may, and must find
- *	the old permission or the new one. To take effect with iotlb_sync().
- *	Returns for how many bytes it did so: fewer, or 0, is no error
+ *	IOVAs that no other thread uses at the time; devices may use them, and
+ *	must find the old permission or the new one. Takes effect with
+ *	iotlb_sync(). Returns the number of bytes that were changed: fewer
+ *	than requested, or 0, is no error
  */
 struct ioasid_domain_extension {
 	struct list_head node;
@@ -114,7 +113,7 @@ struct ioasid_domain_extension {
 void ioasid_register_domain_extension(struct ioasid_domain_extension *ext);
 void ioasid_unregister_domain_extension(struct ioasid_domain_extension *ext);
 
-/* The commands of device files, for all fronts alike: see device_ioctl.c */
+/* The commands of device files, for all frameworks: see device_ioctl.c */
 int ioasid_bind_from_user(void __user *arg, struct ioasid_device_bind *bind);
 int ioasid_bind_to_user(void __user *arg, u32 devid);
 void ioasid_bind_fault_to_user(void __user *arg, u64 fault_addr);

@@ -14,23 +14,23 @@
  * One open file of /dev/ioasid is a *context*.  It holds IOASIDs, each of them
  * one I/O address space, and the devices that were bound to it.
  *
- * Every structure begins with @argsz, its size as the caller was compiled
- * with, and @flags.  A caller may pass a structure that is shorter than the
- * kernel's, down to the minimum that the first release of the command had:
- * what is missing counts as zero.  A longer structure is accepted as long as
- * what the kernel does not know of it is zero.  The layout is the same for 32
- * and 64 bit user space.
+ * Every structure begins with @argsz, its size as the caller was compiled with,
+ * and @flags.  A caller may pass a structure that is shorter than the kernel's,
+ * down to the minimum that the first release of the command had: the missing
+ * part counts as zero.  A longer structure is accepted as long as the part that
+ * the kernel does not know is zero.  The layout is the same for 32 and 64 bit
+ * user space.
  *
  * Ids of IOASIDs and of devices come from one namespace per context, are
  * handed out cyclically and are never 0.  All addresses and lengths are in
  * bytes and multiples of the CPU's page size; a range reaches at most to the
  * last byte of the 64 bit space.  Structures are aligned to 8 bytes.
  *
- * Commands that fill an array of the caller's return 0, fill what fits, and
- * say how many elements there are, or where to go on.
+ * Commands that fill an array of the caller return 0, fill as many elements as
+ * fit, and return their total number, or where to continue.
  *
- * A command that fails has changed nothing, unless its description says which
- * of its outputs tell how far it came.  Errors that any command may return:
+ * A command that fails has changed nothing, unless its description names the
+ * outputs that say how far it came.  Errors that any command may return:
  *
  *  * ENOTTY: the command is not known.
  *  * EFAULT: a structure or an array of the caller's cannot be read or
@@ -41,11 +41,11 @@
  *    not zero, or it is longer than a page.
  *  * EOPNOTSUPP: an unknown flag, or a known field with a value that is not
  *    supported here.
- *  * ENOENT: an id that names no object, or an object of the wrong sort.
+ *  * ENOENT: an id that names no object, or an object of the wrong type.
  *  * ENOMEM: the kernel is out of memory, or the memory cgroup is.
  *  * EINTR: a fatal signal ended the command early.
  *
- * What a command adds to these is said at its structure.
+ * The structure of a command lists its further errors.
  */
 
 #define IOASID_TYPE	'i'
@@ -66,15 +66,15 @@
 #define IOASID_SET_OPTION	_IO(IOASID_TYPE, IOASID_BASE + 0x14)
 
 /**
- * enum ioasid_extension - what IOASID_CHECK_EXTENSION can be asked about
+ * enum ioasid_extension - features for IOASID_CHECK_EXTENSION
  * @IOASID_EXT_MAP: IOASIDs of the kind IOASID_KIND_MAP. 1 when there.
  * @IOASID_EXT_MAP_FILE: IOASID_MAP_FILE maps memfd, shmem and hugetlbfs files.
  *	1 when there.
  * @IOASID_EXT_SPLIT: IOASID_UNMAP_SPLIT cuts mappings off their grid. 1 when
  *	there.
- * @IOASID_EXT_MAX_DEPTH: how many levels of IOASIDs there may be, roots
- *	included. 1 means that an IOASID cannot be a parent.
- * @IOASID_EXT_MAX_IOASIDS: how many ids a context can hold, IOASIDs and
+ * @IOASID_EXT_MAX_DEPTH: possible levels of IOASIDs, roots included. 1 means
+ *	that an IOASID cannot be a parent.
+ * @IOASID_EXT_MAX_IOASIDS: possible number of ids in a context, IOASIDs and
  *	devices together.
  * @IOASID_EXT_DMA_BATCH: IOASID_DMA_BATCH. 1 when there.
  * @IOASID_EXT_QUERY_MAP: IOASID_QUERY_MAP. 1 when there.
@@ -115,7 +115,7 @@ struct ioasid_check_extension {
 };
 
 /**
- * enum ioasid_kind - what fills an IOASID
+ * enum ioasid_kind - kinds of IOASIDs
  * @IOASID_KIND_MAP: IOASID_MAP_DMA and IOASID_UNMAP_DMA
  * @IOASID_KIND_IMPORT: stands for an IOASID of another context, made by
  *	IOASID_IMPORT and not by IOASID_ALLOC
@@ -141,7 +141,7 @@ enum ioasid_snoop {
  * struct ioasid_alloc - ioctl(IOASID_ALLOC)
  * @argsz: sizeof(struct ioasid_alloc)
  * @flags: must be 0
- * @kind: enum ioasid_kind, what will fill the IOASID
+ * @kind: enum ioasid_kind
  * @parent: 0 for a root, whose mappings name memory of the caller; or an
  *	IOASID, whose addresses the mappings of this one, its child, will name;
  *	or an import
@@ -157,15 +157,19 @@ enum ioasid_snoop {
  * attaches to it, and can be mapped to at once.
  *
  * A child maps by reference: IOASID_MAP_DMA on it names addresses of the
- * parent, and what the parent has mapped there is what devices will reach.
+ * parent, and devices will reach the memory that the parent has mapped there.
  * Nothing is pinned or charged for a child.  It keeps its parent's mappings
  * from being unmapped, unless by IOASID_UNMAP_CASCADE.  Which devices are
  * attached to the parent, if any are, makes no difference to a child.
  *
- * Errors: EDQUOT, IOASID_OPTION_LIMIT_IOASIDS is reached; ENOSPC, no id is
- * left; ELOOP, there would be more than IOASID_EXT_MAX_DEPTH levels; EDEADLK,
- * the parent waits for a sibling, see IOASID_STATE_PARTIAL_GROUP; ENODEV, what
- * was imported was freed.
+ * Errors:
+ *
+ *  * EDQUOT: IOASID_OPTION_LIMIT_IOASIDS is reached.
+ *  * ENOSPC: no id is left.
+ *  * ELOOP: there would be more than IOASID_EXT_MAX_DEPTH levels.
+ *  * EDEADLK: the parent waits for a sibling, see
+ *    IOASID_STATE_PARTIAL_GROUP.
+ *  * ENODEV: the IOASID behind an import was freed.
  */
 struct ioasid_alloc {
 	__u32 argsz;
@@ -182,8 +186,8 @@ struct ioasid_alloc {
 
 /**
  * enum ioasid_free_flags - flags of IOASID_FREE
- * @IOASID_FREE_CASCADE: free a parent too: what its children refer to is
- *	unmapped from them first. They stay, with the devices that are attached
+ * @IOASID_FREE_CASCADE: free a parent, too: mappings of children that refer to
+ *	it are removed first. Children stay, with the devices that are attached
  *	to them, as orphans: see IOASID_STATE_ORPHAN.
  */
 enum ioasid_free_flags {
@@ -197,15 +201,18 @@ enum ioasid_free_flags {
  * @ioasid: the IOASID to free, or an import
  * @__reserved: must be 0
  *
- * Unmaps all that is mapped and frees the IOASID.  With IOASID_FREE_CASCADE what
- * refers to it even in part is unmapped as a whole.  Where a software device does
- * not let go in five seconds, for all of them together, or an IOMMU failed, that
- * memory stays pinned until the last child is freed.
+ * Unmaps everything and frees the IOASID.  With IOASID_FREE_CASCADE a mapping
+ * that refers to it even in part is removed as a whole.  If software devices do
+ * not unpin within five seconds in all, or an IOMMU failed, that memory stays
+ * pinned until the last child is freed.
  *
- * Errors: EBUSY, a device is attached, or the IOASID is the parent of others, or
- * imported by another context, and IOASID_FREE_CASCADE is not given. A command
- * on the IOASID that is under way in another thread goes on; one that is still
- * pinning memory fails with ECANCELED.
+ * Errors:
+ *
+ *  * EBUSY: a device is attached; or the IOASID is the parent of others, or
+ *    imported by another context, and IOASID_FREE_CASCADE is not given.
+ *
+ * A command on the IOASID that runs in another thread goes on; one that is
+ * still pinning memory fails with ECANCELED.
  */
 struct ioasid_free {
 	__u32 argsz;
@@ -231,15 +238,15 @@ struct ioasid_iova_range {
  *	attached one was bound before the group attached, and has not joined:
  *	IOASID_MAP_DMA fails with EDEADLK until it attaches too or is unbound.
  *	@waiting_devid and @waiting_cookie of struct ioasid_info name it.
- * @IOASID_STATE_POISONED: an IOMMU failed to take a translation out. Its
- *	devices are blocked; what it may still reach stays pinned until they
+ * @IOASID_STATE_POISONED: an IOMMU failed to remove a translation. Its devices
+ *	are blocked; memory that it may still reach stays pinned until they
  *	are detached; IOASID_MAP_DMA and attaches fail with EIO.
  * @IOASID_STATE_ORPHAN: the parent was freed, or the context that it was
  *	imported from was closed: IOASID_MAP_DMA fails with ENODEV, but for
  *	IOASID_MAP_RESERVE
- * @IOASID_STATE_REVOKED: device memory that is mapped was taken away: what is
- *	mapped there reaches nothing any more, until it is unmapped and mapped
- *	again. See struct ioasid_map_dma.
+ * @IOASID_STATE_REVOKED: mapped device memory was revoked: devices reach
+ *	nothing there until it is unmapped and mapped again. See struct
+ *	ioasid_map_dma.
  */
 enum ioasid_state {
 	IOASID_STATE_ATTACHED = 1 << 0,
@@ -262,12 +269,12 @@ enum ioasid_state {
  * @pgsizes: out, bitmap of the IOPTE sizes that every domain can use; before
  *	any attach those of the CPU's page tables
  * @snoop: out, enum ioasid_snoop, as given at IOASID_ALLOC
- * @nr_domains: out, how many hardware page tables translate for this IOASID
- * @nr_devices: out, how many devices are attached
- * @nr_children: out, how many IOASIDs have this one as parent; one for each
- *	time that it was imported, whatever was made of that
- * @nr_mappings: out, how many mappings there are, reserved ranges included; of
- *	an import, how many there are of what was exported
+ * @nr_domains: out, number of hardware page tables of this IOASID
+ * @nr_devices: out, number of attached devices
+ * @nr_children: out, number of IOASIDs that have this one as parent; each
+ *	import counts as one, whether it has children or not
+ * @nr_mappings: out, number of mappings, reserved ranges included; of an
+ *	import, number of mappings that all importers of the export have
  * @bytes_mapped: out, bytes that map memory
  * @bytes_pinned: out, bytes of memory pinned by this IOASID's mappings; 0 for
  *	a child
@@ -278,23 +285,23 @@ enum ioasid_state {
  * @waiting_cookie: out, with IOASID_STATE_PARTIAL_GROUP: cookie of the device
  *	waited for, otherwise 0
  * @waiting_devid: out, with IOASID_STATE_PARTIAL_GROUP: its id, otherwise 0
- * @nr_ranges: in, how many elements @ranges has room for; out, how many
- *	permitted ranges there are
+ * @nr_ranges: in, number of elements that @ranges has room for; out, number of
+ *	permitted ranges
  * @ranges: pointer to an array of struct ioasid_iova_range, filled with the
  *	permitted IOVA ranges in ascending order. Not looked at when
  *	@nr_ranges is 0.
- * @mappings_left: out, of an import: how many more mappings its children may
- *	make; otherwise all ones
- * @permission: out, IOASID_MAP_READ and IOASID_MAP_WRITE: what children can have
- *	at most
+ * @mappings_left: out, of an import: number of mappings that its children may
+ *	still make; otherwise all ones
+ * @permission: out, IOASID_MAP_READ and IOASID_MAP_WRITE: the most that
+ *	children can have
  * @__reserved: out, 0
  *
  * The permitted ranges change with every attach and detach.  While no device
  * is attached they are the whole 64 bit space.
  *
- * Of an import @state, @kind, @cookie, @nr_children, @nr_mappings, @bytes_left,
- * @mappings_left and @permission are told, and as the only permitted range the
- * addresses that children can map from; the rest is 0.
+ * For an import, @state, @kind, @cookie, @nr_children, @nr_mappings,
+ * @bytes_left, @mappings_left and @permission are set, and the only permitted
+ * range is the window that children can map from; the rest is 0.
  */
 struct ioasid_info {
 	__u32 argsz;
@@ -325,11 +332,11 @@ struct ioasid_info {
 };
 
 /**
- * enum ioasid_device_caps - what a bound device and its IOMMU can do
+ * enum ioasid_device_caps - capabilities of a bound device and its IOMMU
  * @IOASID_DEVICE_EMULATED: DMA is done by a kernel driver on the device's
  *	behalf; there is no IOMMU, and no limit to its IOVAs
- * @IOASID_DEVICE_ESTIMATE: the IOMMU tells ranges and page sizes only when a
- *	device attaches; what is reported here is a guess
+ * @IOASID_DEVICE_ESTIMATE: the IOMMU driver knows ranges and page sizes only
+ *	when a device attaches; the values here are a guess
  * @IOASID_DEVICE_ENFORCE_SNOOP: the IOMMU can make no-snoop DMA coherent
  * @IOASID_DEVICE_DIRTY: the IOMMU can log which pages were written
  * @IOASID_DEVICE_NESTING: the IOMMU can walk a table of the user's
@@ -348,7 +355,7 @@ enum ioasid_device_caps {
  * struct ioasid_device_info - ioctl(IOASID_DEVICE_GET_INFO)
  * @argsz: sizeof(struct ioasid_device_info)
  * @flags: must be 0
- * @devid: id of the device, as told when it was bound
+ * @devid: id of the device, from its bind
  * @caps: out, enum ioasid_device_caps
  * @cookie: out, as given when the device was bound
  * @group: out, number of its iommu group, -1 for an emulated device
@@ -356,22 +363,26 @@ enum ioasid_device_caps {
  * @pgsizes: out, bitmap of the IOPTE sizes its IOMMU can use
  * @addr_width: out, width of an IOVA in bits
  * @pasid_width: out, width of a PASID in bits, 0 when it has none
- * @hw_type: out, what @hw_data holds: enum iommu_hw_info_type of
+ * @hw_type: out, type of the data in @hw_data: enum iommu_hw_info_type of
  *	linux/iommufd.h, 0 for nothing
- * @hw_len: in, size of the buffer at @hw_data; out, how much there is
- * @hw_data: pointer to a buffer for what the IOMMU driver tells of its
+ * @hw_len: in, size of the buffer at @hw_data; out, size of the data
+ * @hw_data: pointer to a buffer for the IOMMU driver's description of its
  *	hardware, or 0
- * @nr_ranges: in, how many elements @ranges has room for; out, how many
- *	permitted ranges there are
+ * @nr_ranges: in, number of elements that @ranges has room for; out, number of
+ *	permitted ranges
  * @__reserved: must be 0
  * @ranges: pointer to an array of struct ioasid_iova_range, filled with the
  *	IOVA ranges that the device can use, in ascending order
  *
- * Tells before any attach what an IOASID that the device attaches to will
- * permit.
+ * The values are known before any attach: an IOASID that the device attaches to
+ * will permit these ranges.
  *
- * Errors: ENODEV, the device is being unbound; EMEDIUMTYPE, its IOMMU has no
- * page tables that could be used; what the IOMMU driver says.
+ * Errors:
+ *
+ *  * ENODEV: the device is being unbound.
+ *  * EMEDIUMTYPE: its IOMMU has no page tables that could be used.
+ *
+ * Other errors are those of the IOMMU driver.
  */
 struct ioasid_device_info {
 	__u32 argsz;
@@ -401,11 +412,11 @@ struct ioasid_device_info {
  * @IOASID_MAP_RESERVE: map nothing, but keep the range from being mapped or
  *	chosen by the kernel. With IOASID_MAP_FIXED it need not be within the
  *	permitted ranges. Excludes READ, WRITE and FILE.
- * @IOASID_MAP_PROTECT: map nothing, but have all that is mapped in the range,
- *	which must be all of it, permit READ and WRITE as given. Needs FIXED;
- *	excludes RESERVE, REPLACE and FILE.
- * @IOASID_MAP_REPLACE: map over whatever is mapped in the range. Needs FIXED,
- *	excludes RESERVE.
+ * @IOASID_MAP_PROTECT: map nothing, but set the permission of all mappings in
+ *	the range, which must have no hole, to READ and WRITE as given. Needs
+ *	FIXED; excludes RESERVE, REPLACE and FILE.
+ * @IOASID_MAP_REPLACE: replace everything that is mapped in the range. Needs
+ *	FIXED, excludes RESERVE.
  * @IOASID_MAP_SPLIT: with PROTECT or REPLACE, the edges of the range may cut
  *	mappings at any page
  */
@@ -426,27 +437,27 @@ enum ioasid_map_flags {
  * IOASID_MAP_PROTECT and IOASID_MAP_REPLACE change a range without unmapping it
  * in between.  IOPTEs that are the same before and after, in address, size and
  * permission, are not touched: DMA to them goes on all the while.  Any other is
- * taken out, flushed from the IOTLBs, and written anew; DMA to it fails in
+ * removed, flushed from the IOTLBs, and written anew; DMA to it fails in
  * between.  IOASID_MAP_PROTECT does so with one IOPTE at a time,
  * IOASID_MAP_REPLACE with up to 256 at a time.  Where only the permission of an
- * IOPTE changes, and the IOMMU's driver can change it in place, it is not taken
- * out, and no DMA fails that either permission allows; but no driver for real
- * hardware in this kernel can.
+ * IOPTE changes, and the IOMMU's driver can change it in place, it is not
+ * removed, and no DMA fails that either permission allows; but no driver for
+ * real hardware in this kernel can.
  *
- * The edges of the range may cut mappings where their cut size allows it, or with
- * IOASID_MAP_SPLIT at any page.  An IOPTE that an edge cuts is among those that
- * are written anew, in smaller ones, with what is mapped outside of the range.
+ * The edges of the range may split mappings where their cut size allows it, or
+ * with IOASID_MAP_SPLIT at any page.  An IOPTE that spans an edge is written
+ * anew as smaller ones, its part outside of the range included.
  *
- * All memory is pinned before anything is changed, and what was pinned before
- * is unpinned when no device can reach it any more.  Meanwhile both are charged.
- * Software devices have to let go of all mappings in the range that lose
- * something.  Should the command fail nothing has changed, though DMA to what
- * it was about may have failed for a moment.  It waits for an attach to the same
- * IOASID that is under way, and keeps another one waiting.
+ * New memory is pinned before anything is changed, and old memory is unpinned
+ * when no device can reach it any more.  Meanwhile both are charged.  Software
+ * devices must unpin all mappings in the range that lose permission or memory.
+ * If the command fails nothing has changed, though DMA to the range may have
+ * failed for a moment.  It waits for an attach to the same IOASID that is in
+ * progress, and delays another one.
  *
- * To add permission to write to memory that was mapped without it takes pinning
- * it again: only the process that mapped it can do that, and of a file only
- * IOASID_MAP_REPLACE.
+ * Permission to write is added to memory that was mapped without it by pinning
+ * the memory again: only the process that mapped it can do that, and for a file
+ * only IOASID_MAP_REPLACE.
  */
 
 /**
@@ -456,8 +467,8 @@ enum ioasid_map_flags {
  * @ioasid: the IOASID to map to
  * @fd: with IOASID_MAP_FILE a memfd, a file of a tmpfs or of a hugetlbfs;
  *	must be 0 otherwise
- * @iova: with IOASID_MAP_FIXED where to map, otherwise 0; out, where it was
- *	mapped
+ * @iova: with IOASID_MAP_FIXED the IOVA to map at, otherwise 0; out, the IOVA
+ *	of the mapping
  * @addr: an address of the calling process, or an offset in @fd; for a child
  *	an address of the parent. Must be 0 with IOASID_MAP_RESERVE and
  *	IOASID_MAP_PROTECT.
@@ -476,51 +487,70 @@ enum ioasid_map_flags {
  *	on EBUSY: the first IOVA that it is about. Otherwise not written.
  *
  * Memory is pinned and charged at once, whether a device is attached or not,
- * and stays so until it is unmapped.  A child maps what its parent has mapped
- * from @addr on, which may be several mappings without a hole between them, and
- * with no more permission than each of these has.  The IOVA that the kernel chooses is
- * congruent to @addr modulo the largest page that @length can hold, unless
- * @alignment is given and as long as there is such a place; while no device
- * restricts the IOASID it is 4 GiB or higher.
+ * and stays so until it is unmapped.  A child maps the memory that its parent
+ * has mapped from @addr on, which may be several mappings without a hole
+ * between them, and with no more permission than each of these has.  The IOVA
+ * that the kernel chooses is congruent to @addr modulo the largest page that
+ * @length can hold, unless @alignment is given, and if such a range is free;
+ * while no device restricts the IOASID it is 4 GiB or higher.
  *
  * Memory of a device is mapped too, for one device to reach another (peer to
  * peer): @addr lies within one mmap() of the device file of a device that is
- * bound to the same context.  It is neither pinned nor charged, cannot be cut,
- * and cannot be referred to by children or used by software devices.  When it
- * goes from the process, be it by munmap(), mremap() or exit, or by an mprotect()
- * that takes a permission that the mapping has, or
- * because the device is reset or its memory switched off, no device reaches it
- * any more when that has happened; the mapping stays, see
+ * bound to the same context.  It is neither pinned nor charged, cannot be
+ * split, and cannot be referred to by children or used by software devices.  It
+ * is revoked before the process loses it by munmap(), mremap() or exit, or by
+ * an mprotect() that removes a permission of the mapping, and before the device
+ * is reset or its memory switched off.  The mapping stays, see
  * IOASID_STATE_REVOKED.
  *
- * Errors: EEXIST, the range overlaps a mapping or a reserved range; EINVAL,
- * the range is not within one permitted range, or the file ends before
- * @length; EFAULT, memory cannot be pinned, nor is it that of a device that can
- * be mapped; EBADF, @fd is not open; EACCES,
- * @fd is not open for reading, or for writing with IOASID_MAP_WRITE, or is
- * open for writing and of an append-only file; EPERM,
- * @fd is sealed against writing; EHWPOISON, memory is poisoned; EOVERFLOW, a page
- * is pinned as often as its count allows, 1.5 million times; EOPNOTSUPP, @fd is
- * a file of another sort;
- * ENOSPC, no free range is large enough; EDQUOT, RLIMIT_MEMLOCK or
- * IOASID_OPTION_LIMIT_PINNED would be exceeded; EDEADLK, see
- * IOASID_STATE_PARTIAL_GROUP; EIO, the IOMMU failed, or see
- * IOASID_STATE_POISONED; ECANCELED, an unmap or free of the range came while
- * memory was being pinned. Of a child: ENXIO, something of the range is not
- * mapped in the parent, or lies beyond what was exported; EACCES, the parent's
- * mapping does not permit as much, or the export; EDQUOT, the mappings that were
- * exported are used up; ENODEV, the parent was freed; EINVAL, IOASID_MAP_FILE.
+ * Errors:
  *
- * With IOASID_MAP_PROTECT and IOASID_MAP_REPLACE, @fault_addr being the IOVA that
- * it is about: EINVAL, an edge of the range cuts a mapping where its cut size
- * does not allow it; EBUSY, a child refers to what would be replaced, narrowed,
- * or cut at an edge, or a software device keeps on using it.  With
- * IOASID_MAP_PROTECT: ENXIO, something of the range is not mapped, or reserved;
- * EPERM, it was mapped by another process, which had not asked to write; EACCES,
- * it is of a file that was mapped so, or the parent does not permit as much;
- * EFAULT or EDQUOT, it cannot be pinned for writing; EOPNOTSUPP, it is memory of
- * a device.  With IOASID_MAP_REPLACE: EEXIST, something of the range is reserved,
- * or memory of a device; EFAULT, what should be mapped is.
+ *  * EEXIST: the range overlaps a mapping or a reserved range.
+ *  * EINVAL: the range is not within one permitted range, or the file ends
+ *    before @length; of a child: IOASID_MAP_FILE.
+ *  * EFAULT: memory cannot be pinned, nor is it memory of a device that can
+ *    be mapped.
+ *  * EBADF: @fd is not open.
+ *  * EACCES: @fd is not open for reading, or for writing with
+ *    IOASID_MAP_WRITE, or is open for writing and append-only. Of a child:
+ *    the mapping of the parent, or the export, does not permit as much.
+ *  * EPERM: @fd is sealed against writing.
+ *  * EHWPOISON: memory is poisoned.
+ *  * EOVERFLOW: a page is pinned as often as its count allows, 1.5 million
+ *    times.
+ *  * EOPNOTSUPP: @fd is a file of another type.
+ *  * ENOSPC: no free range is large enough.
+ *  * EDQUOT: RLIMIT_MEMLOCK or IOASID_OPTION_LIMIT_PINNED would be
+ *    exceeded. Of a child: the export permits no more mappings.
+ *  * EDEADLK: see IOASID_STATE_PARTIAL_GROUP.
+ *  * EIO: the IOMMU failed, or see IOASID_STATE_POISONED.
+ *  * ECANCELED: the range was unmapped, or the IOASID freed, while memory
+ *    was being pinned.
+ *  * ENXIO: of a child: part of the range is not mapped in the parent, or
+ *    lies beyond the window of the export.
+ *  * ENODEV: of a child: the parent was freed.
+ *
+ * IOASID_MAP_PROTECT and IOASID_MAP_REPLACE, with an IOVA in @fault_addr:
+ *
+ *  * EINVAL: an edge of the range splits a mapping where its cut size does
+ *    not allow it.
+ *  * EBUSY: a child refers to memory that would be replaced, narrowed, or
+ *    split at an edge, or a software device goes on using it.
+ *
+ * IOASID_MAP_PROTECT only:
+ *
+ *  * ENXIO: part of the range is not mapped, or reserved.
+ *  * EPERM: another process mapped it, without permission to write.
+ *  * EACCES: it is of a file that was mapped without permission to write,
+ *    or the parent does not permit as much.
+ *  * EFAULT: it cannot be pinned for writing.
+ *  * EDQUOT: pinning it for writing would exceed a limit.
+ *  * EOPNOTSUPP: it is memory of a device.
+ *
+ * IOASID_MAP_REPLACE only:
+ *
+ *  * EEXIST: part of the range is reserved, or memory of a device.
+ *  * EFAULT: the new memory is memory of a device.
  */
 struct ioasid_map_dma {
 	__u32 argsz;
@@ -539,12 +569,12 @@ struct ioasid_map_dma {
  * enum ioasid_unmap_flags - flags of IOASID_UNMAP_DMA
  * @IOASID_UNMAP_ALL: unmap all; @iova and @length must be 0. Excludes
  *	IOASID_UNMAP_SPLIT.
- * @IOASID_UNMAP_SPLIT: the edges of the range may cut mappings at any page.
+ * @IOASID_UNMAP_SPLIT: the edges of the range may split mappings at any page.
  *	Where an edge lies inside an IOPTE, that IOPTE is replaced by smaller
- *	ones, and DMA to what remains of it fails for a moment.
- * @IOASID_UNMAP_CASCADE: unmap what children refer to, too: out of them first.
- *	Where an edge of the range lies inside a child's mapping that is cut as
- *	well, on its grid, or with IOASID_UNMAP_SPLIT anywhere.
+ *	ones, and DMA to the rest of it fails for a moment.
+ * @IOASID_UNMAP_CASCADE: remove the range from children first. Where an edge of
+ *	the range lies inside a child's mapping, that is split as well, on its
+ *	grid, or with IOASID_UNMAP_SPLIT anywhere.
  */
 enum ioasid_unmap_flags {
 	IOASID_UNMAP_ALL = 1 << 0,
@@ -565,23 +595,30 @@ enum ioasid_unmap_flags {
  *	included; all ones for the whole 64 bit space
  *
  * The range may span several mappings and holes.  When the command returns no
- * device can reach what was unmapped, and its memory is no longer pinned.  To
- * unmap where nothing is mapped succeeds, with 0 in @unmapped.
+ * device can reach the memory that it unmapped, which is no longer pinned.
+ * Unmapping an empty range succeeds, with 0 in @unmapped.
  *
  * A mapping that is being made by another thread, and still waits for its
  * memory, is cancelled.
  *
- * Errors: EINVAL, an edge of the range cuts a mapping where its cut size does
- * not allow it (nothing was unmapped); ENOMEM or ENOSPC, there is no memory to
- * cut a mapping with (nothing was unmapped); EBUSY, a software device keeps on
- * using the memory, or a child refers to it and IOASID_UNMAP_CASCADE is not
- * given (nothing was unmapped), or would have to be cut off its grid (nothing
- * has changed, in children either); EINTR, a fatal signal; EDQUOT, see struct
- * ioasid_import (nothing was unmapped); EIO, the IOMMU failed, see IOASID_STATE_POISONED.  With
- * IOASID_UNMAP_CASCADE a child for which EBUSY or EIO is returned does not keep
- * the others from losing what they refer to; and with EIO, ENOMEM, ENOSPC, EINTR,
- * or EBUSY of a software device, mappings of children may have been cut in pieces
- * that are still there.
+ * Errors:
+ *
+ *  * EINVAL: an edge of the range splits a mapping where its cut size does
+ *    not allow it. Nothing was unmapped.
+ *  * ENOMEM: there is no memory to split a mapping. Nothing was unmapped.
+ *  * ENOSPC: as ENOMEM, from an IOMMU driver.
+ *  * EBUSY: a child refers to the memory, and IOASID_UNMAP_CASCADE is not
+ *    given: nothing was unmapped. Or a child would have to be split off its
+ *    grid: nothing has changed, in children either. Or a software device
+ *    goes on using the memory.
+ *  * EDQUOT: see struct ioasid_import. Nothing was unmapped.
+ *  * EINTR: a fatal signal.
+ *  * EIO: the IOMMU failed, see IOASID_STATE_POISONED.
+ *
+ * With IOASID_UNMAP_CASCADE a child that causes EBUSY or EIO does not keep
+ * the others from losing their mappings. With EIO, ENOMEM, ENOSPC, EINTR, or
+ * EBUSY of a software device, mappings of children that remain may have been
+ * split.
  */
 struct ioasid_unmap_dma {
 	__u32 argsz;
@@ -594,7 +631,7 @@ struct ioasid_unmap_dma {
 };
 
 /**
- * enum ioasid_dma_op_type - what an operation of IOASID_DMA_BATCH does
+ * enum ioasid_dma_op_type - types of operations of IOASID_DMA_BATCH
  * @IOASID_DMA_OP_MAP: maps, as IOASID_MAP_DMA. @flags: IOASID_MAP_READ, WRITE,
  *	FIXED, FILE and RESERVE. Cut size and alignment are those of the
  *	IOASID, and none. Where the kernel chooses the IOVA, it is written to
@@ -640,17 +677,20 @@ struct ioasid_dma_op {
  *	for the one that was not, where that has one
  *
  * Carries out operations as if one after the other, each of them wholly or not
- * at all, up to the first that fails.  What they unmap is taken out of the
- * IOTLBs together: when the command returns no device can reach any of it.  An
- * operation that maps where the same batch unmapped waits for that.
+ * at all, up to the first that fails.  The IOTLBs are flushed for all of them
+ * together: when the command returns no device can reach any unmapped memory.
+ * An operation that maps where the same batch unmapped waits for that flush.
  *
  * Cheap are operations of a child that map at a fixed IOVA, and those of any
- * IOASID that unmap what was mapped as a whole; others are carried out one by
- * one.
+ * IOASID that unmap whole mappings; others are carried out one by one.
  *
- * Returns 0 when any operation was done: look at @done.  Errors: those of the
- * first operation, as for IOASID_MAP_DMA and IOASID_UNMAP_DMA; EOPNOTSUPP also
- * for an operation that is not known; EINTR, there is a signal for the caller.
+ * Returns 0 when any operation was done: look at @done.
+ *
+ * Errors are those of IOASID_MAP_DMA and IOASID_UNMAP_DMA for the first
+ * operation, and:
+ *
+ *  * EOPNOTSUPP: the first operation is not known.
+ *  * EINTR: there is a signal for the caller.
  */
 struct ioasid_dma_batch {
 	__u32 argsz;
@@ -676,10 +716,10 @@ struct ioasid_dma_batch {
  * @addr, @len and @file_index must be 0, @uring_cmd_flags may be
  * IORING_URING_CMD_FIXED.
  *
- * The result is how many operations were done, or if none was the negative
- * errno of the first.  When there were more, the next one failed, or would have
- * had to wait: submit what is left, and the result of that tells.  A result that
- * is short does not break a chain of links.
+ * The result is the number of operations that were done, or if none was, the
+ * negative errno of the first.  If it is less than @nr, the next operation
+ * failed, or would have had to wait: submit the rest, and look at its result.
+ * A short result does not break a chain of links.
  *
  * Small operations that ioctl() calls cheap are done while they are submitted.
  * The first that is of another sort ends the command there, or, if nothing was
@@ -690,18 +730,23 @@ struct ioasid_dma_batch {
  * another, or drained, may be read when its turn comes: leave it alone until
  * then, or set IOSQE_ASYNC.
  *
- * Memory is that of the process that submitted, and with it what is charged to a
- * process; what is charged to a user is charged to that of the credentials, of
- * the process or of the personality that @personality names.  Files are those
- * of the process.
+ * Memory is that of the process that submitted, which is also charged if memory
+ * is charged to a process.  If it is charged to a user, that is the user of the
+ * credentials, of the process or of the personality that @personality names.
+ * Files are those of the process.
  *
  * A command that is cancelled, also because the ring is closed or the process
  * ends, stops behind the operation that is under way, and does not wait for
- * memory any longer.  What was done stays, and is told.
+ * memory any longer.  Its result counts the operations that were done.
  *
- * Errors: as for the ioctl, and ECANCELED, it was cancelled before it began;
- * EINTR, while its first operation was waiting; EFAULT, the array is not within
- * the registered buffer, or the process is ending; ENOTTY, another @cmd_op.
+ * Errors are those of the ioctl, and:
+ *
+ *  * ECANCELED: the command was cancelled before it began.
+ *  * EINTR: the command was cancelled while its first operation was
+ *    waiting.
+ *  * EFAULT: the array is not within the registered buffer, or the process
+ *    is ending.
+ *  * ENOTTY: another @cmd_op.
  */
 struct ioasid_uring_batch {
 	__aligned_u64 ops;
@@ -711,7 +756,7 @@ struct ioasid_uring_batch {
 
 /**
  * enum ioasid_query_flags - of a mapping, beside enum ioasid_map_flags
- * @IOASID_QUERY_ADDR: @addr of struct ioasid_query_entry is told
+ * @IOASID_QUERY_ADDR: @addr of struct ioasid_query_entry is set
  * @IOASID_QUERY_REVOKED: memory of a device that is not there any more: nothing
  *	is mapped in the IOMMUs
  */
@@ -721,18 +766,17 @@ enum ioasid_query_flags {
 };
 
 /**
- * struct ioasid_query_entry - one mapping, as told by IOASID_QUERY_MAP
+ * struct ioasid_query_entry - one mapping, from IOASID_QUERY_MAP
  * @iova: first byte
  * @length: bytes
- * @addr: with IOASID_QUERY_ADDR what is mapped, as in struct ioasid_map_dma: an
- *	address of the caller, an offset in a file, or an address of the
- *	parent. Otherwise 0: an address of another process, or a reserved
- *	range.
+ * @addr: with IOASID_QUERY_ADDR as in struct ioasid_map_dma: an address of the
+ *	caller, an offset in a file, or an address of the parent. Otherwise 0:
+ *	it is an address of another process, or a reserved range.
  * @cut_size: the cut size in force, the IOASID's own where the mapping did not
  *	state one; 0 for none
  * @pgsizes: bitmap of the IOPTE sizes that the IOMMU drivers were asked for, in
  *	whichever hardware page tables there are; 0 while there is none.
- *	Drivers do not tell what they did with it: they may use smaller ones.
+ *	Drivers do not report the sizes that they used, which may be smaller.
  * @flags: enum ioasid_query_flags, and of enum ioasid_map_flags READ, WRITE,
  *	FILE and RESERVE, as they are in force
  * @__reserved: out, 0
@@ -761,10 +805,11 @@ struct ioasid_query_entry {
  * @more: must be 0; out, 1 when there are more than fitted, otherwise 0
  * @__reserved: must be 0
  *
- * Reads mappings back.  One that is cut in pieces is told as these pieces.
- * Each entry was true at some moment of the command; what other threads map
- * and unmap meanwhile may be told or not.  Mappings whose memory is still being
- * pinned are not told.  How many there are, IOASID_GET_INFO tells.
+ * Reads mappings back.  Each piece of a mapping that was split has an entry.
+ * Each entry was true at some moment of the command; mappings that other
+ * threads map and unmap meanwhile may have one or not.  Mappings whose memory
+ * is still being pinned have none.  IOASID_GET_INFO returns the number of
+ * mappings.
  */
 struct ioasid_query_map {
 	__u32 argsz;
@@ -793,23 +838,27 @@ enum ioasid_export_flags {
  * @argsz: sizeof(struct ioasid_export)
  * @flags: enum ioasid_export_flags, at least one of them
  * @ioasid: the IOASID whose memory is exported
- * @fd: out, a file descriptor that can be sent to other processes; closed on exec
+ * @fd: out, a file descriptor that can be sent to other processes; closed on
+ *	exec
  * @iova: first byte of the window that is exported
  * @length: bytes of the window, not 0
- * @max_mappings: how many mappings of it all importers together may have; all
+ * @max_mappings: possible number of mappings of all importers together; all
  *	ones for no limit; not 0
  *
- * What is mapped in the window, now or later, can be mapped in other contexts,
- * with no more permission than @flags and the mapping itself have.  It stays
- * pinned and charged by whom it is now, and nothing is charged to who imports.
+ * Memory that is mapped in the window, now or later, can be mapped in other
+ * contexts, with no more permission than @flags and the mapping itself have.
+ * It stays pinned and charged as it is, and nothing is charged to importers.
  *
  * The exporter remains the owner: IOASID_UNMAP_CASCADE, IOASID_FREE_CASCADE and
- * closing the file of its context, though devices are bound to that, take away
- * what importers have, and do not ask them.
- * Without CASCADE it fails with EBUSY what an importer uses.  The file itself
- * keeps nothing: while it was not imported, nothing is in use.
+ * closing the file of its context, even if devices are bound to that, revoke
+ * the memory without the consent of importers.  Without CASCADE, unmapping
+ * memory that an importer uses fails with EBUSY.  The file itself keeps no
+ * memory: before an import, nothing is in use.
  *
- * Errors: EMFILE or ENFILE, no more files can be opened.
+ * Errors:
+ *
+ *  * EMFILE: the process can open no more files.
+ *  * ENFILE: the system can open no more files.
  */
 struct ioasid_export {
 	__u32 argsz;
@@ -829,25 +878,32 @@ struct ioasid_export {
  * @ioasid: out, the id of the import
  * @cookie: any number; shown by IOASID_GET_INFO and IOASID_LIST
  *
- * Makes an object that can be the parent of IOASIDs, and nothing else: it can be
- * given to IOASID_ALLOC as @parent, to IOASID_GET_INFO and to IOASID_FREE, and
- * counts as an IOASID where these are counted.  Its children map from address 0,
- * the first byte of the window, on.  They are one level below the IOASID that was
- * exported.
+ * Makes an object that can be the parent of IOASIDs, and nothing else: it can
+ * be given to IOASID_ALLOC as @parent, to IOASID_GET_INFO and to IOASID_FREE,
+ * and counts as an IOASID where these are counted.  Its children map from
+ * address 0, the first byte of the window, on.  They are one level below the
+ * IOASID that was exported.
  *
- * A mapping that spans the edge of what the owner unmaps is cut there, on its
- * grid; a mapping that this adds does not count against @max_mappings of struct
- * ioasid_export until one goes.  Unmapping from the middle of a mapping adds one
- * too, and fails with EDQUOT if there may be no more.
+ * A mapping that spans the edge of a range that the owner unmaps is split
+ * there, on its grid; the mapping that this adds does not count against
+ * @max_mappings of struct ioasid_export until one is unmapped.  Unmapping from
+ * the middle of a mapping adds one too, and fails with EDQUOT if there may be
+ * no more.
  *
  * After the owner unmapped memory, IOASID_MAP_DMA of it fails with ENXIO; after
- * it freed the IOASID or closed its context, with ENODEV, and so do IOASID_ALLOC
- * and IOASID_IMPORT.  To free an import with children takes IOASID_FREE_CASCADE.
+ * it freed the IOASID or closed its context, with ENODEV, and so do
+ * IOASID_ALLOC and IOASID_IMPORT.  To free an import with children takes
+ * IOASID_FREE_CASCADE.
  *
- * Errors: EBADF, @fd is not open or no export; ENODEV, what it exports was freed;
- * ELOOP, its children would be more than IOASID_EXT_MAX_DEPTH levels away from a
- * root; EDQUOT, IOASID_OPTION_LIMIT_IOASIDS is reached; ENOSPC, no id is left;
- * EDEADLK, see IOASID_STATE_PARTIAL_GROUP.
+ * Errors:
+ *
+ *  * EBADF: @fd is not open or no export.
+ *  * ENODEV: the exported IOASID was freed.
+ *  * ELOOP: children of the import would be more than IOASID_EXT_MAX_DEPTH
+ *    levels away from a root.
+ *  * EDQUOT: IOASID_OPTION_LIMIT_IOASIDS is reached.
+ *  * ENOSPC: no id is left.
+ *  * EDEADLK: see IOASID_STATE_PARTIAL_GROUP.
  */
 struct ioasid_import {
 	__u32 argsz;
@@ -858,7 +914,7 @@ struct ioasid_import {
 };
 
 /**
- * enum ioasid_list_type - what an entry of IOASID_LIST tells of
+ * enum ioasid_list_type - types of entries of IOASID_LIST
  * @IOASID_LIST_IOASID: an IOASID or an import: @id, @cookie, @kind, @parent
  * @IOASID_LIST_DEVICE: a device: @id, @cookie
  * @IOASID_LIST_ATTACHMENT: a device attached to an IOASID: @id and @cookie of
@@ -901,9 +957,9 @@ struct ioasid_list_entry {
  *	ascending order of ids; an attachment follows its device. Not looked
  *	at when @nr is 0.
  *
- * For a process that took the file over, and has to learn what is in it.  To
- * continue a list that did not fit, @start is set to the id that follows the
- * last object that was told of in whole.
+ * For a process that took the file over and needs its contents.  To continue a
+ * list that did not fit, set @start to the id that follows the last object
+ * whose entries all fitted.
  */
 struct ioasid_list {
 	__u32 argsz;
@@ -915,13 +971,13 @@ struct ioasid_list {
 
 /**
  * enum ioasid_option - options of a context
- * @IOASID_OPTION_CHARGE: what locked memory is charged to, enum ioasid_charge.
- *	Can be set until memory is first charged, be it for a map that then
- *	fails; what it is already it can always be set to.
+ * @IOASID_OPTION_CHARGE: the way to charge locked memory, enum ioasid_charge.
+ *	Can be set until memory is first charged, even for a map that then
+ *	fails; setting the current value always succeeds.
  * @IOASID_OPTION_LIMIT_PINNED: bytes that the context may pin; all ones for
- *	no limit, the default. What is pinned already stays, even if it is
- *	more.
- * @IOASID_OPTION_LIMIT_IOASIDS: how many IOASIDs the context may hold; all
+ *	no limit, the default. Memory that is pinned already stays, even if
+ *	it is more.
+ * @IOASID_OPTION_LIMIT_IOASIDS: possible number of IOASIDs of the context; all
  *	ones for no limit, the default.
  */
 enum ioasid_option {
@@ -936,31 +992,31 @@ enum ioasid_option {
  *	processes lock in this way
  * @IOASID_CHARGE_MM: to the process that maps, as mlock() does
  * @IOASID_CHARGE_ONCE: to the process that maps, as mlock() does, but each page
- *	only once, however often the process maps it, to whatever IOASIDs of
- *	whatever contexts that charge in this way. It is given back when the
- *	last of these mappings goes.
+ *	only once, however often the process maps it, to all IOASIDs of all
+ *	contexts that charge in this way. It is uncharged when the last of
+ *	these mappings is unmapped.
  *
  * In each way RLIMIT_MEMLOCK of the process that maps is the limit, and
  * CAP_IPC_LOCK lifts it.
  *
  * Memory can stay pinned when the process that mapped it has ended or executed
- * another program, and has closed its files.  What it was charged is charged to
- * its user then, as with IOASID_CHARGE_USER, until it is unmapped.  When a
+ * another program, and has closed its files.  Its charge then moves to
+ * its user, as with IOASID_CHARGE_USER, until it is unmapped.  When a
  * process of that user is charged for a map with IOASID_CHARGE_MM or
  * IOASID_CHARGE_ONCE, this counts against the limit, too.
  *
- * To charge once costs time and memory for each run of contiguous pages of a
+ * Charging once costs time and memory for each run of contiguous pages of a
  * mapping, and has limits.  Pages count, not addresses: whether they are mapped
- * by address or by file, and what became of the address since, does not matter.
+ * by address or by file, and later changes of the address, do not matter.
  * Pages that another process maps, of memory that both share, are charged to
  * both.  Pages that are charged to the process in another way, or that it has
  * locked by mlock(), are charged on top.  A map that exceeds the limit is found
  * out after at most 512 pages beyond it were pinned for a moment, and fails
  * with EDQUOT like any other.  IOASID_OPTION_LIMIT_PINNED counts every mapping
  * all the same, and so do @bytes_pinned and @bytes_charged of struct
- * ioasid_info: the latter is then what would be charged if nothing was shared.
- * What the process was charged in all, "ioasid-charged" in the fdinfo of each
- * of its contexts tells.
+ * ioasid_info: the latter is then the charge if nothing was shared.  The key
+ * "ioasid-charged" in the fdinfo of each context of a process has its charge in
+ * all.
  */
 enum ioasid_charge {
 	IOASID_CHARGE_USER = 0,
@@ -971,7 +1027,7 @@ enum ioasid_charge {
 /**
  * enum ioasid_option_flags - flags of IOASID_SET_OPTION
  * @IOASID_OPTION_GET: do not set the option but read it
- * @IOASID_OPTION_SEAL: set the option and let nobody change it any more.
+ * @IOASID_OPTION_SEAL: set the option and forbid further changes.
  *	Excludes IOASID_OPTION_GET.
  */
 enum ioasid_option_flags {
@@ -991,8 +1047,11 @@ enum ioasid_option_flags {
  *
  * A manager sets and seals limits before it passes the file on.
  *
- * Errors: EPERM, the option is sealed; EBUSY, it is too late to set
- * IOASID_OPTION_CHARGE; EOPNOTSUPP, no such option or value.
+ * Errors:
+ *
+ *  * EPERM: the option is sealed.
+ *  * EBUSY: it is too late to set IOASID_OPTION_CHARGE.
+ *  * EOPNOTSUPP: no such option or value.
  */
 struct ioasid_set_option {
 	__u32 argsz;
@@ -1016,7 +1075,7 @@ struct ioasid_set_option {
  * @flags: must be 0
  * @ioasid_fd: an open file of /dev/ioasid
  * @ioasid: an IOASID of that file to attach to at once, or 0
- * @cookie: any number; shown wherever the kernel names the device
+ * @cookie: any number; the kernel shows it together with the device
  * @devid: out, the id of the device in that file
  * @__reserved: must be 0
  * @fault_addr: out on EADDRINUSE, see struct ioasid_device_attach
@@ -1029,14 +1088,21 @@ struct ioasid_set_option {
  * group is in use, or because a file or an IOASID does not exist, has no effect
  * on the device: it is not opened, reset or resumed.
  *
- * Errors: EBADF, @ioasid_fd is not open or not a file of /dev/ioasid; EINVAL,
- * the device file is that of a group, which was given another context; EBUSY,
- * the device is bound already, or is in use through a VFIO group, container
- * or iommufd; or its group is in use by a kernel driver or another context;
- * EPERM, the interrupts of the device are not isolated (see the module
- * parameter allow_unsafe_interrupts); EOPNOTSUPP, the device has no IOMMU or
- * its DMA is not coherent; ENOSPC, no id is left; what the IOMMU driver says
- * when it cannot block the group; and with @ioasid those of attaching.
+ * Errors:
+ *
+ *  * EBADF: @ioasid_fd is not open or not a file of /dev/ioasid.
+ *  * EINVAL: the device file is that of a group that was given another
+ *    context.
+ *  * EBUSY: the device is bound already, or is in use through a VFIO group,
+ *    container or iommufd; or its group is in use by a kernel driver or
+ *    another context.
+ *  * EPERM: the interrupts of the device are not isolated (see the module
+ *    parameter allow_unsafe_interrupts).
+ *  * EOPNOTSUPP: the device has no IOMMU or its DMA is not coherent.
+ *  * ENOSPC: no id is left.
+ *
+ * Other errors are those of the IOMMU driver that cannot block the group,
+ * and with @ioasid those of attaching.
  */
 struct ioasid_device_bind {
 	__u32 argsz;
@@ -1066,10 +1132,15 @@ struct ioasid_device_bind {
  * group to attach takes the group along; the others then may attach to the
  * same IOASID; attaching one of the attached ones elsewhere moves them all.
  *
- * Errors: ENODEV, the device is not bound; EADDRINUSE, memory is mapped where
- * the device cannot do DMA; EMEDIUMTYPE, the device's IOMMU cannot serve this
- * IOASID; EBUSY, another device of the group is attached elsewhere; EIO, the
- * IOMMU failed, or see IOASID_STATE_POISONED; what else the IOMMU driver says.
+ * Errors:
+ *
+ *  * ENODEV: the device is not bound.
+ *  * EADDRINUSE: memory is mapped at IOVAs that the device cannot use.
+ *  * EMEDIUMTYPE: the device's IOMMU cannot serve this IOASID.
+ *  * EBUSY: another device of the group is attached elsewhere.
+ *  * EIO: the IOMMU failed, or see IOASID_STATE_POISONED.
+ *
+ * Other errors are those of the IOMMU driver.
  */
 struct ioasid_device_attach {
 	__u32 argsz;
@@ -1083,13 +1154,15 @@ struct ioasid_device_attach {
  * struct ioasid_device_detach - detach a device from its IOASID
  * @argsz: sizeof(struct ioasid_device_detach)
  * @flags: must be 0
- * @ioasid: the IOASID it is attached to, or 0 for whichever
+ * @ioasid: the IOASID it is attached to, or 0 for any
  * @vpasid: must be 0
  *
  * The group is blocked when its last attached device detaches.
  *
- * Errors: ENODEV, the device is not bound; ENOENT, it is not attached, or not
- * to @ioasid.
+ * Errors:
+ *
+ *  * ENODEV: the device is not bound.
+ *  * ENOENT: it is not attached, or not to @ioasid.
  */
 struct ioasid_device_detach {
 	__u32 argsz;
