@@ -34,16 +34,6 @@
 #define UNPIN_BATCH	64
 #define LIST_BATCH	256
 
-#ifdef CONFIG_LOCKDEP
-
-struct lockdep_map ioas_driver_map =
-	STATIC_LOCKDEP_MAP_INIT("ioasid_access_ops.unmap", &ioas_driver_map);
-
-struct lockdep_map ioas_changing_map =
-	STATIC_LOCKDEP_MAP_INIT("IOAS_MAPPING_CHANGING", &ioas_changing_map);
-
-#endif
-
 /**
  * ioas_holds_init() - prepare a space for software devices
  * @ioas: the space; may be prepared already

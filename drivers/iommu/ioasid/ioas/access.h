@@ -7,13 +7,6 @@
 
 #include "types.h"
 
-#ifdef CONFIG_LOCKDEP
-
-/* Held as long as mappings are CHANGING, for which threads wait that pin */
-extern struct lockdep_map ioas_changing_map;
-
-#endif
-
 void ioas_holds_free(struct ioas_holds *holds);
 bool ioas_holds_any(const struct ioas *ioas, u64 start,
 		    u64 last);

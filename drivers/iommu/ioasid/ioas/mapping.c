@@ -14,6 +14,16 @@
 
 struct kmem_cache *ioas_mapping_cache;
 
+#ifdef CONFIG_LOCKDEP
+
+struct lockdep_map ioas_driver_map =
+	STATIC_LOCKDEP_MAP_INIT("ioasid_access_ops.unmap", &ioas_driver_map);
+
+struct lockdep_map ioas_changing_map =
+	STATIC_LOCKDEP_MAP_INIT("IOAS_MAPPING_CHANGING", &ioas_changing_map);
+
+#endif
+
 /* Let a long write of the mapping's IOPTEs end, so that it can be had */
 static bool still_busy(struct ioas *ioas, u64 addr)
 {

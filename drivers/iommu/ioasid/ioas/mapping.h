@@ -15,6 +15,11 @@
 
 extern struct kmem_cache *ioas_mapping_cache;
 
+#ifdef CONFIG_LOCKDEP
+/* Held as long as mappings are CHANGING, for which threads wait that pin */
+extern struct lockdep_map ioas_changing_map;
+#endif
+
 static inline void ioas_mapping_set_state(struct ioas_mapping *m, enum ioas_mapping_state state)
 {
 	m->state = state;
