@@ -260,7 +260,8 @@ EXPORT_SYMBOL_IF_KUNIT(ioasid_charge_runs);
 
 /**
  * ioasid_uncharge_runs() - release a charge of ioasid_charge_runs()
- * @payer: the payer that was charged @runs: the pages
+ * @payer: the payer that was charged
+ * @runs: the pages
  *
  * Context: may sleep; does not wait for mmap_lock; needs no memory.
  */
