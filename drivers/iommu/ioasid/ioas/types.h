@@ -1,8 +1,8 @@
-/* SPDX-License-Identifier: GPL-2.0-only *
- * Longer than 260 lines: all structures, with their comments.
- */
+/* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * What one address space consists of.  No prototypes.
+ *
+ * Longer than 260 lines: all structures, with their comments.
  */
 #ifndef _IOASID_IOAS_TYPES_H
 #define _IOASID_IOAS_TYPES_H

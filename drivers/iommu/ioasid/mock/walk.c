@@ -21,8 +21,9 @@
  * released by then is counted and reported, and not accessed.  Small pages that
  * have other pins cannot be told apart from pinned ones.
  *
- * All checks are made with &model_unit.lock held, or before the op of the
- * driver returns: so a correct unmap is never reported.
+ * All checks are made with &model_unit.lock held: so a correct unmap is never
+ * reported.  Its flush waits for the lock, also if it finds the caches empty,
+ * since the flush of another thread dropped its entries before.
  *
  * Locks: see hardware.h.
  */
@@ -164,7 +165,7 @@ bool model_ledger_check(struct model_unit *unit, u64 address, u64 phys,
 
 /* ---- Forgetting ---- */
 
-/* TLB entries that were dropped with the lock held, to be checked after that */
+/* TLB entries that were dropped, to be checked before the lock is */
 struct forgotten {
 	struct model_tlb_entry *entries;
 	struct model_limbo *limbo;
@@ -248,7 +249,7 @@ static void limbo_forget(struct model_domain *dom, u64 start, u64 last,
 	spin_unlock(&dom->limbo_lock);
 }
 
-/* Memory that was flushed must have been pinned until now */
+/* Check that memory was pinned until its flush.  Called with the unit's lock */
 static void check_forgotten(struct model_unit *unit, struct forgotten *gone)
 {
 	struct model_tlb_entry *entry;
@@ -310,8 +311,8 @@ void model_flush(struct model_domain *dom, u64 start, u64 last)
 		devtlbs_forget(child, 0, U64_MAX, MODEL_ANY_PASID, &gone);
 	}
 	limbo_forget(dom, start, last, &gone);
-	write_unlock(&dom->unit->lock);
 	check_forgotten(dom->unit, &gone);
+	write_unlock(&dom->unit->lock);
 }
 
 /**
@@ -342,9 +343,9 @@ void model_flush_user(struct model_domain *dom,
 		tlb_forget(&dom->tlb, start, last, pasid, &gone);
 	if (inv->flags & MODEL_INV_DEVTLB)
 		devtlbs_forget(dom, start, last, pasid, &gone);
+	check_forgotten(dom->unit, &gone);
 	write_unlock(&dom->unit->lock);
 	model_count(dom->unit, flush_user);
-	check_forgotten(dom->unit, &gone);
 }
 
 /* No slot has the domain: flush all */
@@ -398,8 +399,8 @@ void model_slot_set(struct model_slot *slot, enum model_route route,
 	if (slot->pasid != MODEL_NO_PASID)
 		xa_store(&slot->mdev->pasids, slot->pasid,
 			 route == MODEL_BLOCKED ? NULL : slot, GFP_ATOMIC);
-	write_unlock(&unit->lock);
 	check_forgotten(unit, &gone);
+	write_unlock(&unit->lock);
 }
 
 /**
