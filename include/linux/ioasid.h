@@ -3,13 +3,13 @@
  * /dev/ioasid: the interface of device frameworks (VFIO, vDPA).
  *
  * A framework passes the commands of a device file to this subsystem.  It holds
- * a context by a reference, never by its file; binds a device to it; and from
- * then on attaches and detaches the device by commands of the program, until it
+ * a context by a reference, never by its file.  It binds a device to the
+ * context, attaches and detaches the device by commands of user space, and
  * unbinds it.  It calls for one device from one thread at a time; calls for
  * different devices may run at the same time.
  *
- * An IOMMU driver registers abilities that struct iommu_domain_ops has no op for
- * by a struct ioasid_domain_extension.
+ * An IOMMU driver registers a struct ioasid_domain_extension for abilities that
+ * struct iommu_domain_ops has no op for.
  */
 #ifndef _LINUX_IOASID_H
 #define _LINUX_IOASID_H
@@ -31,23 +31,23 @@ struct page;
 
 /**
  * struct ioasid_access_ops - callbacks of an emulated device
- * @unmap: the IOVAs [iova, iova + length) are about to be unmapped: the driver
- *	unpins every page of the range that it pinned before it returns. Also
- *	called for all pinned pages when the device detaches. May sleep, but
- *	not for long; may unpin, and wait for threads that pin, unpin or copy,
- *	but not for one that binds, attaches or detaches, since maps and
- *	attaches of the same IOASID wait for it. May be called for ranges that
- *	the device never touched. May be NULL for a device that never pins.
+ * @unmap: unpin all pages that the driver has pinned in [iova, iova + length),
+ *	which is about to be unmapped, before the callback returns. Also called
+ *	for all pinned pages when the device detaches, and possibly for ranges
+ *	that the driver never pinned. May sleep, but not for long. May unpin,
+ *	and wait for threads that pin, unpin or copy, but not for one that
+ *	binds, attaches or detaches: maps and attaches of the same IOASID wait
+ *	for the callback. NULL for a device that never pins.
  */
 struct ioasid_access_ops {
 	void (*unmap)(void *data, u64 iova, u64 length);
 };
 
 /**
- * struct ioasid_device_ops - callbacks of a framework for a device that does DMA
- * @owns_file: return true if @file is a file of the device. Device memory that is
- *	mmap()ed by this file can be mapped to IOASIDs: unmap_mapping_range()
- *	revokes it there, too. The framework calls that before the device is
+ * struct ioasid_device_ops - a framework's callbacks for a device that does DMA
+ * @owns_file: return true if @file is a file of the device. Device memory that
+ *	is mmap()ed by this file can be mapped to IOASIDs. unmap_mapping_range()
+ *	revokes these mappings, too: the framework calls it before the device is
  *	reset or bound to another driver. Called under spinlocks.
  */
 struct ioasid_device_ops {
@@ -95,12 +95,12 @@ int ioasid_access_rw(struct ioasid_device *idev, u64 iova, void *data,
  *	struct iommu_domain_ops does not have
  * @node: private
  * @domain_ops: the ops of the domains that this is for
- * @protect_pages: change the permission of mapped pages in place: of @pgcount
- *	pages of @pgsize bytes from @iova on. Called, as unmap_pages() is, for
- *	IOVAs that no other thread uses at the time; devices may use them, and
- *	must find the old permission or the new one. Takes effect with
- *	iotlb_sync(). Returns the number of bytes that were changed: fewer
- *	than requested, or 0, is no error
+ * @protect_pages: change the permission of @pgcount mapped pages of @pgsize
+ *	bytes from @iova on, in place. As with unmap_pages(), no other thread
+ *	uses these IOVAs at the same time. Devices may use them, and must see
+ *	the old permission or the new one. Takes effect with iotlb_sync().
+ *	Returns the number of bytes that were changed; fewer than requested, or
+ *	0, is no error
  */
 struct ioasid_domain_extension {
 	struct list_head node;
@@ -113,7 +113,7 @@ struct ioasid_domain_extension {
 void ioasid_register_domain_extension(struct ioasid_domain_extension *ext);
 void ioasid_unregister_domain_extension(struct ioasid_domain_extension *ext);
 
-/* The commands of device files, for all frameworks: see device_ioctl.c */
+/* Commands of device files, for all frameworks: see device_ioctl.c */
 int ioasid_bind_from_user(void __user *arg, struct ioasid_device_bind *bind);
 int ioasid_bind_to_user(void __user *arg, u32 devid);
 void ioasid_bind_fault_to_user(void __user *arg, u64 fault_addr);

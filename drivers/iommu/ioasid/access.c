@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Emulated devices: a kernel driver does DMA on their behalf, by pinning pages
- * of an IOASID, or by copying from and to it.
+ * Emulated devices: a kernel driver does DMA on their behalf.  It pins pages of
+ * an IOASID, or copies from and to it.
  *
  * Invariants:
- *  - A page that a driver pinned stays usable until the driver unpins it: who
- *    unmaps it has the driver told, and waits.
- *  - A device that is detached holds no pin.
+ *  - A page that a driver pinned stays usable until the driver unpins it: an
+ *    unmap calls the driver's unmap callback, and waits for the unpin.
+ *  - A device that is detached has no pins.
  *
- * Locks: access_sem keeps a device where it is attached while its driver pins,
- * unpins or copies.  The driver's unmap callback is called with access_sem not
- * held, as it may wait for a thread of the driver that wants it.
+ * Locks: access_sem keeps a device attached to its IOASID while the driver
+ * pins, unpins or copies.  The driver's unmap callback is called without
+ * access_sem: it may wait for a thread of the driver that takes access_sem.
  */
 #include <linux/export.h>
 #include <linux/overflow.h>
@@ -34,11 +34,15 @@ static void access_unmap(struct ioas_access *ioas_access, u64 start, u64 last)
  * ioasid_bind_access() - bind an emulated device to a context
  * @ctx: the context; referenced until ioasid_unbind()
  * @dev: the device, for its name
- * @ops: told what is unmapped; may be NULL for a device that never pins
+ * @ops: the driver's callbacks; may be NULL for a device that never pins
  * @data: passed to @ops
- * @cookie: the user's
+ * @cookie: an arbitrary number of user space
  *
- * Return: the binding, or an ERR_PTR: -ENOSPC; -ENOMEM.
+ * Context: may sleep.
+ * Return: the bound device, or an ERR_PTR:
+ * -ENOSPC, no id is left;
+ * -EINTR, a fatal signal;
+ * -ENOMEM.
  */
 struct ioasid_device *
 ioasid_bind_access(struct ioasid_ctx *ctx, struct device *dev,
@@ -77,7 +81,7 @@ static void access_leave(struct ioasid_device *idev)
 	struct ioasid *ioasid = idev->access;
 	struct ioas *ioas = &ioasid->ioas;
 
-	/* From here on nothing more is pinned, but pins can be dropped */
+	/* From here on the driver can unpin, but not pin */
 	set_access(idev, NULL, ioasid);
 	ioas_unpin_all(ioas, &idev->ioas_access);
 	ioas_access_remove(ioas, &idev->ioas_access);
@@ -90,9 +94,15 @@ static void access_leave(struct ioasid_device *idev)
 /**
  * ioasid_access_attach() - attach an emulated device
  * @idev: the device
- * @ioasid: what to attach it to
+ * @ioasid: the IOASID
  *
- * Return: 0; -ENOENT, @ioasid is being freed; -EIO, it is poisoned.
+ * A device that is attached to another IOASID is detached from it first.
+ *
+ * Context: may sleep.
+ * Return: 0;
+ * -ENOENT, @ioasid is being freed;
+ * -EIO, @ioasid is poisoned;
+ * -ENOMEM.
  */
 int ioasid_access_attach(struct ioasid_device *idev, struct ioasid *ioasid)
 {
@@ -104,7 +114,7 @@ int ioasid_access_attach(struct ioasid_device *idev, struct ioasid *ioasid)
 	ret = ioas_hold(ioas, 1);
 	if (ret)
 		return ret;
-	/* The listener can be in one list only, and must not fail to be */
+	/* Before the detach: afterwards the attach must not fail */
 	ret = ioas_holds_init(ioas);
 	if (ret) {
 		ioas_release(ioas, 1);
@@ -122,9 +132,10 @@ int ioasid_access_attach(struct ioasid_device *idev, struct ioasid *ioasid)
 /**
  * ioasid_access_detach() - detach an emulated device
  * @idev: the device
- * @id: the IOASID that it is attached to, or 0 for whichever
+ * @id: the IOASID that the device is attached to, or 0 for any
  *
- * Return: 0; -ENOENT, it is not attached to it.
+ * Context: may sleep.
+ * Return: 0; -ENOENT, the device is not attached to it.
  */
 int ioasid_access_detach(struct ioasid_device *idev, u32 id)
 {
@@ -134,7 +145,7 @@ int ioasid_access_detach(struct ioasid_device *idev, u32 id)
 	return 0;
 }
 
-/* Is [iova, iova + length) within the 64 bit space, and not empty? */
+/* True if [iova, iova + length) is not empty and does not overflow */
 static bool range_ok(u64 iova, u64 length)
 {
 	u64 last;
@@ -147,12 +158,15 @@ static bool range_ok(u64 iova, u64 length)
  * @idev: the device
  * @iova: first byte, page aligned
  * @npages: how many pages
- * @flags: IOASID_ACCESS_WRITE when the device will write
+ * @flags: IOASID_ACCESS_WRITE if the device will write
  * @pages: out, the pages; usable until ioasid_access_unpin_pages()
  *
  * Context: may sleep; not from the unmap callback.
- * Return: 0; -EINVAL, the device is not attached, or a malformed range;
- * -ENOENT, not all is mapped; -EPERM, not with this permission; -ENOMEM.
+ * Return: 0; on failure no page is pinned:
+ * -EINVAL, the device is not attached, or the range is malformed;
+ * -ENOENT, part of the range is not mapped;
+ * -EPERM, part of the range is mapped without this permission;
+ * -ENOMEM.
  */
 int ioasid_access_pin_pages(struct ioasid_device *idev, u64 iova,
 			    unsigned long npages, unsigned int flags,
@@ -175,12 +189,12 @@ int ioasid_access_pin_pages(struct ioasid_device *idev, u64 iova,
 EXPORT_SYMBOL_GPL(ioasid_access_pin_pages);
 
 /**
- * ioasid_access_unpin_pages() - let go of pages
+ * ioasid_access_unpin_pages() - unpin pages of an emulated device
  * @idev: the device
  * @iova: first byte, page aligned
- * @npages: how many pages; those that are not pinned are passed over
+ * @npages: how many pages; pages that are not pinned are skipped
  *
- * Context: may sleep; from the unmap callback too.
+ * Context: may sleep; the unmap callback may call it.
  */
 void ioasid_access_unpin_pages(struct ioasid_device *idev, u64 iova,
 			       unsigned long npages)
@@ -206,10 +220,11 @@ EXPORT_SYMBOL_GPL(ioasid_access_unpin_pages);
  * @length: bytes
  * @flags: IOASID_ACCESS_WRITE to write to the IOVA
  *
- * Context: may sleep; from any thread, kernel threads too.
- * Return: 0; -EINVAL, the device is not attached, or a malformed range;
- * -ENOENT, not all is mapped; -EPERM, not with this permission. Part may have
- * been copied then.
+ * Context: may sleep; any thread may call it, kernel threads too.
+ * Return: 0; on failure part of @data may have been copied:
+ * -EINVAL, the device is not attached, or the range is malformed;
+ * -ENOENT, part of the range is not mapped;
+ * -EPERM, part of the range is mapped without this permission.
  */
 int ioasid_access_rw(struct ioasid_device *idev, u64 iova, void *data,
 		     size_t length, unsigned int flags)

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What device frameworks call: attach, detach and unbind for devices of either
- * sort, and the commands of device files, which are the same for every
- * framework.
+ * Functions for device frameworks: attach, detach and unbind of physical and
+ * emulated devices, and the commands of device files, which are the same for
+ * every framework.
  *
- * Locks: none here.  A front calls for one device from one thread at a time.
+ * Locks: none of its own.  A framework calls for one device from one thread at
+ * a time.
  */
 #include <linux/export.h>
 #include <linux/ioasid.h>
@@ -17,10 +18,10 @@
 #include "device.h"
 
 /**
- * ioasid_device_ctx() - the context that a device is bound to
+ * ioasid_device_ctx() - get the context that a device is bound to
  * @idev: the device
  *
- * Return: the context, without a reference; there until ioasid_unbind().
+ * Return: the context, without a reference; it exists until ioasid_unbind().
  */
 struct ioasid_ctx *ioasid_device_ctx(struct ioasid_device *idev)
 {
@@ -29,7 +30,7 @@ struct ioasid_ctx *ioasid_device_ctx(struct ioasid_device *idev)
 EXPORT_SYMBOL_GPL(ioasid_device_ctx);
 
 /**
- * ioasid_device_id() - the id of a device
+ * ioasid_device_id() - get the id of a device
  * @idev: the device
  *
  * Return: its id in its context.
@@ -41,14 +42,15 @@ u32 ioasid_device_id(struct ioasid_device *idev)
 EXPORT_SYMBOL_GPL(ioasid_device_id);
 
 /**
- * ioasid_exists() - whether a context has an IOASID
+ * ioasid_exists() - check if a context has an IOASID
  * @ctx: the context
  * @id: the IOASID
  *
- * For a front that fails early, before it touches the device.  It may be freed
- * at any time: the attach looks again.
+ * A framework can fail early by this, before it touches the device.  The IOASID
+ * may be freed at any time: ioasid_attach() checks again.
  *
- * Return: whether it has.
+ * Context: may sleep.
+ * Return: true if it has.
  */
 bool ioasid_exists(struct ioasid_ctx *ctx, u32 id)
 {
@@ -65,14 +67,18 @@ EXPORT_SYMBOL_GPL(ioasid_exists);
  * ioasid_attach() - attach a device to an IOASID, or move it there
  * @idev: the device
  * @id: the IOASID, of the context that the device is bound to
- * @fault_addr: out on -EADDRINUSE, the first IOVA that is in the way
+ * @fault_addr: out on -EADDRINUSE, the first mapped IOVA that @idev cannot use
  *
- * Context: may sleep, for as long as it takes to fill a domain.
- * Return: 0; -ENOENT, no such IOASID; -EBUSY, the device's group is attached
- * elsewhere and it is not; -EADDRINUSE, memory is mapped where the device
- * cannot do DMA; -EMEDIUMTYPE, the device's IOMMU cannot serve this IOASID;
- * -EIO, the IOASID is poisoned; -ENOMEM; -EINTR; or what the IOMMU driver says.
- * The device is then where it was.
+ * Context: may sleep, for as long as it takes to populate a domain.
+ * Return: 0; on failure the device stays attached where it was:
+ * -ENOENT, @id does not exist in the context;
+ * -EBUSY, the group is attached to another IOASID and @idev is not;
+ * -EADDRINUSE, memory is mapped where @idev cannot do DMA;
+ * -EMEDIUMTYPE, the IOMMU of @idev cannot serve this IOASID;
+ * -EIO, the IOASID is poisoned;
+ * -EINTR, a fatal signal;
+ * -ENOMEM;
+ * or the IOMMU driver's error.
  */
 int ioasid_attach(struct ioasid_device *idev, u32 id, u64 *fault_addr)
 {
@@ -94,10 +100,10 @@ EXPORT_SYMBOL_GPL(ioasid_attach);
 /**
  * ioasid_detach() - detach a device
  * @idev: the device
- * @id: the IOASID that it is attached to, or 0 for whichever
+ * @id: the IOASID that the device is attached to, or 0 for any
  *
  * Context: may sleep; needs no memory.
- * Return: 0; -ENOENT, it is not attached to it.
+ * Return: 0; -ENOENT, the device is not attached to it.
  */
 int ioasid_detach(struct ioasid_device *idev, u32 id)
 {
@@ -111,7 +117,7 @@ EXPORT_SYMBOL_GPL(ioasid_detach);
 
 /**
  * ioasid_unbind() - undo ioasid_bind_device() or ioasid_bind_access()
- * @idev: the device; is detached, and gone
+ * @idev: the device; detached first, and not valid afterwards
  *
  * Context: may sleep; needs no memory, cannot fail.
  */
@@ -126,11 +132,11 @@ void ioasid_unbind(struct ioasid_device *idev)
 }
 EXPORT_SYMBOL_GPL(ioasid_unbind);
 
-/* ---- The commands of device files ---- */
+/* ---- Commands of device files ---- */
 
 /*
- * Copy a structure in: @min is what its first release had.  Checks @argsz and
- * the unknown tail, and leaves flags to the caller.
+ * Copy in a structure, and check argsz and the unknown tail.  @min is its size
+ * in the first release.  The caller checks flags.
  */
 static int copy_arg(void *to, size_t size, size_t min, void __user *arg)
 {
@@ -146,11 +152,16 @@ static int copy_arg(void *to, size_t size, size_t min, void __user *arg)
 }
 
 /**
- * ioasid_bind_from_user() - copy the argument of a bind command in
+ * ioasid_bind_from_user() - copy in the argument of a bind command
  * @arg: user address
  * @bind: out
  *
- * Return: 0; -EFAULT; -EINVAL; -E2BIG; -EOPNOTSUPP, an unknown flag.
+ * Context: may sleep, for as long as a page fault takes.
+ * Return: 0;
+ * -EFAULT, it cannot be read;
+ * -EINVAL, its size is too small, or a reserved field is not 0;
+ * -E2BIG, its unknown tail is not 0;
+ * -EOPNOTSUPP, an unknown flag.
  */
 int ioasid_bind_from_user(void __user *arg, struct ioasid_device_bind *bind)
 {
@@ -167,10 +178,11 @@ int ioasid_bind_from_user(void __user *arg, struct ioasid_device_bind *bind)
 EXPORT_SYMBOL_GPL(ioasid_bind_from_user);
 
 /**
- * ioasid_bind_to_user() - tell the id that a bind command made
+ * ioasid_bind_to_user() - copy out the id of a bound device
  * @arg: user address
- * @devid: the id of the device
+ * @devid: the id
  *
+ * Context: may sleep, for as long as a page fault takes.
  * Return: 0; -EFAULT.
  */
 int ioasid_bind_to_user(void __user *arg, u32 devid)
@@ -182,27 +194,31 @@ int ioasid_bind_to_user(void __user *arg, u32 devid)
 EXPORT_SYMBOL_GPL(ioasid_bind_to_user);
 
 /**
- * ioasid_bind_fault_to_user() - tell where a bind command failed to attach
+ * ioasid_bind_fault_to_user() - copy out the IOVA at which a bind failed
  * @arg: user address
- * @fault_addr: what ioasid_attach() said with -EADDRINUSE; copied as well as it
- *	can be
+ * @fault_addr: from ioasid_attach(), with -EADDRINUSE
+ *
+ * A failure to copy is ignored: the command fails with -EADDRINUSE anyway.
+ *
+ * Context: may sleep, for as long as a page fault takes.
  */
 void ioasid_bind_fault_to_user(void __user *arg, u64 fault_addr)
 {
 	struct ioasid_device_bind __user *to = arg;
 
-	/* The command has failed already; there is no better errno to give */
+	/* The command keeps the errno that it failed with */
 	if (put_user(fault_addr, &to->fault_addr))
 		return;
 }
 EXPORT_SYMBOL_GPL(ioasid_bind_fault_to_user);
 
 /**
- * ioasid_attach_from_user() - copy the argument of an attach command in
+ * ioasid_attach_from_user() - copy in the argument of an attach command
  * @arg: user address
  * @attach: out
  *
- * Return: 0; -EFAULT; -EINVAL; -E2BIG; -EOPNOTSUPP, an unknown flag.
+ * Context: may sleep, for as long as a page fault takes.
+ * Return: 0; or an error as of ioasid_bind_from_user().
  */
 int ioasid_attach_from_user(void __user *arg,
 			    struct ioasid_device_attach *attach)
@@ -220,10 +236,11 @@ int ioasid_attach_from_user(void __user *arg,
 EXPORT_SYMBOL_GPL(ioasid_attach_from_user);
 
 /**
- * ioasid_attach_fault_to_user() - tell where an attach command failed
+ * ioasid_attach_fault_to_user() - copy out the IOVA at which an attach failed
  * @arg: user address
- * @fault_addr: what ioasid_attach() said with -EADDRINUSE
+ * @fault_addr: from ioasid_attach(), with -EADDRINUSE
  *
+ * Context: may sleep, for as long as a page fault takes.
  * Return: 0; -EFAULT.
  */
 int ioasid_attach_fault_to_user(void __user *arg, u64 fault_addr)
@@ -235,11 +252,12 @@ int ioasid_attach_fault_to_user(void __user *arg, u64 fault_addr)
 EXPORT_SYMBOL_GPL(ioasid_attach_fault_to_user);
 
 /**
- * ioasid_detach_from_user() - copy the argument of a detach command in
+ * ioasid_detach_from_user() - copy in the argument of a detach command
  * @arg: user address
  * @detach: out
  *
- * Return: 0; -EFAULT; -EINVAL; -E2BIG; -EOPNOTSUPP, an unknown flag.
+ * Context: may sleep, for as long as a page fault takes.
+ * Return: 0; or an error as of ioasid_bind_from_user().
  */
 int ioasid_detach_from_user(void __user *arg,
 			    struct ioasid_device_detach *detach)
