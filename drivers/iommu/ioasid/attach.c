@@ -1,20 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Attachments by requester id: which IOASID a group's DMA goes through.
+ * Attachments by requester id: the IOASID that translates the DMA of a group.
  *
  * Invariants:
  *  - Routing by requester id belongs to the iommu group.  The first device that
- *    attaches takes the group along; siblings may join the same IOASID only;
- *    any that has joined may move all; the group is blocked when the last one
- *    detaches.
- *  - Siblings that were bound before the first attach are waited for: until
- *    they join or are unbound the IOASID takes no more mappings.
- *  - A group that cannot move stays where it is.
- *  - Every attached device counts in the space, which cannot be freed while it
- *    does.
+ *    attaches moves the whole group.  Its siblings may join the same IOASID
+ *    only.  An attach of a joined device to another IOASID moves all of them.
+ *    The last detach blocks the group.
+ *  - While a sibling that was bound before the first attach has neither joined
+ *    nor been unbound, the IOASID takes no new mappings.
+ *  - A group whose move fails stays attached where it was.
+ *  - Every attached device counts in ioas.devices.  An address space with
+ *    attached devices cannot be freed.
  *
- * Locks: ioasid_group.lock around all of it, which is held while a domain is
- * filled; routes_lock around each change of who is attached, for those who look.
+ * Locks: ioasid_group.lock serialises attaches, moves and detaches of a group.
+ * It is held while a domain is populated.  ioasid_ctx.routes_lock protects the
+ * routes, too, for readers that must not wait for that.
  */
 #include <linux/iommu.h>
 #include <linux/slab.h>
@@ -23,7 +24,7 @@
 
 #include "device.h"
 
-/* A sibling need not be waited for any more */
+/* The IOASID takes mappings again when the last sibling stops waiting */
 static void stop_waiting(struct ioasid_group *group, struct ioasid_device *idev)
 {
 	if (!idev->waiting)
@@ -33,7 +34,7 @@ static void stop_waiting(struct ioasid_group *group, struct ioasid_device *idev)
 		ioas_set_partial(&group->ioasid->ioas, false);
 }
 
-/* A sibling of an attached device joins it */
+/* A sibling joins the IOASID that its group is attached to */
 static int attach_sibling(struct ioasid_device *idev)
 {
 	struct ioasid_group *group = idev->group;
@@ -53,7 +54,7 @@ static int attach_sibling(struct ioasid_device *idev)
 	return 0;
 }
 
-/* The first device of the group: the group goes from blocked to @ioasid */
+/* The first device of the group: attach the blocked group to @ioasid */
 static int attach_first(struct ioasid_device *idev, struct ioasid *ioasid,
 			u64 *fault_addr)
 {
@@ -71,7 +72,7 @@ static int attach_first(struct ioasid_device *idev, struct ioasid *ioasid,
 	ret = ioas_hold(&ioasid->ioas, 1);
 	if (ret)
 		return ret;
-	/* Before the group gets there, so that no map slips in between */
+	/* Before the group is attached: no map may succeed in between */
 	if (siblings)
 		ioas_set_partial(&ioasid->ioas, true);
 	attachment->group = group->group;
@@ -96,7 +97,7 @@ static int attach_first(struct ioasid_device *idev, struct ioasid *ioasid,
 	return 0;
 }
 
-/* All attached devices of the group go from one IOASID to another */
+/* Move all attached devices of the group from one IOASID to another */
 static int move_group(struct ioasid_device *idev, struct ioasid *ioasid,
 		      u64 *fault_addr)
 {
@@ -146,12 +147,14 @@ static int move_group(struct ioasid_device *idev, struct ioasid *ioasid,
 /**
  * ioasid_group_attach() - attach a device that is not emulated
  * @idev: the device
- * @ioasid: what to attach it to
- * @fault_addr: out on -EADDRINUSE
+ * @ioasid: the IOASID
+ * @fault_addr: out on -EADDRINUSE, the first mapped IOVA that @idev cannot use
  *
- * Return: 0; -EBUSY, its group is attached elsewhere and the device is not;
- * -ENOENT, @ioasid is being freed; -EIO, it is poisoned; or the errors of
- * ioas_attach().
+ * Context: may sleep, for as long as it takes to populate a domain.
+ * Return: 0, or an error of ioas_attach(), or:
+ * -EBUSY, the group is attached to another IOASID and the device is not;
+ * -ENOENT, @ioasid is being freed;
+ * -EIO, @ioasid is poisoned.
  */
 int ioasid_group_attach(struct ioasid_device *idev, struct ioasid *ioasid,
 			u64 *fault_addr)
@@ -172,7 +175,6 @@ int ioasid_group_attach(struct ioasid_device *idev, struct ioasid *ioasid,
 	return ret;
 }
 
-/* The group lock is held */
 static void detach_locked(struct ioasid_device *idev)
 {
 	struct ioasid_group *group = idev->group;
@@ -203,9 +205,10 @@ static void detach_locked(struct ioasid_device *idev)
 /**
  * ioasid_group_detach() - detach a device that is not emulated
  * @idev: the device
- * @id: the IOASID that it is attached to, or 0 for whichever
+ * @id: the IOASID that the device is attached to, or 0 for any
  *
- * Return: 0; -ENOENT, it is not attached to it.
+ * Context: may sleep.
+ * Return: 0; -ENOENT, the device is not attached to it.
  */
 int ioasid_group_detach(struct ioasid_device *idev, u32 id)
 {
@@ -222,9 +225,12 @@ int ioasid_group_detach(struct ioasid_device *idev, u32 id)
 }
 
 /**
- * ioasid_group_forget() - a device is about to be unbound
- * @idev: the device, not emulated; is detached, and nobody waits for it from
- *	here on
+ * ioasid_group_forget() - remove a device from its group
+ * @idev: the device, not emulated
+ *
+ * The device is detached, and its IOASID does not wait for it from here on.
+ *
+ * Context: may sleep.
  */
 void ioasid_group_forget(struct ioasid_device *idev)
 {
@@ -242,12 +248,13 @@ void ioasid_group_forget(struct ioasid_device *idev)
 }
 
 /**
- * ioasid_waits_for() - why an IOASID refuses mappings
+ * ioasid_waits_for() - find a device that an IOASID waits for
  * @ioasid: the IOASID
  * @devid: out, id of a device that has to attach
  * @cookie: out, its cookie
  *
- * Return: whether there is such a device.
+ * Context: may sleep.
+ * Return: true if there is one; the IOASID takes no new mappings then.
  */
 bool ioasid_waits_for(struct ioasid *ioasid, u32 *devid, u64 *cookie)
 {
@@ -287,7 +294,7 @@ static void attach_poisoned(struct ioas *ioas)
 
 	mutex_lock(&ctx->lock);
 	list_for_each_entry(group, &ctx->groups, node) {
-		/* Not those that may be busy with an attach to something else */
+		/* Skip other groups: a long attach may hold their locks */
 		spin_lock(&ctx->routes_lock);
 		on_it = group->ioasid == ioasid;
 		spin_unlock(&ctx->routes_lock);
@@ -319,7 +326,7 @@ static const struct ioas_ops attach_ioas_ops = {
 };
 
 /**
- * ioasid_attach_init() - have address spaces tell of poison and ask for files
+ * ioasid_attach_init() - register the callbacks of address spaces
  */
 void __init ioasid_attach_init(void)
 {

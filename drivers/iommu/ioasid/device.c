@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Devices bound to a context, and the iommu groups they are in.
+ * Devices bound to a context, and their iommu groups.
  *
  * Invariants:
  *  - From its first bind to its last unbind a group is owned by the context and
- *    never on its default domain: the DMA of its devices is blocked, or goes
- *    through an IOASID of the context.
- *  - A bound device holds its context.  Who bound it sees to it that the struct
- *    device stays; whoever else looks at it does so under ioasid_device.lock.
+ *    never on its default domain: the DMA of its devices is blocked, or
+ *    translated by an IOASID of the context.
+ *  - A bound device holds a reference to its context.
+ *  - The framework keeps the struct device until it unbinds the device.  All
+ *    other users of ioasid_device.dev hold ioasid_device.lock, and check gone.
  *
- * Locks: ioasid_ctx.lock, ioasid_group.lock, then those of a space;
+ * Locks: ioasid_ctx.lock, ioasid_group.lock, then those of an address space;
  * ioasid_ctx.routes_lock is a leaf.
  */
 #include <linux/iommu.h>
@@ -31,7 +32,7 @@ MODULE_PARM_DESC(allow_unsafe_interrupts,
 /* ---- Objects ---- */
 
 /**
- * ioasid_device_get() - look a device up
+ * ioasid_device_get() - look up a device
  * @ctx: the context
  * @id: its id
  *
@@ -56,12 +57,15 @@ void ioasid_device_put(struct ioasid_device *idev)
 }
 
 /**
- * ioasid_device_alloc() - make a device object
- * @ctx: the context, which it takes a reference to
+ * ioasid_device_alloc() - allocate a device object
+ * @ctx: the context; the object holds a reference to it
  * @dev: the device
- * @cookie: the user's
+ * @cookie: an arbitrary number of user space
  *
- * Return: the object with its id, not published, or an ERR_PTR: -ENOSPC;
+ * Context: may sleep.
+ * Return: the object with its id, not published, or an ERR_PTR:
+ * -ENOSPC, no id is left;
+ * -EINTR, a fatal signal;
  * -ENOMEM.
  */
 struct ioasid_device *ioasid_device_alloc(struct ioasid_ctx *ctx,
@@ -89,9 +93,9 @@ struct ioasid_device *ioasid_device_alloc(struct ioasid_ctx *ctx,
 
 /**
  * ioasid_device_gone() - undo ioasid_device_alloc(), published or not
- * @idev: the device, attached to nothing; gone
+ * @idev: the device, not attached; freed when its last reference is dropped
  *
- * Waits for who looks at the device.
+ * Context: may sleep; waits for threads that hold @idev->lock.
  */
 void ioasid_device_gone(struct ioasid_device *idev)
 {
@@ -100,7 +104,7 @@ void ioasid_device_gone(struct ioasid_device *idev)
 	mutex_lock(&idev->lock);
 	idev->gone = true;
 	mutex_unlock(&idev->lock);
-	/* After @gone, so that nobody looks at a group that goes */
+	/* After @gone: no thread reads the group from here on */
 	if (idev->group)
 		ioasid_group_unbind(idev);
 	xa_erase(&ctx->objects, idev->obj.id);
@@ -125,7 +129,7 @@ static struct ioasid_group *find_group(struct ioasid_ctx *ctx,
 	return NULL;
 }
 
-/* The caller's reference to @iommu_group is taken over */
+/* The group takes over the caller's reference to @iommu_group */
 static struct ioasid_group *group_get(struct ioasid_ctx *ctx,
 				      struct iommu_group *iommu_group)
 {
@@ -158,12 +162,12 @@ static void group_put(struct ioasid_ctx *ctx, struct ioasid_group *group)
 }
 
 /**
- * ioasid_ctx_has_group() - is a device of a group bound to a context
+ * ioasid_ctx_has_group() - check if a device of a group is bound to a context
  * @ctx: the context
- * @iommu_group: the group
+ * @iommu_group: the group, or NULL
  *
  * Context: may sleep.
- * Return: whether one is: then nobody else can drive the group's devices.
+ * Return: true if one is: the context owns the DMA of the whole group then.
  */
 bool ioasid_ctx_has_group(struct ioasid_ctx *ctx,
 			  struct iommu_group *iommu_group)
@@ -178,12 +182,12 @@ bool ioasid_ctx_has_group(struct ioasid_ctx *ctx,
 EXPORT_SYMBOL_GPL(ioasid_ctx_has_group);
 
 /**
- * ioasid_ctx_owns_file() - is a file that of a device bound to a context
+ * ioasid_ctx_owns_file() - check if a device bound to a context owns a file
  * @ctx: the context
  * @file: any file
  *
  * Context: may sleep.
- * Return: whether it is.
+ * Return: true if @file is a file of a bound device.
  */
 bool ioasid_ctx_owns_file(struct ioasid_ctx *ctx, struct file *file)
 {
@@ -204,7 +208,7 @@ bool ioasid_ctx_owns_file(struct ioasid_ctx *ctx, struct file *file)
 
 static int check_device(struct device *dev, struct iommu_group *iommu_group)
 {
-	/* A device whose DMA is not coherent would need caches flushed */
+	/* DMA that is not coherent would need cache flushes */
 	if (!device_iommu_capable(dev, IOMMU_CAP_CACHE_COHERENCY))
 		return -EOPNOTSUPP;
 	if (iommu_group_has_isolated_msi(iommu_group))
@@ -220,17 +224,21 @@ static int check_device(struct device *dev, struct iommu_group *iommu_group)
  * ioasid_bind_device() - bind a device to a context
  * @ctx: the context; referenced until ioasid_unbind()
  * @dev: the device; the caller drives it, and keeps it until ioasid_unbind()
- * @ops: what the caller knows of the device, or NULL
- * @data: for @ops
- * @cookie: the user's
+ * @ops: the framework's callbacks, or NULL
+ * @data: passed to @ops
+ * @cookie: an arbitrary number of user space
  *
- * The whole group is claimed for the context, and blocked.
+ * The context claims the whole iommu group, and blocks it.
  *
  * Context: may sleep.
- * Return: the binding, or an ERR_PTR: -EOPNOTSUPP, no IOMMU, or DMA is not
- * coherent; -EPERM, no isolated interrupts; -EBUSY, the group is in use by a
- * kernel driver or another owner; -ENOSPC; -ENOMEM; or what the IOMMU driver
- * says when it cannot block the group.
+ * Return: the bound device, or an ERR_PTR:
+ * -EOPNOTSUPP, @dev has no IOMMU, or its DMA is not coherent;
+ * -EPERM, the interrupts of the group are not isolated;
+ * -EBUSY, a kernel driver or another owner uses the group;
+ * -ENOSPC, no id is left;
+ * -EINTR, a fatal signal;
+ * -ENOMEM;
+ * or the IOMMU driver's error, if it cannot block the group.
  */
 struct ioasid_device *ioasid_bind_device(struct ioasid_ctx *ctx,
 					 struct device *dev,
@@ -259,7 +267,7 @@ struct ioasid_device *ioasid_bind_device(struct ioasid_ctx *ctx,
 	mutex_lock(&ctx->lock);
 	ret = iommu_device_claim_dma_owner(dev, ctx);
 	if (ret) {
-		/* Some owner, or some domain, is there already */
+		/* The group has another owner, or is on another domain */
 		if (ret == -EPERM)
 			ret = -EBUSY;
 		goto err_unlock;
@@ -298,8 +306,10 @@ err_iommu_group:
 EXPORT_SYMBOL_GPL(ioasid_bind_device);
 
 /**
- * ioasid_group_unbind() - give up a device's group
+ * ioasid_group_unbind() - release the ownership of a device's group
  * @idev: the device, not emulated, after ioasid_group_forget()
+ *
+ * Context: may sleep.
  */
 void ioasid_group_unbind(struct ioasid_device *idev)
 {
@@ -312,13 +322,13 @@ void ioasid_group_unbind(struct ioasid_device *idev)
 	mutex_unlock(&ctx->lock);
 }
 
-/* ---- Look ---- */
+/* ---- State ---- */
 
 /**
- * ioasid_device_attached_to() - what a device is attached to
+ * ioasid_device_attached_to() - read the IOASID that a device is attached to
  * @idev: the device
  *
- * Return: the id of the IOASID, or 0.
+ * Return: its id, or 0 if the device is not attached.
  */
 u32 ioasid_device_attached_to(struct ioasid_device *idev)
 {
@@ -346,14 +356,18 @@ static struct ioas_ranges *whole_space(void)
 }
 
 /**
- * ioasid_device_describe() - what a device can do
+ * ioasid_device_describe() - describe a device and its IOMMU
  * @idev: the device
- * @info: zeroed; out, all but what concerns the caller's buffers
- * @hw_data: out, what the IOMMU driver tells, @info->hw_len bytes, to be freed
- *	by kfree(), or NULL
+ * @info: zeroed; out, all fields but those of the caller's buffers
+ * @hw_data: out, the IOMMU driver's description, @info->hw_len bytes, to be
+ *	freed by kfree(), or NULL
  *
- * Return: the ranges that it can use, to be freed by kfree(), or an ERR_PTR:
- * -ENODEV, it was unbound; -ENOMEM; or what the IOMMU driver says.
+ * Context: may sleep.
+ * Return: the IOVA ranges that the device can use, to be freed by kfree(), or
+ * an ERR_PTR:
+ * -ENODEV, the device was unbound;
+ * -ENOMEM;
+ * or the IOMMU driver's error.
  */
 struct ioas_ranges *ioasid_device_describe(struct ioasid_device *idev,
 					   struct ioasid_device_info *info,
@@ -382,7 +396,7 @@ struct ioas_ranges *ioasid_device_describe(struct ioasid_device *idev,
 	return ranges;
 }
 
-/* ---- As objects ---- */
+/* ---- Devices as objects ---- */
 
 static void device_put(struct ioasid_object *obj)
 {
@@ -427,7 +441,7 @@ static const struct ioasid_object_ops device_object_ops = {
 };
 
 /**
- * ioasid_device_init() - register the type of devices
+ * ioasid_device_init() - register the object type of devices
  */
 void __init ioasid_device_init(void)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Bound devices, their groups, and where they are attached.
+ * Bound devices, their groups, and their attachments.
  */
 #ifndef _IOASID_DEVICE_H
 #define _IOASID_DEVICE_H
@@ -15,25 +15,25 @@
  * struct ioasid_group - an iommu group with a device bound to a context
  * @node: in ioasid_ctx.groups
  * @group: the iommu group
- * @bound: devices bound; protected by ioasid_ctx.lock
- * @lock: one bind, unbind, attach or detach at a time. Taken after
- *	ioasid_ctx.lock, before the locks of a space
+ * @bound: number of bound devices; protected by ioasid_ctx.lock
+ * @lock: serialises bind, unbind, attach and detach. Taken after
+ *	ioasid_ctx.lock, before the locks of an address space
  * @devices: the bound devices
- * @ioasid: what the group is attached to, with a reference, or NULL
- * @attachment: membership in its space, and the one to be while it moves
- * @current_attachment: which of the two
- * @attached: devices that attached
- * @waiting: devices that were bound before the group attached, and have not
- *	attached
+ * @ioasid: the IOASID that the group is attached to, with a reference, or NULL
+ * @attachment: the attachment to @ioasid, and the new one during a move
+ * @current_attachment: index of the attachment to @ioasid
+ * @attached: number of attached devices
+ * @waiting: number of devices that were bound before the group was attached,
+ *	and have not attached yet
  *
- * From @devices on all is written under both @lock and ioasid_ctx.routes_lock,
- * but the members, which are the space's.
+ * @devices and the fields after it are written under both @lock and
+ * ioasid_ctx.routes_lock. An @attachment belongs to its address space.
  */
 struct ioasid_group {
 	struct list_head node;
 	struct iommu_group *group;
 	unsigned int bound;
-	struct mutex lock;		/* one change at a time */
+	struct mutex lock;		/* serialises attach and detach */
 	struct list_head devices;
 	struct ioasid *ioasid;
 	struct ioas_attachment attachment[2];
@@ -44,24 +44,27 @@ struct ioasid_group {
 
 /**
  * struct ioasid_device - a device bound to a context
- * @obj: first, its id
- * @dev: the device; that it does not go is up to who bound it
- * @cookie: the user's
+ * @obj: first: its id and references
+ * @dev: the device; the framework keeps it until the unbind
+ * @cookie: an arbitrary number of user space
  * @group: its group, NULL for an emulated device
  * @node: in ioasid_group.devices
- * @attached: see struct ioasid_group
- * @waiting: see struct ioasid_group
- * @ops: of its front
- * @data: of its front
- * @lock: keeps @dev from going while it is looked at
- * @gone: it was unbound
- * @rcu: for look-ups
- * @access_ops: of an emulated device
- * @access_data: of an emulated device
- * @access_sem: of an emulated device: held for reading to use @access
- * @access: of an emulated device: what it is attached to, with a reference
- * @leaving: of an emulated device: what it is being detached from
- * @ioas_access: of an emulated device
+ * @attached: the device is attached
+ * @waiting: the device counts in ioasid_group.waiting
+ * @ops: the framework's callbacks, or NULL
+ * @data: passed to @ops
+ * @lock: protects @gone, and keeps @dev while it is held and @gone is not set
+ * @gone: the device was unbound
+ * @rcu: frees the device after look-ups that may still see it
+ * @access_ops: of an emulated device: the driver's callbacks, or NULL
+ * @access_data: of an emulated device: passed to @access_ops
+ * @access_sem: of an emulated device: protects @access and @leaving
+ * @access: of an emulated device: the IOASID that it is attached to, with a
+ *	reference, or NULL
+ * @leaving: of an emulated device: the IOASID that it is being detached from
+ * @ioas_access: of an emulated device: the attachment to @access
+ *
+ * @attached, @waiting and @access are also protected by ioasid_ctx.routes_lock.
  */
 struct ioasid_device {
 	struct ioasid_object obj;
@@ -73,7 +76,7 @@ struct ioasid_device {
 	bool waiting;
 	const struct ioasid_device_ops *ops;
 	void *data;
-	struct mutex lock;		/* keeps dev */
+	struct mutex lock;		/* protects gone, keeps dev */
 	bool gone;
 	struct rcu_head rcu;
 
