@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Contexts: what an open file of /dev/ioasid stands for.
+ * Contexts.  A context is an open file of /dev/ioasid.
  *
  * Invariants:
  *  - A context lives as long as its file is open or a device is bound to it.
- *    It is destroyed with no device left, needs no memory for that, and yields.
- *    An empty shell of it stays for as long as another context may have business
- *    with its IOASIDs: with what it exported, or with children that it made of
- *    what it imported.
+ *    When it is destroyed no device is left.  The destruction needs no memory,
+ *    and yields.
+ *  - The memory of a context stays allocated while one of its exports or
+ *    children exists: an export's file, or the owner of a parent in another
+ *    context, still refers to them.
+ *
+ * Waits: close and destruction wait for drivers that must unpin pages, and for
+ * threads that use the mappings, at most IOAS_PATIENCE jiffies in all.
  *
  * Locks: see struct ioasid_ctx.
  */
@@ -18,8 +22,9 @@
 #include "ioasids.h"
 
 /**
- * ioasid_ctx_alloc() - make a context
+ * ioasid_ctx_alloc() - allocate a context
  *
+ * Context: may sleep.
  * Return: the context with one reference, or NULL.
  */
 struct ioasid_ctx *ioasid_ctx_alloc(void)
@@ -44,11 +49,12 @@ struct ioasid_ctx *ioasid_ctx_alloc(void)
 EXPORT_SYMBOL_IF_KUNIT(ioasid_ctx_alloc);
 
 /**
- * ioasid_ctx_close() - the file of a context is closed
+ * ioasid_ctx_close() - revoke the exports of a context whose file is closed
  * @ctx: the context; the caller drops its reference afterwards
  *
- * Nobody is left who could take away what other contexts have imported, so that
- * goes, though devices that are bound may go on.
+ * A closed context can no longer free its exported IOASIDs, so the mappings of
+ * importers are removed here.  Bound devices keep the context, and their own
+ * attachments, until they are unbound.
  *
  * Context: may sleep.
  */
@@ -69,13 +75,13 @@ void ioasid_ctx_close(struct ioasid_ctx *ctx)
 	}
 }
 
-/* How many IOASIDs are freed at a time, and between two looks at the scheduler */
+/* IOASIDs that are freed at a time, and between two calls of cond_resched() */
 #define FREE_BATCH	32
 #define DESTROY_BATCH	(8 * FREE_BATCH)
 
 /*
- * Take what children refer to out of them, before any memory goes; and out of
- * children what other contexts may want to take out.
+ * Before any object is freed, empty the parents with their children, and the
+ * children of imports, whose owners may be about to revoke their mappings.
  */
 static void revoke_all(struct ioasid_ctx *ctx)
 {
@@ -91,7 +97,7 @@ static void revoke_all(struct ioasid_ctx *ctx)
 	}
 }
 
-/* Nearly all go without sleep, and take nothing along: no indirect call then */
+/* An empty root: the common case, freed without sleep and indirect call */
 static bool is_easy(const struct ioasid_object *obj)
 {
 	const struct ioas *ioas;
@@ -102,10 +108,10 @@ static bool is_easy(const struct ioasid_object *obj)
 	return !ioas->parent && RB_EMPTY_ROOT(&ioas->mappings);
 }
 
-/* Ids that are forgotten together: 64 nodes of an xarray */
+/* Ids that are erased together: 64 nodes of an xarray */
 #define FORGET_BATCH	4096
 
-/* In pieces, since xa_destroy() has interrupts off from beginning to end */
+/* In pieces: xa_destroy() disables interrupts from beginning to end */
 static void forget_ids(struct xarray *ids)
 {
 	unsigned long id = 0;
@@ -131,9 +137,10 @@ static void ioasid_ctx_destroy(struct ioasid_ctx *ctx)
 	if (ctx->has_families)
 		revoke_all(ctx);
 	/*
-	 * No device is left, and nobody looks anything up here.  But who looks
-	 * something up in another context, in memory that was its own before,
-	 * may hold a count for a moment: what is left to it is an empty shell.
+	 * No device is left, and no thread looks up ids of this context.  A
+	 * look-up in another context may hold a reference for a moment, if the
+	 * memory was an object there before.  Its put then frees the object,
+	 * which is empty by then.
 	 */
 	rcu_read_lock();
 	xas_for_each(&xas, obj, ULONG_MAX) {
@@ -166,7 +173,7 @@ static void ioasid_ctx_destroy(struct ioasid_ctx *ctx)
 
 /**
  * ioasid_ctx_get() - take a reference to a context
- * @ctx: the context; the caller has one already
+ * @ctx: the context; the caller has a reference already
  */
 void ioasid_ctx_get(struct ioasid_ctx *ctx)
 {

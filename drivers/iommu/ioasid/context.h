@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Contexts: what an open file of /dev/ioasid stands for.
+ * Contexts.  A context is an open file of /dev/ioasid.
  */
 #ifndef _IOASID_CONTEXT_H
 #define _IOASID_CONTEXT_H
@@ -18,21 +18,22 @@
 /**
  * struct ioasid_ctx - an open file of /dev/ioasid, and the devices bound to it
  * @users: the file, and each bound device
- * @refs: who needs this structure, and @account, once that is over: children
- *	that the owner of a parent may be looking at, and grants; one for @users
- * @objects: IOASIDs and devices by id
- * @last_id: the id handed out last; the high bit does not count
- * @account: what is pinned
- * @nr_ioasids: how many IOASIDs there are
- * @limit_ioasids: how many there may be, U64_MAX for no limit
- * @patience: jiffies: for how long others are waited for when it ends
- * @has_families: some of them have had children, or can have; or have a parent
- *	in another context
- * @lock: protects the options and @groups; taken before the locks of a group
- * @sealed: bit per enum ioasid_option
+ * @refs: keeps the structure and @account allocated after @users is 0 (as
+ *	mm_count does for an mm): one for @users, one for each child and each
+ *	export
+ * @objects: IOASIDs, imports and devices by id
+ * @last_id: the id that was allocated last; the sign bit does not count
+ * @account: memory that is pinned and charged
+ * @nr_ioasids: number of IOASIDs and imports
+ * @limit_ioasids: limit of @nr_ioasids, U64_MAX for none
+ * @patience: jiffies that close and destruction may still wait for drivers
+ * @has_families: an IOASID has had a parent, or was exported; never cleared
+ * @lock: protects the options, @sealed and @groups; taken before the lock of a
+ *	group
+ * @sealed: bit per enum ioasid_option: the option cannot be changed
  * @groups: iommu groups with a bound device
- * @routes_lock: protects who is attached to what against readers that must not
- *	wait for an attach; a leaf
+ * @routes_lock: protects the routes of devices and groups, for readers that
+ *	must not wait for an attach; a leaf
  */
 struct ioasid_ctx {
 	refcount_t users;
@@ -47,10 +48,10 @@ struct ioasid_ctx {
 	struct mutex lock;		/* options, groups */
 	unsigned int sealed;
 	struct list_head groups;
-	spinlock_t routes_lock;		/* who is attached to what */
+	spinlock_t routes_lock;		/* routes of devices and groups */
 };
 
-/* Look an object up; see ioasid_object_get() */
+/* Look up an object; see ioasid_object_get() */
 static __always_inline struct ioasid_object *
 ioasid_object_lookup(struct ioasid_ctx *ctx, u32 id,
 		     enum ioasid_object_type type)

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * IOASIDs: made, looked up, freed.
+ * IOASIDs: allocate, look up, free.
  *
  * Invariants:
- *  - Where IOASIDs of several contexts are related, each may end at any time; so
- *    what can be seen from outside is emptied under the locks of the space.
+ *  - A parent and its children may be in different contexts, each of which may
+ *    end at any time.  So an IOASID that other contexts can refer to is emptied
+ *    under the locks of its address space.
+ *
+ * Waits: a free waits for drivers that must unpin pages, and for threads that
+ * use the mappings, at most IOAS_PATIENCE jiffies in all.
  *
  * Locks: none of its own.
  */
@@ -35,11 +39,11 @@ static struct ioasid_proxy *to_proxy(struct ioas_import *import)
 }
 
 /**
- * ioasid_parent_id() - the parent of an IOASID
+ * ioasid_parent_id() - get the parent of an IOASID
  * @ioasid: the IOASID
  *
- * Return: id of the parent, or of the import that stands for it, though it may
- * have been freed; 0 for a root.
+ * Return: id of the parent, or of the import that represents it, even if that
+ * was freed; 0 for a root.
  */
 u32 ioasid_parent_id(const struct ioasid *ioasid)
 {
@@ -90,17 +94,18 @@ static void ioasid_destroy(struct ioasid *ioasid)
 	kmem_cache_free(ioasid_cache, ioasid);
 	if (likely(!parent))
 		return;
-	/* Families are not deep */
+	/* Recursion: at most IOAS_MAX_DEPTH levels */
 	obj = import ? &to_proxy(import)->obj : &to_ioasid(parent)->obj;
 	ioasid_object_ops_of(obj)->put(obj);
 	ioasid_ctx_drop(ctx);
 }
 
 /**
- * ioasid_ioas_get() - keep a space that may be on its way out
- * @ioas: of an IOASID, whose memory does not go for now
+ * ioasid_ioas_get() - take a reference to the IOASID of an address space
+ * @ioas: the address space; the caller keeps its memory allocated
  *
- * Return: true, undone by ioasid_ioas_put(); false when it is being destroyed.
+ * Return: true, and ioasid_ioas_put() drops the reference; false if the IOASID
+ * is being destroyed.
  */
 bool ioasid_ioas_get(struct ioas *ioas)
 {
@@ -109,7 +114,9 @@ bool ioasid_ioas_get(struct ioas *ioas)
 
 /**
  * ioasid_ioas_put() - undo ioasid_ioas_get()
- * @ioas: the space
+ * @ioas: the address space
+ *
+ * Context: may sleep.
  */
 void ioasid_ioas_put(struct ioas *ioas)
 {
@@ -117,8 +124,8 @@ void ioasid_ioas_put(struct ioas *ioas)
 }
 
 /**
- * ioasid_set_ioas_ops() - tell what address spaces tell the files above
- * @ops: stays
+ * ioasid_set_ioas_ops() - set the callbacks of all address spaces
+ * @ops: the callbacks; never freed
  */
 void __init ioasid_set_ioas_ops(const struct ioas_ops *ops)
 {
@@ -126,15 +133,22 @@ void __init ioasid_set_ioas_ops(const struct ioas_ops *ops)
 }
 
 /**
- * ioasid_alloc() - make an IOASID
+ * ioasid_alloc() - allocate an IOASID
  * @ctx: the context
  * @params: its attributes
  *
- * To be followed by ioasid_object_publish() or ioasid_abort().
+ * The caller calls ioasid_object_publish() or ioasid_abort() next.
  *
- * Return: the IOASID with its id, or an ERR_PTR: -EDQUOT, the context has as
- * many as it may; -ENOENT, -ENODEV, -ELOOP or -EDEADLK for the parent's sake;
- * -ENOSPC; -ENOMEM.
+ * Context: may sleep.
+ * Return: the IOASID with its id, or an ERR_PTR:
+ * -EDQUOT, the context has reached its limit;
+ * -ENOENT, the parent does not exist, or is being freed;
+ * -ENODEV, the parent is an import whose export was revoked;
+ * -ELOOP, the parent is too far from its root;
+ * -EDEADLK, the parent waits for a sibling;
+ * -ENOSPC, no id is left;
+ * -EINTR, a fatal signal;
+ * -ENOMEM.
  */
 struct ioasid *ioasid_alloc(struct ioasid_ctx *ctx,
 			    const struct ioasid_params *params)
@@ -145,7 +159,7 @@ struct ioasid *ioasid_alloc(struct ioasid_ctx *ctx,
 	if (unlikely(!ioasid_ctx_count(ctx)))
 		return ERR_PTR(-EDQUOT);
 	ret = -ENOMEM;
-	/* Not zeroed: every field is set */
+	/* Not zeroed: all fields are set below */
 	ioasid = kmem_cache_alloc(ioasid_cache, GFP_KERNEL);
 	if (!ioasid)
 		goto err_count;
@@ -177,7 +191,9 @@ err_count:
 
 /**
  * ioasid_abort() - undo ioasid_alloc()
- * @ioasid: not published
+ * @ioasid: the IOASID, not published
+ *
+ * Context: may sleep.
  */
 void ioasid_abort(struct ioasid *ioasid)
 {
@@ -189,7 +205,7 @@ void ioasid_abort(struct ioasid *ioasid)
 }
 
 /**
- * ioasid_get() - look an IOASID up
+ * ioasid_get() - look up an IOASID
  * @ctx: the context
  * @id: its id
  *
@@ -204,7 +220,7 @@ struct ioasid *ioasid_get(struct ioasid_ctx *ctx, u32 id)
 	if (!obj)
 		return NULL;
 	ioasid = container_of(obj, struct ioasid, obj);
-	/* Its memory may have become another IOASID between look and count */
+	/* The memory may have become another IOASID before the reference */
 	if (unlikely(obj->ctx != ctx || obj->id != id)) {
 		ioasid_put(ioasid);
 		return NULL;
@@ -233,12 +249,12 @@ static void empty(struct ioas *ioas, long *patience)
 		.patience = *patience,
 	};
 
-	/* No signal cuts this short: see ioasid_ctx_destroy() */
+	/* FORCED: neither a signal nor a failure ends the unmap early */
 	ioas_unmap(ioas, 0, U64_MAX, &req);
 	*patience = req.patience;
 }
 
-/* ---- As objects ---- */
+/* ---- IOASIDs as objects ---- */
 
 static void ioasid_object_put(struct ioasid_object *obj)
 {
@@ -256,10 +272,10 @@ static void ioasid_object_release(struct ioasid_object *obj, int killed)
 	struct ioas *ioas = &ioasid->ioas;
 	long patience = IOAS_PATIENCE;
 
-	/* Else it is empty */
+	/* 0: the address space is empty */
 	if (killed)
 		empty(ioas, &patience);
-	/* The file of an export, or children, may keep it long after */
+	/* An export's file, or children, may hold a reference for long */
 	if (ioas->parent && RB_EMPTY_ROOT(&ioas->mappings))
 		ioas_remove_child(ioas->parent, ioas->import, ioas);
 	ioasid_put(ioasid);
@@ -286,7 +302,7 @@ static void ioasid_object_revoke(struct ioasid_object *obj, long *patience)
 		empty(ioas, patience);
 }
 
-/* What stays for the sake of a child in another context goes with that */
+/* Children and exports may still refer to a parent: the last put empties it */
 static void ioasid_object_end(struct ioasid_object *obj)
 {
 	struct ioasid *ioasid = container_of(obj, struct ioasid, obj);
@@ -311,7 +327,7 @@ static unsigned int ioasid_object_list(struct ioasid_object *obj,
 	return 1;
 }
 
-/* The words for enum ioasid_state */
+/* Names of the bits of enum ioasid_state */
 static const char * const state_words[] = {
 	"attached", "partial", "poisoned", "orphan", "revoked",
 };
@@ -363,7 +379,7 @@ int __init ioasid_ioasids_init(void)
 		.freeptr_offset = offsetof(struct ioasid, cookie),
 	};
 
-	/* A look-up under RCU writes to @users alone of one that was freed */
+	/* Not in obj: look-ups may write to the users of a freed IOASID */
 	ioasid_cache = kmem_cache_create("ioasid", sizeof(struct ioasid), &args,
 					 SLAB_ACCOUNT | SLAB_TYPESAFE_BY_RCU);
 	if (!ioasid_cache)

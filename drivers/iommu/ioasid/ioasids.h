@@ -12,9 +12,9 @@ extern struct kmem_cache *ioasid_cache;
 
 /**
  * struct ioasid - an IOASID
- * @obj: first, its id
- * @cookie: the user's
- * @ioas: what it holds
+ * @obj: first: its id and references
+ * @cookie: an arbitrary number of user space
+ * @ioas: the address space
  */
 struct ioasid {
 	struct ioasid_object obj;
@@ -23,8 +23,8 @@ struct ioasid {
 };
 
 /**
- * struct ioasid_params - what an IOASID is born with
- * @cookie: the user's
+ * struct ioasid_params - attributes of a new IOASID
+ * @cookie: an arbitrary number of user space
  * @kind: enum ioasid_kind
  * @snoop: enum ioasid_snoop
  * @cut_shift: log2 of the default cut size, 0 for none

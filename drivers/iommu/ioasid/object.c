@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Ids, the objects behind them, and the memory of a context.
+ * Ids, their objects, and the memory of a context.
  *
  * Invariants:
- *  - An object is reserved, initialised and published, or aborted.  Until it is
- *    published it has an id, but no look-up finds it: its count is 0.
- *  - Look-ups take no lock: RCU keeps the memory of an object an object of that
- *    sort (SLAB_TYPESAFE_BY_RCU, or kfree_rcu()), a count that is not 0 says
- *    that it lives, and a look at context and id says that it is the one.
+ *  - An object is reserved, initialised and published, or aborted.  Before it
+ *    is published it has an id, but no look-up finds it: its users are 0.
+ *  - Look-ups take no lock.  RCU keeps the memory an object of the same type
+ *    (SLAB_TYPESAFE_BY_RCU, or kfree_rcu()).  An object with users is alive.
+ *    After it has taken a reference, the look-up compares context and id: the
+ *    memory may have become another object.
+ *  - Functions for objects of any type call the ops of their types.
  *
- *  - What is done with objects of any type goes through their ops.
- *
- * Locks: the xarray's own lock, a leaf.
+ * Locks: the lock of the xarray.  ioasid_object_ops.kill, which takes the lock
+ * of an address space, is called with it held.
  */
 #include <kunit/visibility.h>
 #include <linux/sched/signal.h>
@@ -21,19 +22,23 @@
 
 static const struct ioasid_object_ops *object_ops[IOASID_OBJECT_TYPES];
 
-/* How many ids in a row may be found taken between two looks around */
+/* Ids that are tried between two checks for a signal */
 #define ID_TRIES	1024
 
 /**
- * ioasid_object_reserve() - take an id for an object
+ * ioasid_object_reserve() - allocate an id for an object
  * @ctx: the context
- * @obj: the object; stays invisible until ioasid_object_publish()
- * @type: its sort
+ * @obj: the object; no look-up finds it before ioasid_object_publish()
+ * @type: its type
  *
- * Ids are handed out one after the other; only when they have gone round can
- * one be taken, and the next be tried.
+ * Ids ascend.  After a wrap-around the next id may be in use: then the one
+ * after it is tried.
  *
- * Return: 0; -ENOSPC, no id is left; -ENOMEM; -EINTR, a fatal signal.
+ * Context: may sleep.
+ * Return: 0;
+ * -ENOSPC, no id is left;
+ * -EINTR, a fatal signal;
+ * -ENOMEM.
  */
 int ioasid_object_reserve(struct ioasid_ctx *ctx, struct ioasid_object *obj,
 			  enum ioasid_object_type type)
@@ -43,7 +48,7 @@ int ioasid_object_reserve(struct ioasid_ctx *ctx, struct ioasid_object *obj,
 
 	obj->ctx = ctx;
 	obj->type = type;
-	/* Before look-ups can come across it, whatever the memory was */
+	/* Before the object is in the xarray: the memory may have been used */
 	refcount_set(&obj->users, 0);
 	do {
 		obj->id = atomic_inc_return(&ctx->last_id) & IOASID_MAX_ID;
@@ -64,23 +69,23 @@ int ioasid_object_reserve(struct ioasid_ctx *ctx, struct ioasid_object *obj,
 EXPORT_SYMBOL_IF_KUNIT(ioasid_object_reserve);
 
 /**
- * ioasid_object_publish() - let look-ups find an object
- * @obj: reserved, and initialised
+ * ioasid_object_publish() - make an object visible to look-ups
+ * @obj: the object, reserved and initialised
  *
- * The caller's reference is the one that freeing it will drop.
+ * It has one reference, which ioasid_object_free() drops.
  */
 void ioasid_object_publish(struct ioasid_object *obj)
 {
-	/* Whoever sees the count sees what was written before it */
+	/* A look-up that sees the reference sees the initialised object */
 	atomic_set_release(&obj->users.refs, 1);
 }
 EXPORT_SYMBOL_IF_KUNIT(ioasid_object_publish);
 
 /**
- * ioasid_object_get() - look an object up
+ * ioasid_object_get() - look up an object
  * @ctx: the context
  * @id: its id
- * @type: its sort
+ * @type: its type
  *
  * Return: the object with a reference, or NULL.
  */
@@ -92,9 +97,9 @@ struct ioasid_object *ioasid_object_get(struct ioasid_ctx *ctx, u32 id,
 EXPORT_SYMBOL_IF_KUNIT(ioasid_object_get);
 
 /**
- * ioasid_object_register() - tell what objects of a type do
+ * ioasid_object_register() - set the ops of a type of objects
  * @type: the type
- * @ops: stays
+ * @ops: the ops; never freed
  */
 void __init ioasid_object_register(enum ioasid_object_type type,
 				   const struct ioasid_object_ops *ops)
@@ -103,7 +108,7 @@ void __init ioasid_object_register(enum ioasid_object_type type,
 }
 
 /**
- * ioasid_object_ops_of() - what an object does
+ * ioasid_object_ops_of() - get the ops of an object
  * @obj: the object
  *
  * Return: the ops of its type.
@@ -115,12 +120,12 @@ ioasid_object_ops_of(const struct ioasid_object *obj)
 }
 
 /**
- * ioasid_object_first() - look for an object of any type
+ * ioasid_object_first() - find the first object of any type from an id on
  * @ctx: the context
- * @id: the least id that it may have; out, the one that it has
+ * @id: the lowest id to look at; out, the id of the object
  *
  * Context: may sleep.
- * Return: the object with a reference, or NULL when there is none.
+ * Return: the object with a reference, or NULL if there is none.
  */
 struct ioasid_object *ioasid_object_first(struct ioasid_ctx *ctx,
 					  unsigned long *id)
@@ -140,7 +145,7 @@ struct ioasid_object *ioasid_object_first(struct ioasid_ctx *ctx,
 		}
 		smp_acquire__after_ctrl_dep();
 		rcu_read_unlock();
-		/* Its memory may have become another object of this type */
+		/* The memory may have become another object of this type */
 		if (likely(obj->ctx == ctx && obj->id == *id))
 			return obj;
 		ioasid_object_ops_of(obj)->put(obj);
@@ -148,7 +153,7 @@ struct ioasid_object *ioasid_object_first(struct ioasid_ctx *ctx,
 }
 
 /**
- * ioasid_object_any() - look an object of any type up
+ * ioasid_object_any() - look up an object of any type
  * @ctx: the context
  * @id: its id
  *
@@ -170,13 +175,15 @@ struct ioasid_object *ioasid_object_any(struct ioasid_ctx *ctx, u32 id)
  * ioasid_object_free() - free an object by its id
  * @ctx: the context
  * @id: its id
- * @cascade: though it may have children: they lose what they refer to
+ * @cascade: free it even if it has children: their mappings of it are removed
  *
- * Commands that are under way end; new ones do not find it.
+ * New commands do not find the object.  Commands that use it go on, and their
+ * references keep its memory.
  *
  * Context: may sleep; waits for no page fault.
- * Return: 0; -EBUSY, a device is attached, or it has children; -ENOENT, there
- * is no such object, or none that is freed by its id.
+ * Return: 0;
+ * -EBUSY, a device is attached, or the object has children;
+ * -ENOENT, @id has no object, or one that is not freed by its id.
  */
 int ioasid_object_free(struct ioasid_ctx *ctx, u32 id, bool cascade)
 {
@@ -185,7 +192,7 @@ int ioasid_object_free(struct ioasid_ctx *ctx, u32 id, bool cascade)
 	struct ioasid_object *obj;
 	int ret = -ENOENT;
 
-	/* Under the xarray's lock what is in it and published stays so */
+	/* The lock of the xarray keeps published objects in it */
 	xas_lock(&xas);
 	obj = xas_load(&xas);
 	if (obj && refcount_read(&obj->users)) {
@@ -205,10 +212,10 @@ int ioasid_object_free(struct ioasid_ctx *ctx, u32 id, bool cascade)
 }
 
 /**
- * ioasid_ctx_count() - count one more IOASID or import
+ * ioasid_ctx_count() - count an IOASID or import, up to the limit
  * @ctx: the context
  *
- * Return: false when there would be too many.
+ * Return: true; false if the limit is reached.
  */
 bool ioasid_ctx_count(struct ioasid_ctx *ctx)
 {
@@ -224,7 +231,7 @@ bool ioasid_ctx_count(struct ioasid_ctx *ctx)
 
 /**
  * ioasid_ctx_drop() - drop a reference to the memory of a context
- * @ctx: the context
+ * @ctx: the context; freed with the last one
  */
 void ioasid_ctx_drop(struct ioasid_ctx *ctx)
 {

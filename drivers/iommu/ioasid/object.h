@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Ids, and the objects behind them.
+ * Ids, and their objects.
  */
 #ifndef _IOASID_OBJECT_H
 #define _IOASID_OBJECT_H
@@ -23,26 +23,31 @@ enum ioasid_object_type {
 	IOASID_OBJECT_TYPES
 };
 
-/* Entries of IOASID_LIST that tell of one object */
+/* The most entries of IOASID_LIST for one object */
 #define IOASID_LIST_MAX		2
 
 /**
- * struct ioasid_object_ops - one type of objects
- * @is_ioasid: they count against the limit of IOASIDs
+ * struct ioasid_object_ops - ops of one type of objects
+ * @is_ioasid: the objects count in ioasid_ctx.nr_ioasids
  * @put: drop a reference. May sleep.
- * @kill: have nothing new begin with it, before it is freed by its id. Called
- *	under the lock of the ids. Returns 0 or more, or -errno. NULL: cannot be
- *	freed by its id.
- * @free: free what @kill, which returned @killed, has killed. May sleep.
- * @as_parent: make an address space its child, which gets the caller's reference
- *	to it. Returns 0 or -errno. NULL: cannot be a parent.
- * @close: the file of the context is closed: revoke what other contexts have of
- *	it. Waits for drivers for *@patience jiffies at most. NULL: nothing.
- * @revoke: the context ends: revoke what refers to it, and empty it if others can
- *	refer to it. NULL: nothing.
- * @end: the context ends: empty it, and drop its reference. NULL: none is left.
- * @list: describe it in up to IOASID_LIST_MAX entries. Returns how many.
- * @show: describe it in a line of fdinfo.
+ * @kill: mark the object dead, before it is freed by its id: no new mappings,
+ *	children or attachments. Called under the lock of the xarray. Returns 0
+ *	or more, or -errno. NULL: the objects are not freed by id.
+ * @free: free the object after @kill, which returned @killed. May sleep.
+ * @as_parent: make an address space the child of the object. On success the
+ *	child takes over the caller's reference. Returns 0 or -errno. NULL: the
+ *	objects cannot be parents.
+ * @close: revoke the imports of the object when the file of the context is
+ *	closed. Waits for at most *@patience jiffies, and subtracts the time
+ *	waited. NULL: there are none.
+ * @revoke: when the context ends, before any object is freed: revoke all
+ *	mappings that refer to the object, and empty it if other contexts can
+ *	refer to it. Waits as @close. NULL: there are none.
+ * @end: when the context ends: empty the object, and drop its last reference.
+ *	NULL: none is left when the context ends.
+ * @list: describe the object in up to IOASID_LIST_MAX entries. Returns how
+ *	many.
+ * @show: describe the object in a line of fdinfo.
  */
 struct ioasid_object_ops {
 	bool is_ioasid;
@@ -58,16 +63,16 @@ struct ioasid_object_ops {
 	void (*show)(struct seq_file *m, struct ioasid_object *obj);
 };
 
-/* Ids are positive as an int, so that nobody takes one for an errno */
+/* Ids are positive as an int: no id can be mistaken for an errno */
 #define IOASID_MAX_ID	INT_MAX
 
 /**
- * struct ioasid_object - what has an id
+ * struct ioasid_object - the head of each structure that has an id
  * @ctx: the context
  * @id: the id
  * @type: enum ioasid_object_type
- * @kind: of an IOASID, enum ioasid_kind
- * @users: references; 0 until the object is published
+ * @kind: of an IOASID: enum ioasid_kind
+ * @users: references; 0 before the object is published
  */
 struct ioasid_object {
 	struct ioasid_ctx *ctx;

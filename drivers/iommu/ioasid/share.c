@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Sharing memory with other contexts: export, import, and the file in between.
+ * Share memory with other contexts: exports, their files, and imports.
  *
  * Invariants:
- *  - The file holds a grant, and neither a context nor another file: so files
- *    that are sent around keep nobody's memory pinned.
- *  - What a command tells the caller is written before it takes effect.
+ *  - The file of an export refers to a grant, but to no context and to no other
+ *    file.  So a file that is passed between processes keeps no memory pinned.
+ *  - A command writes its output fields before it takes effect.
+ *  - An import represents the exported IOASID for as long as its id or one of
+ *    its children exists.
  *
- *  - An import stands for the exported IOASID as long as its id lives, or a child.
+ * Waits: to free an import waits for drivers that must unpin pages, and for
+ * threads that use the mappings, at most IOAS_PATIENCE jiffies in all.
  *
  * Locks: none of its own.
  */
@@ -26,16 +29,18 @@
 #include "share.h"
 
 /**
- * ioasid_grant_alloc() - have an IOASID be a parent in other contexts
- * @ioasid: the IOASID
+ * ioasid_grant_alloc() - allocate a grant, the object behind an export
+ * @ioasid: the IOASID to export
  *
- * Return: the grant with one reference and its terms to be set, or NULL.
+ * Context: may sleep.
+ * Return: the grant with one reference, whose ioasid_grant.export the caller
+ * sets; or NULL if there is no memory.
  */
 struct ioasid_grant *ioasid_grant_alloc(struct ioasid *ioasid)
 {
 	struct ioasid_grant *grant;
 
-	/* From now on it is emptied under its locks */
+	/* From here on the IOASID is emptied under its locks */
 	if (ioas_parent_init(&ioasid->ioas))
 		return NULL;
 	WRITE_ONCE(ioasid->obj.ctx->has_families, true);
@@ -51,7 +56,7 @@ struct ioasid_grant *ioasid_grant_alloc(struct ioasid *ioasid)
 
 /**
  * ioasid_grant_get() - take a reference to a grant
- * @grant: the grant; the caller has one already
+ * @grant: the grant; the caller has a reference already
  */
 void ioasid_grant_get(struct ioasid_grant *grant)
 {
@@ -77,16 +82,22 @@ void ioasid_grant_put(struct ioasid_grant *grant)
 }
 
 /**
- * ioasid_proxy_alloc() - import what was granted
+ * ioasid_proxy_alloc() - allocate a proxy, the object of an import
  * @ctx: the context
- * @grant: the grant
- * @cookie: the user's
+ * @grant: the grant of the export
+ * @cookie: an arbitrary number of user space
  *
- * To be followed by ioasid_object_publish() or ioasid_proxy_abort().
+ * The caller calls ioasid_object_publish() or ioasid_proxy_abort() next.
  *
- * Return: the proxy with its id, or an ERR_PTR: -ENODEV, the IOASID was freed;
- * -ELOOP, its children cannot be parents; -EDEADLK; -EDQUOT, the context has as
- * many IOASIDs as it may; -ENOSPC; -ENOMEM.
+ * Context: may sleep.
+ * Return: the proxy with its id, or an ERR_PTR:
+ * -ENODEV, the exported IOASID was freed, or its context closed;
+ * -ELOOP, the exported IOASID is too far from its root;
+ * -EDEADLK, the exported IOASID waits for a sibling;
+ * -EDQUOT, the context has reached its limit of IOASIDs;
+ * -ENOSPC, no id is left;
+ * -EINTR, a fatal signal;
+ * -ENOMEM.
  */
 struct ioasid_proxy *ioasid_proxy_alloc(struct ioasid_ctx *ctx,
 					struct ioasid_grant *grant, u64 cookie)
@@ -122,8 +133,9 @@ err_count:
 }
 
 /*
- * The owner does not count an import from here on; while it has children, the
- * last of them does this.
+ * The exported IOASID does not count the import as a child from here on.  If
+ * the import has children, this is postponed to the removal of the last of
+ * them.
  */
 static void proxy_leave(struct ioasid_proxy *proxy)
 {
@@ -134,13 +146,15 @@ static void proxy_destroy(struct ioasid_proxy *proxy)
 {
 	proxy_leave(proxy);
 	ioasid_grant_put(proxy->grant);
-	/* Who looks it up by RCU may come across it */
+	/* Look-ups under RCU may still see it */
 	kfree_rcu(proxy, rcu);
 }
 
 /**
  * ioasid_proxy_abort() - undo ioasid_proxy_alloc()
- * @proxy: not published
+ * @proxy: the proxy, not published
+ *
+ * Context: may sleep.
  */
 void ioasid_proxy_abort(struct ioasid_proxy *proxy)
 {
@@ -152,7 +166,7 @@ void ioasid_proxy_abort(struct ioasid_proxy *proxy)
 }
 
 /**
- * ioasid_proxy_get() - look an import up
+ * ioasid_proxy_get() - look up an import
  * @ctx: the context
  * @id: its id
  *
@@ -178,10 +192,7 @@ void ioasid_proxy_put(struct ioasid_proxy *proxy)
 		proxy_destroy(proxy);
 }
 
-/*
- * Take out of the children of an import what they have.  Looks at all IOASIDs of
- * the context if there are children.
- */
+/* Unmap all from the children of an import: visits all ids of the context */
 static void proxy_revoke(struct ioasid_proxy *proxy)
 {
 	struct ioasid_iova_range all = { .start = 0, .last = U64_MAX };
@@ -248,7 +259,7 @@ static const struct file_operations share_fops = {
 
 /* ---- Commands ---- */
 
-/* Give the caller a file of @grant, which it takes over */
+/* Open a file of @grant; the file takes over the caller's reference */
 static int share_open(struct ioasid_grant *grant, __s32 __user *out)
 {
 	struct file *file;
@@ -276,12 +287,18 @@ static int share_open(struct ioasid_grant *grant, __s32 __user *out)
 }
 
 /**
- * ioasid_share_export() - IOASID_EXPORT
+ * ioasid_share_export() - export a range of an IOASID: IOASID_EXPORT
  * @ctx: the context
- * @cmd: its argument; flags and range are sound
- * @out: where the caller has it
+ * @cmd: the argument; all flags are known, and the range is valid
+ * @out: the structure in user memory
  *
- * Return: 0; -errno.
+ * Context: may sleep, for as long as a page fault takes.
+ * Return: 0;
+ * -EINVAL, no permission, or no mappings;
+ * -ENOENT, the IOASID does not exist;
+ * -EMFILE, -ENFILE, there are too many open files;
+ * -EFAULT, @out cannot be written;
+ * -ENOMEM.
  */
 int ioasid_share_export(struct ioasid_ctx *ctx,
 			const struct ioasid_export *cmd,
@@ -310,7 +327,7 @@ int ioasid_share_export(struct ioasid_ctx *ctx,
 	return share_open(grant, &out->fd);
 }
 
-/* The grant behind a file descriptor of the calling process */
+/* Get the grant of a file descriptor of the calling process */
 static struct ioasid_grant *grant_from_fd(int fd)
 {
 	struct file *file = fget(fd);
@@ -359,12 +376,15 @@ int ioasid_share_import(struct ioasid_ctx *ctx,
 }
 
 /**
- * ioasid_share_info() - IOASID_GET_INFO of an import
+ * ioasid_share_info() - describe an import: IOASID_GET_INFO
  * @ctx: the context
- * @cmd: its argument
- * @out: where the caller has it
+ * @cmd: the argument
+ * @out: the structure in user memory
  *
- * Return: 0; -ENOENT, there is no such import; -EFAULT.
+ * Context: may sleep, for as long as a page fault takes.
+ * Return: 0;
+ * -ENOENT, the import does not exist;
+ * -EFAULT, @out or the array of ranges cannot be written.
  */
 int ioasid_share_info(struct ioasid_ctx *ctx, const struct ioasid_info *cmd,
 		      struct ioasid_info __user *out)
@@ -479,7 +499,7 @@ static const struct ioasid_object_ops import_object_ops = {
 };
 
 /**
- * ioasid_share_init() - register the type of imports
+ * ioasid_share_init() - register the object type of imports
  */
 void __init ioasid_share_init(void)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Sharing IOASIDs with other contexts.
+ * Exports of IOASIDs to other contexts, and imports.
  */
 #ifndef _IOASID_SHARE_H
 #define _IOASID_SHARE_H
@@ -14,10 +14,11 @@ struct ioasid_import;
 struct ioasid_info;
 
 /**
- * struct ioasid_grant - an IOASID that is exported
- * @users: the export's file, and each import of it
- * @export: what of it, and how much
- * @ioasid: the IOASID, with a reference, and one to what is left of its context
+ * struct ioasid_grant - an export
+ * @users: references: one for the file, and one for each import
+ * @export: the range, permission and limit
+ * @ioasid: the exported IOASID, with a reference to it and to the memory of its
+ *	context
  */
 struct ioasid_grant {
 	refcount_t users;
@@ -26,12 +27,12 @@ struct ioasid_grant {
 };
 
 /**
- * struct ioasid_proxy - stands for an IOASID of another context: an import
- * @obj: first, its id; each child has a reference
- * @cookie: the user's
- * @grant: what was exported
- * @import: what children see of it
- * @rcu: frees it
+ * struct ioasid_proxy - an import: represents an IOASID of another context
+ * @obj: first: its id and references, of which each child has one
+ * @cookie: an arbitrary number of user space
+ * @grant: the grant of the export, with a reference
+ * @import: the state of the import that its children use
+ * @rcu: frees the proxy after look-ups that may still see it
  */
 struct ioasid_proxy {
 	struct ioasid_object obj;
@@ -41,7 +42,6 @@ struct ioasid_proxy {
 	struct rcu_head rcu;
 };
 
-/* import.c */
 struct ioasid_grant *ioasid_grant_alloc(struct ioasid *ioasid);
 void ioasid_grant_get(struct ioasid_grant *grant);
 void ioasid_grant_put(struct ioasid_grant *grant);
