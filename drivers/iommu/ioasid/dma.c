@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Commands that map, unmap and look up IOVAs.
+ * Commands that map, unmap and query IOVAs.
  *
  * Invariants:
- *  - What a command tells the caller is copied out before it takes effect, or a
- *    copy that fails undoes it.
+ *  - A command that chooses an IOVA copies it out before the mapping takes
+ *    effect.  If the copy fails the mapping is aborted.
+ *  - A command that cannot be undone writes to its output fields first.  If
+ *    that fails nothing is done.
  *
- * Locks: none of its own.  User memory is touched with no lock held.
+ * Locks: none of its own.  User memory is accessed with no lock held.
  */
 #include <linux/file.h>
 #include <linux/uaccess.h>
@@ -16,7 +18,7 @@
 #include "ioasids.h"
 #include "ioctl.h"
 
-/* What is mapped is changed in place, if it is: does that fit together? */
+/* True if the flags and fields of PROTECT, REPLACE and SPLIT are consistent */
 static bool change_valid(const struct ioasid_map_dma *cmd)
 {
 	unsigned int flags = cmd->flags;
@@ -57,7 +59,7 @@ static int check_map(const struct ioasid_map_dma *cmd, unsigned int *cut_shift)
 	return 0;
 }
 
-/* Say where, and leave the structure such that the call can be repeated */
+/* Copy out the fault address, and reset the IOVA: the call can be repeated */
 static int tell_map_failed(const struct ioasid_map_dma *cmd,
 			   struct ioasid_map_dma __user *out,
 			   const struct ioas_map_request *req, int ret)
@@ -149,7 +151,7 @@ long ioasid_cmd_unmap_dma(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 	struct ioasid *ioasid;
 	int ret;
 
-	/* What is unmapped cannot be mapped again when this cannot be told */
+	/* Before the unmap, which a failed copy could not undo */
 	if (put_user(0, &out->unmapped))
 		return -EFAULT;
 	if (cmd->__reserved)
@@ -188,7 +190,7 @@ long ioasid_cmd_dma_batch(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 	struct ioasid *ioasid;
 	int ret;
 
-	/* What is done cannot be undone when this cannot be told */
+	/* Before the batch, which a failed copy could not undo */
 	if (put_user(0, &out->done))
 		return -EFAULT;
 	if (!cmd->nr)

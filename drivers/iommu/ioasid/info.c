@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * State that can be seen: IOASID_GET_INFO, IOASID_DEVICE_GET_INFO, IOASID_LIST,
+ * The state of a context: IOASID_GET_INFO, IOASID_DEVICE_GET_INFO, IOASID_LIST
  * and fdinfo.
  *
- * Locks: that of an address space while its numbers are copied; user memory is
- * touched with no lock held.
+ * Locks: none of its own.  User memory is accessed with no lock held.
  */
 #include <linux/fs.h>
 #include <linux/sched/signal.h>
@@ -71,7 +70,7 @@ long ioasid_cmd_get_info(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 	info.permission = IOASID_MAP_READ | IOASID_MAP_WRITE;
 	fill_info(ioasid, &info);
 	info.bytes_left = ioasid_account_left(&ctx->account);
-	/* It may have joined since: then nobody is waited for */
+	/* The last sibling may have attached since: report one state */
 	if (info.state & IOASID_STATE_PARTIAL_GROUP &&
 	    !ioasid_waits_for(ioasid, &info.waiting_devid,
 			      &info.waiting_cookie))
@@ -129,7 +128,7 @@ long ioasid_cmd_device_get_info(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 	return ret;
 }
 
-/* Entries that are copied out at a time */
+/* Entries that are copied out together */
 #define LIST_BATCH	32
 
 struct list_out {
@@ -199,7 +198,7 @@ long ioasid_cmd_list(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 	return ret;
 }
 
-/* IOASIDs that fdinfo tells of one by one */
+/* IOASIDs that have a line of their own in fdinfo */
 #define FDINFO_IOASIDS	1024
 
 static void show_limit(struct seq_file *m, const char *name, u64 limit)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Commands of /dev/ioasid: their arguments, and what checks of them share.
+ * Commands of /dev/ioasid: their arguments, and the checks that they share.
  */
 #ifndef _IOASID_IOCTL_H
 #define _IOASID_IOCTL_H
@@ -15,7 +15,7 @@ struct file;
 struct ioasid_ctx;
 struct seq_file;
 
-/* A command's structure, copied in, and where it came from */
+/* The structure of a command, copied in */
 union ioasid_arg {
 	struct {
 		__u32 argsz;
@@ -38,10 +38,10 @@ union ioasid_arg {
 
 /**
  * struct ioasid_cmd - a command
- * @size: of its structure
- * @min: the least that the first release of the command had
+ * @size: size of its structure
+ * @min: size of its structure in the first release
  * @flags: the flags that it knows
- * @fn: carries it out
+ * @fn: its handler
  */
 struct ioasid_cmd {
 	u16 size;
@@ -56,7 +56,7 @@ struct ioasid_cmd {
 			 IOASID_MAP_FIXED | IOASID_MAP_FILE | \
 			 IOASID_MAP_RESERVE | CHANGE_FLAGS | IOASID_MAP_SPLIT)
 
-/* Is [start, start + length) whole pages, not empty, within 64 bits? */
+/* True if [start, start + length) is whole pages, not empty, within 64 bits */
 static inline bool range_valid(u64 start, u64 length)
 {
 	u64 last;
@@ -65,7 +65,7 @@ static inline bool range_valid(u64 start, u64 length)
 	       !check_add_overflow(start, length - 1, &last);
 }
 
-/* A size that must be a power of two, at least a page, or 0 for none */
+/* Check that a size is 0, or a power of two of at least a page; get its log2 */
 static inline int size_to_shift(u64 size, unsigned int *shift)
 {
 	*shift = 0;

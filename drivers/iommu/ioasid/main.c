@@ -3,10 +3,12 @@
  * The node /dev/ioasid and its commands.
  *
  * Invariants:
- *  - One table says which commands there are and how large their structures
- *    are; one function copies them in and checks what is common to all.
+ *  - One table lists the commands and the sizes of their structures.  One
+ *    function copies the structures in, and checks the fields that are common
+ *    to all.
  *
- * Locks: none of its own.  User memory is touched with no lock held.
+ * Locks: ioasid_ctx.lock protects the options.  User memory is accessed with no
+ * lock held.
  */
 #include <linux/file.h>
 #include <linux/fs.h>
@@ -72,7 +74,7 @@ static int option_set(struct ioasid_ctx *ctx, u32 option, u64 value)
 	case IOASID_OPTION_CHARGE:
 		if (value > IOASID_CHARGE_ONCE)
 			return -EOPNOTSUPP;
-		/* To seal what is in force is never too late */
+		/* The value in force can be set, and sealed, at any time */
 		if (value == option_get(ctx, option))
 			return 0;
 		return ioasid_account_set_charge(&ctx->account, value);
@@ -158,8 +160,8 @@ static const struct ioasid_cmd ioasid_cmds[] = {
 };
 
 /*
- * Copy in a structure of the size that the kernel has: nearly always the case,
- * and worth to go to user memory only once.
+ * Copy in a structure of the size that the kernel has.  This is the common
+ * case, and needs one section of access to user memory.
  */
 static bool copy_same_size(union ioasid_arg *arg, unsigned int size,
 			   const void __user *uptr)
@@ -193,11 +195,11 @@ static int copy_any_size(union ioasid_arg *arg, const struct ioasid_cmd *cmd,
 		return -EFAULT;
 	if (argsz < cmd->min)
 		return -EINVAL;
-	/* No structure will be: do not look through gigabytes of zeroes */
+	/* No structure is that large: do not check gigabytes of zeroes */
 	if (argsz > PAGE_SIZE)
 		return -E2BIG;
 	ret = copy_struct_from_user(arg, cmd->size, uptr, argsz);
-	/* Another thread may have changed it in between */
+	/* Another thread may have changed argsz between the two reads */
 	arg->argsz = argsz;
 	return ret;
 }
@@ -208,7 +210,7 @@ static long ioasid_fops_ioctl(struct file *filp, unsigned int nr,
 	unsigned int index = _IOC_NR(nr) - IOASID_BASE;
 	void __user *uptr = (void __user *)user;
 	const struct ioasid_cmd *cmd;
-	/* As much of it is copied in as the command looks at */
+	/* Only the structure of the command is copied in, and read */
 	union ioasid_arg arg __uninitialized;
 	int ret;
 
@@ -259,13 +261,13 @@ static const struct file_operations ioasid_fops = {
 };
 
 /**
- * ioasid_file_is_ctx() - whether a file is one of /dev/ioasid
+ * ioasid_file_is_ctx() - check if a file is an open /dev/ioasid
  * @file: any file
  *
- * For a framework that has to know before it loads its front: by symbol_get(),
- * since it does not need this module otherwise.
+ * A framework that does not depend on this module calls this function by
+ * symbol_get(), before it loads its module for /dev/ioasid.
  *
- * Return: whether it is.
+ * Return: true if it is.
  */
 bool ioasid_file_is_ctx(struct file *file)
 {
@@ -274,11 +276,11 @@ bool ioasid_file_is_ctx(struct file *file)
 EXPORT_SYMBOL_GPL(ioasid_file_is_ctx);
 
 /**
- * ioasid_ctx_from_file() - the context of an open file
+ * ioasid_ctx_from_file() - get the context of an open file
  * @file: any file
  *
- * Return: the context with a reference, or ERR_PTR(-EBADFD): the file is not
- * one of /dev/ioasid.
+ * Return: the context with a reference, or ERR_PTR(-EBADFD) if @file is not an
+ * open /dev/ioasid.
  */
 struct ioasid_ctx *ioasid_ctx_from_file(struct file *file)
 {
@@ -293,11 +295,11 @@ struct ioasid_ctx *ioasid_ctx_from_file(struct file *file)
 EXPORT_SYMBOL_GPL(ioasid_ctx_from_file);
 
 /**
- * ioasid_ctx_from_fd() - the context of a file descriptor
+ * ioasid_ctx_from_fd() - get the context of a file descriptor
  * @fd: a file descriptor of the calling process
  *
- * Return: the context with a reference, or ERR_PTR(-EBADF): it is not open, or
- * not a file of /dev/ioasid.
+ * Return: the context with a reference, or ERR_PTR(-EBADF) if @fd is not open,
+ * or not an open /dev/ioasid.
  */
 struct ioasid_ctx *ioasid_ctx_from_fd(int fd)
 {
@@ -356,7 +358,7 @@ module_init(ioasid_module_init);
 static void __exit ioasid_module_exit(void)
 {
 	misc_deregister(&ioasid_misc);
-	/* Devices that were looked up are freed by RCU */
+	/* Wait for kfree_rcu() of devices and imports */
 	rcu_barrier();
 	ioasid_ioasids_exit();
 	ioas_cache_exit();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The tracepoints, below all that uses them.
+ * The tracepoints.  Linked first, below all their users.
  */
 #define CREATE_TRACE_POINTS
 #include <trace/events/ioasid.h>

@@ -3,16 +3,18 @@
  * IOASID_DMA_BATCH as a command of io_uring.
  *
  * Invariants:
- *  - What the ring shares with user space is read once, when the command is
- *    first issued, and kept: the entry may be reused while a worker goes on.
- *  - Whoever submits, a polling thread, or task work of either, carries out what
- *    is small and waits for nothing.  All else, and all that pins memory, is done
- *    by a worker.
- *  - Memory is that of the task that submitted, or nobody's.
- *  - A command that did anything ends with how much; so -ECANCELED and -EAGAIN
- *    always mean that nothing was done.
+ *  - The submission queue entry, which user space can write to, is read once,
+ *    when the command is first issued, and copied: user space may reuse the
+ *    entry while a worker runs the command.
+ *  - The submitting task, a polling thread, and task work of either run small
+ *    batches that do not wait.  Workers run all other batches, and all that pin
+ *    memory.
+ *  - A batch uses the memory of the task that submitted it, and no other.
+ *  - A command that completed any operation returns how many.  So -ECANCELED
+ *    and -EAGAIN always mean that nothing was done.
  *
- * Locks: that of the ring is held, but by workers, and outside of all of ours.
+ * Locks: except in workers, the lock of the ring is held, outside of all locks
+ * of this subsystem.
  */
 #include <linux/io_uring/cmd.h>
 #include <linux/sched.h>
@@ -24,15 +26,15 @@
 #include "ioasids.h"
 #include "uring.h"
 
-/* Later kernels have it, and set it where this does */
+/* Later kernels define and set this flag: see get_args() */
 #ifndef IORING_URING_CMD_REISSUE
 #define IORING_URING_CMD_REISSUE	BIT(31)
 #endif
 
-/* More operations than that are for a worker: the ring is locked meanwhile */
+/* Larger batches are left to a worker, as the lock of the ring is held here */
 #define INLINE_OPS	256
 
-/* Have a copy of the arguments, in the command's private memory */
+/* Copy the arguments to the private memory of the command */
 static int get_args(struct io_uring_cmd *cmd, struct ioasid_uring_batch *args)
 {
 	const struct io_uring_sqe *sqe = cmd->sqe;
@@ -44,7 +46,7 @@ static int get_args(struct io_uring_cmd *cmd, struct ioasid_uring_batch *args)
 	args->ops = READ_ONCE(shared->ops);
 	args->nr = READ_ONCE(shared->nr);
 	args->ioasid = READ_ONCE(shared->ioasid);
-	/* The result has to say how many were done */
+	/* The result, an int, returns how many were done */
 	if (!args->nr || args->nr > INT_MAX)
 		return -EINVAL;
 	cmd->flags |= IORING_URING_CMD_REISSUE;
@@ -52,12 +54,20 @@ static int get_args(struct io_uring_cmd *cmd, struct ioasid_uring_batch *args)
 }
 
 /**
- * ioasid_fops_uring_cmd() - carry out a command of io_uring
+ * ioasid_fops_uring_cmd() - run a command of io_uring
  * @cmd: the command
- * @issue_flags: as io_uring has them
+ * @issue_flags: flags of io_uring
  *
- * Return: how many operations were done; or if none was what the first one
- * returned; -EAGAIN, a worker has to do it.
+ * Context: may sleep, but not with IO_URING_F_NONBLOCK.
+ * Return: the number of operations that were done; if that is 0, the errno of
+ * the first operation, or:
+ * -EAGAIN, a worker has to run the command;
+ * -ENOTTY, @cmd is not IOASID_DMA_BATCH;
+ * -EINVAL, a field of the command is invalid;
+ * -EFAULT, the submitting task has exited, or the array is not within the
+ * registered buffer;
+ * -ENOENT, the IOASID does not exist;
+ * -EINTR, a signal.
  */
 int ioasid_fops_uring_cmd(struct io_uring_cmd *cmd, unsigned int issue_flags)
 {
@@ -78,7 +88,7 @@ int ioasid_fops_uring_cmd(struct io_uring_cmd *cmd, unsigned int issue_flags)
 		if (ret)
 			return ret;
 	}
-	/* As when the task has gone, and a work queue cleans up behind it */
+	/* After the task exited a work queue cancels its commands */
 	if (!current->mm ||
 	    current->mm != READ_ONCE(io_uring_cmd_get_task(cmd)->mm))
 		return -EFAULT;
@@ -104,6 +114,6 @@ int ioasid_fops_uring_cmd(struct io_uring_cmd *cmd, unsigned int issue_flags)
 	ioasid_put(ioasid);
 	if (result.done)
 		return result.done;
-	/* Nobody would restart it */
+	/* io_uring does not restart a command */
 	return ret == -ERESTARTNOINTR ? -EINTR : ret;
 }

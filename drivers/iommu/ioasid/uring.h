@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Commands that come through io_uring. */
+/* Commands of io_uring. */
 #ifndef _IOASID_URING_H
 #define _IOASID_URING_H
 
