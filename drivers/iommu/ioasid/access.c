@@ -8,6 +8,9 @@
  *    unmap calls the driver's unmap callback, and waits for the unpin.
  *  - A device that is detached has no pins.
  *
+ * Waits: an attach, a detach and an unbind wait until all threads have returned
+ * from the driver's unmap callback.
+ *
  * Locks: access_sem keeps a device attached to its IOASID while the driver
  * pins, unpins or copies.  The driver's unmap callback is called without
  * access_sem: it may wait for a thread of the driver that takes access_sem.

@@ -358,7 +358,7 @@ module_init(ioasid_module_init);
 static void __exit ioasid_module_exit(void)
 {
 	misc_deregister(&ioasid_misc);
-	/* Wait for kfree_rcu() of devices and imports */
+	/* Devices and imports are freed by kfree_rcu() */
 	rcu_barrier();
 	ioasid_ioasids_exit();
 	ioas_cache_exit();
