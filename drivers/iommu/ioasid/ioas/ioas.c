@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * An address space begins and ends, counts its devices, and tells its state.
+ * Address spaces: init, kill, exit; counters and state.
+ *
+ * Locks: the lock of the address space protects its counters.
  */
 #include <kunit/visibility.h>
 #include <linux/overflow.h>
@@ -14,10 +16,10 @@
 #include "ref.h"
 
 /**
- * ioas_init() - make an empty space
+ * ioas_init() - initialise an empty address space
  * @ioas: uninitialised
- * @account: charged for its mappings; outlives it
- * @ops: the floor above
+ * @account: account that its mappings are charged to; outlives it
+ * @ops: callbacks of the owner
  */
 void ioas_init(struct ioas *ioas,
 	       struct ioasid_account *account,
@@ -58,12 +60,14 @@ void ioas_init(struct ioas *ioas,
 EXPORT_SYMBOL_IF_KUNIT(ioas_init);
 
 /**
- * ioas_kill() - let nobody begin anything any more
- * @ioas: the space
- * @cascade: though it may have children
+ * ioas_kill() - mark an address space dead: no new mappings, children or
+ *	devices
+ * @ioas: the address space
+ * @cascade: even if it has children
  *
- * Return: 0, it is empty, and stays so; 1, it is not; -EBUSY, a device is
- * attached, or it has children; -ENOENT, was called before.
+ * Return: 0, it is empty, and stays so; 1, it is not empty; or
+ * -EBUSY, a device is attached, or it has children;
+ * -ENOENT, it is dead already.
  */
 int ioas_kill(struct ioas *ioas, bool cascade)
 {
@@ -76,7 +80,10 @@ int ioas_kill(struct ioas *ioas, bool cascade)
 		ret = -EBUSY;
 	} else {
 		ioas->dead = true;
-		/* Without the lock it may seem so while a mapping is replaced */
+		/*
+		 * Under the lock: the tree may be empty while a mapping is
+		 * replaced
+		 */
 		ret = !RB_EMPTY_ROOT(&ioas->mappings);
 	}
 	spin_unlock(&ioas->lock);
@@ -84,10 +91,10 @@ int ioas_kill(struct ioas *ioas, bool cascade)
 }
 
 /**
- * ioas_exit() - free all that is in a space
- * @ioas: the space; nobody else uses it, and no device is attached
+ * ioas_exit() - free all that is in an address space
+ * @ioas: the address space; no other thread uses it, no device is attached
  *
- * May be called again, and then finds nothing to do.
+ * A second call finds nothing to free.
  *
  * Context: may sleep; yields.
  */
@@ -119,9 +126,9 @@ EXPORT_SYMBOL_IF_KUNIT(ioas_exit);
 /* ---- Devices ---- */
 
 /**
- * ioas_hold() - count devices in, before they attach
+ * ioas_hold() - count devices that are about to attach
  * @ioas: the address space
- * @devices: how many
+ * @devices: number of devices
  *
  * Return: 0; -ENOENT, it is being freed; -EIO, it is poisoned.
  */
@@ -141,9 +148,9 @@ int ioas_hold(struct ioas *ioas, unsigned int devices)
 }
 
 /**
- * ioas_release() - count devices out
+ * ioas_release() - undo ioas_hold()
  * @ioas: the address space
- * @devices: how many
+ * @devices: number of devices
  */
 void ioas_release(struct ioas *ioas, unsigned int devices)
 {
@@ -155,7 +162,7 @@ void ioas_release(struct ioas *ioas, unsigned int devices)
 /**
  * ioas_set_partial() - count groups that wait for a sibling
  * @ioas: the address space
- * @partial: one more, or one less
+ * @partial: true for one more, false for one less
  */
 void ioas_set_partial(struct ioas *ioas, bool partial)
 {
@@ -185,7 +192,7 @@ static u32 ioas_state(const struct ioas *ioas)
 }
 
 /**
- * ioas_get_stats() - describe an address space
+ * ioas_get_stats() - read the counters and the state of an address space
  * @ioas: the address space
  * @stats: out
  *
@@ -197,7 +204,7 @@ void ioas_get_stats(struct ioas *ioas, struct ioas_stats *stats)
 	stats->nr_mappings = ioas->nr_mappings;
 	stats->bytes_mapped = ioas->bytes_mapped;
 	stats->bytes_pinned = 0;
-	/* What a child maps is pinned and charged by its root */
+	/* The root pins and charges what a child maps */
 	if (!ioas->parent)
 		stats->bytes_pinned = ioas->bytes_mapped +
 				      ioas_quarantine_bytes(ioas);
@@ -211,7 +218,7 @@ void ioas_get_stats(struct ioas *ioas, struct ioas_stats *stats)
 }
 
 /**
- * ioas_copy_permitted() - which IOVAs all attached devices can use
+ * ioas_copy_permitted() - copy the IOVAs that all attached devices can use
  * @ioas: the address space
  *
  * Return: the ranges, to be freed by kfree(); NULL, there is no memory.

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * One address space: its mappings, and the domains and software devices that
- * translate for it.  This is all that the files above this folder use.
+ * One address space: its mappings, its domains and its accesses.  The files
+ * above this folder use this header and no other of it.
  *
- * Knows memory and domains; knows nothing of devices, groups and ids.
+ * Knows memory and domains; knows nothing of bound devices, contexts and ids.
  */
 #ifndef _IOASID_IOAS_IOAS_H
 #define _IOASID_IOAS_IOAS_H
@@ -20,20 +20,22 @@ int ioas_unmap_range(struct ioas *ioas, u64 start, u64 last,
 int ioas_unmap_parent(struct ioas *ioas, u64 start, u64 last,
 		      struct ioas_unmap_request *req);
 
-/* family.c */
 #ifdef CONFIG_LOCKDEP
-/* A lock that a driver holds while it pins, and takes in its callback */
+/*
+ * Stands for a lock that a driver holds while it pins, and takes in its
+ * callback
+ */
 extern struct lockdep_map ioas_driver_map;
 #endif
 
 #define IOAS_MAX_DEPTH	4
 
 /**
- * ioas_map_has_fault_addr() - which failures have a place
- * @req: what was to be mapped
- * @ret: how it failed, with arguments that are in order
+ * ioas_map_has_fault_addr() - test whether a failed map tells an address
+ * @req: the request
+ * @ret: its errno, with arguments that are in order
  *
- * Return: whether @req->fault_addr is for the caller to see.
+ * Return: true if @req->fault_addr is valid.
  */
 static inline bool ioas_map_has_fault_addr(const struct ioas_map_request *req,
 					   int ret)
@@ -45,10 +47,11 @@ static inline bool ioas_map_has_fault_addr(const struct ioas_map_request *req,
 }
 
 /**
- * ioas_quarantine_bytes() - how much memory a poisoned domain may reach
- * @ioas: the space; its lock is held
+ * ioas_quarantine_bytes() - count the memory in quarantine
+ * @ioas: the address space; its lock is held
  *
- * Return: bytes that were unmapped, and stay pinned.
+ * Return: bytes that are unmapped but pinned, as a poisoned domain may reach
+ * them.
  */
 static inline u64 ioas_quarantine_bytes(const struct ioas *ioas)
 {
@@ -81,7 +84,7 @@ int ioas_map_ref(struct ioas *ioas,
 int ioas_commit(struct ioas *ioas, struct ioas_mapping *m,
 		struct ioas_map_request *req);
 
-/* change.c */
+/* Change in place */
 int ioas_remap(struct ioas *ioas,
 	       struct ioas_map_request *req);
 
@@ -89,10 +92,10 @@ int ioas_batch(struct ioas *ioas,
 	       const struct ioas_batch_source *from, u32 nr,
 	       struct ioas_batch_result *result);
 
-/* query.c */
+/* Read back */
 int ioas_query(struct ioas *ioas, struct ioasid_query_map *cmd);
 
-/* fill.c */
+/* Attachments */
 int ioas_attach(struct ioas *ioas, struct ioas_attachment *attachment,
 		u64 *fault_addr);
 void ioas_detach(struct ioas *ioas,
@@ -137,16 +140,19 @@ int __init ioas_cache_init(void);
 void ioas_cache_exit(void);
 
 /**
- * ioas_unmap() - remove what is mapped in a range
- * @ioas: the space
+ * ioas_unmap() - unmap a range
+ * @ioas: the address space
  * @start: first byte
  * @last: last byte
  * @req: how; with IOASID_UNMAP_ALL @start is 0 and @last U64_MAX
  *
  * Context: may sleep; waits for no page fault.
- * Return: 0; -EINVAL, an edge cuts a mapping off its grid; -EBUSY, a software
- * device did not let go, or see ioas_unmap_parent(); -EIO, an IOMMU failed;
- * -EINTR, a fatal signal; -ENOMEM and -ENOSPC when a mapping had to be cut.
+ * Return: 0; or
+ * -EINVAL, an edge cuts a mapping off its grid;
+ * -EBUSY, an access still holds pages, or see ioas_unmap_parent();
+ * -EIO, an IOMMU failed;
+ * -EINTR, a fatal signal;
+ * -ENOMEM or -ENOSPC, a mapping could not be cut.
  */
 static inline int ioas_unmap(struct ioas *ioas, u64 start,
 			     u64 last, struct ioas_unmap_request *req)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Mappings as objects, their states, and waits for them.
+ * Allocation of mappings, their states, and waits for them.
  *
  * Locks: states change under the lock of the address space.
  */
@@ -24,7 +24,7 @@ struct lockdep_map ioas_changing_map =
 
 #endif
 
-/* Let a long write of the mapping's IOPTEs end, so that it can be had */
+/* Ask a long write of the mapping's IOPTEs to stop */
 static bool still_busy(struct ioas *ioas, u64 addr)
 {
 	struct ioas_mapping *m = ioas_mapping_first(ioas, addr);
@@ -36,10 +36,11 @@ static bool still_busy(struct ioas *ioas, u64 addr)
 }
 
 /**
- * ioas_wait_busy() - wait until a mapping can be used
- * @ioas: the space; its lock is held, and dropped meanwhile; domains_sem is not
- * @addr: where the mapping is
- * @req: for which unmap; or NULL
+ * ioas_wait_busy() - wait until a mapping is not busy
+ * @ioas: the address space; its lock is held, and dropped meanwhile;
+ *	domains_sem is not held
+ * @addr: an address of the mapping
+ * @req: the unmap that waits; or NULL
  *
  * Return: 0; -EINTR, a fatal signal, or the patience of a forced @req ended.
  */
@@ -52,12 +53,12 @@ int ioas_wait_busy(struct ioas *ioas, u64 addr,
 }
 
 /**
- * ioas_mapping_wait_readers() - wait until mappings are not read any more
- * @ioas: the space; its lock is not held
- * @list: mappings in a state in which no reader comes, linked by @next
+ * ioas_mapping_wait_readers() - wait until mappings have no readers
+ * @ioas: the address space; its lock is not held
+ * @list: mappings in a state that admits no new reader, linked by @next
  *
- * A reader copies a page, or is an attach that fills its domain with the mapping,
- * which stops at @wanted: both end soon, and wait for nothing.
+ * A reader copies a page, or populates a domain with the mapping, which stops
+ * when ioas_mapping.wanted is set: both end soon, and wait for nothing.
  */
 void ioas_mapping_wait_readers(struct ioas *ioas,
 			       struct ioas_mapping *list)
@@ -78,11 +79,11 @@ void ioas_mapping_wait_readers(struct ioas *ioas,
 }
 
 /**
- * ioas_batch_cache_fill() - have mappings to spare
- * @cache: the place
- * @n: how many are wanted
+ * ioas_batch_cache_fill() - preallocate mappings
+ * @cache: the batch cache
+ * @n: number of mappings
  *
- * With no memory there are fewer, and the next map allocates its own.
+ * Without memory there are fewer, and the next map allocates its own.
  */
 void ioas_batch_cache_fill(struct ioas_batch_cache *cache, unsigned int n)
 {
@@ -104,8 +105,8 @@ void ioas_batch_cache_fill(struct ioas_batch_cache *cache, unsigned int n)
 }
 
 /**
- * ioas_batch_cache_empty() - free what was to spare
- * @cache: the place
+ * ioas_batch_cache_empty() - free the preallocated mappings
+ * @cache: the batch cache
  */
 void ioas_batch_cache_empty(struct ioas_batch_cache *cache)
 {
@@ -118,11 +119,11 @@ void ioas_batch_cache_empty(struct ioas_batch_cache *cache)
 }
 
 /**
- * ioas_mapping_alloc() - make a mapping that has no memory yet
- * @ioas: the space
- * @req: what it will map
+ * ioas_mapping_alloc() - allocate a mapping without memory
+ * @ioas: the address space
+ * @req: the map request
  *
- * Return: the mapping, in no tree; or NULL, there is no memory.
+ * Return: the mapping, not in the tree; or NULL, there is no memory.
  */
 struct ioas_mapping *
 ioas_mapping_alloc(struct ioas *ioas,
@@ -132,12 +133,12 @@ ioas_mapping_alloc(struct ioas *ioas,
 }
 
 /**
- * ioas_mapping_populated() - what a domain that is being filled has of it
- * @ioas: the space; its lock is held
+ * ioas_mapping_populated() - test whether populate is beyond a mapping
+ * @ioas: the address space; its lock is held
  * @m: a mapping
  *
- * Return: whether a published mapping is in the domain that is being filled, and
- * whether one to be published must be put in there by who maps it.
+ * Return: true if the domain being populated has a published mapping, or must
+ * be written by the thread that maps it.
  */
 bool ioas_mapping_populated(struct ioas *ioas,
 			    struct ioas_mapping *m)

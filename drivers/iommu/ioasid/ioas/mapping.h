@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * Mappings as objects, their states, and waits for them.
- */
+/* Allocation of mappings, their states, and waits for them. */
 #ifndef _IOASID_IOAS_MAPPING_H
 #define _IOASID_IOAS_MAPPING_H
 
@@ -16,7 +14,7 @@
 extern struct kmem_cache *ioas_mapping_cache;
 
 #ifdef CONFIG_LOCKDEP
-/* Held as long as mappings are CHANGING, for which threads wait that pin */
+/* Held while mappings are CHANGING, a state that pinning threads wait for */
 extern struct lockdep_map ioas_changing_map;
 #endif
 
@@ -30,7 +28,7 @@ static inline u64 ioas_mapping_bytes(const struct ioas_mapping *m)
 	return m->last - m->start + 1;
 }
 
-/* Must it be waited for before it can be removed or cut? */
+/* True if an unmap or a split must wait for the mapping */
 static inline bool ioas_mapping_busy(const struct ioas_mapping *m)
 {
 	return m && (m->state == IOAS_MAPPING_WRITING ||
@@ -49,21 +47,21 @@ static inline void ioas_mapping_free(struct ioas_mapping *m)
 }
 
 /**
- * ioas_wake() - a mapping changed state, or lost its last reader or pin
- * @ioas: the space; its lock is held since before the change
+ * ioas_wake() - wake waiters after a change of state, or the last reader or pin
+ * @ioas: the address space; its lock is held since before the change
  */
 static inline void ioas_wake(struct ioas *ioas)
 {
 	lockdep_assert_held(&ioas->lock);
-	/* Waiters queue themselves before they look, under the lock */
+	/* Waiters queue themselves under the lock, before they test */
 	if (waitqueue_active(&ioas->wait))
 		wake_up_all(&ioas->wait);
 }
 
 /*
- * Wait, with the lock of @ioas dropped meanwhile, until @condition.  Returns
- * -EINTR on a fatal signal, or when the patience of a forced @req ends; @req may
- * be NULL: as long as it takes.
+ * Wait until @condition, with the lock of @_ioas dropped meanwhile.  Returns
+ * -EINTR on a fatal signal, or when the patience of a forced @req ends.
+ * Without @req only a fatal signal ends the wait.
  */
 #define ioas_wait(_ioas, condition, req)				\
 ({									\
@@ -92,7 +90,7 @@ static inline void ioas_wake(struct ioas *ioas)
 	__err;								\
 })
 
-/* Have preemption on for a moment, in a walk that may be long */
+/* Drop the lock for a moment in a long walk, so that others can run */
 static inline void ioas_relax(struct ioas *ioas)
 	__must_hold(&ioas->lock)
 {

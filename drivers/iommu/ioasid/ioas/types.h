@@ -1,8 +1,37 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What one address space consists of.  No prototypes.
+ * The structures of one address space.  No prototypes.
  *
  * Longer than 260 lines: all structures, with their comments.
+ *
+ * Ten words:
+ *
+ * IOAS
+ *	One I/O address space, struct ioas.  IOASID is the number by which a
+ *	program names it.
+ * mapping
+ *	A range of IOVAs with one permission and one kind of memory, struct
+ *	ioas_mapping.
+ * domain
+ *	One hardware page table of an IOAS, struct ioas_domain, over struct
+ *	iommu_domain.
+ * IOPTE
+ *	One entry of a domain, of any page size.
+ * attachment
+ *	The route of a group's or a device's DMA to an IOAS.
+ * context
+ *	An open file of /dev/ioasid with its IOASIDs, devices, options and
+ *	account.
+ * reference
+ *	A child's mapping refers to a range of its parent, struct ioas_ref.
+ * freeze
+ *	No child can refer to a frozen range: a cascading unmap is in progress
+ *	on it.
+ * quarantine
+ *	Mappings that a poisoned domain may still reach: unmapped, but pinned
+ *	and charged.
+ * payer
+ *	The mm and the user that a mapping is charged to, struct ioasid_payer.
  */
 #ifndef _IOASID_IOAS_TYPES_H
 #define _IOASID_IOAS_TYPES_H
@@ -32,7 +61,7 @@ struct iommu_group;
 
 /**
  * struct ioas_ranges - IOVA ranges, ascending, disjoint
- * @nr: how many
+ * @nr: number of ranges
  * @range: the ranges
  */
 struct ioas_ranges {
@@ -41,27 +70,65 @@ struct ioas_ranges {
 };
 
 /*
- * The life of a mapping.  All changes are made under ioas.lock.
+ * The states of a mapping.  Every change is made under ioas.lock.  "new" is a
+ * mapping that was just allocated; "gone" is one that is out of the tree, and
+ * is freed or in quarantine.
  *
- *	PINNING <-> WRITING -> LIVE --------> REMOVING -> gone
- *	   |                   |  ^  \         ^
- *	   v                   v  |   v        |
- *	CANCELLED             CHANGING LEAVING -+-> LIVE
+ *	new --> PINNING <-----------> WRITING <-- new
+ *	         |  |  \               |  |
+ *	         |  |   +----+   +-----+  +--> gone
+ *	         |  v        |   |
+ *	         | gone      v   v
+ *	         |           LIVE <----------> REMOVING --> gone
+ *	         v           ^  ^                  ^
+ *	     CANCELLED       |  |                  |
+ *	         |           |  +---> LEAVING -----+
+ *	         v           |          ^
+ *	        gone         v          v
+ *	       new ------> CHANGING <---+
+ *	                     |
+ *	                     +--> gone
  *
- * PINNING: its range is taken, its memory is being pinned, which may hang for
- * ever: no thread waits for it.  A thread that wants the range takes the
- * mapping out of the tree and makes it CANCELLED; the mapper, which owns it,
- * finds out and frees it.
- * WRITING: its IOPTEs are being written; ends soon after ioas_mapping.wanted
- * is set, then PINNING again.
- * LIVE: it is in every domain, and in the filling one if that came past it.
- * LEAVING: LIVE for domains, gone for software devices: drivers are asked to
- * unpin its pages.  Domains can come and go meanwhile.
- * CHANGING: its IOPTEs are being replaced by smaller or by other ones.
+ * new -> PINNING: ioas_reserve(), or what IOASID_MAP_REPLACE will map
+ * new -> WRITING: ioas_reserve() of a map by reference, or of a batch
+ * new -> CHANGING: a filler of a claim, or the upper part of a split mapping
+ * PINNING -> WRITING: the memory is pinned, or a child refers to its parent
+ * PINNING -> LIVE: there is no IOPTE to write, or IOASID_MAP_REPLACE is
+ *     published
+ * PINNING -> CANCELLED: an unmap or IOASID_MAP_REPLACE takes the range
+ * PINNING -> gone: the memory cannot be pinned, or the map is interrupted
+ * CANCELLED -> gone: the thread that maps it sees the state, and frees it
+ * WRITING -> PINNING: the write was stopped, or the parent is busy: it tries
+ *     again
+ * WRITING -> LIVE: published
+ * WRITING -> gone: the write failed, or the next try reserves the range anew
+ * LIVE -> LEAVING: an unmap finds pages that accesses hold
+ * LIVE -> CHANGING: a split, or a claim for IOASID_MAP_PROTECT or _REPLACE
+ * LIVE -> REMOVING: an unmap
+ * LEAVING -> LIVE: an access still holds pages, or a claim ends without it
+ * LEAVING -> CHANGING: the claim continues after the accesses unpinned
+ * LEAVING -> REMOVING: the unmap continues after the accesses unpinned
+ * CHANGING -> LIVE: the split or the change is over, or was undone
+ * CHANGING -> LEAVING: a claim finds pages that accesses hold
+ * CHANGING -> gone: replaced, or a filler of a claim that was given up
+ * REMOVING -> LIVE: a batch undoes its unmaps
+ * REMOVING -> gone: unmapped
+ *
+ * PINNING: the range is reserved, and its memory is being pinned.  That may
+ * hang for ever in a page fault, so no thread waits for it.  A thread that
+ * needs the range erases the mapping from the tree and makes it CANCELLED.
+ * CANCELLED: out of the tree; the thread that maps it does not know yet.
+ * WRITING: its IOPTEs are being written.  The write stops soon after
+ * ioas_mapping.wanted is set.
+ * LIVE: in every domain, and in the domain being populated if that is beyond
+ * it.
+ * LEAVING: LIVE for domains, unmapped for accesses, which are asked to unpin.
+ * Domains can be added and removed meanwhile.
+ * CHANGING: its IOPTEs are being split or rewritten.
  * REMOVING: its IOPTEs are being removed.
  *
- * A thread that pins or reads waits for CHANGING only, in which no driver is
- * called back.
+ * A thread that pins or reads for an access waits for CHANGING only, in which
+ * no access is called back.
  */
 enum ioas_mapping_state {
 	IOAS_MAPPING_PINNING,
@@ -78,11 +145,11 @@ struct ioas_mapping;
 struct ioas;
 
 /**
- * struct ioas_ref - a mapping of a child refers to a range of the parent
+ * struct ioas_ref - a reference of a child's mapping to a range of the parent
  * @rb: in ioas_parent.refs of the parent, by ioas_mapping.addr
- * @fresh: before it is there: in ioas_parent.fresh
+ * @fresh: in ioas_parent.fresh, while the reference is not indexed
  * @last: last byte of the range, which begins at ioas_mapping.addr
- * @subtree_last: in the tree, the largest @last in this subtree
+ * @subtree_last: the largest @last in this subtree
  *
  * Protected by the lock of the parent.
  */
@@ -96,27 +163,28 @@ struct ioas_ref {
 };
 
 /**
- * struct ioas_mapping - a range of IOVA with one permission
+ * struct ioas_mapping - a range of IOVAs with one permission
  * @rb: in ioas.mappings
  * @start: first byte
  * @last: last byte
- * @gap: bytes between the mapping before and this one; in ioas.quarantine: bytes
- *	of memory of this one and of those after it
+ * @gap: bytes between the mapping before and this one; in ioas.quarantine:
+ *	bytes of memory of this mapping and of those after it
  * @subtree_gap: the largest @gap in this subtree
- * @mem: what is mapped; no pages for a reserved range
- * @payer: who was charged; NULL for a reserved range, and of a child
- * @device: the device memory that is mapped, in place of @mem; or NULL
- * @ioas: of a child, with memory: the child
- * @ref: of a child, with memory: the range of the parent that it refers to
- * @addr: user address, file offset or parent address it was mapped from; for who
- *	uses a window ioas_mapping_addr() tells the last as seen through it
+ * @mem: the memory; no pages for a reserved range
+ * @payer: the payer of the memory; NULL for a reserved range and for a child's
+ *	mapping
+ * @device: the device memory, in place of @mem; or NULL
+ * @ioas: of a child's mapping with memory: the child
+ * @ref: of a child's mapping with memory: the reference to the parent
+ * @addr: user address, file offset or address in the parent that @start maps;
+ *	ioas_mapping_addr() returns the last relative to an import
  * @next: in a list of mappings that are changed or removed together
- * @readers: threads that read @mem right now; they wait for nothing
+ * @readers: number of threads that read @mem now; they wait for nothing
  * @flags: IOASID_MAP_READ, IOASID_MAP_WRITE, IOASID_MAP_FILE,
  *	IOASID_MAP_RESERVE
  * @cut_shift: log2 of the cut size, 0 for none
  * @state: enum ioas_mapping_state
- * @in_populating: while REMOVING or CHANGING: it is in the filling domain too
+ * @in_populating: while REMOVING or CHANGING: the domain being populated has it
  * @wanted: another thread waits for the mapping: a long write of its IOPTEs
  *	stops, and is undone
  * @indexed: @ref is in a tree; protected by the lock of the parent
@@ -143,7 +211,7 @@ struct ioas_mapping {
 	bool indexed;
 };
 
-/* Which children: those of the same context, or those that see it by a window */
+/* Children of the same context, and children that use an import */
 enum ioas_refs_side {
 	IOAS_REFS_OWN,
 	IOAS_REFS_IMPORTS,
@@ -151,11 +219,11 @@ enum ioas_refs_side {
 };
 
 /**
- * struct ioas_freeze - a range that is being removed from a parent
+ * struct ioas_freeze - a range of a parent with a cascading unmap in progress
  * @it: in ioas_parent.frozen
- * @task: the thread that removes it
+ * @task: the thread that unmaps it
  *
- * Until it thaws no child can refer to anything in it.
+ * No child can refer to anything in the range until it thaws.
  */
 struct ioas_freeze {
 	struct interval_tree_node it;
@@ -163,13 +231,13 @@ struct ioas_freeze {
 };
 
 /**
- * struct ioas_parent - what a space has that is a parent
- * @refs: the mappings of children that refer to it, by @addr, then by pointer
- * @fresh: those that are in no tree yet
+ * struct ioas_parent - the part of an address space that parents need
+ * @refs: mappings of children that refer to it, by @addr, then by pointer
+ * @fresh: references that are not indexed yet
  * @frozen: struct ioas_freeze, which do not overlap
- * @closed: its context was closed: no window shows it any more
+ * @closed: its context was closed: no import shows it
  *
- * Protected by the space's lock.
+ * Protected by the lock of the address space.
  */
 struct ioas_parent {
 	struct rb_root refs[IOAS_REFS_SIDES];
@@ -179,12 +247,12 @@ struct ioas_parent {
 };
 
 /**
- * struct ioas_export - on which terms memory is shared with other contexts
- * @start: first byte of the parent that they see, at address 0
- * @last: last byte
- * @permission: IOASID_MAP_READ, IOASID_MAP_WRITE
- * @limit: how many mappings their IOASIDs may have of it
- * @used: how many these have
+ * struct ioas_export - memory that is shared with other contexts
+ * @start: first byte of the range of the parent; address 0 of an import
+ * @last: last byte of the range
+ * @permission: IOASID_MAP_READ, IOASID_MAP_WRITE: the most that imports permit
+ * @limit: maximum number of mappings by reference through its imports
+ * @used: current number of these
  */
 struct ioas_export {
 	u64 start;
@@ -195,13 +263,13 @@ struct ioas_export {
 };
 
 /**
- * struct ioas_import - what the children in another context see of a parent
- * @export: what they may have
- * @dead: freed: they get nothing any more
- * @left: is not counted by the parent any more
- * @children: how many there are
+ * struct ioas_import - a parent as children in another context see it
+ * @export: range, permission and limit
+ * @dead: freed: no new child, and no new reference
+ * @left: the parent does not count it
+ * @children: number of children
  *
- * Protected by the lock of the parent's space.
+ * Protected by the lock of the parent.
  */
 struct ioas_import {
 	struct ioas_export *export;
@@ -211,11 +279,12 @@ struct ioas_import {
 };
 
 /**
- * struct ioas_access - a software device that uses a space
+ * struct ioas_access - a software device that uses an address space
  * @node: in ioas_holds.accesses
- * @calls: threads that are in @unmap; protected by the space's lock
- * @unmap: unpin what is pinned from @start to @last. Called with no lock held:
- *	it may wait for threads that pin or read.
+ * @calls: number of threads in @unmap; protected by the lock of the address
+ *	space
+ * @unmap: unpin the pages from @start to @last.  Called with no lock held: it
+ *	may wait for threads that pin or read.
  */
 struct ioas_access {
 	struct list_head node;
@@ -224,11 +293,12 @@ struct ioas_access {
 };
 
 /**
- * struct ioas_holds - what a space has that software devices use
- * @held: by page of IOVA, how often they pinned it
- * @accesses: the devices
+ * struct ioas_holds - accesses of an address space, and the pages that they
+ *	hold
+ * @held: pin count of each page, by page of IOVA
+ * @accesses: the accesses
  *
- * Protected by the space's lock.
+ * Protected by the lock of the address space.
  */
 struct ioas_holds {
 	struct xarray held;
@@ -236,13 +306,15 @@ struct ioas_holds {
 };
 
 /**
- * struct ioas_attachment - an iommu group that translates by a space
+ * struct ioas_attachment - the route of an iommu group's DMA to an address
+ *	space
  * @node: in ioas.attachments
  * @group: the group
  * @dev: one of its devices, bound
- * @dom: the domain it is attached to; NULL while it is not
- * @ranges: the IOVAs that its devices can use
- * @blocked: its domain was poisoned, and it was taken off it
+ * @dom: the domain that the group is attached to; NULL while there is none
+ * @ranges: IOVAs that its devices can use
+ * @blocked: the group's DMA is blocked, since its domain is poisoned or the
+ *	group is about to move
  *
  * Protected by ioas.attach_lock.
  */
@@ -256,14 +328,14 @@ struct ioas_attachment {
 };
 
 /**
- * struct ioas_ops - what a space tells the floor above
- * @poisoned: one of its domains is poisoned: block the groups that are on it.
- *	May sleep; called with no lock of the space held.
- * @owns_file: is a file that of a device that the space's mappings may reach?
- *	May sleep; called with no lock held.
- * @get: keep the space's memory; false when it is being destroyed. Called with
- *	a lock of its parent held.
- * @put: undo @get. May sleep.
+ * struct ioas_ops - callbacks of the owner of an address space
+ * @poisoned: one of its domains is poisoned: block the groups that are attached
+ *	to it.  May sleep; called with no lock of the address space held.
+ * @owns_file: test whether a file belongs to a device whose memory can be
+ *	mapped here.  May sleep; called with no lock held.
+ * @get: take a reference that keeps the structure allocated; false while it is
+ *	being destroyed.  Called with a lock of its parent held.
+ * @put: undo @get.  May sleep.
  */
 struct ioas_ops {
 	void (*poisoned)(struct ioas *ioas);
@@ -274,45 +346,46 @@ struct ioas_ops {
 
 /**
  * struct ioas - an address space
- * @account: what its mappings are charged to
- * @ops: the floor above
- * @parent: what its mappings refer to, NULL for a root
- * @import: through which it sees @parent, that is of another context; or NULL
- * @depth: how many parents are above it
- * @left: is not counted by @parent, or @import, any more
+ * @account: account that its mappings are charged to
+ * @ops: callbacks of the owner
+ * @parent: address space that its mappings refer to, NULL for a root
+ * @import: import through which it sees @parent in another context; or NULL
+ * @depth: number of parents above it
+ * @left: neither @parent nor @import counts it
  * @lock: protects the mappings and all that follows up to @domains_sem
- * @cut_shift: cut size of mappings that do not state one, log2, 0 for none
+ * @cut_shift: default cut size of new mappings, log2, 0 for none
  * @enforce_cache_coherency: no-snoop DMA must be made coherent
- * @dead: freed; takes no new mapping and no new device
+ * @dead: freed: no new mapping, device or child
  * @poisoned: a domain is poisoned
- * @knows_gaps: @gap and @subtree_gap of the mappings are kept
- * @changes: how often the tree changed
- * @partial: groups that wait for a sibling
- * @devices: devices attached
- * @mappings: by IOVA
- * @wait: for mappings that change state, and pins that go
- * @nr_nodes: mappings in the tree, in whatever state
- * @nr_mappings: published mappings
- * @bytes_mapped: bytes of memory in them
+ * @knows_gaps: @gap and @subtree_gap of the mappings are up to date
+ * @changes: number of changes of the tree, modulo 2^32
+ * @partial: number of groups that wait for a sibling
+ * @devices: number of attached devices
+ * @mappings: mappings by IOVA
+ * @wait: waits for mappings to change state, and for pins and readers to end
+ * @nr_nodes: number of mappings in the tree, in any state
+ * @nr_mappings: number of published mappings
+ * @bytes_mapped: bytes of memory in these
  * @quarantine: mappings that a poisoned domain may still reach
- * @permitted: IOVAs that all members can use, NULL for all
- * @as_parent: of a parent; NULL while it never was to be one, set once
- * @children: how many spaces have this one as parent, a window counting as one
- * @holds: of the software devices; NULL while there never was one, set once
- * @devmem: device memory; NULL while there never was any, set with domains_sem
- *	held for reading
- * @populating: domain that is being filled, before it is in @domains; how far
- *	is in struct ioas_domain
+ * @permitted: IOVAs that all attachments can use, NULL for all
+ * @as_parent: what parents need; NULL until it is prepared to be a parent; set
+ *	once
+ * @children: number of children, each import counting as one
+ * @holds: accesses and their pins; NULL until it is prepared for them; set once
+ * @devmem: device memory; NULL until some is mapped; set with domains_sem held
+ *	for reading
+ * @populating: the domain being populated, before it is in @domains; struct
+ *	ioas_domain has its progress
  * @domains_sem: held for reading to use the domains, and from making a mapping
  *	WRITING, CHANGING or REMOVING until it leaves that state; for writing to
  *	change the list, and while a driver attaches a group
- * @domains: the domains, filled
- * @attach_lock: one attach or detach at a time; protects @attachments
- * @attachments: groups
+ * @domains: the domains, fully populated
+ * @attach_lock: serialises attach and detach; protects @attachments
+ * @attachments: the attachments
  *
- * Lock order: attach_lock, domains_sem, lock, lock of the parent.  A thread that
- * waits for a mapping to change state holds none of them; one that has frozen a
- * range of the parent may wait.
+ * Lock order: attach_lock, domains_sem, lock, lock of the parent.  A thread
+ * that waits for a mapping to change state holds none of them; one that has
+ * frozen a range of the parent may wait.
  */
 struct ioas {
 	struct ioasid_account *account;
@@ -320,8 +393,8 @@ struct ioas {
 	struct ioas *parent;
 	struct ioas_import *import;
 
-	spinlock_t lock;		/* the mappings */
-	u8 depth : 7;			/* these two: lock of the parent */
+	spinlock_t lock;		/* protects the mappings */
+	u8 depth : 7;			/* lock of the parent, as the next */
 	u8 left : 1;
 	u8 cut_shift;
 	bool enforce_cache_coherency : 1;
@@ -347,18 +420,18 @@ struct ioas {
 	struct rw_semaphore domains_sem;
 	struct list_head domains;
 
-	struct mutex attach_lock;	/* members */
+	struct mutex attach_lock;	/* protects attachments */
 	struct hlist_head attachments;
 };
 
 /**
- * struct ioas_stats - what an address space tells of itself
- * @nr_mappings: published mappings
+ * struct ioas_stats - state and counters of an address space
+ * @nr_mappings: number of published mappings
  * @bytes_mapped: bytes of memory in them
- * @bytes_pinned: bytes that it has pinned, those in quarantine included; 0 of a
- *	child, whose root has them
- * @nr_devices: devices attached
- * @nr_children: address spaces and imports that have it as parent
+ * @bytes_pinned: bytes that it has pinned, quarantine included; 0 for a child,
+ *	whose root has pinned them
+ * @nr_devices: number of attached devices
+ * @nr_children: number of address spaces and imports that have it as parent
  * @cut_shift: log2 of the default cut size, 0 for none
  * @state: bits of enum ioasid_state
  */
@@ -373,11 +446,11 @@ struct ioas_stats {
 };
 
 /**
- * struct ioas_batch_cache - what one of many requests leaves to the next
- * @last: the mapping made last, which cannot go meanwhile, or NULL
- * @next: the mapping after it, as of @changes
- * @changes: of the space
- * @spare: mappings that were allocated together, by @next
+ * struct ioas_batch_cache - hint and preallocation for a series of requests
+ * @last: mapping that was made last, which cannot be removed meanwhile; or NULL
+ * @next: mapping after @last, valid if @changes is current
+ * @changes: ioas.changes at the time of @next
+ * @spare: preallocated mappings, linked by @next
  */
 struct ioas_batch_cache {
 	struct ioas_mapping *last;
@@ -388,17 +461,17 @@ struct ioas_batch_cache {
 
 /**
  * struct ioas_map_request - a mapping to be made
- * @iova: with IOASID_MAP_FIXED where; out, where it is
+ * @iova: the IOVA, with IOASID_MAP_FIXED; out, the chosen IOVA without
  * @addr: user address, or offset in @file
  * @length: bytes
- * @alignment: of an IOVA to be chosen, or 0
- * @file: with IOASID_MAP_FILE
+ * @alignment: alignment of an IOVA to be chosen, or 0
+ * @file: the file, with IOASID_MAP_FILE
  * @flags: enum ioasid_map_flags
- * @cut_shift: log2 of the cut size, 0 for the space's own
+ * @cut_shift: log2 of the cut size, 0 for the default of the address space
  * @state: IOAS_MAPPING_PINNING; or IOAS_MAPPING_WRITING, when domains_sem
  *	is held
- * @cache: where the request before mapped, or NULL
- * @fault_addr: out on some failures, where
+ * @cache: hint and preallocation; or NULL
+ * @fault_addr: out on some failures, the address that failed
  */
 struct ioas_map_request {
 	u64 iova;
@@ -413,25 +486,25 @@ struct ioas_map_request {
 	u64 fault_addr;
 };
 
-/* How long one command waits for software devices, in all */
+/* Time in jiffies that one command waits for accesses, in all */
 #define IOAS_PATIENCE		(5 * HZ)
 
-/* Beside enum ioasid_unmap_flags: neither a signal nor a failure ends it early */
+/* Beside enum ioasid_unmap_flags: continue after signals and failures */
 #define IOAS_UNMAP_FORCED	BIT(31)
 
 /**
- * struct ioas_unmap_request - what shall be removed, and how
+ * struct ioas_unmap_request - how to unmap a range
  * @flags: enum ioasid_unmap_flags, and IOAS_UNMAP_FORCED
- * @of: of a child: only what refers to this range of the parent; or NULL. Edges
- *	are not cut then.
- * @patience: jiffies: for how long drivers are waited for; with
- *	IOAS_UNMAP_FORCED whatever is waited for
- * @removed: out, bytes that were removed, also on failure; U64_MAX when there
- *	were more
- * @kept: out on -EBUSY for the sake of a software device: the first mapping that
- *	was not let go of
+ * @of: for a child: unmap only what refers to this range of the parent; or
+ *	NULL.  Edges are not cut then.
+ * @patience: jiffies to wait for accesses; with IOAS_UNMAP_FORCED for
+ *	everything
+ * @removed: out, bytes that were unmapped, also on failure; U64_MAX when it is
+ *	more
+ * @kept: out on -EBUSY because of an access: first mapping with pages that are
+ *	still held
  *
- * A wait that is not forced ends with a fatal signal.
+ * A fatal signal ends a wait that is not forced.
  */
 struct ioas_unmap_request {
 	unsigned int flags;
@@ -442,11 +515,11 @@ struct ioas_unmap_request {
 };
 
 /**
- * struct ioas_batch_result - what became of a batch
- * @done: operations done
+ * struct ioas_batch_result - result of a batch
+ * @done: number of operations done
  * @unmapped: bytes that they unmapped
- * @fault_addr: of the one that failed, as for IOASID_MAP_DMA
- * @has_fault_addr: that one has one
+ * @fault_addr: of the operation that failed, as for IOASID_MAP_DMA
+ * @has_fault_addr: @fault_addr is valid
  */
 struct ioas_batch_result {
 	u32 done;
@@ -456,12 +529,11 @@ struct ioas_batch_result {
 };
 
 /**
- * struct ioas_batch_source - where the operations of a batch are
+ * struct ioas_batch_source - the operations of a batch
  * @user: the array, in memory of the caller
- * @fixed: pages that hold it all, to be read instead; NULL for none. Advanced
- *	as they are read.
- * @nowait: do only what takes no long time; the first operation that would
- *	fails with -EAGAIN
+ * @fixed: registered buffer that holds the array, read instead of @user; or
+ *	NULL.  Reading advances it.
+ * @nowait: fail with -EAGAIN at the first operation that may take long
  */
 struct ioas_batch_source {
 	struct ioasid_dma_op __user *user;
@@ -470,13 +542,13 @@ struct ioas_batch_source {
 };
 
 /**
- * struct ioas_removal - mappings that are on their way out together
- * @first: linked by @next
- * @tail: the last one's @next
- * @nr: how many
- * @scattered: they do not all touch, or do not ascend
- * @leaving: LEAVING mappings, linked by @next, ascending, that go later
- * @left_out: some were left out, as children refer to them
+ * struct ioas_removal - mappings that are removed together
+ * @first: REMOVING mappings, linked by @next
+ * @tail: the @next of the last one
+ * @nr: number of mappings
+ * @scattered: the mappings do not all touch, or do not ascend
+ * @left_out: some mappings were skipped, since children refer to them
+ * @leaving: LEAVING mappings, linked by @next, ascending, to be removed later
  */
 struct ioas_removal {
 	struct ioas_mapping *first;
