@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What is behind a mapping: pinned memory, a reference to a parent, memory of a
- * device, or nothing.
+ * The memory behind a mapping: pinned memory, a reference to a parent, memory
+ * of a device, or nothing.
  *
  * Invariants:
- *  - Memory that a poisoned domain may still reach is kept, pinned and charged,
- *    until the domains are gone.
+ *  - Memory that a poisoned domain may still reach is in quarantine, pinned and
+ *    charged, until no domain is poisoned.
  */
 #include <linux/err.h>
 #include <linux/slab.h>
@@ -17,7 +17,7 @@
 #include "mapping.h"
 #include "ref.h"
 
-/* The same for a list of them, which are freed together */
+/* Free mappings and their memory, many at a time */
 void ioas_mapping_release_list(struct ioas *ioas,
 			       struct ioas_mapping *list)
 {
@@ -39,9 +39,9 @@ void ioas_mapping_release_list(struct ioas *ioas,
 }
 
 /**
- * ioas_mapping_release() - free a mapping, and give back what it has
- * @ioas: the space
- * @m: the mapping; no device reaches its memory any more
+ * ioas_mapping_release() - free a mapping and its memory
+ * @ioas: the address space
+ * @m: the mapping; no device reaches its memory
  */
 void ioas_mapping_release(struct ioas *ioas,
 			  struct ioas_mapping *m)
@@ -78,11 +78,11 @@ int ioas_mapping_get_memory(struct ioas *ioas, struct ioas_mapping *m,
 }
 
 /**
- * ioas_mapping_split_memory() - prepare what a mapping will lose in a cut
- * @ioas: the space
- * @m: CHANGING, so that nobody looks at its memory; keeps what is below @at
+ * ioas_mapping_split_memory() - split the memory of a mapping
+ * @ioas: the address space
+ * @m: CHANGING, so that no thread uses its memory; keeps what is below @at
  * @tail: uninitialised; gets the rest
- * @at: where it is cut
+ * @at: address of the split
  *
  * Context: may sleep; cannot fail.
  */
@@ -105,8 +105,8 @@ void ioas_mapping_split_memory(struct ioas *ioas,
 }
 
 /**
- * ioas_quarantine_add() - keep what cannot be unpinned
- * @ioas: the space; its lock is held
+ * ioas_quarantine_add() - put a mapping into quarantine
+ * @ioas: the address space; its lock is held
  * @m: not in the tree; a poisoned domain may still reach its memory
  */
 void ioas_quarantine_add(struct ioas *ioas, struct ioas_mapping *m)
@@ -119,8 +119,8 @@ void ioas_quarantine_add(struct ioas *ioas, struct ioas_mapping *m)
 }
 
 /**
- * ioas_quarantine_release() - the poisoned domains are gone
- * @ioas: the space; attach_lock is held
+ * ioas_quarantine_release() - free the mappings in quarantine
+ * @ioas: the address space, without a poisoned domain; attach_lock is held
  */
 void ioas_quarantine_release(struct ioas *ioas)
 {

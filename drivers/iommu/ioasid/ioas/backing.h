@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * What is behind a mapping.
- */
+/* The memory behind a mapping. */
 #ifndef _IOASID_IOAS_BACKING_H
 #define _IOASID_IOAS_BACKING_H
 

@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Claim a range, so that it can be changed in place.
+ * Claim a range for a change in place.
  *
  * Invariants:
  *  - While tables change, every mapping that touches the range is CHANGING, and
- *    what is free is taken by fillers in that state.
- *  - Software devices unpin before anything is claimed for good: what they lose
- *    is LEAVING meanwhile, which no thread waits for that pins, and the rest is
- *    LIVE.
+ *    free IOVAs in it are occupied by fillers in that state.
+ *  - Accesses unpin before the final claim: the mappings that lose something
+ *    are LEAVING meanwhile, a state that no pinning thread waits for, and the
+ *    others are LIVE.
  *
- * Waits: for busy mappings, and for software devices, with nothing claimed and no
- * lock held; a fatal signal ends them.
+ * Waits: for busy mappings, and for accesses, with nothing claimed and no lock
+ * held; a fatal signal ends them.
  *
- * Locks: attach_lock keeps groups from coming and going, so that no domain is
- * being populated; domains_sem is held for reading for as long as anything is
- * claimed.
+ * Locks: attach_lock keeps groups from joining and leaving, so that no domain
+ * is being populated; domains_sem is held for reading for as long as anything
+ * is claimed.
  */
 #include <linux/sched/signal.h>
 
@@ -28,7 +28,7 @@
 #include "split.h"
 #include "tree.h"
 
-/* Does a child refer to bytes of a mapping that are in the range? */
+/* Test whether a child refers to bytes of a mapping that are in the range */
 bool ioas_change_is_referred(const struct ioas_change *change,
 			     struct ioas_mapping *m)
 {
@@ -40,7 +40,7 @@ bool ioas_change_is_referred(const struct ioas_change *change,
 			       min(m->last, change->last));
 }
 
-/* May the edges of the range cut this mapping? */
+/* Check that the edges of the range may cut this mapping */
 static int check_cut(const struct ioas_change *change, struct ioas_mapping *m)
 {
 	u64 edge[2] = { change->start, change->last + 1 };
@@ -57,7 +57,7 @@ static int check_cut(const struct ioas_change *change, struct ioas_mapping *m)
 	return 0;
 }
 
-/* May this mapping be changed so? */
+/* Check that this mapping may be changed */
 static int check_mapping(const struct ioas_change *change,
 			 struct ioas_mapping *m)
 {
@@ -79,7 +79,7 @@ static int check_mapping(const struct ioas_change *change,
 	return 0;
 }
 
-/* What the whole space may refuse */
+/* Check the state of the address space */
 static int check_space(struct ioas_change *change)
 {
 	struct ioas *ioas = change->ioas;
@@ -98,7 +98,7 @@ static int check_space(struct ioas_change *change)
 	return 0;
 }
 
-/* Fillers are freed, mappings LIVE again */
+/* Free the fillers, and make the mappings LIVE again */
 static void let_claim_go(struct ioas_change *change)
 {
 	struct ioas *ioas = change->ioas;
@@ -138,7 +138,7 @@ void ioas_unclaim(struct ioas_change *change)
 	ioas_claim_unlock(change);
 }
 
-/* A thread that would cut it does not fail for that, but waits */
+/* Cut size of one page: a thread that would cut the filler waits instead */
 struct ioas_mapping *ioas_claim_filler(struct ioas_change *change)
 {
 	struct ioas_map_request req = {
@@ -152,8 +152,8 @@ struct ioas_mapping *ioas_claim_filler(struct ioas_change *change)
 }
 
 /*
- * Claim what is at @cursor, up to @next.  Returns -EAGAIN when that has to be
- * waited for, -ENOBUFS when there is no filler left.
+ * Claim what is at @cursor, up to @next.  Returns -EAGAIN if the mapping there
+ * is busy, -ENOBUFS if there is no filler left.
  */
 static int claim_one(struct ioas_change *change, u64 cursor, u64 *next,
 		     struct ioas_mapping ***tail)
@@ -202,7 +202,7 @@ static int claim_one(struct ioas_change *change, u64 cursor, u64 *next,
 	return 0;
 }
 
-/* Go through the range; as claim_one() */
+/* Claim the range; returns as claim_one() */
 static int claim_range(struct ioas_change *change)
 {
 	struct ioas_mapping **tail = &change->claimed;
@@ -223,19 +223,19 @@ static int claim_range(struct ioas_change *change)
 			spin_unlock(&ioas->lock);
 			cond_resched();
 			ioas_lock_refs(ioas);
-			/* What was true before need not be */
+			/* The lock was dropped: check again */
 			ret = check_space(change);
 			if (!ret && fatal_signal_pending(current))
 				ret = -EINTR;
 		}
 	}
 	spin_unlock(&ioas->lock);
-	/* What is claimed is on that list now */
+	/* Claimed mappings are on the other list */
 	change->leaving = change->ours;
 	return ret;
 }
 
-/* Mappings that software devices let go of are LIVE again, if not claimed */
+/* Make mappings LIVE that accesses have unpinned, but that were not claimed */
 static void end_leaving(struct ioas_change *change)
 {
 	struct ioas *ioas = change->ioas;
@@ -256,7 +256,7 @@ static void end_leaving(struct ioas_change *change)
 	change->leaving = NULL;
 }
 
-/* Must devices stop to use something of it? */
+/* True if devices lose a page or a permission of the mapping */
 static bool loses(const struct ioas_change *change,
 		  const struct ioas_mapping *m)
 {
@@ -265,7 +265,7 @@ static bool loses(const struct ioas_change *change,
 		m->flags & ~change->flags & PERMISSION);
 }
 
-/* Do software devices hold pages that they must let go of? */
+/* Test whether accesses hold pages that they lose */
 static bool must_let_go(struct ioas_change *change)
 {
 	struct ioas *ioas = change->ioas;
@@ -287,8 +287,8 @@ static bool must_let_go(struct ioas_change *change)
 }
 
 /*
- * Have software devices let go of all that they lose, which is LEAVING from now
- * on; the claim ends.
+ * Ask the accesses to unpin what they lose, which becomes LEAVING.  Ends the
+ * claim.
  */
 static int have_let_go(struct ioas_change *change)
 {
@@ -321,7 +321,7 @@ static int have_let_go(struct ioas_change *change)
 	return ret;
 }
 
-/* Some more fillers than there were the time before */
+/* Preallocate more fillers than the last time */
 static int add_fillers(struct ioas_change *change, unsigned int *nr)
 {
 	*nr = min(2 * *nr, 1U << 20);
@@ -342,7 +342,7 @@ static int wait_for_busy(struct ioas_change *change)
 
 /*
  * Claim the range.  On success attach_lock and domains_sem are held, until
- * ioas_unclaim().  Waits for whatever is in transit there, with nothing held.
+ * ioas_unclaim().  Waits for busy mappings with nothing held.
  */
 int ioas_claim(struct ioas_change *change)
 {
@@ -364,7 +364,10 @@ int ioas_claim(struct ioas_change *change)
 			ret = have_let_go(change);
 		} else {
 			ioas_unclaim(change);
-			/* A thread that is waited for may wait for it */
+			/*
+			 * A thread that is waited for may wait for a LEAVING
+			 * mapping
+			 */
 			end_leaving(change);
 			if (ret == -ENOBUFS)
 				ret = add_fillers(change, &nr_fillers);

@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * Claim a range, so that it can be changed in place.
- */
+/* Claim a range for a change in place. */
 #ifndef _IOASID_IOAS_CLAIM_H
 #define _IOASID_IOAS_CLAIM_H
 
 #include "diff.h"
 #include "types.h"
 
-/* Mappings that are looked at with the lock held */
+/* Mappings that are visited with the lock held */
 #define CLAIM_BATCH	64
 
 bool ioas_change_is_referred(const struct ioas_change *change,

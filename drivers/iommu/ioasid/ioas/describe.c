@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What a device and its IOMMU can do, before it is attached.
+ * Describe a device and its IOMMU, before the device is attached.
  *
  * Locks: none.
  */
@@ -37,8 +37,8 @@ static bool can_nest(struct device *dev)
 }
 
 /*
- * On an Intel IOMMU without second stage the domain that tells is of another
- * sort than the one that will be attached: see ioas_iommu_alloc().
+ * An Intel IOMMU without second stage: the domain that is described here is of
+ * another sort than the domain that will be attached; see ioas_iommu_alloc().
  */
 static bool only_first_stage(u32 hw_type, const void *hw_data)
 {
@@ -50,16 +50,16 @@ static bool only_first_stage(u32 hw_type, const void *hw_data)
 }
 
 /**
- * ioas_describe() - describe a device, and the IOMMU before it
+ * ioas_describe() - describe a device and its IOMMU
  * @dev: the device
  * @group: its group
- * @info: out, what is about the hardware
- * @hw_data: out, the IOMMU driver's description, @info->hw_len bytes, to be freed
- *	by kfree(), or NULL
+ * @info: out, the fields about the hardware
+ * @hw_data: out, the IOMMU driver's description, @info->hw_len bytes, to be
+ *	freed by kfree(), or NULL
  *
- * Context: may sleep; the device does not go meanwhile.
- * Return: the ranges that it can use, to be freed by kfree(), or an ERR_PTR:
- * -ENOMEM; or the IOMMU driver's.
+ * Context: may sleep; the device is not removed meanwhile.
+ * Return: IOVAs that the device can use, to be freed by kfree(); or an ERR_PTR:
+ * -ENOMEM, or an errno of the IOMMU driver.
  */
 struct ioas_ranges *ioas_describe(struct device *dev, struct iommu_group *group,
 				  struct ioasid_device_info *info,
@@ -84,7 +84,7 @@ struct ioas_ranges *ioas_describe(struct device *dev, struct iommu_group *group,
 	    pci_pri_supported(to_pci_dev(dev)))
 		info->caps |= IOASID_DEVICE_FAULTS;
 
-	/* A domain made for the device tells what its table can do */
+	/* A domain for the device has the limits of its table */
 	iommu = ioas_iommu_alloc(dev, false, &finalized_on_attach);
 	if (IS_ERR(iommu) && PTR_ERR(iommu) != -ENOMEM)
 		iommu = ioas_iommu_alloc(dev, true, &finalized_on_attach);

@@ -1,36 +1,37 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Memory of devices: mapped, but never kept from who gives it.
+ * Device memory: mapped, but not pinned, so that its driver can revoke it.
  *
  * Invariants:
- *  - What can be mapped is what mmap() of a device file put into the calling
+ *  - Device memory is what an mmap() of a device file put into the calling
  *    process, where the device is bound to the same context.  It is not pinned
- *    and not charged: a change that takes it from the process (munmap, exit, a
- *    driver that resets the device or switches its memory off), or that takes a
- *    permission that the mapping has, first takes the translations out of the
- *    IOMMUs, and flushes.  The mapping is REVOKED from then on; it never comes to
- *    life again.  A change that takes neither revokes nothing: see takes_away().
- *  - Every mapping that is not revoked is in every domain of the space, and in
- *    the one that is being filled.
- *  - To all others such a mapping is a range without memory: it is not filled,
- *    read or cut, and no child can refer to it.
+ *    and not charged.  A change of the process's page table that removes it
+ *    (munmap, exit, a driver that resets the device or disables its memory), or
+ *    that removes a permission of the mapping, first removes and flushes the
+ *    IOPTEs.  From then on the mapping is REVOKED, for ever.  Other changes of
+ *    the page table revoke nothing: see takes_away().
+ *  - A mapping that is not revoked is in every domain of the address space, and
+ *    in the domain being populated.
+ *  - For everything else this mapping is a range without memory: populate()
+ *    skips it, it is not read or cut, and no child can refer to it.
  *
- * Locks: ioas_devmem.lock is taken by who writes, takes out and revokes.
- * Revoking happens below whatever locks the mm and drivers hold, and must not
- * wait for memory to be reclaimed: so nothing is allocated under the lock but
- * what is there at once, and nothing is taken but the locks of IOMMU drivers.
+ * Locks: ioas_devmem.lock is held to write, remove and revoke.  Revoking runs
+ * below the locks of the mm and of drivers, and must not wait for reclaim:
+ * under the lock memory is allocated with GFP_NOWAIT, and no lock is taken but
+ * those of IOMMU drivers.
  *
  * For that reason revoking does not take domains_sem either, which is held
- * while memory is allocated.  Instead, who holds it for writing sets
- * ioas_devmem.exclusive, which revoking waits for, unseen by lockdep.  It is
- * held while a driver attaches a group, so this ends; and it cannot wait for
- * us in turn: an allocation that reclaims comes across pages of memory, and
- * these are not in such a range unless it was revoked before; an attach takes
- * no lock that is held while such a range is changed.
+ * while memory is allocated.  Instead, a thread that holds it for writing sets
+ * ioas_devmem.exclusive, and revoking waits until it is clear, unseen by
+ * lockdep.  The flag is set while a driver attaches a group, so the wait ends.
+ * The attach cannot wait for the revoking thread in turn: an allocation that
+ * reclaims visits pages of memory, and these are not in the range unless it was
+ * revoked before; and an attach takes no lock that is held while the range is
+ * changed.
  *
  * Waits: for mmap_lock and domains_sem, killable.  For ioas_devmem.lock and
- * ioas_devmem.exclusive not, since a change of the page table cannot fail:
- * they are held while a driver maps or unmaps one range, or attaches a group.
+ * ioas_devmem.exclusive not, since a change of the page table cannot fail: they
+ * are held while a driver maps or unmaps one range, or attaches a group.
  */
 #include <linux/file.h>
 #include <linux/fs.h>
@@ -46,15 +47,15 @@
 #include "mapping.h"
 
 /**
- * struct ioas_devmem - what a space has of device memory
- * @lock: see the head of this file
+ * struct ioas_devmem - device memory of an address space
+ * @lock: serialises writing, removing and revoking; see the head of this file
  * @exclusive: domains_sem is held for writing
- * @wait: for @exclusive to end
- * @ranges: what is in the domains, or would be if there were any
- * @nr_revoked: mappings that are revoked
+ * @wait: waits for @exclusive to be clear
+ * @ranges: ranges that are in the domains, or would be if there were any
+ * @nr_revoked: number of mappings that are revoked
  */
 struct ioas_devmem {
-	struct mutex lock;		/* see above */
+	struct mutex lock;		/* see the head of this file */
 	bool exclusive;
 	wait_queue_head_t wait;
 	struct list_head ranges;
@@ -63,15 +64,15 @@ struct ioas_devmem {
 
 /**
  * struct ioas_devmem_range - device memory behind a mapping
- * @ioas: the space
- * @node: in ioas_devmem.ranges, empty before it was mapped and once it was
+ * @ioas: the address space
+ * @node: in ioas_devmem.ranges; empty before it is mapped and after it is
  *	revoked
- * @iova: where it is mapped
- * @flags: its permission
- * @revoked: what the process had there has changed
+ * @iova: first byte of the mapping
+ * @flags: permission of the mapping
+ * @revoked: the process lost the memory, or a permission
  * @mem: the memory, not pinned
- * @notifier: tells of changes
- * @work: tells the floor above that a domain is poisoned
+ * @notifier: notifier of changes of the page table
+ * @work: calls ioas_ops.poisoned
  */
 struct ioas_devmem_range {
 	struct ioas *ioas;
@@ -101,7 +102,7 @@ static void ioas_tables_remove(struct ioas_domain *dom,
 	ioas_gather_finish(&gather);
 }
 
-/* Out of all domains; returns whether one of them is poisoned */
+/* Remove from all domains; returns true if one of them is poisoned */
 static bool take_out(struct ioas_devmem_range *range)
 {
 	struct ioas *ioas = range->ioas;
@@ -148,10 +149,10 @@ undo:
 	return ret;
 }
 
-/* How often memory is reclaimed for what could not be had at once */
+/* Number of times that memory is reclaimed for one write */
 #define MAP_TRIES	64
 
-/* With no lock held that revoking takes: have some memory be there at once */
+/* Reclaim memory for GFP_NOWAIT, without the locks that revoking takes */
 static bool reclaim_some(void)
 {
 	struct page *page = alloc_pages(GFP_KERNEL_ACCOUNT | __GFP_NOWARN, 2);
@@ -169,8 +170,9 @@ static bool reclaim_some(void)
  * Called with domains_sem held for reading.
  *
  * Context: may sleep.
- * Return: 0; -EFAULT, it was revoked already; -ENOMEM, -ENOSPC or -EIO of the
- * IOMMU driver. On failure it is in no domain that can be trusted.
+ * Return: 0; on failure it is in no domain that is not poisoned:
+ * -EFAULT, it was revoked already;
+ * -ENOMEM, -ENOSPC or -EIO of the IOMMU driver.
  */
 int ioas_devmem_map(struct ioas_devmem_range *range)
 {
@@ -190,7 +192,7 @@ int ioas_devmem_map(struct ioas_devmem_range *range)
 }
 
 /**
- * ioas_devmem_unmap() - take device memory out of the domains
+ * ioas_devmem_unmap() - remove device memory from the domains
  * @range: mapped
  *
  * Called with domains_sem held for reading.
@@ -213,12 +215,14 @@ void ioas_devmem_unmap(struct ioas_devmem_range *range)
 }
 
 /**
- * ioas_devmem_populate() - write all device memory to the domain being filled
- * @ioas: the space; between ioas_devmem_lock() and ioas_devmem_unlock()
+ * ioas_devmem_populate() - write all device memory to the domain being
+ *	populated
+ * @ioas: the address space; between ioas_devmem_lock() and ioas_devmem_unlock()
  *
  * Context: may sleep.
- * Return: 0; on failure some of it may be in the domain, which is not to be
- * used: -ENOMEM, -ENOSPC or -EIO of the IOMMU driver.
+ * Return: 0; on failure a part of it may be in the domain, which must not be
+ * used:
+ * -ENOMEM, -ENOSPC or -EIO of the IOMMU driver.
  */
 int ioas_devmem_populate(struct ioas *ioas)
 {
@@ -229,7 +233,7 @@ int ioas_devmem_populate(struct ioas *ioas)
 	lockdep_assert_held_write(&ioas->domains_sem);
 	if (likely(!ioas->devmem))
 		return 0;
-	/* Nobody else is at it: they wait for domains_sem, or for us */
+	/* Other threads wait for domains_sem, or for @exclusive */
 	list_for_each_entry(range, &ioas->devmem->ranges, node) {
 		tries = 0;
 		do {
@@ -246,8 +250,8 @@ int ioas_devmem_populate(struct ioas *ioas)
 }
 
 /**
- * ioas_devmem_lock() - keep maps, unmaps and revocation off the domains
- * @ioas: the space; domains_sem is taken for writing
+ * ioas_devmem_lock() - exclude map, unmap and revoke from the domains
+ * @ioas: the address space; domains_sem is taken for writing
  */
 void ioas_devmem_lock(struct ioas *ioas)
 {
@@ -261,7 +265,7 @@ void ioas_devmem_lock(struct ioas *ioas)
 
 /**
  * ioas_devmem_unlock() - undo ioas_devmem_lock()
- * @ioas: the space
+ * @ioas: the address space
  */
 void ioas_devmem_unlock(struct ioas *ioas)
 {
@@ -291,9 +295,9 @@ static unsigned long vm_flags_needed(unsigned int flags)
 }
 
 /*
- * Does the process still have all of the range that a change is about, with the
- * permission that the mapping has?  The mm holds mmap_lock, and has changed the
- * VMAs already.
+ * Test whether the process still has all of a changed range, with the
+ * permission of the mapping.  The mm holds mmap_lock, and has changed the VMAs
+ * already.
  */
 static bool still_permitted(struct ioas_devmem_range *range,
 			    const struct mmu_notifier_range *mmu_range)
@@ -315,9 +319,9 @@ static bool still_permitted(struct ioas_devmem_range *range,
 }
 
 /*
- * What the mm does to entries of its page table does not always take something
- * from the process.  MMU_NOTIFY_CLEAR does where a driver zaps what it mapped;
- * where a huge entry is split it does not, but that cannot be told apart.
+ * Test whether a change removes something from the process.  MMU_NOTIFY_CLEAR
+ * does if a driver zaps what it mapped.  It does not if a huge entry is split,
+ * but the two cannot be told apart.
  */
 static bool takes_away(struct ioas_devmem_range *range,
 		       const struct mmu_notifier_range *mmu_range)
@@ -334,7 +338,7 @@ static bool takes_away(struct ioas_devmem_range *range,
 	}
 }
 
-/* Called below locks of the mm, and of the driver that gave the memory */
+/* Called below locks of the mm, and of the driver of the device */
 static bool range_invalidate(struct mmu_interval_notifier *notifier,
 			     const struct mmu_notifier_range *mmu_range,
 			     unsigned long seq)
@@ -366,7 +370,7 @@ static bool range_invalidate(struct mmu_interval_notifier *notifier,
 		poisoned = take_out(range);
 		devmem->nr_revoked++;
 	}
-	/* Whoever sees it sees the translations gone */
+	/* A reader that sees it set finds the IOPTEs removed and flushed */
 	smp_store_release(&range->revoked, true);
 	mutex_unlock(&devmem->lock);
 	if (unlikely(poisoned)) {
@@ -383,10 +387,10 @@ static const struct mmu_interval_notifier_ops range_notifier_ops = {
 };
 
 /**
- * ioas_devmem_is_revoked() - was device memory taken away
+ * ioas_devmem_is_revoked() - test whether device memory was revoked
  * @range: the memory
  *
- * Return: whether it was.
+ * Return: true if it was.
  */
 bool ioas_devmem_is_revoked(const struct ioas_devmem_range *range)
 {
@@ -394,11 +398,11 @@ bool ioas_devmem_is_revoked(const struct ioas_devmem_range *range)
 }
 
 /**
- * ioas_devmem_borrow() - what device memory is
+ * ioas_devmem_borrow() - refer to device memory
  * @range: the memory
- * @mem: out, as by ioasid_memory_borrow(), and the same holds
+ * @mem: out, as by ioasid_memory_borrow(), with the same conditions
  *
- * Return: whether it was mapped by the calling process.
+ * Return: true if the calling process mapped it.
  */
 bool ioas_devmem_borrow(const struct ioas_devmem_range *range,
 			struct ioasid_memory *mem)
@@ -408,10 +412,10 @@ bool ioas_devmem_borrow(const struct ioas_devmem_range *range,
 }
 
 /**
- * ioas_devmem_any_revoked() - was any device memory of a space taken away
- * @ioas: the space
+ * ioas_devmem_any_revoked() - test whether any device memory was revoked
+ * @ioas: the address space
  *
- * Return: whether one of its mappings was revoked.
+ * Return: true if one of its mappings was.
  */
 bool ioas_devmem_any_revoked(struct ioas *ioas)
 {
@@ -422,7 +426,7 @@ bool ioas_devmem_any_revoked(struct ioas *ioas)
 
 /* ---- Get and put ---- */
 
-/* The one device file that [addr, last] is memory of, with a reference */
+/* Get the file whose device memory covers all of [addr, last], or NULL */
 static struct file *find_file(u64 addr, u64 last, unsigned int flags)
 {
 	unsigned long need = vm_flags_needed(flags);
@@ -442,7 +446,10 @@ static struct file *find_file(u64 addr, u64 last, unsigned int flags)
 	return file;
 }
 
-/* One page: fault it in if need be.  Called with mmap_lock held for reading. */
+/*
+ * Find the PFN of one page; may fault it in.  Called with mmap_lock held for
+ * reading.
+ */
 static int find_page(struct file *file, u64 addr, unsigned int flags,
 		     unsigned long *pfn)
 {
@@ -467,7 +474,7 @@ static int find_page(struct file *file, u64 addr, unsigned int flags,
 			if (!write)
 				return -EFAULT;
 		}
-		/* May drop the lock, and then takes it again */
+		/* May drop the lock, and take it again */
 		if (fixup_user_fault(mm, addr, write ? FAULT_FLAG_WRITE : 0,
 				     &unlocked))
 			return -EFAULT;
@@ -475,7 +482,7 @@ static int find_page(struct file *file, u64 addr, unsigned int flags,
 	return -EFAULT;
 }
 
-/* How many pages are looked for without letting others at mmap_lock */
+/* Pages that are looked up before mmap_lock is dropped for a moment */
 #define FIND_BATCH	512
 
 static int find_pages(struct ioas_devmem_range *range, struct file *file,
@@ -528,7 +535,7 @@ static int devmem_init(struct ioas *ioas)
 	mutex_init(&devmem->lock);
 	init_waitqueue_head(&devmem->wait);
 	INIT_LIST_HEAD(&devmem->ranges);
-	/* A writer finds what it found when it took the lock */
+	/* A writer must find the same value at its lock and its unlock */
 	if (down_read_killable(&ioas->domains_sem)) {
 		kfree(devmem);
 		return -EINTR;
@@ -540,8 +547,8 @@ static int devmem_init(struct ioas *ioas)
 }
 
 /**
- * ioas_devmem_exit() - a space goes
- * @ioas: the space; nothing is mapped
+ * ioas_devmem_exit() - free the device memory part of an address space
+ * @ioas: the address space; nothing is mapped
  */
 void ioas_devmem_exit(struct ioas *ioas)
 {
@@ -551,14 +558,15 @@ void ioas_devmem_exit(struct ioas *ioas)
 
 /**
  * ioas_devmem_get() - find device memory of the calling process
- * @ioas: the space
- * @req: what is to be mapped; @fault_addr is set on -EFAULT
- * @iova: where it will be mapped
+ * @ioas: the address space
+ * @req: the map request; @fault_addr is set on -EFAULT
+ * @iova: first byte of the mapping
  *
  * Context: may sleep, for as long as a page fault takes; with no lock held.
- * Return: the memory, to be given back by ioas_devmem_put(), or an ERR_PTR:
- * -EFAULT, it is no such memory, or not all of it is there; -ENOMEM; -EINTR, a
- * fatal signal.
+ * Return: the memory, to be released by ioas_devmem_put(); or an ERR_PTR:
+ * -EFAULT, it is no memory of a device here, or not all of it is present;
+ * -ENOMEM;
+ * -EINTR, a fatal signal.
  */
 struct ioas_devmem_range *
 ioas_devmem_get(struct ioas *ioas,
@@ -588,7 +596,7 @@ ioas_devmem_get(struct ioas *ioas,
 	INIT_LIST_HEAD(&range->node);
 	INIT_WORK(&range->work, poisoned_work);
 
-	/* First, so that no change after the look at the pages goes unseen */
+	/* Before the pages are looked up, so that no change is missed */
 	ret = mmu_interval_notifier_insert(&range->notifier, mm, req->addr,
 					   req->length, &range_notifier_ops);
 	if (ret)
@@ -621,10 +629,10 @@ void ioas_devmem_put(struct ioas_devmem_range *range)
 {
 	struct ioas_devmem *devmem = range->ioas->devmem;
 
-	/* Waits for whoever is just revoking it */
+	/* Waits for a thread that is revoking it */
 	mmu_interval_notifier_remove(&range->notifier);
 	cancel_work_sync(&range->work);
-	/* It still is in there when the space goes with all that is mapped */
+	/* Still listed if the address space is freed with its mappings */
 	mutex_lock(&devmem->lock);
 	list_del(&range->node);
 	mutex_unlock(&devmem->lock);

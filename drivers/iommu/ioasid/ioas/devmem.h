@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * Memory of devices behind mappings.
- */
+/* Device memory behind mappings. */
 #ifndef _IOASID_IOAS_DEVMEM_H
 #define _IOASID_IOAS_DEVMEM_H
 
@@ -16,7 +14,7 @@ bool ioas_devmem_is_revoked(const struct ioas_devmem_range *range);
 bool ioas_devmem_borrow(const struct ioas_devmem_range *range,
 			struct ioasid_memory *mem);
 void ioas_devmem_exit(struct ioas *ioas);
-/* devmem.c */
+/* Get and put */
 struct ioas_devmem_range *
 ioas_devmem_get(struct ioas *ioas,
 		struct ioas_map_request *req, u64 iova);

@@ -2,16 +2,15 @@
 /*
  * Rewrite the tables of a range, IOPTE by IOPTE.
  *
- * The IOPTEs that there are, and those that there shall be, are compared from the
- * left to the right.  What is the same is left alone; what is not is taken out,
- * flushed, and written anew.
+ * The IOPTEs before and after the change are compared from left to right.
+ * Equal IOPTEs stay; others are removed, flushed, and written anew.
  *
  * Invariants:
- *  - Where only the permission of an IOPTE changes, and the driver can change
- *    that in place, it is not taken out; one flush follows for all of these.
+ *  - If only the permission of an IOPTE changes, and the driver can change it
+ *    in place, the IOPTE is not removed; one flush follows for all of these.
  *  - An IOPTE lies wholly in what changes, or wholly outside; where an edge of
  *    the range cuts one, all of it is part of what changes.  IOPTEs are aligned
- *    to their size, so of two that overlap one holds the other.
+ *    to their size, so if two overlap, the larger one contains the other.
  *
  * Locks: domains_sem is held for reading, and the range is claimed.
  */
@@ -30,7 +29,7 @@ struct piece {
 	u64 start;
 	u64 last;
 	const struct ioasid_memory *mem;
-	u64 base;		/* where the memory's first page is */
+	u64 base;		/* IOVA of the memory's first page */
 	unsigned int flags;
 	unsigned int cut_shift;
 };
@@ -44,19 +43,19 @@ struct iopte {
 };
 
 /**
- * struct side - walks what is mapped before or after the change
+ * struct side - a walk over the IOPTEs before or after the change
  * @change: the change
- * @dom: in which domain
- * @after: which of the two
- * @m: the claimed mapping it came to
- * @repin: the repinned memory it came to
+ * @dom: the domain
+ * @after: the walk is over the IOPTEs after the change
+ * @m: current claimed mapping
+ * @repin: current repinned memory
  * @end: there is no more
- * @at: where the next IOPTE begins
- * @phys: what it maps
+ * @at: IOVA of the next IOPTE
+ * @phys: physical address of the next IOPTE
  * @left: bytes from there to the end of the run
  * @runs: the runs that follow in this piece
- * @flags: of this piece
- * @cut_shift: of this piece
+ * @flags: flags of this piece
+ * @cut_shift: cut size of this piece
  */
 struct side {
 	const struct ioas_change *change;
@@ -85,7 +84,7 @@ static void whole_piece(const struct ioas_mapping *m, struct piece *piece)
 	};
 }
 
-/* Of a mapping that was, what of it the change leaves or makes at @at */
+/* Narrow a piece to the part around @at that the change keeps or makes */
 static void changed_piece(struct side *side, u64 at, struct piece *piece)
 {
 	const struct ioas_change *change = side->change;
@@ -109,7 +108,7 @@ static void changed_piece(struct side *side, u64 at, struct piece *piece)
 	}
 }
 
-/* The piece that holds @at, or else the next one */
+/* Find the piece that contains @at, or else the next one */
 static bool find_piece(struct side *side, u64 at, struct piece *piece)
 {
 	const struct ioas_change *change = side->change;
@@ -181,7 +180,7 @@ static void side_advance(struct side *side, u64 bytes)
 		side->end = true;
 }
 
-/* Is there an IOPTE that begins at or before @at? */
+/* True if an IOPTE begins at or before @at */
 static bool side_reaches(const struct side *side, u64 at)
 {
 	return !side->end && side->at <= at;
@@ -197,14 +196,14 @@ static void side_iopte(const struct side *side, struct iopte *iopte)
 	iopte->flags = side->flags & PERMISSION;
 }
 
-/* But for the permission */
+/* Except for the permission */
 static bool same_page(const struct iopte *a, const struct iopte *b)
 {
 	return a->iova == b->iova && a->last == b->last && a->phys == b->phys;
 }
 
 /*
- * Where IOPTEs lie that an edge of the range cuts: @at is in @m, and so is the
+ * Find the IOPTE that an edge of the range cuts: @at is in @m, and so is the
  * byte before.
  */
 static void iopte_across(const struct ioas_domain *dom,
@@ -225,7 +224,7 @@ static void iopte_across(const struct ioas_domain *dom,
 				 m->cut_shift, at, range);
 }
 
-/* What of the domain changes: the range, and IOPTEs that its edges cut */
+/* Find what changes in the domain: the range, and IOPTEs that its edges cut */
 static void find_bounds(const struct ioas_change *change,
 			const struct ioas_domain *dom,
 			struct ioasid_iova_range *bounds)
@@ -249,7 +248,7 @@ static void find_bounds(const struct ioas_change *change,
 
 /* ---- Change the tables ---- */
 
-/* What of one domain is taken out and written with one flush */
+/* A range of one domain that is removed and written with one flush */
 struct stretch {
 	u64 start;
 	u64 last;
@@ -287,7 +286,7 @@ static void stretch_take_out(struct stretch *stretch, const struct iopte *iopte)
 	stretch->gone_last = iopte->last;
 }
 
-/* Write what is mapped from there to @last; @done is added to */
+/* Write what is mapped from @side->at to @last; adds to @done */
 static int write_side(struct side *side, u64 last, gfp_t gfp, size_t *done)
 {
 	u64 start = side->at, bytes;
@@ -328,7 +327,10 @@ static int stretch_end(struct stretch *stretch, bool must)
 			 must ? GFP_MUST : GFP_KERNEL_ACCOUNT, &done);
 	if (likely(!ret))
 		return 0;
-	/* There may be holes in what was, but none in what shall be */
+	/*
+	 * Unwinding needs a range without holes: only what was mapped before
+	 * the change may have some
+	 */
 	if (!must) {
 		ioas_domain_unwind(dom, stretch->start, done, length);
 		if (!READ_ONCE(dom->poisoned) &&
@@ -341,7 +343,7 @@ static int stretch_end(struct stretch *stretch, bool must)
 
 /*
  * Change a domain from one side to the other, within @bounds.  On failure
- * @bounds are what was changed before it, or @none tells that nothing was.
+ * @bounds becomes the part that was changed, or @none is set if nothing was.
  */
 static int change_table(const struct ioas_change *change,
 			struct ioas_domain *dom,
@@ -405,7 +407,7 @@ static int change_table(const struct ioas_change *change,
 			stretch_begin(&stretch, &from, &to, at);
 			open = true;
 		}
-		/* The larger one of the two holds whatever it overlaps */
+		/* The larger one of the two contains whatever it overlaps */
 		last = max(was ? was->last : 0, is ? is->last : 0);
 		while (side_reaches(&from, last)) {
 			side_iopte(&from, &a);
@@ -426,7 +428,7 @@ static int change_table(const struct ioas_change *change,
 	return ret;
 }
 
-/* Change all domains, or none that is not poisoned */
+/* Change all domains; on failure only poisoned ones stay changed */
 int ioas_diff_tables(struct ioas_change *change)
 {
 	struct ioas *ioas = change->ioas;

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * Rewrite the tables of a range, IOPTE by IOPTE.
- */
+/* Rewrite the tables of a range, IOPTE by IOPTE. */
 #ifndef _IOASID_IOAS_DIFF_H
 #define _IOASID_IOAS_DIFF_H
 
@@ -12,24 +10,25 @@
 #define PERMISSION	(IOASID_MAP_READ | IOASID_MAP_WRITE)
 
 /**
- * struct ioas_change - one change
- * @ioas: of which space
+ * struct ioas_change - one change in place
+ * @ioas: the address space
  * @start: first byte
  * @last: last byte
- * @flags: IOASID_MAP_READ, IOASID_MAP_WRITE: the permission that shall be
+ * @flags: the new permission: IOASID_MAP_READ, IOASID_MAP_WRITE
  * @split: mappings may be cut off their grid
- * @new: with IOASID_MAP_REPLACE, what shall be mapped; NULL with
- *	IOASID_MAP_PROTECT
- * @claimed: by @next, ascending, what touches the range; fillers have no memory
+ * @new: new mapping, with IOASID_MAP_REPLACE; NULL with IOASID_MAP_PROTECT
+ * @claimed: mappings that touch the range, by @next, ascending; fillers have no
+ *	memory
  * @claimed_last: the last of these
- * @leaving: by @next, ascending, LEAVING mappings that are to be claimed
- * @ours: the first of these that was not claimed yet
- * @fillers: mappings to make fillers of
- * @patience: for software devices
- * @repinned: by @next, ascending, memory in the range, pinned for writing
- * @tail: spare objects for what the mappings at the edges will lose
- * @stand_in: a spare object that holds the range while it changes hands
- * @fault_addr: out on some failures, where
+ * @leaving: LEAVING mappings that are to be claimed, by @next, ascending
+ * @ours: the first of these that is not claimed yet
+ * @fillers: preallocated mappings for fillers
+ * @patience: patience with accesses
+ * @repinned: memory in the range that is pinned for writing, by @next,
+ *	ascending
+ * @tail: preallocated mappings for the upper parts of mappings at the edges
+ * @stand_in: preallocated mapping that occupies the range while it is replaced
+ * @fault_addr: out on some failures, the address that failed
  */
 struct ioas_change {
 	struct ioas *ioas;
@@ -60,7 +59,7 @@ static inline u64 ioas_page_index(const struct ioas_mapping *m, u64 iova)
 	return (iova - m->start) >> PAGE_SHIFT;
 }
 
-/* Does the change make a difference to a mapping? */
+/* True if the change makes a difference to a mapping */
 static inline bool ioas_change_differs(const struct ioas_change *change,
 				       const struct ioas_mapping *m)
 {

@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * One hardware page table, in its ways to be written, cut and emptied.
+ * One hardware page table: map, split, remove.
  *
  * Invariants:
- *  - No IOPTE spans a line of the cut grid that its mapping was given: a run
- *    is handed to the driver in pieces that end on the lines.
- *  - A translation is gone only after ioas_gather_finish(): that is what
- *    callers wait for before they unpin.
- *  - When a driver takes out less than it was told to, the domain is poisoned:
- *    nobody may trust the table any more, and whoever owns the domain must
- *    block its devices and keep every page that it may still reach.
+ *  - No IOPTE spans a line of the cut grid of its mapping: a run is passed to
+ *    the driver in pieces that end on the lines.
+ *  - An IOPTE is removed only after ioas_gather_finish(): callers unpin after
+ *    that.
+ *  - If a driver removes less than it was asked to, the domain is poisoned: its
+ *    table cannot be trusted.  The owner of the domain must block its devices,
+ *    and keep every page that it may still reach.
  *  - Coherency is enforced before the first map, or never.
  *
- * Locks: extensions_lock protects the list of what IOMMU drivers registered, and
- * nests inside of everything.  Otherwise none here: callers see to it that no two
- * calls touch the same IOVA of a domain at a time, and that a driver attaches no
- * device to it meanwhile; calls for different IOVAs run in parallel, as the IOMMU
- * API has it.
+ * Locks: extensions_lock protects the list of extensions that IOMMU drivers
+ * registered, and nests inside of everything.  There is no other lock here.
+ * Callers make sure that no two calls touch the same IOVA of a domain at a
+ * time, and that no driver attaches a device to it meanwhile; calls for
+ * different IOVAs run in parallel, as the IOMMU API permits.
  *
  * Longer than 700 lines: the one file that calls drivers of IOMMUs.
  */
@@ -35,18 +35,18 @@
 
 #include "domain.h"
 
-/* ---- What drivers offer beside struct iommu_domain_ops ---- */
+/* ---- Extensions of struct iommu_domain_ops ---- */
 
 static DEFINE_MUTEX(extensions_lock);
 
 static LIST_HEAD(extensions);
 
 /**
- * ioasid_register_domain_extension() - offer what an IOMMU driver can do beside
- *	struct iommu_domain_ops
+ * ioasid_register_domain_extension() - register abilities of an IOMMU driver
+ *	beside struct iommu_domain_ops
  * @ext: one for each struct iommu_domain_ops; stays until it is unregistered
  *
- * Applies to domains that are made from here on.
+ * Applies to domains that are allocated from then on.
  *
  * Context: may sleep.
  */
@@ -61,9 +61,9 @@ EXPORT_SYMBOL_GPL(ioasid_register_domain_extension);
 /**
  * ioasid_unregister_domain_extension() - undo
  *	ioasid_register_domain_extension()
- * @ext: what was registered
+ * @ext: the extension
  *
- * No domain with these ops is left: a driver calls it when its module is
+ * No domain with these ops is left: a driver calls this when its module is
  * unloaded.
  *
  * Context: may sleep.
@@ -87,20 +87,21 @@ static void find_extension(struct ioas_domain *dom)
 	mutex_unlock(&extensions_lock);
 }
 
-/* ---- Make ---- */
+/* ---- Allocate ---- */
 
 /**
- * ioas_iommu_alloc() - have the IOMMU driver make a domain for a device
+ * ioas_iommu_alloc() - allocate a domain of the IOMMU driver for a device
  * @dev: the device
- * @paging_only: the way that kernel drivers have it made
- * @finalized_on_attach: out, the driver has not looked at the device: it does
- *	when one attaches, and tells aperture and page sizes only then
+ * @paging_only: allocate it as for kernel drivers
+ * @finalized_on_attach: out, the driver sets aperture and page sizes when a
+ *	device is attached, not before
  *
- * Drivers have two ways.  The one made for user space is told the device and
- * says everything at once; but on an Intel IOMMU that has only first stage
- * tables, what it makes cannot be attached.
+ * Drivers have two ways.  domain_alloc_user() takes the device, and sets all
+ * limits at once; but on an Intel IOMMU that has only first stage tables, its
+ * domain cannot be attached.
  *
- * Return: the domain, or an ERR_PTR: -EMEDIUMTYPE, the driver has no such way;
+ * Return: the domain; or an ERR_PTR:
+ * -EMEDIUMTYPE, the driver lacks this way;
  * -ENOMEM.
  */
 struct iommu_domain *ioas_iommu_alloc(struct device *dev, bool paging_only,
@@ -126,17 +127,19 @@ struct iommu_domain *ioas_iommu_alloc(struct device *dev, bool paging_only,
 }
 
 /**
- * ioas_domain_alloc() - make a domain that suits a device
+ * ioas_domain_alloc() - allocate a domain that suits a device
  * @dev: the device
  * @paging_only: see ioas_iommu_alloc()
- * @enforce_cache_coherency: fail where no-snoop DMA cannot be made coherent
+ * @enforce_cache_coherency: fail if no-snoop DMA cannot be made coherent
  *
- * Where the device's IOMMU is able to make no-snoop DMA coherent it does, so
- * that what VFIO tells KVM of the device stays true.
+ * If the device's IOMMU can make no-snoop DMA coherent it does, so that what
+ * VFIO tells KVM of the device stays true.
  *
  * Context: may sleep.
- * Return: the domain, or an ERR_PTR: -EMEDIUMTYPE, the IOMMU has no such
- * domains or cannot enforce what it must; -ENOMEM.
+ * Return: the domain; or an ERR_PTR:
+ * -EMEDIUMTYPE, the IOMMU has no domain of this sort, or cannot enforce
+ * coherency;
+ * -ENOMEM.
  */
 struct ioas_domain *ioas_domain_alloc(struct device *dev, bool paging_only,
 				      bool enforce_cache_coherency)
@@ -183,10 +186,10 @@ err_free:
 }
 
 /**
- * ioas_domain_usable() - can a domain map single pages of the CPU
- * @dom: the domain; if it is late, after its first attach
+ * ioas_domain_usable() - test whether a domain can map single pages of the CPU
+ * @dom: the domain; if it is finalized on attach, after its first attach
  *
- * Return: whether it can.
+ * Return: true if it can.
  */
 bool ioas_domain_usable(struct ioas_domain *dom)
 {
@@ -208,12 +211,12 @@ void ioas_domain_free(struct ioas_domain *dom)
 }
 
 /**
- * ioas_domain_fits() - may a device be attached to a domain
+ * ioas_domain_fits() - test whether a device may be attached to a domain
  * @dom: the domain
  * @dev: the device
- * @enforce_cache_coherency: whether no-snoop DMA must be made coherent
+ * @enforce_cache_coherency: no-snoop DMA must be made coherent
  *
- * Return: true when there is nothing against it; the driver may still refuse.
+ * Return: true if the domain suits the device; the driver may still refuse.
  */
 bool ioas_domain_fits(struct ioas_domain *dom, struct device *dev,
 		      bool enforce_cache_coherency)
@@ -226,11 +229,11 @@ bool ioas_domain_fits(struct ioas_domain *dom, struct device *dev,
 	return true;
 }
 
-/* ---- Fill and drain ---- */
+/* ---- Map and remove ---- */
 
 /*
- * The largest IOPTE that can stand at the front of a run, and how many of that
- * size before either the run ends or a larger one becomes possible.
+ * Find the largest IOPTE at the front of a run, and the number of IOPTEs of
+ * that size before the run ends or a larger one becomes possible.
  */
 static __always_inline size_t
 best_pgsize(unsigned long sizes, unsigned long iova, phys_addr_t phys,
@@ -260,25 +263,25 @@ best_pgsize(unsigned long sizes, unsigned long iova, phys_addr_t phys,
 	return pgsize;
 }
 
-/* Those sizes of an IOPTE that cannot span a line of the cut grid */
+/* Sizes of an IOPTE that cannot span a line of the cut grid */
 static unsigned long sizes_within(unsigned long pgsizes, unsigned int cut_shift)
 {
 	return cut_shift ? pgsizes & GENMASK(cut_shift, 0) : pgsizes;
 }
 
 /**
- * ioas_iopte_sizes() - which sizes of IOPTE a driver is asked for
- * @pgsizes: bitmap of those that it can use
- * @iova: where memory is mapped
+ * ioas_iopte_sizes() - find the sizes of IOPTEs of a mapping
+ * @pgsizes: bitmap of the sizes that the driver has
+ * @iova: first byte of the mapping
  * @mem: the memory
  * @cut_shift: log2 of the cut size, 0 for none
  *
- * An IOPTE is as large as it can be, aligned to its size, within a run and a
- * cell of the cut grid.  Which one it is at an address says that alone, and not
- * how the mapping came to be: no cut leaves smaller ones behind.
+ * An IOPTE is as large as possible, aligned to its size, within a run and a
+ * cell of the cut grid.  So the IOPTE at an address does not depend on the
+ * history of the mapping: no cut leaves smaller ones behind.
  *
  * Context: may sleep; yields.
- * Return: bitmap of the sizes; after a fatal signal, of those seen so far.
+ * Return: bitmap of the sizes; after a fatal signal, of those found so far.
  */
 unsigned long ioas_iopte_sizes(unsigned long pgsizes, u64 iova,
 			       const struct ioasid_memory *mem,
@@ -313,14 +316,14 @@ unsigned long ioas_iopte_sizes(unsigned long pgsizes, u64 iova,
 }
 
 /**
- * ioas_domain_iopte() - the IOPTE that a run of memory is mapped by
+ * ioas_domain_iopte() - find the size of the first IOPTE of a run
  * @dom: the domain
- * @iova: first byte of the run that is left, where an IOPTE begins
- * @phys: what is there
- * @size: how much is left of the run
+ * @iova: first byte of the rest of the run, where an IOPTE begins
+ * @phys: physical address of that byte
+ * @size: bytes to the end of the run
  * @cut_shift: log2 of the cut size, 0 for none
  *
- * Return: the size of the first IOPTE: see ioas_iopte_sizes().
+ * Return: the size of the IOPTE: see ioas_iopte_sizes().
  */
 size_t ioas_domain_iopte(const struct ioas_domain *dom, u64 iova,
 			 phys_addr_t phys, u64 size, unsigned int cut_shift)
@@ -332,14 +335,14 @@ size_t ioas_domain_iopte(const struct ioas_domain *dom, u64 iova,
 }
 
 /**
- * ioas_domain_iopte_around() - the IOPTE that spans an address
+ * ioas_domain_iopte_around() - find the IOPTE that spans an address
  * @dom: the domain
  * @iova: first byte of a run
- * @phys: what is there
- * @size: of the run
+ * @phys: physical address of that byte
+ * @size: bytes of the run
  * @cut_shift: log2 of the cut size, 0 for none
  * @at: an address in the run
- * @range: out, what the IOPTE covers
+ * @range: out, the IOVAs of the IOPTE
  */
 void ioas_domain_iopte_around(const struct ioas_domain *dom, u64 iova,
 			      phys_addr_t phys, u64 size,
@@ -361,8 +364,8 @@ void ioas_domain_iopte_around(const struct ioas_domain *dom, u64 iova,
 }
 
 /*
- * IOPTEs that a driver writes with one call, so that it allocates tables for a
- * bounded time before *@stop is looked at.
+ * IOPTEs that a driver writes with one call: bounds the time that it allocates
+ * tables for before *@stop is tested.
  */
 #define MAP_STEP	SZ_16K
 
@@ -378,7 +381,10 @@ map_run_inline(struct ioas_domain *dom, unsigned long iova, phys_addr_t phys,
 
 		pgsize = best_pgsize(iommu->pgsize_bitmap, iova, phys, size,
 				     &count);
-		/* There, what is mapped in one call cannot be cut */
+		/*
+		 * A driver that finalizes on attach cannot split what one call
+		 * mapped
+		 */
 		if (unlikely(dom->finalized_on_attach))
 			count = 1;
 		count = min(count, MAP_STEP);
@@ -387,7 +393,7 @@ map_run_inline(struct ioas_domain *dom, unsigned long iova, phys_addr_t phys,
 		*done += mapped;
 		if (ret)
 			return ret;
-		/* A driver that maps nothing and says so with 0 would hang us */
+		/* Returns success but maps nothing: would loop for ever */
 		if (!mapped)
 			return -EIO;
 		iova += mapped;
@@ -472,7 +478,7 @@ map_memory(struct ioas_domain *dom, u64 iova, const struct ioasid_memory *mem,
 	return 0;
 }
 
-/* What drivers return that user space has no errno for */
+/* Replace a driver's errno that the uAPI does not have */
 static int map_errno(int ret)
 {
 	switch (ret) {
@@ -487,14 +493,14 @@ static int map_errno(int ret)
 }
 
 /**
- * ioas_domain_unwind() - take out what a map that failed left behind
+ * ioas_domain_unwind() - remove what a failed map left behind
  * @dom: the domain
- * @iova: where it began
+ * @iova: first byte of the map
  * @done: bytes that are known to be mapped
- * @length: bytes that it would have mapped
+ * @length: bytes of the whole map
  *
- * Drivers need not count what they wrote before they failed: but they write
- * upwards, so what follows @done and is there, up to @length, is theirs.
+ * A driver may not count what it wrote before it failed.  But it writes
+ * upwards: IOPTEs that follow @done, up to @length, are of this map.
  */
 void ioas_domain_unwind(struct ioas_domain *dom, u64 iova, u64 done,
 			u64 length)
@@ -511,18 +517,18 @@ void ioas_domain_unwind(struct ioas_domain *dom, u64 iova, u64 done,
 }
 
 /**
- * ioas_domain_write_run() - map contiguous memory, but for the last step
+ * ioas_domain_write_run() - map contiguous memory, without iotlb_sync_map()
  * @dom: the domain
  * @iova: first byte; nothing is mapped from there to the run's end
- * @phys: what to map
+ * @phys: physical address of the memory
  * @size: bytes
  * @flags: IOASID_MAP_READ, IOASID_MAP_WRITE
  * @cut_shift: log2 of the cut size, 0 for none
- * @gfp: to allocate tables with
- * @done: how many bytes were mapped is added to it, also on failure
+ * @gfp: flags for the allocation of tables
+ * @done: the number of mapped bytes is added to it, also on failure
  *
- * As ioas_domain_write(), but on failure leaves what it did: to be taken out
- * by ioas_domain_unwind().
+ * As ioas_domain_write(), but a failure leaves IOPTEs behind, which
+ * ioas_domain_unwind() removes.
  *
  * Return: 0; -ENOMEM; -ENOSPC; -EIO, the driver failed.
  */
@@ -541,16 +547,16 @@ int ioas_domain_write_run(struct ioas_domain *dom, u64 iova,
 }
 
 /**
- * ioas_domain_write() - map memory, but for the last step
+ * ioas_domain_write() - map memory, without iotlb_sync_map()
  * @dom: the domain
  * @iova: first byte; nothing is mapped from there to the memory's end
  * @mem: the memory
  * @flags: IOASID_MAP_READ, IOASID_MAP_WRITE
  * @cut_shift: log2 of the cut size, 0 for none
- * @gfp: to allocate tables with
+ * @gfp: flags for the allocation of tables
  *
- * Devices may not see it before ioas_domain_sync(), one for many writes. On
- * failure nothing stays mapped, unless @dom->poisoned says otherwise.
+ * Devices may not see it before ioas_domain_sync(), one for many writes.  On
+ * failure nothing stays mapped, unless @dom->poisoned is set.
  *
  * Context: may sleep.
  * Return: 0; -ENOMEM; -ENOSPC; -EINTR, a fatal signal; -EIO, the driver failed.
@@ -571,10 +577,10 @@ int ioas_domain_write(struct ioas_domain *dom, u64 iova,
 }
 
 /**
- * ioas_domain_sync() - let devices see what was written
+ * ioas_domain_sync() - make written IOPTEs visible to devices
  * @dom: the domain
  * @iova: first byte
- * @length: bytes; what was not written in there does not matter
+ * @length: bytes; may include IOVAs that were not written
  *
  * Return: 0; -EIO, the driver failed.
  */
@@ -595,14 +601,17 @@ int ioas_domain_sync(struct ioas_domain *dom, u64 iova, u64 length)
  * @mem: the memory
  * @flags: IOASID_MAP_READ, IOASID_MAP_WRITE
  * @cut_shift: log2 of the cut size, 0 for none
- * @stop: when it becomes true the map ends early; or NULL
+ * @stop: the map ends early when it becomes true; or NULL
  *
- * One iotlb_sync_map() for all.  On failure nothing stays mapped, unless
- * @dom->poisoned says otherwise.
+ * Calls iotlb_sync_map() once.  On failure nothing stays mapped, unless
+ * @dom->poisoned is set.
  *
  * Context: may sleep.
- * Return: 0; -ENOMEM; -ENOSPC; -EINTR, a fatal signal; -EAGAIN, @stop;
- * -EIO, the driver failed.
+ * Return: 0; or
+ * -EINTR, a fatal signal;
+ * -EAGAIN, @stop;
+ * -EIO, the driver failed;
+ * -ENOMEM; -ENOSPC.
  */
 int ioas_domain_map(struct ioas_domain *dom, u64 iova,
 		    const struct ioasid_memory *mem, unsigned int flags,
@@ -624,14 +633,14 @@ int ioas_domain_map(struct ioas_domain *dom, u64 iova,
 EXPORT_SYMBOL_IF_KUNIT(ioas_domain_map);
 
 /**
- * ioas_domain_map_device() - map memory of a device
+ * ioas_domain_map_device() - map device memory
  * @dom: the domain
  * @iova: first byte; nothing is mapped from there to the memory's end
  * @mem: the memory
  * @flags: IOASID_MAP_READ, IOASID_MAP_WRITE
  *
- * Takes what memory there is at once, and waits for none.  On failure nothing
- * stays mapped, unless @dom->poisoned says otherwise.
+ * Allocates with GFP_NOWAIT.  On failure nothing stays mapped, unless
+ * @dom->poisoned is set.
  *
  * Context: may sleep, but does not reclaim.
  * Return: 0; -ENOMEM; -ENOSPC; -EIO, the driver failed.
@@ -663,10 +672,10 @@ int ioas_domain_map_device(struct ioas_domain *dom, u64 iova,
 }
 
 /**
- * ioas_gather_start() - begin to take translations out
+ * ioas_gather_start() - begin to remove IOPTEs
  * @gather: uninitialised
  * @dom: the domain
- * @scattered: the ranges to come do not all touch
+ * @scattered: the ranges to remove do not all touch
  */
 void ioas_gather_start(struct ioas_gather *gather, struct ioas_domain *dom,
 		       bool scattered)
@@ -678,13 +687,13 @@ void ioas_gather_start(struct ioas_gather *gather, struct ioas_domain *dom,
 }
 EXPORT_SYMBOL_IF_KUNIT(ioas_gather_start);
 
-/* What is taken out between two looks at the scheduler */
+/* Bytes that are removed between two calls of the scheduler */
 #define GATHER_STEP	SZ_1G
 
 /*
- * Left to themselves gathers flush when a step is not like the one before, or
- * does not follow it.  On an Intel IOMMU the tables that the new step freed are
- * on the list by then, and would be given back before the flush that covers
+ * By default a gather flushes when a step has another page size, or does not
+ * follow the step before.  On an Intel IOMMU the tables that the new step freed
+ * are on its list by then, and would be freed before the flush that covers
  * them.
  */
 static bool would_flush(const struct iommu_iotlb_gather *iotlb,
@@ -696,12 +705,12 @@ static bool would_flush(const struct iommu_iotlb_gather *iotlb,
 }
 
 /**
- * ioas_gather_range() - take out what is mapped in a range
+ * ioas_gather_range() - remove the IOPTEs of a range
  * @gather: begun
  * @iova: first byte, where an IOPTE begins
  * @length: bytes, all of them mapped
  *
- * Poisons the domain when the driver takes out less.
+ * Poisons the domain if the driver removes less.
  */
 void ioas_gather_range(struct ioas_gather *gather, u64 iova, u64 length)
 {
@@ -713,7 +722,7 @@ void ioas_gather_range(struct ioas_gather *gather, u64 iova, u64 length)
 		pgsize = best_pgsize(iommu->pgsize_bitmap, iova, iova,
 				     min_t(u64, length, GATHER_STEP), &count);
 		size = pgsize * count;
-		/* One flush for all steps, if there are several */
+		/* One flush for all steps, if there is more than one */
 		if (!gather->begun && unlikely(size != length))
 			iotlb->queued |= gather->dom->deferred_flush;
 		else if (!iotlb->queued &&
@@ -738,12 +747,12 @@ EXPORT_SYMBOL_IF_KUNIT(ioas_gather_range);
 /**
  * ioas_gather_protect() - change the permission of an IOPTE in place
  * @gather: begun, of a domain with ioas_domain_protects()
- * @iova: where the IOPTE begins
+ * @iova: first byte of the IOPTE
  * @length: its size
  * @flags: IOASID_MAP_READ, IOASID_MAP_WRITE
  *
- * Return: whether it was done; if not then nothing was: the IOMMU's driver
- * cannot after all, or has IOPTEs of other sizes there.
+ * Return: true if it was changed; false if nothing was: the IOMMU driver cannot
+ * change it in place, or has IOPTEs of other sizes there.
  */
 bool ioas_gather_protect(struct ioas_gather *gather, u64 iova, u64 length,
 			 unsigned int flags)
@@ -766,10 +775,10 @@ static noinline void flush_queued(struct iommu_domain *iommu,
 }
 
 /**
- * ioas_gather_finish() - flush what was taken out
+ * ioas_gather_finish() - flush the removed IOPTEs
  * @gather: begun; ends
  *
- * On return no device reaches it any more.
+ * On return no device reaches what they mapped.
  */
 void ioas_gather_finish(struct ioas_gather *gather)
 {
@@ -785,12 +794,10 @@ void ioas_gather_finish(struct ioas_gather *gather)
 EXPORT_SYMBOL_IF_KUNIT(ioas_gather_finish);
 
 /**
- * ioas_domain_remove() - take a range out, and flush
+ * ioas_domain_remove() - remove a range, and flush
  * @dom: the domain
  * @iova: first byte, where an IOPTE begins
  * @length: bytes, all of them mapped
- *
- * All of a drain in one.
  */
 void ioas_domain_remove(struct ioas_domain *dom, u64 iova, u64 length)
 {
@@ -802,23 +809,23 @@ void ioas_domain_remove(struct ioas_domain *dom, u64 iova, u64 length)
 }
 
 /**
- * ioas_domain_split() - let an IOPTE boundary come to be
+ * ioas_domain_split() - split the IOPTE that spans an address
  * @dom: the domain
- * @iova: where the mapping begins
+ * @iova: first byte of the mapping
  * @mem: its memory
  * @flags: its permission
  * @cut_shift: its cut size
- * @floor: an address in the mapping, below @at, that an IOPTE begins at: where
- *	the mapping begins, or where it was split before
- * @at: the address that an IOPTE shall begin at, inside the mapping
+ * @floor: an address in the mapping, below @at, where an IOPTE begins: the
+ *	first byte of the mapping, or the address of an earlier split
+ * @at: address inside the mapping where an IOPTE shall begin
  *
  * Only the IOPTE that spans @at is replaced, by smaller ones; DMA to it fails
- * for a moment.  Which size the driver chose it does not tell: the largest it
- * could have chosen there is taken out and mapped again on either side of @at.
+ * for a moment.  The driver does not tell the size that it chose: the largest
+ * possible IOPTE is removed, and mapped again on both sides of @at.
  *
  * Context: may sleep.
- * Return: 0; on failure all is mapped as it was, unless @dom->poisoned says
- * otherwise: -ENOMEM; -ENOSPC; -EIO, the driver failed.
+ * Return: 0; -ENOMEM; -ENOSPC; -EIO, the driver failed.  On failure all is
+ * mapped as before, unless @dom->poisoned is set.
  */
 int ioas_domain_split(struct ioas_domain *dom, u64 iova,
 		      const struct ioasid_memory *mem, unsigned int flags,
@@ -834,7 +841,7 @@ int ioas_domain_split(struct ioas_domain *dom, u64 iova,
 	size_t done = 0, pgsize;
 	phys_addr_t phys;
 
-	/* The run that holds the cut, and so every IOPTE that may span it */
+	/* The run that contains @at, and so every IOPTE that may span it */
 	ioasid_runs_start(&runs, mem);
 	while (ioasid_runs_next(&runs, &run) && index + run.npages <= cut)
 		index += run.npages;
@@ -876,7 +883,7 @@ int ioas_domain_split(struct ioas_domain *dom, u64 iova,
 	if (!ret)
 		return 0;
 
-	/* Put back what was there: this must not fail for want of memory */
+	/* Map again what was there, which must not fail for lack of memory */
 	ioas_domain_unwind(dom, from, done, pgsize);
 	done = 0;
 	if (map_run(dom, from, phys, pgsize, prot,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * One hardware page table: make it, fill it from extents, drain it, flush it.
+ * One hardware page table: allocate, map from extents, remove, flush.
  *
  * Knows struct iommu_domain and memory; knows nothing of mappings and IOASIDs.
  */
@@ -18,19 +18,19 @@ struct ioasid_domain_extension;
 
 /**
  * struct ioas_domain - a hardware page table
- * @node: in the list of who owns it
+ * @node: in a list of the owner
  * @iommu: the domain
- * @populate_next: its owner's, while it is filled: what begins below it is in
- * @populate_done: its owner's: all is in
- * @users: how many groups are attached
- * @enforce_cache_coherency: no-snoop DMA is made coherent; from before the
- *	first map to the end
- * @finalized_on_attach: the driver tells aperture and page sizes, and can map,
- *	only after an attach; and must not be asked to replace a domain by
- *	another
+ * @populate_next: for the owner, while it is populated: mappings that begin
+ *	below are in it
+ * @populate_done: for the owner: all mappings are in it
+ * @users: number of attached groups
+ * @enforce_cache_coherency: no-snoop DMA is made coherent; constant since
+ *	before the first map
+ * @finalized_on_attach: the driver knows aperture and page sizes, and can map,
+ *	only after an attach; it must not replace another domain
  * @deferred_flush: ranges that do not touch can share one flush
- * @has_msi: it maps MSIs by software
- * @poisoned: a translation could not be taken out. Set once.
+ * @has_msi: MSIs are mapped by software
+ * @poisoned: an IOPTE could not be removed; never cleared
  * @protect_pages: see struct ioasid_domain_extension; NULL if the driver has
  *	none
  */
@@ -50,21 +50,21 @@ struct ioas_domain {
 				struct iommu_iotlb_gather *gather);
 };
 
-/* Can the driver change a permission in place?  Not always, then */
+/* True if the driver can change a permission in place; may still fail */
 static inline bool ioas_domain_protects(const struct ioas_domain *dom)
 {
 	return dom->protect_pages;
 }
 
 /**
- * struct ioas_gather - translations on their way out of one domain
+ * struct ioas_gather - IOPTEs that are removed from one domain together
  * @dom: the domain
- * @iotlb: what the IOMMU driver collects
- * @begun: something was taken out, or changed
+ * @iotlb: gather of the IOMMU driver
+ * @begun: an IOPTE was removed or changed
  *
- * ioas_gather_range() takes translations out of the table, or
- * ioas_gather_protect() permission; only when ioas_gather_finish() returned
- * are they out of every cache.
+ * ioas_gather_range() removes IOPTEs from the table, ioas_gather_protect()
+ * removes permissions.  They are out of every cache when ioas_gather_finish()
+ * returns.
  */
 struct ioas_gather {
 	struct ioas_domain *dom;

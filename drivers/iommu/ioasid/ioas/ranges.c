@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Ranges of IOVA that devices can use.
+ * Ranges of IOVAs that devices can use.
  *
  * Locks: none.
  */
@@ -20,7 +20,7 @@ static int range_cmp(const void *a, const void *b)
 	return x->start < y->start ? -1 : x->start > y->start;
 }
 
-/* What is in [start, end], in whole pages, and in none of the holes */
+/* Add what is in [start, end], in whole pages, and in none of the holes */
 VISIBLE_IF_KUNIT
 void ioas_ranges_between(struct ioas_ranges *ranges, u64 start, u64 end,
 			 const struct ioasid_iova_range *hole,
@@ -52,16 +52,16 @@ skip:
 EXPORT_SYMBOL_IF_KUNIT(ioas_ranges_between);
 
 /**
- * ioas_ranges_of_group() - which IOVAs the devices of a group can use
+ * ioas_ranges_of_group() - find the IOVAs that the devices of a group can use
  * @group: the group
- * @iommu: a domain that tells the aperture
- * @sw_msi: out, where the IOMMU driver wants MSIs mapped by software, or
- *	PHYS_ADDR_MAX
+ * @iommu: a domain with the aperture
+ * @sw_msi: out, address where the IOMMU driver needs MSIs mapped by software;
+ *	or PHYS_ADDR_MAX
  *
- * That is the aperture less the regions that are reserved for the devices.
+ * These are the aperture without the reserved regions of the devices.
  *
  * Context: may sleep.
- * Return: the ranges, to be freed by kfree(), or an ERR_PTR: -ENOMEM.
+ * Return: the ranges, to be freed by kfree(); or an ERR_PTR: -ENOMEM.
  */
 struct ioas_ranges *ioas_ranges_of_group(struct iommu_group *group,
 					 struct iommu_domain *iommu,
@@ -126,11 +126,11 @@ out:
 }
 
 /**
- * ioas_ranges_and() - what is in both
+ * ioas_ranges_and() - compute the intersection of ranges
  * @a: some ranges
  * @b: some other ranges
  *
- * Return: the ranges, to be freed by kfree(), or NULL for want of memory.
+ * Return: the ranges, to be freed by kfree(); or NULL, there is no memory.
  */
 struct ioas_ranges *ioas_ranges_and(const struct ioas_ranges *a,
 				    const struct ioas_ranges *b)
@@ -161,13 +161,13 @@ struct ioas_ranges *ioas_ranges_and(const struct ioas_ranges *a,
 EXPORT_SYMBOL_IF_KUNIT(ioas_ranges_and);
 
 /**
- * ioas_ranges_hold() - does one of the ranges hold all of a range
+ * ioas_ranges_hold() - test whether one of the ranges contains all of a range
  * @ranges: the ranges
  * @start: first byte
  * @last: last byte
- * @bad: out when not, the first byte that is not held
+ * @bad: out, the first byte that is not contained, if any
  *
- * Return: whether it does.
+ * Return: true if one does.
  */
 bool ioas_ranges_hold(const struct ioas_ranges *ranges, u64 start,
 		      u64 last, u64 *bad)

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * Ranges of IOVA that devices can use.
- */
+/* Ranges of IOVAs that devices can use. */
 #ifndef _IOASID_IOAS_RANGES_H
 #define _IOASID_IOAS_RANGES_H
 

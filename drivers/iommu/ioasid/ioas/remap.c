@@ -1,25 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Changing mappings in place: IOASID_MAP_PROTECT and IOASID_MAP_REPLACE.
+ * Change mappings in place: IOASID_MAP_PROTECT and IOASID_MAP_REPLACE.
  *
  * Invariants:
- *  - All memory is pinned or borrowed, and all that a cut may need is allocated,
- *    before a table is touched.  What was there is unpinned only after all
- *    tables were changed and flushed (table before pin).
- *  - While tables change, the range is claimed: every mapping that touches it is
- *    CHANGING, and what is free is taken by fillers in that state.  Nothing
- *    else about the mappings changes before all tables have; so what fails has
- *    the tables changed back, and lets go of the claim.
- *  - Software devices let go before anything is claimed for good: what they lose
- *    is LEAVING meanwhile, which no thread waits for that pins, and the rest is
- *    LIVE.
+ *  - All memory is pinned or referred to, and all that a cut may need is
+ *    allocated, before a table is touched.  The old memory is unpinned after
+ *    all tables were changed and flushed (table before pin).
+ *  - While tables change, the range is claimed: every mapping that touches it
+ *    is CHANGING, and free IOVAs in it are occupied by fillers in that state.
+ *    Nothing else about the mappings changes before all tables have changed: a
+ *    failure changes the tables back, and ends the claim.
+ *  - Accesses unpin before the final claim: the mappings that lose something
+ *    are LEAVING meanwhile, a state that no pinning thread waits for, and the
+ *    others are LIVE.
  *
- * Waits: for mappings in transit, and for software devices, with nothing claimed
- * and no lock held; a fatal signal ends them.
+ * Waits: for busy mappings, and for accesses, with nothing claimed and no lock
+ * held; a fatal signal ends them.
  *
- * Locks: attach_lock keeps groups from coming and going, so that no domain is
- * being filled; domains_sem is held for reading for as long as anything is
- * claimed.
+ * Locks: attach_lock keeps groups from joining and leaving, so that no domain
+ * is being populated; domains_sem is held for reading for as long as anything
+ * is claimed.
  */
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
@@ -49,7 +49,7 @@ static bool is_poisoned(struct ioas *ioas)
 
 /* ---- Permission ---- */
 
-/* Does the parent permit what a child's mapping shall? */
+/* Check that the parent permits the new permission of a child's mapping */
 static int check_parent(struct ioas_change *change,
 			const struct ioas_mapping *m)
 {
@@ -63,7 +63,7 @@ static int check_parent(struct ioas_change *change,
 	unsigned int n = 0, lacks;
 	int ret = 0;
 
-	/* They are there, and not narrowed, for as long as we refer to them */
+	/* Our reference keeps the owners mapped, and their permission */
 	spin_lock(&parent->lock);
 	for (;;) {
 		owner = ioas_mapping_first(parent, cursor);
@@ -93,7 +93,7 @@ static bool must_repin(const struct ioas_change *change,
 	return change->flags & IOASID_MAP_WRITE && !m->mem.writable;
 }
 
-/* Is this the memory that belongs there, pinned for writing? */
+/* Test whether this is the memory of the mapping, pinned for writing */
 static bool is_repinned(const struct ioas_change *change,
 			const struct ioas_mapping *m,
 			const struct ioas_mapping *repin)
@@ -106,7 +106,7 @@ static bool is_repinned(const struct ioas_change *change,
 	       repin->payer->mm == m->payer->mm;
 }
 
-/* Another page where a child refers to the one that was? */
+/* Test whether repinning found the pages that children refer to */
 static bool same_pages(const struct ioas_change *change,
 		       const struct ioas_mapping *m,
 		       const struct ioas_mapping *repin)
@@ -144,7 +144,7 @@ static void free_repinned(struct ioas_change *change)
 	change->repinned = NULL;
 }
 
-/* Which memory has to be pinned again: noted in change->repinned, unpinned yet */
+/* List in change->repinned the memory that must be pinned for writing */
 static int note_repins(struct ioas_change *change)
 {
 	struct ioas_mapping *m, *repin, **tail = &change->repinned;
@@ -154,7 +154,7 @@ static int note_repins(struct ioas_change *change)
 		if (!ioas_change_differs(change, m) || !must_repin(change, m))
 			continue;
 		change->fault_addr = max(m->start, change->start);
-		/* Which file it was, and how it was open, nobody knows */
+		/* The mapping has no reference to its file */
 		if (m->flags & IOASID_MAP_FILE)
 			return -EACCES;
 		if (m->payer->mm != current->mm)
@@ -193,7 +193,10 @@ static int pin_repins(struct ioas_change *change)
 	return 0;
 }
 
-/* Are all mappings ready for the permission?  1: what is missing was noted */
+/*
+ * Check that all mappings can get the permission; returns 1 if memory must be
+ * pinned first, which is in change->repinned.
+ */
 static int check_permission(struct ioas_change *change)
 {
 	struct ioas_mapping *repin = change->repinned, *m;
@@ -229,7 +232,7 @@ static int check_permission(struct ioas_change *change)
 
 /* ---- Publish ---- */
 
-/* Which edges of the range cut a mapping? */
+/* True if an edge of the range cuts a mapping: the left one, the right one */
 static bool cuts_left(const struct ioas_change *change)
 {
 	return change->claimed->start < change->start &&
@@ -243,8 +246,8 @@ static bool cuts_right(const struct ioas_change *change)
 }
 
 /*
- * How many mappings more there may be than there were.  What replaces them is
- * counted already, for one that goes.
+ * Count the mappings that a change adds.  With IOASID_MAP_REPLACE the new
+ * mapping counts already, for one that is removed.
  */
 static unsigned int nr_more(const struct ioas_change *change)
 {
@@ -256,8 +259,8 @@ static unsigned int nr_more(const struct ioas_change *change)
 }
 
 /*
- * Tables have changed: make mapping boundaries at the edges of the range.
- * Nothing claimed is outside of it afterwards.
+ * Split mappings at the edges of the range, after the tables have changed.
+ * Afterwards nothing claimed is outside of the range.
  */
 static void cut_edges(struct ioas_change *change)
 {
@@ -292,7 +295,7 @@ static void cut_edges(struct ioas_change *change)
 	spin_unlock(&ioas->lock);
 }
 
-/* Let the claimed mappings have their new permission, and memory */
+/* Give the claimed mappings their new permission, and memory */
 static void publish_permission(struct ioas_change *change)
 {
 	struct ioas_mapping *m, *next, *repin = change->repinned;
@@ -322,8 +325,9 @@ static void publish_permission(struct ioas_change *change)
 }
 
 /*
- * Let the new mapping have the place of the claimed ones.  A stand-in grows over
- * it first, as children's mappings must not seem to be smaller than they are.
+ * Put the new mapping in place of the claimed ones.  The lock is dropped in
+ * between: a stand-in grows over the range first, so that no lookup finds a
+ * hole in it.
  */
 static void publish_new(struct ioas_change *change)
 {
@@ -358,7 +362,7 @@ static void publish_new(struct ioas_change *change)
 	change->new = NULL;
 }
 
-/* No table has the mappings any more that the new one replaced */
+/* Release the replaced mappings, which are in no table */
 static void release_old(struct ioas_change *change)
 {
 	struct ioas_mapping *m, *next;
@@ -371,7 +375,7 @@ static void release_old(struct ioas_change *change)
 	change->claimed = NULL;
 }
 
-/* A poisoned domain may reach what it should have got */
+/* Put the new memory into quarantine: a poisoned domain may reach it */
 static void keep_new(struct ioas_change *change)
 {
 	struct ioas *ioas = change->ioas;
@@ -393,7 +397,7 @@ static void keep_new(struct ioas_change *change)
 	change->repinned = NULL;
 }
 
-/* With the range claimed, and everything there: returns with it let go */
+/* Called with the range claimed and all memory pinned; ends the claim */
 static int carry_out(struct ioas_change *change)
 {
 	struct ioas *ioas = change->ioas;
@@ -539,21 +543,24 @@ static void free_spares(struct ioas_change *change)
 }
 
 /**
- * ioas_remap() - change what is mapped in a range, in place
- * @ioas: the space
- * @req: with IOASID_MAP_PROTECT which permission; with IOASID_MAP_REPLACE what to
- *	map instead
+ * ioas_remap() - change a range in place
+ * @ioas: the address space
+ * @req: the new permission, with IOASID_MAP_PROTECT; the new mapping, with
+ *	IOASID_MAP_REPLACE
  *
  * Context: may sleep, for as long as a page fault takes.
- * Return: 0; on failure nothing has changed: -ENXIO, something of the range is
- * not mapped, or of a child not in its parent; -EEXIST, a range is reserved, or
- * device memory; -EINVAL, not permitted, or an edge cuts a mapping off its
- * grid; -EBUSY, a child refers to what would change, or a software device does
- * not let go; -EPERM, -EACCES, memory cannot be pinned for writing by the
- * caller, or the parent does not permit that much; -EOPNOTSUPP, device memory;
- * those of ioasid_memory_get(), ioas_reserve() and
- * ioas_ref_get(); -ENOMEM, -ENOSPC or -EIO of an IOMMU driver; -EINTR,
- * a fatal signal.
+ * Return: 0; on failure nothing has changed:
+ * -ENXIO, a part of the range is not mapped, or of a child not in its parent;
+ * -EEXIST, a range is reserved, or is device memory;
+ * -EINVAL, the IOVAs are not permitted, or an edge cuts a mapping off its grid;
+ * -EBUSY, a child refers to what would change, or an access still holds pages;
+ * -EPERM, another process pinned memory that must be pinned for writing;
+ * -EACCES, memory of a file must be pinned for writing, or the parent lacks the
+ * permission;
+ * -EOPNOTSUPP, device memory;
+ * -EINTR, a fatal signal;
+ * -ENOMEM, -ENOSPC or -EIO of an IOMMU driver;
+ * errnos of ioasid_memory_get(), ioas_reserve() and ioas_ref_get().
  */
 int ioas_remap(struct ioas *ioas,
 	       struct ioas_map_request *req)
