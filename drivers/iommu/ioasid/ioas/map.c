@@ -5,14 +5,14 @@
  * Invariants:
  *  - A LIVE mapping of memory is in every domain of the address space; reserved
  *    ranges are in none.
- *  - A mapping is made in three steps.  Its range is reserved, under the lock;
- *    its memory is charged and pinned, with no lock held, for however long that
- *    takes; it is written to the domains and published.  A step that fails
- *    undoes those before it.
+ *  - A map has three steps.  Its range is reserved, under the lock; its memory
+ *    is charged and pinned, with no lock held, for as long as that takes; it is
+ *    written to the domains and published.  A step that fails undoes the steps
+ *    before it.
  *
- * Locks: see struct ioas.  The lock is held for a bounded number of
- * steps; whatever is long is done with the mapping in a state that keeps
- * others off it.
+ * Locks: see struct ioas.  The lock is held for a bounded number of steps;
+ * everything long happens without it, while the state of the mapping keeps
+ * other threads away.
  */
 #include <kunit/visibility.h>
 #include <linux/sched/signal.h>
@@ -28,7 +28,7 @@
 #include "tables.h"
 #include "tree.h"
 
-/* Does a space take anything new? */
+/* Check that an address space takes new mappings */
 static __always_inline int check_space(const struct ioas *ioas)
 {
 	lockdep_assert_held(&ioas->lock);
@@ -42,17 +42,22 @@ static __always_inline int check_space(const struct ioas *ioas)
 }
 
 /**
- * ioas_reserve() - take a range of IOVA for a new mapping
- * @ioas: the space
- * @req: what to map; @iova is set when it was chosen
+ * ioas_reserve() - reserve a range of IOVAs for a new mapping
+ * @ioas: the address space
+ * @req: the map request; @iova is set if it is chosen
  *
- * The first step of a map: to be followed by ioas_commit() or
- * ioas_abort().
+ * The first step of a map; ioas_commit() or ioas_abort() follows.
  *
  * Context: may sleep.
- * Return: the mapping, not yet visible, or an ERR_PTR: -ENOENT, the space is
- * being freed; -EIO; -EDEADLK; -EINVAL, not permitted; -EEXIST; -ENOSPC;
- * -ENOMEM; -EINTR, a fatal signal.
+ * Return: the mapping, not published; or an ERR_PTR:
+ * -ENOENT, the address space is being freed;
+ * -EIO, it is poisoned;
+ * -EDEADLK, it waits for a sibling;
+ * -EINVAL, the IOVAs are not permitted;
+ * -EEXIST, something is mapped there;
+ * -ENOSPC, no range of IOVAs is free;
+ * -ENOMEM;
+ * -EINTR, a fatal signal.
  */
 struct ioas_mapping *ioas_reserve(struct ioas *ioas,
 				  struct ioas_map_request *req)
@@ -111,7 +116,7 @@ again:
 		}
 		if (req->cache) {
 			req->cache->last = m;
-			/* What comes next was not looked at */
+			/* @next of the cache is not known */
 			req->cache->changes = ioas->changes - 1;
 		}
 	}
@@ -126,8 +131,8 @@ err:
 EXPORT_SYMBOL_IF_KUNIT(ioas_reserve);
 
 /**
- * ioas_abort() - give a reserved range back
- * @ioas: the space
+ * ioas_abort() - free a reserved range
+ * @ioas: the address space
  * @m: from ioas_reserve(); freed
  */
 void ioas_abort(struct ioas *ioas, struct ioas_mapping *m)
@@ -142,10 +147,10 @@ void ioas_abort(struct ioas *ioas, struct ioas_mapping *m)
 EXPORT_SYMBOL_IF_KUNIT(ioas_abort);
 
 /**
- * ioas_abort_writing() - give up a WRITING mapping that is in no domain
- * @ioas: the space; domains_sem is held
- * @m: from ioas_reserve(), with or without memory; freed, unless a
- *	poisoned domain may reach it
+ * ioas_abort_writing() - free a WRITING mapping that is in no domain
+ * @ioas: the address space; domains_sem is held
+ * @m: from ioas_reserve(), with or without memory; freed, or put into
+ *	quarantine if a domain is poisoned
  */
 void ioas_abort_writing(struct ioas *ioas,
 			struct ioas_mapping *m)
@@ -194,7 +199,7 @@ static int write_mapping(struct ioas *ioas, struct ioas_mapping *m)
 }
 
 /*
- * A mapping was written to the domains, or was not: let it be seen, or free it.
+ * Publish a mapping, or free it if it could not be written to the domains.
  * Called with the lock and domains_sem held, drops both.
  */
 static __always_inline int
@@ -229,7 +234,7 @@ static int wait_for_parent(struct ioas *ioas,
 	return ioas_ref_wait(ioas, addr, req->addr + (req->length - 1));
 }
 
-/* Write what was borrowed; as write_mapping(), with no lock held before */
+/* As write_mapping(), for a reference, and called without the lock */
 static __always_inline int write_borrowed(struct ioas *ioas,
 					  struct ioas_mapping *m)
 	__acquires(&ioas->lock)
@@ -245,11 +250,11 @@ static __always_inline int write_borrowed(struct ioas *ioas,
 /**
  * ioas_map_ref() - map by reference, at a fixed IOVA
  * @ioas: a child
- * @req: what to map
+ * @req: the map request
  *
- * Nothing that it does takes long: so it is reserve and commit in one.  A write
- * that does take long stops for a thread that wants the mapping, or the memory,
- * and is begun again after it.
+ * Reserve and commit in one, since no step takes long.  A long write stops for
+ * a thread that waits for the mapping, or for the memory, and is then tried
+ * again.
  *
  * Context: may sleep; waits for no page fault.
  * Return: as ioas_reserve() and ioas_commit().
@@ -291,9 +296,9 @@ int ioas_map_ref(struct ioas *ioas,
 }
 
 /*
- * Give a child's mapping its memory.  It is WRITING from before it refers to
- * anything, so that a thread that waits for that waits for something bounded.
- * Returns with the lock and domains_sem held.
+ * Refer to the parent's memory, and write it.  The mapping is WRITING before it
+ * has a reference, so that a thread that waits for the reference waits for
+ * something bounded.  Returns with the lock and domains_sem held.
  */
 static int borrow_memory(struct ioas *ioas, struct ioas_mapping *m,
 			 struct ioas_map_request *req)
@@ -319,7 +324,7 @@ static int borrow_memory(struct ioas *ioas, struct ioas_mapping *m,
 			spin_unlock(&ioas->lock);
 			m->next = NULL;
 			ioas_ref_put(ioas, m);
-			/* Through a window it became the parent's */
+			/* An import made it an address of the parent */
 			m->addr = req->addr;
 		}
 		spin_lock(&ioas->lock);
@@ -342,7 +347,7 @@ static int borrow_memory(struct ioas *ioas, struct ioas_mapping *m,
 	}
 }
 
-/* Write a root's mapping; a thread that wants it meanwhile may cancel it */
+/* Write a root's mapping; a thread that needs the range may cancel it */
 static int write_pinned(struct ioas *ioas, struct ioas_mapping *m)
 	__acquires(&ioas->lock)
 {
@@ -372,16 +377,16 @@ static int write_pinned(struct ioas *ioas, struct ioas_mapping *m)
 }
 
 /**
- * ioas_commit() - make a reserved mapping real
- * @ioas: the space
+ * ioas_commit() - pin, write and publish a reserved mapping
+ * @ioas: the address space
  * @m: from ioas_reserve(); not to be touched afterwards
- * @req: as given there
+ * @req: the request that was passed there
  *
  * Context: may sleep, for as long as a page fault takes.
- * Return: 0; -ECANCELED, somebody took the range back; -EDQUOT, -EFAULT and
- * the other errors of ioasid_memory_get(), or of a child those of
- * ioas_ref_get(); -ENOMEM, -ENOSPC or -EIO of the IOMMU driver. On
- * failure the range is free again.
+ * Return: 0; on failure the range is free again:
+ * -ECANCELED, another thread took the range;
+ * errnos of ioasid_memory_get(), or for a child of ioas_ref_get();
+ * -ENOMEM, -ENOSPC or -EIO of the IOMMU driver.
  */
 int ioas_commit(struct ioas *ioas, struct ioas_mapping *m,
 		struct ioas_map_request *req)
@@ -394,7 +399,7 @@ int ioas_commit(struct ioas *ioas, struct ioas_mapping *m,
 		if (!(req->flags & IOASID_MAP_RESERVE)) {
 			ret = ioas_mapping_get_memory(ioas, m, req);
 			if (ret) {
-				/* That it was undone matters more than why */
+				/* Prefer -ECANCELED */
 				spin_lock(&ioas->lock);
 				if (m->state == IOAS_MAPPING_CANCELLED)
 					ret = -ECANCELED;

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * Map, for the files of this folder; see ioas.h.
- */
+/* Map, for the files of this folder; see ioas.h. */
 #ifndef _IOASID_IOAS_MAP_H
 #define _IOASID_IOAS_MAP_H
 

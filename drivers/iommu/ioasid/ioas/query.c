@@ -1,18 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Reading mappings back.
+ * Query: read mappings back.
  *
  * Invariants:
- *  - What is told of a mapping was true at one moment, between the begin and
- *    the end of the command: it is taken together, under the lock.  A mapping
- *    that is being cut is waited for; one on its way out is there until it is
- *    gone.
- *  - A user address is told only to the process that gave it.
- *  - What is long, looking through the extents, is done with no lock held, on a
- *    copy that refers to them.  Nobody is kept off the mapping.
+ *  - An entry was true at one moment between the begin and the end of the
+ *    command: it is read under the lock.  A CHANGING mapping is waited for; a
+ *    REMOVING one is reported until it is gone.
+ *  - A user address is reported only to the process that mapped it.
+ *  - The long walk through the extents needs no lock: it uses a copy that
+ *    refers to them.  It keeps no thread waiting for the mapping.
  *
- * Locks: ioas.domains_sem for reading while page sizes are collected;
- * then ioas.lock, for a bounded number of mappings.
+ * Locks: ioas.domains_sem for reading while page sizes are collected; then
+ * ioas.lock, for a bounded number of mappings.
  */
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
@@ -27,13 +26,13 @@
 #include "ref.h"
 #include "tree.h"
 
-/* Mappings that are looked at with the lock held */
+/* Mappings that are copied with the lock held */
 #define QUERY_BATCH	32
 
-/* Mappings that are passed over between two looks at the scheduler */
+/* Mappings that are skipped between two calls of the scheduler */
 #define WALK_BATCH	1024
 
-/* What is kept of a mapping while the lock is not held */
+/* Copy of a mapping, for use without the lock */
 struct snapshot {
 	struct ioasid_query_entry entry;
 	struct ioasid_memory mem;
@@ -42,11 +41,11 @@ struct snapshot {
 
 struct query {
 	unsigned int nr_tables;
-	unsigned long *pgsizes;		/* of each table, but all different */
+	unsigned long *pgsizes;		/* bitmaps of tables, all different */
 	struct snapshot shot[QUERY_BATCH];
 };
 
-/* Which page sizes the hardware page tables have, each combination once */
+/* Collect the page sizes of the hardware page tables, each bitmap once */
 static int collect_pgsizes(struct ioas *ioas, struct query *query)
 {
 	struct ioas_domain *dom;
@@ -78,7 +77,7 @@ unlock:
 	return ret;
 }
 
-/* What lies below @from was told already, as part of another mapping */
+/* Copy a mapping, except what is below @from, which was reported before */
 static void take_shot(struct ioas *ioas, struct ioas_mapping *m,
 		      u64 from, struct snapshot *shot)
 {
@@ -106,7 +105,7 @@ static void take_shot(struct ioas *ioas, struct ioas_mapping *m,
 			entry->flags |= IOASID_QUERY_REVOKED;
 			ioasid_memory_return(&shot->mem);
 		}
-		/* It may not be cut */
+		/* Device memory is not cut */
 		shot->cut_shift = 0;
 	} else {
 		return;
@@ -126,8 +125,8 @@ static bool is_cut(struct ioas *ioas, u64 addr)
 }
 
 /*
- * Look at mappings from *@cursor on, which becomes what follows the last of
- * them.  Returns how many; clears @more when none is left.
+ * Copy mappings from *@cursor on, and move it behind the last of them.  Returns
+ * their number; clears @more if none is left.
  */
 static unsigned int take_shots(struct ioas *ioas, struct query *query,
 			       unsigned int room, u64 told, u64 *cursor,
@@ -166,7 +165,7 @@ static unsigned int take_shots(struct ioas *ioas, struct query *query,
 	return nr;
 }
 
-/* Which IOPTE sizes the drivers were asked for */
+/* Find the IOPTE sizes that the drivers were asked for */
 static u64 pgsizes_of(const struct query *query, const struct snapshot *shot)
 {
 	u64 pgsizes = 0;
@@ -180,11 +179,11 @@ static u64 pgsizes_of(const struct query *query, const struct snapshot *shot)
 }
 
 /**
- * ioas_query() - tell which mappings there are
- * @ioas: the space
- * @cmd: from where on, and into which array; out, what it was filled with
+ * ioas_query() - report the mappings of an address space
+ * @ioas: the address space
+ * @cmd: first address, and array for the entries; out, the number of entries
  *
- * Context: may sleep; waits for nobody's page fault.
+ * Context: may sleep; waits for no page fault of another thread.
  * Return: 0; -EFAULT; -ENOMEM; -EINTR, a fatal signal.
  */
 int ioas_query(struct ioas *ioas, struct ioasid_query_map *cmd)
@@ -224,7 +223,7 @@ int ioas_query(struct ioas *ioas, struct ioasid_query_map *cmd)
 	kfree(query->pgsizes);
 	kfree(query);
 
-	/* With no room it was not looked yet */
+	/* Without room in the array nothing was tested yet */
 	spin_lock(&ioas->lock);
 	more = more && ioas_mapping_first(ioas, cursor);
 	spin_unlock(&ioas->lock);

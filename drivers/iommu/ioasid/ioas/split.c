@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Mapping boundaries where there are none: cut mappings, and their IOPTEs.
+ * Split mappings and their IOPTEs.
  *
- * Locks: domains_sem for reading while a mapping is CHANGING.
+ * Locks: domains_sem is held for reading while a mapping is CHANGING.
  */
 #include <linux/slab.h>
 
@@ -15,11 +15,11 @@
 #include "tree.h"
 
 /**
- * ioas_mapping_off_grid() - does a cut need the IOPTEs replaced that span it
+ * ioas_mapping_off_grid() - test whether a cut may have to replace an IOPTE
  * @m: the mapping
- * @at: where
+ * @at: address of the cut
  *
- * Return: whether @at is off the mapping's cut grid.
+ * Return: true if @at is off the mapping's cut grid.
  */
 bool ioas_mapping_off_grid(const struct ioas_mapping *m, u64 at)
 {
@@ -27,11 +27,11 @@ bool ioas_mapping_off_grid(const struct ioas_mapping *m, u64 at)
 }
 
 /**
- * ioas_mapping_split_by() - the mapping that the edge of a range would cut
- * @ioas: the space; its lock is held
+ * ioas_mapping_split_by() - find the mapping that an edge of a range cuts
+ * @ioas: the address space; its lock is held
  * @at: the edge
  *
- * Return: the mapping that holds @at and the byte before, or NULL.
+ * Return: the mapping that contains @at and the byte before, or NULL.
  */
 struct ioas_mapping *ioas_mapping_split_by(struct ioas *ioas, u64 at)
 {
@@ -63,10 +63,10 @@ static int split_iopte(struct ioas *ioas, struct ioas_mapping *m,
 }
 
 /**
- * ioas_mapping_split_object() - let the end of a mapping be one of its own
- * @ioas: the space; its lock is held
+ * ioas_mapping_split_object() - split a mapping in the tree
+ * @ioas: the address space; its lock is held
  * @m: the mapping
- * @tail: prepared by ioas_mapping_split_memory(); LIVE
+ * @tail: prepared by ioas_mapping_split_memory(); becomes LIVE
  */
 void ioas_mapping_split_object(struct ioas *ioas,
 			       struct ioas_mapping *m,
@@ -75,17 +75,20 @@ void ioas_mapping_split_object(struct ioas *ioas,
 	u64 at = tail->start;
 
 	lockdep_assert_held(&ioas->lock);
-	/* Another cut may have taken the end off since */
+	/* A cut further right may have shortened @m since */
 	tail->last = m->last;
 	m->last = at - 1;
 	ioas_mapping_set_state(tail, IOAS_MAPPING_LIVE);
 	ioas_mapping_insert(ioas, tail);
 	ioas->nr_mappings++;
-	/* Keeps what lies before its filling cursor true for the tail */
+	/*
+	 * LIVE mappings do not use it: populate_next tells whether @tail is
+	 * populated
+	 */
 	tail->in_populating = false;
 }
 
-/* Does the range begin and end where mappings do? */
+/* True if the range begins and ends where mappings do */
 bool ioas_edges_fit(struct ioas *ioas, u64 start, u64 last)
 {
 	return !ioas_mapping_split_by(ioas, start) &&
@@ -96,9 +99,10 @@ bool ioas_edges_fit(struct ioas *ioas, u64 start, u64 last)
 
 /**
  * struct ioas_edge - one end of a range
- * @at: where the range begins, or the byte after its end; 0 at the end of the space
+ * @at: first byte of the range, or the byte after its last; 0 at the end of the
+ *	address space
  * @m: the mapping that it cuts, or NULL
- * @spare: what the upper part of @m becomes
+ * @spare: preallocated mapping for the upper part of @m
  */
 struct ioas_edge {
 	u64 at;
@@ -109,7 +113,7 @@ struct ioas_edge {
 /**
  * struct ioas_edges - both ends of a range
  * @edge: the left one, and the right one; both may cut the same mapping
- * @busy: where a mapping is that has to be waited for
+ * @busy: address of a mapping that the caller must wait for
  */
 struct ioas_edges {
 	struct ioas_edge edge[2];
@@ -133,7 +137,7 @@ static int edges_check(struct ioas_edges *edges, bool split)
 			continue;
 		if (!split && ioas_mapping_off_grid(e->m, e->at))
 			return -EINVAL;
-		/* Device memory goes as a whole */
+		/* Device memory is unmapped as a whole */
 		if (e->m->device)
 			return -EINVAL;
 	}
@@ -141,11 +145,11 @@ static int edges_check(struct ioas_edges *edges, bool split)
 }
 
 /**
- * ioas_check_edges() - look whether a range could be cut out
+ * ioas_check_edges() - check whether a range can be cut out
  * @ioas: the address space
  * @start: first byte
  * @last: last byte
- * @split: whether mappings may be cut off their grid
+ * @split: mappings may be cut off their grid
  *
  * Return: 0; -EINVAL, an edge cuts a mapping off its grid.
  */
@@ -165,9 +169,9 @@ int ioas_check_edges(struct ioas *ioas, u64 start, u64 last, bool split)
 }
 
 /*
- * Look at what the edges cut.  Returns 1, it can be cut; 0, they cut nothing;
- * -EAGAIN, @edges->busy has to be waited for; -ENOBUFS, spares are lacking; or
- * another -errno.
+ * Check what the edges cut.  Returns 1, it can be cut; 0, they cut nothing;
+ * -EAGAIN, @edges->busy must be waited for; -ENOBUFS, preallocated mappings are
+ * lacking; or another -errno.
  */
 static int edges_look(struct ioas *ioas, struct ioas_edges *edges, bool split)
 {
@@ -187,7 +191,7 @@ static int edges_look(struct ioas *ioas, struct ioas_edges *edges, bool split)
 		}
 	}
 	for (e = edges->edge; e < edges->edge + 2; e++) {
-		/* What is still being pinned is not cut, but cancelled whole */
+		/* A PINNING mapping is not cut, but cancelled as a whole */
 		if (e->m && e->m->state == IOAS_MAPPING_PINNING)
 			e->m = NULL;
 		if (!e->m)
@@ -222,7 +226,7 @@ static void edges_free(struct ioas_edges *edges)
 			ioas_mapping_free(e->spare);
 }
 
-/* Have each IOPTE end where the mapping will: the tables, and the memory */
+/* Split the IOPTEs and the memory of the mappings that the edges cut */
 static int edges_cut_tables(struct ioas *ioas, struct ioas_edges *edges)
 {
 	struct ioas_edge *left = &edges->edge[0], *right = &edges->edge[1];
@@ -235,7 +239,7 @@ static int edges_cut_tables(struct ioas *ioas, struct ioas_edges *edges)
 				  left->at : right->m->start, right->at);
 	if (ret)
 		return ret;
-	/* From the right, so that the left one still is what @left cuts */
+	/* From the right, so that the left edge still cuts the same mapping */
 	if (right->m)
 		ioas_mapping_split_memory(ioas, right->m, right->spare,
 					  right->at);
@@ -244,7 +248,7 @@ static int edges_cut_tables(struct ioas *ioas, struct ioas_edges *edges)
 	return 0;
 }
 
-/* Let what was cut be mappings of their own; from the right, as above */
+/* Insert the upper parts into the tree; from the right, as above */
 static void edges_publish(struct ioas *ioas, struct ioas_edges *edges)
 {
 	struct ioas_edge *e;
@@ -257,7 +261,10 @@ static void edges_publish(struct ioas *ioas, struct ioas_edges *edges)
 	}
 }
 
-/* Cut what edges_look() found.  Called with the lock and domains_sem, drops both */
+/*
+ * Cut what edges_look() found.  Called with the lock and domains_sem, drops
+ * both
+ */
 static int edges_cut(struct ioas *ioas, struct ioas_edges *edges)
 	__releases(&ioas->lock)
 {
@@ -265,7 +272,7 @@ static int edges_cut(struct ioas *ioas, struct ioas_edges *edges)
 	bool poisoned = false, counted = false;
 	int ret = 0;
 
-	/* It will be two; which only counts where it refers to something */
+	/* One mapping becomes two, which an export counts if it has memory */
 	if (left->m && left->m == right->m && left->m->mem.npages) {
 		ret = ioas_ref_may_split(ioas);
 		if (ret) {
@@ -314,17 +321,17 @@ static int edges_cut(struct ioas *ioas, struct ioas_edges *edges)
 }
 
 /**
- * ioas_split() - make mapping boundaries at the edges of a range
+ * ioas_split() - split mappings at the edges of a range
  * @ioas: the address space
  * @start: first byte
  * @last: last byte
- * @split: whether mappings may be cut off their grid
+ * @split: mappings may be cut off their grid
  *
  * Context: may sleep; waits for no page fault.
  * Return: 0; on failure nothing has changed:
  * -EINVAL, an edge cuts a mapping off its grid;
  * -EBUSY, a child refers to memory across an edge;
- * -EDQUOT, what is left on both sides is a mapping too many;
+ * -EDQUOT, the export permits no more mappings;
  * -EIO, an IOMMU failed;
  * -EINTR, a fatal signal;
  * -ENOMEM; -ENOSPC.

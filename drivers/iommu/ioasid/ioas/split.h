@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * Mapping boundaries where there are none.
- */
+/* Split mappings. */
 #ifndef _IOASID_IOAS_SPLIT_H
 #define _IOASID_IOAS_SPLIT_H
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The hardware page tables of an address space, written and emptied together.
+ * The hardware page tables of an address space: write and remove in all of
+ * them.
  *
  * Locks: domains_sem is held.
  */
@@ -17,7 +18,7 @@ static int write_domain(struct ioas_domain *dom, struct ioas_mapping *m)
 			       m->cut_shift, &m->wanted);
 }
 
-/* Is there a domain that may still reach what was taken out of it? */
+/* True if a domain may still reach memory that was removed from it */
 bool ioas_tables_poisoned(struct ioas *ioas)
 {
 	struct ioas_domain *dom;
@@ -32,9 +33,9 @@ bool ioas_tables_poisoned(struct ioas *ioas)
 }
 
 /*
- * Write a WRITING mapping to all domains, and to the filling one if its fill
- * came past.  Publishes the mapping.  Returns with the lock held; on failure the
- * mapping is in no domain that can be trusted.
+ * Write a WRITING mapping to all domains, and to the one being populated if
+ * that is beyond it.  Makes the mapping LIVE.  Returns with the lock held; on
+ * failure the mapping is in no domain that is not poisoned.
  */
 int ioas_tables_write(struct ioas *ioas,
 		      struct ioas_mapping *m)
@@ -59,7 +60,7 @@ int ioas_tables_write(struct ioas *ioas,
 			goto undo;
 		in_populating = true;
 		spin_lock(&ioas->lock);
-		/* So that a piece cut from it is not taken for one to fill */
+		/* So that populate() does not write a part that is split off */
 		if (m->last >= ioas->populating->populate_next)
 			ioas->populating->populate_next =
 				min(m->last, U64_MAX - 1) + 1;
@@ -111,11 +112,11 @@ void ioas_tables_remove_many(struct ioas_domain *dom,
 /**
  * ioas_pgsizes() - count the hardware page tables, and find their page sizes
  * @ioas: the address space
- * @nr: out, how many tables there are
+ * @nr: out, number of tables
  *
  * Context: may sleep.
- * Return: bits of the page sizes that all tables have; with no table, of those
- * that the CPU has.
+ * Return: bitmap of the page sizes that all tables have; with no table, of
+ * those that the CPU has.
  */
 unsigned long ioas_pgsizes(struct ioas *ioas, unsigned int *nr)
 {

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * The hardware page tables of an address space.
- */
+/* The hardware page tables of an address space. */
 #ifndef _IOASID_IOAS_TABLES_H
 #define _IOASID_IOAS_TABLES_H
 
@@ -19,7 +17,7 @@ ioas_tables_remove(struct ioas_domain *dom, const struct ioas_removal *removal,
 {
 	struct ioas_mapping *m = removal->first;
 
-	/* Nearly always it is one */
+	/* Nearly always it is one mapping */
 	if (unlikely(!m || m->next))
 		ioas_tables_remove_many(dom, removal, populating);
 	else if (m->mem.npages && !(populating && !m->in_populating))

@@ -4,12 +4,12 @@
  *
  * Invariants:
  *  - Mappings do not overlap.
- *  - Gaps are kept from the first time that an IOVA is chosen, or from KNOW_GAPS
- *    mappings on.  Address spaces that only use IOASID_MAP_FIXED for a few
- *    mappings never need the gaps and do not pay for them.
+ *  - Gaps are up to date from the first time that an IOVA is chosen, or from
+ *    KNOW_GAPS mappings on.  Address spaces that only use IOASID_MAP_FIXED for
+ *    a few mappings never need the gaps and do not pay for them.
  *
- * Locks: the lock of the address space is held.  To choose an IOVA may drop it,
- * since many gaps may have to be looked at.
+ * Locks: the lock of the address space is held.  Choosing an IOVA may drop it,
+ * since the search may visit many gaps.
  */
 #include <kunit/visibility.h>
 #include <linux/log2.h>
@@ -22,7 +22,7 @@
 #include "ranges.h"
 #include "tree.h"
 
-/* Before any device told its ranges, keep off where reserved ones may be */
+/* While no device has set permitted ranges, avoid typical reserved ones */
 #define FIRST_CHOICE		(4ULL << 30)
 
 static inline u64 mapping_gap(struct ioas_mapping *m)
@@ -34,7 +34,7 @@ RB_DECLARE_CALLBACKS_MAX(static, gap_callbacks, struct ioas_mapping, rb, u64,
 			 subtree_gap, mapping_gap)
 
 /**
- * ioas_mapping_next() - the mapping after a mapping
+ * ioas_mapping_next() - find the mapping after a mapping
  * @m: a mapping in the tree
  *
  * Return: the next one, or NULL.
@@ -52,15 +52,12 @@ static void set_gap(struct ioas_mapping *m, u64 gap)
 }
 
 /*
- * With more nodes than that the gaps are known, so that it does not take long to
- * begin to know them.
+ * From this number of mappings on the gaps are always up to date.  Bounds the
+ * time that it takes to compute them all.
  */
 #define KNOW_GAPS	BIT(10)
 
-/*
- * Know the gaps from now on.  Small spaces that only use IOASID_MAP_FIXED never
- * need them, and do not pay for them.
- */
+/* Compute all gaps, which stay up to date from now on */
 static void know_gaps(struct ioas *ioas)
 {
 	struct ioas_mapping *m;
@@ -79,7 +76,7 @@ static void know_gaps(struct ioas *ioas)
 		gap_callbacks_compute_max(m, false);
 }
 
-/* Put a mapping in right after the one before, where the tree is known already */
+/* Insert a mapping right after the one before, without a walk down the tree */
 bool ioas_mapping_insert_next(struct ioas *ioas, struct ioas_mapping *m,
 			      struct ioas_batch_cache *cache)
 {
@@ -106,11 +103,11 @@ bool ioas_mapping_insert_next(struct ioas *ioas, struct ioas_mapping *m,
 }
 
 /**
- * ioas_mapping_insert() - put a mapping into the tree
- * @ioas: the space; its lock is held
+ * ioas_mapping_insert() - insert a mapping into the tree
+ * @ioas: the address space; its lock is held
  * @m: the mapping
  *
- * Return: false when something is there already.
+ * Return: false if it overlaps another one.
  */
 bool ioas_mapping_insert(struct ioas *ioas, struct ioas_mapping *m)
 {
@@ -149,8 +146,8 @@ bool ioas_mapping_insert(struct ioas *ioas, struct ioas_mapping *m)
 }
 
 /**
- * ioas_mapping_erase() - take a mapping out of the tree
- * @ioas: the space; its lock is held
+ * ioas_mapping_erase() - erase a mapping from the tree
+ * @ioas: the address space; its lock is held
  * @m: the mapping
  */
 void ioas_mapping_erase(struct ioas *ioas, struct ioas_mapping *m)
@@ -168,16 +165,16 @@ void ioas_mapping_erase(struct ioas *ioas, struct ioas_mapping *m)
 	rb_erase_augmented(&m->rb, &ioas->mappings, &gap_callbacks);
 	if (next)
 		set_gap(next, next->gap + (m->last - m->start + 1) + m->gap);
-	/* Not to be paid for by what comes after who wanted them */
+	/* Later users may not need the gaps */
 	if (RB_EMPTY_ROOT(&ioas->mappings))
 		ioas->knows_gaps = false;
 }
 
 /**
- * ioas_mapping_absorb() - let a mapping take the place of the one after it
- * @ioas: the space; its lock is held
+ * ioas_mapping_absorb() - grow a mapping over the next one
+ * @ioas: the address space; its lock is held
  * @m: the mapping; grows
- * @next: begins where @m ends; out of the tree afterwards
+ * @next: begins where @m ends; erased from the tree
  */
 void ioas_mapping_absorb(struct ioas *ioas, struct ioas_mapping *m,
 			 struct ioas_mapping *next)
@@ -189,7 +186,7 @@ void ioas_mapping_absorb(struct ioas *ioas, struct ioas_mapping *m,
 		set_gap(next, next->start - m->last - 1);
 }
 
-/* The leftmost mapping of a subtree that has a wide enough gap before it */
+/* Find the leftmost mapping of a subtree with a wide enough gap before it */
 static struct ioas_mapping *leftmost_gap(struct rb_node *node, u64 length)
 {
 	struct ioas_mapping *m, *left;
@@ -207,7 +204,7 @@ static struct ioas_mapping *leftmost_gap(struct rb_node *node, u64 length)
 	}
 }
 
-/* The first mapping after @m with a wide enough gap before it */
+/* Find the first mapping after @m with a wide enough gap before it */
 static struct ioas_mapping *next_gap(struct ioas_mapping *m, u64 length)
 {
 	struct rb_node *node = &m->rb, *parent;
@@ -228,18 +225,18 @@ static struct ioas_mapping *next_gap(struct ioas_mapping *m, u64 length)
 	}
 }
 
-/* Gaps that are looked at with the lock held */
+/* Gaps that are visited with the lock held */
 #define GAP_BATCH	128
 
 /**
- * struct gap_query - a place that is searched for
- * @low: first byte of where it may be
- * @high: last byte
+ * struct gap_query - search for free IOVAs
+ * @low: lowest IOVA of the result
+ * @high: highest IOVA of the result
  * @length: bytes
  * @align: a power of two
- * @offset: how far beyond a multiple of @align it shall begin
- * @need: gaps that are shorter are not looked at
- * @from: gaps that end below were looked at
+ * @offset: required offset from a multiple of @align
+ * @need: length of the shortest gap that is visited
+ * @from: gaps that end below it are not visited again
  */
 struct gap_query {
 	u64 low;
@@ -251,7 +248,7 @@ struct gap_query {
 	u64 from;
 };
 
-/* Where in the gap before @m, or after all when it is NULL, does it fit? */
+/* Find the first fit in the gap before @m, or after all if @m is NULL */
 static bool fits_gap(struct ioas *ioas, struct ioas_mapping *m,
 		     const struct gap_query *query, u64 *iova)
 {
@@ -277,7 +274,7 @@ static bool fits_gap(struct ioas *ioas, struct ioas_mapping *m,
 }
 
 /*
- * Look at some gaps.  Returns 0; -ENOSPC, there is none; -EAGAIN, there are more
+ * Visit some gaps.  Returns 0; -ENOSPC, no gap fits; -EAGAIN, there are more
  * from @query->from on.
  */
 static int search_gaps(struct ioas *ioas, struct gap_query *query,
@@ -286,7 +283,7 @@ static int search_gaps(struct ioas *ioas, struct gap_query *query,
 	struct ioas_mapping *m = ioas_mapping_first(ioas, query->from);
 	unsigned int n = 0;
 
-	/* The gap before a mapping that is not free to its beginning */
+	/* Skip a mapping that covers @query->from, or whose gap is too small */
 	if (m && (m->start <= query->from || m->gap < query->need))
 		m = next_gap(m, query->need);
 	while (!fits_gap(ioas, m, query, iova)) {
@@ -302,9 +299,9 @@ static int search_gaps(struct ioas *ioas, struct gap_query *query,
 }
 
 /*
- * Choose a place within [low, high]: the first there is.  When too many gaps
- * turn out not to hold it, one that is so long that it must; and if there is none
- * the others, however many.  -EAGAIN when the lock shall be dropped before the
+ * Choose the first fit within [low, high].  If a batch of gaps does not fit,
+ * try a gap that is long enough for any alignment; if there is none, continue
+ * with the others.  Returns -EAGAIN if the lock shall be dropped before the
  * next call.
  */
 static int choose_within(struct ioas *ioas, struct gap_query *query,
@@ -318,13 +315,13 @@ static int choose_within(struct ioas *ioas, struct gap_query *query,
 	    check_add_overflow(query->length, query->align - PAGE_SIZE,
 			       &sure.need))
 		return ret;
-	/* The first one holds it, unless the ends of the range are in the way */
+	/* The first one fits, unless an end of the range is within it */
 	if (!search_gaps(ioas, &sure, iova))
 		return 0;
 	return -EAGAIN;
 }
 
-/* The largest IOPTE that could be used for a mapping of this length */
+/* Find the largest IOPTE that a mapping of this length can use */
 u64 ioas_largest_page(struct ioas *ioas, u64 length)
 {
 	unsigned long sizes = PAGE_SIZE | PMD_SIZE | PUD_SIZE;
@@ -338,7 +335,7 @@ u64 ioas_largest_page(struct ioas *ioas, u64 length)
 	return sizes ? BIT_ULL(__fls(sizes)) : PAGE_SIZE;
 }
 
-/* Where @req may be, by number of the range; false when there is no such range */
+/* Set the @i-th permitted range for @req; false if there is none */
 static bool query_range(const struct ioas *ioas,
 			const struct ioas_map_request *req, unsigned int i,
 			struct gap_query *query)
@@ -350,7 +347,7 @@ static bool query_range(const struct ioas *ioas,
 	query->low = FIRST_CHOICE;
 	query->high = U64_MAX;
 	if (permitted) {
-		/* 0 is what a driver that forgot to map would use */
+		/* Avoid 0, which a driver that forgot to map would use */
 		query->low = max(permitted->range[i].start, PAGE_SIZE);
 		query->high = permitted->range[i].last;
 	}
@@ -360,7 +357,7 @@ static bool query_range(const struct ioas *ioas,
 	return true;
 }
 
-/* Search with one alignment; as ioas_choose_iova() */
+/* Search with one alignment; returns as ioas_choose_iova() */
 static int choose_aligned(struct ioas *ioas,
 			  struct ioas_map_request *req, u64 align, u64 offset)
 {
@@ -386,8 +383,8 @@ static int choose_aligned(struct ioas *ioas,
 }
 
 /*
- * Choose where @req is mapped.  May drop the lock: what was seen of the space
- * before need not be true any more.  -EAGAIN: to be done again, from the start.
+ * Choose an IOVA for @req.  May drop the lock: the caller must check the
+ * address space again.  Returns -EAGAIN if it must start again.
  */
 int ioas_choose_iova(struct ioas *ioas,
 		     struct ioas_map_request *req, u64 largest)
@@ -398,7 +395,7 @@ int ioas_choose_iova(struct ioas *ioas,
 
 	know_gaps(ioas);
 	ret = choose_aligned(ioas, req, align, offset);
-	/* Where large pages find no place small ones may */
+	/* Small pages may fit where large ones do not */
 	if (ret == -ENOSPC && !req->alignment && align > PAGE_SIZE)
 		ret = choose_aligned(ioas, req, PAGE_SIZE, 0);
 	return ret;

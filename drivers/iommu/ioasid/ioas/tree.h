@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * The mappings of an address space in order, and the gaps between them.
- */
+/* The mappings of an address space in order, and the gaps between them. */
 #ifndef _IOASID_IOAS_TREE_H
 #define _IOASID_IOAS_TREE_H
 
@@ -10,8 +8,9 @@
 #define to_mapping(node)	rb_entry_safe(node, struct ioas_mapping, rb)
 
 /**
- * ioas_mapping_first() - the first mapping that ends at or after an address
- * @ioas: the space; its lock is held
+ * ioas_mapping_first() - find the first mapping that ends at or after an
+ *	address
+ * @ioas: the address space; its lock is held
  * @start: the address
  *
  * Return: the mapping, or NULL.

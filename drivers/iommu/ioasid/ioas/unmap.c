@@ -3,10 +3,11 @@
  * Unmap: collect, remove, flush, release.
  *
  * Invariants:
- *  - A mapping is taken out in the reverse order: out of the software devices,
- *    out of every table, flush, and only then unpinned (table before pin).
- *    Where a table cannot be trusted any more the memory is kept.
- *  - Taking out needs no memory.
+ *  - A mapping is removed in the reverse order of a map: accesses unpin, all
+ *    tables remove it, the IOTLBs are flushed, and only then its memory is
+ *    unpinned (table before pin).  If a domain is poisoned, the mapping goes
+ *    into quarantine.
+ *  - Removing needs no memory.
  *
  * Locks: see struct ioas.
  */
@@ -26,10 +27,10 @@
 #include "tree.h"
 #include "unmap.h"
 
-/* Mappings taken out with one flush */
+/* Mappings that are removed with one flush */
 #define REMOVE_BATCH		256
 
-/* Do software devices hold pages of it? */
+/* True if accesses hold pages of the mapping */
 static bool is_pinned(const struct ioas *ioas,
 		      const struct ioas_mapping *m)
 {
@@ -38,8 +39,8 @@ static bool is_pinned(const struct ioas *ioas,
 }
 
 /*
- * Collect what can go with one flush, and what drivers have to let go of first.
- * Returns 0; -EAGAIN, the mapping at the cursor has to be waited for.
+ * Collect what can be removed with one flush, and what accesses must unpin
+ * first.  Returns 0; -EAGAIN, the mapping at the cursor must be waited for.
  */
 static int collect(struct ioas *ioas, u64 *cursor, u64 start,
 		   u64 last, const struct ioasid_iova_range *of,
@@ -62,12 +63,12 @@ static int collect(struct ioas *ioas, u64 *cursor, u64 start,
 			ioas_mapping_set_state(m, IOAS_MAPPING_CANCELLED);
 			continue;
 		}
-		/* What is being cut may be in the range afterwards */
+		/* A part of a CHANGING one may be in the range afterwards */
 		if (ioas_mapping_busy(m)) {
 			*cursor = m->start;
 			return n ? 0 : -EAGAIN;
 		}
-		/* What an edge cuts came after the edges were looked at */
+		/* Mapped after the edges were split */
 		if (m->start < start || m->last > last)
 			continue;
 		if (unlikely(ioas->as_parent) &&
@@ -101,12 +102,12 @@ static int collect(struct ioas *ioas, u64 *cursor, u64 start,
 #define ERASE_BATCH	16
 
 /**
- * ioas_remove_mappings() - remove what is REMOVING
- * @ioas: the space; domains_sem is held, and dropped
- * @removal: the mappings, if there are any
- * @removed: how many bytes were removed is added; U64_MAX when it is more
+ * ioas_remove_mappings() - remove REMOVING mappings
+ * @ioas: the address space; domains_sem is held, and dropped
+ * @removal: the mappings, if any
+ * @removed: the number of bytes is added to it; U64_MAX if it overflows
  *
- * One flush for all of them, where the IOMMU driver lets ranges share one.
+ * One flush for all of them, if the IOMMU driver permits it.
  *
  * Return: 0; -EIO, an IOMMU failed.
  */
@@ -141,7 +142,7 @@ int ioas_remove_mappings(struct ioas *ioas, struct ioas_removal *removal,
 	spin_lock(&ioas->lock);
 	for (m = removal->first; m; m = next) {
 		next = m->next;
-		/* Only the whole 64 bit space is more than can be told */
+		/* The whole 64 bit address space overflows the counter */
 		if (check_add_overflow(*removed, ioas_mapping_bytes(m),
 				       removed))
 			*removed = U64_MAX;
@@ -175,7 +176,7 @@ int ioas_remove_mappings(struct ioas *ioas, struct ioas_removal *removal,
 	return -EIO;
 }
 
-/* Is the range exactly one mapping, that can be removed at once? */
+/* Test whether the range is one mapping that can be removed at once */
 static bool is_mapping(struct ioas *ioas, u64 start, u64 last,
 		       struct ioas_removal *removal)
 {
@@ -195,7 +196,7 @@ static bool is_mapping(struct ioas *ioas, u64 start, u64 last,
 	return true;
 }
 
-/* Have drivers let go of LEAVING mappings, then remove them */
+/* Ask accesses to unpin LEAVING mappings, then remove these */
 static int remove_leaving(struct ioas *ioas,
 			  struct ioas_mapping *leaving,
 			  struct ioas_unmap_request *req)
@@ -217,7 +218,7 @@ static int remove_leaving(struct ioas *ioas,
 	return ret ?: err;
 }
 
-/* The mapping at the cursor is in transit: 0 to look again, 1 to pass it over */
+/* Wait for the busy mapping at the cursor: 0 to try again, 1 to skip it */
 static int wait_at(struct ioas *ioas, u64 cursor,
 		   struct ioas_unmap_request *req)
 {
@@ -246,7 +247,7 @@ static int unmap_step(struct ioas *ioas, u64 *cursor, u64 start,
 		err = wait_at(ioas, *cursor, req);
 		if (err <= 0)
 			return err;
-		/* Patience ended: it stays */
+		/* The patience ended: the mapping stays */
 		spin_lock(&ioas->lock);
 		m = ioas_mapping_first(ioas, *cursor);
 		*cursor = m && m->last < last ? m->last + 1 : last;
@@ -267,13 +268,13 @@ static int unmap_step(struct ioas *ioas, u64 *cursor, u64 start,
 }
 
 /**
- * ioas_unmap_range() - remove what is mapped in a range
- * @ioas: the space
+ * ioas_unmap_range() - unmap a range without a cascade
+ * @ioas: the address space
  * @start: first byte
  * @last: last byte
  * @req: how
  *
- * What children refer to stays.
+ * Mappings that children refer to stay.
  *
  * Context: may sleep; waits for no page fault.
  * Return: as ioas_unmap().
@@ -301,7 +302,7 @@ int ioas_unmap_range(struct ioas *ioas, u64 start, u64 last,
 		fit = ioas_edges_fit(ioas, start, last);
 		spin_unlock(&ioas->lock);
 		up_read(&ioas->domains_sem);
-		/* Whatever cuts the edges from here on comes after us */
+		/* A later mapping across an edge is ordered after this unmap */
 		if (!fit) {
 			ret = ioas_split(ioas, start, last, req->flags &
 					 IOASID_UNMAP_SPLIT);
@@ -313,12 +314,12 @@ int ioas_unmap_range(struct ioas *ioas, u64 start, u64 last,
 		err = unmap_step(ioas, &cursor, start, last, req);
 		if (unlikely(err))
 			ret = err;
-		/* A driver that does not let go is not waited for again */
+		/* Do not wait again for an access that did not unpin */
 		if (ret && ret != -EIO && !forced)
 			break;
 		if (cursor == last)
 			break;
-		/* A space that is freed is emptied to the end */
+		/* An address space that is freed is emptied to the end */
 		if (fatal_signal_pending(current) && !forced)
 			return -EINTR;
 		cond_resched();

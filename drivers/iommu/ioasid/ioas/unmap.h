@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * Unmap, for the files of this folder; see ioas.h.
- */
+/* Unmap, for the files of this folder; see ioas.h. */
 #ifndef _IOASID_IOAS_UNMAP_H
 #define _IOASID_IOAS_UNMAP_H
 
