@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Unmap of a range of a parent, with all that refers to it.
+ * Cascading unmap: unmap of a range of a parent, with all that refers to it.
  *
  * Invariants:
- *  - A cascading unmap goes through the references in ascending order and visits
- *    each once.  Where a child's translation cannot be removed (an IOMMU fails, a
- *    software device does not let go), the reference stays, and with it the
- *    parent's mapping; all others are removed nevertheless.
- *  - The whole depth is looked at before anything is cut: a cut that is not
+ *  - A cascading unmap visits the references in ascending order, each once.
+ *    Where a child's mapping cannot be removed (an IOMMU fails, an access still
+ *    holds pages), the reference stays, and with it the parent's mapping; all
+ *    others are removed nevertheless.
+ *  - All descendants are checked before anything is cut: a cut that is not
  *    allowed leaves nothing cut.
  *
  * Waits: a fatal signal ends each of them.  Where that must not be, as in a
- * close(), all that one call waits for together is limited: see struct
+ * close(), the sum of all waits of one call is limited: see struct
  * ioas_unmap_request.
  *
  * Locks: the references and the frozen ranges are protected by the lock of the
@@ -29,12 +29,12 @@
 #include "ref.h"
 #include "split.h"
 
-/* Beside enum ioasid_unmap_flags: only of children in other contexts */
+/* Beside enum ioasid_unmap_flags: only children in other contexts */
 #define UNMAP_IMPORTS	BIT(30)
 
 /*
- * Freeze a range: nothing new refers to it until thaw().  Waits for another
- * thread that has frozen some of it.
+ * Freeze a range: no new reference until thaw().  Waits while another thread
+ * has frozen some of it.
  */
 static int freeze(struct ioas *ioas, struct ioas_freeze *freeze,
 		  u64 start, u64 last, struct ioas_unmap_request *req)
@@ -60,7 +60,7 @@ static void thaw(struct ioas *ioas, struct ioas_freeze *freeze)
 	spin_unlock(&ioas->lock);
 }
 
-/* Is it this thread that has frozen a range? */
+/* Test whether this thread has frozen a range */
 static bool frozen_by_us(struct ioas *ioas, u64 start, u64 last)
 {
 	struct interval_tree_node *it;
@@ -78,17 +78,17 @@ static bool frozen_by_us(struct ioas *ioas, u64 start, u64 last)
 /**
  * struct visit - a walk over the references to a range of a parent
  * @ioas: the parent
- * @side: which children are visited
- * @from: references end there or later
- * @to: and begin here or before
- * @any: @key is that of the one visited last
- * @key: see @any
- * @child: of the one that is visited, with a reference
- * @start: first byte of its mapping
- * @last: last byte
+ * @side: children that are visited now
+ * @from: the references end at @from or later
+ * @to: the references begin at @to or before
+ * @any: @key is valid
+ * @key: key of the last visited reference
+ * @child: child of the visited reference, kept by ioas_ops.get
+ * @start: first byte of the child's mapping
+ * @last: last byte of it
  *
- * The lock of the space is not held in between.  As no reference begins in the
- * range while it is frozen, the walk visits all there are.
+ * The lock of the parent is not held in between.  The walk misses no reference,
+ * since none is added to the range while it is frozen.
  */
 struct visit {
 	struct ioas *ioas;
@@ -113,9 +113,9 @@ static void visit_begin(struct visit *visit, struct ioas *ioas,
 }
 
 /*
- * Go to the next reference: 1; 0, there is none; -EINTR.  One whose child is being
- * destroyed is waited for instead; with a forced @req it is passed over in the
- * end.
+ * Go to the next reference.  Returns 1; 0, there is none; -EINTR.  If its child
+ * is being destroyed, waits for the reference to end; with a forced @req skips
+ * it when the patience ends.
  */
 static int visit_next(struct visit *visit, struct ioas_unmap_request *req)
 {
@@ -153,7 +153,7 @@ static int visit_next(struct visit *visit, struct ioas_unmap_request *req)
 	return ret;
 }
 
-/* Wait until the reference that is visited is gone */
+/* Wait until the visited reference ends */
 static int visit_wait(struct visit *visit, struct ioas_unmap_request *req)
 {
 	struct ioas *ioas = visit->ioas;
@@ -172,7 +172,7 @@ static void visit_leave(struct visit *visit)
 	cond_resched();
 }
 
-/* What a poisoned child keeps it does not give back */
+/* A poisoned child may have mappings in quarantine, whose references stay */
 static bool is_poisoned(struct ioas *ioas)
 {
 	bool poisoned;
@@ -183,17 +183,17 @@ static bool is_poisoned(struct ioas *ioas)
 	return poisoned;
 }
 
-/* Is a space one that others can refer to? */
+/* True if children can refer to the address space */
 static bool is_parent(const struct ioas *ioas)
 {
 	return READ_ONCE(ioas->as_parent);
 }
 
 /**
- * struct planned_cut - what has to be cut in a descendant that is a parent
- * @frozen: the surroundings of the cut
- * @ioas: the descendant, with a reference
- * @next: another one
+ * struct planned_cut - a cut in a descendant that is a parent
+ * @frozen: the bytes on both sides of the cut
+ * @ioas: the descendant, kept by ioas_ops.get
+ * @next: another planned cut
  */
 struct planned_cut {
 	struct ioas_freeze frozen;
@@ -205,7 +205,7 @@ static int plan_across(struct ioas *ioas, u64 at,
 		       struct ioas_unmap_request *req,
 		       struct planned_cut **plan);
 
-/* Freeze the surroundings of a cut in a child that is a parent itself */
+/* Freeze the bytes around a cut in a child that is a parent itself */
 static int plan_parent(struct ioas *ioas, u64 at,
 		       struct ioas_unmap_request *req,
 		       struct planned_cut **plan)
@@ -213,7 +213,7 @@ static int plan_parent(struct ioas *ioas, u64 at,
 	struct planned_cut *cut;
 	int ret;
 
-	/* Visited again, when its owner cut the mapping meanwhile before @at */
+	/* Visited before, if its owner has split the mapping below @at since */
 	if (frozen_by_us(ioas, at - 1, at))
 		return 0;
 	cut = kmalloc(sizeof(*cut), GFP_KERNEL_ACCOUNT);
@@ -244,8 +244,8 @@ static bool off_grid(struct ioas *ioas, u64 at)
 }
 
 /*
- * See that all that refers to memory across @at can be cut there, in descendants
- * too, and that nothing new comes across it until end_plan().
+ * Check that every reference across @at can be cut there, in descendants too.
+ * Until end_plan() no new reference spans it.
  */
 static int plan_across(struct ioas *ioas, u64 at,
 		       struct ioas_unmap_request *req,
@@ -289,7 +289,7 @@ static void end_plan(struct planned_cut *plan)
 static int cut_family(struct ioas *ioas, u64 at, bool split,
 		      struct ioas_unmap_request *req);
 
-/* Have no child refer to memory across @at, whose surroundings are frozen */
+/* Cut each child's mapping that refers to memory across @at, which is frozen */
 static int cut_children(struct ioas *ioas, u64 at, bool split,
 			struct ioas_unmap_request *req)
 {
@@ -302,7 +302,7 @@ static int cut_children(struct ioas *ioas, u64 at, bool split,
 		ret = cut_family(visit.child,
 				 visit.start + (at - visit.key.addr), split,
 				 req);
-		/* What it keeps it does not cut */
+		/* Mappings in quarantine are not cut */
 		poisoned = !ret && is_poisoned(visit.child);
 		visit_leave(&visit);
 		if (poisoned)
@@ -317,7 +317,7 @@ static int cut_children(struct ioas *ioas, u64 at, bool split,
 	return ret;
 }
 
-/* Make a mapping boundary at @at, and in what refers to memory across it */
+/* Cut the mapping across @at, and what refers to memory across it */
 static int cut_family(struct ioas *ioas, u64 at, bool split,
 		      struct ioas_unmap_request *req)
 {
@@ -329,7 +329,7 @@ static int cut_family(struct ioas *ioas, u64 at, bool split,
 		return ioas_split(ioas, at, U64_MAX, split);
 	planned = frozen_by_us(ioas, at - 1, at);
 	if (!planned) {
-		/* Its first child came after all was planned, so is cut anyway */
+		/* It became a parent after the check: cut it in any case */
 		split = true;
 		ret = freeze(ioas, &frozen, at - 1, at, req);
 		if (ret)
@@ -344,8 +344,8 @@ static int cut_family(struct ioas *ioas, u64 at, bool split,
 }
 
 /*
- * Make boundaries at the edges of a range that is frozen.  First the whole depth
- * is looked at, so that a cut that is not allowed leaves nothing cut.
+ * Cut at the edges of a frozen range.  All descendants are checked first: a cut
+ * that is not allowed leaves nothing cut.
  */
 static int cut_edges(struct ioas *ioas, u64 start, u64 last,
 		     struct ioas_unmap_request *req)
@@ -356,7 +356,7 @@ static int cut_edges(struct ioas *ioas, u64 start, u64 last,
 	unsigned int i;
 	int ret = 0;
 
-	/* With @of the range is a mapping as it was when it was looked at */
+	/* With @of the range is a mapping as it was when it was visited */
 	if (!req->of)
 		ret = ioas_check_edges(ioas, start, last, split);
 	for (i = 0; i < 2 && !ret; i++)
@@ -372,8 +372,8 @@ static int cut_edges(struct ioas *ioas, u64 start, u64 last,
 }
 
 /*
- * Remove from the children what refers to [start, last], which is frozen.  One
- * that fails does not keep the others from losing theirs.
+ * Unmap in the children what refers to [start, last], which is frozen.
+ * Continues after a child that fails.
  */
 static int revoke(struct ioas *ioas, u64 start, u64 last,
 		  struct ioas_unmap_request *req)
@@ -396,7 +396,7 @@ static int revoke(struct ioas *ioas, u64 start, u64 last,
 		req->patience = theirs.patience;
 		if (unlikely(is_poisoned(visit.child)))
 			err = -EIO;
-		/* Another thread that unmapped it may have yet to drop it */
+		/* Another thread may still be unmapping it */
 		if (likely(!err))
 			err = visit_wait(&visit, req);
 		visit_leave(&visit);
@@ -414,14 +414,14 @@ static int revoke(struct ioas *ioas, u64 start, u64 last,
 }
 
 /**
- * ioas_remove_child() - a child or a window ends
+ * ioas_remove_child() - remove a child or an import from its parent
  * @parent: the parent
  * @import: as for ioas_add_child()
- * @child: has no mappings; NULL when it is @import that ends
+ * @child: has no mappings; NULL to remove @import itself
  *
- * When it is the last one of a parent that was freed, what could not be taken
- * out of the parent before goes now.  May be called again, and then does nothing;
- * a window that was freed while it had children ends with the last of these.
+ * When the last child of a dead parent is removed, the parent's remaining
+ * mappings are unmapped.  A second call for the same child does nothing.  An
+ * import that was freed before its children is removed with the last of them.
  *
  * Context: may sleep if @parent has mappings.
  */
@@ -456,12 +456,12 @@ void ioas_remove_child(struct ioas *parent,
 }
 
 /**
- * ioas_close_imports() - have no other context see a space any more
- * @ioas: the space
- * @patience: jiffies, for how long others are waited for; what is left of it
+ * ioas_close_imports() - revoke an address space from all other contexts
+ * @ioas: the address space
+ * @patience: jiffies to wait for others; out, the rest of it
  *
- * What their children refer to is removed from them; what cannot be in that time
- * stays pinned until they let it go.
+ * Unmaps what their children refer to.  Mappings that cannot be unmapped in
+ * that time stay pinned until the children unmap them.
  *
  * Context: may sleep.
  */
@@ -475,7 +475,7 @@ void ioas_close_imports(struct ioas *ioas, long *patience)
 
 	if (!is_parent(ioas))
 		return;
-	/* Nothing new comes through a window that is closed */
+	/* A closed parent admits no new reference by an import */
 	spin_lock(&ioas->lock);
 	ioas->as_parent->closed = true;
 	spin_unlock(&ioas->lock);
@@ -505,7 +505,7 @@ static int unmap_cascade(struct ioas *ioas, u64 start, u64 last,
 		ret = cut_edges(ioas, start, last, req);
 	if (!ret)
 		ret = revoke(ioas, start, last, req);
-	/* By force, all goes that nothing refers to any more */
+	/* Forced: unmap everything without a reference */
 	if (!ret || req->flags & IOAS_UNMAP_FORCED) {
 		err = ioas_unmap_range(ioas, start, last, req);
 		ret = ret ?: err;
@@ -514,16 +514,17 @@ static int unmap_cascade(struct ioas *ioas, u64 start, u64 last,
 }
 
 /**
- * ioas_unmap_parent() - remove what is mapped in a range of a parent
+ * ioas_unmap_parent() - unmap a range of a parent
  * @ioas: the parent
  * @start: first byte
  * @last: last byte
- * @req: how; with IOASID_UNMAP_CASCADE what children refer to is removed from
- *	them first
+ * @req: how; with IOASID_UNMAP_CASCADE the references to the range are unmapped
+ *	in the children first
  *
  * Context: may sleep; waits for no page fault.
- * Return: as ioas_unmap(), and -EBUSY, a child refers to memory in the
- * range, or would have to be cut off its grid: then nothing has changed.
+ * Return: as ioas_unmap(); or
+ * -EBUSY, a child refers to memory in the range, or would have to be cut off
+ * its grid: then nothing has changed.
  */
 int ioas_unmap_parent(struct ioas *ioas, u64 start, u64 last,
 		      struct ioas_unmap_request *req)
@@ -533,7 +534,7 @@ int ioas_unmap_parent(struct ioas *ioas, u64 start, u64 last,
 
 	req->removed = 0;
 	err = freeze(ioas, &frozen, start, last, req);
-	/* Patience ended: whatever can be removed is, all the same */
+	/* The patience ended: unmap as much as possible nevertheless */
 	if (err && !(req->flags & IOAS_UNMAP_FORCED))
 		return err;
 	if (req->flags & IOASID_UNMAP_CASCADE)

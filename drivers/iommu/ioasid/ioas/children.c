@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Parents and children among address spaces, and imports between them.
+ * Parents, children and imports.
  *
  * Invariants:
- *  - A child has a reference on its parent's object, or on the import that stands
- *    for it, so that the parent's address space exists for as long as the child,
- *    if only empty.
+ *  - A child has a reference on its parent's object, or on the object of the
+ *    import, so that the parent's address space exists for as long as the
+ *    child, possibly empty.
  *
  * Locks: the lock of the parent.
  */
@@ -14,8 +14,8 @@
 #include "ioas.h"
 
 /**
- * ioas_parent_init() - prepare a space to be a parent
- * @parent: the space; may be prepared already
+ * ioas_parent_init() - prepare an address space to be a parent
+ * @parent: the address space; may be prepared already
  *
  * Context: may sleep.
  * Return: 0; -ENOMEM.
@@ -40,11 +40,13 @@ int ioas_parent_init(struct ioas *parent)
 }
 
 /**
- * ioas_import_shut() - can nothing more be had through a window
- * @parent: what is seen through it; its lock is held, or an old answer does
- * @import: the window
+ * ioas_import_shut() - test whether an import admits no new reference
+ * @parent: the parent of the import; its lock is held, unless an outdated
+ *	answer is good enough
+ * @import: the import
  *
- * Return: whether it or the parent was freed, or the parent's context closed.
+ * Return: true if the import or the parent was freed, or the parent's context
+ * was closed.
  */
 bool ioas_import_shut(const struct ioas *parent,
 		      const struct ioas_import *import)
@@ -53,15 +55,19 @@ bool ioas_import_shut(const struct ioas *parent,
 }
 
 /**
- * ioas_add_child() - make a space the child of another
- * @parent: the parent; the caller's reference to its object, or to what holds
- *	@import, becomes the child's
- * @import: through which a child in another context sees it; or NULL
- * @child: new, and empty; NULL when it is @import that joins
+ * ioas_add_child() - make an address space the child of another one
+ * @parent: the parent; the caller's reference to its object, or to the object
+ *	of @import, becomes the child's
+ * @import: import by which a child in another context sees it; or NULL
+ * @child: new and empty; NULL to add @import itself
  *
  * Context: may sleep.
- * Return: 0; -ELOOP, @parent is too far from its root; -ENOENT, it is being
- * freed, or -ENODEV through a window; -EDEADLK, it waits for a sibling; -ENOMEM.
+ * Return: 0; or
+ * -ELOOP, @parent is too far from its root;
+ * -ENOENT, @parent is being freed;
+ * -ENODEV, @import or its parent was freed, or its context closed;
+ * -EDEADLK, @parent waits for a sibling;
+ * -ENOMEM.
  */
 int ioas_add_child(struct ioas *parent,
 		   struct ioas_import *import, struct ioas *child)
@@ -97,10 +103,10 @@ int ioas_add_child(struct ioas *parent,
 }
 
 /**
- * ioas_import_kill() - have an import be the parent of nothing new
- * @parent: what is seen through it
+ * ioas_import_kill() - mark an import dead: no new children
+ * @parent: the parent of the import
  * @import: the import
- * @cascade: though it may have children
+ * @cascade: even if it has children
  *
  * Return: 0; -EBUSY, it has children.
  */
@@ -119,10 +125,11 @@ int ioas_import_kill(struct ioas *parent, struct ioas_import *import,
 }
 
 /**
- * ioas_export_shut() - can nothing more be imported from an address space
+ * ioas_export_shut() - test whether an exported address space cannot be
+ *	imported
  * @parent: the address space; was exported
  *
- * Return: whether it was freed, or its context closed.
+ * Return: true if it was freed, or its context was closed.
  */
 bool ioas_export_shut(struct ioas *parent)
 {
@@ -135,8 +142,8 @@ bool ioas_export_shut(struct ioas *parent)
 }
 
 /**
- * ioas_parent_exit() - a space ends, and has no children left
- * @ioas: the space
+ * ioas_parent_exit() - free the part of an address space that parents need
+ * @ioas: the address space; has no children
  */
 void ioas_parent_exit(struct ioas *ioas)
 {

@@ -1,24 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Mappings by reference: address spaces whose memory is that of a parent.
+ * Mappings by reference: a child's memory is that of its parent.
  *
  * Invariants:
  *  - A mapping of a child refers to a range of the parent (struct ioas_ref),
- *    from before its first IOPTE is written until its last one is flushed.
- *    The parent has these in two trees, by address: those of its own context, and
- *    those of importers, so that neither is searched past the other.  Most end
- *    before the parent changes: they wait in a list until a thread asks.  A
- *    thread that asks takes the lock by ioas_lock_refs(), which empties it.
+ *    from before its first IOPTE is written until its last one is flushed.  The
+ *    parent has references in two trees, by address: those of its own context,
+ *    and those of imports, so that neither is searched past the other.  Most
+ *    references end before the parent changes, so they wait in a list and are
+ *    indexed later: ioas_lock_refs() takes the lock and empties the list.
  *  - What is referred to is neither unmapped nor narrowed, and never cut where
  *    a reference spans the cut: its pages stay pinned, which is all that a
  *    child relies on.
- *  - Only a WRITING, LIVE, LEAVING, CHANGING or REMOVING mapping refers to anything:
- *    a wait for it to end is one for something bounded, or for a driver.
- *  - The owner of the parent always wins: while a range is unmapped with all
- *    that refers to it, the range is frozen, and nothing new refers to it.
- *  - A child has a reference on its parent's object, or on the one that stands
- *    for it, so that the parent's space is there for as long as the child is, if
- *    only as an empty shell.
+ *  - Only a WRITING, LIVE, LEAVING, CHANGING or REMOVING mapping has a
+ *    reference: a wait for it to end is one for something bounded, or for a
+ *    driver.
+ *  - The owner of the parent always wins: during a cascading unmap the range is
+ *    frozen, and gets no new reference.
+ *  - A child has a reference on its parent's object, or on the object of the
+ *    import, so that the parent's address space exists for as long as the
+ *    child, possibly empty.
  *
  * Locks: the references and the frozen ranges are protected by the lock of the
  * parent.
@@ -116,10 +117,10 @@ static __always_inline void ref_del(struct ioas *parent,
 }
 
 /**
- * ioas_refs_index() - put references into the trees, some at most
+ * ioas_refs_index() - index a batch of references
  * @ioas: a parent; its lock is held
  *
- * Return: whether all are there now, for as long as the lock is held.
+ * Return: true if all are indexed, for as long as the lock is held.
  */
 bool ioas_refs_index(struct ioas *ioas)
 {
@@ -140,7 +141,7 @@ bool ioas_refs_index(struct ioas *ioas)
 }
 
 /**
- * ioas_refs_index_all() - put all references into the trees
+ * ioas_refs_index_all() - index all references
  * @ioas: a parent; its lock is held, and dropped in between
  *
  * For ioas_lock_refs().
@@ -152,7 +153,7 @@ void ioas_refs_index_all(struct ioas *ioas)
 		ioas_relax(ioas);
 }
 
-/* The leftmost reference below @node that begins by @to and ends from @from on */
+/* Find the leftmost reference below @node that overlaps [from, to] */
 static struct ioas_mapping *ref_leftmost(struct rb_node *node, u64 from,
 					 u64 to)
 {
@@ -176,7 +177,7 @@ static struct ioas_mapping *ref_leftmost(struct rb_node *node, u64 from,
 	}
 }
 
-/* The one after @m */
+/* Find the next one after @m */
 static struct ioas_mapping *ref_next(struct ioas_mapping *m, u64 from,
 				     u64 to)
 {
@@ -200,7 +201,7 @@ static struct ioas_mapping *ref_next(struct ioas_mapping *m, u64 from,
 	}
 }
 
-/* The first one of a side after @key, or of all when that is NULL */
+/* Find the first one of a side after @key, or of all if @key is NULL */
 struct ioas_mapping *ioas_ref_after(const struct ioas *parent,
 				    enum ioas_refs_side side,
 				    const struct ioas_ref_key *key,
@@ -244,12 +245,12 @@ bool ioas_ref_exists(const struct ioas *parent,
 }
 
 /**
- * ioas_refs_exist() - does a child refer to bytes of a range
+ * ioas_refs_exist() - test whether a child refers to bytes of a range
  * @ioas: a parent, locked by ioas_lock_refs()
  * @start: first byte
  * @last: last byte
  *
- * Return: whether one does.
+ * Return: true if one does.
  */
 bool ioas_refs_exist(const struct ioas *ioas, u64 start, u64 last)
 {
@@ -265,11 +266,12 @@ bool ioas_refs_exist(const struct ioas *ioas, u64 start, u64 last)
 }
 
 /**
- * ioas_refs_span() - does a child refer to memory on both sides of a cut
- * @ioas: the space, locked by ioas_lock_refs()
- * @at: where it would be cut
+ * ioas_refs_span() - test whether a child refers to memory on both sides of a
+ *	cut
+ * @ioas: the address space, locked by ioas_lock_refs()
+ * @at: address of the cut
  *
- * Return: whether one does.
+ * Return: true if one does.
  */
 bool ioas_refs_span(const struct ioas *ioas, u64 at)
 {
@@ -277,14 +279,14 @@ bool ioas_refs_span(const struct ioas *ioas, u64 at)
 	if (likely(!ioas->as_parent) || !at)
 		return false;
 	lockdep_assert(list_empty(&ioas->as_parent->fresh));
-	/* One that begins before @at, and ends there or later */
+	/* A reference that begins before @at, and ends there or later */
 	return ref_leftmost(ioas->as_parent->refs[IOAS_REFS_OWN].rb_node,
 			    at, at - 1) ||
 	       ref_leftmost(ioas->as_parent->refs[IOAS_REFS_IMPORTS].rb_node,
 			    at, at - 1);
 }
 
-/* ---- Borrow ---- */
+/* ---- Refer ---- */
 
 bool ioas_range_frozen(const struct ioas *parent, u64 start, u64 last)
 {
@@ -295,8 +297,8 @@ bool ioas_range_frozen(const struct ioas *parent, u64 start, u64 last)
 }
 
 /*
- * See what one mapping of the parent holds of [addr, last].  -EAGAIN when that
- * must be waited for.
+ * Get the part of [addr, last] that one mapping of the parent has.  Returns
+ * -EAGAIN if the caller must wait for the mapping.
  */
 static __always_inline int borrow_one(struct ioas *parent, u64 addr,
 				      u64 last, unsigned int flags,
@@ -325,7 +327,7 @@ static __always_inline int borrow_one(struct ioas *parent, u64 addr,
 	return 0;
 }
 
-/* Refer to [m->addr, last], and to what the parent's first mapping has of it */
+/* Refer to [m->addr, last], and get the part in the parent's first mapping */
 static __always_inline int borrow_first(struct ioas *parent,
 					const struct ioas_import *import,
 					struct ioas_mapping *m, u64 last)
@@ -343,7 +345,7 @@ static __always_inline int borrow_first(struct ioas *parent,
 	return ret;
 }
 
-/* A thread that unmaps a range may wait for a reference on it to go */
+/* Remove a reference, and wake a thread that waits for it to end */
 static __always_inline void drop_ref(struct ioas *parent,
 				     struct ioas_mapping *m)
 {
@@ -354,7 +356,7 @@ static __always_inline void drop_ref(struct ioas *parent,
 		ioas_wake(parent);
 }
 
-/* More than one mapping of the parent: the rest of [m->addr, last] */
+/* Get the rest of [m->addr, last] from further mappings of the parent */
 static noinline int borrow_more(struct ioas *parent,
 				struct ioas_mapping *m, u64 last, u64 *at)
 {
@@ -373,7 +375,7 @@ static noinline int borrow_more(struct ioas *parent,
 		ret = -EINTR;
 		if (fatal_signal_pending(current))
 			break;
-		/* Memory for the extents may be long in coming */
+		/* Allocating extents may take long */
 		ret = -EAGAIN;
 		if (READ_ONCE(m->wanted))
 			break;
@@ -389,7 +391,7 @@ static noinline int borrow_more(struct ioas *parent,
 	return ret;
 }
 
-/* Count one more mapping of a window's children */
+/* Count one more mapping by reference through the imports of an export */
 static int export_charge(struct ioas_export *export)
 {
 	s64 old = atomic64_read(&export->used);
@@ -401,9 +403,7 @@ static int export_charge(struct ioas_export *export)
 	return 0;
 }
 
-/* Look through the window: @m->addr is from its first byte on, and becomes the
- * parent's.
- */
+/* Translate @m->addr from an address of the import to one of the parent */
 static int import_enter(struct ioas_import *import, struct ioas_mapping *m,
 			u64 *fault_addr)
 {
@@ -438,17 +438,20 @@ static void import_leave(struct ioas_import *import, struct ioas_mapping *m,
 /**
  * ioas_ref_get() - refer to memory of the parent
  * @ioas: the child
- * @m: WRITING, @start, @last, @addr and @flags are set; on success has memory,
+ * @m: WRITING, with @start, @last, @addr and @flags; on success it has memory,
  *	and refers to the range of the parent
- * @nowait: allocate nothing: -EAGAIN when more than one mapping of the parent
- *	is referred to
- * @fault_addr: out on -ENXIO and -EACCES, the first address that it is about
+ * @nowait: allocate nothing: -EAGAIN if more than one mapping of the parent is
+ *	referred to
+ * @fault_addr: out on -ENXIO and -EACCES, the first address that failed
  *
  * Context: may sleep, for a bounded time.
- * Return: 0; -ENXIO, not all of it is mapped in the parent; -EACCES, the parent
- * does not permit that much; -ENODEV, the parent was freed; -EDQUOT, no more
- * mappings through this window; -EAGAIN, to be repeated after
- * ioas_ref_wait(), with no lock held; -ENOMEM; -EINTR.
+ * Return: 0; or
+ * -ENXIO, not all of it is mapped in the parent;
+ * -EACCES, the parent or the export lacks the permission;
+ * -ENODEV, the parent or the import was freed;
+ * -EDQUOT, the export permits no more mappings;
+ * -EAGAIN, try again after ioas_ref_wait(), with no lock held;
+ * -ENOMEM; -EINTR.
  */
 int ioas_ref_get(struct ioas *ioas, struct ioas_mapping *m,
 		 bool nowait, u64 *fault_addr)
@@ -503,10 +506,10 @@ static bool must_wait(struct ioas *parent, u64 addr, u64 last)
 }
 
 /**
- * ioas_ref_wait() - wait until it may be borrowed again
+ * ioas_ref_wait() - wait until ioas_ref_get() can be tried again
  * @ioas: the child
- * @addr: as told by ioas_ref_get() when it returned -EAGAIN
- * @last: last byte of what is to be borrowed
+ * @addr: address from ioas_ref_get() when it returned -EAGAIN
+ * @last: last byte of the range to refer to
  *
  * Return: 0; -EINTR, a fatal signal.
  */
@@ -526,10 +529,10 @@ int ioas_ref_wait(struct ioas *ioas, u64 addr, u64 last)
 }
 
 /**
- * ioas_ref_put() - give back what was borrowed
+ * ioas_ref_put() - undo ioas_ref_get()
  * @ioas: the child
  * @list: mappings of it, by @next, at most as many as are removed together; in
- *	no table any more
+ *	no table
  */
 void ioas_ref_put(struct ioas *ioas,
 		  struct ioas_mapping *list)
@@ -558,13 +561,14 @@ void ioas_ref_put(struct ioas *ioas,
 }
 
 /**
- * ioas_ref_may_split() - may a mapping be cut into more than there were
- * @ioas: of the mapping
+ * ioas_ref_may_split() - charge an export for one more mapping
+ * @ioas: the address space of the mapping to split
  *
- * To be asked when both ends of what will be left stay; ioas_ref_split_done()
- * follows if so.  What the owner of the parent cuts is counted, but not limited.
+ * Called before a change, once for each mapping that it adds;
+ * ioas_ref_split_done() follows.  A cut by the owner of the parent is counted,
+ * but not limited.
  *
- * Return: 0; -EDQUOT, no more mappings through this window.
+ * Return: 0; -EDQUOT, the export permits no more mappings.
  */
 int ioas_ref_may_split(struct ioas *ioas)
 {
@@ -572,10 +576,10 @@ int ioas_ref_may_split(struct ioas *ioas)
 }
 
 /**
- * ioas_ref_split_done() - follows ioas_ref_may_split()
- * @ioas: of the mapping
+ * ioas_ref_split_done() - undo ioas_ref_may_split()
+ * @ioas: the address space of the mapping
  *
- * What came of the cut counts by itself.
+ * ioas_ref_split() has counted the new mapping by itself.
  */
 void ioas_ref_split_done(struct ioas *ioas)
 {
@@ -584,10 +588,10 @@ void ioas_ref_split_done(struct ioas *ioas)
 }
 
 /**
- * ioas_ref_split() - have the end of a mapping take its reference along
+ * ioas_ref_split() - split the reference of a mapping
  * @ioas: the child
  * @m: CHANGING; keeps what is below the cut
- * @tail: a copy of it, begins at the cut, @addr too; gets the rest
+ * @tail: a copy of it that begins at the cut, @addr too; gets the rest
  */
 void ioas_ref_split(struct ioas *ioas, struct ioas_mapping *m,
 		    struct ioas_mapping *tail)
@@ -601,7 +605,7 @@ void ioas_ref_split(struct ioas *ioas, struct ioas_mapping *m,
 	if (m->indexed) {
 		ref_callbacks.propagate(&m->ref.rb, NULL);
 		tail->ref.last = last;
-		/* A walk that has come here must not miss it */
+		/* Index it now: a walk that is here must not miss it */
 		ref_index(parent, tail);
 	} else {
 		ref_add(parent, tail, last);

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * Mappings by reference.
- */
+/* Mappings by reference. */
 #ifndef _IOASID_IOAS_REF_H
 #define _IOASID_IOAS_REF_H
 
@@ -9,36 +7,37 @@
 
 void ioas_refs_index_all(struct ioas *ioas);
 
-/* References have a total order, so that a walk can go on after any of them */
+/* Total order of references, so that a walk can continue after any of them */
 struct ioas_ref_key {
 	u64 addr;
 	unsigned long child;
 };
 
 /**
- * ioas_mapping_refers() - does a mapping refer to a range of its parent
+ * ioas_mapping_refers() - test whether a mapping refers to a range of its
+ *	parent
  * @m: a child's mapping
- * @of: the range, or NULL for whatever it refers to
+ * @of: the range; or NULL for any range
  *
- * Return: whether any of it lies in there.
+ * Return: true if any of the mapping lies in the range.
  */
 static inline bool ioas_mapping_refers(const struct ioas_mapping *m,
 				       const struct ioasid_iova_range *of)
 {
-	/* Its memory may just be put together, when it refers to it already */
+	/* A mapping may refer to the range before its memory is complete */
 	return likely(!of) || (!(m->flags & IOASID_MAP_RESERVE) &&
 			       m->addr <= of->last &&
 			       m->addr + (m->last - m->start) >= of->start);
 }
 
 /**
- * ioas_lock_refs() - lock a space whose references will be asked for
- * @ioas: the space; may have no children
+ * ioas_lock_refs() - lock an address space, with all references indexed
+ * @ioas: the address space; may have no children
  *
- * Meanwhile the lock is dropped now and then, so that a thread that waits for it
- * does not wait for all references to be indexed.
+ * Drops the lock between batches of references, so that another thread does not
+ * wait for all of them.
  *
- * Context: may sleep; returns with the space's lock held.
+ * Context: may sleep; returns with the lock of the address space held.
  */
 static inline void ioas_lock_refs(struct ioas *ioas)
 	__acquires(&ioas->lock)
@@ -49,11 +48,11 @@ static inline void ioas_lock_refs(struct ioas *ioas)
 }
 
 /**
- * ioas_mapping_addr() - what a mapping was made from
- * @ioas: of the mapping
+ * ioas_mapping_addr() - find the address that a mapping was made from
+ * @ioas: the address space of the mapping
  * @m: the mapping
  *
- * Return: the address as it was given.
+ * Return: the address as the program passed it.
  */
 static inline u64 ioas_mapping_addr(const struct ioas *ioas,
 				    const struct ioas_mapping *m)
