@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Software devices on a space: kernel drivers that read, write and pin on a
- * device's behalf, with no IOMMU in between.
+ * Accesses of an address space: software devices, whose kernel drivers read,
+ * write and pin on a device's behalf, with no IOMMU in between.
  *
  * Invariants:
  *  - A page that is pinned stays in its mapping: an unmap makes the mapping
- *    LEAVING, calls the listeners, and waits until the last pin is gone, or
- *    makes it LIVE again.
- *  - Listeners are called with no lock held, and with no mapping in a state that
- *    a thread waits for that pins or reads.  So a driver may hold a lock over
- *    these and take it in its callback: ioas_driver_map models that one.
- *  - A reader holds a mapping by @readers for as long as it copies one page, or
- *    looks one up.
+ *    LEAVING, calls the accesses, and waits until the last pin ends, or makes
+ *    it LIVE again.
+ *  - Accesses are called with no lock held, and with no mapping in a state that
+ *    pinning or reading threads wait for.  So a driver may hold a lock over
+ *    these and take it in its callback: ioas_driver_map models that lock.
+ *  - A reader holds a mapping by @readers while it copies one page, or looks
+ *    one up.
  *
- * Waits: for pins to go, as long as ioas_unmap_request.patience, or until a
- * fatal signal; for a driver's callback to return, when its device leaves.  A
- * thread that pins or reads waits for CHANGING, which calls no driver and takes
- * as long as an IOMMU driver does to change the tables.
+ * Waits: for pins to end, as long as ioas_unmap_request.patience, or until a
+ * fatal signal; for a driver's callback to return, when its access is removed.
+ * A thread that pins or reads waits for CHANGING, which calls no driver and
+ * takes as long as an IOMMU driver takes to change the tables.
  *
- * Locks: ioas.lock protects the pins and the list of listeners.
+ * Locks: ioas.lock protects the pins and the list of accesses.
  */
 #include <linux/highmem.h>
 #include <linux/sched.h>
@@ -30,13 +30,13 @@
 #include "mapping.h"
 #include "tree.h"
 
-/* Pages that are let go, mappings that are looked at with the lock held */
+/* Pages that are unpinned, and mappings that are tested, with the lock held */
 #define UNPIN_BATCH	64
 #define LIST_BATCH	256
 
 /**
- * ioas_holds_init() - prepare a space for software devices
- * @ioas: the space; may be prepared already
+ * ioas_holds_init() - prepare an address space for accesses
+ * @ioas: the address space; may be prepared already
  *
  * Context: may sleep.
  * Return: 0; -ENOMEM.
@@ -59,9 +59,9 @@ int ioas_holds_init(struct ioas *ioas)
 }
 
 /**
- * ioas_access_add() - a software device begins to use a space
- * @ioas: the space, prepared for software devices
- * @access: the device
+ * ioas_access_add() - add an access to an address space
+ * @ioas: the address space, prepared for accesses
+ * @access: the access
  */
 void ioas_access_add(struct ioas *ioas,
 		     struct ioas_access *access)
@@ -73,17 +73,17 @@ void ioas_access_add(struct ioas *ioas,
 }
 
 /**
- * ioas_access_remove() - a software device stops to use a space
- * @ioas: the space
- * @access: the device; has no pins
+ * ioas_access_remove() - remove an access from its address space
+ * @ioas: the address space
+ * @access: the access; has no pins
  *
- * Context: may sleep, until threads have left the listener.
+ * Context: may sleep, until all calls of the access have returned.
  */
 void ioas_access_remove(struct ioas *ioas,
 			struct ioas_access *access)
 {
 	spin_lock(&ioas->lock);
-	/* A thread that is in it needs it to find the next one */
+	/* A caller of the access needs it to find the next one */
 	wait_event_cmd(ioas->wait, !access->calls,
 		       spin_unlock(&ioas->lock), spin_lock(&ioas->lock));
 	list_del(&access->node);
@@ -91,8 +91,8 @@ void ioas_access_remove(struct ioas *ioas,
 }
 
 /**
- * ioas_holds_free() - the space ends
- * @holds: of the space; no listener is left
+ * ioas_holds_free() - free the table of pins
+ * @holds: of the address space; has no access
  */
 void ioas_holds_free(struct ioas_holds *holds)
 {
@@ -103,12 +103,12 @@ void ioas_holds_free(struct ioas_holds *holds)
 /* ---- Unmap ---- */
 
 /**
- * ioas_holds_any() - do software devices hold pages of a range
- * @ioas: the space, prepared for software devices; its lock is held
+ * ioas_holds_any() - test whether accesses hold pages of a range
+ * @ioas: the address space, prepared for accesses; its lock is held
  * @start: first byte
  * @last: last byte
  *
- * Return: whether they do.
+ * Return: true if they do.
  */
 bool ioas_holds_any(const struct ioas *ioas, u64 start,
 		    u64 last)
@@ -116,7 +116,7 @@ bool ioas_holds_any(const struct ioas *ioas, u64 start,
 	unsigned long index = start >> PAGE_SHIFT;
 
 	lockdep_assert_held(&ioas->lock);
-	/* Where room was reserved only, nothing is pinned yet */
+	/* Reserved entries do not count: nothing is pinned there yet */
 	return xa_find(&ioas->holds->held, &index, last >> PAGE_SHIFT,
 		       XA_PRESENT);
 }
@@ -127,7 +127,7 @@ static bool is_pinned(const struct ioas *ioas,
 	return ioas_holds_any(ioas, m->start, m->last);
 }
 
-/* The first mapping from @m on that is pinned; a list may be long */
+/* Find the first mapping from @m on that is pinned; the list may be long */
 static struct ioas_mapping *first_pinned(struct ioas *ioas,
 					 struct ioas_mapping *m)
 {
@@ -141,7 +141,7 @@ static struct ioas_mapping *first_pinned(struct ioas *ioas,
 	return m;
 }
 
-/* Call a driver, with the lock dropped meanwhile */
+/* Call an access, with the lock dropped meanwhile */
 static void call_access(struct ioas *ioas,
 			struct ioas_access *access, u64 start, u64 last)
 	__must_hold(&ioas->lock)
@@ -158,14 +158,14 @@ static void call_access(struct ioas *ioas,
 }
 
 /**
- * ioas_accesses_unmap() - have the software devices let go
- * @ioas: the space
+ * ioas_accesses_unmap() - ask the accesses to unpin, and wait for it
+ * @ioas: the address space
  * @leaving: LEAVING mappings of the caller, linked by @next, ascending; those
- *	that are not let go of are LIVE again, and off the list
- * @req: whose patience it takes
+ *	that stay pinned become LIVE, and leave the list
+ * @req: its patience is used up
  *
  * Context: may sleep; no lock is held.
- * Return: 0; -EBUSY, some were not let go of; -EINTR, a fatal signal.
+ * Return: 0; -EBUSY, some pages are still held; -EINTR, a fatal signal.
  */
 int ioas_accesses_unmap(struct ioas *ioas,
 			struct ioas_mapping **leaving,
@@ -231,8 +231,8 @@ static bool is_cut(struct ioas *ioas, u64 addr)
 }
 
 /*
- * The usable mapping at @addr, with a reader counted; waits while it is being
- * cut.  Called with the lock held.
+ * Find the usable mapping at @addr, and count a reader.  Waits while it is
+ * CHANGING.  Called with the lock held.
  */
 static struct ioas_mapping *mapping_read(struct ioas *ioas, u64 addr,
 					 bool write)
@@ -249,7 +249,7 @@ static struct ioas_mapping *mapping_read(struct ioas *ioas, u64 addr,
 			break;
 		if (m->state != IOAS_MAPPING_CHANGING)
 			return ERR_PTR(-ENOENT);
-		/* No driver is called back before that ends */
+		/* No driver is called back before CHANGING ends */
 		spin_unlock(&ioas->lock);
 		lock_map_acquire_read(&ioas_changing_map);
 		lock_map_release(&ioas_changing_map);
@@ -280,7 +280,7 @@ static int pin_one(struct ioas *ioas, u64 iova, bool write,
 	void *entry;
 	int ret;
 
-	/* Makes room, so that the store under the lock needs no memory */
+	/* Reserve the entry: the store under the lock needs no memory */
 	ret = xa_reserve(&ioas->holds->held, index, GFP_KERNEL_ACCOUNT);
 	if (ret)
 		return ret;
@@ -290,11 +290,11 @@ static int pin_one(struct ioas *ioas, u64 iova, bool write,
 	if (!ret) {
 		entry = xa_load(&ioas->holds->held, index);
 		count = entry ? xa_to_value(entry) : 0;
-		/* An unpin may have taken the room away again */
+		/* An unpin may have freed the reserved entry */
 		ret = xa_err(xa_store(&ioas->holds->held, index,
 				      xa_mk_value(count + 1), GFP_ATOMIC));
 		spin_unlock(&ioas->lock);
-		/* May be a long way through the extents */
+		/* The walk through the extents may be long */
 		if (!ret)
 			*page = ioasid_memory_page(&m->mem, (iova - m->start) >>
 							    PAGE_SHIFT);
@@ -308,10 +308,10 @@ static int pin_one(struct ioas *ioas, u64 iova, bool write,
 }
 
 /**
- * ioas_unpin_pages() - a software device lets pages go
- * @ioas: the space
+ * ioas_unpin_pages() - unpin pages for an access
+ * @ioas: the address space
  * @iova: first byte, page aligned
- * @npages: how many pages; those that are not pinned are passed over
+ * @npages: number of pages; pages that are not pinned are skipped
  */
 void ioas_unpin_pages(struct ioas *ioas, u64 iova,
 		      unsigned long npages)
@@ -324,7 +324,7 @@ void ioas_unpin_pages(struct ioas *ioas, u64 iova,
 		return;
 	last = index + (npages - 1);
 	spin_lock(&ioas->lock);
-	/* In a huge range, only what is pinned is looked at */
+	/* In a huge range, visit only pages that are pinned */
 	while ((entry = xa_find(&ioas->holds->held, &index, last,
 				XA_PRESENT))) {
 		count = xa_to_value(entry) - 1;
@@ -345,18 +345,20 @@ void ioas_unpin_pages(struct ioas *ioas, u64 iova,
 }
 
 /**
- * ioas_pin_pages() - a software device pins pages
- * @ioas: the space
+ * ioas_pin_pages() - pin pages for an access
+ * @ioas: the address space
  * @iova: first byte, page aligned
- * @npages: how many pages
- * @write: the device will write
+ * @npages: number of pages
+ * @write: the access will write
  * @pages: out, the pages
  *
- * They stay usable until they are unpinned; who unmaps them has the listeners
- * told, and waits.
+ * The pages stay usable until they are unpinned: an unmap calls the accesses,
+ * and waits.
  *
  * Context: may sleep.
- * Return: 0; -ENOENT, not all is mapped; -EPERM, not with this permission;
+ * Return: 0; or
+ * -ENOENT, not all is mapped;
+ * -EPERM, a mapping lacks the permission;
  * -ENOMEM.
  */
 int ioas_pin_pages(struct ioas *ioas, u64 iova,
@@ -378,11 +380,11 @@ int ioas_pin_pages(struct ioas *ioas, u64 iova,
 }
 
 /**
- * ioas_unpin_all() - have a software device let everything go
- * @ioas: the space
- * @access: the device
+ * ioas_unpin_all() - ask an access to unpin all its pages
+ * @ioas: the address space
+ * @access: the access
  *
- * Called before the device leaves.
+ * Called before the access is removed.
  */
 void ioas_unpin_all(struct ioas *ioas,
 		    struct ioas_access *access)
@@ -410,16 +412,16 @@ static void copy_in_page(const struct ioas_mapping *m, u64 offset, void *data,
 }
 
 /**
- * ioas_rw() - read or write as a device would
- * @ioas: the space
+ * ioas_rw() - copy from or to an address space, as a device would
+ * @ioas: the address space
  * @iova: first byte, of any alignment
  * @data: kernel memory
  * @length: bytes
- * @write: from @data to the IOVA
+ * @write: copy from @data to the IOVA
  *
  * Context: may sleep; any thread.
- * Return: 0; -ENOENT, not all is mapped; -EPERM, not with this permission. Part
- * may have been copied then.
+ * Return: 0; -ENOENT, not all is mapped; -EPERM, a mapping lacks the
+ * permission.  On failure a part may have been copied.
  */
 int ioas_rw(struct ioas *ioas, u64 iova, void *data,
 	    size_t length, bool write)
@@ -435,7 +437,7 @@ int ioas_rw(struct ioas *ioas, u64 iova, void *data,
 		if (IS_ERR(m))
 			return PTR_ERR(m);
 
-		/* Page by page, so that a change or unmap does not wait long */
+		/* Page by page: a change or an unmap must not wait long */
 		copy_in_page(m, iova - m->start, data, n, write);
 
 		spin_lock(&ioas->lock);

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * Software devices on an address space, for the files of this folder; see ioas.h.
- */
+/* Accesses of an address space, for the files of this folder; see ioas.h. */
 #ifndef _IOASID_IOAS_ACCESS_H
 #define _IOASID_IOAS_ACCESS_H
 

@@ -1,22 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * How an iommu group comes to translate by a space, and stops to.
+ * Attachments: iommu groups join and leave an address space.
  *
  * Invariants:
  *  - A domain holds every LIVE mapping before a group is attached to it; where
- *    a driver cannot have that (struct ioas_domain.finalized_on_attach), before
- *    the attach is reported to be done.
- *  - The fill of a domain keeps no map and no unmap waiting, but those of the
- *    mapping it is at.  It goes through the mappings in ascending order;
- *    populate_next of the domain says how far it came.  A mapping that begins below is in
- *    the filling domain: the fill put it there, or, when it was published
- *    after the fill came past, who mapped it.
- *  - Permitted ranges only ever narrow while no mapping of memory lies outside;
- *    they are narrowed before that is looked at, and widened again if not so.
+ *    a driver cannot do that (struct ioas_domain.finalized_on_attach), before
+ *    the attach returns.
+ *  - Populating a domain delays no map and no unmap, except of the mapping
+ *    being written.  It visits the mappings in ascending order, and
+ *    populate_next of the domain is its progress.  A mapping that begins below
+ *    populate_next is in the domain: populate() wrote it, or, if it was
+ *    published after populate() passed, the thread that mapped it.
+ *  - Permitted ranges become narrower only while no memory is mapped outside of
+ *    them.  They are narrowed first; if memory is found outside, they are
+ *    widened again.
  *
  * Locks: everything here takes attach_lock; then domains_sem for writing, by
- * ioas_devmem_lock(), around what a driver does when it attaches, and around
- * changes of the lists.
+ * ioas_devmem_lock(), around a driver's attach, and around changes of the
+ * lists.
  */
 #include <linux/iommu.h>
 #include <linux/sched/signal.h>
@@ -31,7 +32,7 @@
 #include "ranges.h"
 #include "tree.h"
 
-/* Mappings that are passed over between two looks at the scheduler */
+/* Mappings that are skipped between two calls of the scheduler */
 #define WALK_BATCH	1024
 
 /* Swap the permitted ranges */
@@ -45,8 +46,8 @@ static void swap_permitted(struct ioas *ioas,
 }
 
 /*
- * Is memory mapped in [start, last], where no more can be?  May be a long way
- * past reserved ranges.
+ * Test whether memory is mapped in [start, last], which is not permitted.  The
+ * walk past reserved ranges may be long.
  */
 static bool memory_within(struct ioas *ioas, u64 start, u64 last,
 			  u64 *at)
@@ -79,7 +80,7 @@ static bool memory_within(struct ioas *ioas, u64 start, u64 last,
 	return found;
 }
 
-/* Is memory mapped outside of @ranges, where no more can be? */
+/* Test whether memory is mapped outside of @ranges */
 static bool memory_outside(struct ioas *ioas,
 			   const struct ioas_ranges *ranges, u64 *at)
 {
@@ -97,7 +98,7 @@ static bool memory_outside(struct ioas *ioas,
 	return memory_within(ioas, start, U64_MAX, at);
 }
 
-/* Narrow the permitted ranges to what @attachment can use in @dom too */
+/* Narrow the permitted ranges to those that @attachment can use in @dom too */
 static int narrow(struct ioas *ioas, struct ioas_attachment *attachment,
 		  struct ioas_domain *dom, struct ioas_ranges **before,
 		  u64 *fault_addr)
@@ -114,7 +115,7 @@ static int narrow(struct ioas *ioas, struct ioas_attachment *attachment,
 		kfree(ranges);
 		return -ENOMEM;
 	}
-	/* First, so that nothing is mapped behind the look at what is */
+	/* Before the test, so that nothing is mapped outside after it */
 	*before = both;
 	swap_permitted(ioas, before);
 	ret = -EADDRINUSE;
@@ -135,7 +136,7 @@ err:
 	return ret;
 }
 
-/* Permit again what was before narrow(): wider, so nothing is in the way */
+/* Undo narrow(); wider ranges need no test */
 static void widen(struct ioas *ioas, struct ioas_attachment *attachment,
 		  struct ioas_ranges *before)
 {
@@ -145,7 +146,7 @@ static void widen(struct ioas *ioas, struct ioas_attachment *attachment,
 	attachment->ranges = NULL;
 }
 
-/* What all members can use; with no memory to be had it stays as it is */
+/* Compute what all attachments can use; without memory it stays as it is */
 static void recompute_permitted(struct ioas *ioas)
 {
 	struct ioas_ranges *ranges = NULL, *both;
@@ -164,7 +165,7 @@ static void recompute_permitted(struct ioas *ioas)
 	kfree(ranges);
 }
 
-/* ---- Fill ---- */
+/* ---- Populate ---- */
 
 static void populate_begin(struct ioas *ioas, struct ioas_domain *dom)
 {
@@ -185,9 +186,9 @@ static void populate_end(struct ioas *ioas)
 }
 
 /*
- * The next mapping that the fill has to put in.  What is PINNING or WRITING its
- * mapper will put in, when it sees that the fill came past.  May be a long way:
- * drops and takes the lock.
+ * Find the next mapping that must be written.  A PINNING or WRITING mapping is
+ * left to the thread that maps it, which sees that populate() has passed it.
+ * The walk may be long: drops and takes the lock.
  */
 static struct ioas_mapping *populate_first(struct ioas *ioas)
 	__must_hold(&ioas->lock)
@@ -205,7 +206,7 @@ static struct ioas_mapping *populate_first(struct ioas *ioas)
 			spin_unlock(&ioas->lock);
 			cond_resched();
 			spin_lock(&ioas->lock);
-			/* It may be published by now: look at it again */
+			/* It may be published by now: test it again */
 			m = ioas_mapping_first(ioas, dom->populate_next);
 			continue;
 		}
@@ -214,7 +215,7 @@ static struct ioas_mapping *populate_first(struct ioas *ioas)
 	return m;
 }
 
-/* Must the fill wait for the mapping at an address? */
+/* True if populate() must wait for the mapping at an address */
 static bool is_changing(struct ioas *ioas, u64 addr)
 {
 	struct ioas_mapping *m = ioas_mapping_first(ioas, addr);
@@ -241,7 +242,7 @@ static int populate(struct ioas *ioas, struct ioas_domain *dom)
 		}
 		if (m->state != IOAS_MAPPING_LIVE &&
 		    m->state != IOAS_MAPPING_LEAVING) {
-			/* Goes, is cut, or stays after all */
+			/* It is removed, cut, or becomes LIVE again */
 			addr = m->start;
 			ret = ioas_wait(ioas, !is_changing(ioas, addr),
 					NULL);
@@ -251,7 +252,7 @@ static int populate(struct ioas *ioas, struct ioas_domain *dom)
 			continue;
 		}
 		m->readers++;
-		/* Those that it was set for before have had their turn */
+		/* Threads that set it before have had their turn */
 		WRITE_ONCE(m->wanted, false);
 		dom->populate_next = min(m->last, U64_MAX - 1) + 1;
 		spin_unlock(&ioas->lock);
@@ -262,7 +263,7 @@ static int populate(struct ioas *ioas, struct ioas_domain *dom)
 
 		spin_lock(&ioas->lock);
 		if (ret) {
-			/* A thread that waits for us took it for filled in */
+			/* A waiting thread took the mapping for populated */
 			dom->populate_next = m->start;
 			m->in_populating = false;
 		}
@@ -280,8 +281,9 @@ static int populate(struct ioas *ioas, struct ioas_domain *dom)
 /* ---- Join and leave ---- */
 
 /*
- * Point the group at a domain, from blocked or from where it is.  Late domains
- * must not replace each other: their callers block the group first.
+ * Attach the group to a domain, instead of blocking or another domain.  A
+ * domain that is finalized on attach must not replace another one: callers
+ * block the group first.
  */
 static int point_group(struct ioas *ioas, struct ioas_attachment *attachment,
 		       struct ioas_domain *dom)
@@ -291,7 +293,10 @@ static int point_group(struct ioas *ioas, struct ioas_attachment *attachment,
 	lockdep_assert_held_write(&ioas->domains_sem);
 	if (dom->finalized_on_attach) {
 		ret = iommu_attach_group(dom->iommu, attachment->group);
-		/* Comes from a domain that was not: no way to get here */
+		/*
+		 * -EBUSY: cannot replace a domain that is not finalized on
+		 * attach
+		 */
 		return ret == -EBUSY ? -EINVAL : ret;
 	}
 	return iommu_group_replace_domain(attachment->group, dom->iommu);
@@ -363,7 +368,7 @@ static int join_new(struct ioas *ioas, struct ioas_attachment *attachment,
 		ret = -EIO;
 	if (!ret && !pointed)
 		ret = point_group(ioas, attachment, dom);
-	/* Off the domain before unmaps can no longer see it */
+	/* Detach before unmaps stop seeing the domain */
 	if (ret && pointed) {
 		iommu_detach_group(dom->iommu, attachment->group);
 		pointed = false;
@@ -387,7 +392,7 @@ err_point:
 	return ret;
 }
 
-/* Free a domain, and what only it could still reach */
+/* Free a domain, and the quarantine if no other domain is poisoned */
 static void free_domain(struct ioas *ioas, struct ioas_domain *dom)
 {
 	bool poisoned = dom->poisoned;
@@ -402,7 +407,7 @@ static void free_domain(struct ioas *ioas, struct ioas_domain *dom)
 	ioas_quarantine_release(ioas);
 }
 
-/* Join by a new domain, made in one of the ways that drivers make them */
+/* Join by a new domain of one of the two sorts that drivers allocate */
 static int join_made(struct ioas *ioas, struct ioas_attachment *attachment,
 		     bool paging_only, u64 *fault_addr)
 {
@@ -420,21 +425,26 @@ static int join_made(struct ioas *ioas, struct ioas_attachment *attachment,
 }
 
 /**
- * ioas_attach() - have a group translate by a space
- * @ioas: the space
- * @attachment: the group and one of its devices; on success in the list,
- *	until ioas_detach()
- * @fault_addr: out on -EADDRINUSE
+ * ioas_attach() - attach a group to an address space
+ * @ioas: the address space
+ * @attachment: the group and one of its devices; in the list on success, until
+ *	ioas_detach()
+ * @fault_addr: out on -EADDRINUSE, an address that the group cannot use
  *
- * The group is blocked, or attached to a domain of another space that is not
- * late, which it leaves without being blocked in between (but by its driver).
+ * The group is blocked, or attached to a domain of another address space that
+ * is not finalized on attach.  It moves from there without being blocked in
+ * between, unless its driver does that.
  *
  * Context: may sleep; takes attach_lock, which is held while a domain is
- * filled.
- * Return: 0; -EADDRINUSE, memory is mapped where the group cannot do DMA;
- * -EMEDIUMTYPE, no domain suits it; -EIO, the space is poisoned; -ENOMEM;
- * -EINTR; or what the IOMMU driver says. The group is then where it was; a late
- * one blocked.
+ * populated.
+ * Return: 0; on failure the group is as before, or blocked if the domain is
+ * finalized on attach:
+ * -EADDRINUSE, memory is mapped where the group cannot do DMA;
+ * -EMEDIUMTYPE, no domain suits the group;
+ * -EIO, the address space is poisoned;
+ * -ENOMEM;
+ * -EINTR;
+ * or an errno of the IOMMU driver.
  */
 int ioas_attach(struct ioas *ioas, struct ioas_attachment *attachment,
 		u64 *fault_addr)
@@ -455,7 +465,7 @@ int ioas_attach(struct ioas *ioas, struct ioas_attachment *attachment,
 				      ioas->enforce_cache_coherency))
 			continue;
 		ret = join_existing(ioas, attachment, dom, fault_addr);
-		/* -EINVAL: this one does not suit, says the driver */
+		/* -EINVAL: the driver refuses this domain */
 		if (ret != -EINVAL)
 			goto unlock;
 	}
@@ -469,13 +479,14 @@ unlock:
 }
 
 /**
- * ioas_detach() - a group stops to translate by a space
- * @ioas: the space
- * @attachment: the group, joined
- * @moved: it has joined another space since; otherwise it is blocked
+ * ioas_detach() - detach a group from an address space
+ * @ioas: the address space
+ * @attachment: the attachment, which has joined
+ * @moved: the group has joined another address space since; otherwise it is
+ *	blocked
  *
- * A domain that nobody is attached to is freed, and what a poisoned one could
- * reach with it.
+ * A domain without attachments is freed.  If it was the last poisoned one, the
+ * quarantine is released.
  *
  * Context: may sleep; needs no memory.
  */
@@ -505,10 +516,10 @@ void ioas_detach(struct ioas *ioas,
 }
 
 /**
- * ioas_attachment_poisoned() - can a table of a group not be trusted any longer
- * @attachment: of the group, attached
+ * ioas_attachment_poisoned() - test whether the domain of a group is poisoned
+ * @attachment: the attachment, which has joined
  *
- * Return: whether it is so.
+ * Return: true if it is.
  */
 bool ioas_attachment_poisoned(const struct ioas_attachment *attachment)
 {
@@ -516,10 +527,10 @@ bool ioas_attachment_poisoned(const struct ioas_attachment *attachment)
 }
 
 /**
- * ioas_attachment_must_block() - must a group be blocked before it moves
- * @attachment: of the group, attached
+ * ioas_attachment_must_block() - test whether a move must block the group first
+ * @attachment: the attachment, which has joined
  *
- * Return: whether the driver cannot replace its domain by another.
+ * Return: true if the driver cannot replace the domain by another one.
  */
 bool ioas_attachment_must_block(const struct ioas_attachment *attachment)
 {
@@ -527,9 +538,9 @@ bool ioas_attachment_must_block(const struct ioas_attachment *attachment)
 }
 
 /**
- * ioas_block() - block a group, but let it stay a member
- * @ioas: the space
- * @attachment: the group, joined
+ * ioas_block() - block a group, and keep its attachment
+ * @ioas: the address space
+ * @attachment: the attachment, which has joined
  *
  * Context: may sleep; needs no memory.
  */
@@ -548,10 +559,10 @@ void ioas_block(struct ioas *ioas,
 
 /**
  * ioas_unblock() - undo ioas_block()
- * @ioas: the space
- * @attachment: the group, blocked
+ * @ioas: the address space
+ * @attachment: the attachment, blocked
  *
- * Should the driver fail, the group stays blocked.
+ * The group stays blocked if the driver fails.
  *
  * Context: may sleep.
  */

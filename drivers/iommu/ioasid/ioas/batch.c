@@ -1,28 +1,27 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Many operations on a space at the price of one look-up and one flush.
+ * Batches: many operations with one lookup and one flush.
  *
- * What an operation maps is written to the domains at once, but shown to devices
- * and published only together with what follows; what it unmaps is marked, and
- * taken out together with what follows.  Until then it is pending.
+ * A map writes its IOPTEs at once; iotlb_sync_map() and publishing wait until
+ * the batch settles.  An unmap marks its mappings; removing them waits until
+ * the batch settles.  Until then both are pending.
  *
  * Invariants:
  *  - Pending mappings are WRITING or REMOVING, and domains_sem is held: a wait
- *    for them is one for at most PENDING_MAX mappings and PENDING_BYTES.  All that
- *    is pending is settled before anything that might take long: before user
- *    memory is touched (but for what is there without a page fault), pinned, or
- *    waited for, and before memory is allocated in a way that may sleep.  Mappings
- *    are allocated before anything is pending, tables with GFP_NOWAIT.
- *  - The result is that of the operations one after the other.  One that fails
- *    while others are pending has these settled, and is tried again, whatever
- *    the failure: what they give back (a range, a quota, memory) may be what it
- *    lacked.  One that is not simple (of a root, to a place that the kernel
- *    chooses, of several mappings in part...) is carried out the ordinary way.
- *  - Domains that cannot be written to without being told at once (struct
- *    ioas_domain.finalized_on_attach), and those that are being filled, leave
- *    nothing pending that was mapped.
+ *    for them is one for at most PENDING_MAX mappings and PENDING_BYTES.
+ *    Everything pending is settled before anything that may take long: touching
+ *    user memory (except without a page fault), pinning, waiting, and
+ *    allocating memory in a way that may sleep.  Mappings are allocated before
+ *    anything is pending, tables with GFP_NOWAIT.
+ *  - The result is that of the operations one after the other.  If an operation
+ *    fails while others are pending, these are settled, and it is tried again,
+ *    whatever the errno: settling may free the range, quota or memory that it
+ *    lacked.  An operation that is not simple (of a root, at an IOVA that the
+ *    kernel chooses, on parts of several mappings...) is done by itself.
+ *  - No map is pending while a domain needs a sync after each write (struct
+ *    ioas_domain.finalized_on_attach), or is being populated.
  *
- * Locks: as for the ordinary operations.
+ * Locks: as for single operations.
  */
 #include <linux/file.h>
 #include <linux/overflow.h>
@@ -47,33 +46,33 @@
 /* Mappings that one operation may add to the pending ones */
 #define BATCH_SPAN	64
 
-/* Mappings that are pending together, and bytes that are unmapped with them */
+/* Limits of what is pending: mappings, and bytes that are unmapped */
 #define PENDING_MAX	256
 #define PENDING_BYTES	SZ_1G
 
-/* What is longer takes long */
+/* A longer operation may take long */
 #define NOWAIT_LENGTH	SZ_2M
 
 /**
- * struct batch - what is pending
- * @ioas: the space
- * @from: where the operations come from
+ * struct batch - a batch, and what is pending
+ * @ioas: the address space
+ * @from: the operations
  * @chunk: of @from->fixed, the operations that were copied in last
  * @held: domains_sem is held
- * @failed: a driver failed: see whether a domain is poisoned
+ * @failed: a driver failed: a domain may be poisoned
  * @may_write: mappings may be pending
  * @writing: WRITING mappings, linked by @next, in order
- * @writing_tail: the last one's @next
- * @cache: where the last one is
- * @nr: pending mappings
+ * @writing_tail: the @next of the last one
+ * @cache: hint and preallocated mappings
+ * @nr: number of pending mappings
  * @bytes: bytes that pending operations unmap
- * @spares: mappings that the operations to come may need
+ * @spares: number of mappings that the next operations may need
  * @low: first byte that was written
  * @high: last byte that was written
  * @removal: REMOVING mappings
- * @end: where the last one of them ends, plus one; 0 for none
- * @at_writing: what it was when the first of @writing was made
- * @op: the operations that are done or pending
+ * @end: first byte after the last of them; 0 for none
+ * @at_writing: @op, @removal.nr and @unmapped when @writing was empty
+ * @op: number of operations that are done or pending
  * @unmapped: bytes that they unmap
  */
 struct batch {
@@ -120,7 +119,7 @@ static void batch_reset(struct batch *batch)
 	batch->end = 0;
 }
 
-/* False if that would have to wait, and must not */
+/* Returns false if it would have to wait, and must not */
 static noinline bool batch_take_hold(struct batch *batch)
 {
 	struct ioas *ioas = batch->ioas;
@@ -179,8 +178,8 @@ static int write_domains(struct ioas *ioas, struct ioas_mapping *m)
 }
 
 /*
- * The devices cannot be told of what was mapped: undo that, and what came after
- * it.  No driver of today fails here.
+ * iotlb_sync_map() failed, as it can on s390: undo the pending maps, and the
+ * unmaps after them.
  */
 static void undo_writing(struct batch *batch)
 {
@@ -208,7 +207,7 @@ static void undo_writing(struct batch *batch)
 	batch->unmapped = batch->at_writing.unmapped;
 }
 
-/* Have all that is pending take effect */
+/* Settle everything that is pending */
 static int batch_settle(struct batch *batch)
 {
 	struct ioas *ioas = batch->ioas;
@@ -241,7 +240,7 @@ static int batch_settle(struct batch *batch)
 		ioas_wake(ioas);
 		spin_unlock(&ioas->lock);
 	}
-	/* Drops domains_sem; what it removes was counted already */
+	/* Drops domains_sem; the bytes that it unmaps were counted before */
 	err = ioas_remove_mappings(ioas, &batch->removal, &unused);
 	batch->held = false;
 	batch_reset(batch);
@@ -254,7 +253,7 @@ static int batch_settle(struct batch *batch)
 
 /* ---- Operations ---- */
 
-/* What an operation could not do while something is pending, or at all here */
+/* Not possible while something is pending, or only as a single operation */
 #define NOT_SIMPLE	1
 
 static bool batch_pending(const struct batch *batch)
@@ -262,12 +261,12 @@ static bool batch_pending(const struct batch *batch)
 	return batch->writing || batch->removal.first;
 }
 
-/* May a map allocate nothing? If not, nothing may be pending */
+/* Preallocate a mapping; false without memory, or if the batch is to settle */
 static bool have_spare(struct batch *batch)
 {
 	if (likely(batch->cache.spare))
 		return true;
-	/* To be settled first */
+	/* Settle first */
 	if (batch_pending(batch) || batch->failed)
 		return false;
 	if (batch->held) {
@@ -304,7 +303,7 @@ static __always_inline int map_simple(struct batch *batch,
 		if (unlikely(ret)) {
 			ioas_abort_writing(ioas, m);
 			batch->cache.last = NULL;
-			/* The ordinary way may allocate */
+			/* A single operation may allocate */
 			return batch_pending(batch) || ret == -EAGAIN ||
 			       ret == -ENOMEM ? NOT_SIMPLE : ret;
 		}
@@ -324,7 +323,7 @@ static __always_inline int map_simple(struct batch *batch,
 	return 0;
 }
 
-/* Can [start, last] be removed as it is, with no waiting? */
+/* Test whether [start, last] can be unmapped as it is, without a wait */
 static bool range_simple(struct ioas *ioas,
 			 struct ioas_mapping *m, u64 start, u64 last)
 {
@@ -346,7 +345,7 @@ static bool range_simple(struct ioas *ioas,
 	return true;
 }
 
-/* Only the whole 64 bit space is more than can be told */
+/* The whole 64 bit address space overflows the counter */
 static void batch_unmapped(struct batch *batch, u64 bytes)
 {
 	if (check_add_overflow(batch->unmapped, bytes, &batch->unmapped))
@@ -388,7 +387,7 @@ static __always_inline int unmap_simple(struct batch *batch, u64 start,
 	return 0;
 }
 
-/* Tell the caller the IOVA of the operation that is the @i-th of its chunk */
+/* Tell the caller the IOVA of the @i-th operation of its chunk */
 static int put_iova(struct batch *batch, unsigned int i, u64 iova)
 {
 	struct iov_iter to;
@@ -403,7 +402,7 @@ static int put_iova(struct batch *batch, unsigned int i, u64 iova)
 		0 : -EFAULT;
 }
 
-/* The ordinary way; nothing is pending */
+/* Map as a single operation; nothing is pending */
 static int map_ordinary(struct batch *batch, struct ioas_map_request *req,
 			int fd, unsigned int i)
 {
@@ -540,10 +539,7 @@ static int op_unmap(struct batch *batch, const struct ioasid_dma_op *op)
 	return ret;
 }
 
-/*
- * Copy operations in.  User memory that is not there may take for ever to come:
- * nothing waits for that.
- */
+/* Copy operations in; nothing is pending during a page fault, which may hang */
 static int copy_ops(struct batch *batch, struct ioasid_dma_op *ops,
 		    unsigned int n)
 {
@@ -570,7 +566,7 @@ static int copy_ops(struct batch *batch, struct ioasid_dma_op *ops,
 	return copy_from_user(ops, user, n * sizeof(*ops)) ? -EFAULT : 0;
 }
 
-/* How many mappings will be made, if the operations to come are like these? */
+/* Estimate the number of maps, if the next operations are like these */
 static unsigned int guess_spares(const struct ioasid_dma_op *ops,
 				 unsigned int n, u32 left)
 {
@@ -582,16 +578,17 @@ static unsigned int guess_spares(const struct ioasid_dma_op *ops,
 }
 
 /**
- * ioas_batch() - carry out operations, one after the other
- * @ioas: the space
+ * ioas_batch() - carry out operations one after the other
+ * @ioas: the address space
  * @from: the operations
- * @nr: how many
- * @result: out, how far it came, also on failure
+ * @nr: number of operations
+ * @result: out, the progress, also on failure
  *
- * Context: may sleep, for as long as a page fault takes, but with @from->nowait.
- * Return: 0; or what the first operation that failed did: all before it are
- * done, it and what follows are not. -EINTR, a signal; -EAGAIN, with
- * @from->nowait.
+ * Context: may sleep, for as long as a page fault takes, unless @from->nowait.
+ * Return: 0; or the errno of the first operation that fails, after which no
+ * other one is done;
+ * -EINTR, a signal;
+ * -EAGAIN, @from->nowait.
  */
 int ioas_batch(struct ioas *ioas,
 	       const struct ioas_batch_source *from, u32 nr,
@@ -640,7 +637,7 @@ int ioas_batch(struct ioas *ioas,
 		}
 		if (ret || batch.op == nr)
 			break;
-		/* Who must not wait soon sees to a signal, or to task work */
+		/* With @nowait the caller handles signals and task work soon */
 		if (unlikely(signal_pending(current)) && !from->nowait) {
 			ret = -EINTR;
 		} else if (need_resched() ||
@@ -653,7 +650,7 @@ int ioas_batch(struct ioas *ioas,
 	ioas_batch_cache_empty(&batch.cache);
 	result->done = batch.op;
 	result->unmapped = batch.unmapped;
-	/* A call that did anything is not repeated by itself */
+	/* A call that did something must not restart by itself */
 	if (unlikely(ret == -ERESTARTNOINTR) && batch.op)
 		ret = -EINTR;
 	return err ?: ret;
