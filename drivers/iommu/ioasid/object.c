@@ -119,6 +119,27 @@ ioasid_object_ops_of(const struct ioasid_object *obj)
 	return object_ops[obj->type];
 }
 
+/*
+ * Take a reference to an object that was found under RCU, and unlock RCU.  Returns
+ * NULL if the object is not published, or its memory became another object.
+ */
+static struct ioasid_object *object_hold(struct ioasid_object *obj,
+					 struct ioasid_ctx *ctx, u32 id)
+	__releases(RCU)
+{
+	bool held = obj && refcount_inc_not_zero(&obj->users);
+
+	if (held)
+		smp_acquire__after_ctrl_dep();
+	rcu_read_unlock();
+	if (!held)
+		return NULL;
+	if (likely(obj->ctx == ctx && obj->id == id))
+		return obj;
+	ioasid_object_ops_of(obj)->put(obj);
+	return NULL;
+}
+
 /**
  * ioasid_object_first() - find the first object of any type from an id on
  * @ctx: the context
@@ -130,25 +151,14 @@ ioasid_object_ops_of(const struct ioasid_object *obj)
 struct ioasid_object *ioasid_object_first(struct ioasid_ctx *ctx,
 					  unsigned long *id)
 {
-	struct ioasid_object *obj;
+	struct ioasid_object *obj, *held;
 
 	for (;; (*id)++) {
 		rcu_read_lock();
 		obj = xa_find(&ctx->objects, id, UINT_MAX, XA_PRESENT);
-		if (!obj) {
-			rcu_read_unlock();
-			return NULL;
-		}
-		if (!refcount_inc_not_zero(&obj->users)) {
-			rcu_read_unlock();
-			continue;
-		}
-		smp_acquire__after_ctrl_dep();
-		rcu_read_unlock();
-		/* The memory may have become another object of this type */
-		if (likely(obj->ctx == ctx && obj->id == *id))
-			return obj;
-		ioasid_object_ops_of(obj)->put(obj);
+		held = object_hold(obj, ctx, *id);
+		if (held || !obj)
+			return held;
 	}
 }
 
@@ -162,13 +172,8 @@ struct ioasid_object *ioasid_object_first(struct ioasid_ctx *ctx,
  */
 struct ioasid_object *ioasid_object_any(struct ioasid_ctx *ctx, u32 id)
 {
-	unsigned long found = id;
-	struct ioasid_object *obj = ioasid_object_first(ctx, &found);
-
-	if (!obj || found == id)
-		return obj;
-	ioasid_object_ops_of(obj)->put(obj);
-	return NULL;
+	rcu_read_lock();
+	return object_hold(xa_load(&ctx->objects, id), ctx, id);
 }
 
 /**
