@@ -15,6 +15,7 @@
 struct device;
 struct ioasid_device_info;
 struct ioasid_query_map;
+
 int ioas_unmap_range(struct ioas *ioas, u64 start, u64 last,
 		     struct ioas_unmap_request *req);
 int ioas_unmap_parent(struct ioas *ioas, u64 start, u64 last,

@@ -35,17 +35,8 @@
 #include "ranges.h"
 #include "ref.h"
 #include "split.h"
+#include "tables.h"
 #include "tree.h"
-
-static bool is_poisoned(struct ioas *ioas)
-{
-	struct ioas_domain *dom;
-
-	list_for_each_entry(dom, &ioas->domains, node)
-		if (READ_ONCE(dom->poisoned))
-			return true;
-	return false;
-}
 
 /* ---- Permission ---- */
 
@@ -411,7 +402,7 @@ static int carry_out(struct ioas_change *change)
 	more = ret ? i - 1 : i;
 	if (!ret)
 		ret = ioas_diff_tables(change);
-	poisoned = ret && is_poisoned(ioas);
+	poisoned = ret && ioas_tables_poisoned(ioas);
 	if (ret) {
 		if (poisoned) {
 			keep_new(change);
