@@ -178,7 +178,11 @@ int ioasid_access_pin_pages(struct ioasid_device *idev, u64 iova,
 	int ret = -EINVAL;
 
 	if (!PAGE_ALIGNED(iova) || npages > (ULONG_MAX >> PAGE_SHIFT) ||
-	    !range_ok(iova, (u64)npages << PAGE_SHIFT))
+	    !range_ok(iova, (u64)npages << PAGE_SHIFT) ||
+	    flags & ~IOASID_ACCESS_WRITE)
+		return -EINVAL;
+	/* Without a callback no unmap could ever have the pages unpinned */
+	if (!idev->access_ops || !idev->access_ops->unmap)
 		return -EINVAL;
 	lock_map_acquire(&ioas_driver_map);
 	down_read(&idev->access_sem);
@@ -234,7 +238,7 @@ int ioasid_access_rw(struct ioasid_device *idev, u64 iova, void *data,
 {
 	int ret = -EINVAL;
 
-	if (!range_ok(iova, length))
+	if (!range_ok(iova, length) || flags & ~IOASID_ACCESS_WRITE)
 		return -EINVAL;
 	down_read(&idev->access_sem);
 	if (idev->access)

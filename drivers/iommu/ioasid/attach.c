@@ -154,7 +154,8 @@ static int move_group(struct ioasid_device *idev, struct ioasid *ioasid,
  * Return: 0, or an error of ioas_attach(), or:
  * -EBUSY, the group is attached to another IOASID and the device is not;
  * -ENOENT, @ioasid is being freed;
- * -EIO, @ioasid is poisoned.
+ * -EIO, @ioasid is poisoned;
+ * -EINTR, a fatal signal.
  */
 int ioasid_group_attach(struct ioasid_device *idev, struct ioasid *ioasid,
 			u64 *fault_addr)
@@ -162,7 +163,9 @@ int ioasid_group_attach(struct ioasid_device *idev, struct ioasid *ioasid,
 	struct ioasid_group *group = idev->group;
 	int ret;
 
-	mutex_lock(&group->lock);
+	/* A sibling's attach may be long */
+	if (mutex_lock_killable(&group->lock))
+		return -EINTR;
 	if (!group->ioasid)
 		ret = attach_first(idev, ioasid, fault_addr);
 	else if (group->ioasid == ioasid)
@@ -208,14 +211,15 @@ static void detach_locked(struct ioasid_device *idev)
  * @id: the IOASID that the device is attached to, or 0 for any
  *
  * Context: may sleep.
- * Return: 0; -ENOENT, the device is not attached to it.
+ * Return: 0; -ENOENT, the device is not attached to it; -EINTR, a fatal signal.
  */
 int ioasid_group_detach(struct ioasid_device *idev, u32 id)
 {
 	struct ioasid_group *group = idev->group;
 	int ret = 0;
 
-	mutex_lock(&group->lock);
+	if (mutex_lock_killable(&group->lock))
+		return -EINTR;
 	if (!idev->attached || (id && group->ioasid->obj.id != id))
 		ret = -ENOENT;
 	else
@@ -283,30 +287,56 @@ unlock:
 	return found;
 }
 
+static bool is_routed_to(struct ioasid_group *group, struct ioasid *ioasid)
+{
+	struct ioasid_ctx *ctx = ioasid->obj.ctx;
+	bool routed;
+
+	spin_lock(&ctx->routes_lock);
+	routed = group->ioasid == ioasid;
+	spin_unlock(&ctx->routes_lock);
+	return routed;
+}
+
+static void block_poisoned(struct ioasid_group *group, struct ioasid *ioasid,
+			   bool wait)
+{
+	struct ioas_attachment *attachment;
+
+	if (wait)
+		mutex_lock(&group->lock);
+	else if (!mutex_trylock(&group->lock))
+		return;
+	attachment = ioasid_group_attachment(group);
+	if (group->ioasid == ioasid && ioas_attachment_poisoned(attachment) &&
+	    ioas_block(&ioasid->ioas, attachment))
+		trace_ioasid_poison(ioasid->obj.id);
+	mutex_unlock(&group->lock);
+}
+
 /* A domain is poisoned: block the groups that are on it */
 static void attach_poisoned(struct ioas *ioas)
 {
 	struct ioasid *ioasid = container_of(ioas, struct ioasid, ioas);
 	struct ioasid_ctx *ctx = ioasid->obj.ctx;
-	struct ioas_attachment *attachment;
 	struct ioasid_group *group;
-	bool on_it;
+	bool wait, bound;
 
 	mutex_lock(&ctx->lock);
-	list_for_each_entry(group, &ctx->groups, node) {
-		/* Skip other groups: a long attach may hold their locks */
-		spin_lock(&ctx->routes_lock);
-		on_it = group->ioasid == ioasid;
-		spin_unlock(&ctx->routes_lock);
-		if (!on_it)
-			continue;
-		mutex_lock(&group->lock);
-		attachment = ioasid_group_attachment(group);
-		if (group->ioasid == ioasid && ioas_attachment_poisoned(attachment)) {
-			ioas_block(ioas, attachment);
-			trace_ioasid_poison(ioasid->obj.id);
+	/* A long attach may hold a group's lock: block the others first */
+	for (wait = false;; wait = true) {
+again:
+		list_for_each_entry(group, &ctx->groups, node) {
+			if (!is_routed_to(group, ioasid))
+				continue;
+			ioasid_group_visit(ctx, group);
+			block_poisoned(group, ioasid, wait);
+			bound = ioasid_group_leave(ctx, group);
+			if (!bound)
+				goto again;
 		}
-		mutex_unlock(&group->lock);
+		if (wait)
+			break;
 	}
 	mutex_unlock(&ctx->lock);
 }

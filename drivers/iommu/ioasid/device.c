@@ -150,15 +150,53 @@ static struct ioasid_group *group_get(struct ioasid_ctx *ctx,
 	return group;
 }
 
+static void group_free(struct ioasid_group *group)
+{
+	iommu_group_put(group->group);
+	mutex_destroy(&group->lock);
+	kfree(group);
+}
+
 static void group_put(struct ioasid_ctx *ctx, struct ioasid_group *group)
 {
 	lockdep_assert_held(&ctx->lock);
 	if (--group->bound)
 		return;
 	list_del(&group->node);
-	iommu_group_put(group->group);
-	mutex_destroy(&group->lock);
-	kfree(group);
+	if (!group->visitors)
+		group_free(group);
+}
+
+/**
+ * ioasid_group_visit() - drop the lock of the context to look at a group
+ * @ctx: the context, locked; unlocked on return
+ * @group: the group
+ */
+void ioasid_group_visit(struct ioasid_ctx *ctx, struct ioasid_group *group)
+	__releases(&ctx->lock)
+{
+	lockdep_assert_held(&ctx->lock);
+	group->visitors++;
+	mutex_unlock(&ctx->lock);
+}
+
+/**
+ * ioasid_group_leave() - undo ioasid_group_visit()
+ * @ctx: the context; locked on return
+ * @group: the group
+ *
+ * Return: true if @group is in the list of the context still.
+ */
+bool ioasid_group_leave(struct ioasid_ctx *ctx, struct ioasid_group *group)
+	__acquires(&ctx->lock)
+{
+	bool bound;
+
+	mutex_lock(&ctx->lock);
+	bound = group->bound;
+	if (!--group->visitors && !bound)
+		group_free(group);
+	return bound;
 }
 
 /**
@@ -199,7 +237,7 @@ bool ioasid_ctx_owns_file(struct ioasid_ctx *ctx, struct file *file)
 	spin_lock(&ctx->routes_lock);
 	list_for_each_entry(group, &ctx->groups, node)
 		list_for_each_entry(idev, &group->devices, node)
-			owns |= idev->ops &&
+			owns |= idev->ops && idev->ops->owns_file &&
 				idev->ops->owns_file(idev->data, file);
 	spin_unlock(&ctx->routes_lock);
 	mutex_unlock(&ctx->lock);
@@ -264,7 +302,9 @@ struct ioasid_device *ioasid_bind_device(struct ioasid_ctx *ctx,
 		goto err_iommu_group;
 	}
 
-	mutex_lock(&ctx->lock);
+	ret = -EINTR;
+	if (mutex_lock_killable(&ctx->lock))
+		goto err_gone;
 	ret = iommu_device_claim_dma_owner(dev, ctx);
 	if (ret) {
 		/* The group has another owner, or is on another domain */
@@ -281,8 +321,12 @@ struct ioasid_device *ioasid_bind_device(struct ioasid_ctx *ctx,
 	mutex_unlock(&ctx->lock);
 
 	/* Not under ctx->lock: an attach may hold the group for long */
-	mutex_lock(&group->lock);
 	idev->group = group;
+	if (mutex_lock_killable(&group->lock)) {
+		/* Releases the group, too */
+		ioasid_device_gone(idev);
+		return ERR_PTR(-EINTR);
+	}
 	idev->ops = ops;
 	idev->data = data;
 	spin_lock(&ctx->routes_lock);
@@ -298,6 +342,7 @@ err_owner:
 	iommu_device_release_dma_owner(dev);
 err_unlock:
 	mutex_unlock(&ctx->lock);
+err_gone:
 	ioasid_device_gone(idev);
 err_iommu_group:
 	iommu_group_put(iommu_group);

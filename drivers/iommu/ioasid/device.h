@@ -16,6 +16,7 @@
  * @node: in ioasid_ctx.groups
  * @group: the iommu group
  * @bound: number of bound devices; protected by ioasid_ctx.lock
+ * @visitors: threads that look at it without ioasid_ctx.lock, which protects this
  * @lock: serialises bind, unbind, attach and detach. Taken after
  *	ioasid_ctx.lock, before the locks of an address space
  * @devices: the bound devices
@@ -33,6 +34,7 @@ struct ioasid_group {
 	struct list_head node;
 	struct iommu_group *group;
 	unsigned int bound;
+	unsigned int visitors;
 	struct mutex lock;		/* serialises attach and detach */
 	struct list_head devices;
 	struct ioasid *ioasid;
@@ -95,6 +97,8 @@ void __init ioasid_device_init(void);
 struct ioasid_device *ioasid_device_alloc(struct ioasid_ctx *ctx,
 					  struct device *dev, u64 cookie);
 void ioasid_device_gone(struct ioasid_device *idev);
+void ioasid_group_visit(struct ioasid_ctx *ctx, struct ioasid_group *group);
+bool ioasid_group_leave(struct ioasid_ctx *ctx, struct ioasid_group *group);
 void ioasid_group_unbind(struct ioasid_device *idev);
 bool ioasid_ctx_owns_file(struct ioasid_ctx *ctx, struct file *file);
 u32 ioasid_device_attached_to(struct ioasid_device *idev);

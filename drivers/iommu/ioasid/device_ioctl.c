@@ -103,7 +103,7 @@ EXPORT_SYMBOL_GPL(ioasid_attach);
  * @id: the IOASID that the device is attached to, or 0 for any
  *
  * Context: may sleep; needs no memory.
- * Return: 0; -ENOENT, the device is not attached to it.
+ * Return: 0; -ENOENT, the device is not attached to it; -EINTR, a fatal signal.
  */
 int ioasid_detach(struct ioasid_device *idev, u32 id)
 {

@@ -203,7 +203,8 @@ long ioasid_cmd_dma_batch(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 			   ret);
 	ioasid_put(ioasid);
 	if (put_user(result.done, &out->done) ||
-	    put_user(ret, &out->error) ||
+	    /* A call that is restarted has failed for no reason of its own */
+	    put_user(ret == -ERESTARTNOINTR ? -EINTR : ret, &out->error) ||
 	    put_user(result.unmapped, &out->unmapped) ||
 	    (result.has_fault_addr &&
 	     put_user(result.fault_addr, &out->fault_addr)))

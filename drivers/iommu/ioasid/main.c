@@ -101,7 +101,8 @@ static long cmd_set_option(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 	    cmd->option > IOASID_OPTION_LIMIT_IOASIDS)
 		return -EOPNOTSUPP;
 
-	mutex_lock(&ctx->lock);
+	if (mutex_lock_killable(&ctx->lock))
+		return -EINTR;
 	if (get) {
 		cmd->value = option_get(ctx, cmd->option);
 		cmd->sealed = !!(ctx->sealed & BIT(cmd->option));

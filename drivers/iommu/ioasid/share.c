@@ -210,13 +210,13 @@ static void proxy_revoke(struct ioasid_proxy *proxy)
 	if (!READ_ONCE(proxy->import.children))
 		return;
 	xa_for_each(&ctx->objects, id, obj) {
+		cond_resched();
 		ioasid = ioasid_get(ctx, id);
 		if (!ioasid)
 			continue;
 		if (ioasid->ioas.import == &proxy->import)
 			ioas_unmap(&ioasid->ioas, 0, U64_MAX, &req);
 		ioasid_put(ioasid);
-		cond_resched();
 	}
 }
 

@@ -453,7 +453,9 @@ int ioas_attach(struct ioas *ioas, struct ioas_attachment *attachment,
 	bool poisoned;
 	int ret = -EIO;
 
-	mutex_lock(&ioas->attach_lock);
+	/* The attach of another group may be long */
+	if (mutex_lock_killable(&ioas->attach_lock))
+		return -EINTR;
 	spin_lock(&ioas->lock);
 	poisoned = ioas->poisoned;
 	spin_unlock(&ioas->lock);
@@ -543,18 +545,22 @@ bool ioas_attachment_must_block(const struct ioas_attachment *attachment)
  * @attachment: the attachment, which has joined
  *
  * Context: may sleep; needs no memory.
+ * Return: true if it was not blocked before.
  */
-void ioas_block(struct ioas *ioas,
-		struct ioas_attachment *attachment)
+bool ioas_block(struct ioas *ioas, struct ioas_attachment *attachment)
 {
+	bool block;
+
 	mutex_lock(&ioas->attach_lock);
-	if (!attachment->blocked) {
+	block = !attachment->blocked;
+	if (block) {
 		ioas_devmem_lock(ioas);
 		iommu_detach_group(attachment->dom->iommu, attachment->group);
 		ioas_devmem_unlock(ioas);
 		attachment->blocked = true;
 	}
 	mutex_unlock(&ioas->attach_lock);
+	return block;
 }
 
 /**

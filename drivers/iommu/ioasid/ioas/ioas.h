@@ -103,8 +103,7 @@ void ioas_detach(struct ioas *ioas,
 		 struct ioas_attachment *attachment, bool moved);
 bool ioas_attachment_poisoned(const struct ioas_attachment *attachment);
 bool ioas_attachment_must_block(const struct ioas_attachment *attachment);
-void ioas_block(struct ioas *ioas,
-		struct ioas_attachment *attachment);
+bool ioas_block(struct ioas *ioas, struct ioas_attachment *attachment);
 void ioas_unblock(struct ioas *ioas,
 		  struct ioas_attachment *attachment);
 
