@@ -151,9 +151,6 @@ long ioasid_cmd_unmap_dma(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 	struct ioasid *ioasid;
 	int ret;
 
-	/* Before the unmap, which a failed copy could not undo */
-	if (put_user(0, &out->unmapped))
-		return -EFAULT;
 	if (cmd->__reserved)
 		return -EINVAL;
 	if (cmd->flags & IOASID_UNMAP_ALL) {
@@ -169,12 +166,18 @@ long ioasid_cmd_unmap_dma(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 	ioasid = ioasid_get(ctx, cmd->ioasid);
 	if (!ioasid)
 		return -ENOENT;
+	/* Before the unmap, which a failed copy could not undo */
+	if (put_user(0, &out->unmapped)) {
+		ret = -EFAULT;
+		goto out_put;
+	}
 	ret = ioas_unmap(&ioasid->ioas, start, last, &req);
 	trace_ioasid_unmap(cmd->ioasid, start, last - start + 1, req.removed,
 			   ret);
-	ioasid_put(ioasid);
 	if (put_user(req.removed, &out->unmapped))
 		ret = -EFAULT;
+out_put:
+	ioasid_put(ioasid);
 	return ret;
 }
 

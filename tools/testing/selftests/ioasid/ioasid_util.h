@@ -204,6 +204,9 @@ static inline int ia_reserve(int fd, __u32 id, __u64 iova, __u64 length)
 			   &iova, 0, length, 0, 0, 0, NULL);
 }
 
+/* What @unmapped is before the call, and after one that does not write it */
+#define IA_UNTOUCHED 0x5a5a5a5a5a5a5a5aULL
+
 static inline int ia_unmap_full(int fd, __u32 id, __u32 flags, __u64 iova,
 				__u64 length, __u64 *unmapped)
 {
@@ -213,7 +216,7 @@ static inline int ia_unmap_full(int fd, __u32 id, __u32 flags, __u64 iova,
 		.ioasid = id,
 		.iova = iova,
 		.length = length,
-		.unmapped = 0x5a5a5a5a5a5a5a5aULL,
+		.unmapped = IA_UNTOUCHED,
 	};
 	int rc = ia_cmd(fd, IOASID_UNMAP_DMA, &cmd);
 
