@@ -40,6 +40,7 @@
 
 #define MODEL_MAX_CACHED	65536
 #define MODEL_AUDIT_BATCH	256
+#define MODEL_FLUSH_BATCH	32
 #define MODEL_ANY_PASID		(MODEL_NO_PASID - 1)
 
 static struct kmem_cache *tlb_entry_cache;
@@ -222,15 +223,16 @@ static void limbo_keep(struct model_domain *dom, u64 start, u64 last,
 			     limbo);
 }
 
-static void limbo_forget(struct model_domain *dom, u64 start, u64 last,
-			 struct forgotten *gone)
+/* True if there may be more than @max entries */
+static bool limbo_forget(struct model_domain *dom, u64 start, u64 last,
+			 unsigned int max, struct forgotten *gone)
 {
 	struct interval_tree_node *node, *next;
 	struct model_limbo *limbo;
 
 	spin_lock(&dom->limbo_lock);
 	node = interval_tree_iter_first(&dom->limbo, start, last);
-	for (; node; node = next) {
+	for (; node && max; node = next, max--) {
 		next = interval_tree_iter_next(node, start, last);
 		limbo = container_of(node, struct model_limbo, node);
 		interval_tree_remove(node, &dom->limbo);
@@ -247,6 +249,7 @@ static void limbo_forget(struct model_domain *dom, u64 start, u64 last,
 		gone->limbo = limbo;
 	}
 	spin_unlock(&dom->limbo_lock);
+	return node;
 }
 
 /* Check that memory was pinned until its flush.  Called with the unit's lock */
@@ -310,7 +313,15 @@ void model_flush(struct model_domain *dom, u64 start, u64 last)
 		tlb_forget(&child->tlb, 0, U64_MAX, MODEL_ANY_PASID, &gone);
 		devtlbs_forget(child, 0, U64_MAX, MODEL_ANY_PASID, &gone);
 	}
-	limbo_forget(dom, start, last, &gone);
+	/*
+	 * In pieces, each with its check, as memory that was unmapped can be a
+	 * million pages: all is still pinned until this function returns
+	 */
+	while (limbo_forget(dom, start, last, MODEL_FLUSH_BATCH, &gone)) {
+		check_forgotten(dom->unit, &gone);
+		write_unlock(&dom->unit->lock);
+		write_lock(&dom->unit->lock);
+	}
 	check_forgotten(dom->unit, &gone);
 	write_unlock(&dom->unit->lock);
 }
@@ -353,7 +364,7 @@ static void domain_forget(struct model_domain *dom, struct forgotten *gone)
 {
 	lockdep_assert_held_write(&dom->unit->lock);
 	tlb_forget(&dom->tlb, 0, U64_MAX, MODEL_ANY_PASID, gone);
-	limbo_forget(dom, 0, U64_MAX, gone);
+	limbo_forget(dom, 0, U64_MAX, UINT_MAX, gone);
 	xa_destroy(&dom->pasid_cache);
 }
 

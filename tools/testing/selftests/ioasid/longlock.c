@@ -896,7 +896,7 @@ FIXTURE_SETUP(longlock_extents)
 		SKIP(return, "%s", why);
 	most = ia_proc_field("/proc/meminfo", "MemAvailable") * 1024 / PG / 3;
 	if (self->s.n > most)
-		self->s.n = most & ~3UL;
+		self->s.n = most & ~7UL;
 	ASSERT_EQ(0, scattered(self->s.n, &self->file, &self->other));
 	ASSERT_EQ(0, ia_set_option(self->s.fd, IOASID_OPTION_CHARGE,
 				   variant->charge, 0));
