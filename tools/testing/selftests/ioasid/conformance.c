@@ -9,7 +9,7 @@
 #include <sys/wait.h>
 
 #include "model.h"
-#include "../kselftest_harness.h"
+#include "kselftest_harness.h"
 
 #define IOVA 0x40000000ULL
 #define SEED 0x1d

@@ -36,9 +36,9 @@
 
 /* A part of a program, which has the tests in another. */
 #ifdef IA_NO_TESTS
-#include "../kselftest.h"
+#include "kselftest.h"
 #else
-#include "../kselftest_harness.h"
+#include "kselftest_harness.h"
 #endif
 
 /* The debug kernel in an emulated machine is slow. */

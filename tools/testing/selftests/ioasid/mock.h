@@ -8,7 +8,7 @@
 #define __SELFTESTS_IOASID_MOCK_H
 
 #include "hw.h"
-#include "../../../../drivers/iommu/ioasid/mock/ioasid_mock.h"
+#include "ioasid_mock.h"
 
 /* Load the module; -ENOENT if the kernel has no such driver. */
 static inline int mock_load(void)

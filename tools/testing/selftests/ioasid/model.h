@@ -30,7 +30,7 @@
 
 #include "ioasid_util.h"
 #include "hw.h"
-#include "../../../../drivers/iommu/ioasid/mock/ioasid_mock.h"
+#include "ioasid_mock.h"
 
 /* The API that a test uses. */
 enum model_api {
