@@ -554,8 +554,6 @@ int main(int argc, char **argv)
 		fprintf(stderr, "bench_scale: 1 to %u rounds\n", MAX_ROUNDS);
 		return 2;
 	}
-	/* The harness comes with the headers, but these are no tests. */
-	(void)test_harness_run;
 	if (path) {
 		json = strcmp(path, "-") ? fopen(path, "we") : stdout;
 		if (!json)

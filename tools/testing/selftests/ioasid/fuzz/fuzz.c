@@ -26,7 +26,7 @@
 #include <getopt.h>
 #include <sys/random.h>
 
-#include "ioasid_util.h"
+#include "ioasid_test.h"
 #include "fuzz_model.h"
 
 /*

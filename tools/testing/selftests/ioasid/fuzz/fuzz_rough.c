@@ -15,7 +15,6 @@
  * pinned or charged any more.
  */
 #define _GNU_SOURCE
-#define IA_NO_TESTS
 #include "family.h"
 #include "fuzz.h"
 

@@ -4,7 +4,9 @@
  * revoked when the process loses it. The memory is the controller memory buffer
  * of the second NVMe disk, which shows the DMA writes that reached it.
  */
+#include "ioasid_test.h"
 #include "dut.h"
+#include "state.h"
 
 #define CMB_BAR 2
 #define CMB_LEN (64 * page_size)

@@ -4,6 +4,7 @@
  * memory, data that it reads must come from there, and its writes to unmapped
  * IOVAs must change no memory.
  */
+#include "ioasid_test.h"
 #include "dut.h"
 
 #define NR_PAGES 64

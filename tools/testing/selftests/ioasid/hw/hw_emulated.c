@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <linux/userfaultfd.h>
 
+#include "ioasid_test.h"
 #include "dut.h"
 #include "mock.h"
 

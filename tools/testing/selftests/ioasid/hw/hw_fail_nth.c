@@ -5,9 +5,11 @@
  * the IOMMU, and DMA shows whether they are as before. Detach, close and driver
  * unbind are left out: the IOMMU core warns of failures there.
  */
+#include "ioasid_test.h"
 #include "dut.h"
 #include "fault.h"
 #include "mdev.h"
+#include "state.h"
 
 #define NR_PAGES 600
 

@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <sys/wait.h>
 
+#include "ioasid_test.h"
 #include "dut.h"
 #include "mdev.h"
 #include "uffd.h"

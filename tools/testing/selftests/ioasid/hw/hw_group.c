@@ -5,6 +5,7 @@
  * Needs two edu devices in one group, and for one test a third device in it
  * that a driver of the kernel wants (QEMU: -device virtio-rng-pci,bus=BRIDGE).
  */
+#include "ioasid_test.h"
 #include "dut.h"
 
 #define COOKIE_A 0xaaaa

@@ -17,6 +17,7 @@
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 
+#include "ioasid_test.h"
 #include "dut.h"
 #include "hw_legacy.h"
 #include "mdev.h"

@@ -9,6 +9,7 @@
 #include <linux/iommufd.h>
 #include <sys/prctl.h>
 
+#include "ioasid_test.h"
 #include "dut.h"
 #include "mdev.h"
 

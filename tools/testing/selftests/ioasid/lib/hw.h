@@ -37,235 +37,42 @@ struct hw_id {
 	unsigned int class;
 };
 
-static const struct hw_id hw_edu = { 0x1234, 0x11e8, 0 };
-static const struct hw_id hw_nvme = { 0, 0, 0x0108 };
-static const struct hw_id hw_e1000e = { 0x8086, 0x10d3, 0 };
+extern const struct hw_id hw_edu;
+extern const struct hw_id hw_nvme;
+extern const struct hw_id hw_e1000e;
 
-static inline int hw_read_file(const char *path, char *buf, size_t size)
-{
-	ssize_t n;
-	int fd;
-
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	n = read(fd, buf, size - 1);
-	close(fd);
-	if (n < 0)
-		return -errno;
-	buf[n] = 0;
-	return n;
-}
-
-static inline int hw_write_file(const char *path, const char *text)
-{
-	int fd, rc = 0;
-
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	if (write(fd, text, strlen(text)) < 0)
-		rc = -errno;
-	close(fd);
-	return rc;
-}
-
-static inline unsigned long hw_attribute(const char *name, const char *file)
-{
-	char path[192], buf[32];
-
-	snprintf(path, sizeof(path), HW_PCI "%s/%s", name, file);
-	if (hw_read_file(path, buf, sizeof(buf)) < 0)
-		return ~0UL;
-	return strtoul(buf, NULL, 16);
-}
+int hw_read_file(const char *path, char *buf, size_t size);
+int hw_write_file(const char *path, const char *text);
+unsigned long hw_attribute(const char *name, const char *file);
 
 /* The addresses of up to @max such devices, sorted; returns how many. */
-static inline int hw_find(const struct hw_id *id, char names[][HW_NAME],
-			  int max)
-{
-	struct dirent **list;
-	int i, n, found = 0;
+int hw_find(const struct hw_id *id, char names[][HW_NAME], int max);
 
-	n = scandir(HW_PCI, &list, NULL, alphasort);
-	for (i = 0; i < n; i++) {
-		const char *name = list[i]->d_name;
-
-		if (found < max && name[0] != '.' && strlen(name) < HW_NAME &&
-		    (!id->vendor || hw_attribute(name, "vendor") == id->vendor) &&
-		    (!id->device || hw_attribute(name, "device") == id->device) &&
-		    (!id->class || hw_attribute(name, "class") >> 8 == id->class))
-			memcpy(names[found++], name, strlen(name) + 1);
-		free(list[i]);
-	}
-	if (n >= 0)
-		free(list);
-	return found;
-}
-
-/* The last component of the target of the device's link @file. */
-static inline int hw_link(const char *name, const char *file, char *buf,
-			  size_t size)
-{
-	char path[192], target[256];
-	ssize_t n;
-
-	snprintf(path, sizeof(path), HW_PCI "%s/%s", name, file);
-	n = readlink(path, target, sizeof(target) - 1);
-	if (n < 0)
-		return -errno;
-	target[n] = 0;
-	snprintf(buf, size, "%s", strrchr(target, '/') + 1);
-	return 0;
-}
-
-static inline bool hw_has_driver(const char *name, const char *driver)
-{
-	char now[64];
-
-	return !hw_link(name, "driver", now, sizeof(now)) &&
-	       (!driver || !strcmp(now, driver));
-}
-
-/* Bind the device to @driver, or to any driver that matches. */
-static inline int hw_set_driver(const char *name, const char *driver)
-{
-	char path[128];
-
-	if (driver && hw_has_driver(name, driver))
-		return 0;
-	snprintf(path, sizeof(path), HW_PCI "%s/driver_override", name);
-	if (hw_write_file(path, driver ? driver : "\n"))
-		return -ENOENT;
-	snprintf(path, sizeof(path), HW_PCI "%s/driver/unbind", name);
-	hw_write_file(path, name);
-	hw_write_file("/sys/bus/pci/drivers_probe", name);
-	return !driver || hw_has_driver(name, driver) ? 0 : -ENODEV;
-}
+bool hw_has_driver(const char *name, const char *driver);
 
 /* Bind the device to vfio-pci, and back to its driver. */
-static inline int hw_take(const char *name)
-{
-	return hw_set_driver(name, "vfio-pci");
-}
+int hw_take(const char *name);
 
-static inline int hw_give_back(const char *name)
-{
-	return hw_set_driver(name, NULL);
-}
+int hw_give_back(const char *name);
 
 /* The number of the device's iommu group. */
-static inline int hw_group(const char *name)
-{
-	char buf[16];
-	int rc = hw_link(name, "iommu_group", buf, sizeof(buf));
-
-	return rc ? rc : atoi(buf);
-}
+int hw_group(const char *name);
 
 /* The character device of a device that vfio-pci drives. */
-static inline int hw_open_cdev(const char *name)
-{
-	char path[300];
-	struct dirent *entry;
-	int fd = -ENODEV;
-	DIR *dir;
-
-	snprintf(path, sizeof(path), HW_PCI "%s/vfio-dev", name);
-	dir = opendir(path);
-	if (!dir)
-		return -errno;
-	while ((entry = readdir(dir))) {
-		if (strncmp(entry->d_name, "vfio", 4))
-			continue;
-		snprintf(path, sizeof(path), "/dev/vfio/devices/%s",
-			 entry->d_name);
-		fd = open(path, O_RDWR | O_CLOEXEC);
-		if (fd < 0)
-			fd = -errno;
-		break;
-	}
-	closedir(dir);
-	return fd;
-}
+int hw_open_cdev(const char *name);
 
 /* The VFIO group of the device; only one file of it can be open. */
-static inline int hw_open_group(const char *name)
-{
-	char path[64];
-	int group, fd;
-
-	group = hw_group(name);
-	if (group < 0)
-		return group;
-	snprintf(path, sizeof(path), "/dev/vfio/%d", group);
-	fd = open(path, O_RDWR | O_CLOEXEC);
-	return fd < 0 ? -errno : fd;
-}
+int hw_open_group(const char *name);
 
 /* The device of a group that has a container. */
-static inline int hw_group_device(int group, const char *name)
-{
-	int fd = ioctl(group, VFIO_GROUP_GET_DEVICE_FD, name);
+int hw_group_device(int group, const char *name);
 
-	return fd < 0 ? -errno : fd;
-}
-
-static inline int hw_set_container(int group, int container)
-{
-	return ioctl(group, VFIO_GROUP_SET_CONTAINER, &container) ? -errno : 0;
-}
-
-static inline int hw_bind_full(int device, int fd, __u32 ioasid, __u64 cookie,
-			       __u32 *devid, __u64 *fault_addr)
-{
-	struct ioasid_device_bind bind = {
-		.argsz = sizeof(bind),
-		.ioasid_fd = fd,
-		.ioasid = ioasid,
-		.cookie = cookie,
-	};
-	int rc = ioctl(device, VFIO_DEVICE_BIND_IOASID_FD, &bind) ? -errno : 0;
-
-	if (!rc && devid)
-		*devid = bind.devid;
-	if (fault_addr)
-		*fault_addr = bind.fault_addr;
-	return rc;
-}
-
-static inline int hw_bind(int device, int fd, __u64 cookie, __u32 *devid)
-{
-	return hw_bind_full(device, fd, 0, cookie, devid, NULL);
-}
-
-static inline int hw_attach_full(int device, __u32 ioasid, __u64 *fault_addr)
-{
-	struct ioasid_device_attach attach = {
-		.argsz = sizeof(attach),
-		.ioasid = ioasid,
-	};
-	int rc;
-
-	rc = ioctl(device, VFIO_DEVICE_ATTACH_IOASID, &attach) ? -errno : 0;
-	if (fault_addr)
-		*fault_addr = attach.fault_addr;
-	return rc;
-}
-
-static inline int hw_attach(int device, __u32 ioasid)
-{
-	return hw_attach_full(device, ioasid, NULL);
-}
-
-static inline int hw_detach(int device, __u32 ioasid)
-{
-	struct ioasid_device_detach detach = {
-		.argsz = sizeof(detach),
-		.ioasid = ioasid,
-	};
-
-	return ioctl(device, VFIO_DEVICE_DETACH_IOASID, &detach) ? -errno : 0;
-}
+int hw_set_container(int group, int container);
+int hw_bind_full(int device, int fd, __u32 ioasid, __u64 cookie, __u32 *devid,
+		 __u64 *fault_addr);
+int hw_bind(int device, int fd, __u64 cookie, __u32 *devid);
+int hw_attach_full(int device, __u32 ioasid, __u64 *fault_addr);
+int hw_attach(int device, __u32 ioasid);
+int hw_detach(int device, __u32 ioasid);
 
 #endif /* __SELFTESTS_IOASID_HW_H */

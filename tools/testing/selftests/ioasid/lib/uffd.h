@@ -10,47 +10,12 @@
 
 #include "ioasid_util.h"
 
-static inline int open_userfaultfd(void)
-{
-	struct uffdio_api api = { .api = UFFD_API };
-	int fd;
-
-	fd = syscall(__NR_userfaultfd, O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	if (ioctl(fd, UFFDIO_API, &api)) {
-		close(fd);
-		return -EOPNOTSUPP;
-	}
-	return fd;
-}
-
-static inline int hold_faults(int uffd, void *addr, unsigned long length)
-{
-	struct uffdio_register reg = {
-		.range = { .start = IA_PTR(addr), .len = length },
-		.mode = UFFDIO_REGISTER_MODE_MISSING,
-	};
-
-	return ioctl(uffd, UFFDIO_REGISTER, &reg) ? -errno : 0;
-}
+int open_userfaultfd(void);
+int hold_faults(int uffd, void *addr, unsigned long length);
 
 /* Wait until a fault waits. */
-static inline bool fault_waits(int uffd)
-{
-	struct pollfd p = { .fd = uffd, .events = POLLIN };
-	struct uffd_msg msg;
+bool fault_waits(int uffd);
 
-	return poll(&p, 1, 20000) == 1 &&
-	       read(uffd, &msg, sizeof(msg)) == sizeof(msg) &&
-	       msg.event == UFFD_EVENT_PAGEFAULT;
-}
-
-static inline int release_faults(int uffd, void *addr, unsigned long length)
-{
-	struct uffdio_range range = { .start = IA_PTR(addr), .len = length };
-
-	return ioctl(uffd, UFFDIO_UNREGISTER, &range) ? -errno : 0;
-}
+int release_faults(int uffd, void *addr, unsigned long length);
 
 #endif /* __SELFTESTS_IOASID_UFFD_H */

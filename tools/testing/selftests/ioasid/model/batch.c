@@ -4,6 +4,7 @@
  * returns, on roots and on children, for more operations than are copied at a
  * time.
  */
+#include "ioasid_test.h"
 #include "family.h"
 #include "mock.h"
 

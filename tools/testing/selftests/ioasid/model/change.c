@@ -5,8 +5,10 @@
  * unchanged pages never fail, and its accesses to changed pages see the old
  * state, the new state, or a fault.
  */
+#include "ioasid_test.h"
 #include "model.h"
 #include "mock.h"
+#include "state.h"
 
 #define PG page_size
 #define BASE (4ULL * SZ_1G)

@@ -8,8 +8,8 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 
+#include "ioasid_test.h"
 #include "model.h"
-#include "kselftest_harness.h"
 
 #define IOVA 0x40000000ULL
 #define SEED 0x1d

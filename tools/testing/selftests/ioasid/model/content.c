@@ -8,8 +8,10 @@
  */
 #include <sys/mount.h>
 
+#include "ioasid_test.h"
 #include "family.h"
 #include "mock.h"
+#include "state.h"
 
 #define PG page_size
 #define BASE (4ULL * SZ_1G)

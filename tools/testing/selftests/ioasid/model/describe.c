@@ -4,8 +4,10 @@
  * fdinfo, compared with the properties of the model IOMMU; while devices are
  * attached, after they are detached, and after a failed attach.
  */
+#include "ioasid_test.h"
 #include "family.h"
 #include "mock.h"
+#include "state.h"
 
 #define PG page_size
 #define BASE (4ULL * SZ_1G)

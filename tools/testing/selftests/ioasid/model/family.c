@@ -8,6 +8,7 @@
  */
 #include <grp.h>
 
+#include "ioasid_test.h"
 #include "family.h"
 #include "mock.h"
 

@@ -4,6 +4,7 @@
  * translations of its IOMMU: the ends of the address space, and addresses that
  * were not mapped before.
  */
+#include "ioasid_test.h"
 #include "family.h"
 #include "mock.h"
 

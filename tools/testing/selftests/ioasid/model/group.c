@@ -3,7 +3,9 @@
  * Devices that share an iommu group, of a model IOMMU: they attach together,
  * move together, are counted one by one, and the group waits for all of them.
  */
+#include "ioasid_test.h"
 #include "family.h"
+#include "state.h"
 
 #define PG page_size
 #define BASE (4ULL * SZ_1G)

@@ -9,6 +9,7 @@
  * N is 65,536, or what $IOASID_LONGLOCK_N says; a section that takes N steps of
  * ten instructions is then three times as long as it may be.
  */
+#include "ioasid_test.h"
 #include "family.h"
 #include "latency.h"
 #include "mock.h"

@@ -13,8 +13,10 @@
  * The IOMMU is a model, which can be made to fail, and detects memory that is
  * unpinned too early. It never fails to block a device.
  */
+#include "ioasid_test.h"
 #include "fault.h"
 #include "matrix.h"
+#include "state.h"
 
 /* Number of failures of the IOMMU to try, of each type at each step */
 static const unsigned int after_pages[] = { 0, 1, 3 };

@@ -9,6 +9,7 @@
  */
 #include <linux/memfd.h>
 
+#include "ioasid_test.h"
 #include "family.h"
 
 #define PG page_size

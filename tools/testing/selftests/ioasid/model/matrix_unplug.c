@@ -10,6 +10,7 @@
 #include <poll.h>
 #include <sys/eventfd.h>
 
+#include "ioasid_test.h"
 #include "family.h"
 
 #define PG page_size

@@ -8,6 +8,7 @@
 #include <sched.h>
 #include <stdatomic.h>
 
+#include "ioasid_test.h"
 #include "model.h"
 
 #define PG page_size

@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <sys/eventfd.h>
 
+#include "ioasid_test.h"
 #include "model.h"
 #include "mock.h"
 

@@ -5,6 +5,7 @@
  */
 #include <pthread.h>
 
+#include "ioasid_test.h"
 #include "family.h"
 #include "mock.h"
 

@@ -10,6 +10,7 @@
 #include <sys/sem.h>
 #include <sys/uio.h>
 
+#include "ioasid_test.h"
 #include "family.h"
 #include "mock.h"
 

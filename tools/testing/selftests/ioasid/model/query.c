@@ -4,6 +4,7 @@
  * shows addresses only to their process, and is consistent while other threads
  * map, cut and unmap.
  */
+#include "ioasid_test.h"
 #include "model.h"
 
 #define PG page_size

@@ -6,6 +6,7 @@
  * processes. The DMA of a model device shows the memory that each can reach;
  * the model's ledger shows that memory is released in time, and not too early.
  */
+#include "ioasid_test.h"
 #include "family.h"
 
 #define PG page_size

@@ -9,6 +9,7 @@
 #include <linux/io_uring.h>
 #include <liburing.h>
 
+#include "ioasid_test.h"
 #include "model.h"
 #include "uffd.h"
 

@@ -12,7 +12,9 @@
 #include <grp.h>
 #include <sched.h>
 
+#include "ioasid_test.h"
 #include "fault.h"
+#include "state.h"
 
 #define PG page_size
 

@@ -6,8 +6,10 @@
  */
 #include <linux/memfd.h>
 
+#include "ioasid_test.h"
 #include "family.h"
 #include "fault.h"
+#include "state.h"
 
 #define PG page_size
 

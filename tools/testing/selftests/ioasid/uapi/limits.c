@@ -9,7 +9,8 @@
 #include <grp.h>
 #include <linux/memfd.h>
 
-#include "ioasid_util.h"
+#include "ioasid_test.h"
+#include "state.h"
 
 #define PG page_size
 

@@ -11,7 +11,8 @@
 #include <sys/mount.h>
 #include <sys/statfs.h>
 
-#include "ioasid_util.h"
+#include "ioasid_test.h"
+#include "state.h"
 
 #ifndef F_SEAL_FUTURE_WRITE
 #define F_SEAL_FUTURE_WRITE 0x0010

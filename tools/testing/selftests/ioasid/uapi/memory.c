@@ -11,7 +11,8 @@
 #include <sys/mount.h>
 #include <sys/timerfd.h>
 
-#include "ioasid_util.h"
+#include "ioasid_test.h"
+#include "state.h"
 #include "uffd.h"
 
 #ifndef MADV_HWPOISON

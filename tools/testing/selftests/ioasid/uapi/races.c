@@ -10,6 +10,7 @@
 #include <linux/memfd.h>
 #include <stdatomic.h>
 
+#include "ioasid_test.h"
 #include "uffd.h"
 
 #define PG page_size

@@ -9,7 +9,8 @@
 #include <assert.h>
 #include <grp.h>
 
-#include "ioasid_util.h"
+#include "ioasid_test.h"
+#include "state.h"
 
 /*
  * Nothing but naturally aligned fields without holes, so that 32 bit user
