@@ -2,10 +2,12 @@
 /*
  * The fuzzer of /dev/ioasid: declarations that its parts share.
  *
- * fuzz.c makes up operations and runs them, in several threads; fuzz_run.c
- * does one of them; fuzz_model.c, the reference model, judges what came of it;
- * fuzz_shrink.c makes a short C program of operations that went wrong;
- * fuzz_rough.c has sessions run beside processes that get in their way.
+ * fuzz.c runs operations, in several threads; fuzz_make.c and fuzz_corpus.c make
+ * them up; fuzz_run.c does one of them, with the structure that fuzz_build.c
+ * builds; fuzz_model*.c, the reference model, judge what came of it: they know
+ * operations and results (fuzz_op.h), but not how they are run; fuzz_shrink.c
+ * makes a short C program of operations that went wrong; fuzz_rough.c has
+ * sessions run beside processes that get in their way.
  *
  * Several threads work on one context, and results still are predictable: every
  * thread has IOASIDs of its own, a window of IOVAs of its own in one that they
@@ -19,8 +21,8 @@
  * take turns in one thread, so that a seed repeats exactly.
  *
  * To add a command: a name in enum fuzz_type, and a row in each of fuzz_types[]
- * (fuzz.c), fuzz_runs[] (fuzz_run.c), fuzz_judges[] (fuzz_model.c), and
- * fuzz_prints[] (fuzz_shrink.c).
+ * (fuzz_make.c), fuzz_runs[] (fuzz_run.c), fuzz_judges[] (fuzz_model.c),
+ * with a judge in another fuzz_model_*.c, and fuzz_prints[] (fuzz_shrink.c).
  *
  * Not made up, because the model does not know them: children of the shared
  * IOASID, imports of other contexts (but see fuzz_rough.c), memory of devices.
@@ -29,230 +31,10 @@
 #define __SELFTESTS_IOASID_FUZZ_H
 
 #include <pthread.h>
-#include <stdatomic.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdio.h>
 
-#include <linux/ioasid.h>
-
-#include "fuzz_kit.h"
-
-#define FUZZ_THREADS	8	/* at most */
-#define FUZZ_DEVICES	2	/* of the threads 0, 1, ... */
-#define FUZZ_OWN	7	/* IOASIDs of each thread */
-
-/* Spaces: those of the threads, and each thread's window of the shared one. */
-#define FUZZ_WINDOW(thread) (FUZZ_THREADS * FUZZ_OWN + (thread))
-#define FUZZ_SPACES FUZZ_WINDOW(FUZZ_THREADS)
-
-#define FUZZ_WINDOW_SIZE (64 * FUZZ_PAGE)
-#define FUZZ_WINDOW_START(thread) (0x200000000ULL + (thread) * FUZZ_WINDOW_SIZE)
-#define FUZZ_SHARED_COOKIE 0x5a5a0001
-#define FUZZ_CHAOS_COOKIE 0x5a5a0002
-
-/* Chaos maps page n of MEM_ANON to page n behind this, and no other page. */
-#define FUZZ_CHAOS_START 0x300000000ULL
-#define FUZZ_CHAOS_PAGES 64
-
-#define FUZZ_BATCH	40	/* maximum number of operations of one batch */
-#define FUZZ_BATCH_SPAN	(16 * FUZZ_PAGE)	/* its IOVAs, from op.iova */
-#define FUZZ_CHANGE	(IOASID_MAP_PROTECT | IOASID_MAP_REPLACE | IOASID_MAP_SPLIT)
-#define FUZZ_QUERY	40	/* mappings that are read back, at most */
-#define FUZZ_EXPORTS	3	/* files of each thread */
-#define FUZZ_DMA_MAX	512	/* bytes of one DMA */
-#define FUZZ_ENTRIES	(2 * (FUZZ_SPACES + 2 * FUZZ_DEVICES) + 4)
-#define FUZZ_TEXT	16384
-
-/* Value of an output before the command, if it does not matter. */
-#define FUZZ_UNSET 0x5e5e5e5e5e5e5e5eULL
-
-/* DMA writes only to this part of each page; it has a word for each thread. */
-#define FUZZ_SCRATCH(thread) (FUZZ_PAGE - 8 * FUZZ_THREADS + 8 * (thread))
-
-enum fuzz_type {
-	OP_CHECK,
-	OP_ALLOC,
-	OP_FREE,
-	OP_INFO,
-	OP_MAP,
-	OP_UNMAP,
-	OP_LIST,
-	OP_OPTION,
-	OP_BATCH,
-	OP_QUERY,
-	OP_PROTECT,
-	OP_REPLACE,
-	OP_EXPORT,
-	OP_IMPORT,
-	OP_DEVICE_INFO,
-	OP_UNKNOWN,	/* no command */
-	OP_BIND,
-	OP_ATTACH,
-	OP_DETACH,
-	OP_REOPEN,	/* close the device's file, and open it again */
-	OP_DMA_READ,
-	OP_DMA_WRITE,
-	OP_STATE,	/* fdinfo, and the counters of processes */
-	OP_CHAOS,
-	OP_CHAOS_CHECK,
-	OP_NR,
-};
-
-/* How to choose the id in a command. */
-enum fuzz_ref {
-	REF_SPACE,	/* the id of op.space or, without one, its last id */
-	REF_ZERO,
-	REF_NEVER,	/* an id that was never given */
-	REF_DEVICE,	/* the id of the thread's device */
-};
-
-/**
- * struct fuzz_op - one operation
- * @type: enum fuzz_type
- * @thread: whose
- * @ref: enum fuzz_ref
- * @size: enum fuzz_size
- * @space: index of the space that @ref is about
- * @mem: enum fuzz_mem, what to map
- * @flags: flags of the command
- * @iova: IOVA, or where a list starts; of a new child, see fuzz_parent()
- * @addr: in @mem, or as it is with MEM_RAW
- * @length: bytes, or room in an array
- * @cut: cut size, or the option or extension, or operations of a batch, or
- *	which export
- * @align: alignment, or snoop
- * @value: cookie, value, reserved field; what fuzz_batch_op() makes a batch of
- *
- * Commands with more fields use the fields that they leave free otherwise, see
- * fuzz_build().
- *
- * An operation means the same in every run: it names ids by the object that
- * they were given for.
- */
-struct fuzz_op {
-	__u8 type;
-	__u8 thread;
-	__u8 ref;
-	__u8 size;
-	__u8 space;
-	__u8 mem;
-	__u32 flags;
-	__u64 iova;
-	__u64 addr;
-	__u64 length;
-	__u64 cut;
-	__u64 align;
-	__u64 value;
-};
-
-/* Index of the space to be the parent, or -1: a random id, or none. */
-static inline int fuzz_parent(const struct fuzz_op *op)
-{
-	return op->iova && op->iova <= FUZZ_OWN ?
-	       (int)(op->thread * FUZZ_OWN + op->iova - 1) : -1;
-}
-
-/* Whether the command is IOASID_MAP_DMA. */
-static inline bool fuzz_maps(const struct fuzz_op *op)
-{
-	return op->type == OP_MAP || op->type == OP_PROTECT ||
-	       op->type == OP_REPLACE;
-}
-
-/* Whether @addr is an address of the process, if there is memory. */
-static inline bool fuzz_has_address(const struct fuzz_op *op)
-{
-	return !(op->flags & (IOASID_MAP_FILE | IOASID_MAP_RESERVE |
-			      IOASID_MAP_PROTECT));
-}
-
-/* The exported file that the operation uses. */
-static inline int fuzz_export(const struct fuzz_op *op)
-{
-	return op->thread * FUZZ_EXPORTS + op->cut % FUZZ_EXPORTS;
-}
-
-union fuzz_arg {
-	__u32 argsz;
-	struct ioasid_check_extension check;
-	struct ioasid_alloc alloc;
-	struct ioasid_free free;
-	struct ioasid_info info;
-	struct ioasid_device_info device;
-	struct ioasid_map_dma map;
-	struct ioasid_unmap_dma unmap;
-	struct ioasid_list list;
-	struct ioasid_set_option option;
-	struct ioasid_dma_batch batch;
-	struct ioasid_query_map query;
-	struct ioasid_export export;
-	struct ioasid_import import;
-	struct ioasid_device_bind bind;
-	struct ioasid_device_attach attach;
-	struct ioasid_device_detach detach;
-};
-
-/**
- * struct fuzz_result - result of an operation
- * @rc: return value of the call, or -errno
- * @newest: the highest id that was given before it
- * @in: the structure before
- * @arg: the structure afterwards
- * @ranges: array that the command filled
- * @entries: array that the command filled
- * @ops: of a batch, afterwards
- * @found: array that the command filled
- * @data: data that DMA read
- * @text: fdinfo
- * @vm_pin: bytes that the process has pinned, as the kernel shows
- * @vm_lck: bytes that it has locked
- * @harm: violation that the model IOMMU reports
- * @chaos: IOASID_GET_INFO of chaos
- * @shared: IOASID_GET_INFO of the shared IOASID
- */
-struct fuzz_result {
-	int rc;
-	__u32 newest;
-	union fuzz_arg in;
-	union fuzz_arg arg;
-	struct ioasid_iova_range ranges[2];
-	struct ioasid_list_entry entries[FUZZ_ENTRIES];
-	struct ioasid_dma_op ops[FUZZ_BATCH];
-	struct ioasid_query_entry found[FUZZ_QUERY + 1];
-	__u64 data[FUZZ_DMA_MAX / 8 + 1];
-	char text[FUZZ_TEXT];
-	__u64 vm_pin;
-	__u64 vm_lck;
-	char harm[96];
-	struct ioasid_info chaos;
-	struct ioasid_info shared;
-};
-
-/* A mistake of a result: @what is a C expression. */
-struct fuzz_verdict {
-	bool bad;
-	char what[96];
-	__u64 want;
-	__u64 got;
-	char why[160];
-};
+#include "fuzz_op.h"
 
 struct fuzz_model;
-
-/**
- * struct fuzz_setting - properties of a context
- * @threads: how many
- * @rlimit: RLIMIT_MEMLOCK, or 0 to be allowed to lock without limit
- * @physical: its devices do DMA through a model IOMMU, not by their driver
- * @plant: mistake that the model makes on purpose, or 0
- */
-struct fuzz_setting {
-	int threads;
-	int physical;
-	__u64 rlimit;
-	int plant;
-};
 
 /**
  * struct fuzz_world - a context under test
@@ -338,8 +120,6 @@ void fuzz_run_exit(void);
 int fuzz_open(struct fuzz_world *w, const struct fuzz_setting *setting);
 void fuzz_close(struct fuzz_world *w, struct fuzz_verdict *v);
 bool fuzz_query(int fd, __u32 id, __u64 iova, struct ioasid_query_entry *entry);
-void fuzz_batch_op(const struct fuzz_op *batch, unsigned int i,
-		   struct fuzz_op *op);
 void fuzz_build(const struct fuzz_world *w, const struct fuzz_op *op,
 		union fuzz_arg *arg, size_t *size);
 void fuzz_run(struct fuzz_world *w, const struct fuzz_op *op,

@@ -11,7 +11,7 @@
 #ifndef __SELFTESTS_IOASID_FUZZ_MODEL_H
 #define __SELFTESTS_IOASID_FUZZ_MODEL_H
 
-#include "fuzz.h"
+#include "fuzz_op.h"
 
 /* Mistakes that the model can make, to test that they are found. */
 enum fuzz_plant {
@@ -119,13 +119,31 @@ struct fuzz_device {
 	int space;
 };
 
-struct fuzz_model {
-	int plant;
-	int fd;
+/**
+ * struct fuzz_machine - where operations run, as far as the model has to know
+ * @mems: the pieces of memory, by enum fuzz_mem
+ * @have_devices: there are devices to bind
+ * @pgsizes: page sizes of IOASIDs that no physical device restricts
+ * @depth: maximum number of levels of IOASIDs
+ * @fd: the context, for @query
+ * @query: the first mapping of an IOASID from @iova on; false if there is none.
+ *	A cascading unmap that fails may have unmapped from any descendant.
+ */
+struct fuzz_machine {
+	const struct fuzz_memory *mems;
+	bool have_devices;
+	__u64 pgsizes;
 	int depth;
+	int fd;
+	bool (*query)(int fd, __u32 id, __u64 iova,
+		      struct ioasid_query_entry *entry);
+};
+
+struct fuzz_model {
+	struct fuzz_machine machine;
+	int plant;
 	bool physical;
 	__u64 rlimit;
-	__u64 pgsizes;
 	struct fuzz_space spaces[FUZZ_SPACES];
 	struct fuzz_device devices[FUZZ_DEVICES];
 	struct fuzz_export exports[FUZZ_THREADS * FUZZ_EXPORTS];
@@ -147,7 +165,8 @@ struct fuzz_model {
 	__u32 shared;
 };
 
-void model_init(struct fuzz_model *m, const struct fuzz_setting *setting);
+void model_init(struct fuzz_model *m, const struct fuzz_setting *setting,
+		const struct fuzz_machine *machine);
 void model_free(struct fuzz_model *m);
 /* Whether @op makes sense now; if not, it is skipped. */
 bool model_applies(const struct fuzz_model *m, const struct fuzz_op *op);

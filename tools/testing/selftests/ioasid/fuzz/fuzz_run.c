@@ -5,6 +5,7 @@
 #define _GNU_SOURCE
 #include <stdlib.h>
 
+#include "fuzz.h"
 #include "fuzz_model.h"
 #include "mock.h"
 
@@ -177,6 +178,12 @@ static void saw_id(struct fuzz_world *w, __u32 id)
 
 int fuzz_open(struct fuzz_world *w, const struct fuzz_setting *setting)
 {
+	struct fuzz_machine machine = {
+		.mems = fuzz_mems,
+		.have_devices = fuzz_have_devices,
+		.pgsizes = cpu_pgsizes,
+		.query = fuzz_query,
+	};
 	__u32 chaos = 0;
 	int i;
 
@@ -186,20 +193,19 @@ int fuzz_open(struct fuzz_world *w, const struct fuzz_setting *setting)
 	w->model = malloc(sizeof(*w->model));
 	if (!w->model)
 		return -ENOMEM;
-	model_init(w->model, setting);
-	w->model->pgsizes = cpu_pgsizes;
 	w->vm_pin = fuzz_status("VmPin:");
 	w->vm_lck = fuzz_status("VmLck:");
 	w->fd = open("/dev/ioasid", O_RDWR | O_CLOEXEC);
 	if (w->fd < 0)
 		return -errno;
+	machine.fd = w->fd;
+	machine.depth = max_depth(w->fd);
+	model_init(w->model, setting, &machine);
 	if (alloc(w->fd, FUZZ_SHARED_COOKIE, &w->shared) ||
 	    alloc(w->fd, FUZZ_CHAOS_COOKIE, &chaos))
 		return -EPROTO;
 	w->chaos = chaos;
 	w->newest = chaos;
-	w->model->fd = w->fd;
-	w->model->depth = max_depth(w->fd);
 	w->model->shared = w->shared;
 	w->model->ioasids = 1;
 	for (i = 0; i < FUZZ_THREADS; i++) {
@@ -255,49 +261,6 @@ void fuzz_close(struct fuzz_world *w, struct fuzz_verdict *v)
 static __u64 pointer(const struct fuzz_op *op, const void *good)
 {
 	return op->addr ? FUZZ_NOWHERE : (__u64)(unsigned long)good;
-}
-
-/* The @i-th operation of a batch, as an operation of its own. */
-void fuzz_batch_op(const struct fuzz_op *batch, unsigned int i,
-		   struct fuzz_op *op)
-{
-	__u64 x = (batch->value + i + 1) * 0x9e3779b97f4a7c15ULL;
-
-	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9ULL;
-	x ^= x >> 27;
-	*op = *batch;
-	op->size = SIZE_EXACT;
-	op->cut = 0;
-	op->align = 0;
-	op->value = 0;
-	op->iova += (x >> 8) % 8 * FUZZ_PAGE;
-	op->length = (1 + (x >> 16) % (x >> 20 & 3 ? 2 : 8)) * FUZZ_PAGE;
-	if (x % 8 < 3) {
-		op->type = OP_UNMAP;
-		op->addr = 0;
-		op->flags = (x >> 24 & 1 ? IOASID_UNMAP_SPLIT : 0) |
-			    (x >> 25 & 1 ? IOASID_UNMAP_CASCADE : 0);
-	} else {
-		op->type = OP_MAP;
-		op->flags = batch->flags | IOASID_MAP_FIXED;
-		if (!(op->flags & IOASID_MAP_RESERVE))
-			op->addr += (x >> 24) % 8 * FUZZ_PAGE;
-		if ((x >> 32) % 8 == 0 && op->space < FUZZ_WINDOW(0)) {
-			op->flags &= ~IOASID_MAP_FIXED;
-			op->iova = 0;
-		}
-	}
-	switch ((x >> 40) % 256) {
-	case 0:
-		op->flags |= 1 << 12;
-		break;
-	case 1:
-		op->length = 0;
-		break;
-	case 2:
-		op->iova++;
-		break;
-	}
 }
 
 static void build_batch(const struct fuzz_world *w, const struct fuzz_op *batch)

@@ -6,6 +6,7 @@
 #define _GNU_SOURCE
 #include <stdlib.h>
 
+#include "fuzz.h"
 #include "fuzz_model.h"
 
 /*

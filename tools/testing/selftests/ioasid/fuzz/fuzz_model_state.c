@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The reference model: DMA, and the state of the context as the kernel shows it.
+ */
+#include <stdlib.h>
+
+#include "fuzz_judge.h"
+
+/* Whether DMA may access all of the range; otherwise, errors. */
+static void judge_reach(struct judge *j, struct fuzz_space *s, __u64 iova,
+			__u64 length, __u32 permission)
+{
+	struct fuzz_mapping *map;
+	__u64 at, last = iova + length - 1;
+
+	for (at = iova; ; at = map->last + 1) {
+		map = model_find(s, at);
+		fails_if(j, !map || !is_memory(map), ENOENT);
+		if (!map)
+			return;
+		fails_if(j, is_memory(map) && !(map->flags & permission),
+			 EPERM);
+		if (map->last >= last || j->nr > 8)
+			return;
+	}
+}
+
+static __u8 expected_byte(const struct fuzz_model *m,
+			  const struct fuzz_space *s, __u64 iova)
+{
+	__u64 offset, word = 0;
+	const int mem = model_memory(m, s, iova, &offset);
+
+	if (offset < m->machine.mems[mem].filled)
+		word = fuzz_pattern(mem, offset & ~7ULL);
+	return word >> (offset % 8 * 8);
+}
+
+void judge_dma_read(struct judge *j)
+{
+	const struct fuzz_op *op = j->op;
+	struct fuzz_device *d = model_device(j->m, op->thread);
+	struct fuzz_space *s = &j->m->spaces[d->space];
+	const __u8 *got = (const __u8 *)j->r->data;
+	__u32 permission = IOASID_MAP_READ;
+	__u64 i, iova;
+	__u8 want;
+
+	if (j->m->plant == PLANT_PERMISSION)
+		permission |= IOASID_MAP_WRITE;
+	judge_reach(j, s, op->iova, op->length, permission);
+	if (!succeeded(j))
+		return;
+	for (i = 0; i < op->length; i++) {
+		iova = op->iova + i;
+		if (iova % FUZZ_PAGE >= FUZZ_SCRATCH(0))
+			continue;
+		want = expected_byte(j->m, s, iova);
+		if (got[i] != want) {
+			bad(j, want, got[i], "", "((__u8 *)data)[%llu]", i);
+			return;
+		}
+	}
+}
+
+void judge_dma_write(struct judge *j)
+{
+	const struct fuzz_op *op = j->op;
+	struct fuzz_device *d = model_device(j->m, op->thread);
+
+	judge_reach(j, &j->m->spaces[d->space], op->iova, 8, IOASID_MAP_WRITE);
+	if (!succeeded(j))
+		return;
+	if (j->r->data[0] != op->value)
+		bad(j, op->value, j->r->data[0], "what memory holds then",
+		    "data[0]");
+}
+
+/* Observable state. Runs while no other operation does. */
+
+/* The value of a key, or of a field of a line, of fdinfo. */
+static const char *field(const char *line, const char *name)
+{
+	const char *end = strchr(line, '\n');
+	const char *at = strstr(line, name);
+
+	if (!at || (end && at > end))
+		return NULL;
+	return at + strlen(name);
+}
+
+static __u64 number(const char *at, int base)
+{
+	if (!at)
+		return FUZZ_UNSET;
+	if (!strncmp(at, "max", 3))
+		return ALL_ONES;
+	return strtoull(at, NULL, base);
+}
+
+static void judge_line(struct judge *j, const char *key, __u64 want)
+{
+	const char *at = strstr(j->r->text, key);
+	__u64 got = number(at ? at + strlen(key) : NULL, 10);
+
+	if (want != got)
+		bad(j, want, got, "", "fdinfo(\"%s\")", key + 1);
+}
+
+static void judge_fields(struct judge *j, int space, const char *line)
+{
+	const struct fuzz_space *s = &j->m->spaces[space];
+	const struct {
+		const char *name;
+		int base;
+		__u64 want;
+	} fields[] = {
+		{ " parent=", 10, s->parent_id },
+		{ " cookie=", 16, s->cookie },
+		{ " devices=", 10, s->devices },
+		{ " children=", 10,
+		  seen_children(s, number(field(line, " children="), 10)) },
+		{ " mappings=", 10, s->nr },
+		{ " mapped=", 10, s->mapped },
+		{ " pinned=", 10, is_child(s) ? 0 : s->mapped },
+		{ " charged=", 10, is_child(s) ? 0 : s->mapped },
+	};
+	size_t i;
+	__u64 got;
+
+	for (i = 0; i < sizeof(fields) / sizeof(*fields); i++) {
+		if (is_import(s) && strcmp(fields[i].name, " cookie=") &&
+		    strcmp(fields[i].name, " children="))
+			continue;
+		got = number(field(line, fields[i].name), fields[i].base);
+		if (got != fields[i].want)
+			bad(j, fields[i].want, got, "", "fdinfo(id[%d], \"%s\")",
+			    space, fields[i].name);
+	}
+	if (!is_import(s) && !field(line, s->devices ? " state=attached" : " state=idle"))
+		bad(j, s->devices, !s->devices, "attached",
+		    "fdinfo(id[%d], \"state\")", space);
+}
+
+static void judge_text(struct judge *j)
+{
+	static const char *const payers[] = {
+		[IOASID_CHARGE_USER] = "\nioasid-charge:\tuser\n",
+		[IOASID_CHARGE_MM] = "\nioasid-charge:\tmm\n",
+		[IOASID_CHARGE_ONCE] = "\nioasid-charge:\tonce\n",
+	};
+	const struct fuzz_model *m = j->m;
+	const char *text = j->r->text, *line;
+	const struct fuzz_space *s;
+	char head[48];
+	int i;
+
+	judge_line(j, "\nioasid-pinned:\t", all_pinned(m));
+	judge_line(j, "\nioasid-limit-pinned:\t", m->option[LIMIT_PINNED]);
+	judge_line(j, "\nioasid-count:\t", m->ioasids + !!m->chaos);
+	judge_line(j, "\nioasid-limit-ioasids:\t", m->option[LIMIT_IOASIDS]);
+	if (!strstr(text, payers[m->option[CHARGE]]))
+		bad(j, m->option[CHARGE], !m->option[CHARGE], "",
+		    "fdinfo(\"ioasid-charge\")");
+	for (i = 0; i < FUZZ_WINDOW(0); i++) {
+		s = &m->spaces[i];
+		snprintf(head, sizeof(head), "\nioasid:\tid=%u ", s->id);
+		line = strstr(text, head);
+		if (!!line != s->live)
+			bad(j, s->live, !!line, "has a line",
+			    "fdinfo(id[%d])", i);
+		if (line && s->live)
+			judge_fields(j, i, line + 1);
+	}
+}
+
+void judge_state(struct judge *j)
+{
+	const struct fuzz_model *m = j->m;
+	const bool mm = m->option[CHARGE] != IOASID_CHARGE_USER;
+	__u64 mappings = 0, mapped = 0, pinned = all_charged(m);
+	int i, devices = 0;
+
+	if (!succeeded(j))
+		return;
+	for (i = 0; i < FUZZ_THREADS; i++) {
+		mappings += m->spaces[FUZZ_WINDOW(i)].nr;
+		mapped += m->spaces[FUZZ_WINDOW(i)].mapped;
+		devices += m->spaces[FUZZ_WINDOW(i)].devices;
+	}
+	if (j->r->shared.nr_mappings != mappings)
+		bad(j, mappings, j->r->shared.nr_mappings, "",
+		    "shared.nr_mappings");
+	if (j->r->shared.bytes_pinned != mapped)
+		bad(j, mapped, j->r->shared.bytes_pinned, "",
+		    "shared.bytes_pinned");
+	if (j->r->shared.nr_devices != (__u32)devices)
+		bad(j, devices, j->r->shared.nr_devices, "",
+		    "shared.nr_devices");
+	if (j->r->vm_pin != (mm ? 0 : pinned))
+		bad(j, mm ? 0 : pinned, j->r->vm_pin, "", "vm_pin()");
+	if (j->r->vm_lck != (mm ? pinned : 0))
+		bad(j, mm ? pinned : 0, j->r->vm_lck, "", "vm_lck()");
+	if (j->r->harm[0])
+		bad(j, 0, 1, j->r->harm, "harm()");
+	judge_text(j);
+}
