@@ -219,6 +219,36 @@ void dut_close(struct dut *dut)
 	dut->ctrl = NULL;
 }
 
+int dut_open_either(struct dut *dut, int ctx, bool by_group, int *group)
+{
+	int rc;
+
+	*group = -1;
+	if (!by_group) {
+		dut->fd = hw_open_cdev(dut->name);
+		return dut->fd < 0 ? dut->fd : 0;
+	}
+	*group = hw_open_group(dut->name);
+	if (*group < 0)
+		return *group;
+	rc = hw_set_container(*group, ctx);
+	if (rc)
+		return rc;
+	dut->fd = hw_group_device(*group, dut->name);
+	return dut->fd < 0 ? dut->fd : 0;
+}
+
+void dut_close_either(struct dut *dut, int *group)
+{
+	dut_stop(dut);
+	if (dut->fd >= 0)
+		close(dut->fd);
+	dut->fd = -1;
+	if (*group >= 0)
+		close(*group);
+	*group = -1;
+}
+
 /* --- results --- */
 
 /* Different for each @seed in every word. */

@@ -85,6 +85,13 @@ int dut_find(struct dut *dut, const struct engine *engine, int nth);
  */
 int dut_open(struct dut *dut, const struct engine *engine, int nth, int index);
 
+/*
+ * Open a device that was found, on its own or by way of its group, which gets
+ * @ctx, without binding it. @group is the group's file, or -1.
+ */
+int dut_open_either(struct dut *dut, int ctx, bool by_group, int *group);
+void dut_close_either(struct dut *dut, int *group);
+
 int dut_bind(struct dut *dut, int ctx, __u64 cookie);
 int dut_admit(struct dut *dut, int ctx, __u32 id);
 

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Processes without privilege, with a limit of locked memory, and what they are
+ * charged for. All sizes are in pages.
+ */
+#ifndef __SELFTESTS_IOASID_CHARGE_H
+#define __SELFTESTS_IOASID_CHARGE_H
+
+#include "ioasid_util.h"
+
+#define CHARGE_IOVA SZ_1G
+
+/* Number of pages that this process is charged for. */
+long locked(void);
+
+int may_lock_as(unsigned int uid, unsigned long pages);
+int may_lock(unsigned long pages);
+
+/* A context that charges once, and an IOASID of it. */
+int open_once(__u32 *id);
+
+/* "ioasid-charged" of the fdinfo of a file, in pages */
+long fdinfo_charged(int fd);
+
+bool exited_well(pid_t pid);
+
+/* Pages of @mem by index, to the same pages of IOVA from CHARGE_IOVA on. */
+int map_pages(int fd, __u32 id, char *mem, unsigned long index,
+	      unsigned long pages);
+
+int unmap_pages(int fd, __u32 id, unsigned long index, unsigned long pages);
+long left(int fd, __u32 id);
+
+#endif /* __SELFTESTS_IOASID_CHARGE_H */

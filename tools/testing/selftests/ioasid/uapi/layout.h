@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The layout of all structures of /dev/ioasid, checked when this is compiled, and
+ * a union of them.
+ */
+#ifndef __SELFTESTS_IOASID_LAYOUT_H
+#define __SELFTESTS_IOASID_LAYOUT_H
+
+#include <assert.h>
+
+#include "ioasid_test.h"
+
+/*
+ * Nothing but naturally aligned fields without holes, so that 32 bit user
+ * space has the same layout.
+ */
+#define AT(type, field, offset)						\
+	static_assert(offsetof(struct type, field) == (offset),	\
+		       #type "." #field)
+#define SIZE(type, size)						\
+	static_assert(sizeof(struct type) == (size), #type)
+
+AT(ioasid_check_extension, extension, 8);
+AT(ioasid_check_extension, __reserved, 12);
+SIZE(ioasid_check_extension, 16);
+
+AT(ioasid_alloc, kind, 8);
+AT(ioasid_alloc, parent, 12);
+AT(ioasid_alloc, cookie, 16);
+AT(ioasid_alloc, cut_size, 24);
+AT(ioasid_alloc, snoop, 32);
+AT(ioasid_alloc, format, 36);
+AT(ioasid_alloc, fault_queue, 40);
+AT(ioasid_alloc, ioasid, 44);
+SIZE(ioasid_alloc, 48);
+
+AT(ioasid_free, ioasid, 8);
+SIZE(ioasid_free, 16);
+
+AT(ioasid_iova_range, last, 8);
+SIZE(ioasid_iova_range, 16);
+
+AT(ioasid_info, ioasid, 8);
+AT(ioasid_info, state, 12);
+AT(ioasid_info, kind, 16);
+AT(ioasid_info, parent, 20);
+AT(ioasid_info, cookie, 24);
+AT(ioasid_info, cut_size, 32);
+AT(ioasid_info, pgsizes, 40);
+AT(ioasid_info, snoop, 48);
+AT(ioasid_info, nr_domains, 52);
+AT(ioasid_info, nr_devices, 56);
+AT(ioasid_info, nr_children, 60);
+AT(ioasid_info, nr_mappings, 64);
+AT(ioasid_info, bytes_mapped, 72);
+AT(ioasid_info, bytes_pinned, 80);
+AT(ioasid_info, bytes_charged, 88);
+AT(ioasid_info, bytes_left, 96);
+AT(ioasid_info, waiting_cookie, 104);
+AT(ioasid_info, waiting_devid, 112);
+AT(ioasid_info, nr_ranges, 116);
+AT(ioasid_info, ranges, 120);
+AT(ioasid_info, mappings_left, 128);
+AT(ioasid_info, permission, 136);
+AT(ioasid_info, __reserved, 140);
+SIZE(ioasid_info, 144);
+
+AT(ioasid_device_info, devid, 8);
+AT(ioasid_device_info, cookie, 16);
+AT(ioasid_device_info, group, 24);
+AT(ioasid_device_info, ioasid, 28);
+AT(ioasid_device_info, pgsizes, 32);
+AT(ioasid_device_info, addr_width, 40);
+AT(ioasid_device_info, hw_len, 52);
+AT(ioasid_device_info, hw_data, 56);
+AT(ioasid_device_info, nr_ranges, 64);
+AT(ioasid_device_info, __reserved, 68);
+AT(ioasid_device_info, ranges, 72);
+SIZE(ioasid_device_info, 80);
+
+AT(ioasid_map_dma, ioasid, 8);
+AT(ioasid_map_dma, fd, 12);
+AT(ioasid_map_dma, iova, 16);
+AT(ioasid_map_dma, addr, 24);
+AT(ioasid_map_dma, length, 32);
+AT(ioasid_map_dma, cut_size, 40);
+AT(ioasid_map_dma, alignment, 48);
+AT(ioasid_map_dma, fault_addr, 56);
+SIZE(ioasid_map_dma, 64);
+
+AT(ioasid_unmap_dma, ioasid, 8);
+AT(ioasid_unmap_dma, __reserved, 12);
+AT(ioasid_unmap_dma, iova, 16);
+AT(ioasid_unmap_dma, length, 24);
+AT(ioasid_unmap_dma, unmapped, 32);
+SIZE(ioasid_unmap_dma, 40);
+
+AT(ioasid_dma_op, flags, 2);
+AT(ioasid_dma_op, fd, 4);
+AT(ioasid_dma_op, iova, 8);
+AT(ioasid_dma_op, addr, 16);
+AT(ioasid_dma_op, length, 24);
+SIZE(ioasid_dma_op, 32);
+
+AT(ioasid_dma_batch, ioasid, 8);
+AT(ioasid_dma_batch, nr, 12);
+AT(ioasid_dma_batch, ops, 16);
+AT(ioasid_dma_batch, done, 24);
+AT(ioasid_dma_batch, error, 28);
+AT(ioasid_dma_batch, unmapped, 32);
+AT(ioasid_dma_batch, fault_addr, 40);
+SIZE(ioasid_dma_batch, 48);
+
+AT(ioasid_export, ioasid, 8);
+AT(ioasid_export, fd, 12);
+AT(ioasid_export, iova, 16);
+AT(ioasid_export, length, 24);
+AT(ioasid_export, max_mappings, 32);
+SIZE(ioasid_export, 40);
+
+AT(ioasid_import, fd, 8);
+AT(ioasid_import, ioasid, 12);
+AT(ioasid_import, cookie, 16);
+SIZE(ioasid_import, 24);
+
+AT(ioasid_list_entry, cookie, 8);
+AT(ioasid_list_entry, ioasid, 16);
+AT(ioasid_list_entry, parent, 28);
+SIZE(ioasid_list_entry, 32);
+
+AT(ioasid_list, start, 8);
+AT(ioasid_list, nr, 12);
+AT(ioasid_list, entries, 16);
+SIZE(ioasid_list, 24);
+
+AT(ioasid_set_option, option, 8);
+AT(ioasid_set_option, sealed, 12);
+AT(ioasid_set_option, value, 16);
+SIZE(ioasid_set_option, 24);
+
+AT(ioasid_device_bind, ioasid_fd, 8);
+AT(ioasid_device_bind, ioasid, 12);
+AT(ioasid_device_bind, cookie, 16);
+AT(ioasid_device_bind, devid, 24);
+AT(ioasid_device_bind, fault_addr, 32);
+SIZE(ioasid_device_bind, 40);
+
+AT(ioasid_device_attach, ioasid, 8);
+AT(ioasid_device_attach, fault_addr, 16);
+SIZE(ioasid_device_attach, 24);
+
+AT(ioasid_device_detach, ioasid, 8);
+SIZE(ioasid_device_detach, 16);
+
+AT(ioasid_query_entry, length, 8);
+AT(ioasid_query_entry, addr, 16);
+AT(ioasid_query_entry, cut_size, 24);
+AT(ioasid_query_entry, pgsizes, 32);
+AT(ioasid_query_entry, flags, 40);
+SIZE(ioasid_query_entry, 48);
+
+AT(ioasid_query_map, ioasid, 8);
+AT(ioasid_query_map, nr, 12);
+AT(ioasid_query_map, start, 16);
+AT(ioasid_query_map, entries, 24);
+AT(ioasid_query_map, next, 32);
+AT(ioasid_query_map, more, 40);
+SIZE(ioasid_query_map, 48);
+
+static_assert(IOASID_QUERY_MAP == 0x6948, "number");
+static_assert(IOASID_CHECK_EXTENSION == 0x6940, "number");
+static_assert(IOASID_SET_OPTION == 0x6954, "number");
+
+/* A structure of any command, with more room behind it. */
+union args {
+	struct {
+		__u32 argsz;
+		__u32 flags;
+	};
+	struct ioasid_check_extension check;
+	struct ioasid_alloc alloc;
+	struct ioasid_free free;
+	struct ioasid_info info;
+	struct ioasid_device_info device;
+	struct ioasid_map_dma map;
+	struct ioasid_unmap_dma unmap;
+	struct ioasid_dma_batch batch;
+	struct ioasid_query_map query;
+	struct ioasid_export export;
+	struct ioasid_import import;
+	struct ioasid_list list;
+	struct ioasid_set_option option;
+	__u8 bytes[4096];
+};
+
+#endif /* __SELFTESTS_IOASID_LAYOUT_H */
