@@ -178,7 +178,7 @@ int ioas_accesses_unmap(struct ioas *ioas,
 	DEFINE_WAIT(wait);
 	int ret = 0;
 
-	lockdep_assert_not_held(&ioas->domains_sem);
+	lockdep_assert_not_held(&ioas->tables.sem);
 	spin_lock(&ioas->lock);
 	for (m = *leaving; m; m = m->next) {
 		if (++n % LIST_BATCH == 0)

@@ -15,8 +15,8 @@
  *    them.  They are narrowed first; if memory is found outside, they are
  *    widened again.
  *
- * Locks: everything here takes attach_lock; then domains_sem for writing, by
- * ioas_devmem_lock(), around a driver's attach, and around changes of the
+ * Locks: everything here takes attach_lock; then tables.sem for writing, by
+ * ioas_tables_lock(), around a driver's attach, and around changes of the
  * lists.
  */
 #include <linux/iommu.h>
@@ -30,6 +30,7 @@
 #include "ioas.h"
 #include "mapping.h"
 #include "ranges.h"
+#include "tables.h"
 #include "tree.h"
 
 /* Mappings that are skipped between two calls of the scheduler */
@@ -167,24 +168,6 @@ static void recompute_permitted(struct ioas *ioas)
 
 /* ---- Populate ---- */
 
-static void populate_begin(struct ioas *ioas, struct ioas_domain *dom)
-{
-	lockdep_assert_held_write(&ioas->domains_sem);
-	spin_lock(&ioas->lock);
-	ioas->populating = dom;
-	dom->populate_next = 0;
-	dom->populate_done = false;
-	spin_unlock(&ioas->lock);
-}
-
-static void populate_end(struct ioas *ioas)
-{
-	lockdep_assert_held_write(&ioas->domains_sem);
-	spin_lock(&ioas->lock);
-	ioas->populating = NULL;
-	spin_unlock(&ioas->lock);
-}
-
 /*
  * Find the next mapping that must be written.  A PINNING or WRITING mapping is
  * left to the thread that maps it, which sees that populate() has passed it.
@@ -193,7 +176,7 @@ static void populate_end(struct ioas *ioas)
 static struct ioas_mapping *populate_first(struct ioas *ioas)
 	__must_hold(&ioas->lock)
 {
-	struct ioas_domain *dom = ioas->populating;
+	struct ioas_domain *dom = ioas->tables.populating;
 	struct ioas_mapping *m;
 	unsigned int n = 0;
 
@@ -290,7 +273,7 @@ static int point_group(struct ioas *ioas, struct ioas_attachment *attachment,
 {
 	int ret;
 
-	lockdep_assert_held_write(&ioas->domains_sem);
+	lockdep_assert_held_write(&ioas->tables.sem);
 	if (dom->finalized_on_attach) {
 		ret = iommu_attach_group(dom->iommu, attachment->group);
 		/*
@@ -322,9 +305,9 @@ static int join_existing(struct ioas *ioas,
 	ret = narrow(ioas, attachment, dom, &before, fault_addr);
 	if (ret)
 		return ret;
-	ioas_devmem_lock(ioas);
+	ioas_tables_lock(ioas);
 	ret = dom->poisoned ? -EIO : point_group(ioas, attachment, dom);
-	ioas_devmem_unlock(ioas);
+	ioas_tables_unlock(ioas);
 	if (ret) {
 		widen(ioas, attachment, before);
 		return ret;
@@ -342,9 +325,9 @@ static int join_new(struct ioas *ioas, struct ioas_attachment *attachment,
 	int ret;
 
 	if (dom->finalized_on_attach) {
-		ioas_devmem_lock(ioas);
+		ioas_tables_lock(ioas);
 		ret = point_group(ioas, attachment, dom);
-		ioas_devmem_unlock(ioas);
+		ioas_tables_unlock(ioas);
 		if (ret)
 			return ret;
 		pointed = true;
@@ -356,14 +339,14 @@ static int join_new(struct ioas *ioas, struct ioas_attachment *attachment,
 	if (ret)
 		goto err_point;
 
-	ioas_devmem_lock(ioas);
-	populate_begin(ioas, dom);
+	ioas_tables_lock(ioas);
+	ioas_tables_populate_begin(ioas, dom);
 	ret = ioas_devmem_populate(ioas);
-	ioas_devmem_unlock(ioas);
+	ioas_tables_unlock(ioas);
 	if (!ret)
 		ret = populate(ioas, dom);
 
-	ioas_devmem_lock(ioas);
+	ioas_tables_lock(ioas);
 	if (!ret && dom->poisoned)
 		ret = -EIO;
 	if (!ret && !pointed)
@@ -373,10 +356,8 @@ static int join_new(struct ioas *ioas, struct ioas_attachment *attachment,
 		iommu_detach_group(dom->iommu, attachment->group);
 		pointed = false;
 	}
-	populate_end(ioas);
-	if (!ret)
-		list_add_tail(&dom->node, &ioas->domains);
-	ioas_devmem_unlock(ioas);
+	ioas_tables_populate_end(ioas, !ret);
+	ioas_tables_unlock(ioas);
 	if (ret)
 		goto err_narrow;
 
@@ -399,12 +380,8 @@ static void free_domain(struct ioas *ioas, struct ioas_domain *dom)
 
 	lockdep_assert_held(&ioas->attach_lock);
 	ioas_domain_free(dom);
-	if (!poisoned)
-		return;
-	list_for_each_entry(dom, &ioas->domains, node)
-		if (dom->poisoned)
-			return;
-	ioas_quarantine_release(ioas);
+	if (poisoned && !ioas_tables_poisoned(ioas))
+		ioas_quarantine_release(ioas);
 }
 
 /* Join by a new domain of one of the two sorts that drivers allocate */
@@ -449,7 +426,7 @@ static int join_made(struct ioas *ioas, struct ioas_attachment *attachment,
 int ioas_attach(struct ioas *ioas, struct ioas_attachment *attachment,
 		u64 *fault_addr)
 {
-	struct ioas_domain *dom;
+	struct ioas_domain *dom = NULL;
 	bool poisoned;
 	int ret = -EIO;
 
@@ -462,10 +439,7 @@ int ioas_attach(struct ioas *ioas, struct ioas_attachment *attachment,
 	if (poisoned)
 		goto unlock;
 
-	list_for_each_entry(dom, &ioas->domains, node) {
-		if (!ioas_domain_fits(dom, attachment->dev,
-				      ioas->enforce_cache_coherency))
-			continue;
+	while ((dom = ioas_tables_next_fit(ioas, dom, attachment->dev))) {
 		ret = join_existing(ioas, attachment, dom, fault_addr);
 		/* -EINVAL: the driver refuses this domain */
 		if (ret != -EINVAL)
@@ -498,7 +472,7 @@ void ioas_detach(struct ioas *ioas,
 	struct ioas_domain *dom = attachment->dom;
 
 	mutex_lock(&ioas->attach_lock);
-	ioas_devmem_lock(ioas);
+	ioas_tables_lock(ioas);
 	if (!moved && !attachment->blocked)
 		iommu_detach_group(dom->iommu, attachment->group);
 	hlist_del(&attachment->node);
@@ -506,8 +480,8 @@ void ioas_detach(struct ioas *ioas,
 	if (--dom->users)
 		dom = NULL;
 	else
-		list_del(&dom->node);
-	ioas_devmem_unlock(ioas);
+		ioas_tables_del(ioas, dom);
+	ioas_tables_unlock(ioas);
 
 	kfree(attachment->ranges);
 	attachment->ranges = NULL;
@@ -554,9 +528,9 @@ bool ioas_block(struct ioas *ioas, struct ioas_attachment *attachment)
 	mutex_lock(&ioas->attach_lock);
 	block = !attachment->blocked;
 	if (block) {
-		ioas_devmem_lock(ioas);
+		ioas_tables_lock(ioas);
 		iommu_detach_group(attachment->dom->iommu, attachment->group);
-		ioas_devmem_unlock(ioas);
+		ioas_tables_unlock(ioas);
 		attachment->blocked = true;
 	}
 	mutex_unlock(&ioas->attach_lock);
@@ -577,11 +551,11 @@ void ioas_unblock(struct ioas *ioas,
 {
 	mutex_lock(&ioas->attach_lock);
 	if (attachment->blocked && !attachment->dom->poisoned) {
-		ioas_devmem_lock(ioas);
+		ioas_tables_lock(ioas);
 		attachment->blocked =
 			!!iommu_attach_group(attachment->dom->iommu,
 					     attachment->group);
-		ioas_devmem_unlock(ioas);
+		ioas_tables_unlock(ioas);
 	}
 	mutex_unlock(&ioas->attach_lock);
 }

@@ -7,7 +7,7 @@
  * the batch settles.  Until then both are pending.
  *
  * Invariants:
- *  - Pending mappings are WRITING or REMOVING, and domains_sem is held: a wait
+ *  - Pending mappings are WRITING or REMOVING, and tables.sem is held: a wait
  *    for them is one for at most PENDING_MAX mappings and PENDING_BYTES.
  *    Everything pending is settled before anything that may take long: touching
  *    user memory (except without a page fault), pinning, waiting, and
@@ -32,11 +32,11 @@
 
 #include "access.h"
 #include "backing.h"
-#include "domain.h"
 #include "ioas.h"
 #include "map.h"
 #include "mapping.h"
 #include "ref.h"
+#include "tables.h"
 #include "tree.h"
 #include "unmap.h"
 
@@ -58,7 +58,7 @@
  * @ioas: the address space
  * @from: the operations
  * @chunk: of @from->fixed, the operations that were copied in last
- * @held: domains_sem is held
+ * @held: tables.sem is held
  * @failed: a driver failed: a domain may be poisoned
  * @may_write: mappings may be pending
  * @writing: WRITING mappings, linked by @next, in order
@@ -123,58 +123,19 @@ static void batch_reset(struct batch *batch)
 static noinline bool batch_take_hold(struct batch *batch)
 {
 	struct ioas *ioas = batch->ioas;
-	struct ioas_domain *dom;
 
 	if (!batch->from->nowait)
-		down_read(&ioas->domains_sem);
-	else if (!down_read_trylock(&ioas->domains_sem))
+		down_read(&ioas->tables.sem);
+	else if (!down_read_trylock(&ioas->tables.sem))
 		return false;
 	batch->held = true;
-	batch->may_write = !ioas->populating;
-	list_for_each_entry(dom, &ioas->domains, node)
-		batch->may_write &= !dom->finalized_on_attach;
+	batch->may_write = ioas_tables_sync_later(ioas);
 	return true;
 }
 
 static __always_inline bool batch_hold(struct batch *batch)
 {
 	return likely(batch->held) || batch_take_hold(batch);
-}
-
-static void take_out(struct ioas_domain *dom, struct ioas_mapping *list)
-{
-	struct ioas_gather gather;
-	struct ioas_mapping *m;
-
-	ioas_gather_start(&gather, dom, true);
-	for (m = list; m; m = m->next)
-		if (m->mem.npages)
-			ioas_gather_range(&gather, m->start,
-					  m->last - m->start + 1);
-	ioas_gather_finish(&gather);
-}
-
-/* Write @m to all domains, or to none */
-static int write_domains(struct ioas *ioas, struct ioas_mapping *m)
-{
-	struct ioas_domain *dom, *out;
-	int ret;
-
-	m->next = NULL;
-	list_for_each_entry(dom, &ioas->domains, node) {
-		ret = ioas_domain_write(dom, m->start, &m->mem, m->flags,
-					m->cut_shift, GFP_NOWAIT |
-					__GFP_ACCOUNT | __GFP_NOWARN);
-		if (likely(!ret))
-			continue;
-		list_for_each_entry(out, &ioas->domains, node) {
-			if (out == dom)
-				break;
-			take_out(out, m);
-		}
-		return ret;
-	}
-	return 0;
 }
 
 /*
@@ -186,10 +147,12 @@ static void undo_writing(struct batch *batch)
 	struct ioas *ioas = batch->ioas;
 	struct ioas_mapping **link = &batch->removal.first, *m, *next;
 	unsigned int n = batch->at_writing.removal;
-	struct ioas_domain *dom;
+	struct ioas_removal written = {
+		.first = batch->writing,
+		.scattered = true,
+	};
 
-	list_for_each_entry(dom, &ioas->domains, node)
-		take_out(dom, batch->writing);
+	ioas_tables_remove(ioas, &written);
 	for (m = batch->writing; m; m = next) {
 		next = m->next;
 		ioas_abort_writing(ioas, m);
@@ -211,7 +174,6 @@ static void undo_writing(struct batch *batch)
 static int batch_settle(struct batch *batch)
 {
 	struct ioas *ioas = batch->ioas;
-	struct ioas_domain *dom;
 	struct ioas_mapping *m;
 	int ret = 0, err;
 	u64 unused = 0;
@@ -219,14 +181,10 @@ static int batch_settle(struct batch *batch)
 	if (!batch->held)
 		return 0;
 	if (batch->writing) {
-		list_for_each_entry(dom, &ioas->domains, node) {
-			ret = ioas_domain_sync(dom, batch->low, batch->high -
-					       batch->low + 1);
-			if (unlikely(ret)) {
-				undo_writing(batch);
-				batch->failed = true;
-				break;
-			}
+		ret = ioas_tables_sync(ioas, batch->low, batch->high);
+		if (unlikely(ret)) {
+			undo_writing(batch);
+			batch->failed = true;
 		}
 	}
 	if (batch->writing) {
@@ -240,7 +198,7 @@ static int batch_settle(struct batch *batch)
 		ioas_wake(ioas);
 		spin_unlock(&ioas->lock);
 	}
-	/* Drops domains_sem; the bytes that it unmaps were counted before */
+	/* Drops tables.sem; the bytes that it unmaps were counted before */
 	err = ioas_remove_mappings(ioas, &batch->removal, &unused);
 	batch->held = false;
 	batch_reset(batch);
@@ -270,7 +228,7 @@ static bool have_spare(struct batch *batch)
 	if (batch_pending(batch) || batch->failed)
 		return false;
 	if (batch->held) {
-		up_read(&batch->ioas->domains_sem);
+		up_read(&batch->ioas->tables.sem);
 		batch->held = false;
 	}
 	ioas_batch_cache_fill(&batch->cache,
@@ -297,7 +255,7 @@ static __always_inline int map_simple(struct batch *batch,
 	if (!(req->flags & IOASID_MAP_RESERVE)) {
 		ret = ioas_ref_get(ioas, m, true, &req->fault_addr);
 		if (likely(!ret)) {
-			ret = write_domains(ioas, m);
+			ret = ioas_tables_write_unsynced(ioas, m);
 			batch->failed |= ret;
 		}
 		if (unlikely(ret)) {
@@ -641,7 +599,7 @@ int ioas_batch(struct ioas *ioas,
 		if (unlikely(signal_pending(current)) && !from->nowait) {
 			ret = -EINTR;
 		} else if (need_resched() ||
-			   rwsem_is_contended(&ioas->domains_sem)) {
+			   rwsem_is_contended(&ioas->tables.sem)) {
 			ret = batch_settle(&batch);
 			cond_resched();
 		}

@@ -13,7 +13,7 @@
  * held; a fatal signal ends them.
  *
  * Locks: attach_lock keeps groups from joining and leaving, so that no domain
- * is being populated; domains_sem is held for reading for as long as anything
+ * is being populated; tables.sem is held for reading for as long as anything
  * is claimed.
  */
 #include <linux/sched/signal.h>
@@ -128,7 +128,7 @@ void ioas_claim_unlock(struct ioas_change *change)
 {
 	struct ioas *ioas = change->ioas;
 
-	up_read(&ioas->domains_sem);
+	up_read(&ioas->tables.sem);
 	mutex_unlock(&ioas->attach_lock);
 }
 
@@ -341,7 +341,7 @@ static int wait_for_busy(struct ioas_change *change)
 }
 
 /*
- * Claim the range.  On success attach_lock and domains_sem are held, until
+ * Claim the range.  On success attach_lock and tables.sem are held, until
  * ioas_unclaim().  Waits for busy mappings with nothing held.
  */
 int ioas_claim(struct ioas_change *change)
@@ -354,7 +354,7 @@ int ioas_claim(struct ioas_change *change)
 		ret = -EINTR;
 		if (mutex_lock_killable(&ioas->attach_lock))
 			break;
-		down_read(&ioas->domains_sem);
+		down_read(&ioas->tables.sem);
 		ret = claim_range(change);
 		if (!ret && !must_let_go(change)) {
 			ioas_mapping_wait_readers(ioas, change->claimed);

@@ -20,7 +20,7 @@
  * under the lock memory is allocated with GFP_NOWAIT, and no lock is taken but
  * those of IOMMU drivers.
  *
- * For that reason revoking does not take domains_sem either, which is held
+ * For that reason revoking does not take tables.sem either, which is held
  * while memory is allocated.  Instead, a thread that holds it for writing sets
  * ioas_devmem.exclusive, and revoking waits until it is clear, unseen by
  * lockdep.  The flag is set while a driver attaches a group, so the wait ends.
@@ -29,7 +29,7 @@
  * revoked before; and an attach takes no lock that is held while the range is
  * changed.
  *
- * Waits: for mmap_lock and domains_sem, killable.  For ioas_devmem.lock and
+ * Waits: for mmap_lock and tables.sem, killable.  For ioas_devmem.lock and
  * ioas_devmem.exclusive not, since a change of the page table cannot fail: they
  * are held while a driver maps or unmaps one range, or attaches a group.
  */
@@ -45,22 +45,7 @@
 #include "domain.h"
 #include "ioas.h"
 #include "mapping.h"
-
-/**
- * struct ioas_devmem - device memory of an address space
- * @lock: serialises writing, removing and revoking; see the head of this file
- * @exclusive: domains_sem is held for writing
- * @wait: waits for @exclusive to be clear
- * @ranges: ranges that are in the domains, or would be if there were any
- * @nr_revoked: number of mappings that are revoked
- */
-struct ioas_devmem {
-	struct mutex lock;		/* see the head of this file */
-	bool exclusive;
-	wait_queue_head_t wait;
-	struct list_head ranges;
-	unsigned int nr_revoked;
-};
+#include "tables.h"
 
 /**
  * struct ioas_devmem_range - device memory behind a mapping
@@ -92,61 +77,34 @@ static u64 range_bytes(const struct ioas_devmem_range *range)
 
 /* ---- Domains ---- */
 
-static void ioas_tables_remove(struct ioas_domain *dom,
-			       struct ioas_devmem_range *range)
+static int write_range(struct ioas_domain *dom, void *arg)
 {
-	struct ioas_gather gather;
+	struct ioas_devmem_range *range = arg;
 
-	ioas_gather_start(&gather, dom, false);
-	ioas_gather_range(&gather, range->iova, range_bytes(range));
-	ioas_gather_finish(&gather);
+	return ioas_domain_map_device(dom, range->iova, &range->mem,
+				      range->flags);
+}
+
+static void unwrite_range(struct ioas_domain *dom, void *arg)
+{
+	struct ioas_devmem_range *range = arg;
+
+	ioas_domain_remove(dom, range->iova, range_bytes(range));
+}
+
+static int put_in(struct ioas_devmem_range *range)
+{
+	lockdep_assert_held(&range->ioas->devmem->lock);
+	return ioas_tables_change(range->ioas, write_range, unwrite_range,
+				  range);
 }
 
 /* Remove from all domains; returns true if one of them is poisoned */
 static bool take_out(struct ioas_devmem_range *range)
 {
-	struct ioas *ioas = range->ioas;
-	struct ioas_domain *dom;
-	bool poisoned = false;
-
-	lockdep_assert_held(&ioas->devmem->lock);
-	list_for_each_entry(dom, &ioas->domains, node) {
-		ioas_tables_remove(dom, range);
-		poisoned |= READ_ONCE(dom->poisoned);
-	}
-	if (ioas->populating) {
-		ioas_tables_remove(ioas->populating, range);
-		poisoned |= READ_ONCE(ioas->populating->poisoned);
-	}
-	return poisoned;
-}
-
-static int put_in(struct ioas_devmem_range *range)
-{
-	struct ioas *ioas = range->ioas;
-	struct ioas_domain *dom, *out;
-	int ret;
-
-	lockdep_assert_held(&ioas->devmem->lock);
-	list_for_each_entry(dom, &ioas->domains, node) {
-		ret = ioas_domain_map_device(dom, range->iova, &range->mem,
-					     range->flags);
-		if (ret)
-			goto undo;
-	}
-	if (!ioas->populating)
-		return 0;
-	ret = ioas_domain_map_device(ioas->populating, range->iova,
-				     &range->mem, range->flags);
-	if (!ret)
-		return 0;
-undo:
-	list_for_each_entry(out, &ioas->domains, node) {
-		if (out == dom)
-			break;
-		ioas_tables_remove(out, range);
-	}
-	return ret;
+	lockdep_assert_held(&range->ioas->devmem->lock);
+	return ioas_tables_remove_range(range->ioas, range->iova,
+					range_bytes(range));
 }
 
 /* Number of times that memory is reclaimed for one write */
@@ -167,7 +125,7 @@ static bool reclaim_some(void)
  * ioas_devmem_map() - write device memory to the domains
  * @range: from ioas_devmem_get(), not mapped yet
  *
- * Called with domains_sem held for reading.
+ * Called with tables.sem held for reading.
  *
  * Context: may sleep.
  * Return: 0; on failure it is in no domain that is not poisoned:
@@ -180,7 +138,7 @@ int ioas_devmem_map(struct ioas_devmem_range *range)
 	unsigned int tries = 0;
 	int ret;
 
-	lockdep_assert_held_read(&range->ioas->domains_sem);
+	lockdep_assert_held_read(&range->ioas->tables.sem);
 	do {
 		mutex_lock(&devmem->lock);
 		ret = range->revoked ? -EFAULT : put_in(range);
@@ -195,7 +153,7 @@ int ioas_devmem_map(struct ioas_devmem_range *range)
  * ioas_devmem_unmap() - remove device memory from the domains
  * @range: mapped
  *
- * Called with domains_sem held for reading.
+ * Called with tables.sem held for reading.
  *
  * Context: may sleep; needs no memory.
  */
@@ -203,7 +161,7 @@ void ioas_devmem_unmap(struct ioas_devmem_range *range)
 {
 	struct ioas_devmem *devmem = range->ioas->devmem;
 
-	lockdep_assert_held_read(&range->ioas->domains_sem);
+	lockdep_assert_held_read(&range->ioas->tables.sem);
 	mutex_lock(&devmem->lock);
 	if (range->revoked) {
 		devmem->nr_revoked--;
@@ -217,7 +175,7 @@ void ioas_devmem_unmap(struct ioas_devmem_range *range)
 /**
  * ioas_devmem_populate() - write all device memory to the domain being
  *	populated
- * @ioas: the address space; between ioas_devmem_lock() and ioas_devmem_unlock()
+ * @ioas: the address space; between ioas_tables_lock() and ioas_tables_unlock()
  *
  * Context: may sleep.
  * Return: 0; on failure a part of it may be in the domain, which must not be
@@ -230,16 +188,14 @@ int ioas_devmem_populate(struct ioas *ioas)
 	unsigned int tries;
 	int ret;
 
-	lockdep_assert_held_write(&ioas->domains_sem);
+	lockdep_assert_held_write(&ioas->tables.sem);
 	if (likely(!ioas->devmem))
 		return 0;
-	/* Other threads wait for domains_sem, or for @exclusive */
+	/* Other threads wait for tables.sem, or for @exclusive */
 	list_for_each_entry(range, &ioas->devmem->ranges, node) {
 		tries = 0;
 		do {
-			ret = ioas_domain_map_device(ioas->populating,
-						     range->iova, &range->mem,
-						     range->flags);
+			ret = write_range(ioas->tables.populating, range);
 		} while (ret == -ENOMEM && ++tries < MAP_TRIES &&
 			 reclaim_some());
 		if (ret)
@@ -247,35 +203,6 @@ int ioas_devmem_populate(struct ioas *ioas)
 		cond_resched();
 	}
 	return 0;
-}
-
-/**
- * ioas_devmem_lock() - exclude map, unmap and revoke from the domains
- * @ioas: the address space; domains_sem is taken for writing
- */
-void ioas_devmem_lock(struct ioas *ioas)
-{
-	down_write(&ioas->domains_sem);
-	if (likely(!ioas->devmem))
-		return;
-	mutex_lock(&ioas->devmem->lock);
-	ioas->devmem->exclusive = true;
-	mutex_unlock(&ioas->devmem->lock);
-}
-
-/**
- * ioas_devmem_unlock() - undo ioas_devmem_lock()
- * @ioas: the address space
- */
-void ioas_devmem_unlock(struct ioas *ioas)
-{
-	if (unlikely(ioas->devmem)) {
-		mutex_lock(&ioas->devmem->lock);
-		ioas->devmem->exclusive = false;
-		mutex_unlock(&ioas->devmem->lock);
-		wake_up_all(&ioas->devmem->wait);
-	}
-	up_write(&ioas->domains_sem);
 }
 
 /* ---- Revoke ---- */
@@ -536,13 +463,13 @@ static int devmem_init(struct ioas *ioas)
 	init_waitqueue_head(&devmem->wait);
 	INIT_LIST_HEAD(&devmem->ranges);
 	/* A writer must find the same value at its lock and its unlock */
-	if (down_read_killable(&ioas->domains_sem)) {
+	if (down_read_killable(&ioas->tables.sem)) {
 		kfree(devmem);
 		return -EINTR;
 	}
 	if (cmpxchg(&ioas->devmem, NULL, devmem))
 		kfree(devmem);
-	up_read(&ioas->domains_sem);
+	up_read(&ioas->tables.sem);
 	return 0;
 }
 

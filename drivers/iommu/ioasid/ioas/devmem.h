@@ -8,8 +8,6 @@
 int ioas_devmem_map(struct ioas_devmem_range *range);
 void ioas_devmem_unmap(struct ioas_devmem_range *range);
 int ioas_devmem_populate(struct ioas *ioas);
-void ioas_devmem_lock(struct ioas *ioas);
-void ioas_devmem_unlock(struct ioas *ioas);
 bool ioas_devmem_is_revoked(const struct ioas_devmem_range *range);
 bool ioas_devmem_borrow(const struct ioas_devmem_range *range,
 			struct ioasid_memory *mem);

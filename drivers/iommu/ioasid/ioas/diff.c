@@ -12,12 +12,13 @@
  *    the range cuts one, all of it is part of what changes.  IOPTEs are aligned
  *    to their size, so if two overlap, the larger one contains the other.
  *
- * Locks: domains_sem is held for reading, and the range is claimed.
+ * Locks: tables.sem is held for reading, and the range is claimed.
  */
 #include <linux/slab.h>
 
 #include "diff.h"
 #include "domain.h"
+#include "tables.h"
 
 /* IOPTEs of a replaced range that are out of the table at a time */
 #define REPLACE_BATCH	256
@@ -428,33 +429,34 @@ static int change_table(const struct ioas_change *change,
 	return ret;
 }
 
-/* Change all domains; on failure only poisoned ones stay changed */
-int ioas_diff_tables(struct ioas_change *change)
+/* On failure the domain is as it was, unless it is poisoned */
+static int diff_table(struct ioas_domain *dom, void *arg)
 {
-	struct ioas *ioas = change->ioas;
+	const struct ioas_change *change = arg;
 	struct ioasid_iova_range bounds;
-	struct ioas_domain *dom, *failed;
 	bool none;
 	int ret;
 
-	lockdep_assert_held_read(&ioas->domains_sem);
-	list_for_each_entry(dom, &ioas->domains, node) {
-		find_bounds(change, dom, &bounds);
-		ret = change_table(change, dom, false, &bounds, &none);
-		if (unlikely(ret))
-			goto undo;
-	}
-	return 0;
-
-undo:
-	failed = dom;
-	if (!none && !READ_ONCE(dom->poisoned))
+	find_bounds(change, dom, &bounds);
+	ret = change_table(change, dom, false, &bounds, &none);
+	if (unlikely(ret) && !none && !READ_ONCE(dom->poisoned))
 		change_table(change, dom, true, &bounds, &none);
-	list_for_each_entry(dom, &ioas->domains, node) {
-		if (dom == failed)
-			break;
-		find_bounds(change, dom, &bounds);
-		change_table(change, dom, true, &bounds, &none);
-	}
 	return ret;
+}
+
+static void undo_table(struct ioas_domain *dom, void *arg)
+{
+	const struct ioas_change *change = arg;
+	struct ioasid_iova_range bounds;
+	bool none;
+
+	find_bounds(change, dom, &bounds);
+	change_table(change, dom, true, &bounds, &none);
+}
+
+/* Change all domains; on failure only poisoned ones stay changed */
+int ioas_diff_tables(struct ioas_change *change)
+{
+	lockdep_assert_held_read(&change->ioas->tables.sem);
+	return ioas_tables_change(change->ioas, diff_table, undo_table, change);
 }

@@ -14,6 +14,7 @@
 #include "ioas.h"
 #include "mapping.h"
 #include "ref.h"
+#include "tables.h"
 
 /**
  * ioas_init() - initialise an empty address space
@@ -51,9 +52,7 @@ void ioas_init(struct ioas *ioas,
 	ioas->depth = 0;
 	ioas->left = 0;
 	ioas->devmem = NULL;
-	ioas->populating = NULL;
-	init_rwsem(&ioas->domains_sem);
-	INIT_LIST_HEAD(&ioas->domains);
+	ioas_tables_init(ioas);
 	mutex_init(&ioas->attach_lock);
 	INIT_HLIST_HEAD(&ioas->attachments);
 }

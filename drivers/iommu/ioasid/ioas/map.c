@@ -71,11 +71,8 @@ struct ioas_mapping *ioas_reserve(struct ioas *ioas,
 	if (!m)
 		return ERR_PTR(-ENOMEM);
 
-	if (!(req->flags & IOASID_MAP_FIXED)) {
-		down_read(&ioas->domains_sem);
-		largest = ioas_largest_page(ioas, req->length);
-		up_read(&ioas->domains_sem);
-	}
+	if (!(req->flags & IOASID_MAP_FIXED))
+		largest = ioas_tables_largest_page(ioas, req->length);
 
 	spin_lock(&ioas->lock);
 again:
@@ -148,7 +145,7 @@ EXPORT_SYMBOL_IF_KUNIT(ioas_abort);
 
 /**
  * ioas_abort_writing() - free a WRITING mapping that is in no domain
- * @ioas: the address space; domains_sem is held
+ * @ioas: the address space; tables.sem is held
  * @m: from ioas_reserve(), with or without memory; freed, or put into
  *	quarantine if a domain is poisoned
  */
@@ -185,11 +182,10 @@ static int write_device(struct ioas *ioas, struct ioas_mapping *m)
 static int write_mapping(struct ioas *ioas, struct ioas_mapping *m)
 	__must_hold(&ioas->lock)
 {
-	lockdep_assert_held_read(&ioas->domains_sem);
+	lockdep_assert_held_read(&ioas->tables.sem);
 	if (unlikely(m->device))
 		return write_device(ioas, m);
-	if (!m->mem.npages ||
-	    (list_empty(&ioas->domains) && !ioas->populating)) {
+	if (!m->mem.npages || ioas_tables_none(ioas)) {
 		ioas_mapping_set_state(m, IOAS_MAPPING_LIVE);
 		return 0;
 	}
@@ -200,7 +196,7 @@ static int write_mapping(struct ioas *ioas, struct ioas_mapping *m)
 
 /*
  * Publish a mapping, or free it if it could not be written to the domains.
- * Called with the lock and domains_sem held, drops both.
+ * Called with the lock and tables.sem held, drops both.
  */
 static __always_inline int
 publish(struct ioas *ioas, struct ioas_mapping *m, int ret)
@@ -220,7 +216,7 @@ publish(struct ioas *ioas, struct ioas_mapping *m, int ret)
 	}
 	ioas_wake(ioas);
 	spin_unlock(&ioas->lock);
-	up_read(&ioas->domains_sem);
+	up_read(&ioas->tables.sem);
 	if (unlikely(poisoned))
 		ioas->ops->poisoned(ioas);
 	else if (unlikely(ret))
@@ -239,7 +235,7 @@ static __always_inline int write_borrowed(struct ioas *ioas,
 					  struct ioas_mapping *m)
 	__acquires(&ioas->lock)
 {
-	if (unlikely(list_empty(&ioas->domains) && !ioas->populating)) {
+	if (unlikely(ioas_tables_none(ioas))) {
 		spin_lock(&ioas->lock);
 		ioas_mapping_set_state(m, IOAS_MAPPING_LIVE);
 		return 0;
@@ -268,10 +264,10 @@ int ioas_map_ref(struct ioas *ioas,
 
 	req->state = IOAS_MAPPING_WRITING;
 	for (;;) {
-		down_read(&ioas->domains_sem);
+		down_read(&ioas->tables.sem);
 		m = ioas_reserve(ioas, req);
 		if (IS_ERR(m)) {
-			up_read(&ioas->domains_sem);
+			up_read(&ioas->tables.sem);
 			return PTR_ERR(m);
 		}
 		addr = req->addr;
@@ -283,7 +279,7 @@ int ioas_map_ref(struct ioas *ioas,
 			spin_unlock(&ioas->lock);
 		}
 		ioas_abort_writing(ioas, m);
-		up_read(&ioas->domains_sem);
+		up_read(&ioas->tables.sem);
 		if (ret != -EAGAIN) {
 			req->fault_addr = addr;
 			return ret;
@@ -298,7 +294,7 @@ int ioas_map_ref(struct ioas *ioas,
 /*
  * Refer to the parent's memory, and write it.  The mapping is WRITING before it
  * has a reference, so that a thread that waits for the reference waits for
- * something bounded.  Returns with the lock and domains_sem held.
+ * something bounded.  Returns with the lock and tables.sem held.
  */
 static int borrow_memory(struct ioas *ioas, struct ioas_mapping *m,
 			 struct ioas_map_request *req)
@@ -309,7 +305,7 @@ static int borrow_memory(struct ioas *ioas, struct ioas_mapping *m,
 
 	for (;;) {
 		addr = req->addr;
-		down_read(&ioas->domains_sem);
+		down_read(&ioas->tables.sem);
 		spin_lock(&ioas->lock);
 		if (unlikely(m->state == IOAS_MAPPING_CANCELLED))
 			return -ECANCELED;
@@ -335,11 +331,11 @@ static int borrow_memory(struct ioas *ioas, struct ioas_mapping *m,
 		ioas_mapping_set_state(m, IOAS_MAPPING_PINNING);
 		ioas_wake(ioas);
 		spin_unlock(&ioas->lock);
-		up_read(&ioas->domains_sem);
+		up_read(&ioas->tables.sem);
 		cond_resched();
 		ret = wait_for_parent(ioas, req, addr);
 		if (ret) {
-			down_read(&ioas->domains_sem);
+			down_read(&ioas->tables.sem);
 			spin_lock(&ioas->lock);
 			return m->state == IOAS_MAPPING_CANCELLED ?
 			       -ECANCELED : ret;
@@ -354,7 +350,7 @@ static int write_pinned(struct ioas *ioas, struct ioas_mapping *m)
 	int ret;
 
 	for (;;) {
-		down_read(&ioas->domains_sem);
+		down_read(&ioas->tables.sem);
 		spin_lock(&ioas->lock);
 		if (unlikely(m->state == IOAS_MAPPING_CANCELLED))
 			return -ECANCELED;
@@ -365,9 +361,9 @@ static int write_pinned(struct ioas *ioas, struct ioas_mapping *m)
 		WRITE_ONCE(m->wanted, false);
 		ioas_wake(ioas);
 		spin_unlock(&ioas->lock);
-		up_read(&ioas->domains_sem);
+		up_read(&ioas->tables.sem);
 		if (fatal_signal_pending(current)) {
-			down_read(&ioas->domains_sem);
+			down_read(&ioas->tables.sem);
 			spin_lock(&ioas->lock);
 			return m->state == IOAS_MAPPING_CANCELLED ?
 			       -ECANCELED : -EINTR;
@@ -413,7 +409,7 @@ int ioas_commit(struct ioas *ioas, struct ioas_mapping *m,
 	if (likely(ret != -ECANCELED))
 		return publish(ioas, m, ret);
 	spin_unlock(&ioas->lock);
-	up_read(&ioas->domains_sem);
+	up_read(&ioas->tables.sem);
 	ioas_mapping_release(ioas, m);
 	return -ECANCELED;
 }

@@ -7,7 +7,6 @@
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 
-#include "domain.h"
 #include "ioas.h"
 #include "mapping.h"
 #include "tree.h"
@@ -38,7 +37,7 @@ static bool still_busy(struct ioas *ioas, u64 addr)
 /**
  * ioas_wait_busy() - wait until a mapping is not busy
  * @ioas: the address space; its lock is held, and dropped meanwhile;
- *	domains_sem is not held
+ *	tables.sem is not held
  * @addr: an address of the mapping
  * @req: the unmap that waits; or NULL
  *
@@ -48,7 +47,7 @@ int ioas_wait_busy(struct ioas *ioas, u64 addr,
 		   struct ioas_unmap_request *req)
 	__must_hold(&ioas->lock)
 {
-	lockdep_assert_not_held(&ioas->domains_sem);
+	lockdep_assert_not_held(&ioas->tables.sem);
 	return ioas_wait(ioas, !still_busy(ioas, addr), req);
 }
 
@@ -130,25 +129,6 @@ ioas_mapping_alloc(struct ioas *ioas,
 		   const struct ioas_map_request *req)
 {
 	return ioas_mapping_new(ioas, req);
-}
-
-/**
- * ioas_mapping_populated() - test whether populate is beyond a mapping
- * @ioas: the address space; its lock is held
- * @m: a mapping
- *
- * Return: true if the domain being populated has a published mapping, or must
- * be written by the thread that maps it.
- */
-bool ioas_mapping_populated(struct ioas *ioas,
-			    struct ioas_mapping *m)
-{
-	const struct ioas_domain *populating = ioas->populating;
-
-	lockdep_assert_held(&ioas->lock);
-	return unlikely(populating) && m->mem.npages &&
-	       (populating->populate_done ||
-		m->start < populating->populate_next);
 }
 
 int __init ioas_cache_init(void)

@@ -134,7 +134,5 @@ void ioas_batch_cache_empty(struct ioas_batch_cache *cache);
 struct ioas_mapping *
 ioas_mapping_alloc(struct ioas *ioas,
 		   const struct ioas_map_request *req);
-bool ioas_mapping_populated(struct ioas *ioas,
-			    struct ioas_mapping *m);
 
 #endif /* _IOASID_IOAS_MAPPING_H */

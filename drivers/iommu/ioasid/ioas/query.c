@@ -10,7 +10,7 @@
  *  - The long walk through the extents needs no lock: it uses a copy that
  *    refers to them.  It keeps no thread waiting for the mapping.
  *
- * Locks: ioas.domains_sem for reading while page sizes are collected; then
+ * Locks: ioas.tables.sem for reading while page sizes are collected; then
  * ioas.lock, for a bounded number of mappings.
  */
 #include <linux/sched.h>
@@ -24,6 +24,7 @@
 #include "ioas.h"
 #include "mapping.h"
 #include "ref.h"
+#include "tables.h"
 #include "tree.h"
 
 /* Mappings that are copied with the lock held */
@@ -40,42 +41,10 @@ struct snapshot {
 };
 
 struct query {
-	unsigned int nr_tables;
+	unsigned int nr_pgsizes;
 	unsigned long *pgsizes;		/* bitmaps of tables, all different */
 	struct snapshot shot[QUERY_BATCH];
 };
-
-/* Collect the page sizes of the hardware page tables, each bitmap once */
-static int collect_pgsizes(struct ioas *ioas, struct query *query)
-{
-	struct ioas_domain *dom;
-	unsigned int nr = 0, i;
-	int ret = 0;
-
-	down_read(&ioas->domains_sem);
-	list_for_each_entry(dom, &ioas->domains, node)
-		nr++;
-	if (!nr)
-		goto unlock;
-	query->pgsizes = kmalloc_array(nr, sizeof(*query->pgsizes),
-				       GFP_KERNEL_ACCOUNT);
-	if (!query->pgsizes) {
-		ret = -ENOMEM;
-		goto unlock;
-	}
-	nr = 0;
-	list_for_each_entry(dom, &ioas->domains, node) {
-		for (i = 0; i < nr; i++)
-			if (query->pgsizes[i] == dom->iommu->pgsize_bitmap)
-				break;
-		if (i == nr)
-			query->pgsizes[nr++] = dom->iommu->pgsize_bitmap;
-	}
-	query->nr_tables = nr;
-unlock:
-	up_read(&ioas->domains_sem);
-	return ret;
-}
 
 /* Copy a mapping, except what is below @from, which was reported before */
 static void take_shot(struct ioas *ioas, struct ioas_mapping *m,
@@ -171,7 +140,7 @@ static u64 pgsizes_of(const struct query *query, const struct snapshot *shot)
 	u64 pgsizes = 0;
 	unsigned int i;
 
-	for (i = 0; i < query->nr_tables; i++)
+	for (i = 0; i < query->nr_pgsizes; i++)
 		pgsizes |= ioas_iopte_sizes(query->pgsizes[i],
 					    shot->entry.iova, &shot->mem,
 					    shot->cut_shift);
@@ -193,15 +162,17 @@ int ioas_query(struct ioas *ioas, struct ioasid_query_map *cmd)
 	u64 cursor = cmd->start;
 	struct query *query;
 	bool more = true;
-	int ret;
+	int ret = 0;
 
 	cmd->nr = 0;
 	query = kmalloc(sizeof(*query), GFP_KERNEL_ACCOUNT);
 	if (!query)
 		return -ENOMEM;
-	query->nr_tables = 0;
-	query->pgsizes = NULL;
-	ret = collect_pgsizes(ioas, query);
+	query->pgsizes = ioas_tables_pgsizes(ioas, &query->nr_pgsizes);
+	if (IS_ERR(query->pgsizes)) {
+		ret = PTR_ERR(query->pgsizes);
+		query->pgsizes = NULL;
+	}
 	while (!ret && more && cmd->nr < room) {
 		n = take_shots(ioas, query, min(room - cmd->nr, QUERY_BATCH),
 			       cmd->nr ? cursor : 0, &cursor, &more);

@@ -18,7 +18,7 @@
  * held; a fatal signal ends them.
  *
  * Locks: attach_lock keeps groups from joining and leaving, so that no domain
- * is being populated; domains_sem is held for reading for as long as anything
+ * is being populated; tables.sem is held for reading for as long as anything
  * is claimed.
  */
 #include <linux/sched/signal.h>

@@ -2,12 +2,11 @@
 /*
  * Split mappings and their IOPTEs.
  *
- * Locks: domains_sem is held for reading while a mapping is CHANGING.
+ * Locks: tables.sem is held for reading while a mapping is CHANGING.
  */
 #include <linux/slab.h>
 
 #include "backing.h"
-#include "domain.h"
 #include "mapping.h"
 #include "ref.h"
 #include "split.h"
@@ -43,23 +42,9 @@ struct ioas_mapping *ioas_mapping_split_by(struct ioas *ioas, u64 at)
 static int split_iopte(struct ioas *ioas, struct ioas_mapping *m,
 		       u64 floor, u64 at)
 {
-	struct ioas_domain *dom;
-	int ret;
-
-	lockdep_assert_held_read(&ioas->domains_sem);
 	if (!m->mem.npages || !ioas_mapping_off_grid(m, at))
 		return 0;
-	list_for_each_entry(dom, &ioas->domains, node) {
-		ret = ioas_domain_split(dom, m->start, &m->mem, m->flags,
-					m->cut_shift, floor, at);
-		if (ret)
-			return ret;
-	}
-	/* m->in_populating was set when it became CHANGING */
-	if (m->in_populating)
-		return ioas_domain_split(ioas->populating, m->start, &m->mem,
-					 m->flags, m->cut_shift, floor, at);
-	return 0;
+	return ioas_tables_split(ioas, m, floor, at);
 }
 
 /**
@@ -262,7 +247,7 @@ static void edges_publish(struct ioas *ioas, struct ioas_edges *edges)
 }
 
 /*
- * Cut what edges_look() found.  Called with the lock and domains_sem, drops
+ * Cut what edges_look() found.  Called with the lock and tables.sem, drops
  * both
  */
 static int edges_cut(struct ioas *ioas, struct ioas_edges *edges)
@@ -277,7 +262,7 @@ static int edges_cut(struct ioas *ioas, struct ioas_edges *edges)
 		ret = ioas_ref_may_split(ioas);
 		if (ret) {
 			spin_unlock(&ioas->lock);
-			up_read(&ioas->domains_sem);
+			up_read(&ioas->tables.sem);
 			return ret;
 		}
 		counted = true;
@@ -312,7 +297,7 @@ static int edges_cut(struct ioas *ioas, struct ioas_edges *edges)
 	ioas_wake(ioas);
 	spin_unlock(&ioas->lock);
 	lock_map_release(&ioas_changing_map);
-	up_read(&ioas->domains_sem);
+	up_read(&ioas->tables.sem);
 	if (counted)
 		ioas_ref_split_done(ioas);
 	if (unlikely(poisoned))
@@ -345,7 +330,7 @@ int ioas_split(struct ioas *ioas, u64 start, u64 last, bool split)
 	int ret;
 
 	do {
-		down_read(&ioas->domains_sem);
+		down_read(&ioas->tables.sem);
 		ioas_lock_refs(ioas);
 		ret = edges_look(ioas, &edges, split);
 		if (ret == 1) {
@@ -353,7 +338,7 @@ int ioas_split(struct ioas *ioas, u64 start, u64 last, bool split)
 			break;
 		}
 		spin_unlock(&ioas->lock);
-		up_read(&ioas->domains_sem);
+		up_read(&ioas->tables.sem);
 		if (ret == -EAGAIN) {
 			spin_lock(&ioas->lock);
 			ret = ioas_wait_busy(ioas, edges.busy, NULL) ?: -EAGAIN;

@@ -1,91 +1,399 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The hardware page tables of an address space: write and remove in all of
- * them.
+ * The hardware page tables of an address space: write, change and remove in all
+ * of them, or in none.
  *
- * Locks: domains_sem is held.
+ * Invariants:
+ *  - This file and its header alone walk the domains.
+ *  - A LIVE mapping of memory is in every domain of the list, and in the domain
+ *    being populated if that is beyond it.
+ *  - What fails in one domain is undone in those before it, whether the driver
+ *    failed to write or to sync.
+ *
+ * Locks: ioas_tables.sem is held: for reading, from before a mapping becomes
+ * WRITING, CHANGING or REMOVING; for writing, by ioas_tables_lock(), to add and
+ * delete domains.  Device memory is written with ioas_devmem.lock held, and
+ * removed with that lock alone; see devmem.c.
  */
 #include <linux/mm.h>
+#include <linux/slab.h>
 
 #include "domain.h"
 #include "ioas.h"
 #include "mapping.h"
 #include "tables.h"
 
-static int write_domain(struct ioas_domain *dom, struct ioas_mapping *m)
+/* ---- The list ---- */
+
+void ioas_tables_init(struct ioas *ioas)
 {
-	return ioas_domain_map(dom, m->start, &m->mem, m->flags,
-			       m->cut_shift, &m->wanted);
+	init_rwsem(&ioas->tables.sem);
+	INIT_LIST_HEAD(&ioas->tables.list);
+	ioas->tables.populating = NULL;
 }
 
-/* True if a domain may still reach memory that was removed from it */
+/**
+ * ioas_tables_lock() - exclude map, unmap and revoke from the domains
+ * @ioas: the address space; ioas_tables.sem is taken for writing
+ */
+void ioas_tables_lock(struct ioas *ioas)
+{
+	down_write(&ioas->tables.sem);
+	if (likely(!ioas->devmem))
+		return;
+	mutex_lock(&ioas->devmem->lock);
+	ioas->devmem->exclusive = true;
+	mutex_unlock(&ioas->devmem->lock);
+}
+
+/**
+ * ioas_tables_unlock() - undo ioas_tables_lock()
+ * @ioas: the address space
+ */
+void ioas_tables_unlock(struct ioas *ioas)
+{
+	if (unlikely(ioas->devmem)) {
+		mutex_lock(&ioas->devmem->lock);
+		ioas->devmem->exclusive = false;
+		mutex_unlock(&ioas->devmem->lock);
+		wake_up_all(&ioas->devmem->wait);
+	}
+	up_write(&ioas->tables.sem);
+}
+
+/**
+ * ioas_tables_populate_begin() - begin to populate a domain
+ * @ioas: the address space; between ioas_tables_lock() and ioas_tables_unlock()
+ * @dom: the domain, empty
+ */
+void ioas_tables_populate_begin(struct ioas *ioas, struct ioas_domain *dom)
+{
+	lockdep_assert_held_write(&ioas->tables.sem);
+	spin_lock(&ioas->lock);
+	ioas->tables.populating = dom;
+	dom->populate_next = 0;
+	dom->populate_done = false;
+	spin_unlock(&ioas->lock);
+}
+
+/**
+ * ioas_tables_populate_end() - add the domain being populated, or forget it
+ * @ioas: the address space; between ioas_tables_lock() and ioas_tables_unlock()
+ * @add: the domain has all mappings, and devices are attached to it
+ */
+void ioas_tables_populate_end(struct ioas *ioas, bool add)
+{
+	struct ioas_domain *dom = ioas->tables.populating;
+
+	lockdep_assert_held_write(&ioas->tables.sem);
+	spin_lock(&ioas->lock);
+	ioas->tables.populating = NULL;
+	spin_unlock(&ioas->lock);
+	if (add)
+		list_add_tail(&dom->node, &ioas->tables.list);
+}
+
+/**
+ * ioas_tables_del() - delete a domain without attachments from the list
+ * @ioas: the address space; between ioas_tables_lock() and ioas_tables_unlock()
+ * @dom: the domain
+ */
+void ioas_tables_del(struct ioas *ioas, struct ioas_domain *dom)
+{
+	lockdep_assert_held_write(&ioas->tables.sem);
+	list_del(&dom->node);
+}
+
+/**
+ * ioas_tables_next_fit() - find a domain that a device may be attached to
+ * @ioas: the address space; attach_lock is held
+ * @dom: the domain that was found before; or NULL
+ * @dev: the device
+ *
+ * Return: the next domain that suits the device, or NULL.
+ */
+struct ioas_domain *ioas_tables_next_fit(struct ioas *ioas,
+					 struct ioas_domain *dom,
+					 struct device *dev)
+{
+	lockdep_assert_held(&ioas->attach_lock);
+	dom = list_prepare_entry(dom, &ioas->tables.list, node);
+	list_for_each_entry_continue(dom, &ioas->tables.list, node)
+		if (ioas_domain_fits(dom, dev, ioas->enforce_cache_coherency))
+			return dom;
+	return NULL;
+}
+
+/**
+ * ioas_tables_poisoned() - test whether a domain may reach removed memory
+ * @ioas: the address space; ioas_tables.sem or attach_lock is held
+ *
+ * Return: true if a domain is poisoned.
+ */
 bool ioas_tables_poisoned(struct ioas *ioas)
 {
 	struct ioas_domain *dom;
 
-	lockdep_assert_held_read(&ioas->domains_sem);
-	if (ioas->populating && READ_ONCE(ioas->populating->poisoned))
+	lockdep_assert(lockdep_is_held(&ioas->tables.sem) ||
+		       lockdep_is_held(&ioas->attach_lock));
+	if (ioas->tables.populating &&
+	    READ_ONCE(ioas->tables.populating->poisoned))
 		return true;
-	list_for_each_entry(dom, &ioas->domains, node)
+	list_for_each_entry(dom, &ioas->tables.list, node)
 		if (unlikely(READ_ONCE(dom->poisoned)))
 			return true;
 	return false;
 }
 
-/*
- * Write a WRITING mapping to all domains, and to the one being populated if
- * that is beyond it.  Makes the mapping LIVE.  Returns with the lock held; on
- * failure the mapping is in no domain that is not poisoned.
+/**
+ * ioas_tables_sync_later() - test whether one sync may follow several writes
+ * @ioas: the address space; ioas_tables.sem is held
+ *
+ * Return: true if ioas_tables_write_unsynced() may be used, until the lock is
+ * dropped.
  */
-int ioas_tables_write(struct ioas *ioas,
-		      struct ioas_mapping *m)
+bool ioas_tables_sync_later(struct ioas *ioas)
+{
+	struct ioas_domain *dom;
+
+	lockdep_assert_held_read(&ioas->tables.sem);
+	if (ioas->tables.populating)
+		return false;
+	list_for_each_entry(dom, &ioas->tables.list, node)
+		if (dom->finalized_on_attach)
+			return false;
+	return true;
+}
+
+/**
+ * ioas_mapping_populated() - test whether populate is beyond a mapping
+ * @ioas: the address space; its lock is held
+ * @m: a mapping
+ *
+ * Return: true if the domain being populated has a published mapping, or must
+ * be written by the thread that maps it.
+ */
+bool ioas_mapping_populated(struct ioas *ioas,
+			    struct ioas_mapping *m)
+{
+	const struct ioas_domain *populating = ioas->tables.populating;
+
+	lockdep_assert_held(&ioas->lock);
+	return unlikely(populating) && m->mem.npages &&
+	       (populating->populate_done ||
+		m->start < populating->populate_next);
+}
+
+/* ---- All or none ---- */
+
+/* Undo what was done in the domains before @end; NULL: in the whole list */
+static __always_inline void
+undo_before(struct ioas *ioas, struct ioas_domain *end,
+	    void (*undo)(struct ioas_domain *dom, void *arg), void *arg)
+{
+	struct ioas_domain *dom;
+
+	list_for_each_entry(dom, &ioas->tables.list, node) {
+		if (dom == end)
+			break;
+		undo(dom, arg);
+	}
+}
+
+static __always_inline int
+all_or_none(struct ioas *ioas, int (*change)(struct ioas_domain *dom, void *arg),
+	    void (*undo)(struct ioas_domain *dom, void *arg), void *arg)
+{
+	struct ioas_domain *dom;
+	int ret;
+
+	list_for_each_entry(dom, &ioas->tables.list, node) {
+		ret = change(dom, arg);
+		if (unlikely(ret)) {
+			undo_before(ioas, dom, undo, arg);
+			return ret;
+		}
+	}
+	return 0;
+}
+
+/**
+ * ioas_tables_change() - change all domains, or none
+ * @ioas: the address space
+ * @change: changes one domain; if it fails, the domain is as before or poisoned
+ * @undo: undoes @change in one domain
+ * @arg: argument of both
+ *
+ * The domain being populated is changed too, as the last.  Called with a lock
+ * held that keeps domains from being added or deleted.
+ *
+ * Return: 0; or the errno of @change, after @undo in the domains that were
+ * changed before.
+ */
+int ioas_tables_change(struct ioas *ioas,
+		       int (*change)(struct ioas_domain *dom, void *arg),
+		       void (*undo)(struct ioas_domain *dom, void *arg),
+		       void *arg)
+{
+	int ret = all_or_none(ioas, change, undo, arg);
+
+	if (ret || !ioas->tables.populating)
+		return ret;
+	ret = change(ioas->tables.populating, arg);
+	if (ret)
+		undo_before(ioas, NULL, undo, arg);
+	return ret;
+}
+
+static int write_table(struct ioas_domain *dom, void *arg)
+{
+	struct ioas_mapping *m = arg;
+
+	return ioas_domain_map(dom, m->start, &m->mem, m->flags, m->cut_shift,
+			       &m->wanted);
+}
+
+static void unwrite_table(struct ioas_domain *dom, void *arg)
+{
+	struct ioas_mapping *m = arg;
+
+	ioas_domain_remove(dom, m->start, ioas_mapping_bytes(m));
+}
+
+/**
+ * ioas_tables_write() - write a mapping to all domains, or to none
+ * @ioas: the address space; ioas_tables.sem is held for reading
+ * @m: WRITING; becomes LIVE
+ *
+ * Written also to the domain being populated, if that is beyond it.  Returns
+ * with the lock held.
+ *
+ * Return: 0; or the errno of ioas_domain_map(): the mapping is still WRITING,
+ * and in no domain that is not poisoned.
+ */
+int ioas_tables_write(struct ioas *ioas, struct ioas_mapping *m)
 	__acquires(&ioas->lock)
 {
-	struct ioas_domain *dom, *filled = NULL;
 	bool in_populating = false;
-	int ret = 0;
+	int ret;
 
-	lockdep_assert_held_read(&ioas->domains_sem);
-	list_for_each_entry(dom, &ioas->domains, node) {
-		ret = write_domain(dom, m);
-		if (ret)
-			goto undo;
-		filled = dom;
-	}
+	lockdep_assert_held_read(&ioas->tables.sem);
+	ret = all_or_none(ioas, write_table, unwrite_table, m);
 	spin_lock(&ioas->lock);
+	if (unlikely(ret))
+		return ret;
 	while (!in_populating && ioas_mapping_populated(ioas, m)) {
 		spin_unlock(&ioas->lock);
-		ret = write_domain(ioas->populating, m);
+		ret = write_table(ioas->tables.populating, m);
 		if (ret)
-			goto undo;
+			undo_before(ioas, NULL, unwrite_table, m);
 		in_populating = true;
 		spin_lock(&ioas->lock);
+		if (ret)
+			return ret;
 		/* So that populate() does not write a part that is split off */
-		if (m->last >= ioas->populating->populate_next)
-			ioas->populating->populate_next =
+		if (m->last >= ioas->tables.populating->populate_next)
+			ioas->tables.populating->populate_next =
 				min(m->last, U64_MAX - 1) + 1;
 	}
 	ioas_mapping_set_state(m, IOAS_MAPPING_LIVE);
 	return 0;
-
-undo:
-	if (filled) {
-		struct ioas_domain *out;
-
-		list_for_each_entry(out, &ioas->domains, node) {
-			ioas_domain_remove(out, m->start,
-					   ioas_mapping_bytes(m));
-			if (out == filled)
-				break;
-		}
-	}
-	spin_lock(&ioas->lock);
-	return ret;
 }
 
-void ioas_tables_remove_many(struct ioas_domain *dom,
-			     const struct ioas_removal *removal,
-			     bool populating)
+/* A domain failed in ioas_tables_write_unsynced() */
+void ioas_tables_unwrite(struct ioas *ioas, struct ioas_mapping *m,
+			 struct ioas_domain *failed)
+{
+	undo_before(ioas, failed, unwrite_table, m);
+}
+
+/**
+ * ioas_tables_sync() - make mappings that were written visible to devices
+ * @ioas: the address space; ioas_tables.sem is held
+ * @start: first byte
+ * @last: last byte; other IOVAs between them are not harmed
+ *
+ * Return: 0; or the errno of ioas_domain_sync(): devices may see the mappings,
+ * or not.
+ */
+int ioas_tables_sync(struct ioas *ioas, u64 start, u64 last)
+{
+	struct ioas_domain *dom;
+	int ret;
+
+	list_for_each_entry(dom, &ioas->tables.list, node) {
+		ret = ioas_domain_sync(dom, start, last - start + 1);
+		if (unlikely(ret))
+			return ret;
+	}
+	return 0;
+}
+
+/**
+ * ioas_tables_split() - split the IOPTEs that span an address
+ * @ioas: the address space; ioas_tables.sem is held for reading
+ * @m: the mapping, CHANGING, with memory
+ * @floor: see ioas_domain_split()
+ * @at: address inside the mapping where an IOPTE shall begin
+ *
+ * Return: 0; or the errno of ioas_domain_split(): the same is mapped as before,
+ * unless a domain is poisoned, in smaller IOPTEs in some domains.
+ */
+int ioas_tables_split(struct ioas *ioas, struct ioas_mapping *m, u64 floor,
+		      u64 at)
+{
+	struct ioas_domain *dom;
+	int ret;
+
+	lockdep_assert_held_read(&ioas->tables.sem);
+	list_for_each_entry(dom, &ioas->tables.list, node) {
+		ret = ioas_domain_split(dom, m->start, &m->mem, m->flags,
+					m->cut_shift, floor, at);
+		if (ret)
+			return ret;
+	}
+	/* m->in_populating was set when it became CHANGING */
+	if (m->in_populating)
+		return ioas_domain_split(ioas->tables.populating, m->start,
+					 &m->mem, m->flags, m->cut_shift, floor,
+					 at);
+	return 0;
+}
+
+/* ---- Remove ---- */
+
+/**
+ * ioas_tables_remove_range() - remove a range from all domains, and flush
+ * @ioas: the address space
+ * @start: first byte, where an IOPTE begins
+ * @length: bytes, all of them mapped in each domain, and in the domain being
+ *	populated
+ *
+ * Called with a lock held that keeps domains from being added or deleted.
+ *
+ * Return: true if a domain is poisoned, and may still reach the memory.
+ */
+bool ioas_tables_remove_range(struct ioas *ioas, u64 start, u64 length)
+{
+	struct ioas_domain *dom;
+	bool poisoned = false;
+
+	list_for_each_entry(dom, &ioas->tables.list, node) {
+		ioas_domain_remove(dom, start, length);
+		poisoned |= READ_ONCE(dom->poisoned);
+	}
+	dom = ioas->tables.populating;
+	if (dom) {
+		ioas_domain_remove(dom, start, length);
+		poisoned |= READ_ONCE(dom->poisoned);
+	}
+	return poisoned;
+}
+
+/* Remove @removal from one domain, with one flush if the driver permits it */
+void ioas_table_remove_many(struct ioas_domain *dom,
+			    const struct ioas_removal *removal,
+			    bool populating)
 {
 	struct ioas_gather gather __uninitialized;
 	struct ioas_mapping *m;
@@ -109,6 +417,8 @@ void ioas_tables_remove_many(struct ioas_domain *dom,
 	ioas_gather_finish(&gather);
 }
 
+/* ---- Page sizes ---- */
+
 /**
  * ioas_pgsizes() - count the hardware page tables, and find their page sizes
  * @ioas: the address space
@@ -124,13 +434,75 @@ unsigned long ioas_pgsizes(struct ioas *ioas, unsigned int *nr)
 	struct ioas_domain *dom;
 
 	*nr = 0;
-	down_read(&ioas->domains_sem);
-	list_for_each_entry(dom, &ioas->domains, node) {
+	down_read(&ioas->tables.sem);
+	list_for_each_entry(dom, &ioas->tables.list, node) {
 		if (!(*nr)++)
 			pgsizes = dom->iommu->pgsize_bitmap;
 		else
 			pgsizes &= dom->iommu->pgsize_bitmap;
 	}
-	up_read(&ioas->domains_sem);
+	up_read(&ioas->tables.sem);
 	return pgsizes;
+}
+
+/**
+ * ioas_tables_pgsizes() - collect the page sizes of the domains
+ * @ioas: the address space
+ * @nr: out, number of bitmaps
+ *
+ * Context: may sleep.
+ * Return: bitmaps, each one once, to be freed by kfree(); NULL if there is
+ * none; or an ERR_PTR: -ENOMEM.
+ */
+unsigned long *ioas_tables_pgsizes(struct ioas *ioas, unsigned int *nr)
+{
+	unsigned long *pgsizes = NULL;
+	struct ioas_domain *dom;
+	unsigned int n = 0, i;
+
+	*nr = 0;
+	down_read(&ioas->tables.sem);
+	list_for_each_entry(dom, &ioas->tables.list, node)
+		n++;
+	if (!n)
+		goto unlock;
+	pgsizes = kmalloc_array(n, sizeof(*pgsizes), GFP_KERNEL_ACCOUNT);
+	if (!pgsizes) {
+		pgsizes = ERR_PTR(-ENOMEM);
+		goto unlock;
+	}
+	list_for_each_entry(dom, &ioas->tables.list, node) {
+		for (i = 0; i < *nr; i++)
+			if (pgsizes[i] == dom->iommu->pgsize_bitmap)
+				break;
+		if (i == *nr)
+			pgsizes[(*nr)++] = dom->iommu->pgsize_bitmap;
+	}
+unlock:
+	up_read(&ioas->tables.sem);
+	return pgsizes;
+}
+
+/**
+ * ioas_tables_largest_page() - find the largest IOPTE that a mapping can use
+ * @ioas: the address space
+ * @length: bytes of the mapping
+ *
+ * Context: may sleep.
+ * Return: its size, in the first domain; with no domain, for the page sizes of
+ * the CPU.
+ */
+u64 ioas_tables_largest_page(struct ioas *ioas, u64 length)
+{
+	unsigned long sizes = PAGE_SIZE | PMD_SIZE | PUD_SIZE;
+	struct ioas_domain *dom;
+
+	down_read(&ioas->tables.sem);
+	dom = list_first_entry_or_null(&ioas->tables.list, struct ioas_domain,
+				       node);
+	if (dom)
+		sizes = dom->iommu->pgsize_bitmap;
+	up_read(&ioas->tables.sem);
+	sizes &= GENMASK(__fls(length), PAGE_SHIFT);
+	return sizes ? BIT_ULL(__fls(sizes)) : PAGE_SIZE;
 }

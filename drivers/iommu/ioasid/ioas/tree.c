@@ -321,20 +321,6 @@ static int choose_within(struct ioas *ioas, struct gap_query *query,
 	return -EAGAIN;
 }
 
-/* Find the largest IOPTE that a mapping of this length can use */
-u64 ioas_largest_page(struct ioas *ioas, u64 length)
-{
-	unsigned long sizes = PAGE_SIZE | PMD_SIZE | PUD_SIZE;
-	struct ioas_domain *dom;
-
-	dom = list_first_entry_or_null(&ioas->domains, struct ioas_domain,
-				       node);
-	if (dom)
-		sizes = dom->iommu->pgsize_bitmap;
-	sizes &= GENMASK(__fls(length), PAGE_SHIFT);
-	return sizes ? BIT_ULL(__fls(sizes)) : PAGE_SIZE;
-}
-
 /* Set the @i-th permitted range for @req; false if there is none */
 static bool query_range(const struct ioas *ioas,
 			const struct ioas_map_request *req, unsigned int i,

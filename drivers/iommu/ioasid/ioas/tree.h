@@ -44,7 +44,6 @@ bool ioas_mapping_insert(struct ioas *ioas,
 void ioas_mapping_erase(struct ioas *ioas, struct ioas_mapping *m);
 void ioas_mapping_absorb(struct ioas *ioas, struct ioas_mapping *m,
 			 struct ioas_mapping *next);
-u64 ioas_largest_page(struct ioas *ioas, u64 length);
 int ioas_choose_iova(struct ioas *ioas, struct ioas_map_request *req,
 		     u64 largest);
 

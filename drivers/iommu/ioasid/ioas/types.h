@@ -53,7 +53,6 @@
 struct file;
 struct ioasid_account;
 struct ioas_devmem_range;
-struct ioas_devmem;
 struct ioas_domain;
 struct ioasid_payer;
 struct ioas_ranges;
@@ -328,6 +327,38 @@ struct ioas_attachment {
 };
 
 /**
+ * struct ioas_tables - the domains of an address space
+ * @sem: held for reading to use the domains, and from making a mapping WRITING,
+ *	CHANGING or REMOVING until it leaves that state; for writing to change
+ *	@list, and while a driver attaches a group
+ * @list: the domains, fully populated; ioas/tables.[ch] alone walk it
+ * @populating: the domain being populated, before it is in @list; struct
+ *	ioas_domain has its progress.  Changes with @sem held for writing and
+ *	the lock of the address space.
+ */
+struct ioas_tables {
+	struct rw_semaphore sem;
+	struct list_head list;
+	struct ioas_domain *populating;
+};
+
+/**
+ * struct ioas_devmem - device memory of an address space
+ * @lock: serialises writing, removing and revoking; see ioas/devmem.c
+ * @exclusive: ioas_tables.sem is held for writing
+ * @wait: waits for @exclusive to be clear
+ * @ranges: ranges that are in the domains, or would be if there were any
+ * @nr_revoked: number of mappings that are revoked
+ */
+struct ioas_devmem {
+	struct mutex lock;		/* see ioas/devmem.c */
+	bool exclusive;
+	wait_queue_head_t wait;
+	struct list_head ranges;
+	unsigned int nr_revoked;
+};
+
+/**
  * struct ioas_ops - callbacks of the owner of an address space
  * @poisoned: one of its domains is poisoned: block the groups that are attached
  *	to it.  May sleep; called with no lock of the address space held.
@@ -352,7 +383,7 @@ struct ioas_ops {
  * @import: import through which it sees @parent in another context; or NULL
  * @depth: number of parents above it
  * @left: neither @parent nor @import counts it
- * @lock: protects the mappings and all that follows up to @domains_sem
+ * @lock: protects the mappings and all that follows up to @tables
  * @cut_shift: default cut size of new mappings, log2, 0 for none
  * @enforce_cache_coherency: no-snoop DMA must be made coherent
  * @dead: freed: no new mapping, device or child
@@ -372,18 +403,13 @@ struct ioas_ops {
  *	once
  * @children: number of children, each import counting as one
  * @holds: accesses and their pins; NULL until it is prepared for them; set once
- * @devmem: device memory; NULL until some is mapped; set with domains_sem held
+ * @devmem: device memory; NULL until some is mapped; set with tables.sem held
  *	for reading
- * @populating: the domain being populated, before it is in @domains; struct
- *	ioas_domain has its progress
- * @domains_sem: held for reading to use the domains, and from making a mapping
- *	WRITING, CHANGING or REMOVING until it leaves that state; for writing to
- *	change the list, and while a driver attaches a group
- * @domains: the domains, fully populated
+ * @tables: the domains
  * @attach_lock: serialises attach and detach; protects @attachments
  * @attachments: the attachments
  *
- * Lock order: attach_lock, domains_sem, lock, lock of the parent.  A thread
+ * Lock order: attach_lock, tables.sem, lock, lock of the parent.  A thread
  * that waits for a mapping to change state holds none of them; one that has
  * frozen a range of the parent may wait.
  */
@@ -415,10 +441,8 @@ struct ioas {
 	struct ioas_parent *as_parent;
 	struct ioas_holds *holds;
 	struct ioas_devmem *devmem;
-	struct ioas_domain *populating;
 
-	struct rw_semaphore domains_sem;
-	struct list_head domains;
+	struct ioas_tables tables;
 
 	struct mutex attach_lock;	/* protects attachments */
 	struct hlist_head attachments;
@@ -468,7 +492,7 @@ struct ioas_batch_cache {
  * @file: the file, with IOASID_MAP_FILE
  * @flags: enum ioasid_map_flags
  * @cut_shift: log2 of the cut size, 0 for the default of the address space
- * @state: IOAS_MAPPING_PINNING; or IOAS_MAPPING_WRITING, when domains_sem
+ * @state: IOAS_MAPPING_PINNING; or IOAS_MAPPING_WRITING, when tables.sem
  *	is held
  * @cache: hint and preallocation; or NULL
  * @fault_addr: out on some failures, the address that failed

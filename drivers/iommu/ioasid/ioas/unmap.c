@@ -103,7 +103,7 @@ static int collect(struct ioas *ioas, u64 *cursor, u64 start,
 
 /**
  * ioas_remove_mappings() - remove REMOVING mappings
- * @ioas: the address space; domains_sem is held, and dropped
+ * @ioas: the address space; tables.sem is held, and dropped
  * @removal: the mappings, if any
  * @removed: the number of bytes is added to it; U64_MAX if it overflows
  *
@@ -115,12 +115,11 @@ int ioas_remove_mappings(struct ioas *ioas, struct ioas_removal *removal,
 			 u64 *removed)
 {
 	struct ioas_mapping *m, *next, *release = NULL;
-	struct ioas_domain *dom;
-	bool poisoned = false;
+	bool poisoned;
 	unsigned int n = 0;
 
 	if (!removal->first) {
-		up_read(&ioas->domains_sem);
+		up_read(&ioas->tables.sem);
 		return 0;
 	}
 	m = removal->first;
@@ -130,14 +129,7 @@ int ioas_remove_mappings(struct ioas *ioas, struct ioas_removal *removal,
 		for (m = removal->first; m; m = m->next)
 			if (m->device)
 				ioas_devmem_unmap(m->device);
-	list_for_each_entry(dom, &ioas->domains, node) {
-		ioas_tables_remove(dom, removal, false);
-		poisoned |= READ_ONCE(dom->poisoned);
-	}
-	if (unlikely(ioas->populating)) {
-		ioas_tables_remove(ioas->populating, removal, true);
-		poisoned |= READ_ONCE(ioas->populating->poisoned);
-	}
+	poisoned = ioas_tables_remove(ioas, removal);
 
 	spin_lock(&ioas->lock);
 	for (m = removal->first; m; m = next) {
@@ -164,7 +156,7 @@ int ioas_remove_mappings(struct ioas *ioas, struct ioas_removal *removal,
 	}
 	ioas_wake(ioas);
 	spin_unlock(&ioas->lock);
-	up_read(&ioas->domains_sem);
+	up_read(&ioas->tables.sem);
 
 	if (likely(release && !release->next))
 		ioas_mapping_release(ioas, release);
@@ -207,7 +199,7 @@ static int remove_leaving(struct ioas *ioas,
 
 	ret = ioas_accesses_unmap(ioas, &leaving, req);
 	removal.first = leaving;
-	down_read(&ioas->domains_sem);
+	down_read(&ioas->tables.sem);
 	spin_lock(&ioas->lock);
 	for (m = leaving; m; m = m->next) {
 		m->in_populating = ioas_mapping_populated(ioas, m);
@@ -238,12 +230,12 @@ static int unmap_step(struct ioas *ioas, u64 *cursor, u64 start,
 	struct ioas_mapping *m;
 	int ret = 0, err;
 
-	down_read(&ioas->domains_sem);
+	down_read(&ioas->tables.sem);
 	ioas_lock_refs(ioas);
 	err = collect(ioas, cursor, start, last, req->of, &removal);
 	spin_unlock(&ioas->lock);
 	if (err) {
-		up_read(&ioas->domains_sem);
+		up_read(&ioas->tables.sem);
 		err = wait_at(ioas, *cursor, req);
 		if (err <= 0)
 			return err;
@@ -292,7 +284,7 @@ int ioas_unmap_range(struct ioas *ioas, u64 start, u64 last,
 	if (likely(edges)) {
 		bool fit;
 
-		down_read(&ioas->domains_sem);
+		down_read(&ioas->tables.sem);
 		ioas_lock_refs(ioas);
 		if (likely(is_mapping(ioas, start, last, &removal))) {
 			spin_unlock(&ioas->lock);
@@ -301,7 +293,7 @@ int ioas_unmap_range(struct ioas *ioas, u64 start, u64 last,
 		}
 		fit = ioas_edges_fit(ioas, start, last);
 		spin_unlock(&ioas->lock);
-		up_read(&ioas->domains_sem);
+		up_read(&ioas->tables.sem);
 		/* A later mapping across an edge is ordered after this unmap */
 		if (!fit) {
 			ret = ioas_split(ioas, start, last, req->flags &
