@@ -1103,6 +1103,8 @@ static int model_iotlb_sync_map(struct iommu_domain *domain,
 	struct model_domain *dom = to_model_domain(domain);
 
 	model_count(dom->unit, sync_maps);
+	if (model_should_fail(dom->unit, MODEL_INJECT_SYNC, NULL))
+		return -ENOMEM;
 	if (dom->unit->params.flags & MODEL_CACHE_ABSENT && size)
 		model_flush(dom, iova, iova + (size - 1));
 	return 0;

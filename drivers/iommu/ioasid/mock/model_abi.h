@@ -243,6 +243,7 @@ enum model_holder {
  * @MODEL_INJECT_UNMAP: unmap_pages, that stops after some pages
  * @MODEL_INJECT_ALLOC: the allocation of a domain
  * @MODEL_INJECT_RESPONSE: a page response, that gets lost
+ * @MODEL_INJECT_SYNC: iotlb_sync_map, that flushes nothing
  * @MODEL_INJECTIONS: number of kinds
  */
 enum model_injection {
@@ -252,6 +253,7 @@ enum model_injection {
 	MODEL_INJECT_UNMAP,
 	MODEL_INJECT_ALLOC,
 	MODEL_INJECT_RESPONSE,
+	MODEL_INJECT_SYNC,
 	MODEL_INJECTIONS,
 };
 

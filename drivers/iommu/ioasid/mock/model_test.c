@@ -605,6 +605,16 @@ static void injected_failures(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, iommu_unmap(b->domain, IOVA, 2 * PAGE_SIZE),
 			2 * PAGE_SIZE);
 
+	model_inject(b->mdev, MODEL_INJECT_SYNC, 2, 0);
+	KUNIT_EXPECT_EQ(test, iommu_map(b->domain, IOVA, phys, PAGE_SIZE, RW,
+					GFP_KERNEL), 0);
+	KUNIT_EXPECT_EQ(test, iommu_map(b->domain, IOVA + PAGE_SIZE, phys,
+					PAGE_SIZE, RW, GFP_KERNEL), -ENOMEM);
+	KUNIT_EXPECT_EQ(test, iommu_iova_to_phys(b->domain, IOVA + PAGE_SIZE),
+			0);
+	KUNIT_EXPECT_EQ(test, iommu_unmap(b->domain, IOVA, PAGE_SIZE),
+			PAGE_SIZE);
+
 	KUNIT_EXPECT_EQ(test, iommu_map(b->domain, IOVA, phys, 4 * PAGE_SIZE,
 					RW, GFP_KERNEL), 0);
 	model_inject(b->mdev, MODEL_INJECT_UNMAP, 1, 3);
