@@ -582,16 +582,17 @@ int ioas_domain_write(struct ioas_domain *dom, u64 iova,
  * @iova: first byte
  * @length: bytes; may include IOVAs that were not written
  *
- * Return: 0; -EIO, the driver failed.
+ * Return: 0; -ENOMEM; -ENOSPC; -EIO, the driver failed.
  */
 int ioas_domain_sync(struct ioas_domain *dom, u64 iova, u64 length)
 {
 	struct iommu_domain *iommu = dom->iommu;
 
-	if (iommu->ops->iotlb_sync_map &&
-	    iommu->ops->iotlb_sync_map(iommu, iova, length))
-		return -EIO;
-	return 0;
+	int ret = 0;
+
+	if (iommu->ops->iotlb_sync_map)
+		ret = iommu->ops->iotlb_sync_map(iommu, iova, length);
+	return ret ? map_errno(ret) : 0;
 }
 
 /**

@@ -1,0 +1,327 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What is written to two page tables is in both or in none, also when the IOMMU
+ * driver writes the IOPTEs and then fails to make them visible, as virtio-iommu
+ * and s390 can in iotlb_sync_map.
+ */
+#include "ioasid_test.h"
+#include "family.h"
+#include "mock.h"
+#include "state.h"
+
+#define PG page_size
+#define BASE (4ULL * SZ_1G)
+#define ROOT_BASE SZ_1G
+#define PAGES 16
+
+FIXTURE(undo)
+{
+	struct model model;
+	struct model_space space;
+	struct model_device dev[2];
+	struct model_device *fails;
+	int fd;
+	__u32 root;
+	char *mem;
+	struct ia_state before;
+};
+
+/* The space is a root, or a child that maps by reference. */
+FIXTURE_VARIANT(undo)
+{
+	int fails;
+	bool child;
+};
+
+FIXTURE_VARIANT_ADD(undo, root_first) { .fails = 0 };
+FIXTURE_VARIANT_ADD(undo, root_second) { .fails = 1 };
+FIXTURE_VARIANT_ADD(undo, child_first) { .fails = 0, .child = true };
+FIXTURE_VARIANT_ADD(undo, child_second) { .fails = 1, .child = true };
+
+FIXTURE_SETUP(undo)
+{
+	struct model_params params[] = {
+		{ .unit = 21 }, { .unit = 22, .page_sizes = PG },
+	};
+	int i, rc = model_open(&self->model, MODEL_IOASID);
+
+	if (rc == -ENOENT)
+		SKIP(return, IA_ABSENT);
+	ASSERT_EQ(0, rc);
+	self->fd = self->model.ctx;
+	self->mem = family_memory(PAGES);
+	ASSERT_NE(NULL, self->mem);
+	ASSERT_EQ(0, ia_alloc(self->fd, &self->root));
+	self->space = (struct model_space) {
+		.model = &self->model, .id = self->root, .container = -1,
+	};
+	if (variant->child) {
+		ASSERT_EQ(0, ia_map(self->fd, self->root, ROOT_BASE, self->mem,
+				    PAGES * PG));
+		ASSERT_EQ(0, ia_child(self->fd, self->root, 0,
+				      &self->space.id));
+	}
+	for (i = 0; i < 2; i++) {
+		ASSERT_EQ(0, model_plug(&self->model, &self->dev[i],
+					&params[i], 0));
+		ASSERT_EQ(0, model_attach(&self->dev[i], &self->space));
+	}
+	self->fails = &self->dev[variant->fails];
+}
+
+FIXTURE_TEARDOWN(undo)
+{
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		if (!self->dev[i].model)
+			return;
+		EXPECT_NO_HARM(&self->dev[i]);
+		EXPECT_EQ(0, model_inject(&self->dev[i], MODEL_INJECT_SYNC, 0,
+					  0));
+		model_release(&self->dev[i]);
+		EXPECT_EQ(0, model_unplug(&self->dev[i], 0));
+	}
+	model_close(&self->model);
+}
+
+static __u64 page_addr(struct _test_data_undo *self, int page)
+{
+	return (self->root == self->space.id ? IA_PTR(self->mem) : ROOT_BASE) +
+	       page * PG;
+}
+
+static int map_pages(struct _test_data_undo *self, __u32 flags, __u64 iova,
+		     int page, int pages)
+{
+	return ia_map_full(self->fd, self->space.id,
+			   flags | IA_RW | IOASID_MAP_FIXED, &iova,
+			   page_addr(self, page), pages * PG, 0, 0, 0, NULL);
+}
+
+static bool both_read(struct _test_data_undo *self, __u64 iova, int page,
+		      int pages)
+{
+	int i;
+
+	for (i = 0; i < 2 * pages; i++)
+		if (!reads(&self->dev[i % 2], iova + i / 2 * PG, page + i / 2))
+			return false;
+	return true;
+}
+
+static bool both_fault(struct _test_data_undo *self, __u64 iova, int pages)
+{
+	int i;
+
+	for (i = 0; i < 2 * pages; i++)
+		if (!faults(&self->dev[i % 2], iova + i / 2 * PG))
+			return false;
+	return true;
+}
+
+#define REMEMBER() ASSERT_EQ(0, ia_state_read(self->fd, &self->before))
+
+/* Mappings, bytes, pins and charge are as they were. */
+#define EXPECT_AS_BEFORE()						\
+do {									\
+	struct ia_state __after;					\
+									\
+	ASSERT_EQ(0, ia_state_read(self->fd, &__after));		\
+	EXPECT_EQ(NULL, ia_state_diff(&self->before, &__after))		\
+		TH_LOG("%s", ia_state_diff(&self->before, &__after));	\
+} while (0)
+
+#define FAIL_SYNC() \
+	ASSERT_EQ(0, model_inject(self->fails, MODEL_INJECT_SYNC, 1, 0))
+
+TEST_F(undo, map)
+{
+	int pages;
+
+	ASSERT_EQ(0, map_pages(self, 0, BASE - PG, 0, 1));
+	for (pages = 1; pages < PAGES; pages += 6) {
+		REMEMBER();
+		FAIL_SYNC();
+		ASSERT_EQ(-ENOMEM, map_pages(self, 0, BASE, 1, pages));
+		EXPECT_TRUE(both_fault(self, BASE, pages));
+		EXPECT_AS_BEFORE();
+		/* no IOPTE is in the way, and the failure was the only one */
+		ASSERT_EQ(0, map_pages(self, 0, BASE, 1, pages));
+		EXPECT_TRUE(both_read(self, BASE - PG, 0, pages + 1));
+		ASSERT_EQ(0, ia_unmap(self->fd, self->space.id, BASE,
+				      pages * PG, NULL));
+		EXPECT_AS_BEFORE();
+	}
+}
+
+/*
+ * Of {unmap, map, map, unmap} one sync follows the two maps: these fail, and
+ * so the last unmap is not done.
+ */
+TEST_F(undo, batch)
+{
+	struct ioasid_dma_op ops[4] = {};
+	struct ioasid_dma_batch batch = {
+		.argsz = sizeof(batch),
+		.ioasid = self->space.id,
+		.nr = ARRAY_SIZE(ops),
+		.ops = IA_PTR(ops),
+	};
+	int i;
+
+	for (i = 0; i < 4; i++) {
+		bool map = i == 1 || i == 2;
+
+		ops[i] = (struct ioasid_dma_op) {
+			.op = map ? IOASID_DMA_OP_MAP : IOASID_DMA_OP_UNMAP,
+			.flags = map ? IA_RW_FIXED : 0,
+			.iova = BASE + 4 * i * PG,
+			.addr = map ? page_addr(self, 4 * i) : 0,
+			.length = 2 * PG,
+		};
+	}
+	ASSERT_EQ(0, map_pages(self, 0, BASE + 12 * PG, 12, 2));
+	REMEMBER();
+	ASSERT_EQ(0, map_pages(self, 0, BASE, 0, 2));
+	FAIL_SYNC();
+	ASSERT_EQ(0, ia_cmd(self->fd, IOASID_DMA_BATCH, &batch));
+	EXPECT_EQ(1, batch.done);
+	EXPECT_EQ(-ENOMEM, batch.error);
+	EXPECT_EQ(2 * PG, batch.unmapped);
+	EXPECT_TRUE(both_fault(self, BASE, 12));
+	EXPECT_TRUE(both_read(self, BASE + 12 * PG, 12, 2));
+	EXPECT_AS_BEFORE();
+
+	/* What is left, once more */
+	batch.nr = 3;
+	batch.ops = IA_PTR(ops + 1);
+	ASSERT_EQ(0, ia_cmd(self->fd, IOASID_DMA_BATCH, &batch));
+	EXPECT_EQ(3, batch.done);
+	EXPECT_EQ(0, batch.error);
+	EXPECT_TRUE(both_read(self, BASE + 4 * PG, 4, 2));
+	EXPECT_TRUE(both_read(self, BASE + 8 * PG, 8, 2));
+	EXPECT_TRUE(both_fault(self, BASE + 12 * PG, 2));
+}
+
+/* Nothing but a map: the batch did nothing, and has an errno. */
+TEST_F(undo, batch_of_one)
+{
+	struct ioasid_dma_op op = {
+		.op = IOASID_DMA_OP_MAP,
+		.flags = IA_RW_FIXED,
+		.iova = BASE,
+		.addr = page_addr(self, 3),
+		.length = PG,
+	};
+	struct ioasid_dma_batch batch = {
+		.argsz = sizeof(batch),
+		.ioasid = self->space.id,
+		.nr = 1,
+		.ops = IA_PTR(&op),
+	};
+
+	REMEMBER();
+	FAIL_SYNC();
+	EXPECT_EQ(-ENOMEM, ia_cmd(self->fd, IOASID_DMA_BATCH, &batch));
+	EXPECT_TRUE(both_fault(self, BASE, 1));
+	EXPECT_AS_BEFORE();
+	ASSERT_EQ(0, ia_cmd(self->fd, IOASID_DMA_BATCH, &batch));
+	EXPECT_TRUE(both_read(self, BASE, 3, 1));
+}
+
+TEST_F(undo, replace)
+{
+	ASSERT_EQ(0, map_pages(self, 0, BASE, 0, 8));
+	REMEMBER();
+	FAIL_SYNC();
+	ASSERT_EQ(-ENOMEM, map_pages(self, IOASID_MAP_REPLACE |
+				     IOASID_MAP_SPLIT, BASE + 2 * PG, 4, 9));
+	EXPECT_TRUE(both_read(self, BASE, 0, 8));
+	EXPECT_TRUE(both_fault(self, BASE + 8 * PG, 3));
+	EXPECT_AS_BEFORE();
+	ASSERT_EQ(0, map_pages(self, IOASID_MAP_REPLACE | IOASID_MAP_SPLIT,
+			       BASE + 2 * PG, 4, 9));
+	EXPECT_TRUE(both_read(self, BASE, 0, 2));
+	EXPECT_TRUE(both_read(self, BASE + 2 * PG, 4, 9));
+}
+
+/* A device that attaches gets its own table, which cannot be populated. */
+TEST_F(undo, attach)
+{
+	struct model_space other = self->space;
+
+	ASSERT_EQ(0, map_pages(self, 0, BASE, 0, 3));
+	ASSERT_EQ(0, map_pages(self, 0, BASE + 4 * PG, 4, 3));
+	ASSERT_EQ(0, ia_alloc(self->fd, &other.id));
+	ASSERT_EQ(0, ia_map(self->fd, other.id, BASE, self->mem + 9 * PG, PG));
+	ASSERT_EQ(0, model_attach(self->fails, &other));
+	REMEMBER();
+	/* The second mapping */
+	ASSERT_EQ(0, model_inject(self->fails, MODEL_INJECT_SYNC, 2, 0));
+	EXPECT_EQ(-ENOMEM, model_attach(self->fails, &self->space));
+	EXPECT_TRUE(reads(self->fails, BASE, 9));
+	EXPECT_TRUE(faults(self->fails, BASE + PG));
+	EXPECT_AS_BEFORE();
+	ASSERT_EQ(0, model_attach(self->fails, &self->space));
+	EXPECT_TRUE(both_read(self, BASE, 0, 3));
+	EXPECT_TRUE(both_read(self, BASE + 4 * PG, 4, 3));
+}
+
+/* A large IOPTE is out of the table when its parts cannot be made visible. */
+TEST_F(undo, split)
+{
+	char *huge = mmap(NULL, SZ_2M, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
+	__u64 iova = BASE;
+
+	if (huge == MAP_FAILED)
+		SKIP(return, "no huge page");
+	if (self->fails != &self->dev[0])
+		SKIP(return, "has small IOPTEs");
+	memset(huge, 8, SZ_2M);
+	ASSERT_EQ(0, ia_map(self->fd, self->root, BASE, huge, SZ_2M));
+	if (variant->child)
+		ASSERT_EQ(0, ia_map_full(self->fd, self->space.id,
+					 IA_RW | IOASID_MAP_FIXED, &iova, BASE,
+					 SZ_2M, 0, 0, 0, NULL));
+	REMEMBER();
+	FAIL_SYNC();
+	EXPECT_EQ(-ENOMEM, ia_unmap_full(self->fd, self->space.id,
+					 IOASID_UNMAP_SPLIT, BASE + 8 * PG, PG,
+					 NULL));
+	EXPECT_TRUE(reads(&self->dev[0], BASE + 7 * PG, 7));
+	EXPECT_TRUE(reads(&self->dev[1], BASE + 8 * PG, 7));
+	EXPECT_TRUE(reads(&self->dev[0], BASE + SZ_2M - PG, 7));
+	EXPECT_AS_BEFORE();
+	ASSERT_EQ(0, ia_unmap_full(self->fd, self->space.id, IOASID_UNMAP_SPLIT,
+				   BASE + 8 * PG, PG, NULL));
+	EXPECT_TRUE(reads(&self->dev[0], BASE + 7 * PG, 7));
+	EXPECT_TRUE(both_fault(self, BASE + 8 * PG, 1));
+	EXPECT_TRUE(reads(&self->dev[0], BASE + 9 * PG, 7));
+}
+
+/* Device memory is written again when memory was short: in both, or in none. */
+TEST_F(undo, device_memory)
+{
+	char *mem = model_map_memory(self->fails), buf[8] = "written";
+	int i;
+
+	if (variant->child)
+		SKIP(return, "a child has no device memory");
+	ASSERT_NE(MAP_FAILED, mem);
+	ASSERT_NE(NULL, mem);
+	REMEMBER();
+	FAIL_SYNC();
+	ASSERT_EQ(0, ia_map(self->fd, self->root, BASE, mem, 2 * PG));
+	for (i = 0; i < 2; i++) {
+		buf[0] = 'a' + i;
+		EXPECT_EQ(0, model_put(&self->dev[i], BASE, buf, sizeof(buf)));
+		EXPECT_EQ(0, memcmp(mem, buf, sizeof(buf)));
+	}
+	ASSERT_EQ(0, ia_unmap(self->fd, self->root, BASE, 2 * PG, NULL));
+	EXPECT_TRUE(both_fault(self, BASE, 2));
+	EXPECT_AS_BEFORE();
+}
+
+TEST_HARNESS_MAIN
