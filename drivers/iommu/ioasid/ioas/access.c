@@ -243,7 +243,7 @@ static struct ioas_mapping *mapping_read(struct ioas *ioas, u64 addr,
 
 	for (;;) {
 		m = ioas_mapping_first(ioas, addr);
-		if (!m || m->start > addr || !m->mem.npages)
+		if (!m || m->start > addr || !ioas_mapping_has_memory(m))
 			return ERR_PTR(-ENOENT);
 		if (likely(m->state == IOAS_MAPPING_LIVE))
 			break;

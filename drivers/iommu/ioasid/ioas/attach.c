@@ -181,7 +181,8 @@ static struct ioas_mapping *populate_first(struct ioas *ioas)
 	unsigned int n = 0;
 
 	m = ioas_mapping_first(ioas, dom->populate_next);
-	while (m && (m->start < dom->populate_next || !m->mem.npages ||
+	while (m && (m->start < dom->populate_next ||
+		     !ioas_mapping_has_memory(m) ||
 		     m->state == IOAS_MAPPING_PINNING ||
 		     m->state == IOAS_MAPPING_WRITING)) {
 		if (++n % WALK_BATCH == 0) {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The memory behind a mapping: pinned memory, a reference to a parent, memory
- * of a device, or nothing.
+ * of a device, or nothing.  Each of get, put, split and view tells them apart in
+ * one place, here.
  *
  * Invariants:
  *  - Memory that a poisoned domain may still reach is in quarantine, pinned and
@@ -50,30 +51,58 @@ void ioas_mapping_release(struct ioas *ioas,
 	ioas_mapping_free(m);
 }
 
-/* Charge and pin, with no lock held: a page fault in here may hang for ever */
+/**
+ * ioas_mapping_pin() - charge and pin memory for a mapping
+ * @ioas: the address space
+ * @m: mapping without memory; on success its backing is IOAS_BACKING_PINNED
+ * @file: a file, in which ioas_mapping.addr is an offset; or NULL
+ * @npages: number of pages
+ * @write: the pages can be written
+ * @fault_addr: see ioasid_memory_get()
+ *
+ * Context: may sleep, for as long as a page fault takes; with no lock held.
+ * Return: 0; or an errno of ioasid_memory_get().
+ */
+int ioas_mapping_pin(struct ioas *ioas, struct ioas_mapping *m,
+		     struct file *file, unsigned long npages, bool write,
+		     u64 *fault_addr)
+{
+	struct ioasid_payer *payer;
+
+	payer = ioasid_memory_get(&m->mem, ioas->account, file, m->addr,
+				  npages, write, fault_addr);
+	if (IS_ERR(payer))
+		return PTR_ERR(payer);
+	m->payer = payer;
+	m->backing = IOAS_BACKING_PINNED;
+	return 0;
+}
+
+/**
+ * ioas_mapping_get_memory() - get the memory of a root's mapping
+ * @ioas: the address space, a root; a child's mapping gets it by ioas_ref_get()
+ * @m: from ioas_reserve()
+ * @req: the map request; @fault_addr is set as by ioasid_memory_get()
+ *
+ * Context: may sleep, for as long as a page fault takes; with no lock held.
+ * Return: 0; or an errno of ioasid_memory_get() or ioas_devmem_get().
+ */
 int ioas_mapping_get_memory(struct ioas *ioas, struct ioas_mapping *m,
 			    struct ioas_map_request *req)
 {
 	struct ioas_devmem_range *device;
-	struct ioasid_payer *payer;
 	int ret;
 
-	payer = ioasid_memory_get(&m->mem, ioas->account, req->file, req->addr,
-				  req->length >> PAGE_SHIFT,
-				  req->flags & IOASID_MAP_WRITE,
-				  &req->fault_addr);
-	if (!IS_ERR(payer)) {
-		m->payer = payer;
-		return 0;
-	}
-	ret = PTR_ERR(payer);
-	if ((ret != -EFAULT && ret != -EDQUOT) || req->file)
+	ret = ioas_mapping_pin(ioas, m, req->file, req->length >> PAGE_SHIFT,
+			       req->flags & IOASID_MAP_WRITE, &req->fault_addr);
+	if (likely(!ret) || (ret != -EFAULT && ret != -EDQUOT) || req->file)
 		return ret;
 	/* A device's memory cannot be pinned, and need not be charged */
 	device = ioas_devmem_get(ioas, req, m->start);
 	if (IS_ERR(device))
 		return PTR_ERR(device) == -EFAULT ? ret : PTR_ERR(device);
 	m->device = device;
+	m->backing = IOAS_BACKING_DEVICE;
 	return 0;
 }
 
@@ -90,18 +119,64 @@ void ioas_mapping_split_memory(struct ioas *ioas,
 			       struct ioas_mapping *m,
 			       struct ioas_mapping *tail, u64 at)
 {
+	unsigned long index = (at - m->start) >> PAGE_SHIFT;
+
 	*tail = *m;
 	tail->readers = 0;
-	if (m->mem.npages)
-		ioasid_memory_cut(&m->mem, (at - m->start) >> PAGE_SHIFT,
-				  &tail->mem);
-	if (m->payer)
-		ioasid_charge_cut(m->payer, tail->mem.skip);
+	tail->start = at;
 	if (!(m->flags & IOASID_MAP_RESERVE))
 		tail->addr += at - m->start;
-	tail->start = at;
-	if (ioas->parent && m->mem.npages)
+	switch (m->backing) {
+	case IOAS_BACKING_PINNED:
+		ioasid_memory_cut(&m->mem, index, &tail->mem);
+		ioasid_charge_cut(m->payer, tail->mem.skip);
+		break;
+	case IOAS_BACKING_BORROWED:
+		ioasid_memory_cut(&m->mem, index, &tail->mem);
 		ioas_ref_split(ioas, m, tail);
+		break;
+	case IOAS_BACKING_DEVICE:	/* edges_check() refuses it */
+	case IOAS_BACKING_NONE:
+		break;
+	}
+}
+
+/**
+ * ioas_mapping_view() - refer to the memory of a mapping, to read it
+ * @m: the mapping; the lock of its address space is held
+ * @skip: number of pages at its front to leave out
+ * @view: out; ioasid_memory_return() of its memory follows
+ */
+void ioas_mapping_view(const struct ioas_mapping *m, unsigned long skip,
+		       struct ioas_backing_view *view)
+{
+	view->mem.npages = 0;
+	view->mem.is_shared = false;
+	view->addr_known = false;
+	view->revoked = false;
+	view->cuttable = true;
+	switch (m->backing) {
+	case IOAS_BACKING_PINNED:
+		ioasid_memory_borrow(&m->mem, skip, m->mem.npages - skip,
+				     &view->mem);
+		view->addr_known = m->flags & IOASID_MAP_FILE ||
+				   m->payer->mm == current->mm;
+		break;
+	case IOAS_BACKING_BORROWED:
+		ioasid_memory_borrow(&m->mem, skip, m->mem.npages - skip,
+				     &view->mem);
+		view->addr_known = true;
+		break;
+	case IOAS_BACKING_DEVICE:
+		view->addr_known = ioas_devmem_borrow(m->device, &view->mem);
+		view->revoked = ioas_devmem_is_revoked(m->device);
+		if (view->revoked)
+			ioasid_memory_return(&view->mem);
+		view->cuttable = false;
+		break;
+	case IOAS_BACKING_NONE:
+		break;
+	}
 }
 
 /**

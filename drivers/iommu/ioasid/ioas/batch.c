@@ -192,7 +192,7 @@ static int batch_settle(struct batch *batch)
 		for (m = batch->writing; m; m = m->next) {
 			ioas_mapping_set_state(m, IOAS_MAPPING_LIVE);
 			ioas->nr_mappings++;
-			if (m->mem.npages)
+			if (ioas_mapping_has_memory(m))
 				ioas->bytes_mapped += m->last - m->start + 1;
 		}
 		ioas_wake(ioas);
@@ -335,7 +335,7 @@ static __always_inline int unmap_simple(struct batch *batch, u64 start,
 		batch->nr++;
 		batch_unmapped(batch, m->last - m->start + 1);
 		batch->bytes += min(m->last - m->start, PENDING_BYTES);
-		if (m->mem.npages) {
+		if (ioas_mapping_has_memory(m)) {
 			batch->removal.scattered |= batch->end &&
 						  batch->end != m->start;
 			batch->end = m->last + 1;

@@ -64,10 +64,10 @@ static int check_mapping(const struct ioas_change *change,
 	unsigned int lost = m->flags & ~change->flags & PERMISSION;
 	int ret;
 
-	if (!m->mem.npages) {
+	if (!ioas_mapping_has_memory(m)) {
 		if (change->new)
 			return -EEXIST;
-		return m->device ? -EOPNOTSUPP : -ENXIO;
+		return m->backing == IOAS_BACKING_DEVICE ? -EOPNOTSUPP : -ENXIO;
 	}
 	if (!ioas_change_differs(change, m))
 		return 0;

@@ -51,7 +51,7 @@ struct ioas_change {
 
 static inline bool ioas_is_filler(const struct ioas_mapping *m)
 {
-	return !m->mem.npages;
+	return m->backing == IOAS_BACKING_NONE;
 }
 
 static inline u64 ioas_page_index(const struct ioas_mapping *m, u64 iova)

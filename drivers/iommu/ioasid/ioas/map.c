@@ -152,7 +152,7 @@ EXPORT_SYMBOL_IF_KUNIT(ioas_abort);
 void ioas_abort_writing(struct ioas *ioas,
 			struct ioas_mapping *m)
 {
-	bool poisoned = m->mem.npages && ioas_tables_poisoned(ioas);
+	bool poisoned = ioas_mapping_has_memory(m) && ioas_tables_poisoned(ioas);
 
 	spin_lock(&ioas->lock);
 	ioas_mapping_erase(ioas, m);
@@ -183,9 +183,9 @@ static int write_mapping(struct ioas *ioas, struct ioas_mapping *m)
 	__must_hold(&ioas->lock)
 {
 	lockdep_assert_held_read(&ioas->tables.sem);
-	if (unlikely(m->device))
+	if (unlikely(m->backing == IOAS_BACKING_DEVICE))
 		return write_device(ioas, m);
-	if (!m->mem.npages || ioas_tables_none(ioas)) {
+	if (!ioas_mapping_has_memory(m) || ioas_tables_none(ioas)) {
 		ioas_mapping_set_state(m, IOAS_MAPPING_LIVE);
 		return 0;
 	}
@@ -206,11 +206,12 @@ publish(struct ioas *ioas, struct ioas_mapping *m, int ret)
 
 	if (likely(!ret)) {
 		ioas->nr_mappings++;
-		if (m->mem.npages)
+		if (ioas_mapping_has_memory(m))
 			ioas->bytes_mapped += ioas_mapping_bytes(m);
 	} else {
 		ioas_mapping_erase(ioas, m);
-		poisoned = m->mem.npages && ioas_tables_poisoned(ioas);
+		poisoned = ioas_mapping_has_memory(m) &&
+			   ioas_tables_poisoned(ioas);
 		if (poisoned)
 			ioas_quarantine_add(ioas, m);
 	}

@@ -28,6 +28,12 @@ static inline u64 ioas_mapping_bytes(const struct ioas_mapping *m)
 	return m->last - m->start + 1;
 }
 
+/* True if the mapping has pages, whose IOPTEs are in the domains when it is LIVE */
+static inline bool ioas_mapping_has_memory(const struct ioas_mapping *m)
+{
+	return m->backing >= IOAS_BACKING_PINNED;
+}
+
 /* True if an unmap or a split must wait for the mapping */
 static inline bool ioas_mapping_busy(const struct ioas_mapping *m)
 {
@@ -114,8 +120,7 @@ ioas_mapping_new(struct ioas *ioas, const struct ioas_map_request *req)
 		return NULL;
 	m->mem.npages = 0;
 	m->mem.is_shared = false;
-	m->payer = NULL;
-	m->device = NULL;
+	m->backing = IOAS_BACKING_NONE;
 	m->addr = req->addr;
 	m->readers = 0;
 	m->wanted = false;

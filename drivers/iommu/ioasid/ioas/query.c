@@ -19,7 +19,7 @@
 #include <linux/uaccess.h>
 
 #include "../mem/memory.h"
-#include "devmem.h"
+#include "backing.h"
 #include "domain.h"
 #include "ioas.h"
 #include "mapping.h"
@@ -36,7 +36,7 @@
 /* Copy of a mapping, for use without the lock */
 struct snapshot {
 	struct ioasid_query_entry entry;
-	struct ioasid_memory mem;
+	struct ioas_backing_view view;
 	u8 cut_shift;
 };
 
@@ -51,8 +51,6 @@ static void take_shot(struct ioas *ioas, struct ioas_mapping *m,
 		      u64 from, struct snapshot *shot)
 {
 	struct ioasid_query_entry *entry = &shot->entry;
-	unsigned long skip = (from - m->start) >> PAGE_SHIFT;
-	bool known;
 
 	*entry = (struct ioasid_query_entry){
 		.iova = from,
@@ -60,26 +58,11 @@ static void take_shot(struct ioas *ioas, struct ioas_mapping *m,
 		.cut_size = m->cut_shift ? BIT_ULL(m->cut_shift) : 0,
 		.flags = m->flags,
 	};
-	shot->cut_shift = m->cut_shift;
-	shot->mem.npages = 0;
-	shot->mem.is_shared = false;
-	if (m->mem.npages) {
-		ioasid_memory_borrow(&m->mem, skip, m->mem.npages - skip,
-				     &shot->mem);
-		known = !m->payer || m->flags & IOASID_MAP_FILE ||
-			m->payer->mm == current->mm;
-	} else if (m->device) {
-		known = ioas_devmem_borrow(m->device, &shot->mem);
-		if (ioas_devmem_is_revoked(m->device)) {
-			entry->flags |= IOASID_QUERY_REVOKED;
-			ioasid_memory_return(&shot->mem);
-		}
-		/* Device memory is not cut */
-		shot->cut_shift = 0;
-	} else {
-		return;
-	}
-	if (known) {
+	ioas_mapping_view(m, (from - m->start) >> PAGE_SHIFT, &shot->view);
+	shot->cut_shift = shot->view.cuttable ? m->cut_shift : 0;
+	if (shot->view.revoked)
+		entry->flags |= IOASID_QUERY_REVOKED;
+	if (shot->view.addr_known) {
 		entry->addr = ioas_mapping_addr(ioas, m) +
 			      (from - m->start);
 		entry->flags |= IOASID_QUERY_ADDR;
@@ -142,7 +125,7 @@ static u64 pgsizes_of(const struct query *query, const struct snapshot *shot)
 
 	for (i = 0; i < query->nr_pgsizes; i++)
 		pgsizes |= ioas_iopte_sizes(query->pgsizes[i],
-					    shot->entry.iova, &shot->mem,
+					    shot->entry.iova, &shot->view.mem,
 					    shot->cut_shift);
 	return pgsizes;
 }
@@ -180,7 +163,7 @@ int ioas_query(struct ioas *ioas, struct ioasid_query_map *cmd)
 			struct snapshot *shot = &query->shot[i];
 
 			shot->entry.pgsizes = pgsizes_of(query, shot);
-			ioasid_memory_return(&shot->mem);
+			ioasid_memory_return(&shot->view.mem);
 			if (!ret && copy_to_user(to, &shot->entry,
 						 sizeof(shot->entry)))
 				ret = -EFAULT;

@@ -317,7 +317,7 @@ static __always_inline int borrow_one(struct ioas *parent, u64 addr,
 			return -ENXIO;
 		return -EAGAIN;
 	}
-	if (!m->mem.npages)
+	if (!ioas_mapping_has_memory(m))
 		return -ENXIO;
 	if (flags & ~m->flags & (IOASID_MAP_READ | IOASID_MAP_WRITE))
 		return -EACCES;
@@ -473,11 +473,13 @@ int ioas_ref_get(struct ioas *ioas, struct ioas_mapping *m,
 	ret = borrow_first(parent, import, m, last);
 	spin_unlock(&parent->lock);
 	if (likely(!ret)) {
-		if (likely(m->mem.npages == (last - at + 1) >> PAGE_SHIFT))
+		if (unlikely(m->mem.npages != (last - at + 1) >> PAGE_SHIFT))
+			ret = nowait ? -EAGAIN :
+				       borrow_more(parent, m, last, &at);
+		if (likely(!ret)) {
+			m->backing = IOAS_BACKING_BORROWED;
 			return 0;
-		ret = nowait ? -EAGAIN : borrow_more(parent, m, last, &at);
-		if (!ret)
-			return 0;
+		}
 		spin_lock(&parent->lock);
 		drop_ref(parent, m);
 		spin_unlock(&parent->lock);
@@ -544,8 +546,9 @@ void ioas_ref_put(struct ioas *ioas,
 
 	spin_lock(&parent->lock);
 	for (m = list; m; m = m->next) {
-		if (!m->mem.npages)
+		if (m->backing != IOAS_BACKING_BORROWED)
 			continue;
+		m->backing = IOAS_BACKING_NONE;
 		drop_ref(parent, m);
 		n++;
 		if (unlikely(m->mem.is_shared))

@@ -170,16 +170,14 @@ static int note_repins(struct ioas_change *change)
 static int pin_repins(struct ioas_change *change)
 {
 	struct ioas_mapping *m;
-	struct ioasid_payer *payer;
+	int ret;
 
 	for (m = change->repinned; m; m = m->next) {
-		payer = ioasid_memory_get(&m->mem, change->ioas->account, NULL,
-					  m->addr,
-					  ioas_page_index(m, m->last) + 1, true,
-					  &change->fault_addr);
-		if (IS_ERR(payer))
-			return PTR_ERR(payer);
-		m->payer = payer;
+		ret = ioas_mapping_pin(change->ioas, m, NULL,
+				       ioas_page_index(m, m->last) + 1, true,
+				       &change->fault_addr);
+		if (ret)
+			return ret;
 	}
 	return 0;
 }
@@ -198,7 +196,7 @@ static int check_permission(struct ioas_change *change)
 	for (m = change->claimed; m; m = m->next) {
 		if (!ioas_change_differs(change, m))
 			continue;
-		if (ioas->parent) {
+		if (m->backing == IOAS_BACKING_BORROWED) {
 			ret = check_parent(change, m);
 			if (ret)
 				return ret;
@@ -297,7 +295,8 @@ static void publish_permission(struct ioas_change *change)
 	for (m = change->claimed; m; m = next) {
 		next = m->next;
 		if (ioas_change_differs(change, m)) {
-			if (!ioas->parent && must_repin(change, m)) {
+			if (m->backing == IOAS_BACKING_PINNED &&
+			    must_repin(change, m)) {
 				swap(m->mem, repin->mem);
 				swap(m->payer, repin->payer);
 				repin = repin->next;
@@ -454,18 +453,15 @@ static int replace_root(struct ioas_change *change,
 			struct ioas_map_request *req)
 {
 	struct ioas_mapping *new = change->new;
-	struct ioasid_payer *payer;
 	int ret;
 
-	payer = ioasid_memory_get(&new->mem, change->ioas->account, req->file,
-				  req->addr, req->length >> PAGE_SHIFT,
-				  req->flags & IOASID_MAP_WRITE,
-				  &req->fault_addr);
-	if (IS_ERR(payer)) {
+	ret = ioas_mapping_pin(change->ioas, new, req->file,
+			       req->length >> PAGE_SHIFT,
+			       req->flags & IOASID_MAP_WRITE, &req->fault_addr);
+	if (ret) {
 		change->fault_addr = req->fault_addr;
-		return PTR_ERR(payer);
+		return ret;
 	}
-	new->payer = payer;
 	ret = ioas_claim(change);
 	return ret ?: carry_out(change);
 }

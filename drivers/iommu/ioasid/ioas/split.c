@@ -42,7 +42,7 @@ struct ioas_mapping *ioas_mapping_split_by(struct ioas *ioas, u64 at)
 static int split_iopte(struct ioas *ioas, struct ioas_mapping *m,
 		       u64 floor, u64 at)
 {
-	if (!m->mem.npages || !ioas_mapping_off_grid(m, at))
+	if (!ioas_mapping_has_memory(m) || !ioas_mapping_off_grid(m, at))
 		return 0;
 	return ioas_tables_split(ioas, m, floor, at);
 }
@@ -123,7 +123,7 @@ static int edges_check(struct ioas_edges *edges, bool split)
 		if (!split && ioas_mapping_off_grid(e->m, e->at))
 			return -EINVAL;
 		/* Device memory is unmapped as a whole */
-		if (e->m->device)
+		if (e->m->backing == IOAS_BACKING_DEVICE)
 			return -EINVAL;
 	}
 	return 0;
@@ -258,7 +258,8 @@ static int edges_cut(struct ioas *ioas, struct ioas_edges *edges)
 	int ret = 0;
 
 	/* One mapping becomes two, which an export counts if it has memory */
-	if (left->m && left->m == right->m && left->m->mem.npages) {
+	if (left->m && left->m == right->m &&
+	    ioas_mapping_has_memory(left->m)) {
 		ret = ioas_ref_may_split(ioas);
 		if (ret) {
 			spin_unlock(&ioas->lock);

@@ -25,13 +25,6 @@
 
 /* ---- The list ---- */
 
-void ioas_tables_init(struct ioas *ioas)
-{
-	init_rwsem(&ioas->tables.sem);
-	INIT_LIST_HEAD(&ioas->tables.list);
-	ioas->tables.populating = NULL;
-}
-
 /**
  * ioas_tables_lock() - exclude map, unmap and revoke from the domains
  * @ioas: the address space; ioas_tables.sem is taken for writing
@@ -179,7 +172,7 @@ bool ioas_mapping_populated(struct ioas *ioas,
 	const struct ioas_domain *populating = ioas->tables.populating;
 
 	lockdep_assert_held(&ioas->lock);
-	return unlikely(populating) && m->mem.npages &&
+	return unlikely(populating) && ioas_mapping_has_memory(m) &&
 	       (populating->populate_done ||
 		m->start < populating->populate_next);
 }
@@ -401,7 +394,8 @@ void ioas_table_remove_many(struct ioas_domain *dom,
 
 	ioas_gather_start(&gather, dom, removal->scattered);
 	for (m = removal->first; m; m = m->next) {
-		if (!m->mem.npages || (populating && !m->in_populating))
+		if (!ioas_mapping_has_memory(m) ||
+		    (populating && !m->in_populating))
 			continue;
 		if (length && start + length == m->start) {
 			length += ioas_mapping_bytes(m);

@@ -10,7 +10,6 @@
 #include "mapping.h"
 #include "types.h"
 
-void ioas_tables_init(struct ioas *ioas);
 void ioas_tables_lock(struct ioas *ioas);
 void ioas_tables_unlock(struct ioas *ioas);
 void ioas_tables_populate_begin(struct ioas *ioas, struct ioas_domain *dom);
@@ -41,6 +40,13 @@ bool ioas_tables_remove_range(struct ioas *ioas, u64 start, u64 length);
 
 unsigned long *ioas_tables_pgsizes(struct ioas *ioas, unsigned int *nr);
 u64 ioas_tables_largest_page(struct ioas *ioas, u64 length);
+
+static inline void ioas_tables_init(struct ioas *ioas)
+{
+	init_rwsem(&ioas->tables.sem);
+	INIT_LIST_HEAD(&ioas->tables.list);
+	ioas->tables.populating = NULL;
+}
 
 /* True if a mapping that becomes LIVE has no domain to be written to */
 static __always_inline bool ioas_tables_none(const struct ioas *ioas)
@@ -84,7 +90,7 @@ ioas_table_remove(struct ioas_domain *dom, const struct ioas_removal *removal,
 	/* Nearly always it is one mapping */
 	if (unlikely(!m || m->next))
 		ioas_table_remove_many(dom, removal, populating);
-	else if (m->mem.npages && !(populating && !m->in_populating))
+	else if (ioas_mapping_has_memory(m) && !(populating && !m->in_populating))
 		ioas_domain_remove(dom, m->start, ioas_mapping_bytes(m));
 }
 

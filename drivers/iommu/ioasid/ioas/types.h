@@ -162,6 +162,23 @@ struct ioas_ref {
 };
 
 /**
+ * enum ioas_backing - the memory behind a mapping
+ * @IOAS_BACKING_NONE: none: a reserved range, a filler, or a mapping that does
+ *	not have its memory yet, or no longer
+ * @IOAS_BACKING_DEVICE: memory of a device, which is not pinned
+ * @IOAS_BACKING_PINNED: memory that the mapping pins and charges
+ * @IOAS_BACKING_BORROWED: memory of the parent, by a reference to it
+ *
+ * The last two have ioas_mapping.mem: see ioas_mapping_has_memory().
+ */
+enum ioas_backing {
+	IOAS_BACKING_NONE,
+	IOAS_BACKING_DEVICE,
+	IOAS_BACKING_PINNED,
+	IOAS_BACKING_BORROWED,
+};
+
+/**
  * struct ioas_mapping - a range of IOVAs with one permission
  * @rb: in ioas.mappings
  * @start: first byte
@@ -169,12 +186,11 @@ struct ioas_ref {
  * @gap: bytes between the mapping before and this one; in ioas.quarantine:
  *	bytes of memory of this mapping and of those after it
  * @subtree_gap: the largest @gap in this subtree
- * @mem: the memory; no pages for a reserved range
- * @payer: the payer of the memory; NULL for a reserved range and for a child's
- *	mapping
- * @device: the device memory, in place of @mem; or NULL
- * @ioas: of a child's mapping with memory: the child
- * @ref: of a child's mapping with memory: the reference to the parent
+ * @mem: the memory, if ioas_mapping_has_memory(); otherwise empty
+ * @payer: of IOAS_BACKING_PINNED: the payer of the memory
+ * @device: of IOAS_BACKING_DEVICE: the device memory, in place of @mem
+ * @ioas: of IOAS_BACKING_BORROWED: the child
+ * @ref: of IOAS_BACKING_BORROWED: the reference to the parent
  * @addr: user address, file offset or address in the parent that @start maps;
  *	ioas_mapping_addr() returns the last relative to an import
  * @next: in a list of mappings that are changed or removed together
@@ -183,6 +199,7 @@ struct ioas_ref {
  *	IOASID_MAP_RESERVE
  * @cut_shift: log2 of the cut size, 0 for none
  * @state: enum ioas_mapping_state
+ * @backing: enum ioas_backing
  * @in_populating: while REMOVING or CHANGING: the domain being populated has it
  * @wanted: another thread waits for the mapping: a long write of its IOPTEs
  *	stops, and is undone
@@ -195,16 +212,21 @@ struct ioas_mapping {
 	u64 gap;
 	u64 subtree_gap;
 	struct ioasid_memory mem;
-	struct ioasid_payer *payer;
-	struct ioas_devmem_range *device;
-	struct ioas *ioas;
-	struct ioas_ref ref;
+	union {
+		struct ioasid_payer *payer;
+		struct ioas_devmem_range *device;
+		struct {
+			struct ioas *ioas;
+			struct ioas_ref ref;
+		};
+	};
 	u64 addr;
 	struct ioas_mapping *next;
 	unsigned int readers;
 	u8 flags;
 	u8 cut_shift;
 	u8 state;
+	enum ioas_backing backing : 8;
 	bool in_populating;
 	bool wanted;
 	bool indexed;

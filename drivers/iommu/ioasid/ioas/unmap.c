@@ -34,7 +34,7 @@
 static bool is_pinned(const struct ioas *ioas,
 		      const struct ioas_mapping *m)
 {
-	return unlikely(ioas->holds) && m->mem.npages &&
+	return unlikely(ioas->holds) && ioas_mapping_has_memory(m) &&
 	       ioas_holds_any(ioas, m->start, m->last);
 }
 
@@ -85,7 +85,7 @@ static int collect(struct ioas *ioas, u64 *cursor, u64 start,
 		}
 		m->in_populating = ioas_mapping_populated(ioas, m);
 		ioas_mapping_set_state(m, IOAS_MAPPING_REMOVING);
-		if (m->mem.npages) {
+		if (ioas_mapping_has_memory(m)) {
 			removal->scattered |= end && end != m->start;
 			end = m->last + 1;
 		}
@@ -127,7 +127,7 @@ int ioas_remove_mappings(struct ioas *ioas, struct ioas_removal *removal,
 		ioas_mapping_wait_readers(ioas, m);
 	if (unlikely(ioas->devmem))
 		for (m = removal->first; m; m = m->next)
-			if (m->device)
+			if (m->backing == IOAS_BACKING_DEVICE)
 				ioas_devmem_unmap(m->device);
 	poisoned = ioas_tables_remove(ioas, removal);
 
@@ -144,7 +144,7 @@ int ioas_remove_mappings(struct ioas *ioas, struct ioas_removal *removal,
 		}
 		ioas_mapping_erase(ioas, m);
 		ioas->nr_mappings--;
-		if (m->mem.npages) {
+		if (ioas_mapping_has_memory(m)) {
 			ioas->bytes_mapped -= ioas_mapping_bytes(m);
 			if (unlikely(poisoned)) {
 				ioas_quarantine_add(ioas, m);
