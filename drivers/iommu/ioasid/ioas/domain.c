@@ -364,6 +364,15 @@ void ioas_domain_iopte_around(const struct ioas_domain *dom, u64 iova,
 }
 
 /*
+ * Replace a driver's errno that the uAPI does not have; or that means something
+ * here: -EAGAIN is ours when *@stop is true, -EINTR after a fatal signal.
+ */
+static noinline int driver_errno(int ret)
+{
+	return ret == -ENOMEM || ret == -ENOSPC ? ret : -EIO;
+}
+
+/*
  * IOPTEs that a driver writes with one call: bounds the time that it allocates
  * tables for before *@stop is tested.
  */
@@ -392,7 +401,7 @@ map_run_inline(struct ioas_domain *dom, unsigned long iova, phys_addr_t phys,
 					    prot, gfp, &mapped);
 		*done += mapped;
 		if (ret)
-			return ret;
+			return driver_errno(ret);
 		/* Returns success but maps nothing: would loop for ever */
 		if (!mapped)
 			return -EIO;
@@ -478,20 +487,6 @@ map_memory(struct ioas_domain *dom, u64 iova, const struct ioasid_memory *mem,
 	return 0;
 }
 
-/* Replace a driver's errno that the uAPI does not have */
-static int map_errno(int ret)
-{
-	switch (ret) {
-	case -ENOMEM:
-	case -ENOSPC:
-	case -EINTR:
-	case -EAGAIN:
-		return ret;
-	default:
-		return -EIO;
-	}
-}
-
 /**
  * ioas_domain_unwind() - remove what a failed map left behind
  * @dom: the domain
@@ -536,14 +531,12 @@ int ioas_domain_write_run(struct ioas_domain *dom, u64 iova,
 			  phys_addr_t phys, u64 size, unsigned int flags,
 			  unsigned int cut_shift, gfp_t gfp, size_t *done)
 {
-	int prot = flags_to_prot(flags), ret;
+	int prot = flags_to_prot(flags);
 
 	if (cut_shift)
-		ret = map_cells(dom, iova, phys, size, prot, gfp, cut_shift,
-				NULL, done);
-	else
-		ret = map_run(dom, iova, phys, size, prot, gfp, NULL, done);
-	return ret ? map_errno(ret) : 0;
+		return map_cells(dom, iova, phys, size, prot, gfp, cut_shift,
+				 NULL, done);
+	return map_run(dom, iova, phys, size, prot, gfp, NULL, done);
 }
 
 /**
@@ -573,7 +566,7 @@ int ioas_domain_write(struct ioas_domain *dom, u64 iova,
 	if (likely(!ret))
 		return 0;
 	ioas_domain_unwind(dom, iova, done, (u64)mem->npages << PAGE_SHIFT);
-	return map_errno(ret);
+	return ret;
 }
 
 /**
@@ -592,7 +585,7 @@ int ioas_domain_sync(struct ioas_domain *dom, u64 iova, u64 length)
 
 	if (iommu->ops->iotlb_sync_map)
 		ret = iommu->ops->iotlb_sync_map(iommu, iova, length);
-	return ret ? map_errno(ret) : 0;
+	return ret ? driver_errno(ret) : 0;
 }
 
 /**
@@ -618,18 +611,17 @@ int ioas_domain_map(struct ioas_domain *dom, u64 iova,
 		    const struct ioasid_memory *mem, unsigned int flags,
 		    unsigned int cut_shift, const bool *stop)
 {
-	struct iommu_domain *iommu = dom->iommu;
 	size_t done = 0;
 	int ret;
 
 	ret = map_memory(dom, iova, mem, flags_to_prot(flags), cut_shift,
 			 GFP_KERNEL_ACCOUNT, stop, &done);
-	if (!ret && iommu->ops->iotlb_sync_map)
-		ret = iommu->ops->iotlb_sync_map(iommu, iova, done);
+	if (!ret)
+		ret = ioas_domain_sync(dom, iova, done);
 	if (likely(!ret))
 		return 0;
 	ioas_domain_unwind(dom, iova, done, (u64)mem->npages << PAGE_SHIFT);
-	return map_errno(ret);
+	return ret;
 }
 EXPORT_SYMBOL_IF_KUNIT(ioas_domain_map);
 
@@ -651,7 +643,6 @@ int ioas_domain_map_device(struct ioas_domain *dom, u64 iova,
 			   unsigned int flags)
 {
 	int prot = (flags_to_prot(flags) & ~IOMMU_CACHE) | IOMMU_MMIO, ret = 0;
-	struct iommu_domain *iommu = dom->iommu;
 	struct ioasid_runs runs;
 	struct ioasid_run run;
 	size_t done = 0;
@@ -664,12 +655,12 @@ int ioas_domain_map_device(struct ioas_domain *dom, u64 iova,
 			      &done);
 		cond_resched();
 	}
-	if (!ret && iommu->ops->iotlb_sync_map)
-		ret = iommu->ops->iotlb_sync_map(iommu, iova, done);
+	if (!ret)
+		ret = ioas_domain_sync(dom, iova, done);
 	if (!ret)
 		return 0;
 	ioas_domain_unwind(dom, iova, done, (u64)mem->npages << PAGE_SHIFT);
-	return map_errno(ret);
+	return ret;
 }
 
 /**
@@ -879,8 +870,8 @@ int ioas_domain_split(struct ioas_domain *dom, u64 iova,
 	if (!ret)
 		ret = map_run(dom, at, phys + (at - from), to - at + 1, prot,
 			      GFP_KERNEL_ACCOUNT, NULL, &done);
-	if (!ret && iommu->ops->iotlb_sync_map)
-		ret = iommu->ops->iotlb_sync_map(iommu, from, pgsize);
+	if (!ret)
+		ret = ioas_domain_sync(dom, from, pgsize);
 	if (!ret)
 		return 0;
 
@@ -889,9 +880,8 @@ int ioas_domain_split(struct ioas_domain *dom, u64 iova,
 	done = 0;
 	if (map_run(dom, from, phys, pgsize, prot,
 		    GFP_KERNEL_ACCOUNT | __GFP_NOFAIL, NULL, &done) ||
-	    (iommu->ops->iotlb_sync_map &&
-	     iommu->ops->iotlb_sync_map(iommu, from, pgsize)))
+	    ioas_domain_sync(dom, from, pgsize))
 		WRITE_ONCE(dom->poisoned, true);
-	return dom->poisoned ? -EIO : map_errno(ret);
+	return dom->poisoned ? -EIO : ret;
 }
 EXPORT_SYMBOL_IF_KUNIT(ioas_domain_split);

@@ -47,6 +47,7 @@ struct table {
 	bool in_unmap;
 	unsigned int flushes;
 	unsigned int map_syncs;
+	int sync_error;
 };
 
 #define to_table(domain)	container_of(domain, struct table, iommu)
@@ -171,8 +172,10 @@ static void table_flush_all(struct iommu_domain *domain)
 static int table_sync_map(struct iommu_domain *domain, unsigned long iova,
 			  size_t size)
 {
-	to_table(domain)->map_syncs++;
-	return 0;
+	struct table *table = to_table(domain);
+
+	table->map_syncs++;
+	return table->sync_error;
 }
 
 static phys_addr_t table_phys(struct iommu_domain *domain, dma_addr_t iova)
@@ -230,6 +233,7 @@ static void reset_table(struct table *table, u64 base, unsigned long pgsizes,
 	table->room = NEVER;
 	table->outs = NEVER;
 	table->error = -ENOMEM;
+	table->sync_error = 0;
 	table->tells_partial = true;
 	table->flushes = 0;
 	table->map_syncs = 0;
@@ -561,9 +565,12 @@ static void split_fails(struct kunit *test)
 static void map_fails_one(struct kunit *test, struct rnd_state *rnd,
 			  struct table *table, struct mapping *map)
 {
+	/* The last two have a meaning of their own in here */
+	static const int errors[] = { -ENOMEM, -EPROTO, -EAGAIN, -EINTR };
+
 	table->room = random_below(rnd, map->n);
 	table->tells_partial = random_below(rnd, 2);
-	table->error = random_below(rnd, 2) ? -ENOMEM : -EPROTO;
+	table->error = errors[random_below(rnd, ARRAY_SIZE(errors))];
 	KUNIT_ASSERT_EQ(test, put_in(table, map),
 			table->error == -ENOMEM ? -ENOMEM : -EIO);
 	KUNIT_ASSERT_EQ(test, units_in_use(table), 0);
@@ -574,6 +581,23 @@ static void map_fails_one(struct kunit *test, struct rnd_state *rnd,
 static void map_fails(struct kunit *test)
 {
 	every_kind(test, 100, map_fails_one);
+}
+
+static void sync_fails_one(struct kunit *test, struct rnd_state *rnd,
+			   struct table *table, struct mapping *map)
+{
+	table->sync_error = random_below(rnd, 2) ? -ENOMEM : -EAGAIN;
+	KUNIT_ASSERT_EQ(test, put_in(table, map),
+			table->sync_error == -ENOMEM ? -ENOMEM : -EIO);
+	KUNIT_ASSERT_EQ(test, table->map_syncs, 1);
+	KUNIT_ASSERT_EQ(test, units_in_use(table), 0);
+	KUNIT_ASSERT_FALSE(test, table->dom.poisoned);
+}
+
+/* A driver that writes all, and cannot make it visible */
+static void sync_fails(struct kunit *test)
+{
+	every_kind(test, 100, sync_fails_one);
 }
 
 static void unmap_fails_one(struct kunit *test, struct rnd_state *rnd,
@@ -605,6 +629,7 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE_SLOW(split),
 	KUNIT_CASE_SLOW(split_fails),
 	KUNIT_CASE_SLOW(map_fails),
+	KUNIT_CASE_SLOW(sync_fails),
 	KUNIT_CASE_SLOW(unmap_fails),
 	{}
 };
