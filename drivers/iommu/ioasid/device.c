@@ -21,7 +21,6 @@
 
 #include <trace/events/ioasid.h>
 
-#include "../iommu-priv.h"
 #include "device.h"
 
 static bool allow_unsafe_interrupts;
@@ -247,9 +246,9 @@ bool ioasid_ctx_owns_file(struct ioasid_ctx *ctx, struct file *file)
 static int check_device(struct device *dev, struct iommu_group *iommu_group)
 {
 	/* DMA that is not coherent would need cache flushes */
-	if (!device_iommu_capable(dev, IOMMU_CAP_CACHE_COHERENCY))
+	if (!ioas_iommu_is_coherent(dev))
 		return -EOPNOTSUPP;
-	if (iommu_group_has_isolated_msi(iommu_group))
+	if (ioas_iommu_isolates_msi(iommu_group))
 		return 0;
 	if (!READ_ONCE(allow_unsafe_interrupts))
 		return -EPERM;
@@ -289,7 +288,7 @@ struct ioasid_device *ioasid_bind_device(struct ioasid_ctx *ctx,
 	int ret;
 
 	iommu_group = iommu_group_get(dev);
-	if (!iommu_group || !dev->iommu || !dev->iommu->iommu_dev) {
+	if (!iommu_group || !ioas_iommu_present(dev)) {
 		iommu_group_put(iommu_group);
 		return ERR_PTR(-EOPNOTSUPP);
 	}
@@ -305,13 +304,9 @@ struct ioasid_device *ioasid_bind_device(struct ioasid_ctx *ctx,
 	ret = -EINTR;
 	if (mutex_lock_killable(&ctx->lock))
 		goto err_gone;
-	ret = iommu_device_claim_dma_owner(dev, ctx);
-	if (ret) {
-		/* The group has another owner, or is on another domain */
-		if (ret == -EPERM)
-			ret = -EBUSY;
+	ret = ioas_iommu_claim(dev, ctx);
+	if (ret)
 		goto err_unlock;
-	}
 	group = group_get(ctx, iommu_group);
 	if (!group) {
 		ret = -ENOMEM;
@@ -339,7 +334,7 @@ struct ioasid_device *ioasid_bind_device(struct ioasid_ctx *ctx,
 	return idev;
 
 err_owner:
-	iommu_device_release_dma_owner(dev);
+	ioas_iommu_release(dev);
 err_unlock:
 	mutex_unlock(&ctx->lock);
 err_gone:
@@ -362,7 +357,7 @@ void ioasid_group_unbind(struct ioasid_device *idev)
 	struct ioasid_group *group = idev->group;
 
 	mutex_lock(&ctx->lock);
-	iommu_device_release_dma_owner(idev->dev);
+	ioas_iommu_release(idev->dev);
 	group_put(ctx, group);
 	mutex_unlock(&ctx->lock);
 }

@@ -19,15 +19,14 @@
  * ioas_tables_lock(), around a driver's attach, and around changes of the
  * lists.
  */
-#include <linux/iommu.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 
-#include "../../iommu-priv.h"
 #include "backing.h"
 #include "devmem.h"
 #include "domain.h"
 #include "ioas.h"
+#include "iommu.h"
 #include "mapping.h"
 #include "ranges.h"
 #include "tables.h"
@@ -123,7 +122,7 @@ static int narrow(struct ioas *ioas, struct ioas_attachment *attachment,
 	if (memory_outside(ioas, both, fault_addr))
 		goto err;
 	if (sw_msi != PHYS_ADDR_MAX && !dom->has_msi) {
-		ret = iommu_get_msi_cookie(dom->iommu, sw_msi);
+		ret = ioas_iommu_map_msi(dom->iommu, sw_msi);
 		if (ret)
 			goto err;
 		dom->has_msi = true;
@@ -272,18 +271,10 @@ static int populate(struct ioas *ioas, struct ioas_domain *dom)
 static int point_group(struct ioas *ioas, struct ioas_attachment *attachment,
 		       struct ioas_domain *dom)
 {
-	int ret;
-
 	lockdep_assert_held_write(&ioas->tables.sem);
-	if (dom->finalized_on_attach) {
-		ret = iommu_attach_group(dom->iommu, attachment->group);
-		/*
-		 * -EBUSY: cannot replace a domain that is not finalized on
-		 * attach
-		 */
-		return ret == -EBUSY ? -EINVAL : ret;
-	}
-	return iommu_group_replace_domain(attachment->group, dom->iommu);
+	if (dom->finalized_on_attach)
+		return ioas_iommu_attach(attachment->group, dom->iommu);
+	return ioas_iommu_replace(attachment->group, dom->iommu);
 }
 
 static void add_attachment(struct ioas *ioas,
@@ -354,7 +345,7 @@ static int join_new(struct ioas *ioas, struct ioas_attachment *attachment,
 		ret = point_group(ioas, attachment, dom);
 	/* Detach before unmaps stop seeing the domain */
 	if (ret && pointed) {
-		iommu_detach_group(dom->iommu, attachment->group);
+		ioas_iommu_block(attachment->group, dom->iommu);
 		pointed = false;
 	}
 	ioas_tables_populate_end(ioas, !ret);
@@ -370,7 +361,7 @@ err_narrow:
 	widen(ioas, attachment, before);
 err_point:
 	if (pointed)
-		iommu_detach_group(dom->iommu, attachment->group);
+		ioas_iommu_block(attachment->group, dom->iommu);
 	return ret;
 }
 
@@ -475,7 +466,7 @@ void ioas_detach(struct ioas *ioas,
 	mutex_lock(&ioas->attach_lock);
 	ioas_tables_lock(ioas);
 	if (!moved && !attachment->blocked)
-		iommu_detach_group(dom->iommu, attachment->group);
+		ioas_iommu_block(attachment->group, dom->iommu);
 	hlist_del(&attachment->node);
 	attachment->dom = NULL;
 	if (--dom->users)
@@ -530,7 +521,7 @@ bool ioas_block(struct ioas *ioas, struct ioas_attachment *attachment)
 	block = !attachment->blocked;
 	if (block) {
 		ioas_tables_lock(ioas);
-		iommu_detach_group(attachment->dom->iommu, attachment->group);
+		ioas_iommu_block(attachment->group, attachment->dom->iommu);
 		ioas_tables_unlock(ioas);
 		attachment->blocked = true;
 	}
@@ -554,8 +545,8 @@ void ioas_unblock(struct ioas *ioas,
 	if (attachment->blocked && !attachment->dom->poisoned) {
 		ioas_tables_lock(ioas);
 		attachment->blocked =
-			!!iommu_attach_group(attachment->dom->iommu,
-					     attachment->group);
+			!!ioas_iommu_attach(attachment->group,
+					    attachment->dom->iommu);
 		ioas_tables_unlock(ioas);
 	}
 	mutex_unlock(&ioas->attach_lock);

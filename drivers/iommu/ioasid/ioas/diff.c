@@ -18,6 +18,8 @@
 
 #include "diff.h"
 #include "domain.h"
+#include "iommu.h"
+#include "iopte.h"
 #include "tables.h"
 
 /* IOPTEs of a replaced range that are out of the table at a time */
@@ -190,9 +192,10 @@ static bool side_reaches(const struct side *side, u64 at)
 static void side_iopte(const struct side *side, struct iopte *iopte)
 {
 	iopte->iova = side->at;
-	iopte->last = side->at + (ioas_domain_iopte(side->dom, side->at,
-						    side->phys, side->left,
-						    side->cut_shift) - 1);
+	iopte->last = side->at +
+		      (ioas_iopte_size(ioas_iommu_pgsizes(side->dom->iommu),
+				       side->at, side->phys, side->left,
+				       side->cut_shift) - 1);
 	iopte->phys = side->phys;
 	iopte->flags = side->flags & PERMISSION;
 }
@@ -220,9 +223,10 @@ static void iopte_across(const struct ioas_domain *dom,
 				  m->mem.npages - index);
 	ioasid_runs_next(&runs, &run);
 	size = (u64)before << PAGE_SHIFT;
-	ioas_domain_iopte_around(dom, at - size, PFN_PHYS(run.pfn) - size,
-				 size + ((u64)run.npages << PAGE_SHIFT),
-				 m->cut_shift, at, range);
+	ioas_iopte_around(ioas_iommu_pgsizes(dom->iommu), at - size,
+			  PFN_PHYS(run.pfn) - size,
+			  size + ((u64)run.npages << PAGE_SHIFT), m->cut_shift,
+			  at, range);
 }
 
 /* Find what changes in the domain: the range, and IOPTEs that its edges cut */

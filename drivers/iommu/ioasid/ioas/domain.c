@@ -12,119 +12,22 @@
  *    and keep every page that it may still reach.
  *  - Coherency is enforced before the first map, or never.
  *
- * Locks: extensions_lock protects the list of extensions that IOMMU drivers
- * registered, and nests inside of everything.  There is no other lock here.
- * Callers make sure that no two calls touch the same IOVA of a domain at a
- * time, and that no driver attaches a device to it meanwhile; calls for
- * different IOVAs run in parallel, as the IOMMU API permits.
- *
- * Longer than 700 lines: the one file that calls drivers of IOMMUs.
+ * Locks: none.  Callers make sure that no two calls touch the same IOVA of a
+ * domain at a time, and that no driver attaches a device to it meanwhile; calls
+ * for different IOVAs run in parallel.
  */
 #include <kunit/visibility.h>
 #include <linux/bits.h>
-#include <linux/ioasid.h>
-#include <linux/iommu.h>
-#include <linux/mutex.h>
 #include <linux/overflow.h>
 #include <linux/sched/signal.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
 
-#include "../../iommu-pages.h"
-#include "../../iommu-priv.h"
-
 #include "domain.h"
-
-/* ---- Extensions of struct iommu_domain_ops ---- */
-
-static DEFINE_MUTEX(extensions_lock);
-
-static LIST_HEAD(extensions);
-
-/**
- * ioasid_register_domain_extension() - register abilities of an IOMMU driver
- *	beside struct iommu_domain_ops
- * @ext: one for each struct iommu_domain_ops; stays until it is unregistered
- *
- * Applies to domains that are allocated from then on.
- *
- * Context: may sleep.
- */
-void ioasid_register_domain_extension(struct ioasid_domain_extension *ext)
-{
-	mutex_lock(&extensions_lock);
-	list_add(&ext->node, &extensions);
-	mutex_unlock(&extensions_lock);
-}
-EXPORT_SYMBOL_GPL(ioasid_register_domain_extension);
-
-/**
- * ioasid_unregister_domain_extension() - undo
- *	ioasid_register_domain_extension()
- * @ext: the extension
- *
- * No domain with these ops is left: a driver calls this when its module is
- * unloaded.
- *
- * Context: may sleep.
- */
-void ioasid_unregister_domain_extension(struct ioasid_domain_extension *ext)
-{
-	mutex_lock(&extensions_lock);
-	list_del(&ext->node);
-	mutex_unlock(&extensions_lock);
-}
-EXPORT_SYMBOL_GPL(ioasid_unregister_domain_extension);
-
-static void find_extension(struct ioas_domain *dom)
-{
-	struct ioasid_domain_extension *ext;
-
-	mutex_lock(&extensions_lock);
-	list_for_each_entry(ext, &extensions, node)
-		if (ext->domain_ops == dom->iommu->ops)
-			dom->protect_pages = ext->protect_pages;
-	mutex_unlock(&extensions_lock);
-}
+#include "iommu.h"
+#include "iopte.h"
 
 /* ---- Allocate ---- */
-
-/**
- * ioas_iommu_alloc() - allocate a domain of the IOMMU driver for a device
- * @dev: the device
- * @paging_only: allocate it as for kernel drivers
- * @finalized_on_attach: out, the driver sets aperture and page sizes when a
- *	device is attached, not before
- *
- * Drivers have two ways.  domain_alloc_user() takes the device, and sets all
- * limits at once; but on an Intel IOMMU that has only first stage tables, its
- * domain cannot be attached.
- *
- * Return: the domain; or an ERR_PTR:
- * -EMEDIUMTYPE, the driver lacks this way;
- * -ENOMEM.
- */
-struct iommu_domain *ioas_iommu_alloc(struct device *dev, bool paging_only,
-				      bool *finalized_on_attach)
-{
-	const struct iommu_ops *ops = dev_iommu_ops(dev);
-	struct iommu_domain *iommu;
-
-	if (paging_only)
-		iommu = iommu_paging_domain_alloc(dev);
-	else if (ops->domain_alloc_user)
-		iommu = ops->domain_alloc_user(dev, 0, NULL, NULL);
-	else
-		iommu = ERR_PTR(-EOPNOTSUPP);
-	if (IS_ERR(iommu))
-		return PTR_ERR(iommu) == -ENOMEM ? iommu :
-						   ERR_PTR(-EMEDIUMTYPE);
-	if (!iommu->owner)
-		iommu->owner = ops;
-	*finalized_on_attach = !iommu->geometry.aperture_end ||
-		(paging_only && !ops->domain_alloc_paging);
-	return iommu;
-}
 
 /**
  * ioas_domain_alloc() - allocate a domain that suits a device
@@ -144,8 +47,7 @@ struct iommu_domain *ioas_iommu_alloc(struct device *dev, bool paging_only,
 struct ioas_domain *ioas_domain_alloc(struct device *dev, bool paging_only,
 				      bool enforce_cache_coherency)
 {
-	bool enforce = device_iommu_capable(dev,
-					    IOMMU_CAP_ENFORCE_CACHE_COHERENCY);
+	bool enforce = ioas_iommu_can_enforce_coherency(dev);
 	struct ioas_domain *dom;
 	bool finalized_on_attach;
 	int ret;
@@ -162,24 +64,21 @@ struct ioas_domain *ioas_domain_alloc(struct device *dev, bool paging_only,
 		goto err_free;
 	}
 	dom->finalized_on_attach = finalized_on_attach;
-	find_extension(dom);
-	dom->deferred_flush =
-		device_iommu_capable(dev, IOMMU_CAP_DEFERRED_FLUSH) &&
-		      dom->iommu->ops->flush_iotlb_all;
+	dom->extension = ioas_iommu_extension(dom->iommu);
+	dom->deferred_flush = ioas_iommu_can_defer_flush(dev, dom->iommu);
 
 	ret = -EMEDIUMTYPE;
 	if (!finalized_on_attach && !ioas_domain_usable(dom))
 		goto err_domain;
 	if (enforce) {
-		if (!dom->iommu->ops->enforce_cache_coherency ||
-		    !dom->iommu->ops->enforce_cache_coherency(dom->iommu))
+		if (!ioas_iommu_enforce_coherency(dom->iommu))
 			goto err_domain;
 		dom->enforce_cache_coherency = true;
 	}
 	return dom;
 
 err_domain:
-	iommu_domain_free(dom->iommu);
+	ioas_iommu_free(dom->iommu);
 err_free:
 	kfree(dom);
 	return ERR_PTR(ret);
@@ -193,7 +92,7 @@ err_free:
  */
 bool ioas_domain_usable(struct ioas_domain *dom)
 {
-	return dom->iommu->pgsize_bitmap & (PAGE_SIZE | (PAGE_SIZE - 1));
+	return ioas_iommu_pgsizes(dom->iommu) & (PAGE_SIZE | (PAGE_SIZE - 1));
 }
 
 /**
@@ -206,7 +105,7 @@ bool ioas_domain_usable(struct ioas_domain *dom)
  */
 void ioas_domain_free(struct ioas_domain *dom)
 {
-	iommu_domain_free(dom->iommu);
+	ioas_iommu_free(dom->iommu);
 	kfree(dom);
 }
 
@@ -221,156 +120,14 @@ void ioas_domain_free(struct ioas_domain *dom)
 bool ioas_domain_fits(struct ioas_domain *dom, struct device *dev,
 		      bool enforce_cache_coherency)
 {
-	if (dom->poisoned || dev_iommu_ops(dev) != dom->iommu->owner)
+	if (dom->poisoned || !ioas_iommu_drives(dev, dom->iommu))
 		return false;
-	if (enforce_cache_coherency ||
-	    device_iommu_capable(dev, IOMMU_CAP_ENFORCE_CACHE_COHERENCY))
+	if (enforce_cache_coherency || ioas_iommu_can_enforce_coherency(dev))
 		return dom->enforce_cache_coherency;
 	return true;
 }
 
 /* ---- Map and remove ---- */
-
-/*
- * Find the largest IOPTE at the front of a run, and the number of IOPTEs of
- * that size before the run ends or a larger one becomes possible.
- */
-static __always_inline size_t
-best_pgsize(unsigned long sizes, unsigned long iova, phys_addr_t phys,
-	    size_t size, size_t *count)
-{
-	unsigned long fit, larger, to_larger;
-	size_t pgsize;
-
-	*count = 1;
-	if (size == PAGE_SIZE && likely(sizes & PAGE_SIZE))
-		return PAGE_SIZE;
-	fit = sizes & GENMASK(__fls(size), 0);
-	if (iova | phys)
-		fit &= GENMASK(__ffs(iova | phys), 0);
-	pgsize = BIT(__fls(fit));
-
-	larger = sizes & ~((pgsize << 1) - 1);
-	if (larger) {
-		larger = BIT(__ffs(larger));
-		if (!((iova ^ phys) & (larger - 1))) {
-			to_larger = larger - (iova & (larger - 1));
-			if (to_larger < size && size - to_larger >= larger)
-				size = to_larger;
-		}
-	}
-	*count = size / pgsize;
-	return pgsize;
-}
-
-/* Sizes of an IOPTE that cannot span a line of the cut grid */
-static unsigned long sizes_within(unsigned long pgsizes, unsigned int cut_shift)
-{
-	return cut_shift ? pgsizes & GENMASK(cut_shift, 0) : pgsizes;
-}
-
-/**
- * ioas_iopte_sizes() - find the sizes of IOPTEs of a mapping
- * @pgsizes: bitmap of the sizes that the driver has
- * @iova: first byte of the mapping
- * @mem: the memory
- * @cut_shift: log2 of the cut size, 0 for none
- *
- * An IOPTE is as large as possible, aligned to its size, within a run and a
- * cell of the cut grid.  So the IOPTE at an address does not depend on the
- * history of the mapping: no cut leaves smaller ones behind.
- *
- * Context: may sleep; yields.
- * Return: bitmap of the sizes; after a fatal signal, of those found so far.
- */
-unsigned long ioas_iopte_sizes(unsigned long pgsizes, u64 iova,
-			       const struct ioasid_memory *mem,
-			       unsigned int cut_shift)
-{
-	unsigned long used = 0, nr = 0;
-	struct ioasid_runs runs;
-	struct ioasid_run run;
-
-	pgsizes = sizes_within(pgsizes, cut_shift);
-	ioasid_runs_start(&runs, mem);
-	while (used != pgsizes && ioasid_runs_next(&runs, &run)) {
-		u64 size = (u64)run.npages << PAGE_SHIFT;
-		phys_addr_t phys = PFN_PHYS(run.pfn);
-
-		while (size) {
-			size_t count, pgsize;
-
-			pgsize = best_pgsize(pgsizes, iova, phys, size, &count);
-			used |= pgsize;
-			iova += pgsize * count;
-			phys += pgsize * count;
-			size -= pgsize * count;
-		}
-		if (++nr % 1024)
-			continue;
-		if (fatal_signal_pending(current))
-			break;
-		cond_resched();
-	}
-	return used;
-}
-
-/**
- * ioas_domain_iopte() - find the size of the first IOPTE of a run
- * @dom: the domain
- * @iova: first byte of the rest of the run, where an IOPTE begins
- * @phys: physical address of that byte
- * @size: bytes to the end of the run
- * @cut_shift: log2 of the cut size, 0 for none
- *
- * Return: the size of the IOPTE: see ioas_iopte_sizes().
- */
-size_t ioas_domain_iopte(const struct ioas_domain *dom, u64 iova,
-			 phys_addr_t phys, u64 size, unsigned int cut_shift)
-{
-	size_t count;
-
-	return best_pgsize(sizes_within(dom->iommu->pgsize_bitmap, cut_shift),
-			   iova, phys, size, &count);
-}
-
-/**
- * ioas_domain_iopte_around() - find the IOPTE that spans an address
- * @dom: the domain
- * @iova: first byte of a run
- * @phys: physical address of that byte
- * @size: bytes of the run
- * @cut_shift: log2 of the cut size, 0 for none
- * @at: an address in the run
- * @range: out, the IOVAs of the IOPTE
- */
-void ioas_domain_iopte_around(const struct ioas_domain *dom, u64 iova,
-			      phys_addr_t phys, u64 size,
-			      unsigned int cut_shift, u64 at,
-			      struct ioasid_iova_range *range)
-{
-	unsigned long sizes = sizes_within(dom->iommu->pgsize_bitmap,
-					   cut_shift);
-	u64 last = iova + (size - 1), mask;
-
-	for (; sizes; sizes &= mask) {
-		mask = BIT(__fls(sizes)) - 1;
-		range->start = at & ~mask;
-		range->last = at | mask;
-		if (range->start >= iova && range->last <= last &&
-		    !((iova ^ phys) & mask))
-			return;
-	}
-}
-
-/*
- * Replace a driver's errno that the uAPI does not have; or that means something
- * here: -EAGAIN is ours when *@stop is true, -EINTR after a fatal signal.
- */
-static noinline int driver_errno(int ret)
-{
-	return ret == -ENOMEM || ret == -ENOSPC ? ret : -EIO;
-}
 
 /*
  * IOPTEs that a driver writes with one call: bounds the time that it allocates
@@ -385,11 +142,11 @@ map_run_inline(struct ioas_domain *dom, unsigned long iova, phys_addr_t phys,
 	struct iommu_domain *iommu = dom->iommu;
 
 	while (size) {
-		size_t count, pgsize, mapped = 0;
+		size_t count, pgsize, mapped;
 		int ret;
 
-		pgsize = best_pgsize(iommu->pgsize_bitmap, iova, phys, size,
-				     &count);
+		pgsize = ioas_iopte_first(ioas_iommu_pgsizes(iommu), iova, phys,
+				     size, &count);
 		/*
 		 * A driver that finalizes on attach cannot split what one call
 		 * mapped
@@ -397,14 +154,11 @@ map_run_inline(struct ioas_domain *dom, unsigned long iova, phys_addr_t phys,
 		if (unlikely(dom->finalized_on_attach))
 			count = 1;
 		count = min(count, MAP_STEP);
-		ret = iommu->ops->map_pages(iommu, iova, phys, pgsize, count,
-					    prot, gfp, &mapped);
+		ret = ioas_iommu_map(iommu, iova, phys, pgsize, count, prot,
+				     gfp, &mapped);
 		*done += mapped;
 		if (ret)
-			return driver_errno(ret);
-		/* Returns success but maps nothing: would loop for ever */
-		if (!mapped)
-			return -EIO;
+			return ret;
 		iova += mapped;
 		phys += mapped;
 		size -= min(size, mapped);
@@ -502,7 +256,7 @@ void ioas_domain_unwind(struct ioas_domain *dom, u64 iova, u64 done,
 {
 	struct ioas_gather gather;
 
-	while (done < length && iommu_iova_to_phys(dom->iommu, iova + done))
+	while (done < length && ioas_iommu_phys(dom->iommu, iova + done))
 		done += PAGE_SIZE;
 	if (!done)
 		return;
@@ -579,13 +333,7 @@ int ioas_domain_write(struct ioas_domain *dom, u64 iova,
  */
 int ioas_domain_sync(struct ioas_domain *dom, u64 iova, u64 length)
 {
-	struct iommu_domain *iommu = dom->iommu;
-
-	int ret = 0;
-
-	if (iommu->ops->iotlb_sync_map)
-		ret = iommu->ops->iotlb_sync_map(iommu, iova, length);
-	return ret ? driver_errno(ret) : 0;
+	return ioas_iommu_sync_map(dom->iommu, iova, length);
 }
 
 /**
@@ -674,27 +422,13 @@ void ioas_gather_start(struct ioas_gather *gather, struct ioas_domain *dom,
 {
 	gather->dom = dom;
 	gather->begun = false;
-	iommu_iotlb_gather_init(&gather->iotlb);
-	gather->iotlb.queued = scattered && dom->deferred_flush;
+	ioas_iommu_gather_init(&gather->iotlb,
+			       scattered && dom->deferred_flush);
 }
 EXPORT_SYMBOL_IF_KUNIT(ioas_gather_start);
 
 /* Bytes that are removed between two calls of the scheduler */
 #define GATHER_STEP	SZ_1G
-
-/*
- * By default a gather flushes when a step has another page size, or does not
- * follow the step before.  On an Intel IOMMU the tables that the new step freed
- * are on its list by then, and would be freed before the flush that covers
- * them.
- */
-static bool would_flush(const struct iommu_iotlb_gather *iotlb,
-			unsigned long iova, size_t pgsize, size_t size)
-{
-	return iotlb->pgsize &&
-	       ((iotlb->pgsize != pgsize && iotlb->pgsize != size) ||
-		iotlb->end + 1 != iova);
-}
 
 /**
  * ioas_gather_range() - remove the IOPTEs of a range
@@ -711,19 +445,18 @@ void ioas_gather_range(struct ioas_gather *gather, u64 iova, u64 length)
 	size_t count, pgsize, size, out;
 
 	while (length) {
-		pgsize = best_pgsize(iommu->pgsize_bitmap, iova, iova,
+		pgsize = ioas_iopte_first(ioas_iommu_pgsizes(iommu), iova, iova,
 				     min_t(u64, length, GATHER_STEP), &count);
 		size = pgsize * count;
 		/* One flush for all steps, if there is more than one */
 		if (!gather->begun && unlikely(size != length))
 			iotlb->queued |= gather->dom->deferred_flush;
-		else if (!iotlb->queued &&
-			 would_flush(iotlb, iova, pgsize, size))
-			iommu_iotlb_sync(iommu, iotlb);
+		else if (!iotlb->queued)
+			ioas_iommu_gather_prepare(iommu, iotlb, iova, pgsize,
+						  size);
 		gather->begun = true;
 
-		out = iommu->ops->unmap_pages(iommu, iova, pgsize, count,
-					      iotlb);
+		out = ioas_iommu_unmap(iommu, iova, pgsize, count, iotlb);
 		if (unlikely(!out)) {
 			WRITE_ONCE(gather->dom->poisoned, true);
 			return;
@@ -749,21 +482,13 @@ EXPORT_SYMBOL_IF_KUNIT(ioas_gather_range);
 bool ioas_gather_protect(struct ioas_gather *gather, u64 iova, u64 length,
 			 unsigned int flags)
 {
-	struct iommu_domain *iommu = gather->dom->iommu;
+	const struct ioas_domain *dom = gather->dom;
 
-	if (!gather->dom->protect_pages(iommu, iova, length, 1,
-					flags_to_prot(flags), &gather->iotlb))
+	if (!ioas_iommu_protect(dom->iommu, dom->extension, iova, length,
+				flags_to_prot(flags), &gather->iotlb))
 		return false;
 	gather->begun = true;
 	return true;
-}
-
-/* Flush all, then free the tables that became empty */
-static noinline void flush_queued(struct iommu_domain *iommu,
-				  struct iommu_iotlb_gather *iotlb)
-{
-	iommu_flush_iotlb_all(iommu);
-	iommu_put_pages_list(&iotlb->freelist);
 }
 
 /**
@@ -779,9 +504,9 @@ void ioas_gather_finish(struct ioas_gather *gather)
 	if (!gather->begun)
 		return;
 	if (likely(!gather->iotlb.queued))
-		iommu_iotlb_sync(iommu, &gather->iotlb);
+		ioas_iommu_gather_sync(iommu, &gather->iotlb);
 	else
-		flush_queued(iommu, &gather->iotlb);
+		ioas_iommu_gather_flush_all(iommu, &gather->iotlb);
 }
 EXPORT_SYMBOL_IF_KUNIT(ioas_gather_finish);
 
@@ -823,7 +548,6 @@ int ioas_domain_split(struct ioas_domain *dom, u64 iova,
 		      const struct ioasid_memory *mem, unsigned int flags,
 		      unsigned int cut_shift, u64 floor, u64 at)
 {
-	struct iommu_domain *iommu = dom->iommu;
 	unsigned long cut = (at - iova) >> PAGE_SHIFT, index = 0, sizes;
 	int prot = flags_to_prot(flags), ret;
 	struct ioas_gather gather;
@@ -843,7 +567,7 @@ int ioas_domain_split(struct ioas_domain *dom, u64 iova,
 	if (start == at)
 		return 0;
 
-	for (sizes = iommu->pgsize_bitmap; sizes; sizes &= ~pgsize) {
+	for (sizes = ioas_iommu_pgsizes(dom->iommu); sizes; sizes &= ~pgsize) {
 		pgsize = BIT(__fls(sizes));
 		if (pgsize <= PAGE_SIZE)
 			return 0;

@@ -7,12 +7,12 @@
 #ifndef _IOASID_IOAS_DOMAIN_H
 #define _IOASID_IOAS_DOMAIN_H
 
-#include <linux/iommu.h>
 #include <linux/list.h>
 
 #include <uapi/linux/ioasid.h>
 
 #include "../mem/extent.h"
+#include "iommu.h"
 
 struct ioasid_domain_extension;
 
@@ -31,8 +31,7 @@ struct ioasid_domain_extension;
  * @deferred_flush: ranges that do not touch can share one flush
  * @has_msi: MSIs are mapped by software
  * @poisoned: an IOPTE could not be removed; never cleared
- * @protect_pages: see struct ioasid_domain_extension; NULL if the driver has
- *	none
+ * @extension: extension of the driver's ops; or NULL
  */
 struct ioas_domain {
 	struct list_head node;
@@ -45,15 +44,13 @@ struct ioas_domain {
 	bool deferred_flush : 1;
 	bool has_msi : 1;
 	bool poisoned;
-	size_t (*protect_pages)(struct iommu_domain *domain, unsigned long iova,
-				size_t pgsize, size_t pgcount, int prot,
-				struct iommu_iotlb_gather *gather);
+	const struct ioasid_domain_extension *extension;
 };
 
 /* True if the driver can change a permission in place; may still fail */
 static inline bool ioas_domain_protects(const struct ioas_domain *dom)
 {
-	return dom->protect_pages;
+	return dom->extension;
 }
 
 /**
@@ -72,25 +69,12 @@ struct ioas_gather {
 	bool begun;
 };
 
-void ioasid_register_domain_extension(struct ioasid_domain_extension *ext);
-void ioasid_unregister_domain_extension(struct ioasid_domain_extension *ext);
-struct iommu_domain *ioas_iommu_alloc(struct device *dev, bool paging_only,
-				      bool *finalized_on_attach);
 struct ioas_domain *ioas_domain_alloc(struct device *dev, bool paging_only,
 				      bool enforce_cache_coherency);
 bool ioas_domain_usable(struct ioas_domain *dom);
 void ioas_domain_free(struct ioas_domain *dom);
 bool ioas_domain_fits(struct ioas_domain *dom, struct device *dev,
 		      bool enforce_cache_coherency);
-unsigned long ioas_iopte_sizes(unsigned long pgsizes, u64 iova,
-			       const struct ioasid_memory *mem,
-			       unsigned int cut_shift);
-size_t ioas_domain_iopte(const struct ioas_domain *dom, u64 iova,
-			 phys_addr_t phys, u64 size, unsigned int cut_shift);
-void ioas_domain_iopte_around(const struct ioas_domain *dom, u64 iova,
-			      phys_addr_t phys, u64 size,
-			      unsigned int cut_shift, u64 at,
-			      struct ioasid_iova_range *range);
 void ioas_domain_unwind(struct ioas_domain *dom, u64 iova, u64 done,
 			u64 length);
 int ioas_domain_write_run(struct ioas_domain *dom, u64 iova,

@@ -13,6 +13,7 @@
 #include "types.h"
 
 struct device;
+struct iommu_group;
 struct ioasid_device_info;
 struct ioasid_query_map;
 
@@ -68,6 +69,13 @@ void ioas_release(struct ioas *ioas, unsigned int devices);
 void ioas_set_partial(struct ioas *ioas, bool partial);
 void ioas_get_stats(struct ioas *ioas, struct ioas_stats *stats);
 unsigned long ioas_pgsizes(struct ioas *ioas, unsigned int *nr);
+
+/* The IOMMU of a device that is not attached yet */
+bool ioas_iommu_present(struct device *dev);
+bool ioas_iommu_is_coherent(struct device *dev);
+bool ioas_iommu_isolates_msi(struct iommu_group *group);
+int ioas_iommu_claim(struct device *dev, void *owner);
+void ioas_iommu_release(struct device *dev);
 struct ioas_ranges *ioas_describe(struct device *dev, struct iommu_group *group,
 				  struct ioasid_device_info *info,
 				  void **hw_data);

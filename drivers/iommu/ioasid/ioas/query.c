@@ -20,7 +20,7 @@
 
 #include "../mem/memory.h"
 #include "backing.h"
-#include "domain.h"
+#include "iopte.h"
 #include "ioas.h"
 #include "mapping.h"
 #include "ref.h"

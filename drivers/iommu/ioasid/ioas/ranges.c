@@ -5,12 +5,11 @@
  * Locks: none.
  */
 #include <kunit/visibility.h>
-#include <linux/iommu.h>
 #include <linux/overflow.h>
 #include <linux/slab.h>
 #include <linux/sort.h>
 
-#include "../../iommu-priv.h"
+#include "iommu.h"
 #include "ranges.h"
 
 static int range_cmp(const void *a, const void *b)
@@ -67,26 +66,23 @@ struct ioas_ranges *ioas_ranges_of_group(struct iommu_group *group,
 					 struct iommu_domain *iommu,
 					 phys_addr_t *sw_msi)
 {
-	struct iommu_resv_region *resv, *next;
+	struct iommu_resv_region *resv;
 	struct ioas_ranges *ranges = NULL;
 	struct ioasid_iova_range *hole;
-	u64 start = 0, end = U64_MAX;
 	unsigned int n = 0;
 	bool hw_msi = false;
 	LIST_HEAD(list);
+	u64 start, end;
 
 	*sw_msi = PHYS_ADDR_MAX;
-	if (iommu->geometry.aperture_end) {
-		start = iommu->geometry.aperture_start;
-		end = iommu->geometry.aperture_end;
-	}
+	ioas_iommu_aperture(iommu, &start, &end);
 	/* Inwards to whole pages */
 	if (!PAGE_ALIGNED(start))
 		start = (start | ~PAGE_MASK) + 1;
 	if (!PAGE_ALIGNED(end + 1))
 		end = (end & PAGE_MASK) - 1;
 
-	if (iommu_get_group_resv_regions(group, &list))
+	if (ioas_iommu_resv_regions(group, &list))
 		goto out;
 	list_for_each_entry(resv, &list, list)
 		n++;
@@ -120,8 +116,7 @@ struct ioas_ranges *ioas_ranges_of_group(struct iommu_group *group,
 	ioas_ranges_between(ranges, start, end, hole, n);
 	kfree(hole);
 out:
-	list_for_each_entry_safe(resv, next, &list, list)
-		kfree(resv);
+	ioas_iommu_resv_regions_free(&list);
 	return ranges ?: ERR_PTR(-ENOMEM);
 }
 

@@ -3,9 +3,9 @@
 #ifndef _IOASID_IOAS_RANGES_H
 #define _IOASID_IOAS_RANGES_H
 
-#include <linux/iommu.h>
-
 #include "types.h"
+
+struct iommu_domain;
 
 void ioas_ranges_between(struct ioas_ranges *ranges, u64 start, u64 end,
 			 const struct ioasid_iova_range *hole,

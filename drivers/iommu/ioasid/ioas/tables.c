@@ -20,6 +20,7 @@
 
 #include "domain.h"
 #include "ioas.h"
+#include "iommu.h"
 #include "mapping.h"
 #include "tables.h"
 
@@ -194,7 +195,8 @@ undo_before(struct ioas *ioas, struct ioas_domain *end,
 }
 
 static __always_inline int
-all_or_none(struct ioas *ioas, int (*change)(struct ioas_domain *dom, void *arg),
+all_or_none(struct ioas *ioas,
+	    int (*change)(struct ioas_domain *dom, void *arg),
 	    void (*undo)(struct ioas_domain *dom, void *arg), void *arg)
 {
 	struct ioas_domain *dom;
@@ -431,9 +433,9 @@ unsigned long ioas_pgsizes(struct ioas *ioas, unsigned int *nr)
 	down_read(&ioas->tables.sem);
 	list_for_each_entry(dom, &ioas->tables.list, node) {
 		if (!(*nr)++)
-			pgsizes = dom->iommu->pgsize_bitmap;
+			pgsizes = ioas_iommu_pgsizes(dom->iommu);
 		else
-			pgsizes &= dom->iommu->pgsize_bitmap;
+			pgsizes &= ioas_iommu_pgsizes(dom->iommu);
 	}
 	up_read(&ioas->tables.sem);
 	return pgsizes;
@@ -467,10 +469,10 @@ unsigned long *ioas_tables_pgsizes(struct ioas *ioas, unsigned int *nr)
 	}
 	list_for_each_entry(dom, &ioas->tables.list, node) {
 		for (i = 0; i < *nr; i++)
-			if (pgsizes[i] == dom->iommu->pgsize_bitmap)
+			if (pgsizes[i] == ioas_iommu_pgsizes(dom->iommu))
 				break;
 		if (i == *nr)
-			pgsizes[(*nr)++] = dom->iommu->pgsize_bitmap;
+			pgsizes[(*nr)++] = ioas_iommu_pgsizes(dom->iommu);
 	}
 unlock:
 	up_read(&ioas->tables.sem);
@@ -495,7 +497,7 @@ u64 ioas_tables_largest_page(struct ioas *ioas, u64 length)
 	dom = list_first_entry_or_null(&ioas->tables.list, struct ioas_domain,
 				       node);
 	if (dom)
-		sizes = dom->iommu->pgsize_bitmap;
+		sizes = ioas_iommu_pgsizes(dom->iommu);
 	up_read(&ioas->tables.sem);
 	sizes &= GENMASK(__fls(length), PAGE_SHIFT);
 	return sizes ? BIT_ULL(__fls(sizes)) : PAGE_SIZE;

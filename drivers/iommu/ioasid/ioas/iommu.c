@@ -1,0 +1,457 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The door to the kernel's IOMMU core: see iommu.h.
+ *
+ * Locks: extensions_lock, which nests inside of everything.
+ */
+#include <linux/ioasid.h>
+#include <linux/mm.h>
+#include <linux/mutex.h>
+#include <linux/slab.h>
+
+#include <uapi/linux/iommufd.h>
+
+#include "../../iommu-pages.h"
+#include "../../iommu-priv.h"
+
+#include "iommu.h"
+#include "ioas.h"
+
+/* Intel's extended capability register: scalable mode, second stage in it */
+#define VTD_ECAP_SMTS	BIT_ULL(43)
+#define VTD_ECAP_SLTS	BIT_ULL(46)
+
+/*
+ * Replace an errno that the uAPI does not have, or that means something in
+ * here: -EAGAIN is ours when a map is stopped, -EINTR after a fatal signal.
+ */
+int ioas_iommu_errno(int ret)
+{
+	return ret == -ENOMEM || ret == -ENOSPC ? ret : -EIO;
+}
+
+/* ---- Extensions of struct iommu_domain_ops ---- */
+
+static DEFINE_MUTEX(extensions_lock);
+
+static LIST_HEAD(extensions);
+
+/**
+ * ioasid_register_domain_extension() - register abilities of an IOMMU driver
+ *	beside struct iommu_domain_ops
+ * @ext: one for each struct iommu_domain_ops; stays until it is unregistered
+ *
+ * Applies to domains that are allocated from then on.
+ *
+ * Context: may sleep.
+ */
+void ioasid_register_domain_extension(struct ioasid_domain_extension *ext)
+{
+	mutex_lock(&extensions_lock);
+	list_add(&ext->node, &extensions);
+	mutex_unlock(&extensions_lock);
+}
+EXPORT_SYMBOL_GPL(ioasid_register_domain_extension);
+
+/**
+ * ioasid_unregister_domain_extension() - undo
+ *	ioasid_register_domain_extension()
+ * @ext: the extension
+ *
+ * No domain with these ops is left: a driver calls this when its module is
+ * unloaded.
+ *
+ * Context: may sleep.
+ */
+void ioasid_unregister_domain_extension(struct ioasid_domain_extension *ext)
+{
+	mutex_lock(&extensions_lock);
+	list_del(&ext->node);
+	mutex_unlock(&extensions_lock);
+}
+EXPORT_SYMBOL_GPL(ioasid_unregister_domain_extension);
+
+/**
+ * ioas_iommu_extension() - find the extension of a domain's ops
+ * @iommu: the domain
+ *
+ * Context: may sleep.
+ * Return: the extension, which stays as long as the domain; or NULL.
+ */
+const struct ioasid_domain_extension *
+ioas_iommu_extension(const struct iommu_domain *iommu)
+{
+	const struct ioasid_domain_extension *ext, *found = NULL;
+
+	mutex_lock(&extensions_lock);
+	list_for_each_entry(ext, &extensions, node)
+		if (ext->domain_ops == iommu->ops)
+			found = ext;
+	mutex_unlock(&extensions_lock);
+	return found;
+}
+
+/**
+ * ioas_iommu_protect() - change the permission of an IOPTE in place
+ * @iommu: the domain
+ * @extension: of the domain, with protect_pages
+ * @iova: first byte of the IOPTE
+ * @size: its bytes
+ * @prot: IOMMU_READ and so on
+ * @iotlb: what is to be flushed is added to it
+ *
+ * Return: @size; 0, nothing was changed: the driver cannot, or has IOPTEs of
+ * other sizes there.
+ */
+size_t ioas_iommu_protect(struct iommu_domain *iommu,
+			  const struct ioasid_domain_extension *extension,
+			  unsigned long iova, size_t size, int prot,
+			  struct iommu_iotlb_gather *iotlb)
+{
+	return extension->protect_pages(iommu, iova, size, 1, prot, iotlb);
+}
+
+/* ---- Domains ---- */
+
+/**
+ * ioas_iommu_alloc() - allocate a domain of the IOMMU driver for a device
+ * @dev: the device
+ * @paging_only: allocate it as for kernel drivers
+ * @finalized_on_attach: out, the driver sets aperture and page sizes when a
+ *	device is attached, not before
+ *
+ * Drivers have two ways.  domain_alloc_user() takes the device, and sets all
+ * limits at once; but on an Intel IOMMU that has only first stage tables, its
+ * domain cannot be attached.
+ *
+ * Return: the domain; or an ERR_PTR:
+ * -EMEDIUMTYPE, the driver lacks this way;
+ * -ENOMEM.
+ */
+struct iommu_domain *ioas_iommu_alloc(struct device *dev, bool paging_only,
+				      bool *finalized_on_attach)
+{
+	const struct iommu_ops *ops = dev_iommu_ops(dev);
+	struct iommu_domain *iommu;
+
+	if (paging_only)
+		iommu = iommu_paging_domain_alloc(dev);
+	else if (ops->domain_alloc_user)
+		iommu = ops->domain_alloc_user(dev, 0, NULL, NULL);
+	else
+		iommu = ERR_PTR(-EOPNOTSUPP);
+	if (IS_ERR(iommu))
+		return PTR_ERR(iommu) == -ENOMEM ? iommu :
+						   ERR_PTR(-EMEDIUMTYPE);
+	if (!iommu->owner)
+		iommu->owner = ops;
+	*finalized_on_attach = !iommu->geometry.aperture_end ||
+		(paging_only && !ops->domain_alloc_paging);
+	return iommu;
+}
+
+/**
+ * ioas_iommu_free() - free a domain, with all that is mapped in it
+ * @iommu: the domain; no device is attached
+ *
+ * Needs no memory.  Afterwards no device reaches what was mapped.
+ *
+ * Context: may sleep.
+ */
+void ioas_iommu_free(struct iommu_domain *iommu)
+{
+	iommu_domain_free(iommu);
+}
+
+/**
+ * ioas_iommu_can_enforce_coherency() - test whether no-snoop DMA of a device
+ *	can be made coherent
+ * @dev: the device
+ *
+ * Return: true if it can, by ioas_iommu_enforce_coherency().
+ */
+bool ioas_iommu_can_enforce_coherency(struct device *dev)
+{
+	return device_iommu_capable(dev, IOMMU_CAP_ENFORCE_CACHE_COHERENCY);
+}
+
+/**
+ * ioas_iommu_enforce_coherency() - make no-snoop DMA coherent
+ * @iommu: the domain; nothing is mapped in it
+ *
+ * Holds for all that is mapped and attached later; cannot be undone.
+ *
+ * Return: true if the driver does; it may still refuse.
+ */
+bool ioas_iommu_enforce_coherency(struct iommu_domain *iommu)
+{
+	return iommu->ops->enforce_cache_coherency &&
+	       iommu->ops->enforce_cache_coherency(iommu);
+}
+
+/**
+ * ioas_iommu_can_defer_flush() - test whether a gather may be queued
+ * @dev: a device of the IOMMU
+ * @iommu: the domain
+ *
+ * The core's flush of all does nothing, silently, if the driver has no op.
+ *
+ * Return: true if it may.
+ */
+bool ioas_iommu_can_defer_flush(struct device *dev,
+				const struct iommu_domain *iommu)
+{
+	return device_iommu_capable(dev, IOMMU_CAP_DEFERRED_FLUSH) &&
+	       iommu->ops->flush_iotlb_all;
+}
+
+/**
+ * ioas_iommu_drives() - test whether a domain is of the driver of a device
+ * @dev: the device
+ * @iommu: the domain, of ioas_iommu_alloc()
+ *
+ * Return: true if the device may be attached to it; the driver may refuse.
+ */
+bool ioas_iommu_drives(struct device *dev, const struct iommu_domain *iommu)
+{
+	return dev_iommu_ops(dev) == iommu->owner;
+}
+
+/**
+ * ioas_iommu_aperture() - find the IOVAs that a domain can translate
+ * @iommu: the domain
+ * @start: out, first byte
+ * @last: out, last byte; U64_MAX if the driver does not tell (yet)
+ */
+void ioas_iommu_aperture(const struct iommu_domain *iommu, u64 *start,
+			 u64 *last)
+{
+	*start = 0;
+	*last = U64_MAX;
+	if (iommu->geometry.aperture_end) {
+		*start = iommu->geometry.aperture_start;
+		*last = iommu->geometry.aperture_end;
+	}
+}
+
+/* Flush all, then free the tables that became empty */
+noinline void
+ioas_iommu_gather_flush_all(struct iommu_domain *iommu,
+			    struct iommu_iotlb_gather *iotlb)
+{
+	iommu_flush_iotlb_all(iommu);
+	iommu_put_pages_list(&iotlb->freelist);
+}
+
+/* ---- Attach ---- */
+
+/**
+ * ioas_iommu_claim() - claim the group of a device, and block it
+ * @dev: the device
+ * @owner: the owner, one for all devices of the group
+ *
+ * From now on no kernel driver does DMA in the group, and it is never on its
+ * default domain.
+ *
+ * Context: may sleep.
+ * Return: 0; -EBUSY, a kernel driver or another owner uses the group, or it is
+ * on another domain; -ENOMEM; or the driver's error, if it cannot block.
+ */
+int ioas_iommu_claim(struct device *dev, void *owner)
+{
+	int ret = iommu_device_claim_dma_owner(dev, owner);
+
+	return ret == -EPERM ? -EBUSY : ret;
+}
+
+/**
+ * ioas_iommu_release() - undo ioas_iommu_claim()
+ * @dev: the device, blocked
+ *
+ * Context: may sleep.
+ */
+void ioas_iommu_release(struct device *dev)
+{
+	iommu_device_release_dma_owner(dev);
+}
+
+/**
+ * ioas_iommu_attach() - attach a blocked group to a domain
+ * @group: the group
+ * @iommu: the domain
+ *
+ * Context: may sleep.
+ * Return: 0; on failure the group is still blocked: -EINVAL, the domain does
+ * not suit the group, or the group is not blocked; or the driver's errno.
+ */
+int ioas_iommu_attach(struct iommu_group *group, struct iommu_domain *iommu)
+{
+	int ret = iommu_attach_group(iommu, group);
+
+	return ret == -EBUSY ? -EINVAL : ret;
+}
+
+/**
+ * ioas_iommu_replace() - attach a group to a domain, from blocking or another
+ *	domain
+ * @group: the group
+ * @iommu: the domain, not finalized on attach
+ *
+ * The group is not blocked in between, unless its driver does that.
+ *
+ * Context: may sleep.
+ * Return: 0; on failure the group is where it was: -EINVAL, the domain does not
+ * suit the group; or the driver's errno.
+ */
+int ioas_iommu_replace(struct iommu_group *group, struct iommu_domain *iommu)
+{
+	return iommu_group_replace_domain(group, iommu);
+}
+
+/**
+ * ioas_iommu_block() - block a group
+ * @group: the group, claimed
+ * @iommu: the domain that it is attached to
+ *
+ * Needs no memory.  The core warns if the driver fails.
+ *
+ * Context: may sleep.
+ */
+void ioas_iommu_block(struct iommu_group *group, struct iommu_domain *iommu)
+{
+	iommu_detach_group(iommu, group);
+}
+
+/**
+ * ioas_iommu_map_msi() - let the IOMMU driver map MSIs by software
+ * @iommu: the domain
+ * @base: IOVAs for them begin here
+ *
+ * Once for a domain, before a device is attached that needs it.
+ *
+ * Return: 0; -ENOMEM; or another errno of the core.
+ */
+int ioas_iommu_map_msi(struct iommu_domain *iommu, phys_addr_t base)
+{
+	return iommu_get_msi_cookie(iommu, base);
+}
+
+/**
+ * ioas_iommu_resv_regions() - list the reserved regions of a group's devices
+ * @group: the group
+ * @list: out, struct iommu_resv_region; ioas_iommu_resv_regions_free() follows,
+ *	also on failure
+ *
+ * Context: may sleep.
+ * Return: 0; -ENOMEM.
+ */
+int ioas_iommu_resv_regions(struct iommu_group *group, struct list_head *list)
+{
+	return iommu_get_group_resv_regions(group, list);
+}
+
+void ioas_iommu_resv_regions_free(struct list_head *list)
+{
+	struct iommu_resv_region *resv, *next;
+
+	list_for_each_entry_safe(resv, next, list, list)
+		kfree(resv);
+}
+
+/* ---- Describe ---- */
+
+/**
+ * ioas_iommu_present() - test whether the DMA of a device is translated
+ * @dev: the device
+ *
+ * Return: true if an IOMMU driver has the device.
+ */
+bool ioas_iommu_present(struct device *dev)
+{
+	return dev->iommu && dev->iommu->iommu_dev;
+}
+
+/**
+ * ioas_iommu_is_coherent() - test whether the DMA of a device snoops caches
+ * @dev: the device
+ *
+ * Return: true if it does, unless it asks not to.
+ */
+bool ioas_iommu_is_coherent(struct device *dev)
+{
+	return device_iommu_capable(dev, IOMMU_CAP_CACHE_COHERENCY);
+}
+
+/**
+ * ioas_iommu_isolates_msi() - test whether interrupts of a group are isolated
+ * @group: the group
+ *
+ * Return: true if its devices can send no interrupts but those that they were
+ * given.
+ */
+bool ioas_iommu_isolates_msi(struct iommu_group *group)
+{
+	return iommu_group_has_isolated_msi(group);
+}
+
+bool ioas_iommu_can_track_dirty(struct device *dev)
+{
+	return device_iommu_capable(dev, IOMMU_CAP_DIRTY_TRACKING);
+}
+
+/* Test whether a domain for a device can be the parent of a user's table */
+bool ioas_iommu_can_nest(struct device *dev)
+{
+	const struct iommu_ops *ops = dev_iommu_ops(dev);
+	struct iommu_domain *parent;
+
+	if (!ops->domain_alloc_user)
+		return false;
+	parent = ops->domain_alloc_user(dev, IOMMU_HWPT_ALLOC_NEST_PARENT, NULL,
+					NULL);
+	if (IS_ERR_OR_NULL(parent))
+		return false;
+	iommu_domain_free(parent);
+	return true;
+}
+
+/* Number of PASIDs of a device; 0 for none */
+u32 ioas_iommu_max_pasids(struct device *dev)
+{
+	return dev->iommu->max_pasids;
+}
+
+/**
+ * ioas_iommu_hw_info() - get the driver's description of an IOMMU
+ * @dev: a device behind it
+ * @length: out, bytes
+ * @type: out, enum iommu_hw_info_type
+ *
+ * Return: the description, to be freed by kfree(); NULL, the driver has none;
+ * or an ERR_PTR of the driver.
+ */
+void *ioas_iommu_hw_info(struct device *dev, u32 *length, u32 *type)
+{
+	const struct iommu_ops *ops = dev_iommu_ops(dev);
+
+	return ops->hw_info ? ops->hw_info(dev, length, type) : NULL;
+}
+
+/**
+ * ioas_iommu_only_first_stage() - test for an Intel IOMMU without second stage
+ * @hw_type: enum iommu_hw_info_type
+ * @hw_data: of ioas_iommu_hw_info()
+ *
+ * There, a domain made for the device is of another sort than the domain that
+ * will be attached; see ioas_iommu_alloc().
+ *
+ * Return: true if it is one.
+ */
+bool ioas_iommu_only_first_stage(u32 hw_type, const void *hw_data)
+{
+	const struct iommu_hw_info_vtd *vtd = hw_data;
+
+	return hw_type == IOMMU_HW_INFO_TYPE_INTEL_VTD &&
+	       vtd->ecap_reg & VTD_ECAP_SMTS &&
+	       !(vtd->ecap_reg & VTD_ECAP_SLTS);
+}
