@@ -210,6 +210,7 @@ static bool is_changing(struct ioas *ioas, u64 addr)
 
 static int populate(struct ioas *ioas, struct ioas_domain *dom)
 {
+	struct ioas_stop stop = {};
 	struct ioas_mapping *m;
 	u64 addr;
 	int ret;
@@ -241,8 +242,9 @@ static int populate(struct ioas *ioas, struct ioas_domain *dom)
 		spin_unlock(&ioas->lock);
 
 		/* Stops for a thread that removes or cuts the mapping */
+		stop.wanted = &m->wanted;
 		ret = ioas_domain_map(dom, m->start, &m->mem, m->flags,
-				      m->cut_shift, &m->wanted);
+				      m->cut_shift, &stop);
 
 		spin_lock(&ioas->lock);
 		if (ret) {

@@ -131,13 +131,20 @@ bool ioas_domain_fits(struct ioas_domain *dom, struct device *dev,
 
 /*
  * IOPTEs that a driver writes with one call: bounds the time that it allocates
- * tables for before *@stop is tested.
+ * tables for before @stop is tested.
  */
 #define MAP_STEP	SZ_16K
 
+static bool should_stop(const struct ioas_stop *stop)
+{
+	return stop && (READ_ONCE(*stop->wanted) ||
+			(stop->sem && rwsem_is_contended(stop->sem)));
+}
+
 static __always_inline int
 map_run_inline(struct ioas_domain *dom, unsigned long iova, phys_addr_t phys,
-	       size_t size, int prot, gfp_t gfp, const bool *stop, size_t *done)
+	       size_t size, int prot, gfp_t gfp, const struct ioas_stop *stop,
+	       size_t *done)
 {
 	struct iommu_domain *iommu = dom->iommu;
 
@@ -162,7 +169,7 @@ map_run_inline(struct ioas_domain *dom, unsigned long iova, phys_addr_t phys,
 		iova += mapped;
 		phys += mapped;
 		size -= min(size, mapped);
-		if (unlikely(size && stop && READ_ONCE(*stop)))
+		if (unlikely(size && should_stop(stop)))
 			return -EAGAIN;
 	}
 	return 0;
@@ -170,7 +177,7 @@ map_run_inline(struct ioas_domain *dom, unsigned long iova, phys_addr_t phys,
 
 static noinline int map_run(struct ioas_domain *dom, unsigned long iova,
 			    phys_addr_t phys, size_t size, int prot, gfp_t gfp,
-			    const bool *stop, size_t *done)
+			    const struct ioas_stop *stop, size_t *done)
 {
 	return map_run_inline(dom, iova, phys, size, prot, gfp, stop, done);
 }
@@ -184,7 +191,7 @@ static int flags_to_prot(unsigned int flags)
 /* Map a run in pieces that end on the lines of the cut grid */
 static int map_cells(struct ioas_domain *dom, u64 iova, phys_addr_t phys,
 		     u64 size, int prot, gfp_t gfp, unsigned int cut_shift,
-		     const bool *stop, size_t *done)
+		     const struct ioas_stop *stop, size_t *done)
 {
 	u64 cell = BIT_ULL(cut_shift), piece;
 	int ret;
@@ -197,7 +204,7 @@ static int map_cells(struct ioas_domain *dom, u64 iova, phys_addr_t phys,
 		iova += piece;
 		phys += piece;
 		size -= piece;
-		if (size && stop && READ_ONCE(*stop))
+		if (size && should_stop(stop))
 			return -EAGAIN;
 	}
 	return 0;
@@ -205,8 +212,8 @@ static int map_cells(struct ioas_domain *dom, u64 iova, phys_addr_t phys,
 
 static __always_inline int
 map_memory(struct ioas_domain *dom, u64 iova, const struct ioasid_memory *mem,
-	   int prot, unsigned int cut_shift, gfp_t gfp, const bool *stop,
-	   size_t *done)
+	   int prot, unsigned int cut_shift, gfp_t gfp,
+	   const struct ioas_stop *stop, size_t *done)
 {
 	struct ioasid_runs runs __uninitialized;
 	struct ioasid_run run __uninitialized;
@@ -232,7 +239,7 @@ map_memory(struct ioas_domain *dom, u64 iova, const struct ioasid_memory *mem,
 		iova += size;
 		if (!runs.left)
 			break;
-		if (stop && READ_ONCE(*stop))
+		if (should_stop(stop))
 			return -EAGAIN;
 		if (fatal_signal_pending(current))
 			return -EINTR;
@@ -343,7 +350,7 @@ int ioas_domain_sync(struct ioas_domain *dom, u64 iova, u64 length)
  * @mem: the memory
  * @flags: IOASID_MAP_READ, IOASID_MAP_WRITE
  * @cut_shift: log2 of the cut size, 0 for none
- * @stop: the map ends early when it becomes true; or NULL
+ * @stop: why the map may end early, or NULL
  *
  * Calls iotlb_sync_map() once.  On failure nothing stays mapped, unless
  * @dom->poisoned is set.
@@ -357,7 +364,7 @@ int ioas_domain_sync(struct ioas_domain *dom, u64 iova, u64 length)
  */
 int ioas_domain_map(struct ioas_domain *dom, u64 iova,
 		    const struct ioasid_memory *mem, unsigned int flags,
-		    unsigned int cut_shift, const bool *stop)
+		    unsigned int cut_shift, const struct ioas_stop *stop)
 {
 	size_t done = 0;
 	int ret;

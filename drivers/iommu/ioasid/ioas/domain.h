@@ -8,6 +8,7 @@
 #define _IOASID_IOAS_DOMAIN_H
 
 #include <linux/list.h>
+#include <linux/rwsem.h>
 
 #include <uapi/linux/ioasid.h>
 
@@ -69,6 +70,17 @@ struct ioas_gather {
 	bool begun;
 };
 
+/**
+ * struct ioas_stop - what ends a long write early
+ * @wanted: true: a thread waits for the memory or the mapping
+ * @sem: held for reading; ends the write when another thread waits to hold it
+ *	for writing, as readers queue behind that thread; or NULL
+ */
+struct ioas_stop {
+	const bool *wanted;
+	struct rw_semaphore *sem;
+};
+
 struct ioas_domain *ioas_domain_alloc(struct device *dev, bool paging_only,
 				      bool enforce_cache_coherency);
 bool ioas_domain_usable(struct ioas_domain *dom);
@@ -86,7 +98,7 @@ int ioas_domain_write(struct ioas_domain *dom, u64 iova,
 int ioas_domain_sync(struct ioas_domain *dom, u64 iova, u64 length);
 int ioas_domain_map(struct ioas_domain *dom, u64 iova,
 		    const struct ioasid_memory *mem, unsigned int flags,
-		    unsigned int cut_shift, const bool *stop);
+		    unsigned int cut_shift, const struct ioas_stop *stop);
 int ioas_domain_map_device(struct ioas_domain *dom, u64 iova,
 			   const struct ioasid_memory *mem,
 			   unsigned int flags);

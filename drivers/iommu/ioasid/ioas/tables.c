@@ -14,6 +14,9 @@
  * WRITING, CHANGING or REMOVING; for writing, by ioas_tables_lock(), to add and
  * delete domains.  Device memory is written with ioas_devmem.lock held, and
  * removed with that lock alone; see devmem.c.
+ *
+ * Waits: a long write ends early for a thread that waits for the mapping, or to
+ * hold ioas_tables.sem for writing; its caller drops the lock and tries again.
  */
 #include <linux/mm.h>
 #include <linux/slab.h>
@@ -240,17 +243,31 @@ int ioas_tables_change(struct ioas *ioas,
 	return ret;
 }
 
+/**
+ * struct table_write - a mapping that is written to all domains
+ * @m: the mapping
+ * @stop: what ends the write early: a thread that waits for the mapping; or one
+ *	that is about to attach, since cascading unmaps of the parent queue
+ *	behind it
+ */
+struct table_write {
+	struct ioas_mapping *m;
+	struct ioas_stop stop;
+};
+
 static int write_table(struct ioas_domain *dom, void *arg)
 {
-	struct ioas_mapping *m = arg;
+	struct table_write *write = arg;
+	struct ioas_mapping *m = write->m;
 
 	return ioas_domain_map(dom, m->start, &m->mem, m->flags, m->cut_shift,
-			       &m->wanted);
+			       &write->stop);
 }
 
 static void unwrite_table(struct ioas_domain *dom, void *arg)
 {
-	struct ioas_mapping *m = arg;
+	struct table_write *write = arg;
+	struct ioas_mapping *m = write->m;
 
 	ioas_domain_remove(dom, m->start, ioas_mapping_bytes(m));
 }
@@ -269,19 +286,24 @@ static void unwrite_table(struct ioas_domain *dom, void *arg)
 int ioas_tables_write(struct ioas *ioas, struct ioas_mapping *m)
 	__acquires(&ioas->lock)
 {
+	struct table_write write = {
+		.m = m,
+		.stop.wanted = &m->wanted,
+		.stop.sem = &ioas->tables.sem,
+	};
 	bool in_populating = false;
 	int ret;
 
 	lockdep_assert_held_read(&ioas->tables.sem);
-	ret = all_or_none(ioas, write_table, unwrite_table, m);
+	ret = all_or_none(ioas, write_table, unwrite_table, &write);
 	spin_lock(&ioas->lock);
 	if (unlikely(ret))
 		return ret;
 	while (!in_populating && ioas_mapping_populated(ioas, m)) {
 		spin_unlock(&ioas->lock);
-		ret = write_table(ioas->tables.populating, m);
+		ret = write_table(ioas->tables.populating, &write);
 		if (ret)
-			undo_before(ioas, NULL, unwrite_table, m);
+			undo_before(ioas, NULL, unwrite_table, &write);
 		in_populating = true;
 		spin_lock(&ioas->lock);
 		if (ret)
@@ -299,7 +321,9 @@ int ioas_tables_write(struct ioas *ioas, struct ioas_mapping *m)
 void ioas_tables_unwrite(struct ioas *ioas, struct ioas_mapping *m,
 			 struct ioas_domain *failed)
 {
-	undo_before(ioas, failed, unwrite_table, m);
+	struct table_write write = { .m = m };
+
+	undo_before(ioas, failed, unwrite_table, &write);
 }
 
 /**

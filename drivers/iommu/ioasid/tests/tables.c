@@ -10,6 +10,8 @@
  */
 #include <kunit/test.h>
 #include <linux/iommu.h>
+#include <linux/kthread.h>
+#include <linux/rwsem.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
 
@@ -48,6 +50,10 @@ struct table {
 	unsigned int flushes;
 	unsigned int map_syncs;
 	int sync_error;
+	unsigned int map_calls;
+	/* held for reading while it maps; the first call meets a writer */
+	struct rw_semaphore *sem;
+	struct task_struct *writer;
 };
 
 #define to_table(domain)	container_of(domain, struct table, iommu)
@@ -58,6 +64,26 @@ static struct unit *unit_at(struct table *table, u64 iova)
 
 	KUNIT_ASSERT_LT_MSG(table->test, i, UNITS, "iova %llx", iova);
 	return &table->unit[i];
+}
+
+static int lock_for_writing(void *data)
+{
+	struct rw_semaphore *sem = data;
+
+	down_write(sem);
+	up_write(sem);
+	while (!kthread_should_stop())
+		schedule_timeout_interruptible(1);
+	return 0;
+}
+
+/* Start a thread that waits for the lock, and return when it does */
+static void meet_writer(struct table *table)
+{
+	table->writer = kthread_run(lock_for_writing, table->sem, "ioasid-writer");
+	KUNIT_ASSERT_FALSE(table->test, IS_ERR(table->writer));
+	while (!rwsem_is_contended(table->sem))
+		schedule_timeout_uninterruptible(1);
 }
 
 static int table_map(struct iommu_domain *domain, unsigned long iova,
@@ -73,6 +99,8 @@ static int table_map(struct iommu_domain *domain, unsigned long iova,
 	KUNIT_ASSERT_TRUE(test, domain->pgsize_bitmap & pgsize);
 	KUNIT_ASSERT_EQ(test, (iova | phys) & (pgsize - 1), 0);
 
+	if (!table->map_calls++ && table->sem)
+		meet_writer(table);
 	for (n = 0; n < pgcount; n++) {
 		if (table->room != NEVER &&
 		    wrote + pgsize > (u64)table->room << PAGE_SHIFT) {
@@ -237,6 +265,7 @@ static void reset_table(struct table *table, u64 base, unsigned long pgsizes,
 	table->tells_partial = true;
 	table->flushes = 0;
 	table->map_syncs = 0;
+	table->map_calls = 0;
 }
 
 /* A mapping to test: its place, size and permission */
@@ -600,6 +629,47 @@ static void sync_fails(struct kunit *test)
 	every_kind(test, 100, sync_fails_one);
 }
 
+static void map_stops_one(struct kunit *test, struct rnd_state *rnd,
+			  struct table *table, struct mapping *map)
+{
+	struct rw_semaphore sem;
+	bool wanted = false;
+	struct ioas_stop stop = { .wanted = &wanted, .sem = &sem };
+	unsigned int calls;
+	int ret;
+
+	init_rwsem(&sem);
+	KUNIT_ASSERT_EQ(test, put_in(table, map), 0);
+	calls = table->map_calls;
+	gather(table, map->iova, (u64)map->n << PAGE_SHIFT);
+
+	table->map_calls = 0;
+	table->sem = &sem;
+	down_read(&sem);
+	ret = ioas_domain_map(&table->dom, map->iova, &map->mem, map->flags,
+			      map->cut_shift, &stop);
+	up_read(&sem);
+	table->sem = NULL;
+	kthread_stop(table->writer);
+	KUNIT_ASSERT_EQ(test, ret, calls > 1 ? -EAGAIN : 0);
+	KUNIT_ASSERT_EQ(test, table->map_calls, 1);
+	if (ret)
+		KUNIT_ASSERT_EQ(test, units_in_use(table), 0);
+
+	reset_table(table, table->base, table->iommu.pgsize_bitmap, false);
+	wanted = true;
+	ret = ioas_domain_map(&table->dom, map->iova, &map->mem, map->flags,
+			      map->cut_shift, &stop);
+	KUNIT_ASSERT_EQ(test, ret, calls > 1 ? -EAGAIN : 0);
+	KUNIT_ASSERT_EQ(test, table->map_calls, 1);
+}
+
+/* A write ends early for a thread that waits for the mapping, or for the lock */
+static void map_stops(struct kunit *test)
+{
+	every_kind(test, 20, map_stops_one);
+}
+
 static void unmap_fails_one(struct kunit *test, struct rnd_state *rnd,
 			    struct table *table, struct mapping *map)
 {
@@ -630,6 +700,7 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE_SLOW(split_fails),
 	KUNIT_CASE_SLOW(map_fails),
 	KUNIT_CASE_SLOW(sync_fails),
+	KUNIT_CASE_SLOW(map_stops),
 	KUNIT_CASE_SLOW(unmap_fails),
 	{}
 };
