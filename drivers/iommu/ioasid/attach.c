@@ -9,7 +9,9 @@
  *    The last detach blocks the group.
  *  - While a sibling that was bound before the first attach has neither joined
  *    nor been unbound, the IOASID takes no new mappings.
- *  - A group whose move fails stays attached where it was.
+ *  - A group whose move fails stays attached where it was.  A driver that could
+ *    not replace its domain may fail to attach it there again: then the group
+ *    is detached.
  *  - Every attached device counts in ioas.devices.  An address space with
  *    attached devices cannot be freed.
  *
@@ -97,6 +99,28 @@ static int attach_first(struct ioasid_device *idev, struct ioasid *ioasid,
 	return 0;
 }
 
+/* Detach the group from its IOASID, with all of its devices */
+static void detach_group(struct ioasid_group *group)
+{
+	struct ioasid *ioasid = group->ioasid;
+	unsigned int attached = group->attached;
+	struct ioasid_ctx *ctx = ioasid->obj.ctx;
+	struct ioasid_device *idev;
+
+	lockdep_assert_held(&group->lock);
+	ioas_detach(&ioasid->ioas, ioasid_group_attachment(group), false);
+	spin_lock(&ctx->routes_lock);
+	list_for_each_entry(idev, &group->devices, node) {
+		idev->attached = false;
+		stop_waiting(group, idev);
+	}
+	group->attached = 0;
+	group->ioasid = NULL;
+	spin_unlock(&ctx->routes_lock);
+	ioas_release(&ioasid->ioas, attached);
+	ioasid_put(ioasid);
+}
+
 /* Move all attached devices of the group from one IOASID to another */
 static int move_group(struct ioasid_device *idev, struct ioasid *ioasid,
 		      u64 *fault_addr)
@@ -122,11 +146,13 @@ static int move_group(struct ioasid_device *idev, struct ioasid *ioasid,
 	to->dev = idev->dev;
 	ret = ioas_attach(&ioasid->ioas, to, fault_addr);
 	if (ret) {
-		if (must_block && !poisoned)
-			ioas_unblock(&old->ioas, from);
 		if (group->waiting)
 			ioas_set_partial(&ioasid->ioas, false);
 		ioas_release(&ioasid->ioas, group->attached);
+		if (must_block && !poisoned && ioas_unblock(&old->ioas, from)) {
+			detach_group(group);
+			ret = -ENOTCONN;
+		}
 		return ret;
 	}
 
@@ -155,6 +181,8 @@ static int move_group(struct ioasid_device *idev, struct ioasid *ioasid,
  * -EBUSY, the group is attached to another IOASID and the device is not;
  * -ENOENT, @ioasid is being freed;
  * -EIO, @ioasid is poisoned;
+ * -ENOTCONN, the group could not be moved, and could not be attached
+ * where it was: it is detached;
  * -EINTR, a fatal signal.
  */
 int ioasid_group_attach(struct ioasid_device *idev, struct ioasid *ioasid,
@@ -182,27 +210,17 @@ static void detach_locked(struct ioasid_device *idev)
 {
 	struct ioasid_group *group = idev->group;
 	struct ioasid_ctx *ctx = idev->obj.ctx;
-	struct ioasid *ioasid = group->ioasid;
-	struct ioasid_device *other;
-	bool last;
 
 	lockdep_assert_held(&group->lock);
-	last = group->attached == 1;
-	if (last)
-		ioas_detach(&ioasid->ioas, ioasid_group_attachment(group),
-			    false);
+	if (group->attached == 1) {
+		detach_group(group);
+		return;
+	}
 	spin_lock(&ctx->routes_lock);
 	idev->attached = false;
 	group->attached--;
-	if (last) {
-		list_for_each_entry(other, &group->devices, node)
-			stop_waiting(group, other);
-		group->ioasid = NULL;
-	}
 	spin_unlock(&ctx->routes_lock);
-	ioas_release(&ioasid->ioas, 1);
-	if (last)
-		ioasid_put(ioasid);
+	ioas_release(&group->ioasid->ioas, 1);
 }
 
 /**

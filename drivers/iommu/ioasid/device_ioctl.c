@@ -70,12 +70,15 @@ EXPORT_SYMBOL_GPL(ioasid_exists);
  * @fault_addr: out on -EADDRINUSE, the first mapped IOVA that @idev cannot use
  *
  * Context: may sleep, for as long as it takes to populate a domain.
- * Return: 0; on failure the device stays attached where it was:
+ * Return: 0; on failure, but for -ENOTCONN, the device stays attached
+ * where it was:
  * -ENOENT, @id does not exist in the context;
  * -EBUSY, the group is attached to another IOASID and @idev is not;
  * -EADDRINUSE, memory is mapped where @idev cannot do DMA;
  * -EMEDIUMTYPE, the IOMMU of @idev cannot serve this IOASID;
  * -EIO, the IOASID is poisoned;
+ * -ENOTCONN, the IOMMU driver attached the group neither to @id nor to
+ * the IOASID where it was: all devices of the group are detached;
  * -EINTR, a fatal signal;
  * -ENOMEM;
  * or the IOMMU driver's error.

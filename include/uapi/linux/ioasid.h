@@ -1125,8 +1125,8 @@ struct ioasid_device_bind {
  *	device cannot use
  *
  * Attaching a device that is attached already moves it to the new IOASID.
- * When that fails, it stays where it was.  DMA that is under way during the
- * move may fail where the hardware blocks for a moment.
+ * When that fails, it stays where it was, but for ENOTCONN.  DMA that is
+ * under way during the move may fail where the hardware blocks for a moment.
  *
  * Routing by requester id belongs to the iommu group: the first device of the
  * group to attach takes the group along; the others then may attach to the
@@ -1139,6 +1139,10 @@ struct ioasid_device_bind {
  *  * EMEDIUMTYPE: the device's IOMMU cannot serve this IOASID.
  *  * EBUSY: another device of the group is attached elsewhere.
  *  * EIO: the IOMMU failed, or see IOASID_STATE_POISONED.
+ *  * ENOTCONN: the move failed, and so did attaching the device where it
+ *    was: it is detached now, with all devices of its group.  Only an IOMMU
+ *    that cannot replace a page table by another one does this, such as
+ *    virtio-iommu.
  *
  * Other errors are those of the IOMMU driver.
  */

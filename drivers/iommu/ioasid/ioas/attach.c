@@ -536,20 +536,23 @@ bool ioas_block(struct ioas *ioas, struct ioas_attachment *attachment)
  * @ioas: the address space
  * @attachment: the attachment, blocked
  *
- * The group stays blocked if the driver fails.
+ * A group whose domain is poisoned stays blocked.
  *
  * Context: may sleep.
+ * Return: 0; or the IOMMU driver's error: the group is still blocked.
  */
-void ioas_unblock(struct ioas *ioas,
-		  struct ioas_attachment *attachment)
+int ioas_unblock(struct ioas *ioas, struct ioas_attachment *attachment)
 {
+	int ret = 0;
+
 	mutex_lock(&ioas->attach_lock);
 	if (attachment->blocked && !attachment->dom->poisoned) {
 		ioas_tables_lock(ioas);
-		attachment->blocked =
-			!!ioas_iommu_attach(attachment->group,
-					    attachment->dom->iommu);
+		ret = ioas_iommu_attach(attachment->group,
+					attachment->dom->iommu);
 		ioas_tables_unlock(ioas);
+		attachment->blocked = ret;
 	}
 	mutex_unlock(&ioas->attach_lock);
+	return ret;
 }

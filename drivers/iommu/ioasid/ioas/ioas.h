@@ -112,8 +112,7 @@ void ioas_detach(struct ioas *ioas,
 bool ioas_attachment_poisoned(const struct ioas_attachment *attachment);
 bool ioas_attachment_must_block(const struct ioas_attachment *attachment);
 bool ioas_block(struct ioas *ioas, struct ioas_attachment *attachment);
-void ioas_unblock(struct ioas *ioas,
-		  struct ioas_attachment *attachment);
+int ioas_unblock(struct ioas *ioas, struct ioas_attachment *attachment);
 
 int ioas_parent_init(struct ioas *parent);
 bool ioas_import_shut(const struct ioas *parent,

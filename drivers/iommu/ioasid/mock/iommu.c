@@ -779,6 +779,16 @@ static struct iommu_domain identity_domain = {
 	},
 };
 
+/* Without page sizes and aperture nothing can be mapped */
+static void stage2_finalize(struct model_domain *dom)
+{
+	const struct model_params *params = &dom->unit->params;
+
+	dom->domain.pgsize_bitmap = params->page_sizes;
+	dom->domain.geometry.aperture_start = params->aperture_start;
+	dom->domain.geometry.aperture_end = params->aperture_last;
+}
+
 static int model_attach(struct iommu_domain *domain, struct device *dev)
 {
 	struct model_domain *dom = to_model_domain(domain);
@@ -794,6 +804,8 @@ static int model_attach(struct iommu_domain *domain, struct device *dev)
 	if (mdev->rid.dom != dom &&
 	    model_should_fail(mdev->unit, MODEL_INJECT_ATTACH, NULL))
 		return -ENOMEM;
+	if (dom->kind == MODEL_STAGE2 && !domain->geometry.aperture_end)
+		stage2_finalize(dom);
 	slot_set(&mdev->rid, MODEL_TRANSLATED, dom);
 	return 0;
 }
@@ -928,10 +940,9 @@ static struct model_domain *stage2_alloc(struct model_unit *unit)
 	dom->domain.ops = params->flags & MODEL_NO_DEFERRED_FLUSH ?
 				  &stage2_strict_ops : &stage2_ops;
 	dom->domain.owner = unit->iommu.ops;
-	dom->domain.pgsize_bitmap = params->page_sizes;
-	dom->domain.geometry.aperture_start = params->aperture_start;
-	dom->domain.geometry.aperture_end = params->aperture_last;
 	dom->domain.geometry.force_aperture = true;
+	if (!(params->flags & MODEL_FINALIZE))
+		stage2_finalize(dom);
 	domain_publish(dom);
 	return dom;
 }
@@ -1016,6 +1027,8 @@ model_domain_alloc_user(struct device *dev, u32 flags,
 	u32 can = unit->params.flags;
 	struct model_domain *dom;
 
+	if (can & MODEL_FINALIZE)
+		return ERR_PTR(-EOPNOTSUPP);
 	if (parent) {
 		struct model_domain *stage2 = to_model_domain(parent);
 

@@ -75,7 +75,8 @@ struct model_resv {
 #define MODEL_EVICT_RANDOM	_BITUL(8)  /* caches forget at random */
 #define MODEL_CACHE_ABSENT	_BITUL(9)  /* remembers what is not mapped */
 #define MODEL_PROTECT		_BITUL(10) /* changes permission in place */
-#define MODEL_FLAGS		(_BITUL(11) - 1)
+#define MODEL_FINALIZE		_BITUL(11) /* domains are finalized on attach */
+#define MODEL_FLAGS		(_BITUL(12) - 1)
 
 /**
  * struct model_params - properties of a unit

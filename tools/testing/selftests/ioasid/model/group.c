@@ -25,6 +25,30 @@ FIXTURE(group)
 	char *mem;
 };
 
+/* A space with memory at RESV lets no device attach. */
+FIXTURE_VARIANT(group)
+{
+	struct model_params params;
+};
+
+#define RESV (8 * BASE)
+#define RESV_PARAMS							\
+	.nr_resv = 1,							\
+	.resv = { { .start = RESV, .length = SZ_1M,			\
+		    .type = MODEL_RESV_RESERVED } }
+
+/* A domain replaces another one, and has its page sizes from the beginning. */
+FIXTURE_VARIANT_ADD(group, replace)
+{
+	.params = { RESV_PARAMS },
+};
+
+/* A domain is finalized on attach, and only after the group was blocked. */
+FIXTURE_VARIANT_ADD(group, finalize)
+{
+	.params = { RESV_PARAMS, .flags = MODEL_FINALIZE },
+};
+
 FIXTURE_SETUP(group)
 {
 	int rc = model_open(&self->model, MODEL_IOASID);
@@ -39,8 +63,8 @@ FIXTURE_SETUP(group)
 	ASSERT_EQ(0, model_space_open(&self->model, &self->two));
 	ASSERT_EQ(0, ia_map(self->fd, self->one.id, BASE, self->mem, PG));
 	ASSERT_EQ(0, ia_map(self->fd, self->two.id, BASE, self->mem + PG, PG));
-	ASSERT_EQ(0, model_plug(&self->model, &self->a, NULL, 11));
-	ASSERT_EQ(0, model_plug(&self->model, &self->b, NULL, 11));
+	ASSERT_EQ(0, model_plug(&self->model, &self->a, &variant->params, 11));
+	ASSERT_EQ(0, model_plug(&self->model, &self->b, &variant->params, 11));
 	ASSERT_EQ(0, model_bind(&self->a));
 	ASSERT_EQ(0, model_bind(&self->b));
 }
@@ -154,6 +178,55 @@ TEST_F(group, move_fails)
 	EXPECT_EQ(-ENOMEM, model_attach(&self->b, &self->two));
 	STATE(one, ATTACHED, 2, NULL);
 	READS(b, 0);
+}
+
+/*
+ * A move that fails after the group was attached to the new domain.  A group
+ * that had to be blocked first is attached again; if that fails, too, it is
+ * detached, and no device counts as attached.  Each attach of the group attaches
+ * two devices.
+ */
+TEST_F(group, cannot_go_back)
+{
+	bool blocks = variant->params.flags & MODEL_FINALIZE;
+	struct ia_state before, after;
+	const char *diff;
+
+	ASSERT_EQ(0, ia_map(self->fd, self->two.id, RESV, self->mem, PG));
+	ATTACH(a, one);
+	ATTACH(b, one);
+	ASSERT_EQ(0, ia_state_read(self->fd, &before));
+	EXPECT_EQ(-EADDRINUSE, model_attach(&self->a, &self->two));
+	ASSERT_EQ(0, ia_state_read(self->fd, &after));
+	diff = ia_state_diff(&before, &after);
+	EXPECT_EQ(NULL, diff) TH_LOG("%s", diff);
+	READS(a, 0);
+	READS(b, 0);
+
+	ASSERT_EQ(0, model_inject(&self->a, MODEL_INJECT_ATTACH, 3, 0));
+	EXPECT_EQ(blocks ? -ENOTCONN : -EADDRINUSE,
+		  model_attach(&self->a, &self->two));
+	ASSERT_EQ(0, model_inject(&self->a, MODEL_INJECT_ATTACH, 0, 0));
+	STATE(two, 0, 0, NULL);
+	if (!blocks) {
+		STATE(one, ATTACHED, 2, NULL);
+		READS(a, 0);
+		return;
+	}
+	STATE(one, 0, 0, NULL);
+	FAULTS(a);
+	FAULTS(b);
+	EXPECT_EQ(-ENOENT, hw_detach(self->b.fd, 0));
+	self->a.space->attached--;
+	self->a.space = NULL;
+	self->b.space->attached--;
+	self->b.space = NULL;
+	/* the first to attach again takes the group along */
+	ATTACH(b, one);
+	STATE(one, PARTIAL, 1, &self->a);
+	READS(b, 0);
+	ATTACH(a, one);
+	STATE(one, ATTACHED, 2, NULL);
 }
 
 /*
