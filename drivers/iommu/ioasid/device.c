@@ -243,18 +243,14 @@ bool ioasid_ctx_owns_file(struct ioasid_ctx *ctx, struct file *file)
 	return owns;
 }
 
-static int check_device(struct device *dev, struct iommu_group *iommu_group)
+static int check_device(struct device *dev, struct iommu_group *iommu_group,
+			bool *unsafe)
 {
 	/* DMA that is not coherent would need cache flushes */
 	if (!ioas_iommu_is_coherent(dev))
 		return -EOPNOTSUPP;
-	if (ioas_iommu_isolates_msi(iommu_group))
-		return 0;
-	if (!READ_ONCE(allow_unsafe_interrupts))
-		return -EPERM;
-	dev_warn_ratelimited(dev,
-			     "ioasid: bound without interrupt isolation: its user can send interrupts to the host\n");
-	return 0;
+	*unsafe = !ioas_iommu_isolates_msi(iommu_group);
+	return *unsafe && !READ_ONCE(allow_unsafe_interrupts) ? -EPERM : 0;
 }
 
 /**
@@ -285,6 +281,7 @@ struct ioasid_device *ioasid_bind_device(struct ioasid_ctx *ctx,
 	struct iommu_group *iommu_group;
 	struct ioasid_group *group;
 	struct ioasid_device *idev;
+	bool unsafe;
 	int ret;
 
 	iommu_group = iommu_group_get(dev);
@@ -292,7 +289,7 @@ struct ioasid_device *ioasid_bind_device(struct ioasid_ctx *ctx,
 		iommu_group_put(iommu_group);
 		return ERR_PTR(-EOPNOTSUPP);
 	}
-	ret = check_device(dev, iommu_group);
+	ret = check_device(dev, iommu_group, &unsafe);
 	if (ret)
 		goto err_iommu_group;
 	idev = ioasid_device_alloc(ctx, dev, cookie);
@@ -329,6 +326,9 @@ struct ioasid_device *ioasid_bind_device(struct ioasid_ctx *ctx,
 	spin_unlock(&ctx->routes_lock);
 	mutex_unlock(&group->lock);
 
+	if (unsafe)
+		dev_warn_ratelimited(dev,
+				     "ioasid: bound without interrupt isolation: its user can send interrupts to the host\n");
 	ioasid_object_publish(&idev->obj);
 	trace_ioasid_bind(idev->obj.id, cookie, dev_name(dev));
 	return idev;
