@@ -8,7 +8,8 @@
  *    only.  An attach of a joined device to another IOASID moves all of them.
  *    The last detach blocks the group.
  *  - While a sibling that was bound before the first attach has neither joined
- *    nor been unbound, the IOASID takes no new mappings.
+ *    nor been unbound, the IOASID takes no new mappings.  ioas.partial and the
+ *    device that is waited for change together, under routes_lock.
  *  - A group whose move fails stays attached where it was.  A driver that could
  *    not replace its domain may fail to attach it there again: then the group
  *    is detached.
@@ -56,6 +57,27 @@ static int attach_sibling(struct ioasid_device *idev)
 	return 0;
 }
 
+/*
+ * Begin to attach the group, or to move it.  If it waits for siblings no map
+ * succeeds from here on.
+ */
+static void begin_route(struct ioasid_group *group, struct ioasid *ioasid)
+{
+	lockdep_assert_held(&ioasid->obj.ctx->routes_lock);
+	group->next = ioasid;
+	if (group->waiting)
+		ioas_set_partial(&ioasid->ioas, true);
+}
+
+/* Undo begin_route() */
+static void abort_route(struct ioasid_group *group)
+{
+	lockdep_assert_held(&group->next->obj.ctx->routes_lock);
+	if (group->waiting)
+		ioas_set_partial(&group->next->ioas, false);
+	group->next = NULL;
+}
+
 /* The first device of the group: attach the blocked group to @ioasid */
 static int attach_first(struct ioasid_device *idev, struct ioasid *ioasid,
 			u64 *fault_addr)
@@ -65,35 +87,38 @@ static int attach_first(struct ioasid_device *idev, struct ioasid *ioasid,
 	struct ioasid_group *group = idev->group;
 	struct ioasid_ctx *ctx = idev->obj.ctx;
 	struct ioasid_device *other;
-	unsigned int siblings = 0;
 	int ret;
-
-	list_for_each_entry(other, &group->devices, node)
-		siblings += other != idev;
 
 	ret = ioas_hold(&ioasid->ioas, 1);
 	if (ret)
 		return ret;
-	/* Before the group is attached: no map may succeed in between */
-	if (siblings)
-		ioas_set_partial(&ioasid->ioas, true);
+	spin_lock(&ctx->routes_lock);
+	list_for_each_entry(other, &group->devices, node) {
+		other->waiting = other != idev;
+		group->waiting += other->waiting;
+	}
+	begin_route(group, ioasid);
+	spin_unlock(&ctx->routes_lock);
+
 	attachment->group = group->group;
 	attachment->dev = idev->dev;
 	ret = ioas_attach(&ioasid->ioas, attachment, fault_addr);
 	if (ret) {
-		if (siblings)
-			ioas_set_partial(&ioasid->ioas, false);
+		spin_lock(&ctx->routes_lock);
+		abort_route(group);
+		group->waiting = 0;
+		list_for_each_entry(other, &group->devices, node)
+			other->waiting = false;
+		spin_unlock(&ctx->routes_lock);
 		ioas_release(&ioasid->ioas, 1);
 		return ret;
 	}
 
 	refcount_inc(&ioasid->obj.users);
 	spin_lock(&ctx->routes_lock);
+	group->next = NULL;
 	group->ioasid = ioasid;
 	group->attached = 1;
-	group->waiting = siblings;
-	list_for_each_entry(other, &group->devices, node)
-		other->waiting = other != idev;
 	idev->attached = true;
 	spin_unlock(&ctx->routes_lock);
 	return 0;
@@ -138,16 +163,18 @@ static int move_group(struct ioasid_device *idev, struct ioasid *ioasid,
 	ret = ioas_hold(&ioasid->ioas, group->attached);
 	if (ret)
 		return ret;
-	if (group->waiting)
-		ioas_set_partial(&ioasid->ioas, true);
+	spin_lock(&ctx->routes_lock);
+	begin_route(group, ioasid);
+	spin_unlock(&ctx->routes_lock);
 	if (must_block)
 		ioas_block(&old->ioas, from);
 	to->group = group->group;
 	to->dev = idev->dev;
 	ret = ioas_attach(&ioasid->ioas, to, fault_addr);
 	if (ret) {
-		if (group->waiting)
-			ioas_set_partial(&ioasid->ioas, false);
+		spin_lock(&ctx->routes_lock);
+		abort_route(group);
+		spin_unlock(&ctx->routes_lock);
 		ioas_release(&ioasid->ioas, group->attached);
 		if (must_block && !poisoned && ioas_unblock(&old->ioas, from)) {
 			detach_group(group);
@@ -158,13 +185,14 @@ static int move_group(struct ioasid_device *idev, struct ioasid *ioasid,
 
 	refcount_inc(&ioasid->obj.users);
 	spin_lock(&ctx->routes_lock);
+	group->next = NULL;
 	group->ioasid = ioasid;
 	group->current_attachment = !group->current_attachment;
+	if (group->waiting)
+		ioas_set_partial(&old->ioas, false);
 	spin_unlock(&ctx->routes_lock);
 
 	ioas_detach(&old->ioas, from, true);
-	if (group->waiting)
-		ioas_set_partial(&old->ioas, false);
 	ioas_release(&old->ioas, group->attached);
 	ioasid_put(old);
 	return 0;
@@ -288,7 +316,8 @@ bool ioasid_waits_for(struct ioasid *ioasid, u32 *devid, u64 *cookie)
 	mutex_lock(&ctx->lock);
 	spin_lock(&ctx->routes_lock);
 	list_for_each_entry(group, &ctx->groups, node) {
-		if (group->ioasid != ioasid || !group->waiting)
+		if ((group->ioasid != ioasid && group->next != ioasid) ||
+		    !group->waiting)
 			continue;
 		list_for_each_entry(idev, &group->devices, node) {
 			if (!idev->waiting)

@@ -21,11 +21,12 @@
  *	ioasid_ctx.lock, before the locks of an address space
  * @devices: the bound devices
  * @ioasid: the IOASID that the group is attached to, with a reference, or NULL
+ * @next: the IOASID that an attach or a move is in progress to, or NULL
  * @attachment: the attachment to @ioasid, and the new one during a move
  * @current_attachment: index of the attachment to @ioasid
  * @attached: number of attached devices
- * @waiting: number of devices that were bound before the group was attached,
- *	and have not attached yet
+ * @waiting: number of devices that were bound before the attach of the group,
+ *	which may be in progress, and have not attached yet
  *
  * @devices and the fields after it are written under both @lock and
  * ioasid_ctx.routes_lock. An @attachment belongs to its address space.
@@ -38,6 +39,7 @@ struct ioasid_group {
 	struct mutex lock;		/* serialises attach and detach */
 	struct list_head devices;
 	struct ioasid *ioasid;
+	struct ioasid *next;
 	struct ioas_attachment attachment[2];
 	unsigned int current_attachment;
 	unsigned int attached;

@@ -3,6 +3,8 @@
  * Devices that share an iommu group, of a model IOMMU: they attach together,
  * move together, are counted one by one, and the group waits for all of them.
  */
+#include <pthread.h>
+
 #include "ioasid_test.h"
 #include "family.h"
 #include "state.h"
@@ -111,6 +113,67 @@ TEST_F(group, partial)
 	ATTACH(b, one);
 	STATE(one, ATTACHED, 2, NULL);
 	READS(b, 0);
+}
+
+/* Mappings of one page, so that an attach takes its time */
+#define MANY 16384
+
+struct attach {
+	pthread_t thread;
+	struct model_device *dev;
+	struct model_space *space;
+	int done;
+	int rc;
+};
+
+static void *attach_thread(void *arg)
+{
+	struct attach *attach = arg;
+
+	attach->rc = model_attach(attach->dev, attach->space);
+	__atomic_store_n(&attach->done, 1, __ATOMIC_SEQ_CST);
+	return NULL;
+}
+
+/* While the group attaches, its state and the errno of a map agree. */
+TEST_F(group, partial_while_attaching)
+{
+	int i, round, during = 0;
+
+	for (i = 1; i <= MANY; i++)
+		ASSERT_EQ(0, ia_map(self->fd, self->one.id, BASE + i * PG,
+				    self->mem, PG));
+	for (round = 0; round < 32 && !during; round++) {
+		struct attach attach = { .dev = &self->a, .space = &self->one };
+
+		ASSERT_EQ(0, pthread_create(&attach.thread, NULL, attach_thread,
+					    &attach));
+		while (!__atomic_load_n(&attach.done, __ATOMIC_SEQ_CST)) {
+			struct ioasid_info info;
+			int rc;
+
+			rc = ia_map(self->fd, self->one.id, 2 * BASE, self->mem,
+				    PG);
+			if (rc != -EDEADLK) {
+				EXPECT_EQ(0, rc);
+				ia_unmap(self->fd, self->one.id, 2 * BASE, PG,
+					 NULL);
+				continue;
+			}
+			/* It stays so until the other device attaches */
+			info = info_of(self->fd, self->one.id);
+			EXPECT_EQ(PARTIAL, info.state);
+			EXPECT_EQ(self->b.devid, info.waiting_devid);
+			during += !__atomic_load_n(&attach.done,
+						   __ATOMIC_SEQ_CST);
+		}
+		pthread_join(attach.thread, NULL);
+		ASSERT_EQ(0, attach.rc);
+		if (!during)
+			ASSERT_EQ(0, model_detach(&self->a));
+	}
+	if (!during)
+		SKIP(return, "the attach was too fast");
 }
 
 TEST_F(group, join)
