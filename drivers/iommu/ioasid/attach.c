@@ -16,14 +16,20 @@
  *  - Every attached device counts in ioas.devices.  An address space with
  *    attached devices cannot be freed.
  *
+ * Waits: a domain may take long to populate, during which ioasid_group.lock and
+ * ioas.attach_lock are held.  The populating thread stops at a fatal signal.
+ * Attach and detach wait for these locks killably.  An unbind, and a move that
+ * leaves its IOASID, cannot fail: they wait for one attach of a sibling and one
+ * attach to the same IOASID.  A poisoned domain waits for neither: no domain of
+ * its IOASID is populated from then on, and a thread that has the lock of a group
+ * blocks it before it unlocks.
+ *
  * Locks: ioasid_group.lock serialises attaches, moves and detaches of a group.
  * It is held while a domain is populated.  ioasid_ctx.routes_lock protects the
  * routes, too, for readers that must not wait for that.
  */
 #include <linux/iommu.h>
 #include <linux/slab.h>
-
-#include <trace/events/ioasid.h>
 
 #include "device.h"
 
@@ -124,8 +130,8 @@ static int attach_first(struct ioasid_device *idev, struct ioasid *ioasid,
 	return 0;
 }
 
-/* Detach the group from its IOASID, with all of its devices */
-static void detach_group(struct ioasid_group *group)
+/* The group was detached from its IOASID: all of its devices are, too */
+static void end_route(struct ioasid_group *group)
 {
 	struct ioasid *ioasid = group->ioasid;
 	unsigned int attached = group->attached;
@@ -133,7 +139,6 @@ static void detach_group(struct ioasid_group *group)
 	struct ioasid_device *idev;
 
 	lockdep_assert_held(&group->lock);
-	ioas_detach(&ioasid->ioas, ioasid_group_attachment(group), false);
 	spin_lock(&ctx->routes_lock);
 	list_for_each_entry(idev, &group->devices, node) {
 		idev->attached = false;
@@ -166,18 +171,21 @@ static int move_group(struct ioasid_device *idev, struct ioasid *ioasid,
 	spin_lock(&ctx->routes_lock);
 	begin_route(group, ioasid);
 	spin_unlock(&ctx->routes_lock);
-	if (must_block)
-		ioas_block(&old->ioas, from);
 	to->group = group->group;
 	to->dev = idev->dev;
-	ret = ioas_attach(&ioasid->ioas, to, fault_addr);
+	ret = must_block ? ioas_block_killable(&old->ioas, from) : 0;
+	if (ret)
+		must_block = false;
+	else
+		ret = ioas_attach(&ioasid->ioas, to, fault_addr);
 	if (ret) {
 		spin_lock(&ctx->routes_lock);
 		abort_route(group);
 		spin_unlock(&ctx->routes_lock);
 		ioas_release(&ioasid->ioas, group->attached);
 		if (must_block && !poisoned && ioas_unblock(&old->ioas, from)) {
-			detach_group(group);
+			ioas_detach(&old->ioas, from, false);
+			end_route(group);
 			ret = -ENOTCONN;
 		}
 		return ret;
@@ -230,25 +238,32 @@ int ioasid_group_attach(struct ioasid_device *idev, struct ioasid *ioasid,
 		ret = -EBUSY;
 	else
 		ret = move_group(idev, ioasid, fault_addr);
-	mutex_unlock(&group->lock);
+	ioasid_group_unlock(group);
 	return ret;
 }
 
-static void detach_locked(struct ioasid_device *idev)
+static int detach_locked(struct ioasid_device *idev, bool killable)
 {
 	struct ioasid_group *group = idev->group;
+	struct ioas_attachment *attachment = ioasid_group_attachment(group);
+	struct ioas *ioas = &group->ioasid->ioas;
 	struct ioasid_ctx *ctx = idev->obj.ctx;
 
 	lockdep_assert_held(&group->lock);
 	if (group->attached == 1) {
-		detach_group(group);
-		return;
+		if (!killable)
+			ioas_detach(ioas, attachment, false);
+		else if (ioas_detach_killable(ioas, attachment))
+			return -EINTR;
+		end_route(group);
+		return 0;
 	}
 	spin_lock(&ctx->routes_lock);
 	idev->attached = false;
 	group->attached--;
 	spin_unlock(&ctx->routes_lock);
-	ioas_release(&group->ioasid->ioas, 1);
+	ioas_release(ioas, 1);
+	return 0;
 }
 
 /**
@@ -262,15 +277,15 @@ static void detach_locked(struct ioasid_device *idev)
 int ioasid_group_detach(struct ioasid_device *idev, u32 id)
 {
 	struct ioasid_group *group = idev->group;
-	int ret = 0;
+	int ret;
 
 	if (mutex_lock_killable(&group->lock))
 		return -EINTR;
 	if (!idev->attached || (id && group->ioasid->obj.id != id))
 		ret = -ENOENT;
 	else
-		detach_locked(idev);
-	mutex_unlock(&group->lock);
+		ret = detach_locked(idev, true);
+	ioasid_group_unlock(group);
 	return ret;
 }
 
@@ -289,12 +304,12 @@ void ioasid_group_forget(struct ioasid_device *idev)
 
 	mutex_lock(&group->lock);
 	if (idev->attached)
-		detach_locked(idev);
+		detach_locked(idev, false);
 	spin_lock(&ctx->routes_lock);
 	stop_waiting(group, idev);
 	list_del(&idev->node);
 	spin_unlock(&ctx->routes_lock);
-	mutex_unlock(&group->lock);
+	ioasid_group_unlock(group);
 }
 
 /**
@@ -340,25 +355,9 @@ static bool is_routed_to(struct ioasid_group *group, struct ioasid *ioasid)
 	bool routed;
 
 	spin_lock(&ctx->routes_lock);
-	routed = group->ioasid == ioasid;
+	routed = group->ioasid == ioasid || group->next == ioasid;
 	spin_unlock(&ctx->routes_lock);
 	return routed;
-}
-
-static void block_poisoned(struct ioasid_group *group, struct ioasid *ioasid,
-			   bool wait)
-{
-	struct ioas_attachment *attachment;
-
-	if (wait)
-		mutex_lock(&group->lock);
-	else if (!mutex_trylock(&group->lock))
-		return;
-	attachment = ioasid_group_attachment(group);
-	if (group->ioasid == ioasid && ioas_attachment_poisoned(attachment) &&
-	    ioas_block(&ioasid->ioas, attachment))
-		trace_ioasid_poison(ioasid->obj.id);
-	mutex_unlock(&group->lock);
 }
 
 /* A domain is poisoned: block the groups that are on it */
@@ -367,23 +366,22 @@ static void attach_poisoned(struct ioas *ioas)
 	struct ioasid *ioasid = container_of(ioas, struct ioasid, ioas);
 	struct ioasid_ctx *ctx = ioasid->obj.ctx;
 	struct ioasid_group *group;
-	bool wait, bound;
 
 	mutex_lock(&ctx->lock);
-	/* A long attach may hold a group's lock: block the others first */
-	for (wait = false;; wait = true) {
 again:
-		list_for_each_entry(group, &ctx->groups, node) {
-			if (!is_routed_to(group, ioasid))
-				continue;
-			ioasid_group_visit(ctx, group);
-			block_poisoned(group, ioasid, wait);
-			bound = ioasid_group_leave(ctx, group);
-			if (!bound)
-				goto again;
-		}
-		if (wait)
-			break;
+	list_for_each_entry(group, &ctx->groups, node) {
+		if (!is_routed_to(group, ioasid))
+			continue;
+		WRITE_ONCE(group->poisoned, true);
+		/* Pairs with ioasid_group_unlock() */
+		smp_mb();
+		/* A thread that has the lock, maybe for long, does it then */
+		if (!mutex_trylock(&group->lock))
+			continue;
+		ioasid_group_visit(ctx, group);
+		ioasid_group_unlock(group);
+		if (!ioasid_group_leave(ctx, group))
+			goto again;
 	}
 	mutex_unlock(&ctx->lock);
 }

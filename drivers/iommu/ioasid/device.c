@@ -10,7 +10,14 @@
  *  - The framework keeps the struct device until it unbinds the device.  All
  *    other users of ioasid_device.dev hold ioasid_device.lock, and check gone.
  *
- * Locks: ioasid_ctx.lock, ioasid_group.lock, then those of an address space;
+ * Waits: ioasid_ctx.lock is held for one claim or release of a group, which is
+ * a call of the IOMMU driver for each of its devices, and to walk the groups.
+ * Nothing is allocated, pinned or populated with it held, no other lock is
+ * waited for.  ioasid_device.lock is held for one description of the device by
+ * the driver.  ioasid_group.lock: see attach.c.
+ *
+ * Locks: ioasid_group.lock, then those of an address space.  ioasid_ctx.lock is
+ * taken without them, and only tries ioasid_group.lock;
  * ioasid_ctx.routes_lock is a leaf.
  */
 #include <linux/iommu.h>
@@ -128,24 +135,19 @@ static struct ioasid_group *find_group(struct ioasid_ctx *ctx,
 	return NULL;
 }
 
-/* The group takes over the caller's reference to @iommu_group */
-static struct ioasid_group *group_get(struct ioasid_ctx *ctx,
-				      struct iommu_group *iommu_group)
+/* Takes over the caller's reference to @iommu_group, also if it fails */
+static struct ioasid_group *group_alloc(struct iommu_group *iommu_group)
 {
-	struct ioasid_group *group = find_group(ctx, iommu_group);
+	struct ioasid_group *group;
 
+	group = kzalloc(sizeof(*group), GFP_KERNEL_ACCOUNT);
 	if (!group) {
-		group = kzalloc(sizeof(*group), GFP_KERNEL_ACCOUNT);
-		if (!group)
-			return NULL;
-		group->group = iommu_group;
-		mutex_init(&group->lock);
-		INIT_LIST_HEAD(&group->devices);
-		list_add_tail(&group->node, &ctx->groups);
-	} else {
 		iommu_group_put(iommu_group);
+		return NULL;
 	}
-	group->bound++;
+	group->group = iommu_group;
+	mutex_init(&group->lock);
+	INIT_LIST_HEAD(&group->devices);
 	return group;
 }
 
@@ -154,6 +156,21 @@ static void group_free(struct ioasid_group *group)
 	iommu_group_put(group->group);
 	mutex_destroy(&group->lock);
 	kfree(group);
+}
+
+/* Count one more device of a group, which becomes @spare if it is the first */
+static struct ioasid_group *group_get(struct ioasid_ctx *ctx,
+				      struct ioasid_group **spare)
+{
+	struct ioasid_group *group = find_group(ctx, (*spare)->group);
+
+	if (!group) {
+		group = *spare;
+		*spare = NULL;
+		list_add_tail(&group->node, &ctx->groups);
+	}
+	group->bound++;
+	return group;
 }
 
 static void group_put(struct ioasid_ctx *ctx, struct ioasid_group *group)
@@ -196,6 +213,38 @@ bool ioasid_group_leave(struct ioasid_ctx *ctx, struct ioasid_group *group)
 	if (!--group->visitors && !bound)
 		group_free(group);
 	return bound;
+}
+
+static void block_poisoned(struct ioasid_group *group)
+{
+	struct ioas_attachment *attachment = ioasid_group_attachment(group);
+	struct ioasid *ioasid = group->ioasid;
+
+	lockdep_assert_held(&group->lock);
+	if (ioasid && ioas_attachment_poisoned(attachment) &&
+	    ioas_block(&ioasid->ioas, attachment))
+		trace_ioasid_poison(ioasid->obj.id);
+}
+
+/**
+ * ioasid_group_unlock() - unlock a group, and block it if it is to be blocked
+ * @group: the group
+ *
+ * Context: may sleep.
+ */
+void ioasid_group_unlock(struct ioasid_group *group)
+{
+	do {
+		if (unlikely(READ_ONCE(group->poisoned))) {
+			/* Clear it before reading what is poisoned */
+			smp_store_mb(group->poisoned, false);
+			block_poisoned(group);
+		}
+		mutex_unlock(&group->lock);
+		/* Pairs with attach_poisoned(), which may not get the lock */
+		smp_mb();
+	} while (unlikely(READ_ONCE(group->poisoned)) &&
+		 mutex_trylock(&group->lock));
 }
 
 /**
@@ -278,8 +327,8 @@ struct ioasid_device *ioasid_bind_device(struct ioasid_ctx *ctx,
 					 const struct ioasid_device_ops *ops,
 					 void *data, u64 cookie)
 {
+	struct ioasid_group *group, *spare;
 	struct iommu_group *iommu_group;
-	struct ioasid_group *group;
 	struct ioasid_device *idev;
 	bool unsafe;
 	int ret;
@@ -290,27 +339,32 @@ struct ioasid_device *ioasid_bind_device(struct ioasid_ctx *ctx,
 		return ERR_PTR(-EOPNOTSUPP);
 	}
 	ret = check_device(dev, iommu_group, &unsafe);
-	if (ret)
-		goto err_iommu_group;
+	if (ret) {
+		iommu_group_put(iommu_group);
+		return ERR_PTR(ret);
+	}
+	/* Not under ctx->lock: memory may take long to be allocated */
+	spare = group_alloc(iommu_group);
+	if (!spare)
+		return ERR_PTR(-ENOMEM);
 	idev = ioasid_device_alloc(ctx, dev, cookie);
 	if (IS_ERR(idev)) {
-		ret = PTR_ERR(idev);
-		goto err_iommu_group;
+		group_free(spare);
+		return idev;
 	}
 
 	ret = -EINTR;
 	if (mutex_lock_killable(&ctx->lock))
 		goto err_gone;
 	ret = ioas_iommu_claim(dev, ctx);
-	if (ret)
-		goto err_unlock;
-	group = group_get(ctx, iommu_group);
-	if (!group) {
-		ret = -ENOMEM;
-		goto err_owner;
+	if (ret) {
+		mutex_unlock(&ctx->lock);
+		goto err_gone;
 	}
-
+	group = group_get(ctx, &spare);
 	mutex_unlock(&ctx->lock);
+	if (spare)
+		group_free(spare);
 
 	/* Not under ctx->lock: an attach may hold the group for long */
 	idev->group = group;
@@ -324,7 +378,7 @@ struct ioasid_device *ioasid_bind_device(struct ioasid_ctx *ctx,
 	spin_lock(&ctx->routes_lock);
 	list_add_tail(&idev->node, &group->devices);
 	spin_unlock(&ctx->routes_lock);
-	mutex_unlock(&group->lock);
+	ioasid_group_unlock(group);
 
 	if (unsafe)
 		dev_warn_ratelimited(dev,
@@ -333,14 +387,9 @@ struct ioasid_device *ioasid_bind_device(struct ioasid_ctx *ctx,
 	trace_ioasid_bind(idev->obj.id, cookie, dev_name(dev));
 	return idev;
 
-err_owner:
-	ioas_iommu_release(dev);
-err_unlock:
-	mutex_unlock(&ctx->lock);
 err_gone:
 	ioasid_device_gone(idev);
-err_iommu_group:
-	iommu_group_put(iommu_group);
+	group_free(spare);
 	return ERR_PTR(ret);
 }
 EXPORT_SYMBOL_GPL(ioasid_bind_device);

@@ -27,8 +27,10 @@
  * @attached: number of attached devices
  * @waiting: number of devices that were bound before the attach of the group,
  *	which may be in progress, and have not attached yet
+ * @poisoned: a domain of @ioasid or @next is poisoned: ioasid_group_unlock()
+ *	has to look if it is the group's
  *
- * @devices and the fields after it are written under both @lock and
+ * @devices to @waiting are written under both @lock and
  * ioasid_ctx.routes_lock. An @attachment belongs to its address space.
  */
 struct ioasid_group {
@@ -44,6 +46,7 @@ struct ioasid_group {
 	unsigned int current_attachment;
 	unsigned int attached;
 	unsigned int waiting;
+	bool poisoned;
 };
 
 /**
@@ -101,6 +104,7 @@ struct ioasid_device *ioasid_device_alloc(struct ioasid_ctx *ctx,
 void ioasid_device_gone(struct ioasid_device *idev);
 void ioasid_group_visit(struct ioasid_ctx *ctx, struct ioasid_group *group);
 bool ioasid_group_leave(struct ioasid_ctx *ctx, struct ioasid_group *group);
+void ioasid_group_unlock(struct ioasid_group *group);
 void ioasid_group_unbind(struct ioasid_device *idev);
 bool ioasid_ctx_owns_file(struct ioasid_ctx *ctx, struct file *file);
 u32 ioasid_device_attached_to(struct ioasid_device *idev);

@@ -218,6 +218,11 @@ static int populate(struct ioas *ioas, struct ioas_domain *dom)
 	lockdep_assert_held(&ioas->attach_lock);
 	for (;;) {
 		spin_lock(&ioas->lock);
+		/* Groups that must be blocked wait for attach_lock */
+		if (unlikely(ioas->poisoned)) {
+			spin_unlock(&ioas->lock);
+			return -EIO;
+		}
 		m = populate_first(ioas);
 		if (!m) {
 			dom->populate_done = true;
@@ -448,24 +453,12 @@ unlock:
 	return ret;
 }
 
-/**
- * ioas_detach() - detach a group from an address space
- * @ioas: the address space
- * @attachment: the attachment, which has joined
- * @moved: the group has joined another address space since; otherwise it is
- *	blocked
- *
- * A domain without attachments is freed.  If it was the last poisoned one, the
- * quarantine is released.
- *
- * Context: may sleep; needs no memory.
- */
-void ioas_detach(struct ioas *ioas,
-		 struct ioas_attachment *attachment, bool moved)
+static void leave(struct ioas *ioas, struct ioas_attachment *attachment,
+		  bool moved)
 {
 	struct ioas_domain *dom = attachment->dom;
 
-	mutex_lock(&ioas->attach_lock);
+	lockdep_assert_held(&ioas->attach_lock);
 	ioas_tables_lock(ioas);
 	if (!moved && !attachment->blocked)
 		ioas_iommu_block(attachment->group, dom->iommu);
@@ -482,7 +475,43 @@ void ioas_detach(struct ioas *ioas,
 	recompute_permitted(ioas);
 	if (dom)
 		free_domain(ioas, dom);
+}
+
+/**
+ * ioas_detach() - detach a group from an address space
+ * @ioas: the address space
+ * @attachment: the attachment, which has joined
+ * @moved: the group has joined another address space since; otherwise it is
+ *	blocked
+ *
+ * A domain without attachments is freed.  If it was the last poisoned one, the
+ * quarantine is released.
+ *
+ * Context: may sleep, for as long as another group attaches; needs no memory.
+ */
+void ioas_detach(struct ioas *ioas,
+		 struct ioas_attachment *attachment, bool moved)
+{
+	mutex_lock(&ioas->attach_lock);
+	leave(ioas, attachment, moved);
 	mutex_unlock(&ioas->attach_lock);
+}
+
+/**
+ * ioas_detach_killable() - detach and block a group, unless a signal is fatal
+ * @ioas: the address space
+ * @attachment: the attachment, which has joined
+ *
+ * Context: as ioas_detach().
+ * Return: 0; -EINTR, a fatal signal: nothing was done.
+ */
+int ioas_detach_killable(struct ioas *ioas, struct ioas_attachment *attachment)
+{
+	if (mutex_lock_killable(&ioas->attach_lock))
+		return -EINTR;
+	leave(ioas, attachment, false);
+	mutex_unlock(&ioas->attach_lock);
+	return 0;
 }
 
 /**
@@ -507,28 +536,52 @@ bool ioas_attachment_must_block(const struct ioas_attachment *attachment)
 	return attachment->dom->finalized_on_attach;
 }
 
+static bool block(struct ioas *ioas, struct ioas_attachment *attachment)
+{
+	lockdep_assert_held(&ioas->attach_lock);
+	if (attachment->blocked)
+		return false;
+	ioas_tables_lock(ioas);
+	ioas_iommu_block(attachment->group, attachment->dom->iommu);
+	ioas_tables_unlock(ioas);
+	attachment->blocked = true;
+	return true;
+}
+
 /**
  * ioas_block() - block a group, and keep its attachment
  * @ioas: the address space
  * @attachment: the attachment, which has joined
  *
- * Context: may sleep; needs no memory.
+ * Context: may sleep; needs no memory.  Other groups cannot make it wait for
+ * long if @ioas is poisoned: no domain is populated then.
  * Return: true if it was not blocked before.
  */
 bool ioas_block(struct ioas *ioas, struct ioas_attachment *attachment)
 {
-	bool block;
+	bool blocked;
 
 	mutex_lock(&ioas->attach_lock);
-	block = !attachment->blocked;
-	if (block) {
-		ioas_tables_lock(ioas);
-		ioas_iommu_block(attachment->group, attachment->dom->iommu);
-		ioas_tables_unlock(ioas);
-		attachment->blocked = true;
-	}
+	blocked = block(ioas, attachment);
 	mutex_unlock(&ioas->attach_lock);
-	return block;
+	return blocked;
+}
+
+/**
+ * ioas_block_killable() - block a group, unless a signal is fatal
+ * @ioas: the address space
+ * @attachment: the attachment, which has joined
+ *
+ * Context: may sleep, for as long as another group attaches; needs no memory.
+ * Return: 0; -EINTR, a fatal signal: nothing was done.
+ */
+int ioas_block_killable(struct ioas *ioas, struct ioas_attachment *attachment)
+{
+	if (mutex_lock_killable(&ioas->attach_lock))
+		return -EINTR;
+	block(ioas, attachment);
+	mutex_unlock(&ioas->attach_lock);
+	return 0;
 }
 
 /**

@@ -109,9 +109,11 @@ int ioas_attach(struct ioas *ioas, struct ioas_attachment *attachment,
 		u64 *fault_addr);
 void ioas_detach(struct ioas *ioas,
 		 struct ioas_attachment *attachment, bool moved);
+int ioas_detach_killable(struct ioas *ioas, struct ioas_attachment *attachment);
 bool ioas_attachment_poisoned(const struct ioas_attachment *attachment);
 bool ioas_attachment_must_block(const struct ioas_attachment *attachment);
 bool ioas_block(struct ioas *ioas, struct ioas_attachment *attachment);
+int ioas_block_killable(struct ioas *ioas, struct ioas_attachment *attachment);
 int ioas_unblock(struct ioas *ioas, struct ioas_attachment *attachment);
 
 int ioas_parent_init(struct ioas *parent);
