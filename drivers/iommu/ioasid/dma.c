@@ -35,23 +35,12 @@ static bool change_valid(const struct ioasid_map_dma *cmd)
 
 static int check_map(const struct ioasid_map_dma *cmd, unsigned int *cut_shift)
 {
-	unsigned int unused, flags = cmd->flags;
+	unsigned int unused;
 
-	if (flags & IOASID_MAP_RESERVE) {
-		if (flags & (IOASID_MAP_READ | IOASID_MAP_WRITE |
-			     IOASID_MAP_FILE) || cmd->addr)
-			return -EINVAL;
-	} else if (!(flags & (IOASID_MAP_READ | IOASID_MAP_WRITE))) {
+	if (!ioas_map_valid(cmd->flags, cmd->iova, cmd->addr, cmd->length,
+			    cmd->fd) || !change_valid(cmd))
 		return -EINVAL;
-	}
-	if (!change_valid(cmd))
-		return -EINVAL;
-	if (!(flags & IOASID_MAP_FILE) && cmd->fd)
-		return -EINVAL;
-	if (flags & IOASID_MAP_FIXED ? cmd->alignment : cmd->iova)
-		return -EINVAL;
-	if (!range_valid(cmd->iova, cmd->length) ||
-	    !range_valid(cmd->addr, cmd->length))
+	if (cmd->flags & IOASID_MAP_FIXED ? cmd->alignment : cmd->iova)
 		return -EINVAL;
 	if (size_to_shift(cmd->cut_size, cut_shift) ||
 	    size_to_shift(cmd->alignment, &unused))
@@ -181,15 +170,67 @@ out_put:
 	return ret;
 }
 
+/* ---- Batches ---- */
+
+static_assert(sizeof(struct ioas_batch_op) == sizeof(struct ioasid_dma_op));
+#define SAME_FIELD(name)						\
+	static_assert(offsetof(struct ioas_batch_op, name) ==		\
+		      offsetof(struct ioasid_dma_op, name) &&		\
+		      sizeof_field(struct ioas_batch_op, name) ==	\
+		      sizeof_field(struct ioasid_dma_op, name))
+SAME_FIELD(op);
+SAME_FIELD(flags);
+SAME_FIELD(fd);
+SAME_FIELD(iova);
+SAME_FIELD(addr);
+SAME_FIELD(length);
+static_assert((int)IOAS_OP_MAP == (int)IOASID_DMA_OP_MAP);
+static_assert((int)IOAS_OP_UNMAP == (int)IOASID_DMA_OP_UNMAP);
+
+static int user_batch_read(struct ioas_batch_source *from,
+			   struct ioas_batch_op *ops, u32 first, unsigned int n,
+			   bool may_fault)
+{
+	struct ioasid_user_batch *batch = to_user_batch(from);
+	struct ioasid_dma_op __user *user = batch->ops + first;
+
+	if (may_fault)
+		return copy_from_user(ops, user, n * sizeof(*ops)) ?
+		       -EFAULT : 0;
+	return copy_from_user_nofault(ops, user, n * sizeof(*ops)) ?
+	       -EAGAIN : 0;
+}
+
+static int user_batch_write_iova(struct ioas_batch_source *from, u32 nr,
+				 u64 iova)
+{
+	struct ioasid_user_batch *batch = to_user_batch(from);
+
+	return put_user(iova, &batch->ops[nr].iova);
+}
+
+/**
+ * ioasid_user_batch_init() - read the operations of a batch from user memory
+ * @batch: uninitialised
+ * @ops: address of the array
+ * @nowait: see struct ioas_batch_source
+ */
+void ioasid_user_batch_init(struct ioasid_user_batch *batch, u64 ops,
+			    bool nowait)
+{
+	batch->from.read = user_batch_read;
+	batch->from.write_iova = user_batch_write_iova;
+	batch->from.nowait = nowait;
+	batch->ops = u64_to_user_ptr(ops);
+}
+
 long ioasid_cmd_dma_batch(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 			  void __user *user)
 {
 	struct ioasid_dma_batch __user *out = user;
 	struct ioasid_dma_batch *cmd = &arg->batch;
-	struct ioas_batch_source from = {
-		.user = u64_to_user_ptr(cmd->ops),
-	};
 	struct ioas_batch_result result;
+	struct ioasid_user_batch batch;
 	struct ioasid *ioasid;
 	int ret;
 
@@ -201,7 +242,8 @@ long ioasid_cmd_dma_batch(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 	ioasid = ioasid_get(ctx, cmd->ioasid);
 	if (!ioasid)
 		return -ENOENT;
-	ret = ioas_batch(&ioasid->ioas, &from, cmd->nr, &result);
+	ioasid_user_batch_init(&batch, cmd->ops, false);
+	ret = ioas_batch(&ioasid->ioas, &batch.from, cmd->nr, &result);
 	trace_ioasid_batch(cmd->ioasid, cmd->nr, result.done, result.unmapped,
 			   ret);
 	ioasid_put(ioasid);
@@ -215,10 +257,44 @@ long ioasid_cmd_dma_batch(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 	return result.done ? 0 : ret;
 }
 
+/* ---- Query ---- */
+
+struct user_query {
+	struct ioas_query query;
+	struct ioasid_query_entry __user *entries;
+};
+
+static int tell_user(struct ioas_query *query, u32 nr,
+		     const struct ioas_query_entry *entry)
+{
+	struct user_query *to = container_of(query, struct user_query, query);
+	struct ioasid_query_entry told = {
+		.iova = entry->iova,
+		.length = entry->length,
+		.addr = entry->addr,
+		.cut_size = entry->cut_size,
+		.pgsizes = entry->pgsizes,
+		.flags = entry->flags,
+	};
+
+	if (entry->addr_known)
+		told.flags |= IOASID_QUERY_ADDR;
+	if (entry->revoked)
+		told.flags |= IOASID_QUERY_REVOKED;
+	return copy_to_user(to->entries + nr, &told, sizeof(told)) ?
+	       -EFAULT : 0;
+}
+
 long ioasid_cmd_query_map(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 			  void __user *user)
 {
 	struct ioasid_query_map *cmd = &arg->query;
+	struct user_query to = {
+		.query.start = cmd->start,
+		.query.room = cmd->nr,
+		.query.tell = tell_user,
+		.entries = u64_to_user_ptr(cmd->entries),
+	};
 	struct ioasid *ioasid;
 	int ret;
 
@@ -227,8 +303,11 @@ long ioasid_cmd_query_map(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 	ioasid = ioasid_get(ctx, cmd->ioasid);
 	if (!ioasid)
 		return -ENOENT;
-	ret = ioas_query(&ioasid->ioas, cmd);
+	ret = ioas_query(&ioasid->ioas, &to.query);
 	ioasid_put(ioasid);
+	cmd->nr = to.query.nr;
+	cmd->next = to.query.more ? to.query.start : 0;
+	cmd->more = to.query.more;
 	if (!ret && copy_to_user(user, cmd, min_t(size_t, cmd->argsz,
 						  sizeof(*cmd))))
 		ret = -EFAULT;

@@ -7,9 +7,10 @@
 
 #include <linux/log2.h>
 #include <linux/mm.h>
-#include <linux/overflow.h>
 
 #include <uapi/linux/ioasid.h>
+
+#include "ioas/ioas.h"
 
 struct file;
 struct ioasid_ctx;
@@ -51,19 +52,29 @@ struct ioasid_cmd {
 		   void __user *user);
 };
 
+/**
+ * struct ioasid_user_batch - operations of a batch, in user memory
+ * @from: for ioas_batch()
+ * @ops: the array
+ */
+struct ioasid_user_batch {
+	struct ioas_batch_source from;
+	struct ioasid_dma_op __user *ops;
+};
+
+static inline struct ioasid_user_batch *
+to_user_batch(struct ioas_batch_source *from)
+{
+	return container_of(from, struct ioasid_user_batch, from);
+}
+
+void ioasid_user_batch_init(struct ioasid_user_batch *batch, u64 ops,
+			    bool nowait);
+
 #define CHANGE_FLAGS	(IOASID_MAP_PROTECT | IOASID_MAP_REPLACE)
 #define MAP_FLAGS	(IOASID_MAP_READ | IOASID_MAP_WRITE | \
 			 IOASID_MAP_FIXED | IOASID_MAP_FILE | \
 			 IOASID_MAP_RESERVE | CHANGE_FLAGS | IOASID_MAP_SPLIT)
-
-/* True if [start, start + length) is whole pages, not empty, within 64 bits */
-static inline bool range_valid(u64 start, u64 length)
-{
-	u64 last;
-
-	return length && PAGE_ALIGNED(start) && PAGE_ALIGNED(length) &&
-	       !check_add_overflow(start, length - 1, &last);
-}
 
 /* Check that a size is 0, or a power of two of at least a page; get its log2 */
 static inline int size_to_shift(u64 size, unsigned int *shift)

@@ -24,6 +24,7 @@
 
 #include "context.h"
 #include "ioasids.h"
+#include "ioctl.h"
 #include "uring.h"
 
 /* Later kernels define and set this flag: see get_args() */
@@ -53,6 +54,40 @@ static int get_args(struct io_uring_cmd *cmd, struct ioasid_uring_batch *args)
 	return 0;
 }
 
+/* ---- A batch in a registered buffer, which is pinned ---- */
+
+struct fixed_batch {
+	struct ioas_batch_source from;
+	struct iov_iter *ops;		/* those that were not read */
+	struct iov_iter chunk;		/* those that were read last... */
+	u32 first;			/* ...from this one on */
+};
+
+static int fixed_batch_read(struct ioas_batch_source *from,
+			    struct ioas_batch_op *ops, u32 first,
+			    unsigned int n, bool may_fault)
+{
+	struct fixed_batch *batch = container_of(from, struct fixed_batch, from);
+
+	batch->chunk = *batch->ops;
+	batch->first = first;
+	return copy_from_iter(ops, n * sizeof(*ops), batch->ops) ==
+	       n * sizeof(*ops) ? 0 : -EFAULT;
+}
+
+static int fixed_batch_write_iova(struct ioas_batch_source *from, u32 nr,
+				  u64 iova)
+{
+	struct fixed_batch *batch = container_of(from, struct fixed_batch, from);
+	struct iov_iter to = batch->chunk;
+
+	to.data_source = ITER_DEST;
+	iov_iter_advance(&to, (nr - batch->first) * sizeof(struct ioasid_dma_op) +
+			 offsetof(struct ioasid_dma_op, iova));
+	return copy_to_iter(&iova, sizeof(iova), &to) == sizeof(iova) ?
+	       0 : -EFAULT;
+}
+
 /**
  * ioasid_fops_uring_cmd() - run a command of io_uring
  * @cmd: the command
@@ -73,12 +108,13 @@ int ioasid_fops_uring_cmd(struct io_uring_cmd *cmd, unsigned int issue_flags)
 {
 	struct ioasid_uring_batch *args =
 		io_uring_cmd_to_pdu(cmd, struct ioasid_uring_batch);
-	struct ioas_batch_source from = {
-		.nowait = issue_flags & IO_URING_F_NONBLOCK,
-	};
+	bool nowait = issue_flags & IO_URING_F_NONBLOCK;
 	struct ioas_batch_result result;
+	struct ioas_batch_source *from;
+	struct ioasid_user_batch user;
+	struct fixed_batch fixed;
 	struct ioasid *ioasid;
-	struct iov_iter fixed;
+	struct iov_iter ops;
 	int ret;
 
 	if (cmd->cmd_op != IOASID_DMA_BATCH)
@@ -92,23 +128,29 @@ int ioasid_fops_uring_cmd(struct io_uring_cmd *cmd, unsigned int issue_flags)
 	if (!current->mm ||
 	    current->mm != READ_ONCE(io_uring_cmd_get_task(cmd)->mm))
 		return -EFAULT;
-	if (from.nowait && args->nr > INLINE_OPS)
+	if (nowait && args->nr > INLINE_OPS)
 		return -EAGAIN;
 
-	from.user = u64_to_user_ptr(args->ops);
 	if (cmd->flags & IORING_URING_CMD_FIXED) {
 		ret = io_uring_cmd_import_fixed(args->ops, (unsigned long)
 						args->nr *
 						sizeof(struct ioasid_dma_op),
-						ITER_SOURCE, &fixed, cmd);
+						ITER_SOURCE, &ops, cmd);
 		if (ret)
 			return ret;
-		from.fixed = &fixed;
+		fixed.from.read = fixed_batch_read;
+		fixed.from.write_iova = fixed_batch_write_iova;
+		fixed.from.nowait = nowait;
+		fixed.ops = &ops;
+		from = &fixed.from;
+	} else {
+		ioasid_user_batch_init(&user, args->ops, nowait);
+		from = &user.from;
 	}
 	ioasid = ioasid_get(cmd->file->private_data, args->ioasid);
 	if (!ioasid)
 		return -ENOENT;
-	ret = ioas_batch(&ioasid->ioas, &from, args->nr, &result);
+	ret = ioas_batch(&ioasid->ioas, from, args->nr, &result);
 	trace_ioasid_batch(args->ioasid, args->nr, result.done,
 			   result.unmapped, ret);
 	ioasid_put(ioasid);

@@ -27,8 +27,6 @@
 #include <linux/overflow.h>
 #include <linux/sched/signal.h>
 #include <linux/sizes.h>
-#include <linux/uaccess.h>
-#include <linux/uio.h>
 
 #include "access.h"
 #include "backing.h"
@@ -40,7 +38,7 @@
 #include "tree.h"
 #include "unmap.h"
 
-/* Operations that are copied in at a time */
+/* Operations that are read at a time */
 #define BATCH_OPS	32
 
 /* Mappings that one operation may add to the pending ones */
@@ -57,7 +55,6 @@
  * struct batch - a batch, and what is pending
  * @ioas: the address space
  * @from: the operations
- * @chunk: of @from->fixed, the operations that were copied in last
  * @held: tables.sem is held
  * @failed: a driver failed: a domain may be poisoned
  * @may_write: mappings may be pending
@@ -77,8 +74,7 @@
  */
 struct batch {
 	struct ioas *ioas;
-	const struct ioas_batch_source *from;
-	struct iov_iter chunk;
+	struct ioas_batch_source *from;
 	bool held;
 	bool failed;
 	bool may_write;
@@ -345,25 +341,11 @@ static __always_inline int unmap_simple(struct batch *batch, u64 start,
 	return 0;
 }
 
-/* Tell the caller the IOVA of the @i-th operation of its chunk */
-static int put_iova(struct batch *batch, unsigned int i, u64 iova)
-{
-	struct iov_iter to;
-
-	if (likely(!batch->from->fixed))
-		return put_user(iova, &batch->from->user[batch->op].iova);
-	to = batch->chunk;
-	to.data_source = ITER_DEST;
-	iov_iter_advance(&to, i * sizeof(struct ioasid_dma_op) +
-			 offsetof(struct ioasid_dma_op, iova));
-	return copy_to_iter(&iova, sizeof(iova), &to) == sizeof(iova) ?
-		0 : -EFAULT;
-}
-
 /* Map as a single operation; nothing is pending */
 static int map_ordinary(struct batch *batch, struct ioas_map_request *req,
-			int fd, unsigned int i)
+			int fd)
 {
+	struct ioas_batch_source *from = batch->from;
 	struct ioas *ioas = batch->ioas;
 	struct ioas_mapping *m;
 	int ret;
@@ -379,14 +361,14 @@ static int map_ordinary(struct batch *batch, struct ioas_map_request *req,
 	m = ioas_reserve(ioas, req);
 	ret = PTR_ERR_OR_ZERO(m);
 	if (!ret && !(req->flags & IOASID_MAP_FIXED) &&
-	    put_iova(batch, i, req->iova)) {
+	    from->write_iova(from, batch->op, req->iova)) {
 		ioas_abort(ioas, m);
 		ret = -EFAULT;
 	} else if (!ret) {
 		ret = ioas_commit(ioas, m, req);
 		/* So that the call can be repeated */
 		if (ret && !(req->flags & IOASID_MAP_FIXED) &&
-		    put_iova(batch, i, 0))
+		    from->write_iova(from, batch->op, 0))
 			ret = -EFAULT;
 	}
 	if (req->file)
@@ -394,41 +376,12 @@ static int map_ordinary(struct batch *batch, struct ioas_map_request *req,
 	return ret;
 }
 
-static bool range_valid(u64 start, u64 length)
-{
-	u64 last;
-
-	return length && PAGE_ALIGNED(start) && PAGE_ALIGNED(length) &&
-	       !check_add_overflow(start, length - 1, &last);
-}
-
 #define OP_MAP_FLAGS	(IOASID_MAP_READ | IOASID_MAP_WRITE | \
 			 IOASID_MAP_FIXED | IOASID_MAP_FILE | \
 			 IOASID_MAP_RESERVE)
 
-static int check_map(const struct ioasid_dma_op *op)
-{
-	unsigned int flags = op->flags;
-
-	if (flags & ~OP_MAP_FLAGS)
-		return -EOPNOTSUPP;
-	if (flags & IOASID_MAP_RESERVE) {
-		if (flags & (IOASID_MAP_READ | IOASID_MAP_WRITE |
-			     IOASID_MAP_FILE) || op->addr)
-			return -EINVAL;
-	} else if (!(flags & (IOASID_MAP_READ | IOASID_MAP_WRITE))) {
-		return -EINVAL;
-	}
-	if ((!(flags & IOASID_MAP_FILE) && op->fd) ||
-	    (!(flags & IOASID_MAP_FIXED) && op->iova) ||
-	    !range_valid(op->iova, op->length) ||
-	    !range_valid(op->addr, op->length))
-		return -EINVAL;
-	return 0;
-}
-
-static int op_map(struct batch *batch, const struct ioasid_dma_op *op,
-		  unsigned int i, struct ioas_batch_result *result)
+static int op_map(struct batch *batch, const struct ioas_batch_op *op,
+		  struct ioas_batch_result *result)
 {
 	bool simple = op->flags & IOASID_MAP_FIXED &&
 		      !(op->flags & IOASID_MAP_FILE) &&
@@ -441,9 +394,13 @@ static int op_map(struct batch *batch, const struct ioasid_dma_op *op,
 	};
 	int ret;
 
-	ret = check_map(op);
-	if (unlikely(ret))
-		return ret;
+	if (unlikely(op->flags & ~OP_MAP_FLAGS))
+		return -EOPNOTSUPP;
+	if (unlikely(!ioas_map_valid(op->flags, op->iova, op->addr, op->length,
+				     op->fd)))
+		return -EINVAL;
+	if (unlikely(!(op->flags & IOASID_MAP_FIXED) && op->iova))
+		return -EINVAL;
 	if (unlikely(op->flags & IOASID_MAP_FILE && batch->ioas->parent))
 		return -EINVAL;
 
@@ -456,7 +413,7 @@ static int op_map(struct batch *batch, const struct ioasid_dma_op *op,
 	if (ret)
 		goto out;
 	if (!batch->from->nowait) {
-		ret = map_ordinary(batch, &req, op->fd, i);
+		ret = map_ordinary(batch, &req, op->fd);
 	} else {
 		if (simple)
 			ret = map_simple(batch, &req);
@@ -471,7 +428,7 @@ out:
 	return ret;
 }
 
-static int op_unmap(struct batch *batch, const struct ioasid_dma_op *op)
+static int op_unmap(struct batch *batch, const struct ioas_batch_op *op)
 {
 	struct ioas_unmap_request req = {
 		.flags = op->flags,
@@ -497,41 +454,32 @@ static int op_unmap(struct batch *batch, const struct ioasid_dma_op *op)
 	return ret;
 }
 
-/* Copy operations in; nothing is pending during a page fault, which may hang */
-static int copy_ops(struct batch *batch, struct ioasid_dma_op *ops,
+/* Read operations; nothing is pending during a page fault, which may hang */
+static int read_ops(struct batch *batch, struct ioas_batch_op *ops,
 		    unsigned int n)
 {
-	const struct ioas_batch_source *from = batch->from;
-	struct ioasid_dma_op __user *user = from->user + batch->op;
+	struct ioas_batch_source *from = batch->from;
 	int ret;
 
-	if (unlikely(from->fixed)) {
-		batch->chunk = *from->fixed;
-		return copy_from_iter(ops, n * sizeof(*ops), from->fixed) ==
-		       n * sizeof(*ops) ? 0 : -EFAULT;
-	}
-	if (unlikely(from->nowait))
-		return copy_from_user_nofault(ops, user, n * sizeof(*ops)) ?
-		       -EAGAIN : 0;
-	if (batch->held) {
-		if (likely(!copy_from_user_nofault(ops, user,
-						   n * sizeof(*ops))))
-			return 0;
+	if (from->nowait || batch->held) {
+		ret = from->read(from, ops, batch->op, n, false);
+		if (likely(ret != -EAGAIN) || from->nowait)
+			return ret;
 		ret = batch_settle(batch);
 		if (ret)
 			return ret;
 	}
-	return copy_from_user(ops, user, n * sizeof(*ops)) ? -EFAULT : 0;
+	return from->read(from, ops, batch->op, n, true);
 }
 
 /* Estimate the number of maps, if the next operations are like these */
-static unsigned int guess_spares(const struct ioasid_dma_op *ops,
+static unsigned int guess_spares(const struct ioas_batch_op *ops,
 				 unsigned int n, u32 left)
 {
 	unsigned int i, maps = 0;
 
 	for (i = 0; i < n; i++)
-		maps += ops[i].op == IOASID_DMA_OP_MAP;
+		maps += ops[i].op == IOAS_OP_MAP;
 	return div_u64((u64)maps * min_t(u32, left, PENDING_MAX), n);
 }
 
@@ -548,11 +496,10 @@ static unsigned int guess_spares(const struct ioasid_dma_op *ops,
  * -EINTR, a signal;
  * -EAGAIN, @from->nowait.
  */
-int ioas_batch(struct ioas *ioas,
-	       const struct ioas_batch_source *from, u32 nr,
+int ioas_batch(struct ioas *ioas, struct ioas_batch_source *from, u32 nr,
 	       struct ioas_batch_result *result)
 {
-	struct ioasid_dma_op copy[BATCH_OPS] __uninitialized;
+	struct ioas_batch_op ops[BATCH_OPS] __uninitialized;
 	struct batch batch __uninitialized;
 	unsigned int i, n;
 	int ret = 0, err;
@@ -569,23 +516,23 @@ int ioas_batch(struct ioas *ioas,
 
 	while (batch.op < nr && !ret) {
 		n = min_t(u32, nr - batch.op, BATCH_OPS);
-		ret = copy_ops(&batch, copy, n);
-		batch.spares = guess_spares(copy, n, nr - batch.op);
+		ret = read_ops(&batch, ops, n);
+		batch.spares = guess_spares(ops, n, nr - batch.op);
 		/* Now, rather than with the first of them pending */
 		if (batch.spares && ioas->parent && !batch.held)
 			have_spare(&batch);
 		for (i = 0; i < n && !ret; i++) {
 			if (unlikely(from->nowait &&
-				     copy[i].length > NOWAIT_LENGTH)) {
+				     ops[i].length > NOWAIT_LENGTH)) {
 				ret = -EAGAIN;
 				break;
 			}
-			switch (copy[i].op) {
-			case IOASID_DMA_OP_MAP:
-				ret = op_map(&batch, &copy[i], i, result);
+			switch (ops[i].op) {
+			case IOAS_OP_MAP:
+				ret = op_map(&batch, &ops[i], result);
 				break;
-			case IOASID_DMA_OP_UNMAP:
-				ret = op_unmap(&batch, &copy[i]);
+			case IOAS_OP_UNMAP:
+				ret = op_unmap(&batch, &ops[i]);
 				break;
 			default:
 				ret = -EOPNOTSUPP;

@@ -9,13 +9,14 @@
 #define _IOASID_IOAS_IOAS_H
 
 #include <linux/compiler.h>
+#include <linux/mm.h>
+#include <linux/overflow.h>
 
 #include "types.h"
 
 struct device;
 struct iommu_group;
 struct ioasid_device_info;
-struct ioasid_query_map;
 
 int ioas_unmap_range(struct ioas *ioas, u64 start, u64 last,
 		     struct ioas_unmap_request *req);
@@ -31,6 +32,39 @@ extern struct lockdep_map ioas_driver_map;
 #endif
 
 #define IOAS_MAX_DEPTH	4
+
+/* True if [start, start + length) is whole pages, not empty, within 64 bits */
+static inline bool range_valid(u64 start, u64 length)
+{
+	u64 last;
+
+	return length && PAGE_ALIGNED(start) && PAGE_ALIGNED(length) &&
+	       !check_add_overflow(start, length - 1, &last);
+}
+
+/**
+ * ioas_map_valid() - check the arguments that all ways to map have
+ * @flags: enum ioasid_map_flags
+ * @iova: first byte, or 0
+ * @addr: user address, file offset or address in the parent
+ * @length: bytes
+ * @fd: the file
+ *
+ * Return: true if they are consistent.
+ */
+static __always_inline bool ioas_map_valid(unsigned int flags, u64 iova,
+					   u64 addr, u64 length, s32 fd)
+{
+	if (flags & IOASID_MAP_RESERVE) {
+		if (flags & (IOASID_MAP_READ | IOASID_MAP_WRITE |
+			     IOASID_MAP_FILE) || addr)
+			return false;
+	} else if (!(flags & (IOASID_MAP_READ | IOASID_MAP_WRITE))) {
+		return false;
+	}
+	return (flags & IOASID_MAP_FILE || !fd) && range_valid(iova, length) &&
+	       range_valid(addr, length);
+}
 
 /**
  * ioas_map_has_fault_addr() - test whether a failed map tells an address
@@ -97,12 +131,11 @@ int ioas_commit(struct ioas *ioas, struct ioas_mapping *m,
 int ioas_remap(struct ioas *ioas,
 	       struct ioas_map_request *req);
 
-int ioas_batch(struct ioas *ioas,
-	       const struct ioas_batch_source *from, u32 nr,
+int ioas_batch(struct ioas *ioas, struct ioas_batch_source *from, u32 nr,
 	       struct ioas_batch_result *result);
 
 /* Read back */
-int ioas_query(struct ioas *ioas, struct ioasid_query_map *cmd);
+int ioas_query(struct ioas *ioas, struct ioas_query *query);
 
 /* Attachments */
 int ioas_attach(struct ioas *ioas, struct ioas_attachment *attachment,

@@ -16,7 +16,6 @@
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
-#include <linux/uaccess.h>
 
 #include "../mem/memory.h"
 #include "backing.h"
@@ -35,12 +34,12 @@
 
 /* Copy of a mapping, for use without the lock */
 struct snapshot {
-	struct ioasid_query_entry entry;
+	struct ioas_query_entry entry;
 	struct ioas_backing_view view;
 	u8 cut_shift;
 };
 
-struct query {
+struct walk {
 	unsigned int nr_pgsizes;
 	unsigned long *pgsizes;		/* bitmaps of tables, all different */
 	struct snapshot shot[QUERY_BATCH];
@@ -50,9 +49,9 @@ struct query {
 static void take_shot(struct ioas *ioas, struct ioas_mapping *m,
 		      u64 from, struct snapshot *shot)
 {
-	struct ioasid_query_entry *entry = &shot->entry;
+	struct ioas_query_entry *entry = &shot->entry;
 
-	*entry = (struct ioasid_query_entry){
+	*entry = (struct ioas_query_entry){
 		.iova = from,
 		.length = m->last - from + 1,
 		.cut_size = m->cut_shift ? BIT_ULL(m->cut_shift) : 0,
@@ -60,13 +59,10 @@ static void take_shot(struct ioas *ioas, struct ioas_mapping *m,
 	};
 	ioas_mapping_view(m, (from - m->start) >> PAGE_SHIFT, &shot->view);
 	shot->cut_shift = shot->view.cuttable ? m->cut_shift : 0;
-	if (shot->view.revoked)
-		entry->flags |= IOASID_QUERY_REVOKED;
-	if (shot->view.addr_known) {
-		entry->addr = ioas_mapping_addr(ioas, m) +
-			      (from - m->start);
-		entry->flags |= IOASID_QUERY_ADDR;
-	}
+	entry->revoked = shot->view.revoked;
+	entry->addr_known = shot->view.addr_known;
+	if (entry->addr_known)
+		entry->addr = ioas_mapping_addr(ioas, m) + (from - m->start);
 }
 
 static bool is_cut(struct ioas *ioas, u64 addr)
@@ -80,7 +76,7 @@ static bool is_cut(struct ioas *ioas, u64 addr)
  * Copy mappings from *@cursor on, and move it behind the last of them.  Returns
  * their number; clears @more if none is left.
  */
-static unsigned int take_shots(struct ioas *ioas, struct query *query,
+static unsigned int take_shots(struct ioas *ioas, struct walk *walk,
 			       unsigned int room, u64 told, u64 *cursor,
 			       bool *more)
 {
@@ -103,7 +99,7 @@ static unsigned int take_shots(struct ioas *ioas, struct query *query,
 		    m->state == IOAS_MAPPING_LEAVING ||
 		    m->state == IOAS_MAPPING_REMOVING)
 			take_shot(ioas, m, max(m->start, told),
-				  &query->shot[nr++]);
+				  &walk->shot[nr++]);
 		passed++;
 		*more = m->last != U64_MAX;
 		if (!*more)
@@ -118,13 +114,13 @@ static unsigned int take_shots(struct ioas *ioas, struct query *query,
 }
 
 /* Find the IOPTE sizes that the drivers were asked for */
-static u64 pgsizes_of(const struct query *query, const struct snapshot *shot)
+static u64 pgsizes_of(const struct walk *walk, const struct snapshot *shot)
 {
 	u64 pgsizes = 0;
 	unsigned int i;
 
-	for (i = 0; i < query->nr_pgsizes; i++)
-		pgsizes |= ioas_iopte_sizes(query->pgsizes[i],
+	for (i = 0; i < walk->nr_pgsizes; i++)
+		pgsizes |= ioas_iopte_sizes(walk->pgsizes[i],
 					    shot->entry.iova, &shot->view.mem,
 					    shot->cut_shift);
 	return pgsizes;
@@ -133,55 +129,53 @@ static u64 pgsizes_of(const struct query *query, const struct snapshot *shot)
 /**
  * ioas_query() - report the mappings of an address space
  * @ioas: the address space
- * @cmd: first address, and array for the entries; out, the number of entries
+ * @query: the query
  *
  * Context: may sleep; waits for no page fault of another thread.
- * Return: 0; -EFAULT; -ENOMEM; -EINTR, a fatal signal.
+ * Return: 0; -ENOMEM; -EINTR, a fatal signal; or an errno of @query->tell.
  */
-int ioas_query(struct ioas *ioas, struct ioasid_query_map *cmd)
+int ioas_query(struct ioas *ioas, struct ioas_query *query)
 {
-	struct ioasid_query_entry __user *to = u64_to_user_ptr(cmd->entries);
-	u32 room = cmd->nr, i, n;
-	u64 cursor = cmd->start;
-	struct query *query;
 	bool more = true;
+	struct walk *walk;
+	u32 i, n;
 	int ret = 0;
 
-	cmd->nr = 0;
-	query = kmalloc(sizeof(*query), GFP_KERNEL_ACCOUNT);
-	if (!query)
+	query->nr = 0;
+	query->more = false;
+	walk = kmalloc(sizeof(*walk), GFP_KERNEL_ACCOUNT);
+	if (!walk)
 		return -ENOMEM;
-	query->pgsizes = ioas_tables_pgsizes(ioas, &query->nr_pgsizes);
-	if (IS_ERR(query->pgsizes)) {
-		ret = PTR_ERR(query->pgsizes);
-		query->pgsizes = NULL;
+	walk->pgsizes = ioas_tables_pgsizes(ioas, &walk->nr_pgsizes);
+	if (IS_ERR(walk->pgsizes)) {
+		ret = PTR_ERR(walk->pgsizes);
+		walk->pgsizes = NULL;
 	}
-	while (!ret && more && cmd->nr < room) {
-		n = take_shots(ioas, query, min(room - cmd->nr, QUERY_BATCH),
-			       cmd->nr ? cursor : 0, &cursor, &more);
+	while (!ret && more && query->nr < query->room) {
+		n = take_shots(ioas, walk,
+			       min(query->room - query->nr, QUERY_BATCH),
+			       query->nr ? query->start : 0, &query->start,
+			       &more);
 		for (i = 0; i < n; i++) {
-			struct snapshot *shot = &query->shot[i];
+			struct snapshot *shot = &walk->shot[i];
 
-			shot->entry.pgsizes = pgsizes_of(query, shot);
+			shot->entry.pgsizes = pgsizes_of(walk, shot);
 			ioasid_memory_return(&shot->view.mem);
-			if (!ret && copy_to_user(to, &shot->entry,
-						 sizeof(shot->entry)))
-				ret = -EFAULT;
-			to++;
+			if (!ret)
+				ret = query->tell(query, query->nr + i,
+						  &shot->entry);
 		}
-		cmd->nr += n;
+		query->nr += n;
 		if (fatal_signal_pending(current))
 			ret = -EINTR;
 		cond_resched();
 	}
-	kfree(query->pgsizes);
-	kfree(query);
+	kfree(walk->pgsizes);
+	kfree(walk);
 
-	/* Without room in the array nothing was tested yet */
+	/* Without room nothing was tested yet */
 	spin_lock(&ioas->lock);
-	more = more && ioas_mapping_first(ioas, cursor);
+	query->more = more && ioas_mapping_first(ioas, query->start);
 	spin_unlock(&ioas->lock);
-	cmd->next = more ? cursor : 0;
-	cmd->more = more;
 	return ret;
 }

@@ -574,17 +574,86 @@ struct ioas_batch_result {
 	bool has_fault_addr;
 };
 
+/* Types of operations of a batch; the values are those of the uAPI */
+enum ioas_op {
+	IOAS_OP_MAP = 1,
+	IOAS_OP_UNMAP = 2,
+};
+
 /**
- * struct ioas_batch_source - the operations of a batch
- * @user: the array, in memory of the caller
- * @fixed: registered buffer that holds the array, read instead of @user; or
- *	NULL.  Reading advances it.
+ * struct ioas_batch_op - an operation of a batch, not checked
+ * @op: enum ioas_op
+ * @flags: enum ioasid_map_flags or enum ioasid_unmap_flags
+ * @fd: with IOASID_MAP_FILE: the file
+ * @iova: first byte
+ * @addr: user address, offset in the file, or address in the parent
+ * @length: bytes
+ *
+ * Laid out as struct ioasid_dma_op, so that a source need not convert it.
+ */
+struct ioas_batch_op {
+	u16 op;
+	u16 flags;
+	s32 fd;
+	u64 iova;
+	u64 addr;
+	u64 length;
+};
+
+/**
+ * struct ioas_batch_source - where the operations of a batch come from
+ * @read: read @n operations, from number @first on, which is behind those that
+ *	were read before.  Without @may_fault it returns -EAGAIN instead of
+ *	handling a page fault.
+ * @write_iova: tell the IOVA that was chosen for operation @nr, one of those
+ *	that were read last; may handle a page fault
  * @nowait: fail with -EAGAIN at the first operation that may take long
  */
 struct ioas_batch_source {
-	struct ioasid_dma_op __user *user;
-	struct iov_iter *fixed;
+	int (*read)(struct ioas_batch_source *from, struct ioas_batch_op *ops,
+		    u32 first, unsigned int n, bool may_fault);
+	int (*write_iova)(struct ioas_batch_source *from, u32 nr, u64 iova);
 	bool nowait;
+};
+
+/**
+ * struct ioas_query_entry - what a query tells of a mapping
+ * @iova: first byte
+ * @length: bytes
+ * @addr: if @addr_known, the address that it was made from
+ * @pgsizes: bitmap of the IOPTE sizes that drivers were asked for
+ * @cut_size: bytes; 0 for none
+ * @flags: enum ioasid_map_flags
+ * @addr_known: the calling process may know @addr
+ * @revoked: device memory that was revoked
+ */
+struct ioas_query_entry {
+	u64 iova;
+	u64 length;
+	u64 addr;
+	u64 pgsizes;
+	u64 cut_size;
+	unsigned int flags;
+	bool addr_known;
+	bool revoked;
+};
+
+/**
+ * struct ioas_query - a query
+ * @start: address to begin at; out, if @more: address to continue at
+ * @room: maximum number of entries
+ * @nr: out, number of entries, also on failure
+ * @more: out, there are mappings from @start on
+ * @tell: take an entry, the @nr-th; may handle a page fault.  After a failure
+ *	it is not called again.
+ */
+struct ioas_query {
+	u64 start;
+	u32 room;
+	u32 nr;
+	bool more;
+	int (*tell)(struct ioas_query *query, u32 nr,
+		    const struct ioas_query_entry *entry);
 };
 
 /**
