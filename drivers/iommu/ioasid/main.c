@@ -24,6 +24,7 @@
 #include "ioctl.h"
 #include "ioas/ioas.h"
 #include "ioasids.h"
+#include "mem/memfile.h"
 #include "mem/pin.h"
 #include "share.h"
 #include "uring.h"
@@ -48,7 +49,7 @@ static long cmd_check_extension(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 	case IOASID_EXT_URING_BATCH:
 		return IS_ENABLED(CONFIG_IO_URING);
 	case IOASID_EXT_MAP_FILE:
-		return IS_ENABLED(CONFIG_MEMFD_CREATE);
+		return ioasid_can_pin_files();
 	case IOASID_EXT_MAX_IOASIDS:
 		return IOASID_MAX_ID;
 	default:

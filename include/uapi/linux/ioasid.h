@@ -69,7 +69,8 @@
  * enum ioasid_extension - features for IOASID_CHECK_EXTENSION
  * @IOASID_EXT_MAP: IOASIDs of the kind IOASID_KIND_MAP. 1 when there.
  * @IOASID_EXT_MAP_FILE: IOASID_MAP_FILE maps memfd, shmem and hugetlbfs files.
- *	1 when there.
+ *	1 when there; 0 while memory is in ZONE_MOVABLE, or the kernel has CMA, and
+ *	its memfd_pin_folios() lacks a fix: the flag is then EOPNOTSUPP.
  * @IOASID_EXT_SPLIT: IOASID_UNMAP_SPLIT cuts mappings off their grid. 1 when
  *	there.
  * @IOASID_EXT_MAX_DEPTH: possible levels of IOASIDs, roots included. 1 means
@@ -518,7 +519,7 @@ enum ioasid_map_flags {
  *  * EHWPOISON: memory is poisoned.
  *  * EOVERFLOW: a page is pinned as often as its count allows, 1.5 million
  *    times.
- *  * EOPNOTSUPP: @fd is a file of another type.
+ *  * EOPNOTSUPP: @fd is a file of another type, or IOASID_EXT_MAP_FILE is 0.
  *  * ENOSPC: no free range is large enough.
  *  * EDQUOT: RLIMIT_MEMLOCK or IOASID_OPTION_LIMIT_PINNED would be
  *    exceeded. Of a child: the export permits no more mappings.

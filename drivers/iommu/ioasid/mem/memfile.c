@@ -17,6 +17,8 @@
 #include <linux/fs.h>
 #include <linux/hugetlb.h>
 #include <linux/memfd.h>
+#include <linux/mm.h>
+#include <linux/mmzone.h>
 #include <linux/mutex.h>
 #include <linux/pagemap.h>
 #include <linux/sched/mm.h>
@@ -363,6 +365,41 @@ unlock:
 	return ret;
 }
 
+#ifdef MEMFD_PIN_FOLIOS_KILLABLE
+static bool must_migrate(void)
+{
+	return false;
+}
+#else
+/*
+ * May a folio have to be migrated to be pinned?  This memfd_pin_folios() would
+ * repeat that for ever while another task has the folio isolated.
+ */
+static bool must_migrate(void)
+{
+	int nid;
+
+	if (IS_ENABLED(CONFIG_CMA))
+		return true;
+	for_each_node_state(nid, N_MEMORY) {
+		if (populated_zone(&NODE_DATA(nid)->node_zones[ZONE_MOVABLE]))
+			return true;
+	}
+	return false;
+}
+#endif
+
+/**
+ * ioasid_can_pin_files() - can this kernel pin memory of files?
+ *
+ * Return: false if memory is in ZONE_MOVABLE or may be in CMA, and the kernel
+ * lacks the patch of memfd_pin_folios().
+ */
+bool ioasid_can_pin_files(void)
+{
+	return IS_ENABLED(CONFIG_MEMFD_CREATE) && !must_migrate();
+}
+
 /**
  * ioasid_pin_file() - pin memory of a memfd, a file of tmpfs or of hugetlbfs
  * @mem: out, the memory
@@ -389,6 +426,8 @@ int ioasid_pin_file(struct ioasid_memory *mem, struct ioasid_payer *payer,
 	int ret = 0;
 
 	if (!shmem_file(file) && !is_file_hugepages(file))
+		return -EOPNOTSUPP;
+	if (must_migrate())
 		return -EOPNOTSUPP;
 	if (!(file->f_mode & FMODE_READ) ||
 	    (writable && !(file->f_mode & FMODE_WRITE)))
