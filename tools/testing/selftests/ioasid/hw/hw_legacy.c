@@ -502,10 +502,12 @@ FIXTURE_SETUP(legacy)
 	if (fd < 0)
 		SKIP(return, "no VFIO containers");
 	close(fd);
+	/* A kernel without it can still be recorded: scripts/test-deb does */
 	fd = iommufd();
-	if (fd < 0)
+	if (fd < 0 && !recording())
 		SKIP(return, "no /dev/iommu");
-	close(fd);
+	if (fd >= 0)
+		close(fd);
 }
 
 FIXTURE_TEARDOWN(legacy)

@@ -38,6 +38,8 @@ FIXTURE_SETUP(hw_life)
 	self->ctx = ia_open();
 	if (self->ctx == -ENOENT)
 		SKIP(return, IA_ABSENT);
+	if (!variant->by_group && !hw_have_cdevs())
+		SKIP(return, HW_NO_CDEVS);
 	ASSERT_LE(0, self->ctx);
 	rc = dut_find(&self->dut, variant->engine, 0);
 	if (rc == -ENOENT)

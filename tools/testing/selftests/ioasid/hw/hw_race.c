@@ -198,6 +198,8 @@ TEST(late_dma)
 	if (ctx == -ENOENT)
 		SKIP(return, IA_ABSENT);
 	ASSERT_LE(0, ctx);
+	if (!hw_have_cdevs())
+		SKIP(return, HW_NO_CDEVS);
 	rc = dut_find(&dut, &engine_edu, 0);
 	if (rc == -ENOENT)
 		SKIP(return, "no edu behind an IOMMU");

@@ -122,6 +122,20 @@ int hw_group(const char *name)
 	return rc ? rc : atoi(buf);
 }
 
+bool hw_have_cdevs(void)
+{
+	char line[64];
+	bool found = false;
+	FILE *f = fopen("/proc/devices", "re");
+
+	while (f && fgets(line, sizeof(line), f))
+		if (strstr(line, " vfio-cdev\n"))
+			found = true;
+	if (f)
+		fclose(f);
+	return found;
+}
+
 int hw_open_cdev(const char *name)
 {
 	char path[300];

@@ -58,6 +58,11 @@ int hw_give_back(const char *name);
 /* The number of the device's iommu group. */
 int hw_group(const char *name);
 
+/* Whether a device can be opened without its group: CONFIG_VFIO_DEVICE_CDEV. */
+bool hw_have_cdevs(void);
+
+#define HW_NO_CDEVS	"this VFIO has no files of devices without groups"
+
 /* The character device of a device that vfio-pci drives. */
 int hw_open_cdev(const char *name);
 
