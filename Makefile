@@ -4,15 +4,17 @@
 # objects stay outside of the clone, in $IOASID_CACHE.
 
 FLAVOUR ?= fast
-export KSRC
+export KSRC KERNEL
 
 help:
 	@echo 'make kernel [FLAVOUR=debug]   build a test kernel with /dev/ioasid'
 	@echo 'make test                     build all, run all tests and checks'
 	@echo 'make check                    only the static checks'
-	@echo 'make test-fresh               make demo twice on a fresh machine (a chroot); for root, 20 minutes'
+	@echo 'make test-fresh               make demo twice on a fresh machine (a chroot); for root'
 	@echo 'make mutants                  see that deliberate bugs are noticed; not part of make test'
-	@echo 'make demo                     a userspace NVMe driver on /dev/ioasid, in a VM'
+	@echo 'make demo [KERNEL=own]        a userspace NVMe driver on /dev/ioasid, in a VM: on the'
+	@echo '                              kernel of Debian, or on that of make kernel'
+	@echo 'make deb                      Debian packages, in out/deb: modules for its kernel, library, tools'
 	@echo 'make bench                    instructions per operation, in a VM'
 	@echo 'make selftests                build the kselftests'
 	@echo 'make overlay KSRC=TREE        lay this repository over a kernel tree of yours'
@@ -51,6 +53,9 @@ mutants:
 demo:
 	@scripts/demo
 
+deb:
+	@scripts/deb
+
 bench:
 	@scripts/bench
 
@@ -61,4 +66,4 @@ series:
 	@scripts/overlay --series $(or $(OUT),$(error OUT=DIR is missing)) \
 		$(or $(KSRC),$(shell scripts/kernel prepare && scripts/kernel print-tree))
 
-.PHONY: help kernel print-image print-tree selftests test test-fresh check mutants demo bench overlay series
+.PHONY: help kernel print-image print-tree selftests test test-fresh check mutants demo deb bench overlay series
