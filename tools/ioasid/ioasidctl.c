@@ -356,7 +356,7 @@ static void print_below(const struct context *ctx, const char *prefix,
 
 static void print_context(const struct context *ctx)
 {
-	const char *count = find_value(ctx, "ioasid-count");
+	const char *count = find_value(ctx, "ioasid-count") ?: "?";
 	const char *max = find_value(ctx, "ioasid-limit-ioasids");
 	const char *pinned = find_value(ctx, "ioasid-pinned");
 	const char *limit = find_value(ctx, "ioasid-limit-pinned");
