@@ -59,6 +59,30 @@ apt_quiet() {
 	die "apt-get failed"
 }
 
+archive_keys=/usr/share/keyrings/debian-archive-keyring.gpg
+
+# archive_of main|security - where the machine's own apt has Debian's archive from
+archive_of() {
+	local main
+
+	# shellcheck disable=SC2016 # apt's own $()
+	apt-get indextargets --format '$(CODENAME) $(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' |
+		awk -v part="$1" '($1 ~ /-security$/) == (part == "security") && !n++ { print $2 }' | grep . && return
+	[ "$1" = security ] || die "apt knows no mirror of Debian"
+	main=$(archive_of main)
+	echo "${main%/}-security"
+}
+
+# sources_of SUITE - what apt needs to install packages of that Debian from there
+sources_of() {
+	local main security
+
+	main=$(archive_of main)
+	security=$(archive_of security)
+	echo "deb [signed-by=$archive_keys] $main $1 main"
+	echo "deb [signed-by=$archive_keys] $security $1-security main"
+}
+
 # our_files - every file of the repository that lies at a kernel path
 our_files() {
 	(
