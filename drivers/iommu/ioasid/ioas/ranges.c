@@ -20,7 +20,6 @@ static int range_cmp(const void *a, const void *b)
 }
 
 /* Add what is in [start, end], in whole pages, and in none of the holes */
-VISIBLE_IF_KUNIT
 void ioas_ranges_between(struct ioas_ranges *ranges, u64 start, u64 end,
 			 const struct ioasid_iova_range *hole,
 			 unsigned int nr_holes)
