@@ -3,8 +3,8 @@
  * The fuzzer of /dev/ioasid: declarations that its parts share.
  *
  * fuzz.c runs operations, in several threads; fuzz_make.c and fuzz_corpus.c make
- * them up; fuzz_run.c does one of them, with the structure that fuzz_build.c
- * builds; fuzz_model*.c, the reference model, judge what came of it: they know
+ * them up; fuzz_run.c does one of them, fuzz_chaos.c one on "chaos" (see below);
+ * fuzz_model*.c, the reference model, judge what came of it: they know
  * operations and results (fuzz_op.h), but not how they are run; fuzz_shrink.c
  * makes a short C program of operations that went wrong; fuzz_rough.c has
  * sessions run beside processes that get in their way.
