@@ -601,8 +601,10 @@ static bool has_value(const struct fuzz_op *op, const struct fuzz_verdict *v)
 	       (op->type != OP_DMA_WRITE || !strcmp(v->what, "rc"));
 }
 
-/* What the headers of a program need; the kernel's are in usr/include. */
-#define FUZZ_INCLUDES "-I../../../ioasid -I../../../../drivers/iommu/ioasid/mock -Iusr/include"
+/* What a program is built with, in the folder of the selftests of ioasid. */
+#define FUZZ_BUILT							\
+	"-Ifuzz -Ilib -I../../../ioasid -I../../../../drivers/iommu/ioasid/mock "	\
+	"-isystem ../../../../usr/include lib/mock.c"
 
 /* The program exits with 0 if the wrong value is right now. */
 void fuzz_print_program(FILE *f, const struct fuzz_setting *setting,
@@ -615,7 +617,7 @@ void fuzz_print_program(FILE *f, const struct fuzz_setting *setting,
 
 	for (op = ops; op < ops + nr; op++)
 		device |= op->type >= OP_BIND && op->type <= OP_DMA_WRITE;
-	fprintf(f, "// built here, with %s\n", FUZZ_INCLUDES);
+	fprintf(f, "// built in the folder above, with " FUZZ_BUILT "\n");
 	fprintf(f, "// %s is %#llx, should be %#llx (%s)\n", v->what, v->got,
 		v->want, v->why);
 	fprintf(f, "#include \"fuzz_kit.h\"\n%s#include <linux/ioasid.h>\n\n",
