@@ -134,7 +134,6 @@ TEST_F(uapi, check_extension)
 	__u32 i;
 
 	EXPECT_EQ(1, ia_check(self->fd, IOASID_EXT_MAP));
-	EXPECT_EQ(1, ia_check(self->fd, IOASID_EXT_MAP_FILE));
 	EXPECT_EQ(1, ia_check(self->fd, IOASID_EXT_SPLIT));
 	EXPECT_EQ(1, ia_check(self->fd, IOASID_EXT_QUERY_MAP));
 	EXPECT_EQ(1, ia_check(self->fd, IOASID_EXT_PROTECT));
@@ -145,6 +144,60 @@ TEST_F(uapi, check_extension)
 	for (i = 1000; i; i <<= 1)
 		EXPECT_EQ(0, ia_check(self->fd, i));
 	EXPECT_EQ(0, ia_check(self->fd, 0xffffffff));
+}
+
+/* The pages that are present in ZONE_MOVABLE, of all nodes */
+static unsigned long movable_pages(void)
+{
+	FILE *f = fopen("/proc/zoneinfo", "r");
+	unsigned long sum = 0, pages;
+	bool movable = false;
+	char line[256];
+
+	while (f && fgets(line, sizeof(line), f)) {
+		if (!strncmp(line, "Node", 4))
+			movable = strstr(line, "Movable");
+		else if (movable && sscanf(line, " present %lu", &pages) == 1)
+			sum += pages;
+	}
+	if (f)
+		fclose(f);
+	return sum;
+}
+
+/*
+ * A kernel without the fix of memfd_pin_folios() maps no files while memory is
+ * in ZONE_MOVABLE. The flag and the extension agree.
+ */
+TEST_F(uapi, map_file_extension)
+{
+	int has = ia_check(self->fd, IOASID_EXT_MAP_FILE);
+	int file = memfd_create("uapi", MFD_CLOEXEC);
+	unsigned long movable = movable_pages();
+	__u64 iova = SZ_1M, unmapped;
+
+	ASSERT_LE(0, file);
+	ASSERT_EQ(0, ftruncate(file, SZ_2M));
+	if (!movable)
+		EXPECT_EQ(1, has);
+	TH_LOG("IOASID_EXT_MAP_FILE %d, ZONE_MOVABLE %lu pages", has, movable);
+	if (has) {
+		ASSERT_EQ(1, has);
+		ASSERT_EQ(0, ia_map_file(self->fd, self->id, IA_RW_FIXED, &iova,
+					 file, 0, SZ_1M));
+		EXPECT_EQ(0, ia_unmap(self->fd, self->id, iova, SZ_1M,
+				      &unmapped));
+		EXPECT_EQ(SZ_1M, unmapped);
+	} else {
+		EXPECT_EQ(-EOPNOTSUPP,
+			  ia_map_file(self->fd, self->id, IA_RW_FIXED, &iova,
+				      file, 0, SZ_1M));
+		/* Memory of the process is mapped all the same */
+		EXPECT_EQ(0, ia_map(self->fd, self->id, iova, self->mem, SZ_1M));
+		EXPECT_EQ(0, ia_unmap_all(self->fd, self->id, &unmapped));
+		EXPECT_EQ(SZ_1M, unmapped);
+	}
+	close(file);
 }
 
 static int alloc_raw(int fd, struct ioasid_alloc *cmd)
