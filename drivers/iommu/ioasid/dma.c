@@ -173,17 +173,18 @@ out_put:
 /* ---- Batches ---- */
 
 static_assert(sizeof(struct ioas_batch_op) == sizeof(struct ioasid_dma_op));
-#define SAME_FIELD(name)						\
-	static_assert(offsetof(struct ioas_batch_op, name) ==		\
-		      offsetof(struct ioasid_dma_op, name) &&		\
-		      sizeof_field(struct ioas_batch_op, name) ==	\
-		      sizeof_field(struct ioasid_dma_op, name))
-SAME_FIELD(op);
-SAME_FIELD(flags);
-SAME_FIELD(fd);
-SAME_FIELD(iova);
-SAME_FIELD(addr);
-SAME_FIELD(length);
+static_assert(offsetof(struct ioas_batch_op, op) ==
+	      offsetof(struct ioasid_dma_op, op));
+static_assert(offsetof(struct ioas_batch_op, flags) ==
+	      offsetof(struct ioasid_dma_op, flags));
+static_assert(offsetof(struct ioas_batch_op, fd) ==
+	      offsetof(struct ioasid_dma_op, fd));
+static_assert(offsetof(struct ioas_batch_op, iova) ==
+	      offsetof(struct ioasid_dma_op, iova));
+static_assert(offsetof(struct ioas_batch_op, addr) ==
+	      offsetof(struct ioasid_dma_op, addr));
+static_assert(offsetof(struct ioas_batch_op, length) ==
+	      offsetof(struct ioasid_dma_op, length));
 static_assert((int)IOAS_OP_MAP == (int)IOASID_DMA_OP_MAP);
 static_assert((int)IOAS_OP_UNMAP == (int)IOASID_DMA_OP_UNMAP);
 

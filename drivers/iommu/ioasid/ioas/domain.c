@@ -153,7 +153,7 @@ map_run_inline(struct ioas_domain *dom, unsigned long iova, phys_addr_t phys,
 		int ret;
 
 		pgsize = ioas_iopte_first(ioas_iommu_pgsizes(iommu), iova, phys,
-				     size, &count);
+					  size, &count);
 		/*
 		 * A driver that finalizes on attach cannot split what one call
 		 * mapped
@@ -453,7 +453,8 @@ void ioas_gather_range(struct ioas_gather *gather, u64 iova, u64 length)
 
 	while (length) {
 		pgsize = ioas_iopte_first(ioas_iommu_pgsizes(iommu), iova, iova,
-				     min_t(u64, length, GATHER_STEP), &count);
+					  min_t(u64, length, GATHER_STEP),
+					  &count);
 		size = pgsize * count;
 		/* One flush for all steps, if there is more than one */
 		if (!gather->begun && unlikely(size != length))

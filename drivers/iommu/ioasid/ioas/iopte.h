@@ -23,7 +23,7 @@
  */
 static __always_inline size_t
 ioas_iopte_first(unsigned long sizes, unsigned long iova, phys_addr_t phys,
-	    size_t size, size_t *count)
+		 size_t size, size_t *count)
 {
 	unsigned long fit, larger, to_larger;
 	size_t pgsize;
