@@ -3,6 +3,7 @@
 #ifndef _IOASID_IOAS_ACCESS_H
 #define _IOASID_IOAS_ACCESS_H
 
+#include "request.h"
 #include "types.h"
 
 void ioas_holds_free(struct ioas_holds *holds);

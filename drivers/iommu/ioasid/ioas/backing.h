@@ -8,6 +8,7 @@
 #include "../mem/memory.h"
 #include "devmem.h"
 #include "ref.h"
+#include "request.h"
 #include "types.h"
 
 static __always_inline void ioas_mapping_put_memory(struct ioas *ioas,

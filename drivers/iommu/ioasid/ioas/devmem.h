@@ -3,6 +3,7 @@
 #ifndef _IOASID_IOAS_DEVMEM_H
 #define _IOASID_IOAS_DEVMEM_H
 
+#include "request.h"
 #include "types.h"
 
 int ioas_devmem_map(struct ioas_devmem_range *range);

@@ -5,6 +5,7 @@
 
 #include <uapi/linux/ioasid.h>
 
+#include "request.h"
 #include "types.h"
 
 #define PERMISSION	(IOASID_MAP_READ | IOASID_MAP_WRITE)

@@ -12,6 +12,7 @@
 #include <linux/mm.h>
 #include <linux/overflow.h>
 
+#include "request.h"
 #include "types.h"
 
 struct device;

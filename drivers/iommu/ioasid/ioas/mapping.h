@@ -9,6 +9,7 @@
 
 #include <uapi/linux/ioasid.h>
 
+#include "request.h"
 #include "types.h"
 
 extern struct kmem_cache *ioas_mapping_cache;

@@ -3,6 +3,7 @@
 #ifndef _IOASID_IOAS_TREE_H
 #define _IOASID_IOAS_TREE_H
 
+#include "request.h"
 #include "types.h"
 
 #define to_mapping(node)	rb_entry_safe(node, struct ioas_mapping, rb)
