@@ -75,7 +75,6 @@ struct ioasid_device *
 ioasid_bind_access(struct ioasid_ctx *ctx, struct device *dev,
 		   const struct ioasid_access_ops *ops, void *data, u64 cookie);
 void ioasid_unbind(struct ioasid_device *idev);
-struct ioasid_ctx *ioasid_device_ctx(struct ioasid_device *idev);
 u32 ioasid_device_id(struct ioasid_device *idev);
 
 bool ioasid_exists(struct ioasid_ctx *ctx, u32 ioasid);

@@ -17,7 +17,6 @@
  */
 #include <linux/export.h>
 #include <linux/overflow.h>
-#include <linux/slab.h>
 
 #include <trace/events/ioasid.h>
 

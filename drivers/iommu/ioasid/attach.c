@@ -28,9 +28,6 @@
  * It is held while a domain is populated.  ioasid_ctx.routes_lock protects the
  * routes, too, for readers that must not wait for that.
  */
-#include <linux/iommu.h>
-#include <linux/slab.h>
-
 #include "device.h"
 
 /* The IOASID takes mappings again when the last sibling stops waiting */

@@ -64,7 +64,7 @@ void ioasid_ctx_close(struct ioasid_ctx *ctx)
 	struct ioasid_object *obj;
 	unsigned long id = 0;
 
-	if (!ctx->has_families)
+	if (!ctx->has_parents)
 		return;
 	for (; (obj = ioasid_object_first(ctx, &id)); id++) {
 		ops = ioasid_object_ops_of(obj);
@@ -134,7 +134,7 @@ static void ioasid_ctx_destroy(struct ioasid_ctx *ctx)
 	struct ioasid_object *obj;
 	struct ioasid *ioasid;
 
-	if (ctx->has_families)
+	if (ctx->has_parents)
 		revoke_all(ctx);
 	/*
 	 * No device is left, and no thread looks up ids of this context.  A

@@ -27,7 +27,7 @@
  * @nr_ioasids: number of IOASIDs and imports
  * @limit_ioasids: limit of @nr_ioasids, U64_MAX for none
  * @patience: jiffies that close and destruction may still wait for drivers
- * @has_families: an IOASID has had a parent, or was exported; never cleared
+ * @has_parents: an IOASID has had a parent, or was exported; never cleared
  * @lock: protects the options, @sealed and @groups; taken before the lock of a
  *	group
  * @sealed: bit per enum ioasid_option: the option cannot be changed
@@ -44,7 +44,7 @@ struct ioasid_ctx {
 	atomic_t nr_ioasids;
 	u64 limit_ioasids;
 	long patience;
-	bool has_families;
+	bool has_parents;
 	struct mutex lock;		/* options, groups */
 	unsigned int sealed;
 	struct list_head groups;

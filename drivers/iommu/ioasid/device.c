@@ -22,7 +22,6 @@
  */
 #include <linux/iommu.h>
 #include <linux/module.h>
-#include <linux/pci.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
 
@@ -95,30 +94,6 @@ struct ioasid_device *ioasid_device_alloc(struct ioasid_ctx *ctx,
 	}
 	ioasid_ctx_get(ctx);
 	return idev;
-}
-
-/**
- * ioasid_device_gone() - undo ioasid_device_alloc(), published or not
- * @idev: the device, not attached; freed when its last reference is dropped
- *
- * Context: may sleep; waits for threads that hold @idev->lock.
- */
-void ioasid_device_gone(struct ioasid_device *idev)
-{
-	struct ioasid_ctx *ctx = idev->obj.ctx;
-
-	mutex_lock(&idev->lock);
-	idev->gone = true;
-	mutex_unlock(&idev->lock);
-	/* After @gone: no thread reads the group from here on */
-	if (idev->group)
-		ioasid_group_unbind(idev);
-	xa_erase(&ctx->objects, idev->obj.id);
-	if (refcount_read(&idev->obj.users))
-		ioasid_device_put(idev);
-	else
-		kfree_rcu(idev, rcu);
-	ioasid_ctx_put(ctx);
 }
 
 /* ---- Groups ---- */
@@ -292,6 +267,44 @@ bool ioasid_ctx_owns_file(struct ioasid_ctx *ctx, struct file *file)
 	return owns;
 }
 
+/* ---- Bind ---- */
+
+/* Release the ownership of a device's group */
+static void group_unbind(struct ioasid_device *idev)
+{
+	struct ioasid_ctx *ctx = idev->obj.ctx;
+	struct ioasid_group *group = idev->group;
+
+	mutex_lock(&ctx->lock);
+	ioas_iommu_release(idev->dev);
+	group_put(ctx, group);
+	mutex_unlock(&ctx->lock);
+}
+
+/**
+ * ioasid_device_gone() - undo ioasid_device_alloc(), published or not
+ * @idev: the device, not attached; freed when its last reference is dropped
+ *
+ * Context: may sleep; waits for threads that hold @idev->lock.
+ */
+void ioasid_device_gone(struct ioasid_device *idev)
+{
+	struct ioasid_ctx *ctx = idev->obj.ctx;
+
+	mutex_lock(&idev->lock);
+	idev->gone = true;
+	mutex_unlock(&idev->lock);
+	/* After @gone: no thread reads the group from here on */
+	if (idev->group)
+		group_unbind(idev);
+	xa_erase(&ctx->objects, idev->obj.id);
+	if (refcount_read(&idev->obj.users))
+		ioasid_device_put(idev);
+	else
+		kfree_rcu(idev, rcu);
+	ioasid_ctx_put(ctx);
+}
+
 static int check_device(struct device *dev, struct iommu_group *iommu_group,
 			bool *unsafe)
 {
@@ -394,32 +407,10 @@ err_gone:
 }
 EXPORT_SYMBOL_GPL(ioasid_bind_device);
 
-/**
- * ioasid_group_unbind() - release the ownership of a device's group
- * @idev: the device, not emulated, after ioasid_group_forget()
- *
- * Context: may sleep.
- */
-void ioasid_group_unbind(struct ioasid_device *idev)
-{
-	struct ioasid_ctx *ctx = idev->obj.ctx;
-	struct ioasid_group *group = idev->group;
-
-	mutex_lock(&ctx->lock);
-	ioas_iommu_release(idev->dev);
-	group_put(ctx, group);
-	mutex_unlock(&ctx->lock);
-}
-
 /* ---- State ---- */
 
-/**
- * ioasid_device_attached_to() - read the IOASID that a device is attached to
- * @idev: the device
- *
- * Return: its id, or 0 if the device is not attached.
- */
-u32 ioasid_device_attached_to(struct ioasid_device *idev)
+/* Id of the IOASID that a device is attached to, or 0 */
+static u32 attached_to(struct ioasid_device *idev)
 {
 	struct ioasid_ctx *ctx = idev->obj.ctx;
 	u32 id = 0;
@@ -466,7 +457,7 @@ struct ioas_ranges *ioasid_device_describe(struct ioasid_device *idev,
 
 	*hw_data = NULL;
 	info->cookie = idev->cookie;
-	info->ioasid = ioasid_device_attached_to(idev);
+	info->ioasid = attached_to(idev);
 	if (!idev->group) {
 		info->caps = IOASID_DEVICE_EMULATED;
 		info->group = -1;
@@ -505,7 +496,7 @@ static unsigned int device_list(struct ioasid_object *obj,
 	};
 	entry[1] = entry[0];
 	entry[1].type = IOASID_LIST_ATTACHMENT;
-	entry[1].ioasid = ioasid_device_attached_to(idev);
+	entry[1].ioasid = attached_to(idev);
 	return entry[1].ioasid ? 2 : 1;
 }
 
@@ -519,7 +510,7 @@ static void device_show(struct seq_file *m, struct ioasid_object *obj)
 		seq_printf(m, "device:\tid=%u cookie=0x%llx name=%s group=%d ioasid=%u\n",
 			   obj->id, idev->cookie, dev_name(idev->dev),
 			   idev->group ? iommu_group_id(idev->group->group) : -1,
-			   ioasid_device_attached_to(idev));
+			   attached_to(idev));
 	mutex_unlock(&idev->lock);
 }
 

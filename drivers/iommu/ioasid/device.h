@@ -105,9 +105,7 @@ void ioasid_device_gone(struct ioasid_device *idev);
 void ioasid_group_visit(struct ioasid_ctx *ctx, struct ioasid_group *group);
 bool ioasid_group_leave(struct ioasid_ctx *ctx, struct ioasid_group *group);
 void ioasid_group_unlock(struct ioasid_group *group);
-void ioasid_group_unbind(struct ioasid_device *idev);
 bool ioasid_ctx_owns_file(struct ioasid_ctx *ctx, struct file *file);
-u32 ioasid_device_attached_to(struct ioasid_device *idev);
 struct ioas_ranges *ioasid_device_describe(struct ioasid_device *idev,
 					   struct ioasid_device_info *info,
 					   void **hw_data);

@@ -18,18 +18,6 @@
 #include "device.h"
 
 /**
- * ioasid_device_ctx() - get the context that a device is bound to
- * @idev: the device
- *
- * Return: the context, without a reference; it exists until ioasid_unbind().
- */
-struct ioasid_ctx *ioasid_device_ctx(struct ioasid_device *idev)
-{
-	return idev->obj.ctx;
-}
-EXPORT_SYMBOL_GPL(ioasid_device_ctx);
-
-/**
  * ioasid_device_id() - get the id of a device
  * @idev: the device
  *

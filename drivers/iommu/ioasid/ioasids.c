@@ -33,9 +33,9 @@ static struct ioasid *to_ioasid(struct ioas *ioas)
 	return container_of(ioas, struct ioasid, ioas);
 }
 
-static struct ioasid_proxy *to_proxy(struct ioas_import *import)
+static struct share_import *to_import(struct ioas_import *import)
 {
-	return container_of(import, struct ioasid_proxy, import);
+	return container_of(import, struct share_import, base);
 }
 
 /**
@@ -50,7 +50,7 @@ u32 ioasid_parent_id(const struct ioasid *ioasid)
 	const struct ioas *ioas = &ioasid->ioas;
 
 	if (ioas->import)
-		return to_proxy(ioas->import)->obj.id;
+		return to_import(ioas->import)->obj.id;
 	return ioas->parent ? to_ioasid(ioas->parent)->obj.id : 0;
 }
 
@@ -70,7 +70,7 @@ static int join_parent(struct ioasid_ctx *ctx, u32 id, struct ioas *child)
 		ops->put(obj);
 		return ret;
 	}
-	WRITE_ONCE(ctx->has_families, true);
+	WRITE_ONCE(ctx->has_parents, true);
 	refcount_inc(&ctx->refs);
 	return 0;
 }
@@ -95,7 +95,7 @@ static void ioasid_destroy(struct ioasid *ioasid)
 	if (likely(!parent))
 		return;
 	/* Recursion: at most IOAS_MAX_DEPTH levels */
-	obj = import ? &to_proxy(import)->obj : &to_ioasid(parent)->obj;
+	obj = import ? &to_import(import)->obj : &to_ioasid(parent)->obj;
 	ioasid_object_ops_of(obj)->put(obj);
 	ioasid_ctx_drop(ctx);
 }
@@ -137,7 +137,7 @@ void __init ioasid_set_ioas_ops(const struct ioas_ops *ops)
  * @ctx: the context
  * @params: its attributes
  *
- * The caller calls ioasid_object_publish() or ioasid_abort() next.
+ * The caller calls ioasid_object_publish() next, or ioasid_abort().
  *
  * Context: may sleep.
  * Return: the IOASID with its id, or an ERR_PTR:
@@ -176,10 +176,10 @@ struct ioasid *ioasid_alloc(struct ioasid_ctx *ctx,
 	}
 	ret = ioasid_object_reserve(ctx, &ioasid->obj, IOASID_OBJECT_IOASID);
 	if (ret)
-		goto err_family;
+		goto err_parent;
 	return ioasid;
 
-err_family:
+err_parent:
 	ioasid_destroy(ioasid);
 	goto err_count;
 err_free:
@@ -189,13 +189,8 @@ err_count:
 	return ERR_PTR(ret);
 }
 
-/**
- * ioasid_abort() - undo ioasid_alloc()
- * @ioasid: the IOASID, not published
- *
- * Context: may sleep.
- */
-void ioasid_abort(struct ioasid *ioasid)
+/* Undo ioasid_alloc() */
+static void ioasid_abort(struct ioasid *ioasid)
 {
 	struct ioasid_ctx *ctx = ioasid->obj.ctx;
 

@@ -44,7 +44,6 @@ bool ioasid_ioas_get(struct ioas *ioas);
 void ioasid_ioas_put(struct ioas *ioas);
 struct ioasid *ioasid_alloc(struct ioasid_ctx *ctx,
 			    const struct ioasid_params *params);
-void ioasid_abort(struct ioasid *ioasid);
 struct ioasid *ioasid_get(struct ioasid_ctx *ctx, u32 id);
 void ioasid_put(struct ioasid *ioasid);
 void __init ioasid_set_ioas_ops(const struct ioas_ops *ops);

@@ -3,8 +3,8 @@
  * Share memory with other contexts: exports, their files, and imports.
  *
  * Invariants:
- *  - The file of an export refers to a grant, but to no context and to no other
- *    file.  So a file that is passed between processes keeps no memory pinned.
+ *  - The file of an export refers to no context and to no other file.  So a
+ *    file that is passed between processes keeps no memory pinned.
  *  - A command writes its output fields before it takes effect.
  *  - An import represents the exported IOASID for as long as its id or one of
  *    its children exists.
@@ -28,105 +28,75 @@
 #include "ioctl.h"
 #include "share.h"
 
-/**
- * ioasid_grant_alloc() - allocate a grant, the object behind an export
- * @ioasid: the IOASID to export
- *
- * Context: may sleep.
- * Return: the grant with one reference, whose ioasid_grant.export the caller
- * sets; or NULL if there is no memory.
- */
-struct ioasid_grant *ioasid_grant_alloc(struct ioasid *ioasid)
+/* ---- Exports ---- */
+
+static struct share_export *export_alloc(struct ioasid *ioasid)
 {
-	struct ioasid_grant *grant;
+	struct share_export *export;
 
 	/* From here on the IOASID is emptied under its locks */
 	if (ioas_parent_init(&ioasid->ioas))
 		return NULL;
-	WRITE_ONCE(ioasid->obj.ctx->has_families, true);
-	grant = kzalloc(sizeof(*grant), GFP_KERNEL_ACCOUNT);
-	if (!grant)
+	WRITE_ONCE(ioasid->obj.ctx->has_parents, true);
+	export = kzalloc(sizeof(*export), GFP_KERNEL_ACCOUNT);
+	if (!export)
 		return NULL;
-	refcount_set(&grant->users, 1);
+	refcount_set(&export->users, 1);
 	refcount_inc(&ioasid->obj.users);
 	refcount_inc(&ioasid->obj.ctx->refs);
-	grant->ioasid = ioasid;
-	return grant;
+	export->ioasid = ioasid;
+	return export;
 }
 
-/**
- * ioasid_grant_get() - take a reference to a grant
- * @grant: the grant; the caller has a reference already
- */
-void ioasid_grant_get(struct ioasid_grant *grant)
-{
-	refcount_inc(&grant->users);
-}
-
-/**
- * ioasid_grant_put() - drop a reference to a grant
- * @grant: the grant
- *
- * Context: may sleep.
- */
-void ioasid_grant_put(struct ioasid_grant *grant)
+static void export_put(struct share_export *export)
 {
 	struct ioasid_ctx *ctx;
 
-	if (!refcount_dec_and_test(&grant->users))
+	if (!refcount_dec_and_test(&export->users))
 		return;
-	ctx = grant->ioasid->obj.ctx;
-	ioasid_put(grant->ioasid);
+	ctx = export->ioasid->obj.ctx;
+	ioasid_put(export->ioasid);
 	ioasid_ctx_drop(ctx);
-	kfree(grant);
+	kfree(export);
 }
 
-/**
- * ioasid_proxy_alloc() - allocate a proxy, the object of an import
- * @ctx: the context
- * @grant: the grant of the export
- * @cookie: an arbitrary number of user space
- *
- * The caller calls ioasid_object_publish() or ioasid_proxy_abort() next.
- *
- * Context: may sleep.
- * Return: the proxy with its id, or an ERR_PTR:
- * -ENODEV, the exported IOASID was freed, or its context closed;
- * -ELOOP, the exported IOASID is too far from its root;
- * -EDEADLK, the exported IOASID waits for a sibling;
- * -EDQUOT, the context has reached its limit of IOASIDs;
- * -ENOSPC, no id is left;
- * -EINTR, a fatal signal;
- * -ENOMEM.
- */
-struct ioasid_proxy *ioasid_proxy_alloc(struct ioasid_ctx *ctx,
-					struct ioasid_grant *grant, u64 cookie)
+/* ---- Imports ---- */
+
+/* The address space that an import represents */
+static struct ioas *parent_of(struct share_import *import)
 {
-	struct ioas *parent = &grant->ioasid->ioas;
-	struct ioasid_proxy *proxy;
+	return &import->export->ioasid->ioas;
+}
+
+/* The caller calls ioasid_object_publish() or import_abort() next */
+static struct share_import *import_alloc(struct ioasid_ctx *ctx,
+					 struct share_export *export,
+					 u64 cookie)
+{
+	struct share_import *import;
 	int ret = -ENOMEM;
 
 	if (!ioasid_ctx_count(ctx))
 		return ERR_PTR(-EDQUOT);
-	proxy = kzalloc(sizeof(*proxy), GFP_KERNEL_ACCOUNT);
-	if (!proxy)
+	import = kzalloc(sizeof(*import), GFP_KERNEL_ACCOUNT);
+	if (!import)
 		goto err_count;
-	proxy->cookie = cookie;
-	proxy->grant = grant;
-	proxy->import.export = &grant->export;
-	ret = ioas_add_child(parent, &proxy->import, NULL);
+	import->cookie = cookie;
+	import->export = export;
+	import->base.export = &export->base;
+	ret = ioas_add_child(parent_of(import), &import->base, NULL);
 	if (ret)
 		goto err_free;
-	ret = ioasid_object_reserve(ctx, &proxy->obj, IOASID_OBJECT_IMPORT);
+	ret = ioasid_object_reserve(ctx, &import->obj, IOASID_OBJECT_IMPORT);
 	if (ret)
 		goto err_leave;
-	ioasid_grant_get(grant);
-	return proxy;
+	refcount_inc(&export->users);
+	return import;
 
 err_leave:
-	ioas_remove_child(parent, &proxy->import, NULL);
+	ioas_remove_child(parent_of(import), &import->base, NULL);
 err_free:
-	kfree(proxy);
+	kfree(import);
 err_count:
 	atomic_dec(&ctx->nr_ioasids);
 	return ERR_PTR(ret);
@@ -137,63 +107,41 @@ err_count:
  * the import has children, this is postponed to the removal of the last of
  * them.
  */
-static void proxy_leave(struct ioasid_proxy *proxy)
+static void import_leave(struct share_import *import)
 {
-	ioas_remove_child(&proxy->grant->ioasid->ioas, &proxy->import, NULL);
+	ioas_remove_child(parent_of(import), &import->base, NULL);
 }
 
-static void proxy_destroy(struct ioasid_proxy *proxy)
+static void import_destroy(struct share_import *import)
 {
-	proxy_leave(proxy);
-	ioasid_grant_put(proxy->grant);
+	import_leave(import);
+	export_put(import->export);
 	/* Look-ups under RCU may still see it */
-	kfree_rcu(proxy, rcu);
+	kfree_rcu(import, rcu);
 }
 
-/**
- * ioasid_proxy_abort() - undo ioasid_proxy_alloc()
- * @proxy: the proxy, not published
- *
- * Context: may sleep.
- */
-void ioasid_proxy_abort(struct ioasid_proxy *proxy)
+static void import_abort(struct share_import *import)
 {
-	struct ioasid_ctx *ctx = proxy->obj.ctx;
+	struct ioasid_ctx *ctx = import->obj.ctx;
 
-	xa_erase(&ctx->objects, proxy->obj.id);
+	xa_erase(&ctx->objects, import->obj.id);
 	atomic_dec(&ctx->nr_ioasids);
-	proxy_destroy(proxy);
+	import_destroy(import);
 }
 
-/**
- * ioasid_proxy_get() - look up an import
- * @ctx: the context
- * @id: its id
- *
- * Return: the proxy with a reference, or NULL.
- */
-struct ioasid_proxy *ioasid_proxy_get(struct ioasid_ctx *ctx, u32 id)
+static struct share_import *import_of(struct ioasid_object *obj)
 {
-	struct ioasid_object *obj = ioasid_object_get(ctx, id,
-						      IOASID_OBJECT_IMPORT);
-
-	return obj ? container_of(obj, struct ioasid_proxy, obj) : NULL;
+	return container_of(obj, struct share_import, obj);
 }
 
-/**
- * ioasid_proxy_put() - drop a reference to an import
- * @proxy: the proxy
- *
- * Context: may sleep.
- */
-void ioasid_proxy_put(struct ioasid_proxy *proxy)
+static void import_put(struct ioasid_object *obj)
 {
-	if (refcount_dec_and_test(&proxy->obj.users))
-		proxy_destroy(proxy);
+	if (refcount_dec_and_test(&obj->users))
+		import_destroy(import_of(obj));
 }
 
 /* Unmap all from the children of an import: visits all ids of the context */
-static void proxy_revoke(struct ioasid_proxy *proxy)
+static void import_revoke(struct share_import *import)
 {
 	struct ioasid_iova_range all = { .start = 0, .last = U64_MAX };
 	struct ioas_unmap_request req = {
@@ -202,19 +150,19 @@ static void proxy_revoke(struct ioasid_proxy *proxy)
 		.of = &all,
 		.patience = IOAS_PATIENCE,
 	};
-	struct ioasid_ctx *ctx = proxy->obj.ctx;
+	struct ioasid_ctx *ctx = import->obj.ctx;
 	struct ioasid_object *obj;
 	struct ioasid *ioasid;
 	unsigned long id;
 
-	if (!READ_ONCE(proxy->import.children))
+	if (!READ_ONCE(import->base.children))
 		return;
 	xa_for_each(&ctx->objects, id, obj) {
 		cond_resched();
 		ioasid = ioasid_get(ctx, id);
 		if (!ioasid)
 			continue;
-		if (ioasid->ioas.import == &proxy->import)
+		if (ioasid->ioas.import == &import->base)
 			ioas_unmap(&ioasid->ioas, 0, U64_MAX, &req);
 		ioasid_put(ioasid);
 	}
@@ -224,30 +172,31 @@ static void proxy_revoke(struct ioasid_proxy *proxy)
 
 static int share_release(struct inode *inode, struct file *filp)
 {
-	ioasid_grant_put(filp->private_data);
+	export_put(filp->private_data);
 	return 0;
 }
 
-static void show_terms(struct seq_file *m, struct ioasid_grant *grant)
+static void show_export(struct seq_file *m, struct share_export *export)
 {
-	const struct ioas_export *export = &grant->export;
+	const struct ioas_export *base = &export->base;
 
 	seq_printf(m, "length=%llu permission=%s%s mappings=%lld max=",
-		   export->last - export->start + 1,
-		   export->permission & IOASID_MAP_READ ? "r" : "",
-		   export->permission & IOASID_MAP_WRITE ? "w" : "",
-		   atomic64_read(&export->used));
-	if (export->limit == U64_MAX)
+		   base->last - base->start + 1,
+		   base->permission & IOASID_MAP_READ ? "r" : "",
+		   base->permission & IOASID_MAP_WRITE ? "w" : "",
+		   atomic64_read(&base->used));
+	if (base->limit == U64_MAX)
 		seq_puts(m, "max");
 	else
-		seq_printf(m, "%llu", export->limit);
-	seq_printf(m, " state=%s\n", ioas_export_shut(&grant->ioasid->ioas) ? "revoked" : "valid");
+		seq_printf(m, "%llu", base->limit);
+	seq_printf(m, " state=%s\n", ioas_export_shut(&export->ioasid->ioas) ?
+				      "revoked" : "valid");
 }
 
 static void share_show_fdinfo(struct seq_file *m, struct file *filp)
 {
 	seq_puts(m, "ioasid-export:\t");
-	show_terms(m, filp->private_data);
+	show_export(m, filp->private_data);
 }
 
 static const struct file_operations share_fops = {
@@ -259,21 +208,21 @@ static const struct file_operations share_fops = {
 
 /* ---- Commands ---- */
 
-/* Open a file of @grant; the file takes over the caller's reference */
-static int share_open(struct ioasid_grant *grant, __s32 __user *out)
+/* Open a file of @export; the file takes over the caller's reference */
+static int share_open(struct share_export *export, __s32 __user *out)
 {
 	struct file *file;
 	int fd, ret;
 
 	fd = get_unused_fd_flags(O_CLOEXEC);
 	if (fd < 0) {
-		ioasid_grant_put(grant);
+		export_put(export);
 		return fd;
 	}
-	file = anon_inode_getfile("[ioasid-export]", &share_fops, grant,
+	file = anon_inode_getfile("[ioasid-export]", &share_fops, export,
 				  O_RDWR);
 	if (IS_ERR(file)) {
-		ioasid_grant_put(grant);
+		export_put(export);
 		ret = PTR_ERR(file);
 	} else if (put_user(fd, out)) {
 		fput(file);
@@ -286,92 +235,72 @@ static int share_open(struct ioasid_grant *grant, __s32 __user *out)
 	return ret;
 }
 
-/**
- * ioasid_share_export() - export a range of an IOASID: IOASID_EXPORT
- * @ctx: the context
- * @cmd: the argument; all flags are known, and the range is valid
- * @out: the structure in user memory
- *
- * Context: may sleep, for as long as a page fault takes.
- * Return: 0;
- * -EINVAL, no permission, or no mappings;
- * -ENOENT, the IOASID does not exist;
- * -EMFILE, -ENFILE, there are too many open files;
- * -EFAULT, @out cannot be written;
- * -ENOMEM.
- */
-int ioasid_share_export(struct ioasid_ctx *ctx,
-			const struct ioasid_export *cmd,
-			struct ioasid_export __user *out)
+long ioasid_cmd_export(struct ioasid_ctx *ctx, union ioasid_arg *arg,
+		       void __user *user)
 {
-	struct ioasid_grant *grant;
+	struct ioasid_export __user *out = user;
+	struct ioasid_export *cmd = &arg->export;
+	struct share_export *export;
 	struct ioasid *ioasid;
 
-	if (!(cmd->flags & (IOASID_EXPORT_READ | IOASID_EXPORT_WRITE)) ||
+	if (!range_valid(cmd->iova, cmd->length) ||
+	    !(cmd->flags & (IOASID_EXPORT_READ | IOASID_EXPORT_WRITE)) ||
 	    !cmd->max_mappings)
 		return -EINVAL;
 	ioasid = ioasid_get(ctx, cmd->ioasid);
 	if (!ioasid)
 		return -ENOENT;
-	grant = ioasid_grant_alloc(ioasid);
+	export = export_alloc(ioasid);
 	ioasid_put(ioasid);
-	if (!grant)
+	if (!export)
 		return -ENOMEM;
-	grant->export.start = cmd->iova;
-	grant->export.last = cmd->iova + (cmd->length - 1);
-	grant->export.limit = cmd->max_mappings;
+	export->base.start = cmd->iova;
+	export->base.last = cmd->iova + (cmd->length - 1);
+	export->base.limit = cmd->max_mappings;
 	if (cmd->flags & IOASID_EXPORT_READ)
-		grant->export.permission |= IOASID_MAP_READ;
+		export->base.permission |= IOASID_MAP_READ;
 	if (cmd->flags & IOASID_EXPORT_WRITE)
-		grant->export.permission |= IOASID_MAP_WRITE;
-	return share_open(grant, &out->fd);
+		export->base.permission |= IOASID_MAP_WRITE;
+	return share_open(export, &out->fd);
 }
 
-/* Get the grant of a file descriptor of the calling process */
-static struct ioasid_grant *grant_from_fd(int fd)
+/* Get the export of a file descriptor of the calling process */
+static struct share_export *export_from_fd(int fd)
 {
 	struct file *file = fget(fd);
-	struct ioasid_grant *grant;
+	struct share_export *export;
 
 	if (!file)
 		return ERR_PTR(-EBADF);
 	if (file->f_op == &share_fops) {
-		grant = file->private_data;
-		ioasid_grant_get(grant);
+		export = file->private_data;
+		refcount_inc(&export->users);
 	} else {
-		grant = ERR_PTR(-EBADF);
+		export = ERR_PTR(-EBADF);
 	}
 	fput(file);
-	return grant;
+	return export;
 }
 
-/**
- * ioasid_share_import() - IOASID_IMPORT
- * @ctx: the context
- * @cmd: its argument
- * @out: where the caller has it
- *
- * Return: 0; -errno.
- */
-int ioasid_share_import(struct ioasid_ctx *ctx,
-			const struct ioasid_import *cmd,
-			struct ioasid_import __user *out)
+long ioasid_cmd_import(struct ioasid_ctx *ctx, union ioasid_arg *arg,
+		       void __user *user)
 {
-	struct ioasid_grant *grant;
-	struct ioasid_proxy *proxy;
+	struct ioasid_import __user *out = user;
+	struct share_export *export;
+	struct share_import *import;
 
-	grant = grant_from_fd(cmd->fd);
-	if (IS_ERR(grant))
-		return PTR_ERR(grant);
-	proxy = ioasid_proxy_alloc(ctx, grant, cmd->cookie);
-	ioasid_grant_put(grant);
-	if (IS_ERR(proxy))
-		return PTR_ERR(proxy);
-	if (put_user(proxy->obj.id, &out->ioasid)) {
-		ioasid_proxy_abort(proxy);
+	export = export_from_fd(arg->import.fd);
+	if (IS_ERR(export))
+		return PTR_ERR(export);
+	import = import_alloc(ctx, export, arg->import.cookie);
+	export_put(export);
+	if (IS_ERR(import))
+		return PTR_ERR(import);
+	if (put_user(import->obj.id, &out->ioasid)) {
+		import_abort(import);
 		return -EFAULT;
 	}
-	ioasid_object_publish(&proxy->obj);
+	ioasid_object_publish(&import->obj);
 	return 0;
 }
 
@@ -397,29 +326,31 @@ int ioasid_share_info(struct ioasid_ctx *ctx, const struct ioasid_info *cmd,
 		.nr_ranges = 1,
 		.ranges = cmd->ranges,
 	};
-	const struct ioas_export *export;
+	const struct ioas_export *base;
 	struct ioasid_iova_range range;
-	struct ioasid_proxy *proxy;
+	struct share_import *import;
+	struct ioasid_object *obj;
 	s64 used;
 
-	proxy = ioasid_proxy_get(ctx, cmd->ioasid);
-	if (!proxy)
+	obj = ioasid_object_get(ctx, cmd->ioasid, IOASID_OBJECT_IMPORT);
+	if (!obj)
 		return -ENOENT;
-	export = proxy->import.export;
-	used = atomic64_read(&export->used);
-	info.cookie = proxy->cookie;
-	info.nr_children = READ_ONCE(proxy->import.children);
+	import = import_of(obj);
+	base = import->base.export;
+	used = atomic64_read(&base->used);
+	info.cookie = import->cookie;
+	info.nr_children = READ_ONCE(import->base.children);
 	info.nr_mappings = used;
-	if (export->limit == U64_MAX)
+	if (base->limit == U64_MAX)
 		info.mappings_left = U64_MAX;
-	else if (used < export->limit)
-		info.mappings_left = export->limit - used;
-	info.permission = export->permission;
-	if (ioas_export_shut(&proxy->grant->ioasid->ioas))
+	else if (used < base->limit)
+		info.mappings_left = base->limit - used;
+	info.permission = base->permission;
+	if (ioas_export_shut(parent_of(import)))
 		info.state |= IOASID_STATE_ORPHAN;
 	range.start = 0;
-	range.last = export->last - export->start;
-	ioasid_proxy_put(proxy);
+	range.last = base->last - base->start;
+	import_put(obj);
 
 	if (cmd->nr_ranges && copy_to_user(u64_to_user_ptr(cmd->ranges), &range,
 					   sizeof(range)))
@@ -431,39 +362,27 @@ int ioasid_share_info(struct ioasid_ctx *ctx, const struct ioasid_info *cmd,
 
 /* ---- Imports as objects ---- */
 
-static struct ioasid_proxy *obj_to_proxy(struct ioasid_object *obj)
-{
-	return container_of(obj, struct ioasid_proxy, obj);
-}
-
-static void import_put(struct ioasid_object *obj)
-{
-	ioasid_proxy_put(obj_to_proxy(obj));
-}
-
 static int import_kill(struct ioasid_object *obj, bool cascade)
 {
-	struct ioasid_proxy *proxy = obj_to_proxy(obj);
+	struct share_import *import = import_of(obj);
 
-	return ioas_import_kill(&proxy->grant->ioasid->ioas, &proxy->import,
-				cascade);
+	return ioas_import_kill(parent_of(import), &import->base, cascade);
 }
 
 static void import_free(struct ioasid_object *obj, int killed)
 {
-	struct ioasid_proxy *proxy = obj_to_proxy(obj);
+	struct share_import *import = import_of(obj);
 
-	proxy_revoke(proxy);
-	proxy_leave(proxy);
-	ioasid_proxy_put(proxy);
+	import_revoke(import);
+	import_leave(import);
+	import_put(obj);
 }
 
 static int import_as_parent(struct ioasid_object *obj, struct ioas *child)
 {
-	struct ioasid_proxy *proxy = obj_to_proxy(obj);
+	struct share_import *import = import_of(obj);
 
-	return ioas_add_child(&proxy->grant->ioasid->ioas, &proxy->import,
-			      child);
+	return ioas_add_child(parent_of(import), &import->base, child);
 }
 
 static unsigned int import_list(struct ioasid_object *obj,
@@ -472,7 +391,7 @@ static unsigned int import_list(struct ioasid_object *obj,
 	*entry = (struct ioasid_list_entry){
 		.type = IOASID_LIST_IOASID,
 		.id = obj->id,
-		.cookie = obj_to_proxy(obj)->cookie,
+		.cookie = import_of(obj)->cookie,
 		.kind = IOASID_KIND_IMPORT,
 	};
 	return 1;
@@ -480,11 +399,11 @@ static unsigned int import_list(struct ioasid_object *obj,
 
 static void import_show(struct seq_file *m, struct ioasid_object *obj)
 {
-	struct ioasid_proxy *proxy = obj_to_proxy(obj);
+	struct share_import *import = import_of(obj);
 
 	seq_printf(m, "ioasid:\tid=%u kind=import cookie=0x%llx children=%u ",
-		   obj->id, proxy->cookie, READ_ONCE(proxy->import.children));
-	show_terms(m, proxy->grant);
+		   obj->id, import->cookie, READ_ONCE(import->base.children));
+	show_export(m, import->export);
 }
 
 static const struct ioasid_object_ops import_object_ops = {
@@ -504,20 +423,4 @@ static const struct ioasid_object_ops import_object_ops = {
 void __init ioasid_share_init(void)
 {
 	ioasid_object_register(IOASID_OBJECT_IMPORT, &import_object_ops);
-}
-
-long ioasid_cmd_export(struct ioasid_ctx *ctx, union ioasid_arg *arg,
-		       void __user *user)
-{
-	struct ioasid_export *cmd = &arg->export;
-
-	if (!range_valid(cmd->iova, cmd->length))
-		return -EINVAL;
-	return ioasid_share_export(ctx, cmd, user);
-}
-
-long ioasid_cmd_import(struct ioasid_ctx *ctx, union ioasid_arg *arg,
-		       void __user *user)
-{
-	return ioasid_share_import(ctx, &arg->import, user);
 }

@@ -22,7 +22,6 @@
 
 #include <trace/events/ioasid.h>
 
-#include "context.h"
 #include "ioasids.h"
 #include "ioctl.h"
 #include "uring.h"

@@ -45,6 +45,8 @@ int ioas_holds_init(struct ioas *ioas)
 {
 	struct ioas_holds *holds;
 
+	if (READ_ONCE(ioas->holds))
+		return 0;
 	holds = kzalloc(sizeof(*holds), GFP_KERNEL_ACCOUNT);
 	if (!holds)
 		return -ENOMEM;
