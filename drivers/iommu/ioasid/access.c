@@ -20,12 +20,12 @@
 
 #include <trace/events/ioasid.h>
 
-#include "device.h"
+#include "attach.h"
 
-static void access_unmap(struct ioas_access *ioas_access, u64 start, u64 last)
+static void access_unmap(struct ioas_access *access, u64 start, u64 last)
 {
 	struct ioasid_device *idev =
-		container_of(ioas_access, struct ioasid_device, ioas_access);
+		container_of(access, struct ioasid_attachment, access)->device;
 
 	if (idev->access_ops && idev->access_ops->unmap)
 		idev->access_ops->unmap(idev->access_data, start,
@@ -57,40 +57,46 @@ ioasid_bind_access(struct ioasid_ctx *ctx, struct device *dev,
 		return idev;
 	idev->access_ops = ops;
 	idev->access_data = data;
-	idev->ioas_access.unmap = access_unmap;
 	ioasid_object_publish(&idev->obj);
 	trace_ioasid_bind(idev->obj.id, cookie, dev_name(dev));
 	return idev;
 }
 EXPORT_SYMBOL_GPL(ioasid_bind_access);
 
-static void set_access(struct ioasid_device *idev, struct ioasid *ioasid,
-		       struct ioasid *leaving)
+static void set_route(struct ioasid_device *idev,
+		      struct ioasid_attachment *attachment)
 {
 	struct ioasid_ctx *ctx = idev->obj.ctx;
 
 	down_write(&idev->access_sem);
 	spin_lock(&ctx->routes_lock);
-	idev->access = ioasid;
-	idev->attached = ioasid;
+	ioasid_device_route(idev, attachment);
 	spin_unlock(&ctx->routes_lock);
-	idev->leaving = leaving;
 	up_write(&idev->access_sem);
 }
 
-static void access_leave(struct ioasid_device *idev)
+/* Detach a device; if @next is not NULL, attach it there */
+static void leave(struct ioasid_device *idev, struct ioasid_attachment *next)
 {
-	struct ioasid *ioasid = idev->access;
-	struct ioas *ioas = &ioasid->ioas;
+	struct ioasid_attachment *attachment = ioasid_device_rid(idev);
+	struct ioas *ioas = &attachment->ioasid->ioas;
+	struct ioasid_ctx *ctx = idev->obj.ctx;
 
 	/* From here on the driver can unpin, but not pin */
-	set_access(idev, NULL, ioasid);
-	ioas_unpin_all(ioas, &idev->ioas_access);
-	ioas_access_remove(ioas, &idev->ioas_access);
-	set_access(idev, NULL, NULL);
+	down_write(&idev->access_sem);
+	spin_lock(&ctx->routes_lock);
+	attachment->leaving = true;
+	spin_unlock(&ctx->routes_lock);
+	up_write(&idev->access_sem);
 
-	ioas_release(ioas, 1);
-	ioasid_put(ioasid);
+	ioas_unpin_all(ioas, &attachment->access);
+	ioas_access_remove(ioas, &attachment->access);
+	if (next)
+		ioas_access_add(&next->ioasid->ioas, &next->access);
+	set_route(idev, next);
+
+	ioas_release(ioas, attachment->devices);
+	ioasid_attachment_free(attachment);
 }
 
 /**
@@ -108,27 +114,37 @@ static void access_leave(struct ioasid_device *idev)
  */
 int ioasid_access_attach(struct ioasid_device *idev, struct ioasid *ioasid)
 {
+	struct ioasid_attachment *attachment, *old = ioasid_device_rid(idev);
 	struct ioas *ioas = &ioasid->ioas;
 	int ret;
 
-	if (idev->access == ioasid)
+	if (old && old->ioasid == ioasid)
 		return 0;
 	ret = ioas_hold(ioas, 1);
 	if (ret)
 		return ret;
 	/* Before the detach: afterwards the attach must not fail */
 	ret = ioas_holds_init(ioas);
-	if (ret) {
-		ioas_release(ioas, 1);
-		return ret;
-	}
+	if (ret)
+		goto err_release;
+	ret = -ENOMEM;
+	attachment = ioasid_attachment_alloc(idev, ioasid);
+	if (!attachment)
+		goto err_release;
+	attachment->devices = 1;
+	attachment->access.unmap = access_unmap;
 
-	if (idev->access)
-		access_leave(idev);
-	refcount_inc(&ioasid->obj.users);
-	ioas_access_add(ioas, &idev->ioas_access);
-	set_access(idev, ioasid, NULL);
+	if (old) {
+		leave(idev, attachment);
+		return 0;
+	}
+	ioas_access_add(ioas, &attachment->access);
+	set_route(idev, attachment);
 	return 0;
+
+err_release:
+	ioas_release(ioas, 1);
+	return ret;
 }
 
 /**
@@ -141,9 +157,11 @@ int ioasid_access_attach(struct ioasid_device *idev, struct ioasid *ioasid)
  */
 int ioasid_access_detach(struct ioasid_device *idev, u32 id)
 {
-	if (!idev->access || (id && idev->access->obj.id != id))
+	struct ioasid_attachment *attachment = ioasid_device_rid(idev);
+
+	if (!attachment || (id && attachment->ioasid->obj.id != id))
 		return -ENOENT;
-	access_leave(idev);
+	leave(idev, NULL);
 	return 0;
 }
 
@@ -174,6 +192,7 @@ int ioasid_access_pin_pages(struct ioasid_device *idev, u64 iova,
 			    unsigned long npages, unsigned int flags,
 			    struct page **pages)
 {
+	struct ioasid_attachment *rid;
 	int ret = -EINVAL;
 
 	if (!PAGE_ALIGNED(iova) || npages > (ULONG_MAX >> PAGE_SHIFT) ||
@@ -185,8 +204,9 @@ int ioasid_access_pin_pages(struct ioasid_device *idev, u64 iova,
 		return -EINVAL;
 	lock_map_acquire(&ioas_driver_map);
 	down_read(&idev->access_sem);
-	if (idev->access)
-		ret = ioas_pin_pages(&idev->access->ioas, iova, npages,
+	rid = ioasid_device_rid(idev);
+	if (rid && !rid->leaving)
+		ret = ioas_pin_pages(&rid->ioasid->ioas, iova, npages,
 				     flags & IOASID_ACCESS_WRITE, pages);
 	up_read(&idev->access_sem);
 	lock_map_release(&ioas_driver_map);
@@ -205,15 +225,15 @@ EXPORT_SYMBOL_GPL(ioasid_access_pin_pages);
 void ioasid_access_unpin_pages(struct ioasid_device *idev, u64 iova,
 			       unsigned long npages)
 {
-	struct ioasid *ioasid;
+	struct ioasid_attachment *rid;
 
 	if (!PAGE_ALIGNED(iova) || npages > (ULONG_MAX >> PAGE_SHIFT) ||
 	    !range_ok(iova, (u64)npages << PAGE_SHIFT))
 		return;
 	down_read(&idev->access_sem);
-	ioasid = idev->access ?: idev->leaving;
-	if (ioasid)
-		ioas_unpin_pages(&ioasid->ioas, iova, npages);
+	rid = ioasid_device_rid(idev);
+	if (rid)
+		ioas_unpin_pages(&rid->ioasid->ioas, iova, npages);
 	up_read(&idev->access_sem);
 }
 EXPORT_SYMBOL_GPL(ioasid_access_unpin_pages);
@@ -235,13 +255,15 @@ EXPORT_SYMBOL_GPL(ioasid_access_unpin_pages);
 int ioasid_access_rw(struct ioasid_device *idev, u64 iova, void *data,
 		     size_t length, unsigned int flags)
 {
+	struct ioasid_attachment *rid;
 	int ret = -EINVAL;
 
 	if (!range_ok(iova, length) || flags & ~IOASID_ACCESS_WRITE)
 		return -EINVAL;
 	down_read(&idev->access_sem);
-	if (idev->access)
-		ret = ioas_rw(&idev->access->ioas, iova, data, length,
+	rid = ioasid_device_rid(idev);
+	if (rid && !rid->leaving)
+		ret = ioas_rw(&rid->ioasid->ioas, iova, data, length,
 			      flags & IOASID_ACCESS_WRITE);
 	up_read(&idev->access_sem);
 	return ret;

@@ -1,8 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Attachments by requester id: the IOASID that translates the DMA of a group.
+ * Attachments, and the IOASID that translates the DMA of a group.
  *
  * Invariants:
+ *  - Only a struct ioasid_attachment routes.  A group has one by requester id,
+ *    ioasid_group.rid; while it moves it has a second one, ioasid_group.next.
+ *    ioasid_device.attachments has, by PASID, those of the device: with
+ *    IOMMU_NO_PASID that of its group, once the device has joined it, or its
+ *    own if it is emulated.
+ *  - A place in ioasid_device.attachments is reserved before an attach begins,
+ *    so that no route needs memory to take effect, to change or to end.
  *  - Routing by requester id belongs to the iommu group.  The first device that
  *    attaches moves the whole group.  Its siblings may join the same IOASID
  *    only.  An attach of a joined device to another IOASID moves all of them.
@@ -28,7 +35,100 @@
  * It is held while a domain is populated.  ioasid_ctx.routes_lock protects the
  * routes, too, for readers that must not wait for that.
  */
-#include "device.h"
+#include <linux/slab.h>
+
+#include <trace/events/ioasid.h>
+
+#include "attach.h"
+
+/**
+ * ioasid_attachment_alloc() - allocate an attachment by requester id
+ * @idev: the device, or one of the devices of the group, that is to be attached
+ * @ioasid: the IOASID; the attachment holds a reference
+ *
+ * Context: may sleep.
+ * Return: the attachment, which routes nothing yet; or NULL.
+ */
+struct ioasid_attachment *ioasid_attachment_alloc(struct ioasid_device *idev,
+						  struct ioasid *ioasid)
+{
+	struct ioasid_attachment *attachment;
+
+	if (xa_reserve(&idev->attachments, IOMMU_NO_PASID, GFP_KERNEL_ACCOUNT))
+		return NULL;
+	attachment = kzalloc(sizeof(*attachment), GFP_KERNEL_ACCOUNT);
+	if (!attachment) {
+		xa_release(&idev->attachments, IOMMU_NO_PASID);
+		return NULL;
+	}
+	attachment->pasid = IOMMU_NO_PASID;
+	attachment->ioasid = ioasid;
+	refcount_inc(&ioasid->obj.users);
+	attachment->group = idev->group;
+	if (idev->group) {
+		attachment->domain.group = idev->group->group;
+		attachment->domain.dev = idev->dev;
+	} else {
+		attachment->device = idev;
+	}
+	return attachment;
+}
+
+/**
+ * ioasid_attachment_free() - free an attachment
+ * @attachment: the attachment, which routes nothing; or NULL
+ *
+ * Context: may sleep.
+ */
+void ioasid_attachment_free(struct ioasid_attachment *attachment)
+{
+	if (!attachment)
+		return;
+	ioasid_put(attachment->ioasid);
+	kfree(attachment);
+}
+
+/**
+ * ioasid_device_route() - set the attachment of a device by requester id
+ * @idev: the device
+ * @attachment: the attachment; NULL for none
+ */
+void ioasid_device_route(struct ioasid_device *idev,
+			 struct ioasid_attachment *attachment)
+{
+	lockdep_assert_held(&idev->obj.ctx->routes_lock);
+	/* The place is reserved: this allocates nothing */
+	if (attachment)
+		xa_store(&idev->attachments, IOMMU_NO_PASID, attachment, 0);
+	else
+		xa_erase(&idev->attachments, IOMMU_NO_PASID);
+}
+
+static void block_poisoned(struct ioasid_group *group)
+{
+	struct ioasid_attachment *rid = group->rid;
+
+	lockdep_assert_held(&group->lock);
+	if (rid && ioas_attachment_poisoned(&rid->domain) &&
+	    ioas_block(&rid->ioasid->ioas, &rid->domain))
+		trace_ioasid_poison(rid->ioasid->obj.id);
+}
+
+/* Unlock a group, and block it if it is on a domain that was poisoned */
+static void group_unlock(struct ioasid_group *group)
+{
+	do {
+		if (unlikely(READ_ONCE(group->poisoned))) {
+			/* Clear it before reading what is poisoned */
+			smp_store_mb(group->poisoned, false);
+			block_poisoned(group);
+		}
+		mutex_unlock(&group->lock);
+		/* Pairs with attach_poisoned(), which may not get the lock */
+		smp_mb();
+	} while (unlikely(READ_ONCE(group->poisoned)) &&
+		 mutex_trylock(&group->lock));
+}
 
 /* The IOASID takes mappings again when the last sibling stops waiting */
 static void stop_waiting(struct ioasid_group *group, struct ioasid_device *idev)
@@ -36,25 +136,26 @@ static void stop_waiting(struct ioasid_group *group, struct ioasid_device *idev)
 	if (!idev->waiting)
 		return;
 	idev->waiting = false;
-	if (!--group->waiting)
-		ioas_set_partial(&group->ioasid->ioas, false);
+	if (!--group->rid->waiting)
+		ioas_set_partial(&group->rid->ioasid->ioas, false);
 }
 
 /* A sibling joins the IOASID that its group is attached to */
 static int attach_sibling(struct ioasid_device *idev)
 {
 	struct ioasid_group *group = idev->group;
+	struct ioasid_attachment *rid = group->rid;
 	struct ioasid_ctx *ctx = idev->obj.ctx;
 	int ret;
 
-	if (idev->attached)
+	if (ioasid_device_rid(idev))
 		return 0;
-	ret = ioas_hold(&group->ioasid->ioas, 1);
+	ret = ioas_hold(&rid->ioasid->ioas, 1);
 	if (ret)
 		return ret;
 	spin_lock(&ctx->routes_lock);
-	idev->attached = true;
-	group->attached++;
+	ioasid_device_route(idev, rid);
+	rid->devices++;
 	stop_waiting(group, idev);
 	spin_unlock(&ctx->routes_lock);
 	return 0;
@@ -64,142 +165,147 @@ static int attach_sibling(struct ioasid_device *idev)
  * Begin to attach the group, or to move it.  If it waits for siblings no map
  * succeeds from here on.
  */
-static void begin_route(struct ioasid_group *group, struct ioasid *ioasid)
+static void begin_route(struct ioasid_group *group,
+			struct ioasid_attachment *next)
 {
-	lockdep_assert_held(&ioasid->obj.ctx->routes_lock);
-	group->next = ioasid;
-	if (group->waiting)
-		ioas_set_partial(&ioasid->ioas, true);
+	lockdep_assert_held(&next->ioasid->obj.ctx->routes_lock);
+	group->next = next;
+	if (next->waiting)
+		ioas_set_partial(&next->ioasid->ioas, true);
 }
 
 /* Undo begin_route() */
 static void abort_route(struct ioasid_group *group)
 {
-	lockdep_assert_held(&group->next->obj.ctx->routes_lock);
-	if (group->waiting)
-		ioas_set_partial(&group->next->ioas, false);
+	struct ioasid_attachment *next = group->next;
+
+	lockdep_assert_held(&next->ioasid->obj.ctx->routes_lock);
+	if (next->waiting)
+		ioas_set_partial(&next->ioasid->ioas, false);
 	group->next = NULL;
 }
 
-/* The first device of the group: attach the blocked group to @ioasid */
-static int attach_first(struct ioasid_device *idev, struct ioasid *ioasid,
-			u64 *fault_addr)
+/* The first device of the group: attach the blocked group */
+static int attach_first(struct ioasid_device *idev,
+			struct ioasid_attachment *next, u64 *fault_addr)
 {
-	struct ioas_attachment *attachment =
-		ioasid_group_attachment(idev->group);
+	struct ioas *ioas = &next->ioasid->ioas;
 	struct ioasid_group *group = idev->group;
 	struct ioasid_ctx *ctx = idev->obj.ctx;
 	struct ioasid_device *other;
 	int ret;
 
-	ret = ioas_hold(&ioasid->ioas, 1);
+	ret = ioas_hold(ioas, 1);
 	if (ret)
 		return ret;
 	spin_lock(&ctx->routes_lock);
+	next->devices = 1;
 	list_for_each_entry(other, &group->devices, node) {
 		other->waiting = other != idev;
-		group->waiting += other->waiting;
+		next->waiting += other->waiting;
 	}
-	begin_route(group, ioasid);
+	begin_route(group, next);
 	spin_unlock(&ctx->routes_lock);
 
-	attachment->group = group->group;
-	attachment->dev = idev->dev;
-	ret = ioas_attach(&ioasid->ioas, attachment, fault_addr);
+	ret = ioas_attach(ioas, &next->domain, fault_addr);
+	spin_lock(&ctx->routes_lock);
 	if (ret) {
-		spin_lock(&ctx->routes_lock);
 		abort_route(group);
-		group->waiting = 0;
 		list_for_each_entry(other, &group->devices, node)
 			other->waiting = false;
-		spin_unlock(&ctx->routes_lock);
-		ioas_release(&ioasid->ioas, 1);
-		return ret;
+	} else {
+		group->next = NULL;
+		group->rid = next;
+		ioasid_device_route(idev, next);
 	}
-
-	refcount_inc(&ioasid->obj.users);
-	spin_lock(&ctx->routes_lock);
-	group->next = NULL;
-	group->ioasid = ioasid;
-	group->attached = 1;
-	idev->attached = true;
 	spin_unlock(&ctx->routes_lock);
-	return 0;
+	if (ret)
+		ioas_release(ioas, 1);
+	return ret;
 }
 
 /* The group was detached from its IOASID: all of its devices are, too */
 static void end_route(struct ioasid_group *group)
 {
-	struct ioasid *ioasid = group->ioasid;
-	unsigned int attached = group->attached;
-	struct ioasid_ctx *ctx = ioasid->obj.ctx;
+	struct ioasid_attachment *rid = group->rid;
+	struct ioasid_ctx *ctx = rid->ioasid->obj.ctx;
 	struct ioasid_device *idev;
 
 	lockdep_assert_held(&group->lock);
 	spin_lock(&ctx->routes_lock);
 	list_for_each_entry(idev, &group->devices, node) {
-		idev->attached = false;
+		ioasid_device_route(idev, NULL);
 		stop_waiting(group, idev);
 	}
-	group->attached = 0;
-	group->ioasid = NULL;
+	group->rid = NULL;
 	spin_unlock(&ctx->routes_lock);
-	ioas_release(&ioasid->ioas, attached);
-	ioasid_put(ioasid);
+	ioas_release(&rid->ioasid->ioas, rid->devices);
+	ioasid_attachment_free(rid);
+}
+
+/*
+ * The attach of a group that was to move has failed.  Attach it again where it
+ * was, if it was blocked for the move.
+ */
+static int go_back(struct ioasid_group *group, int ret)
+{
+	struct ioasid_attachment *rid = group->rid;
+
+	if (!ioas_unblock(&rid->ioasid->ioas, &rid->domain))
+		return ret;
+	ioas_detach(&rid->ioasid->ioas, &rid->domain, false);
+	end_route(group);
+	return -ENOTCONN;
 }
 
 /* Move all attached devices of the group from one IOASID to another */
-static int move_group(struct ioasid_device *idev, struct ioasid *ioasid,
-		      u64 *fault_addr)
+static int move_group(struct ioasid_device *idev,
+		      struct ioasid_attachment *next, u64 *fault_addr)
 {
 	struct ioasid_group *group = idev->group;
-	struct ioas_attachment *from = ioasid_group_attachment(group);
-	struct ioas_attachment *to =
-		&group->attachment[!group->current_attachment];
+	struct ioasid_attachment *rid = group->rid;
 	struct ioasid_ctx *ctx = idev->obj.ctx;
-	struct ioasid *old = group->ioasid;
-	bool must_block = ioas_attachment_must_block(from);
-	bool poisoned = ioas_attachment_poisoned(from);
+	bool must_block = ioas_attachment_must_block(&rid->domain);
+	bool poisoned = ioas_attachment_poisoned(&rid->domain);
+	struct ioas *ioas = &next->ioasid->ioas;
+	struct ioas *old = &rid->ioasid->ioas;
+	struct ioasid_device *other;
 	int ret;
 
-	ret = ioas_hold(&ioasid->ioas, group->attached);
+	ret = ioas_hold(ioas, rid->devices);
 	if (ret)
 		return ret;
 	spin_lock(&ctx->routes_lock);
-	begin_route(group, ioasid);
+	next->devices = rid->devices;
+	next->waiting = rid->waiting;
+	begin_route(group, next);
 	spin_unlock(&ctx->routes_lock);
-	to->group = group->group;
-	to->dev = idev->dev;
-	ret = must_block ? ioas_block_killable(&old->ioas, from) : 0;
-	if (ret)
-		must_block = false;
-	else
-		ret = ioas_attach(&ioasid->ioas, to, fault_addr);
+
+	ret = must_block ? ioas_block_killable(old, &rid->domain) : 0;
+	must_block &= !ret;
+	if (!ret)
+		ret = ioas_attach(ioas, &next->domain, fault_addr);
 	if (ret) {
 		spin_lock(&ctx->routes_lock);
 		abort_route(group);
 		spin_unlock(&ctx->routes_lock);
-		ioas_release(&ioasid->ioas, group->attached);
-		if (must_block && !poisoned && ioas_unblock(&old->ioas, from)) {
-			ioas_detach(&old->ioas, from, false);
-			end_route(group);
-			ret = -ENOTCONN;
-		}
-		return ret;
+		ioas_release(ioas, next->devices);
+		return must_block && !poisoned ? go_back(group, ret) : ret;
 	}
 
-	refcount_inc(&ioasid->obj.users);
 	spin_lock(&ctx->routes_lock);
 	group->next = NULL;
-	group->ioasid = ioasid;
-	group->current_attachment = !group->current_attachment;
-	if (group->waiting)
-		ioas_set_partial(&old->ioas, false);
+	group->rid = next;
+	list_for_each_entry(other, &group->devices, node)
+		if (ioasid_device_rid(other))
+			ioasid_device_route(other, next);
+	if (rid->waiting)
+		ioas_set_partial(old, false);
 	spin_unlock(&ctx->routes_lock);
 
-	ioas_detach(&old->ioas, from, true);
-	ioas_release(&old->ioas, group->attached);
-	ioasid_put(old);
+	ioas_detach(old, &rid->domain, true);
+	ioas_release(old, rid->devices);
+	ioasid_attachment_free(rid);
 	return 0;
 }
 
@@ -214,50 +320,63 @@ static int move_group(struct ioasid_device *idev, struct ioasid *ioasid,
  * -EBUSY, the group is attached to another IOASID and the device is not;
  * -ENOENT, @ioasid is being freed;
  * -EIO, @ioasid is poisoned;
- * -ENOTCONN, the group could not be moved, and could not be attached
- * where it was: it is detached;
- * -EINTR, a fatal signal.
+ * -ENOTCONN, the group could not be moved, and could not be attached where it
+ * was: it is detached;
+ * -EINTR, a fatal signal;
+ * -ENOMEM.
  */
 int ioasid_group_attach(struct ioasid_device *idev, struct ioasid *ioasid,
 			u64 *fault_addr)
 {
 	struct ioasid_group *group = idev->group;
-	int ret;
+	struct ioasid_attachment *next, *unused;
+	int ret = -EINTR;
 
+	/* Not with the lock held: memory may take long to be allocated */
+	next = ioasid_attachment_alloc(idev, ioasid);
+	if (!next)
+		return -ENOMEM;
+	unused = next;
 	/* A sibling's attach may be long */
 	if (mutex_lock_killable(&group->lock))
-		return -EINTR;
-	if (!group->ioasid)
-		ret = attach_first(idev, ioasid, fault_addr);
-	else if (group->ioasid == ioasid)
+		goto out;
+	if (!group->rid)
+		ret = attach_first(idev, next, fault_addr);
+	else if (group->rid->ioasid == ioasid)
 		ret = attach_sibling(idev);
-	else if (!idev->attached)
+	else if (!ioasid_device_rid(idev))
 		ret = -EBUSY;
 	else
-		ret = move_group(idev, ioasid, fault_addr);
-	ioasid_group_unlock(group);
+		ret = move_group(idev, next, fault_addr);
+	if (group->rid == next)
+		unused = NULL;
+	group_unlock(group);
+out:
+	ioasid_attachment_free(unused);
+	/* Only if the place was not taken */
+	xa_release(&idev->attachments, IOMMU_NO_PASID);
 	return ret;
 }
 
 static int detach_locked(struct ioasid_device *idev, bool killable)
 {
 	struct ioasid_group *group = idev->group;
-	struct ioas_attachment *attachment = ioasid_group_attachment(group);
-	struct ioas *ioas = &group->ioasid->ioas;
+	struct ioasid_attachment *rid = group->rid;
+	struct ioas *ioas = &rid->ioasid->ioas;
 	struct ioasid_ctx *ctx = idev->obj.ctx;
 
 	lockdep_assert_held(&group->lock);
-	if (group->attached == 1) {
+	if (rid->devices == 1) {
 		if (!killable)
-			ioas_detach(ioas, attachment, false);
-		else if (ioas_detach_killable(ioas, attachment))
+			ioas_detach(ioas, &rid->domain, false);
+		else if (ioas_detach_killable(ioas, &rid->domain))
 			return -EINTR;
 		end_route(group);
 		return 0;
 	}
 	spin_lock(&ctx->routes_lock);
-	idev->attached = false;
-	group->attached--;
+	ioasid_device_route(idev, NULL);
+	rid->devices--;
 	spin_unlock(&ctx->routes_lock);
 	ioas_release(ioas, 1);
 	return 0;
@@ -274,15 +393,17 @@ static int detach_locked(struct ioasid_device *idev, bool killable)
 int ioasid_group_detach(struct ioasid_device *idev, u32 id)
 {
 	struct ioasid_group *group = idev->group;
+	struct ioasid_attachment *rid;
 	int ret;
 
 	if (mutex_lock_killable(&group->lock))
 		return -EINTR;
-	if (!idev->attached || (id && group->ioasid->obj.id != id))
+	rid = ioasid_device_rid(idev);
+	if (!rid || (id && rid->ioasid->obj.id != id))
 		ret = -ENOENT;
 	else
 		ret = detach_locked(idev, true);
-	ioasid_group_unlock(group);
+	group_unlock(group);
 	return ret;
 }
 
@@ -300,13 +421,19 @@ void ioasid_group_forget(struct ioasid_device *idev)
 	struct ioasid_ctx *ctx = idev->obj.ctx;
 
 	mutex_lock(&group->lock);
-	if (idev->attached)
+	if (ioasid_device_rid(idev))
 		detach_locked(idev, false);
 	spin_lock(&ctx->routes_lock);
 	stop_waiting(group, idev);
 	list_del(&idev->node);
 	spin_unlock(&ctx->routes_lock);
-	ioasid_group_unlock(group);
+	group_unlock(group);
+}
+
+static bool is_to(const struct ioasid_attachment *attachment,
+		  const struct ioasid *ioasid)
+{
+	return attachment && attachment->ioasid == ioasid;
 }
 
 /**
@@ -328,8 +455,7 @@ bool ioasid_waits_for(struct ioasid *ioasid, u32 *devid, u64 *cookie)
 	mutex_lock(&ctx->lock);
 	spin_lock(&ctx->routes_lock);
 	list_for_each_entry(group, &ctx->groups, node) {
-		if ((group->ioasid != ioasid && group->next != ioasid) ||
-		    !group->waiting)
+		if (!is_to(group->rid, ioasid) && !is_to(group->next, ioasid))
 			continue;
 		list_for_each_entry(idev, &group->devices, node) {
 			if (!idev->waiting)
@@ -352,7 +478,7 @@ static bool is_routed_to(struct ioasid_group *group, struct ioasid *ioasid)
 	bool routed;
 
 	spin_lock(&ctx->routes_lock);
-	routed = group->ioasid == ioasid || group->next == ioasid;
+	routed = is_to(group->rid, ioasid) || is_to(group->next, ioasid);
 	spin_unlock(&ctx->routes_lock);
 	return routed;
 }
@@ -370,13 +496,13 @@ again:
 		if (!is_routed_to(group, ioasid))
 			continue;
 		WRITE_ONCE(group->poisoned, true);
-		/* Pairs with ioasid_group_unlock() */
+		/* Pairs with group_unlock() */
 		smp_mb();
 		/* A thread that has the lock, maybe for long, does it then */
 		if (!mutex_trylock(&group->lock))
 			continue;
 		ioasid_group_visit(ctx, group);
-		ioasid_group_unlock(group);
+		group_unlock(group);
 		if (!ioasid_group_leave(ctx, group))
 			goto again;
 	}

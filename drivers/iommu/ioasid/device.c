@@ -14,11 +14,10 @@
  * a call of the IOMMU driver for each of its devices, and to walk the groups.
  * Nothing is allocated, pinned or populated with it held, no other lock is
  * waited for.  ioasid_device.lock is held for one description of the device by
- * the driver.  ioasid_group.lock: see attach.c.
+ * the driver.
  *
- * Locks: ioasid_group.lock, then those of an address space.  ioasid_ctx.lock is
- * taken without them, and only tries ioasid_group.lock;
- * ioasid_ctx.routes_lock is a leaf.
+ * Locks: ioasid_ctx.lock and ioasid_device.lock, not together;
+ * ioasid_ctx.routes_lock is a leaf, but for that of ioasid_device.attachments.
  */
 #include <linux/iommu.h>
 #include <linux/module.h>
@@ -27,6 +26,7 @@
 
 #include <trace/events/ioasid.h>
 
+#include "attach.h"
 #include "device.h"
 
 static bool allow_unsafe_interrupts;
@@ -85,6 +85,7 @@ struct ioasid_device *ioasid_device_alloc(struct ioasid_ctx *ctx,
 	idev->dev = dev;
 	idev->cookie = cookie;
 	INIT_LIST_HEAD(&idev->node);
+	xa_init_flags(&idev->attachments, XA_FLAGS_ACCOUNT);
 	mutex_init(&idev->lock);
 	init_rwsem(&idev->access_sem);
 	ret = ioasid_object_reserve(ctx, &idev->obj, IOASID_OBJECT_DEVICE);
@@ -188,38 +189,6 @@ bool ioasid_group_leave(struct ioasid_ctx *ctx, struct ioasid_group *group)
 	if (!--group->visitors && !bound)
 		group_free(group);
 	return bound;
-}
-
-static void block_poisoned(struct ioasid_group *group)
-{
-	struct ioas_attachment *attachment = ioasid_group_attachment(group);
-	struct ioasid *ioasid = group->ioasid;
-
-	lockdep_assert_held(&group->lock);
-	if (ioasid && ioas_attachment_poisoned(attachment) &&
-	    ioas_block(&ioasid->ioas, attachment))
-		trace_ioasid_poison(ioasid->obj.id);
-}
-
-/**
- * ioasid_group_unlock() - unlock a group, and block it if it is to be blocked
- * @group: the group
- *
- * Context: may sleep.
- */
-void ioasid_group_unlock(struct ioasid_group *group)
-{
-	do {
-		if (unlikely(READ_ONCE(group->poisoned))) {
-			/* Clear it before reading what is poisoned */
-			smp_store_mb(group->poisoned, false);
-			block_poisoned(group);
-		}
-		mutex_unlock(&group->lock);
-		/* Pairs with attach_poisoned(), which may not get the lock */
-		smp_mb();
-	} while (unlikely(READ_ONCE(group->poisoned)) &&
-		 mutex_trylock(&group->lock));
 }
 
 /**
@@ -379,19 +348,13 @@ struct ioasid_device *ioasid_bind_device(struct ioasid_ctx *ctx,
 	if (spare)
 		group_free(spare);
 
-	/* Not under ctx->lock: an attach may hold the group for long */
+	/* An attach of the group may be in progress: it does not wait for this */
 	idev->group = group;
-	if (mutex_lock_killable(&group->lock)) {
-		/* Releases the group, too */
-		ioasid_device_gone(idev);
-		return ERR_PTR(-EINTR);
-	}
 	idev->ops = ops;
 	idev->data = data;
 	spin_lock(&ctx->routes_lock);
 	list_add_tail(&idev->node, &group->devices);
 	spin_unlock(&ctx->routes_lock);
-	ioasid_group_unlock(group);
 
 	if (unsafe)
 		dev_warn_ratelimited(dev,
@@ -413,12 +376,13 @@ EXPORT_SYMBOL_GPL(ioasid_bind_device);
 static u32 attached_to(struct ioasid_device *idev)
 {
 	struct ioasid_ctx *ctx = idev->obj.ctx;
+	struct ioasid_attachment *rid;
 	u32 id = 0;
 
 	spin_lock(&ctx->routes_lock);
-	if (idev->attached)
-		id = idev->group ? idev->group->ioasid->obj.id :
-				   idev->access->obj.id;
+	rid = ioasid_device_rid(idev);
+	if (rid && !rid->leaving)
+		id = rid->ioasid->obj.id;
 	spin_unlock(&ctx->routes_lock);
 	return id;
 }

@@ -11,27 +11,23 @@
 #include "ioas/ioas.h"
 #include "ioasids.h"
 
+struct ioasid_attachment;
+
 /**
  * struct ioasid_group - an iommu group with a device bound to a context
  * @node: in ioasid_ctx.groups
  * @group: the iommu group
  * @bound: number of bound devices; protected by ioasid_ctx.lock
  * @visitors: threads that look at it without ioasid_ctx.lock, which protects this
- * @lock: serialises bind, unbind, attach and detach. Taken after
- *	ioasid_ctx.lock, before the locks of an address space
+ * @lock: serialises attach, move and detach
  * @devices: the bound devices
- * @ioasid: the IOASID that the group is attached to, with a reference, or NULL
- * @next: the IOASID that an attach or a move is in progress to, or NULL
- * @attachment: the attachment to @ioasid, and the new one during a move
- * @current_attachment: index of the attachment to @ioasid
- * @attached: number of attached devices
- * @waiting: number of devices that were bound before the attach of the group,
- *	which may be in progress, and have not attached yet
- * @poisoned: a domain of @ioasid or @next is poisoned: ioasid_group_unlock()
- *	has to look if it is the group's
+ * @rid: the attachment by requester id, or NULL: its DMA is blocked
+ * @next: the attachment that an attach or a move is about to make, or NULL
+ * @poisoned: a domain of the IOASID of @rid or @next is poisoned: the thread
+ *	that unlocks @lock has to look if the group is on it
  *
- * @devices to @waiting are written under both @lock and
- * ioasid_ctx.routes_lock. An @attachment belongs to its address space.
+ * ioasid_ctx.routes_lock protects @devices.  @rid and @next are written under
+ * both @lock and ioasid_ctx.routes_lock.
  */
 struct ioasid_group {
 	struct list_head node;
@@ -40,12 +36,8 @@ struct ioasid_group {
 	unsigned int visitors;
 	struct mutex lock;		/* serialises attach and detach */
 	struct list_head devices;
-	struct ioasid *ioasid;
-	struct ioasid *next;
-	struct ioas_attachment attachment[2];
-	unsigned int current_attachment;
-	unsigned int attached;
-	unsigned int waiting;
+	struct ioasid_attachment *rid;
+	struct ioasid_attachment *next;
 	bool poisoned;
 };
 
@@ -56,8 +48,10 @@ struct ioasid_group {
  * @cookie: an arbitrary number of user space
  * @group: its group, NULL for an emulated device
  * @node: in ioasid_group.devices
- * @attached: the device is attached
- * @waiting: the device counts in ioasid_group.waiting
+ * @attachments: its attachments by PASID; with IOMMU_NO_PASID that of its group,
+ *	if it has joined that, or that of an emulated device
+ * @waiting: the device counts in ioasid_attachment.waiting of its group's
+ *	attachment
  * @ops: the framework's callbacks, or NULL
  * @data: passed to @ops
  * @lock: protects @gone, and keeps @dev while it is held and @gone is not set
@@ -65,13 +59,9 @@ struct ioasid_group {
  * @rcu: frees the device after look-ups that may still see it
  * @access_ops: of an emulated device: the driver's callbacks, or NULL
  * @access_data: of an emulated device: passed to @access_ops
- * @access_sem: of an emulated device: protects @access and @leaving
- * @access: of an emulated device: the IOASID that it is attached to, with a
- *	reference, or NULL
- * @leaving: of an emulated device: the IOASID that it is being detached from
- * @ioas_access: of an emulated device: the attachment to @access
+ * @access_sem: of an emulated device: protects its attachment
  *
- * @attached, @waiting and @access are also protected by ioasid_ctx.routes_lock.
+ * ioasid_ctx.routes_lock protects @attachments and @waiting, too.
  */
 struct ioasid_device {
 	struct ioasid_object obj;
@@ -79,7 +69,7 @@ struct ioasid_device {
 	u64 cookie;
 	struct ioasid_group *group;
 	struct list_head node;
-	bool attached;
+	struct xarray attachments;
 	bool waiting;
 	const struct ioasid_device_ops *ops;
 	void *data;
@@ -90,9 +80,6 @@ struct ioasid_device {
 	const struct ioasid_access_ops *access_ops;
 	void *access_data;
 	struct rw_semaphore access_sem;
-	struct ioasid *access;
-	struct ioasid *leaving;
-	struct ioas_access ioas_access;
 };
 
 /* device.c */
@@ -104,28 +91,9 @@ struct ioasid_device *ioasid_device_alloc(struct ioasid_ctx *ctx,
 void ioasid_device_gone(struct ioasid_device *idev);
 void ioasid_group_visit(struct ioasid_ctx *ctx, struct ioasid_group *group);
 bool ioasid_group_leave(struct ioasid_ctx *ctx, struct ioasid_group *group);
-void ioasid_group_unlock(struct ioasid_group *group);
 bool ioasid_ctx_owns_file(struct ioasid_ctx *ctx, struct file *file);
 struct ioas_ranges *ioasid_device_describe(struct ioasid_device *idev,
 					   struct ioasid_device_info *info,
 					   void **hw_data);
-
-static inline struct ioas_attachment *
-ioasid_group_attachment(struct ioasid_group *group)
-{
-	return &group->attachment[group->current_attachment];
-}
-
-/* attach.c */
-void __init ioasid_attach_init(void);
-int ioasid_group_attach(struct ioasid_device *idev, struct ioasid *ioasid,
-			u64 *fault_addr);
-int ioasid_group_detach(struct ioasid_device *idev, u32 id);
-void ioasid_group_forget(struct ioasid_device *idev);
-bool ioasid_waits_for(struct ioasid *ioasid, u32 *devid, u64 *cookie);
-
-/* access.c */
-int ioasid_access_attach(struct ioasid_device *idev, struct ioasid *ioasid);
-int ioasid_access_detach(struct ioasid_device *idev, u32 id);
 
 #endif /* _IOASID_DEVICE_H */

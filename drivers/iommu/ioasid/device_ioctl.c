@@ -15,7 +15,7 @@
 #include <trace/events/ioasid.h>
 #include <uapi/linux/ioasid.h>
 
-#include "device.h"
+#include "attach.h"
 
 /**
  * ioasid_device_id() - get the id of a device

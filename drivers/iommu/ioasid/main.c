@@ -19,6 +19,7 @@
 #include <trace/events/ioasid.h>
 
 #include "context.h"
+#include "attach.h"
 #include "device.h"
 #include "ioctl.h"
 #include "ioas/ioas.h"
