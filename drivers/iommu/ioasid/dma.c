@@ -309,8 +309,5 @@ long ioasid_cmd_query_map(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 	cmd->nr = to.query.nr;
 	cmd->next = to.query.more ? to.query.start : 0;
 	cmd->more = to.query.more;
-	if (!ret && copy_to_user(user, cmd, min_t(size_t, cmd->argsz,
-						  sizeof(*cmd))))
-		ret = -EFAULT;
-	return ret;
+	return ret ?: copy_out(user, cmd, sizeof(*cmd));
 }

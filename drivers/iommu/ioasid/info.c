@@ -16,17 +16,6 @@
 #include "ioctl.h"
 #include "share.h"
 
-/* Copy as many ranges as fit into the caller's array */
-static int copy_ranges(u64 to, u32 room, const struct ioas_ranges *ranges)
-{
-	u32 n = min(room, ranges->nr);
-
-	if (n && copy_to_user(u64_to_user_ptr(to), ranges->range,
-			      n * sizeof(ranges->range[0])))
-		return -EFAULT;
-	return 0;
-}
-
 static void fill_info(struct ioasid *ioasid, struct ioasid_info *info)
 {
 	struct ioas_stats stats;
@@ -82,12 +71,10 @@ long ioasid_cmd_get_info(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 		return ret;
 
 	info.nr_ranges = ranges->nr;
-	ret = copy_ranges(cmd->ranges, cmd->nr_ranges, ranges);
+	ret = copy_ranges(cmd->ranges, cmd->nr_ranges, ranges->range,
+			  ranges->nr);
 	kfree(ranges);
-	if (!ret && copy_to_user(user, &info, min_t(size_t, cmd->argsz,
-						    sizeof(info))))
-		ret = -EFAULT;
-	return ret;
+	return ret ?: copy_out(user, &info, sizeof(info));
 }
 
 long ioasid_cmd_device_get_info(struct ioasid_ctx *ctx, union ioasid_arg *arg,
@@ -116,14 +103,14 @@ long ioasid_cmd_device_get_info(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 		return PTR_ERR(ranges);
 
 	info.nr_ranges = ranges->nr;
-	ret = copy_ranges(cmd->ranges, cmd->nr_ranges, ranges);
+	ret = copy_ranges(cmd->ranges, cmd->nr_ranges, ranges->range,
+			  ranges->nr);
 	if (!ret && cmd->hw_data && hw_data &&
 	    copy_to_user(u64_to_user_ptr(cmd->hw_data), hw_data,
 			 min(cmd->hw_len, info.hw_len)))
 		ret = -EFAULT;
-	if (!ret && copy_to_user(user, &info, min_t(size_t, cmd->argsz,
-						    sizeof(info))))
-		ret = -EFAULT;
+	if (!ret)
+		ret = copy_out(user, &info, sizeof(info));
 	kfree(hw_data);
 	kfree(ranges);
 	return ret;

@@ -7,6 +7,8 @@
 
 #include <linux/log2.h>
 #include <linux/mm.h>
+#include <linux/overflow.h>
+#include <linux/uaccess.h>
 
 #include <uapi/linux/ioasid.h>
 
@@ -86,6 +88,24 @@ static inline int size_to_shift(u64 size, unsigned int *shift)
 		return -EINVAL;
 	*shift = ilog2(size);
 	return 0;
+}
+
+/* Copy out a structure, or as much of it as @arg->argsz says the caller has */
+static inline int copy_out(void __user *user, const void *arg, size_t size)
+{
+	const u32 *argsz = arg;
+
+	return copy_to_user(user, arg, min_t(size_t, *argsz, size)) ? -EFAULT : 0;
+}
+
+/* Copy as many ranges as fit into the caller's array */
+static inline int copy_ranges(u64 to, u32 room,
+			      const struct ioasid_iova_range *range, u32 nr)
+{
+	u32 n = min(room, nr);
+
+	return n && copy_to_user(u64_to_user_ptr(to), range,
+				 n * sizeof(*range)) ? -EFAULT : 0;
 }
 
 long ioasid_cmd_alloc(struct ioasid_ctx *ctx, union ioasid_arg *arg,

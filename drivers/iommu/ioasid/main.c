@@ -116,10 +116,9 @@ static long cmd_set_option(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 	}
 	mutex_unlock(&ctx->lock);
 
-	if (get && copy_to_user(user, cmd, min_t(size_t, cmd->argsz,
-						 sizeof(*cmd))))
-		return -EFAULT;
-	if (!get && !ret)
+	if (get)
+		return copy_out(user, cmd, sizeof(*cmd));
+	if (!ret)
 		trace_ioasid_option(cmd->option, cmd->value,
 				    cmd->flags & IOASID_OPTION_SEAL);
 	return ret;

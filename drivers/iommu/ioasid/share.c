@@ -352,12 +352,8 @@ int ioasid_share_info(struct ioasid_ctx *ctx, const struct ioasid_info *cmd,
 	range.last = base->last - base->start;
 	import_put(obj);
 
-	if (cmd->nr_ranges && copy_to_user(u64_to_user_ptr(cmd->ranges), &range,
-					   sizeof(range)))
-		return -EFAULT;
-	if (copy_to_user(out, &info, min_t(size_t, cmd->argsz, sizeof(info))))
-		return -EFAULT;
-	return 0;
+	return copy_ranges(cmd->ranges, cmd->nr_ranges, &range, 1) ?:
+	       copy_out(out, &info, sizeof(info));
 }
 
 /* ---- Imports as objects ---- */
