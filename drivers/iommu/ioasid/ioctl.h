@@ -7,7 +7,6 @@
 
 #include <linux/log2.h>
 #include <linux/mm.h>
-#include <linux/overflow.h>
 #include <linux/uaccess.h>
 
 #include <uapi/linux/ioasid.h>
