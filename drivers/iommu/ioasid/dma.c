@@ -3,8 +3,8 @@
  * Commands that map, unmap and query IOVAs.
  *
  * Invariants:
- *  - A command that chooses an IOVA copies it out before the mapping takes
- *    effect.  If the copy fails the mapping is aborted.
+ *  - Each command checks its arguments, looks the IOASID up, calls its kind,
+ *    and copies out.
  *  - A command that cannot be undone writes to its output fields first.  If
  *    that fails nothing is done.
  *
@@ -15,8 +15,8 @@
 
 #include <trace/events/ioasid.h>
 
-#include "ioasids.h"
 #include "ioctl.h"
+#include "kind.h"
 
 /* True if the flags and fields of PROTECT, REPLACE and SPLIT are consistent */
 static bool change_valid(const struct ioasid_map_dma *cmd)
@@ -73,7 +73,6 @@ long ioasid_cmd_map_dma(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 		.alignment = cmd->alignment,
 		.flags = cmd->flags,
 	};
-	struct ioas_mapping *m;
 	struct ioasid *ioasid;
 	int ret;
 
@@ -94,32 +93,13 @@ long ioasid_cmd_map_dma(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 		}
 	}
 
-	if (unlikely(cmd->flags & CHANGE_FLAGS)) {
-		ret = ioas_remap(&ioasid->ioas, &req);
-		goto out_tell;
-	}
-	if (ioasid->ioas.parent && (cmd->flags & (IOASID_MAP_FIXED |
-						  IOASID_MAP_RESERVE)) ==
-				    IOASID_MAP_FIXED) {
-		ret = ioas_map_ref(&ioasid->ioas, &req);
-		goto out_tell;
-	}
-	m = ioas_reserve(&ioasid->ioas, &req);
-	if (IS_ERR(m)) {
-		ret = PTR_ERR(m);
-	} else if (!(cmd->flags & IOASID_MAP_FIXED) &&
-		   put_user(req.iova, &out->iova)) {
-		ioas_abort(&ioasid->ioas, m);
-		ret = -EFAULT;
-		goto out_file;
-	} else {
-		ret = ioas_commit(&ioasid->ioas, m, &req);
-	}
-out_tell:
+	if (unlikely(cmd->flags & CHANGE_FLAGS))
+		ret = ioasid_kind_call(change, ioasid, &req);
+	else
+		ret = ioasid_kind_call(map, ioasid, cmd, out, &req);
 	trace_ioasid_map(cmd->ioasid, req.iova, cmd->length, cmd->flags, ret);
 	if (unlikely(ret) && tell_map_failed(cmd, out, &req, ret))
 		ret = -EFAULT;
-out_file:
 	if (req.file)
 		fput(req.file);
 out_put:
@@ -160,7 +140,7 @@ long ioasid_cmd_unmap_dma(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 		ret = -EFAULT;
 		goto out_put;
 	}
-	ret = ioas_unmap(&ioasid->ioas, start, last, &req);
+	ret = ioasid_kind_call(unmap, ioasid, start, last, &req);
 	trace_ioasid_unmap(cmd->ioasid, start, last - start + 1, req.removed,
 			   ret);
 	if (put_user(req.removed, &out->unmapped))
@@ -244,7 +224,7 @@ long ioasid_cmd_dma_batch(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 	if (!ioasid)
 		return -ENOENT;
 	ioasid_user_batch_init(&batch, cmd->ops, false);
-	ret = ioas_batch(&ioasid->ioas, &batch.from, cmd->nr, &result);
+	ret = ioasid_kind_call(batch, ioasid, &batch.from, cmd->nr, &result);
 	trace_ioasid_batch(cmd->ioasid, cmd->nr, result.done, result.unmapped,
 			   ret);
 	ioasid_put(ioasid);
@@ -304,7 +284,7 @@ long ioasid_cmd_query_map(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 	ioasid = ioasid_get(ctx, cmd->ioasid);
 	if (!ioasid)
 		return -ENOENT;
-	ret = ioas_query(&ioasid->ioas, &to.query);
+	ret = ioasid_kind_call(query, ioasid, &to.query);
 	ioasid_put(ioasid);
 	cmd->nr = to.query.nr;
 	cmd->next = to.query.more ? to.query.start : 0;

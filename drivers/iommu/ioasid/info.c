@@ -14,31 +14,8 @@
 #include "attach.h"
 #include "device.h"
 #include "ioctl.h"
+#include "kind.h"
 #include "share.h"
-
-static void fill_info(struct ioasid *ioasid, struct ioasid_info *info)
-{
-	struct ioas_stats stats;
-	unsigned int nr_tables;
-
-	ioas_get_stats(&ioasid->ioas, &stats);
-	info->kind = ioasid->obj.kind;
-	info->parent = ioasid_parent_id(ioasid);
-	info->cookie = ioasid->cookie;
-	info->snoop = ioasid->ioas.enforce_cache_coherency ? IOASID_SNOOP_ON :
-							     IOASID_SNOOP_AUTO;
-	info->pgsizes = ioas_pgsizes(&ioasid->ioas, &nr_tables);
-	info->nr_domains = nr_tables;
-	if (stats.cut_shift)
-		info->cut_size = BIT_ULL(stats.cut_shift);
-	info->nr_devices = stats.nr_devices;
-	info->nr_children = stats.nr_children;
-	info->nr_mappings = stats.nr_mappings;
-	info->bytes_mapped = stats.bytes_mapped;
-	info->bytes_pinned = stats.bytes_pinned;
-	info->bytes_charged = stats.bytes_pinned;
-	info->state = stats.state;
-}
 
 long ioasid_cmd_get_info(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 			 void __user *user)
@@ -58,7 +35,10 @@ long ioasid_cmd_get_info(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 		return ioasid_share_info(ctx, cmd, user);
 	info.mappings_left = U64_MAX;
 	info.permission = IOASID_MAP_READ | IOASID_MAP_WRITE;
-	fill_info(ioasid, &info);
+	info.kind = ioasid->obj.kind;
+	info.parent = ioasid_parent_id(ioasid);
+	info.cookie = ioasid->cookie;
+	ioasid_kind_of(ioasid)->info(ioasid, &info);
 	info.bytes_left = ioasid_account_left(&ctx->account);
 	/* The last sibling may have attached since: report one state */
 	if (info.state & IOASID_STATE_PARTIAL_GROUP &&

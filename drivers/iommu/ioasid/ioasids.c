@@ -13,6 +13,7 @@
  * Locks: none of its own.
  */
 #include <linux/bitops.h>
+#include <linux/nospec.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
@@ -22,9 +23,14 @@
 #include "context.h"
 #include "ioasids.h"
 #include "ioctl.h"
+#include "kind.h"
 #include "share.h"
 
 struct kmem_cache *ioasid_cache;
+
+const struct ioasid_kind_ops * const ioasid_kinds[IOASID_KINDS] = {
+	[IOASID_KIND_MAP] = &ioasid_kind_map,
+};
 
 static const struct ioas_ops *ioas_ops;
 
@@ -347,8 +353,9 @@ static void ioasid_object_show(struct seq_file *m, struct ioasid_object *obj)
 	struct ioas_stats stats;
 
 	ioas_get_stats(&ioasid->ioas, &stats);
-	seq_printf(m, "ioasid:\tid=%u kind=map parent=%u cookie=0x%llx devices=%u children=%u mappings=%llu mapped=%llu pinned=%llu charged=%llu state=",
-		   ioasid->obj.id, ioasid_parent_id(ioasid), ioasid->cookie,
+	seq_printf(m, "ioasid:\tid=%u kind=%s parent=%u cookie=0x%llx devices=%u children=%u mappings=%llu mapped=%llu pinned=%llu charged=%llu state=",
+		   ioasid->obj.id, ioasid_kind_of(ioasid)->name,
+		   ioasid_parent_id(ioasid), ioasid->cookie,
 		   stats.nr_devices, stats.nr_children, stats.nr_mappings,
 		   stats.bytes_mapped, stats.bytes_pinned, stats.bytes_pinned);
 	show_state(m, stats.state);
@@ -397,7 +404,8 @@ long ioasid_cmd_alloc(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 	struct ioasid *ioasid;
 	unsigned int shift;
 
-	if (cmd->kind != IOASID_KIND_MAP)
+	if (cmd->kind >= IOASID_KINDS ||
+	    !ioasid_kinds[array_index_nospec(cmd->kind, IOASID_KINDS)])
 		return -EOPNOTSUPP;
 	if (cmd->snoop > IOASID_SNOOP_ON)
 		return -EOPNOTSUPP;

@@ -22,8 +22,8 @@
 
 #include <trace/events/ioasid.h>
 
-#include "ioasids.h"
 #include "ioctl.h"
+#include "kind.h"
 #include "uring.h"
 
 /* Later kernels define and set this flag: see get_args() */
@@ -149,7 +149,7 @@ int ioasid_fops_uring_cmd(struct io_uring_cmd *cmd, unsigned int issue_flags)
 	ioasid = ioasid_get(cmd->file->private_data, args->ioasid);
 	if (!ioasid)
 		return -ENOENT;
-	ret = ioas_batch(&ioasid->ioas, from, args->nr, &result);
+	ret = ioasid_kind_call(batch, ioasid, from, args->nr, &result);
 	trace_ioasid_batch(args->ioasid, args->nr, result.done,
 			   result.unmapped, ret);
 	ioasid_put(ioasid);
