@@ -666,13 +666,13 @@ static int ledger_charge_locked(struct ioasid_ledger *ledger,
 	unsigned long locked;
 
 	ledger_settle(ledger);
-	locked = ledger->mm->locked_vm + npages;
 	/*
-	 * Charges of others must not fail a map of pages that are charged
-	 * already
+	 * A map of pages that are charged already exceeds no limit: neither
+	 * charges of others, nor a limit that was lowered, must fail it
 	 */
-	if (npages)
-		locked += atomic_long_read(&ended->pages);
+	if (!npages)
+		return 0;
+	locked = ledger->mm->locked_vm + npages + atomic_long_read(&ended->pages);
 	if (locked > limit && !capable(CAP_IPC_LOCK))
 		return -EDQUOT;
 	ledger->charged += npages;

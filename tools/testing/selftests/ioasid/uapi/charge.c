@@ -116,6 +116,25 @@ TEST_F(once, one_copy_suffices)
 	EXPECT_EQ(0, locked());
 }
 
+/* A map that adds nothing to the charge succeeds above the limit, too. */
+TEST_F(once, limit_is_lowered)
+{
+	struct rlimit half = { PAGES / 2 * PG, PAGES / 2 * PG };
+
+	ASSERT_EQ(0, may_lock(PAGES));
+	ASSERT_EQ(0, MAP(0, 0, PAGES));
+	ASSERT_EQ(0, setrlimit(RLIMIT_MEMLOCK, &half));
+	EXPECT_EQ(0, MAP(1, 0, PAGES));
+	EXPECT_EQ(0, MAP(2, 1, 1));
+	EXPECT_EQ(PAGES, locked());
+	/* One page of it is new */
+	ASSERT_EQ(0, unmap_pages(self->fd[0], self->id[0], 0, 2));
+	ASSERT_EQ(0, unmap_pages(self->fd[1], self->id[1], 0, 2));
+	EXPECT_EQ(-EDQUOT, MAP(0, 0, 2));
+	EXPECT_EQ(0, MAP(0, 1, 1));
+	EXPECT_EQ(PAGES - 1, locked());
+}
+
 /* Memory that took the place of other memory at an address is another page. */
 TEST_F(once, other_memory_at_the_same_address)
 {
