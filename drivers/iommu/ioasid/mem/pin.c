@@ -26,7 +26,9 @@
  *
  * Waits: for a page fault, which may hang for ever but is killable; for a turn;
  * for other users of the same pages, outside of this subsystem, a quarter of a
- * second at most.
+ * second at most.  A page fault is waited for with no page pinned: pages are
+ * checked for too many pins after they are pinned, and any number of threads
+ * may hang.
  */
 #include <kunit/visibility.h>
 #include <linux/atomic.h>
@@ -196,9 +198,9 @@ void __init ioasid_pin_init(void)
 	}
 }
 
-static struct mutex *turn_of(struct mutex *turns, const void *owner, u64 import)
+static struct mutex *turn_of(struct mutex *turns, const void *owner, u64 window)
 {
-	return &turns[hash_64(hash_ptr(owner, 32) + import, NR_TURNS_BITS)];
+	return &turns[hash_64(hash_ptr(owner, 32) + window, NR_TURNS_BITS)];
 }
 
 /* A folio is never in two windows */
@@ -215,10 +217,10 @@ static unsigned int turn_shift(struct file *file)
 static u64 turn_window(struct file *file, u64 at, unsigned long *npages)
 {
 	unsigned int shift = turn_shift(file);
-	u64 import = at >> shift;
+	u64 window = at >> shift;
 
-	*npages = min_t(u64, *npages, (((import + 1) << shift) - at) >> PAGE_SHIFT);
-	return import;
+	*npages = min_t(u64, *npages, (((window + 1) << shift) - at) >> PAGE_SHIFT);
+	return window;
 }
 
 /**
@@ -233,8 +235,8 @@ static u64 turn_window(struct file *file, u64 at, unsigned long *npages)
 struct mutex *ioasid_pin_file_turn(struct file *file, u64 offset,
 				   unsigned long *npages)
 {
-	u64 import = turn_window(file, offset, npages);
-	struct mutex *turn = turn_of(file_turns, file_inode(file), import);
+	u64 window = turn_window(file, offset, npages);
+	struct mutex *turn = turn_of(file_turns, file_inode(file), window);
 
 	return mutex_trylock(turn) ? turn : NULL;
 }
@@ -252,8 +254,8 @@ struct mutex *ioasid_pin_file_turn(struct file *file, u64 offset,
 int ioasid_pin_file_wait(struct file *file, u64 offset)
 {
 	unsigned long npages = 1;
-	u64 import = turn_window(file, offset, &npages);
-	struct mutex *turn = turn_of(file_turns, file_inode(file), import);
+	u64 window = turn_window(file, offset, &npages);
+	struct mutex *turn = turn_of(file_turns, file_inode(file), window);
 
 	if (mutex_lock_killable(turn))
 		return -EINTR;
@@ -322,23 +324,50 @@ static long pin_pages_once(u64 addr, unsigned long npages, bool writable,
 	return pin_user_pages_fast(addr, npages, gup, pages);
 }
 
+/*
+ * Pin the pages that are present; if the first is not, fault that one in.  The
+ * other pages are not pinned while a fault hangs.
+ */
+static long pin_pages_fault_one(u64 addr, unsigned long npages, bool writable,
+				struct page **pages)
+{
+	long pinned = 0;
+
+	if (npages > 1)
+		pinned = pin_pages_once(addr, npages, writable, FOLL_NOFAULT,
+					pages);
+	if (!pinned || pinned == -EFAULT)
+		pinned = pin_pages_once(addr, 1, writable, 0, pages);
+	return pinned;
+}
+
 /* Number of times that a turn is found busy before a pin tries without it */
 #define BUSY_TURNS		64
 
 /* Number of times to fault in memory that is gone when the turn is taken */
 #define TURN_FAULTS		8
 
-/* Take no reference: it would keep others from migrating the page */
+/*
+ * Take no reference: it would keep others from migrating the page.  Do not read
+ * the memory: a read from memory of a device may have an effect.
+ */
 static bool fault_in(u64 addr, unsigned long npages, bool writable)
 {
-	char __user *mem = u64_to_user_ptr(addr);
-	size_t size = npages << PAGE_SHIFT;
+	struct mm_struct *mm = current->mm;
+	bool unlocked = false;
+	int ret = 0;
 
 	/* The fault may hang, and only fatal signals end it here */
 	if (current->flags & PF_IO_WORKER)
 		return false;
-	return !(writable ? fault_in_safe_writeable(mem, size) :
-			    fault_in_readable(mem, size));
+	if (mmap_read_lock_killable(mm))
+		return false;
+	for (; npages && !ret; npages--, addr += PAGE_SIZE)
+		ret = fixup_user_fault(mm, addr,
+				       writable ? FAULT_FLAG_WRITE : 0,
+				       &unlocked);
+	mmap_read_unlock(mm);
+	return !ret;
 }
 
 /* Pin pages one at a time, while other tasks pin or migrate them */
@@ -390,7 +419,7 @@ static long pin_pages(u64 addr, unsigned long npages, bool writable,
 	long pinned = -ENOMEM;
 
 	if (likely(!atomic_read(&pins_compete)))
-		pinned = pin_pages_once(addr, npages, writable, 0, pages);
+		pinned = pin_pages_fault_one(addr, npages, writable, pages);
 	if (unlikely(pinned == -ENOMEM))
 		pinned = pin_pages_in_turn(addr, npages, writable, pages);
 	if (likely(pinned != -EFAULT))

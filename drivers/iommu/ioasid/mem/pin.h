@@ -25,8 +25,9 @@ struct mutex;
  *
  * The mm does not refuse a pin that overflows the count of references: it warns
  * at the next pin.  So leave a quarter of the range of the count for other
- * users of pins, and for a thousand concurrent calls before their check.  A pin
- * counts 1024 for a small folio, and 1 for a large one.
+ * users of pins, and for a thousand threads between a pin and its check: they
+ * do not sleep there.  A pin counts 1024 for a small folio, and 1 for a large
+ * one.
  *
  * Return: whether there are more than the limit.
  */

@@ -281,11 +281,11 @@ TEST_F(together, hangs)
 	mem = new_memory(self->jobs, ARRAY_SIZE(self->jobs), variant->anon,
 			 variant->thp, variant->huge, self->len);
 	ASSERT_NE(NULL, mem);
-	/* The last page is missing */
+	/* The last pages are missing; the others pin what is before */
 	madvise(mem, self->len, MADV_NOHUGEPAGE);
 	memset(mem, 1, hang_at - 8 * PG);
 	ASSERT_EQ(0, hold_faults(uffd, mem, self->len));
-	hung.mem = mem + hang_at - 2 * PG;
+	hung.mem = mem + hang_at - 10 * PG;
 	hung.len = 3 * PG;
 	pthread_barrier_init(&start, NULL, 1);
 	hung.start = &start;
@@ -469,6 +469,89 @@ TEST_F(often, small)
 			    FILE_PAGES * PG));
 	ASSERT_EQ(0, ia_unmap_all(self->fd, self->id, NULL));
 	ASSERT_EQ(self->tainted, kernel_tainted());
+}
+
+struct often_job {
+	int fd;
+	__u32 id;
+	__u64 iova;
+	char *mem;
+	unsigned long pages;
+	int result;
+};
+
+static unsigned int often_done;
+
+static void *often_run(void *arg)
+{
+	struct often_job *job = arg;
+
+	job->result = ia_map(job->fd, job->id, job->iova, job->mem,
+			     job->pages * PG);
+	__atomic_add_fetch(&often_done, 1, __ATOMIC_SEQ_CST);
+	return NULL;
+}
+
+/* As many pages as are pinned together, and the last one hangs. */
+#define OFTEN_PAGES 512
+#define OFTEN_THREADS 1100
+
+/* Threads that hang in a page fault pin no page meanwhile. */
+TEST_F(often, hangs)
+{
+	static struct often_job jobs[OFTEN_THREADS];
+	static pthread_t threads[OFTEN_THREADS];
+	char *last = self->window + (OFTEN_PAGES - 1) * PG;
+	struct pollfd p = { .events = POLLIN };
+	unsigned int i, hung = 0;
+	unsigned long pins = 0;
+	struct uffd_msg msg;
+	pthread_attr_t attr;
+	int uffd;
+
+	uffd = open_userfaultfd();
+	if (uffd < 0)
+		SKIP(return, "no userfaultfd");
+	ASSERT_EQ(0, fcntl(uffd, F_SETFL, O_NONBLOCK));
+	ASSERT_EQ(-EOVERFLOW, exhaust(self->fd, self->id, &self->iova,
+				      self->window, &pins));
+	ASSERT_EQ(last, mmap(last, PG, PROT_READ | PROT_WRITE,
+			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0));
+	ASSERT_EQ(0, hold_faults(uffd, last, PG));
+
+	often_done = 0;
+	ASSERT_EQ(0, pthread_attr_init(&attr));
+	ASSERT_EQ(0, pthread_attr_setstacksize(&attr, SZ_64K));
+	for (i = 0; i < OFTEN_THREADS; i++) {
+		jobs[i] = (struct often_job){
+			.fd = self->fd,
+			.id = self->id,
+			.iova = self->iova + i * OFTEN_PAGES * PG,
+			.mem = self->window,
+			.pages = OFTEN_PAGES,
+		};
+		ASSERT_EQ(0, pthread_create(&threads[i], &attr, often_run,
+					    &jobs[i]));
+	}
+	/* Each thread has returned, or hangs */
+	p.fd = uffd;
+	while (hung + __atomic_load_n(&often_done, __ATOMIC_SEQ_CST) <
+	       OFTEN_THREADS)
+		if (poll(&p, 1, 10) == 1 &&
+		    read(uffd, &msg, sizeof(msg)) == sizeof(msg))
+			hung++;
+	EXPECT_EQ(0, hung);
+	EXPECT_EQ(-EOVERFLOW, ia_map(self->fd, self->id, IOVA / 2,
+				     self->window, PG));
+	EXPECT_EQ(self->tainted, kernel_tainted());
+	ASSERT_EQ(0, release_faults(uffd, last, PG));
+	for (i = 0; i < OFTEN_THREADS; i++) {
+		pthread_join(threads[i], NULL);
+		EXPECT_EQ(-EOVERFLOW, jobs[i].result);
+	}
+	close(uffd);
+	pthread_attr_destroy(&attr);
+	ASSERT_EQ(0, ia_unmap_all(self->fd, self->id, NULL));
 }
 
 /* A file of a single page is a small folio for sure. */
