@@ -227,6 +227,12 @@ static unsigned int file_order(struct file *file)
 /* Maximum number of times to fill a hole that is punched again */
 #define PIN_FILE_TRIES		16
 
+/* Find the first page from @offset on that is not wholly in the file */
+static u64 file_end(struct file *file, u64 offset)
+{
+	return max_t(u64, offset, i_size_read(file_inode(file)) & PAGE_MASK);
+}
+
 /*
  * Check whether @npages of the file may be pinned, of the @left that the caller
  * wants.  -EAGAIN: a hole was found, which has to be filled first.
@@ -237,7 +243,7 @@ static int file_check(struct ioasid_extent_list *list, struct file *file,
 {
 	pgoff_t first = offset >> PAGE_SHIFT, bad;
 	bool poisoned = false;
-	u64 size;
+	u64 end;
 
 	lockdep_assert_held_read(&file_inode(file)->i_rwsem);
 	*fault_addr = offset;
@@ -245,9 +251,9 @@ static int file_check(struct ioasid_extent_list *list, struct file *file,
 	    file_seals(file) & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE))
 		return -EPERM;
 
-	size = i_size_read(file_inode(file)) & PAGE_MASK;
-	if (offset >= size || left > (size - offset) >> PAGE_SHIFT) {
-		*fault_addr = max(offset, size);
+	end = file_end(file, offset);
+	if (left > (end - offset) >> PAGE_SHIFT) {
+		*fault_addr = end;
 		return -EINVAL;
 	}
 
@@ -437,7 +443,7 @@ int ioasid_pin_file(struct ioasid_memory *mem, struct ioasid_payer *payer,
 		return -EACCES;
 	if (npages > LLONG_MAX >> PAGE_SHIFT ||
 	    offset > LLONG_MAX - ((u64)npages << PAGE_SHIFT)) {
-		*fault_addr = offset;
+		*fault_addr = file_end(file, offset);
 		return -EINVAL;
 	}
 

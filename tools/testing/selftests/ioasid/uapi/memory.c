@@ -671,7 +671,7 @@ TEST_F(files, ends)
 		{ -3 * SZ_2M, 2 * SZ_2M },
 	};
 	struct ia_state before, after;
-	__u64 iova, fault;
+	__u64 iova, fault, end;
 	unsigned int i;
 	int rc;
 
@@ -689,6 +689,12 @@ TEST_F(files, ends)
 			TH_LOG("%u: %d", i, rc);
 		if (beyond[i].length <= 2 * SZ_2M)
 			ASSERT_EQ(-EINVAL, rc);
+		/* The file ends there, or before the range */
+		end = beyond[i].offset > self->len ? beyond[i].offset :
+						     self->len;
+		if (rc == -EINVAL)
+			ASSERT_EQ(end, fault)
+				TH_LOG("%u", i);
 	}
 	ASSERT_EQ(0, ia_state_read(self->fd, &after));
 	ASSERT_EQ(NULL, ia_state_diff(&before, &after));
