@@ -49,6 +49,26 @@ static unsigned int file_seals(struct file *file)
 #define PIN_FILE_FOLIOS		512UL
 
 /*
+ * Count the pages of a folio, of @n from @first on, that are before the first
+ * one that is poisoned.  The folio may be split or freed meanwhile.  As for
+ * read() and page faults, the other pages of a large folio of tmpfs are good,
+ * and a page of hugetlbfs is bad as a whole.
+ */
+static unsigned long folio_good_pages(struct folio *folio, unsigned long first,
+				      unsigned long n)
+{
+	unsigned long i = 0;
+
+	if (likely(!folio_contain_hwpoisoned_page(folio)))
+		return n;
+	if (folio_test_hugetlb(folio))
+		return 0;
+	while (i < n && !PageHWPoison(folio_page(folio, first + i)))
+		i++;
+	return i;
+}
+
+/*
  * Find the first page from @index on, below @end, that is poisoned or, with
  * @holes, that is a hole in the file.  Without @holes, look only at as many
  * folios as one call may pin.
@@ -57,7 +77,8 @@ static pgoff_t file_first_bad(struct file *file, pgoff_t index, pgoff_t end,
 			      bool holes, bool *poisoned)
 {
 	XA_STATE(xas, &file->f_mapping->i_pages, index);
-	unsigned long nr = 0;
+	unsigned long nr = 0, pages, good;
+	pgoff_t first;
 	void *entry;
 
 	rcu_read_lock();
@@ -70,12 +91,17 @@ static pgoff_t file_first_bad(struct file *file, pgoff_t index, pgoff_t end,
 		 * The entry is a folio or, if swapped out, a value of some
 		 * order
 		 */
-		if (!xa_is_value(entry) && folio_contain_hwpoisoned_page(entry)) {
+		pages = 1UL << xas_get_order(&xas);
+		first = round_down(xas.xa_index, pages);
+		index = max(index, first);
+		pages = min(end, first + pages) - index;
+		good = xa_is_value(entry) ? pages :
+		       folio_good_pages(entry, index - first, pages);
+		index += good;
+		if (good < pages) {
 			*poisoned = true;
-			index = max(index, xas.xa_index);
 			break;
 		}
-		index = (xas.xa_index | ((1UL << xas_get_order(&xas)) - 1)) + 1;
 		if (++nr == PIN_FILE_FOLIOS && !holes)
 			break;
 		if (need_resched()) {
@@ -116,14 +142,11 @@ static void unpin_folio_array(struct folio **folios, long n)
 }
 
 /*
- * Poisoned memory stays in its file, where read() and page faults fail.
  * fallocate() leaves pages of tmpfs uncleared until their first access: clear
  * them here, because a device may read them.
  */
 static int folio_make_usable(struct folio *folio)
 {
-	if (unlikely(folio_contain_hwpoisoned_page(folio)))
-		return -EHWPOISON;
 	if (folio_test_uptodate(folio))
 		return 0;
 	if (folio_lock_killable(folio))
@@ -346,9 +369,15 @@ static long pin_file_some(struct ioasid_extent_list *list, struct file *file,
 		unsigned long take = min(folio_nr_pages(folios[i]) - first,
 					 npages - done);
 		unsigned long pfn = folio_pfn(folios[i]) + first;
+		unsigned long good = folio_good_pages(folios[i], first, take);
 
 		*fault_addr = offset + ((u64)done << PAGE_SHIFT);
+		/* Poisoned memory stays in its file */
 		ret = folio_make_usable(folios[i]);
+		if (good < take) {
+			*fault_addr += (u64)good << PAGE_SHIFT;
+			ret = -EHWPOISON;
+		}
 		if (!ret)
 			ret = folio_pin_more(folios[i], take - 1);
 		if (!ret) {

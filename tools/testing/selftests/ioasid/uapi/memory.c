@@ -861,6 +861,77 @@ TEST_F(files, poison)
 	munmap(mem, self->len);
 }
 
+#define SHMEM_THP "/sys/kernel/mm/transparent_hugepage/shmem_enabled"
+
+static bool set_shmem_thp(const char *value)
+{
+	int fd = open(SHMEM_THP, O_WRONLY);
+	bool ok = fd >= 0 && write(fd, value, strlen(value)) > 0;
+
+	if (fd >= 0)
+		close(fd);
+	return ok;
+}
+
+/*
+ * A large folio that is pinned cannot be split when a page of it is poisoned.
+ * Of its other pages read() and page faults go on, and so do maps.
+ */
+TEST_F(files, poison_large)
+{
+	__u64 iova = IOVA, fault = 0;
+	char *mem, c;
+
+	if (variant->huge)
+		SKIP(return, "a page of hugetlbfs is one");
+	if (!set_shmem_thp("always"))
+		SKIP(return, "no large folios");
+	close(self->file);
+	self->file = memfd_create("large", 0);
+	ASSERT_LE(0, self->file);
+	ASSERT_EQ(0, ftruncate(self->file, SZ_2M));
+	mem = mmap(NULL, 2 * SZ_2M, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+		   0);
+	ASSERT_NE(MAP_FAILED, mem);
+	mem = (char *)((IA_PTR(mem) + SZ_2M - 1) & -SZ_2M);
+	ASSERT_EQ(mem, mmap(mem, SZ_2M, PROT_READ | PROT_WRITE,
+			    MAP_SHARED | MAP_FIXED, self->file, 0));
+	memset(mem, 1, SZ_2M);
+	set_shmem_thp("never");
+	if (ia_pfn(mem) % 512 || ia_pfn(mem + 64 * PG) != ia_pfn(mem) + 64)
+		SKIP(return, "no large folio");
+
+	ASSERT_EQ(0, ia_map_file(self->fd, self->id, IA_RW_FIXED, &iova,
+				 self->file, 0, PG));
+	ASSERT_NE(SIG_ERR, signal(SIGBUS, handle));
+	/* It fails, after it has marked the page */
+	if (!madvise(mem + 8 * PG, PG, MADV_HWPOISON) || errno == EPERM ||
+	    errno == EINVAL)
+		SKIP(return, "memory cannot be poisoned");
+	ASSERT_EQ(-1, pread(self->file, &c, 1, 8 * PG));
+	ASSERT_EQ(EIO, errno);
+	ASSERT_EQ(1, pread(self->file, &c, 1, 9 * PG));
+
+	iova += SZ_2M;
+	ASSERT_EQ(0, ia_map_file(self->fd, self->id, IA_RW_FIXED, &iova,
+				 self->file, 0, 8 * PG));
+	iova += SZ_2M;
+	ASSERT_EQ(0, ia_map_file(self->fd, self->id, IA_RW_FIXED, &iova,
+				 self->file, 9 * PG, SZ_2M - 9 * PG));
+	iova += SZ_2M;
+	ASSERT_EQ(-EHWPOISON,
+		  ia_map_full(self->fd, self->id, IA_RW_FIXED | IOASID_MAP_FILE,
+			      &iova, 0, SZ_2M, 0, 0, self->file, &fault));
+	ASSERT_EQ(8 * PG, fault);
+	ASSERT_EQ(-EHWPOISON,
+		  ia_map_full(self->fd, self->id,
+			      IOASID_MAP_READ | IOASID_MAP_FIXED |
+				      IOASID_MAP_FILE,
+			      &iova, 8 * PG, PG, 0, 0, self->file, &fault));
+	ASSERT_EQ(8 * PG, fault);
+	ASSERT_EQ(0, ia_unmap_all(self->fd, self->id, NULL));
+}
+
 static void compare(struct __test_metadata *_metadata, int fd, __u32 id,
 		    int file, bool writable, int expected)
 {
