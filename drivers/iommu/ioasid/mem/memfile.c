@@ -362,6 +362,11 @@ static long pin_file_some(struct ioasid_extent_list *list, struct file *file,
 	}
 
 	ret = pin_folios_in_turn(file, offset, &npages, folios, &first);
+	/* A page of them cannot be had: pin what is before it, then tell which */
+	while ((ret == -EFAULT || ret == -EHWPOISON) && npages > 1) {
+		npages /= 2;
+		ret = pin_folios_in_turn(file, offset, &npages, folios, &first);
+	}
 	if (ret < 0)
 		goto unlock;
 	n = ret;

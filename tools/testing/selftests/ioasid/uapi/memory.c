@@ -1000,4 +1000,43 @@ TEST_F(files, append)
 	rmdir(dir);
 }
 
+/* A map of a file that has no room to grow tells which page is missing. */
+TEST_F(files, full)
+{
+	char dir[] = "/tmp/ioasid.XXXXXX", path[64], *mem;
+	__u64 iova = IOVA, by_file = 0, by_addr = 0;
+	int file;
+
+	if (variant->huge)
+		SKIP(return, "a hugetlbfs fills holes in another way");
+	ASSERT_NE(NULL, mkdtemp(dir));
+	if (mount("none", dir, "tmpfs", 0, "size=1m,huge=never")) {
+		rmdir(dir);
+		SKIP(return, "cannot mount a tmpfs");
+	}
+	snprintf(path, sizeof(path), "%s/file", dir);
+	file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	ASSERT_LE(0, file);
+	ASSERT_EQ(0, ftruncate(file, SZ_2M));
+	mem = mmap(NULL, SZ_2M, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+	ASSERT_NE(MAP_FAILED, mem);
+
+	EXPECT_EQ(-EFAULT,
+		  ia_map_full(self->fd, self->id, IA_RW_FIXED | IOASID_MAP_FILE,
+			      &iova, 0, SZ_2M, 0, 0, file, &by_file));
+	EXPECT_EQ(-EFAULT,
+		  ia_map_full(self->fd, self->id, IA_RW_FIXED, &iova,
+			      IA_PTR(mem), SZ_2M, 0, 0, 0, &by_addr));
+	EXPECT_EQ(IA_PTR(mem) + SZ_1M, by_addr);
+	EXPECT_EQ(SZ_1M, by_file);
+	/* All that is before it can be mapped */
+	EXPECT_EQ(0, ia_map_file(self->fd, self->id, IA_RW_FIXED, &iova, file,
+				 0, SZ_1M));
+	EXPECT_EQ(0, ia_unmap_all(self->fd, self->id, NULL));
+	munmap(mem, SZ_2M);
+	close(file);
+	umount(dir);
+	rmdir(dir);
+}
+
 TEST_HARNESS_MAIN
