@@ -136,6 +136,8 @@ static int visit_next(struct visit *visit, struct ioas_unmap_request *req)
 		}
 		visit->any = true;
 		visit->key = ioas_ref_key_of(m);
+		/* What is written now stops, and waits for the range to thaw */
+		WRITE_ONCE(m->wanted, true);
 		if (m->ioas->ops->get(m->ioas)) {
 			visit->child = m->ioas;
 			visit->start = m->start;

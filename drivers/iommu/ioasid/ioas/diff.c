@@ -347,6 +347,17 @@ static int stretch_end(struct stretch *stretch, bool must)
 }
 
 /*
+ * The owner of the parent does not wait for a change that refers to its memory,
+ * and may allocate many tables.
+ */
+static int must_stop(const struct ioas_change *change)
+{
+	if (fatal_signal_pending(current))
+		return -EINTR;
+	return change->new && READ_ONCE(change->new->wanted) ? -EAGAIN : 0;
+}
+
+/*
  * Change a domain from one side to the other, within @bounds.  On failure
  * @bounds becomes the part that was changed, or @none is set if nothing was.
  */
@@ -392,9 +403,10 @@ static int change_table(const struct ioas_change *change,
 		}
 		if (!was && !is)
 			break;
-		if (!open && !back && fatal_signal_pending(current)) {
+		if (!open && !back)
+			ret = must_stop(change);
+		if (ret) {
 			undone = at;
-			ret = -EINTR;
 			break;
 		}
 		if (same && (was->flags == is->flags ||

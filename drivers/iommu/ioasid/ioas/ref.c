@@ -375,9 +375,10 @@ static noinline int borrow_more(struct ioas *parent,
 		ret = -EINTR;
 		if (fatal_signal_pending(current))
 			break;
-		/* Allocating extents may take long */
+		/* Allocating extents may take long; see struct table_write */
 		ret = -EAGAIN;
-		if (READ_ONCE(m->wanted))
+		if (READ_ONCE(m->wanted) ||
+		    rwsem_is_contended(&m->ioas->tables.sem))
 			break;
 		cond_resched();
 

@@ -387,7 +387,10 @@ static void keep_new(struct ioas_change *change)
 	change->repinned = NULL;
 }
 
-/* Called with the range claimed and all memory pinned; ends the claim */
+/*
+ * Called with the range claimed and all memory pinned; ends the claim.  Returns
+ * -EAGAIN, with nothing changed, for a thread that waits for the new reference.
+ */
 static int carry_out(struct ioas_change *change)
 {
 	struct ioas *ioas = change->ioas;
@@ -480,11 +483,20 @@ static int replace_child(struct ioas_change *change,
 		ioas_mapping_set_state(new, IOAS_MAPPING_WRITING);
 		ret = ioas_ref_get(ioas, new, false,
 				   &change->fault_addr);
-		if (!ret)
-			return carry_out(change);
-		ioas_unclaim(change);
+		if (ret)
+			ioas_unclaim(change);
+		else
+			ret = carry_out(change);
 		if (ret != -EAGAIN)
 			return ret;
+		/* A cascading unmap of the parent comes first */
+		if (new->backing == IOAS_BACKING_BORROWED) {
+			new->next = NULL;
+			ioas_ref_put(ioas, new);
+			/* An import made it an address of the parent */
+			new->addr = req->addr;
+			change->fault_addr = req->addr;
+		}
 		WRITE_ONCE(new->wanted, false);
 		ret = ioas_ref_wait(ioas, change->fault_addr,
 				    req->addr + (req->length - 1));

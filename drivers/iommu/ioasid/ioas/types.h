@@ -203,8 +203,8 @@ enum ioas_backing {
  * @state: enum ioas_mapping_state
  * @backing: enum ioas_backing
  * @in_populating: while REMOVING or CHANGING: the domain being populated has it
- * @wanted: another thread waits for the mapping: a long write of its IOPTEs
- *	stops, and is undone
+ * @wanted: another thread waits for the mapping, or a cascading unmap of the
+ *	parent for its reference: a long write of its IOPTEs stops, and is undone
  * @indexed: @ref is in a tree; protected by the lock of the parent
  */
 struct ioas_mapping {

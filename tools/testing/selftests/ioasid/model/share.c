@@ -300,6 +300,95 @@ TEST_F(share, owner_unmaps)
 	EXPECT_EQ(0, ia_status("VmPin"));
 }
 
+/* Pages that a change refers to, each in a mapping of its own */
+#define LONG 65536UL
+
+struct replace {
+	int ctx;
+	__u32 child;
+	int rc;
+};
+
+static void *replace_long(void *arg)
+{
+	struct replace *r = arg;
+	__u64 iova = BASE;
+
+	r->rc = ia_map_full(r->ctx, r->child, IA_RW_FIXED | IOASID_MAP_REPLACE,
+			    &iova, 0, LONG * PG, 0, 0, 0, NULL);
+	return NULL;
+}
+
+static int map_pages(int fd, __u32 id, char *page, unsigned long n)
+{
+	struct ioasid_dma_op ops[256];
+	struct ioasid_dma_batch cmd = {
+		.argsz = sizeof(cmd),
+		.ioasid = id,
+		.nr = ARRAY_SIZE(ops),
+		.ops = IA_PTR(ops),
+	};
+	unsigned long i, k;
+
+	for (i = 0; i < n; i += ARRAY_SIZE(ops)) {
+		for (k = 0; k < ARRAY_SIZE(ops); k++)
+			ops[k] = (struct ioasid_dma_op) {
+				.op = IOASID_DMA_OP_MAP,
+				.flags = IA_RW_FIXED,
+				.iova = BASE + (i + k) * PG,
+				.addr = IA_PTR(page),
+				.length = PG,
+			};
+		if (ia_cmd(fd, IOASID_DMA_BATCH, &cmd) ||
+		    cmd.done != ARRAY_SIZE(ops))
+			return -1;
+	}
+	return 0;
+}
+
+/*
+ * The owner does not wait for a long change by reference: it stops, and finds
+ * the page gone when it begins again.  The page is taken while the export counts
+ * the new mapping; in some rounds the change has ended by then.
+ */
+TEST_F_TIMEOUT(share, owner_stops_replace, 200)
+{
+	struct replace r = { .ctx = self->ctx };
+	__u64 last = BASE + (LONG - 1) * PG;
+	int export, i, stopped = 0;
+	pthread_t thread;
+	__u32 import;
+
+	ASSERT_EQ(0, map_pages(self->fd, self->root, self->mem, LONG));
+	ASSERT_EQ(0, ia_export(self->fd, self->root, EXPORT_RW, BASE, LONG * PG,
+			       4, &export));
+	ASSERT_EQ(0, ia_import(self->ctx, export, 0, &import));
+	ASSERT_EQ(0, ia_child(self->ctx, import, 0, &r.child));
+	self->at.id = r.child;
+	ASSERT_EQ(0, model_attach(&self->dev, &self->at));
+	for (i = 0; i < 50 && !stopped; i++) {
+		ASSERT_EQ(0, pthread_create(&thread, NULL, replace_long, &r));
+		while (!info_of(self->ctx, import).nr_mappings)
+			sched_yield();
+		ASSERT_EQ(0, ia_unmap_full(self->fd, self->root,
+					   IOASID_UNMAP_CASCADE |
+					   IOASID_UNMAP_SPLIT, last, PG, NULL));
+		ASSERT_EQ(0, pthread_join(thread, NULL));
+		EXPECT_TRUE(faults(&self->dev, BASE + LONG * PG - PG));
+		if (r.rc) {
+			ASSERT_EQ(-ENXIO, r.rc);
+			EXPECT_TRUE(faults(&self->dev, BASE));
+			EXPECT_EQ(0, info_of(self->ctx, r.child).nr_mappings);
+			EXPECT_EQ(0, info_of(self->ctx, import).nr_mappings);
+			stopped++;
+		}
+		ASSERT_EQ(0, ia_unmap_all(self->ctx, r.child, NULL));
+		ASSERT_EQ(0, ia_map(self->fd, self->root, last, self->mem, PG));
+	}
+	EXPECT_LT(0, stopped);
+	close(export);
+}
+
 TEST_F(share, owner_frees)
 {
 	__u32 id;
