@@ -331,7 +331,9 @@ int ioas_split(struct ioas *ioas, u64 start, u64 last, bool split)
 	int ret;
 
 	do {
-		down_read(&ioas->tables.sem);
+		ret = down_read_killable(&ioas->tables.sem);
+		if (ret)
+			break;
 		ioas_lock_refs(ioas);
 		ret = edges_look(ioas, &edges, split);
 		if (ret == 1) {

@@ -30,6 +30,19 @@
 /* Mappings that are removed with one flush */
 #define REMOVE_BATCH		256
 
+/*
+ * Hold tables.sem for reading.  A thread of a child's process may have it for
+ * as long as a huge unmap takes, while another one queues for writing.
+ */
+static __always_inline int hold_tables(struct ioas *ioas,
+				       const struct ioas_unmap_request *req)
+{
+	if (likely(!(req->flags & IOAS_UNMAP_FORCED)))
+		return down_read_killable(&ioas->tables.sem);
+	down_read(&ioas->tables.sem);
+	return 0;
+}
+
 /* True if accesses hold pages of the mapping */
 static bool is_pinned(const struct ioas *ioas,
 		      const struct ioas_mapping *m)
@@ -230,7 +243,9 @@ static int unmap_step(struct ioas *ioas, u64 *cursor, u64 start,
 	struct ioas_mapping *m;
 	int ret = 0, err;
 
-	down_read(&ioas->tables.sem);
+	err = hold_tables(ioas, req);
+	if (err)
+		return err;
 	ioas_lock_refs(ioas);
 	err = collect(ioas, cursor, start, last, req->of, &removal);
 	spin_unlock(&ioas->lock);
@@ -284,7 +299,9 @@ int ioas_unmap_range(struct ioas *ioas, u64 start, u64 last,
 	if (likely(edges)) {
 		bool fit;
 
-		down_read(&ioas->tables.sem);
+		err = hold_tables(ioas, req);
+		if (unlikely(err))
+			return err;
 		ioas_lock_refs(ioas);
 		if (likely(is_mapping(ioas, start, last, &removal))) {
 			spin_unlock(&ioas->lock);
