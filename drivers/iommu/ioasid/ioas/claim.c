@@ -152,8 +152,8 @@ struct ioas_mapping *ioas_claim_filler(struct ioas_change *change)
 }
 
 /*
- * Claim what is at @cursor, up to @next.  Returns -EAGAIN if the mapping there
- * is busy, -ENOBUFS if there is no filler left.
+ * Claim what is at @cursor, up to @next.  Returns 1 if a mapping there was
+ * cancelled instead, -EAGAIN if it is busy, -ENOBUFS if there is no filler left.
  */
 static int claim_one(struct ioas_change *change, u64 cursor, u64 *next,
 		     struct ioas_mapping ***tail)
@@ -163,11 +163,11 @@ static int claim_one(struct ioas_change *change, u64 cursor, u64 *next,
 	int ret;
 
 	m = ioas_mapping_first(ioas, cursor);
-	while (change->new && m && m->start <= change->last &&
-	       m->state == IOAS_MAPPING_PINNING) {
+	if (change->new && m && m->start <= change->last &&
+	    m->state == IOAS_MAPPING_PINNING) {
 		ioas_mapping_erase(ioas, m);
 		ioas_mapping_set_state(m, IOAS_MAPPING_CANCELLED);
-		m = ioas_mapping_first(ioas, cursor);
+		return 1;
 	}
 
 	change->fault_addr = cursor;
@@ -216,9 +216,11 @@ static int claim_range(struct ioas_change *change)
 	ret = check_space(change);
 	while (!ret) {
 		ret = claim_one(change, cursor, &next, &tail);
-		if (ret || next > change->last || !next)
+		if (ret < 0 || (!ret && (next > change->last || !next)))
 			break;
-		cursor = next;
+		if (!ret)
+			cursor = next;
+		ret = 0;
 		if (++n % CLAIM_BATCH == 0) {
 			spin_unlock(&ioas->lock);
 			cond_resched();

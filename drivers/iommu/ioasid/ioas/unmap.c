@@ -30,6 +30,9 @@
 /* Mappings that are removed with one flush */
 #define REMOVE_BATCH		256
 
+/* Mappings that are erased with the lock held */
+#define ERASE_BATCH		16
+
 /*
  * Hold tables.sem for reading.  A thread of a child's process may have it for
  * as long as a huge unmap takes, while another one queues for writing.
@@ -74,6 +77,7 @@ static int collect(struct ioas *ioas, u64 *cursor, u64 start,
 		if (m->state == IOAS_MAPPING_PINNING) {
 			ioas_mapping_erase(ioas, m);
 			ioas_mapping_set_state(m, IOAS_MAPPING_CANCELLED);
+			n += REMOVE_BATCH / ERASE_BATCH - 1;
 			continue;
 		}
 		/* A part of a CHANGING one may be in the range afterwards */
@@ -110,9 +114,6 @@ static int collect(struct ioas *ioas, u64 *cursor, u64 start,
 	*cursor = m && m->start <= last ? m->start : last;
 	return 0;
 }
-
-/* Mappings that are erased with the lock held */
-#define ERASE_BATCH	16
 
 /**
  * ioas_remove_mappings() - remove REMOVING mappings
