@@ -165,7 +165,6 @@ static void group_put(struct ioasid_ctx *ctx, struct ioasid_group *group)
  * @group: the group
  */
 void ioasid_group_visit(struct ioasid_ctx *ctx, struct ioasid_group *group)
-	__releases(&ctx->lock)
 {
 	lockdep_assert_held(&ctx->lock);
 	group->visitors++;
@@ -180,7 +179,6 @@ void ioasid_group_visit(struct ioasid_ctx *ctx, struct ioasid_group *group)
  * Return: true if @group is in the list of the context still.
  */
 bool ioasid_group_leave(struct ioasid_ctx *ctx, struct ioasid_group *group)
-	__acquires(&ctx->lock)
 {
 	bool bound;
 
