@@ -499,7 +499,7 @@ TEST_F(hw_dma, rebind)
 	ASSERT_TRUE(dut_reaches(&self->dut, TEST_IOVA, self->mem));
 	dut_stop(&self->dut);
 	close(self->dut.fd);
-	self->dut.fd = hw_open_cdev(self->dut.name);
+	self->dut.fd = hw_open_device(self->dut.name);
 	ASSERT_LE(0, self->dut.fd);
 	second = ia_open();
 	ASSERT_LE(0, second);

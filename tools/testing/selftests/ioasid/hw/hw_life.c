@@ -568,7 +568,7 @@ TEST(modules)
 		ASSERT_EQ(0, system("modprobe ioasid"));
 		ctx = ia_open();
 		ASSERT_LE(0, ctx);
-		dut.fd = hw_open_cdev(dut.name);
+		dut.fd = hw_open_device(dut.name);
 		ASSERT_LE(0, dut.fd);
 	}
 	dut_close(&dut);

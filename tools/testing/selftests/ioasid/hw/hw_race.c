@@ -198,8 +198,6 @@ TEST(late_dma)
 	if (ctx == -ENOENT)
 		SKIP(return, IA_ABSENT);
 	ASSERT_LE(0, ctx);
-	if (!hw_have_cdevs())
-		SKIP(return, HW_NO_CDEVS);
 	rc = dut_find(&dut, &engine_edu, 0);
 	if (rc == -ENOENT)
 		SKIP(return, "no edu behind an IOMMU");
@@ -210,7 +208,7 @@ TEST(late_dma)
 	ASSERT_EQ(0, dut_admit(&dut, ctx, id));
 	ASSERT_EQ(0, ia_map(ctx, id, TEST_IOVA, p, page_size));
 	for (i = 0; i < 3; i++) {
-		dut.fd = hw_open_cdev(dut.name);
+		dut.fd = hw_open_device(dut.name);
 		ASSERT_LE(0, dut.fd);
 		ASSERT_EQ(0, dut_bind(&dut, ctx, 1));
 		ASSERT_EQ(0, dut_attach(&dut, id));

@@ -164,7 +164,7 @@ int dut_open(struct dut *dut, const struct engine *engine, int nth, int index)
 	if (rc)
 		return rc;
 	dut->index = index;
-	dut->fd = hw_open_cdev(dut->name);
+	dut->fd = hw_open_device(dut->name);
 	return dut->fd < 0 ? dut->fd : 0;
 }
 
@@ -225,7 +225,7 @@ int dut_open_either(struct dut *dut, int ctx, bool by_group, int *group)
 
 	*group = -1;
 	if (!by_group) {
-		dut->fd = hw_open_cdev(dut->name);
+		dut->fd = hw_open_device(dut->name);
 		return dut->fd < 0 ? dut->fd : 0;
 	}
 	*group = hw_open_group(dut->name);

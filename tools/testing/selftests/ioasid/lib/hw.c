@@ -186,6 +186,82 @@ int hw_set_container(int group, int container)
 	return ioctl(group, VFIO_GROUP_SET_CONTAINER, &container) ? -errno : 0;
 }
 
+int hw_open_device(const char *name)
+{
+	char path[128];
+	int fd;
+
+	if (hw_have_cdevs())
+		return hw_open_cdev(name);
+	snprintf(path, sizeof(path), HW_PCI "%s", name);
+	fd = open(path, O_PATH | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+/* Whether the iommu group has more than one device. */
+static bool hw_is_shared(int group)
+{
+	char path[64];
+	struct dirent *entry;
+	int n = 0;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/sys/kernel/iommu_groups/%d/devices",
+		 group);
+	dir = opendir(path);
+	while (dir && (entry = readdir(dir)))
+		n += entry->d_name[0] != '.';
+	if (dir)
+		closedir(dir);
+	return n > 1;
+}
+
+/*
+ * Put the file of the device in the place of its directory, if @device is that.
+ * The file holds its group's, of which there is but one: keep that of a shared
+ * group for the other devices of the test.
+ */
+static int hw_open_late(int device, int ctx)
+{
+	static int shared = -1, shared_group = -1;
+	char path[64], target[256], *name;
+	int group, fd, rc;
+	ssize_t n;
+
+	n = fcntl(device, F_GETFL);
+	if (n < 0 || !(n & O_PATH))
+		return 0;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", device);
+	n = readlink(path, target, sizeof(target) - 1);
+	if (n < 0)
+		return -errno;
+	target[n] = 0;
+	name = strrchr(target, '/') + 1;
+	if (shared_group >= 0 && hw_group(name) == shared) {
+		group = shared_group;
+	} else {
+		group = hw_open_group(name);
+		if (group < 0)
+			return group;
+		rc = hw_set_container(group, ctx);
+		if (rc) {
+			close(group);
+			return rc;
+		}
+		if (hw_is_shared(hw_group(name))) {
+			shared = hw_group(name);
+			shared_group = group;
+		}
+	}
+	fd = hw_group_device(group, name);
+	rc = fd < 0 ? fd : dup3(fd, device, O_CLOEXEC) < 0 ? -errno : 0;
+	if (fd >= 0)
+		close(fd);
+	if (group != shared_group)
+		close(group);
+	return rc;
+}
+
 int hw_bind_full(int device, int fd, __u32 ioasid, __u64 cookie, __u32 *devid,
 		 __u64 *fault_addr)
 {
@@ -195,8 +271,10 @@ int hw_bind_full(int device, int fd, __u32 ioasid, __u64 cookie, __u32 *devid,
 		.ioasid = ioasid,
 		.cookie = cookie,
 	};
-	int rc = ioctl(device, VFIO_DEVICE_BIND_IOASID_FD, &bind) ? -errno : 0;
+	int rc = hw_open_late(device, fd);
 
+	if (!rc && ioctl(device, VFIO_DEVICE_BIND_IOASID_FD, &bind))
+		rc = -errno;
 	if (!rc && devid)
 		*devid = bind.devid;
 	if (fault_addr)

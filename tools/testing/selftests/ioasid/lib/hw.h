@@ -66,6 +66,13 @@ bool hw_have_cdevs(void);
 /* The character device of a device that vfio-pci drives. */
 int hw_open_cdev(const char *name);
 
+/*
+ * A device to be bound, for tests that use it through any file. Where VFIO has
+ * no files of devices without groups, the directory of the device stands for
+ * the file until hw_bind_full(): a group gives one out only for a context.
+ */
+int hw_open_device(const char *name);
+
 /* The VFIO group of the device; only one file of it can be open. */
 int hw_open_group(const char *name);
 
