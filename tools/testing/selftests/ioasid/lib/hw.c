@@ -129,7 +129,7 @@ bool hw_have_cdevs(void)
 	FILE *f = fopen("/proc/devices", "re");
 
 	while (f && fgets(line, sizeof(line), f))
-		if (strstr(line, " vfio-cdev\n"))
+		if (strstr(line, " vfio-dev\n"))
 			found = true;
 	if (f)
 		fclose(f);
