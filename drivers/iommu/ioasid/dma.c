@@ -94,9 +94,11 @@ long ioasid_cmd_map_dma(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 	}
 
 	if (unlikely(cmd->flags & CHANGE_FLAGS))
-		ret = ioasid_kind_call(change, ioasid, &req);
+		ret = ioasid_kind_call(ioasid_kind_of(ioasid)->change,
+				       ioasid_map_change, ioasid, &req);
 	else
-		ret = ioasid_kind_call(map, ioasid, cmd, out, &req);
+		ret = ioasid_kind_call(ioasid_kind_of(ioasid)->map,
+				       ioasid_map_map, ioasid, cmd, out, &req);
 	trace_ioasid_map(cmd->ioasid, req.iova, cmd->length, cmd->flags, ret);
 	if (unlikely(ret) && tell_map_failed(cmd, out, &req, ret))
 		ret = -EFAULT;
@@ -140,7 +142,8 @@ long ioasid_cmd_unmap_dma(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 		ret = -EFAULT;
 		goto out_put;
 	}
-	ret = ioasid_kind_call(unmap, ioasid, start, last, &req);
+	ret = ioasid_kind_call(ioasid_kind_of(ioasid)->unmap,
+			       ioasid_map_unmap, ioasid, start, last, &req);
 	trace_ioasid_unmap(cmd->ioasid, start, last - start + 1, req.removed,
 			   ret);
 	if (put_user(req.removed, &out->unmapped))
@@ -224,7 +227,9 @@ long ioasid_cmd_dma_batch(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 	if (!ioasid)
 		return -ENOENT;
 	ioasid_user_batch_init(&batch, cmd->ops, false);
-	ret = ioasid_kind_call(batch, ioasid, &batch.from, cmd->nr, &result);
+	ret = ioasid_kind_call(ioasid_kind_of(ioasid)->batch,
+			       ioasid_map_batch, ioasid, &batch.from, cmd->nr,
+			       &result);
 	trace_ioasid_batch(cmd->ioasid, cmd->nr, result.done, result.unmapped,
 			   ret);
 	ioasid_put(ioasid);
@@ -284,7 +289,8 @@ long ioasid_cmd_query_map(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 	ioasid = ioasid_get(ctx, cmd->ioasid);
 	if (!ioasid)
 		return -ENOENT;
-	ret = ioasid_kind_call(query, ioasid, &to.query);
+	ret = ioasid_kind_call(ioasid_kind_of(ioasid)->query,
+			       ioasid_map_query, ioasid, &to.query);
 	ioasid_put(ioasid);
 	cmd->nr = to.query.nr;
 	cmd->next = to.query.more ? to.query.start : 0;

@@ -67,14 +67,15 @@ ioasid_kind_of(const struct ioasid *ioasid)
 	return ioasid_kinds[ioasid->obj.kind];
 }
 
-/* Call an op of an IOASID; without a retpoline if it is of the kind MAP */
-#define ioasid_kind_call(op, ioasid, args...)				\
+/*
+ * Call an op of an IOASID, or return -EOPNOTSUPP if its kind has none; directly,
+ * without a retpoline, if it is @direct, the op of the kind MAP
+ */
+#define ioasid_kind_call(op, direct, args...)				\
 ({									\
-	typeof(ioasid_kinds[0]->op) _op = ioasid_kind_of(ioasid)->op;	\
+	typeof(op) _op = (op);						\
 									\
-	likely(_op) ? INDIRECT_CALL_1(_op, ioasid_map_##op, ioasid,	\
-				      args) :				\
-		      -EOPNOTSUPP;					\
+	likely(_op) ? INDIRECT_CALL_1(_op, direct, args) : -EOPNOTSUPP;	\
 })
 
 #endif /* _IOASID_KIND_H */

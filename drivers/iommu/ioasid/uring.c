@@ -149,7 +149,9 @@ int ioasid_fops_uring_cmd(struct io_uring_cmd *cmd, unsigned int issue_flags)
 	ioasid = ioasid_get(cmd->file->private_data, args->ioasid);
 	if (!ioasid)
 		return -ENOENT;
-	ret = ioasid_kind_call(batch, ioasid, from, args->nr, &result);
+	ret = ioasid_kind_call(ioasid_kind_of(ioasid)->batch,
+			       ioasid_map_batch, ioasid, from, args->nr,
+			       &result);
 	trace_ioasid_batch(args->ioasid, args->nr, result.done,
 			   result.unmapped, ret);
 	ioasid_put(ioasid);
