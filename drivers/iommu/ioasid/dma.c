@@ -16,7 +16,7 @@
 #include <trace/events/ioasid.h>
 
 #include "ioctl.h"
-#include "kind.h"
+#include "kind_map.h"
 
 /* True if the flags and fields of PROTECT, REPLACE and SPLIT are consistent */
 static bool change_valid(const struct ioasid_map_dma *cmd)

@@ -5,8 +5,6 @@
 #ifndef _IOASID_KIND_H
 #define _IOASID_KIND_H
 
-#include <linux/indirect_call_wrapper.h>
-
 #include "ioasids.h"
 
 struct ioasid_info;
@@ -47,18 +45,7 @@ struct ioasid_kind_ops {
 /* By enum ioasid_kind; NULL for a kind that IOASID_ALLOC does not know */
 extern const struct ioasid_kind_ops * const ioasid_kinds[IOASID_KINDS];
 
-/* kind_map.c: the names are those of the ops, for ioasid_kind_call() */
 extern const struct ioasid_kind_ops ioasid_kind_map;
-int ioasid_map_map(struct ioasid *ioasid, const struct ioasid_map_dma *cmd,
-		   struct ioasid_map_dma __user *out,
-		   struct ioas_map_request *req);
-int ioasid_map_change(struct ioasid *ioasid, struct ioas_map_request *req);
-int ioasid_map_unmap(struct ioasid *ioasid, u64 start, u64 last,
-		     struct ioas_unmap_request *req);
-int ioasid_map_batch(struct ioasid *ioasid,
-		     struct ioas_batch_source *from, u32 nr,
-		     struct ioas_batch_result *result);
-int ioasid_map_query(struct ioasid *ioasid, struct ioas_query *query);
 
 /* The ops of an IOASID */
 static inline const struct ioasid_kind_ops *
@@ -68,14 +55,22 @@ ioasid_kind_of(const struct ioasid *ioasid)
 }
 
 /*
- * Call an op of an IOASID, or return -EOPNOTSUPP if its kind has none; directly,
- * without a retpoline, if it is @direct, the op of the kind MAP
+ * Call an op of the IOASID @callee, or return -EOPNOTSUPP if its kind has none.
+ * @direct is the op of the kind MAP, from kind_map.h: hot paths have it inline.
  */
-#define ioasid_kind_call(op, direct, args...)				\
+#define ioasid_kind_call(op, direct, callee, args...)			\
 ({									\
-	typeof(op) _op = (op);						\
+	struct ioasid *_ioasid = (callee);				\
+	int _ret;							\
 									\
-	likely(_op) ? INDIRECT_CALL_1(_op, direct, args) : -EOPNOTSUPP;	\
+	if (likely(_ioasid->obj.kind == IOASID_KIND_MAP)) {		\
+		_ret = direct(_ioasid, args);				\
+	} else {							\
+		typeof(op) _op = (op);					\
+									\
+		_ret = _op ? _op(_ioasid, args) : -EOPNOTSUPP;		\
+	}								\
+	_ret;								\
 })
 
 #endif /* _IOASID_KIND_H */

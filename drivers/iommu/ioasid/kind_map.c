@@ -3,60 +3,11 @@
  * The kind MAP: an IOASID that is one address space, which commands map and
  * unmap.
  *
- * Invariants:
- *  - A map that chooses an IOVA copies it out before the mapping takes effect.
- *    If the copy fails the mapping is aborted.
- *
- * Locks: none of its own.  User memory is accessed with no lock held.
+ * Locks: none of its own.
  */
-#include <linux/uaccess.h>
-
 #include <uapi/linux/ioasid.h>
 
-#include "kind.h"
-
-int ioasid_map_map(struct ioasid *ioasid, const struct ioasid_map_dma *cmd,
-		   struct ioasid_map_dma __user *out,
-		   struct ioas_map_request *req)
-{
-	bool fixed = cmd->flags & IOASID_MAP_FIXED;
-	struct ioas *ioas = &ioasid->ioas;
-	struct ioas_mapping *m;
-
-	if (ioas->parent && fixed && !(cmd->flags & IOASID_MAP_RESERVE))
-		return ioas_map_ref(ioas, req);
-	m = ioas_reserve(ioas, req);
-	if (IS_ERR(m))
-		return PTR_ERR(m);
-	if (!fixed && put_user(req->iova, &out->iova)) {
-		ioas_abort(ioas, m);
-		return -EFAULT;
-	}
-	return ioas_commit(ioas, m, req);
-}
-
-int ioasid_map_change(struct ioasid *ioasid, struct ioas_map_request *req)
-{
-	return ioas_remap(&ioasid->ioas, req);
-}
-
-int ioasid_map_unmap(struct ioasid *ioasid, u64 start, u64 last,
-		     struct ioas_unmap_request *req)
-{
-	return ioas_unmap(&ioasid->ioas, start, last, req);
-}
-
-int ioasid_map_batch(struct ioasid *ioasid,
-		     struct ioas_batch_source *from, u32 nr,
-		     struct ioas_batch_result *result)
-{
-	return ioas_batch(&ioasid->ioas, from, nr, result);
-}
-
-int ioasid_map_query(struct ioasid *ioasid, struct ioas_query *query)
-{
-	return ioas_query(&ioasid->ioas, query);
-}
+#include "kind_map.h"
 
 static void map_info(struct ioasid *ioasid, struct ioasid_info *info)
 {

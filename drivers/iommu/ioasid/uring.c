@@ -23,7 +23,7 @@
 #include <trace/events/ioasid.h>
 
 #include "ioctl.h"
-#include "kind.h"
+#include "kind_map.h"
 #include "uring.h"
 
 /* Later kernels define and set this flag: see get_args() */
