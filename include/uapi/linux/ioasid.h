@@ -525,8 +525,8 @@ enum ioasid_map_flags {
  *    exceeded. Of a child: the export permits no more mappings.
  *  * EDEADLK: see IOASID_STATE_PARTIAL_GROUP.
  *  * EIO: the IOMMU failed, or see IOASID_STATE_POISONED.
- *  * ECANCELED: the range was unmapped, or the IOASID freed, while memory
- *    was being pinned.
+ *  * ECANCELED: the range was unmapped or replaced, or the IOASID freed,
+ *    while memory was being pinned.
  *  * ENXIO: of a child: part of the range is not mapped in the parent, or
  *    lies beyond the window of the export.
  *  * ENODEV: of a child: the parent was freed.

@@ -5,6 +5,9 @@
  * Invariants:
  *  - While tables change, every mapping that touches the range is CHANGING, and
  *    free IOVAs in it are occupied by fillers in that state.
+ *  - A mapping whose memory is being pinned is CLAIMED instead: it gets its
+ *    range back if the change fails.  A filler is listed for it, in the same
+ *    state, and takes its place in the tree when the change is published.
  *  - Accesses unpin before the final claim: the mappings that lose something
  *    are LEAVING meanwhile, a state that no pinning thread waits for, and the
  *    others are LIVE.
@@ -16,6 +19,7 @@
  * is being populated; tables.sem is held for reading for as long as anything
  * is claimed.
  */
+#include <kunit/visibility.h>
 #include <linux/sched/signal.h>
 
 #include "access.h"
@@ -98,7 +102,58 @@ static int check_space(struct ioas_change *change)
 	return 0;
 }
 
-/* Free the fillers, and make the mappings LIVE again */
+/*
+ * End the claim of the mapping for which a CLAIMED filler stands.  Its thread
+ * goes on with it, unless it is cancelled.
+ */
+static void end_claimed(struct ioas *ioas, const struct ioas_mapping *filler,
+			bool cancel)
+{
+	struct ioas_mapping *m = ioas_mapping_first(ioas, filler->start);
+
+	if (m->state == IOAS_MAPPING_ABANDONED) {
+		ioas_mapping_erase(ioas, m);
+		ioas_mapping_free(m);
+	} else if (cancel) {
+		ioas_mapping_erase(ioas, m);
+		ioas_mapping_set_state(m, IOAS_MAPPING_CANCELLED);
+	} else {
+		ioas_mapping_set_state(m, IOAS_MAPPING_PINNING);
+	}
+}
+
+/**
+ * ioas_claim_cancel() - cancel the maps in a claimed range
+ * @change: the change, which cannot fail any more
+ *
+ * Afterwards all that is claimed is CHANGING, and in the tree.
+ */
+void ioas_claim_cancel(struct ioas_change *change)
+{
+	struct ioas *ioas = change->ioas;
+	struct ioas_mapping *m;
+	unsigned int n = 0;
+
+	if (likely(!change->claimed_maps))
+		return;
+	spin_lock(&ioas->lock);
+	for (m = change->claimed; m; m = m->next) {
+		if (m->state == IOAS_MAPPING_CLAIMED) {
+			end_claimed(ioas, m, true);
+			ioas_mapping_set_state(m, IOAS_MAPPING_CHANGING);
+			ioas_mapping_insert(ioas, m);
+		}
+		if (++n % CLAIM_BATCH == 0) {
+			ioas_wake(ioas);
+			ioas_relax(ioas);
+		}
+	}
+	ioas_wake(ioas);
+	spin_unlock(&ioas->lock);
+}
+EXPORT_SYMBOL_IF_KUNIT(ioas_claim_cancel);
+
+/* Free the fillers, and give the mappings their states back */
 static void let_claim_go(struct ioas_change *change)
 {
 	struct ioas *ioas = change->ioas;
@@ -109,7 +164,10 @@ static void let_claim_go(struct ioas_change *change)
 	for (m = change->claimed; m; m = next) {
 		next = m->next;
 		if (ioas_is_filler(m)) {
-			ioas_mapping_erase(ioas, m);
+			if (m->state == IOAS_MAPPING_CLAIMED)
+				end_claimed(ioas, m, false);
+			else
+				ioas_mapping_erase(ioas, m);
 			ioas_mapping_free(m);
 		} else {
 			ioas_mapping_set_state(m, IOAS_MAPPING_LIVE);
@@ -137,6 +195,7 @@ void ioas_unclaim(struct ioas_change *change)
 	let_claim_go(change);
 	ioas_claim_unlock(change);
 }
+EXPORT_SYMBOL_IF_KUNIT(ioas_unclaim);
 
 /* Cut size of one page: a thread that would cut the filler waits instead */
 struct ioas_mapping *ioas_claim_filler(struct ioas_change *change)
@@ -151,39 +210,53 @@ struct ioas_mapping *ioas_claim_filler(struct ioas_change *change)
 	return ioas_mapping_alloc(change->ioas, &req);
 }
 
+/* Take a preallocated filler for [start, last] */
+static struct ioas_mapping *take_filler(struct ioas_change *change, u64 start,
+					u64 last)
+{
+	struct ioas_mapping *m;
+
+	if (!change->fillers.spare)
+		return NULL;
+	m = ioas_claim_filler(change);
+	m->start = start;
+	m->last = min(last, change->last);
+	return m;
+}
+
 /*
- * Claim what is at @cursor, up to @next.  Returns 1 if a mapping there was
- * cancelled instead, -EAGAIN if it is busy, -ENOBUFS if there is no filler left.
+ * Claim what is at @cursor, up to @next.  Returns -EAGAIN if it is busy,
+ * -ENOBUFS if there is no filler left.
  */
 static int claim_one(struct ioas_change *change, u64 cursor, u64 *next,
 		     struct ioas_mapping ***tail)
 {
 	struct ioas *ioas = change->ioas;
-	struct ioas_mapping *m;
+	struct ioas_mapping *m, *filler;
 	int ret;
 
-	m = ioas_mapping_first(ioas, cursor);
-	if (change->new && m && m->start <= change->last &&
-	    m->state == IOAS_MAPPING_PINNING) {
-		ioas_mapping_erase(ioas, m);
-		ioas_mapping_set_state(m, IOAS_MAPPING_CANCELLED);
-		return 1;
-	}
-
 	change->fault_addr = cursor;
+	m = ioas_mapping_first(ioas, cursor);
 	if (!m || m->start > cursor) {
 		if (!change->new)
 			return -ENXIO;
-		if (!change->fillers.spare)
+		filler = take_filler(change, cursor,
+				     m ? m->start - 1 : U64_MAX);
+		if (!filler)
 			return -ENOBUFS;
-		*next = m ? min(m->start - 1, change->last) : change->last;
-		m = ioas_claim_filler(change);
-		m->start = cursor;
-		m->last = *next;
+		m = filler;
 		ioas_mapping_insert(ioas, m);
-	} else {
-		if (m->state == IOAS_MAPPING_PINNING)
+	} else if (m->state == IOAS_MAPPING_PINNING) {
+		if (!change->new)
 			return -ENXIO;
+		filler = take_filler(change, cursor, m->last);
+		if (!filler)
+			return -ENOBUFS;
+		ioas_mapping_set_state(m, IOAS_MAPPING_CLAIMED);
+		ioas_mapping_set_state(filler, IOAS_MAPPING_CLAIMED);
+		change->claimed_maps = true;
+		m = filler;
+	} else {
 		if (m->state != IOAS_MAPPING_LIVE && m != change->ours)
 			return -EAGAIN;
 		ret = check_mapping(change, m);
@@ -212,15 +285,14 @@ static int claim_range(struct ioas_change *change)
 	int ret;
 
 	change->ours = change->leaving;
+	change->claimed_maps = false;
 	ioas_lock_refs(ioas);
 	ret = check_space(change);
 	while (!ret) {
 		ret = claim_one(change, cursor, &next, &tail);
-		if (ret < 0 || (!ret && (next > change->last || !next)))
+		if (ret || next > change->last || !next)
 			break;
-		if (!ret)
-			cursor = next;
-		ret = 0;
+		cursor = next;
 		if (++n % CLAIM_BATCH == 0) {
 			spin_unlock(&ioas->lock);
 			cond_resched();
@@ -386,3 +458,4 @@ int ioas_claim(struct ioas_change *change)
 	end_leaving(change);
 	return ret;
 }
+EXPORT_SYMBOL_IF_KUNIT(ioas_claim);

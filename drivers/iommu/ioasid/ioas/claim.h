@@ -13,6 +13,7 @@ bool ioas_change_is_referred(const struct ioas_change *change,
 			     struct ioas_mapping *m);
 struct ioas_mapping *ioas_claim_filler(struct ioas_change *change);
 int ioas_claim(struct ioas_change *change);
+void ioas_claim_cancel(struct ioas_change *change);
 void ioas_unclaim(struct ioas_change *change);
 void ioas_claim_unlock(struct ioas_change *change);
 

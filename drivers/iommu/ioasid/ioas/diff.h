@@ -21,6 +21,7 @@
  * @claimed: mappings that touch the range, by @next, ascending; fillers have no
  *	memory
  * @claimed_last: the last of these
+ * @claimed_maps: fillers stand for mappings whose memory is being pinned
  * @leaving: LEAVING mappings that are to be claimed, by @next, ascending
  * @ours: the first of these that is not claimed yet
  * @fillers: preallocated mappings for fillers
@@ -40,6 +41,7 @@ struct ioas_change {
 	struct ioas_mapping *new;
 	struct ioas_mapping *claimed;
 	struct ioas_mapping *claimed_last;
+	bool claimed_maps;
 	struct ioas_mapping *leaving;
 	struct ioas_mapping *ours;
 	struct ioas_batch_cache fillers;

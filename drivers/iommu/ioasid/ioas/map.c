@@ -127,19 +127,39 @@ err:
 }
 EXPORT_SYMBOL_IF_KUNIT(ioas_reserve);
 
-/**
- * ioas_abort() - free a reserved range
- * @ioas: the address space
- * @m: from ioas_reserve(); freed
+/*
+ * Free a mapping that is not WRITING, or leave it to the claim that has it.
+ * Returns true if another thread took the range.
  */
-void ioas_abort(struct ioas *ioas, struct ioas_mapping *m)
+static bool give_up(struct ioas *ioas, struct ioas_mapping *m)
 {
+	bool cancelled;
+
+	ioas_mapping_put_memory(ioas, m);
+	m->backing = IOAS_BACKING_NONE;
 	spin_lock(&ioas->lock);
-	if (m->state != IOAS_MAPPING_CANCELLED)
+	if (unlikely(m->state == IOAS_MAPPING_CLAIMED)) {
+		ioas_mapping_set_state(m, IOAS_MAPPING_ABANDONED);
+		spin_unlock(&ioas->lock);
+		return false;
+	}
+	cancelled = m->state == IOAS_MAPPING_CANCELLED;
+	if (!cancelled)
 		ioas_mapping_erase(ioas, m);
 	ioas_wake(ioas);
 	spin_unlock(&ioas->lock);
-	ioas_mapping_release(ioas, m);
+	ioas_mapping_free(m);
+	return cancelled;
+}
+
+/**
+ * ioas_abort() - free a reserved range
+ * @ioas: the address space
+ * @m: from ioas_reserve(); not to be touched afterwards
+ */
+void ioas_abort(struct ioas *ioas, struct ioas_mapping *m)
+{
+	give_up(ioas, m);
 }
 EXPORT_SYMBOL_IF_KUNIT(ioas_abort);
 
@@ -293,6 +313,30 @@ int ioas_map_ref(struct ioas *ioas,
 }
 
 /*
+ * Lock the address space to go on with a mapping that is not in any table.
+ * Waits while a claim has it.  Returns -ECANCELED if its range was taken, or
+ * -EINTR on a fatal signal.
+ */
+static __always_inline int lock_mapping(struct ioas *ioas,
+					struct ioas_mapping *m)
+	__acquires(&ioas->lock)
+{
+	int ret = 0;
+
+	for (;;) {
+		down_read(&ioas->tables.sem);
+		spin_lock(&ioas->lock);
+		if (likely(m->state == IOAS_MAPPING_PINNING) || ret)
+			return ret;
+		if (m->state == IOAS_MAPPING_CANCELLED)
+			return -ECANCELED;
+		up_read(&ioas->tables.sem);
+		ret = ioas_wait(ioas, m->state != IOAS_MAPPING_CLAIMED, NULL);
+		spin_unlock(&ioas->lock);
+	}
+}
+
+/*
  * Refer to the parent's memory, and write it.  The mapping is WRITING before it
  * has a reference, so that a thread that waits for the reference waits for
  * something bounded.  Returns with the lock and tables.sem held.
@@ -306,10 +350,9 @@ static int borrow_memory(struct ioas *ioas, struct ioas_mapping *m,
 
 	for (;;) {
 		addr = req->addr;
-		down_read(&ioas->tables.sem);
-		spin_lock(&ioas->lock);
-		if (unlikely(m->state == IOAS_MAPPING_CANCELLED))
-			return -ECANCELED;
+		ret = lock_mapping(ioas, m);
+		if (unlikely(ret))
+			return ret;
 		ioas_mapping_set_state(m, IOAS_MAPPING_WRITING);
 		WRITE_ONCE(m->wanted, false);
 		spin_unlock(&ioas->lock);
@@ -335,12 +378,8 @@ static int borrow_memory(struct ioas *ioas, struct ioas_mapping *m,
 		up_read(&ioas->tables.sem);
 		cond_resched();
 		ret = wait_for_parent(ioas, req, addr);
-		if (ret) {
-			down_read(&ioas->tables.sem);
-			spin_lock(&ioas->lock);
-			return m->state == IOAS_MAPPING_CANCELLED ?
-			       -ECANCELED : ret;
-		}
+		if (ret)
+			return lock_mapping(ioas, m) ?: ret;
 	}
 }
 
@@ -351,10 +390,9 @@ static int write_pinned(struct ioas *ioas, struct ioas_mapping *m)
 	int ret;
 
 	for (;;) {
-		down_read(&ioas->tables.sem);
-		spin_lock(&ioas->lock);
-		if (unlikely(m->state == IOAS_MAPPING_CANCELLED))
-			return -ECANCELED;
+		ret = lock_mapping(ioas, m);
+		if (unlikely(ret))
+			return ret;
 		ret = write_mapping(ioas, m);
 		if (likely(ret != -EAGAIN))
 			return ret;
@@ -363,12 +401,8 @@ static int write_pinned(struct ioas *ioas, struct ioas_mapping *m)
 		ioas_wake(ioas);
 		spin_unlock(&ioas->lock);
 		up_read(&ioas->tables.sem);
-		if (fatal_signal_pending(current)) {
-			down_read(&ioas->tables.sem);
-			spin_lock(&ioas->lock);
-			return m->state == IOAS_MAPPING_CANCELLED ?
-			       -ECANCELED : -EINTR;
-		}
+		if (fatal_signal_pending(current))
+			return lock_mapping(ioas, m) ?: -EINTR;
 		cond_resched();
 	}
 }
@@ -388,6 +422,7 @@ static int write_pinned(struct ioas *ioas, struct ioas_mapping *m)
 int ioas_commit(struct ioas *ioas, struct ioas_mapping *m,
 		struct ioas_map_request *req)
 {
+	bool written;
 	int ret;
 
 	if (unlikely(ioas->parent) && !(req->flags & IOASID_MAP_RESERVE)) {
@@ -395,23 +430,17 @@ int ioas_commit(struct ioas *ioas, struct ioas_mapping *m,
 	} else {
 		if (!(req->flags & IOASID_MAP_RESERVE)) {
 			ret = ioas_mapping_get_memory(ioas, m, req);
-			if (ret) {
-				/* Prefer -ECANCELED */
-				spin_lock(&ioas->lock);
-				if (m->state == IOAS_MAPPING_CANCELLED)
-					ret = -ECANCELED;
-				spin_unlock(&ioas->lock);
-				ioas_abort(ioas, m);
-				return ret;
-			}
+			if (ret)
+				return give_up(ioas, m) ? -ECANCELED : ret;
 		}
 		ret = write_pinned(ioas, m);
 	}
-	if (likely(ret != -ECANCELED))
+	/* Or an IOMMU driver failed */
+	written = !ret || m->state == IOAS_MAPPING_WRITING;
+	if (likely(written))
 		return publish(ioas, m, ret);
 	spin_unlock(&ioas->lock);
 	up_read(&ioas->tables.sem);
-	ioas_mapping_release(ioas, m);
-	return -ECANCELED;
+	return give_up(ioas, m) ? -ECANCELED : ret;
 }
 EXPORT_SYMBOL_IF_KUNIT(ioas_commit);

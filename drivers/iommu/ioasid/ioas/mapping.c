@@ -4,6 +4,7 @@
  *
  * Locks: states change under the lock of the address space.
  */
+#include <kunit/visibility.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 
@@ -116,6 +117,7 @@ void ioas_batch_cache_empty(struct ioas_batch_cache *cache)
 		ioas_mapping_free(m);
 	}
 }
+EXPORT_SYMBOL_IF_KUNIT(ioas_batch_cache_empty);
 
 /**
  * ioas_mapping_alloc() - allocate a mapping without memory

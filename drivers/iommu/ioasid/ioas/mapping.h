@@ -35,13 +35,21 @@ static inline bool ioas_mapping_has_memory(const struct ioas_mapping *m)
 	return m->backing >= IOAS_BACKING_PINNED;
 }
 
+/* True if a change may be about to put another mapping in its place */
+static inline bool ioas_mapping_changing(const struct ioas_mapping *m)
+{
+	return m->state == IOAS_MAPPING_CHANGING ||
+	       m->state == IOAS_MAPPING_CLAIMED ||
+	       m->state == IOAS_MAPPING_ABANDONED;
+}
+
 /* True if an unmap or a split must wait for the mapping */
 static inline bool ioas_mapping_busy(const struct ioas_mapping *m)
 {
 	return m && (m->state == IOAS_MAPPING_WRITING ||
 		     m->state == IOAS_MAPPING_LEAVING ||
-		     m->state == IOAS_MAPPING_CHANGING ||
-		     m->state == IOAS_MAPPING_REMOVING);
+		     m->state == IOAS_MAPPING_REMOVING ||
+		     ioas_mapping_changing(m));
 }
 
 /**

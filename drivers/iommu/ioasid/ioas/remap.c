@@ -7,9 +7,10 @@
  *    allocated, before a table is touched.  The old memory is unpinned after
  *    all tables were changed and flushed (table before pin).
  *  - While tables change, the range is claimed: every mapping that touches it
- *    is CHANGING, and free IOVAs in it are occupied by fillers in that state.
- *    Nothing else about the mappings changes before all tables have changed: a
- *    failure changes the tables back, and ends the claim.
+ *    is CHANGING, or CLAIMED if its memory is still being pinned, and free IOVAs
+ *    in it are occupied by fillers.  Nothing else about the mappings changes
+ *    before all tables have changed: a failure changes the tables back, and ends
+ *    the claim.
  *  - Accesses unpin before the final claim: the mappings that lose something
  *    are LEAVING meanwhile, a state that no pinning thread waits for, and the
  *    others are LIVE.
@@ -325,6 +326,7 @@ static void publish_new(struct ioas_change *change)
 	struct ioas *ioas = change->ioas;
 	unsigned int n = 0;
 
+	ioas_claim_cancel(change);
 	spin_lock(&ioas->lock);
 	for (m = change->claimed; m; m = m->next) {
 		if (m == change->claimed) {

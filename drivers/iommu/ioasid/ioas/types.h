@@ -90,13 +90,24 @@ struct ioas_ranges {
  *	                     |
  *	                     +--> gone
  *
+ *	PINNING <-----> CLAIMED ----> CANCELLED
+ *	                  |
+ *	                  +----> ABANDONED --> gone
+ *
  * new -> PINNING: ioas_reserve(), or what IOASID_MAP_REPLACE will map
  * new -> WRITING: ioas_reserve() of a map by reference, or of a batch
  * new -> CHANGING: a filler of a claim, or the upper part of a split mapping
+ * new -> CLAIMED -> CHANGING: a filler that stands for a CLAIMED mapping, which
+ *     is out of the tree until that is CANCELLED
  * PINNING -> WRITING: the memory is pinned, or a child refers to its parent
  * PINNING -> LIVE: there is no IOPTE to write, or IOASID_MAP_REPLACE is
  *     published
- * PINNING -> CANCELLED: an unmap or IOASID_MAP_REPLACE takes the range
+ * PINNING -> CANCELLED: an unmap takes the range
+ * PINNING -> CLAIMED: IOASID_MAP_REPLACE is about to take the range
+ * CLAIMED -> PINNING: it failed
+ * CLAIMED -> CANCELLED: it is published
+ * CLAIMED -> ABANDONED: the memory cannot be pinned, or the map is interrupted
+ * ABANDONED -> gone: the claim ends, and frees the mapping
  * PINNING -> gone: the memory cannot be pinned, or the map is interrupted
  * CANCELLED -> gone: the thread that maps it sees the state, and frees it
  * WRITING -> PINNING: the write was stopped, or the parent is busy: it tries
@@ -119,6 +130,9 @@ struct ioas_ranges {
  * hang for ever in a page fault, so no thread waits for it.  A thread that
  * needs the range erases the mapping from the tree and makes it CANCELLED.
  * CANCELLED: out of the tree; the thread that maps it does not know yet.
+ * CLAIMED: its memory is still being pinned, but it does not become WRITING
+ * before the claim ends, which waits for no pin.
+ * ABANDONED: CLAIMED, with no memory, and no thread that maps it.
  * WRITING: its IOPTEs are being written.  The write stops soon after
  * ioas_mapping.wanted is set.
  * LIVE: in every domain, and in the domain being populated if that is beyond
@@ -139,6 +153,8 @@ enum ioas_mapping_state {
 	IOAS_MAPPING_CHANGING,
 	IOAS_MAPPING_REMOVING,
 	IOAS_MAPPING_CANCELLED,
+	IOAS_MAPPING_CLAIMED,
+	IOAS_MAPPING_ABANDONED,
 };
 
 struct ioas_mapping;

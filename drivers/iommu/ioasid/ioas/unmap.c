@@ -71,8 +71,7 @@ static int collect(struct ioas *ioas, u64 *cursor, u64 start,
 	     m && m->start <= last && n < REMOVE_BATCH; m = next, n++) {
 		next = ioas_mapping_next(m);
 		/* What replaces a CHANGING one may refer to it already */
-		if (m->state != IOAS_MAPPING_CHANGING &&
-		    !ioas_mapping_refers(m, of))
+		if (!ioas_mapping_changing(m) && !ioas_mapping_refers(m, of))
 			continue;
 		if (m->state == IOAS_MAPPING_PINNING) {
 			ioas_mapping_erase(ioas, m);

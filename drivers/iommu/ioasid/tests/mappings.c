@@ -8,7 +8,9 @@
 #include <kunit/test.h>
 #include <linux/slab.h>
 
+#include "../ioas/claim.h"
 #include "../ioas/ioas.h"
+#include "../ioas/mapping.h"
 #include "../ioas/tree.h"
 #include "util.h"
 
@@ -378,11 +380,77 @@ static void cancelled(struct kunit *test)
 	ioasid_account_exit(&account);
 }
 
+/* The end of a claim, for a map that is under way, and one that was given up */
+static void claimed(struct kunit *test)
+{
+	struct ioas_map_request req = {
+		.iova = 16 * PAGE_SIZE,
+		.length = 4 * PAGE_SIZE,
+		.flags = IOASID_MAP_RESERVE | IOASID_MAP_FIXED,
+	};
+	struct ioasid_account account;
+	struct ioas_mapping *m;
+	struct ioas *ioas;
+	unsigned int i;
+	u64 removed;
+
+	ioas = kunit_kzalloc(test, sizeof(*ioas), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, ioas);
+	ioasid_account_init(&account);
+	ioas_init(ioas, &account, NULL);
+
+	for (i = 0; i < 4; i++) {
+		bool publish = i & 1, abandon = i & 2;
+		struct ioas_mapping new = {};
+		struct ioas_change change = {
+			.ioas = ioas,
+			.start = 15 * PAGE_SIZE,
+			.last = 18 * PAGE_SIZE - 1,
+			.new = &new,
+		};
+
+		m = ioas_reserve(ioas, &req);
+		KUNIT_ASSERT_FALSE(test, IS_ERR(m));
+		KUNIT_ASSERT_EQ(test, ioas_claim(&change), 0);
+		KUNIT_EXPECT_EQ(test, m->state, IOAS_MAPPING_CLAIMED);
+		if (abandon)
+			ioas_abort(ioas, m);
+		/* Its range stays taken, up to the end of the claim */
+		KUNIT_EXPECT_EQ(test, ioas->nr_nodes, 2);
+		if (publish) {
+			ioas_claim_cancel(&change);
+			KUNIT_EXPECT_EQ(test, ioas->nr_nodes, 2);
+			spin_lock(&ioas->lock);
+			KUNIT_EXPECT_EQ(test, ioas_mapping_first(ioas, 0)->last,
+					16 * PAGE_SIZE - 1);
+			KUNIT_EXPECT_EQ(test,
+					ioas_mapping_first(ioas, 16 * PAGE_SIZE)->last,
+					18 * PAGE_SIZE - 1);
+			spin_unlock(&ioas->lock);
+		}
+		ioas_unclaim(&change);
+		ioas_batch_cache_empty(&change.fillers);
+		KUNIT_EXPECT_EQ(test, ioas->nr_nodes, !publish && !abandon);
+		if (!abandon)
+			KUNIT_EXPECT_EQ(test, ioas_commit(ioas, m, &req),
+					publish ? -ECANCELED : 0);
+		KUNIT_EXPECT_EQ(test,
+				unmap_in(ioas, 0, U64_MAX, IOASID_UNMAP_ALL,
+					 &removed),
+				0);
+		KUNIT_EXPECT_EQ(test, removed,
+				publish || abandon ? 0 : 4 * PAGE_SIZE);
+	}
+	ioas_exit(ioas);
+	ioasid_account_exit(&account);
+}
+
 static struct kunit_case cases[] = {
 	KUNIT_CASE_SLOW(low),
 	KUNIT_CASE_SLOW(middle),
 	KUNIT_CASE_SLOW(end_of_space),
 	KUNIT_CASE(cancelled),
+	KUNIT_CASE(claimed),
 	{}
 };
 

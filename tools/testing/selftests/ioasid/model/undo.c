@@ -8,6 +8,7 @@
 #include "family.h"
 #include "mock.h"
 #include "state.h"
+#include "uffd.h"
 
 #define PG page_size
 #define BASE (4ULL * SZ_1G)
@@ -244,6 +245,52 @@ TEST_F(undo, replace)
 			       BASE + 2 * PG, 4, 9));
 	EXPECT_TRUE(both_read(self, BASE, 0, 2));
 	EXPECT_TRUE(both_read(self, BASE + 2 * PG, 4, 9));
+}
+
+struct hung_map {
+	pthread_t thread;
+	int fd;
+	__u32 id;
+	char *mem;
+	int rc;
+};
+
+static void *map_hung(void *arg)
+{
+	struct hung_map *map = arg;
+
+	map->rc = ia_map(map->fd, map->id, BASE, map->mem, PG);
+	return NULL;
+}
+
+/* A map of another thread, whose memory is not there yet, outlives the failure. */
+TEST_F(undo, replace_of_hung)
+{
+	struct hung_map map = {
+		.fd = self->fd, .id = self->root, .mem = ia_mem(PG),
+	};
+	int uffd;
+
+	if (variant->child)
+		SKIP(return, "a child pins nothing");
+	uffd = open_userfaultfd();
+	if (uffd < 0)
+		SKIP(return, "no userfaultfd");
+	ASSERT_NE(NULL, map.mem);
+	ASSERT_EQ(0, madvise(map.mem, PG, MADV_DONTNEED));
+	ASSERT_EQ(0, hold_faults(uffd, map.mem, PG));
+	ASSERT_EQ(0, pthread_create(&map.thread, NULL, map_hung, &map));
+	ASSERT_TRUE(fault_waits(uffd));
+	FAIL_SYNC();
+	EXPECT_EQ(-ENOMEM, map_pages(self, IOASID_MAP_REPLACE, BASE - PG, 4,
+				     3));
+	EXPECT_TRUE(both_fault(self, BASE - PG, 3));
+	EXPECT_EQ(0, release_faults(uffd, map.mem, PG));
+	ASSERT_EQ(0, pthread_join(map.thread, NULL));
+	EXPECT_EQ(0, map.rc);
+	EXPECT_EQ(0, ia_unmap(self->fd, self->root, BASE, PG, NULL));
+	EXPECT_TRUE(both_fault(self, BASE, 1));
+	close(uffd);
 }
 
 /* A device that attaches gets its own table, which cannot be populated. */

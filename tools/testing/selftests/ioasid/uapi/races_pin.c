@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 
 #include "ioasid_test.h"
+#include "family.h"
 #include "uffd.h"
 
 #define PG page_size
@@ -297,6 +298,82 @@ TEST_F_TIMEOUT(hung, unmap_part, 30)
 	map_rc = RELEASE();
 	EXPECT_EQ(rc ? 0 : -ECANCELED, map_rc);
 	EXPECT_EQ(rc ? NR_PAGES * PG : 0, pinned(self->fd, self->id));
+}
+
+static int replace(int fd, __u32 id, __u64 iova, void *mem, __u64 length,
+		   __u64 *fault_addr)
+{
+	return ia_map_full(fd, id, IA_RW_FIXED | IOASID_MAP_REPLACE, &iova,
+			   IA_PTR(mem), length, 0, 0, 0, fault_addr);
+}
+
+/* It is replaced with free IOVAs on both sides of it, and with a mapping. */
+TEST_F_TIMEOUT(hung, replace, 30)
+{
+	char *mem = ia_mem(4 * NR_PAGES * PG);
+	__u64 iova = base - NR_PAGES * PG;
+
+	ASSERT_NE(NULL, mem);
+	ASSERT_EQ(0, ia_map(self->fd, self->id, base + 2 * NR_PAGES * PG,
+			    self->other, PG));
+	ASSERT_EQ(0, replace(self->fd, self->id, iova, mem, 4 * NR_PAGES * PG,
+			     NULL));
+	EXPECT_EQ(-ECANCELED, RELEASE());
+	EXPECT_EQ(4 * NR_PAGES * PG, pinned(self->fd, self->id));
+	EXPECT_EQ(0, ia_unmap(self->fd, self->id, iova, 4 * NR_PAGES * PG,
+			      NULL));
+	EXPECT_EQ(0, pinned(self->fd, self->id));
+}
+
+/* Replaced in part it is cancelled as a whole. */
+TEST_F_TIMEOUT(hung, replace_part, 30)
+{
+	ASSERT_EQ(0, replace(self->fd, self->id, base + PG, self->other,
+			     2 * PG, NULL));
+	ASSERT_EQ(0, ia_map(self->fd, self->id, base, self->other, PG));
+	ASSERT_EQ(0, ia_map(self->fd, self->id, base + 3 * PG, self->other,
+			    NR_PAGES * PG));
+	EXPECT_EQ(-ECANCELED, RELEASE());
+	EXPECT_EQ((NR_PAGES + 3) * PG, pinned(self->fd, self->id));
+}
+
+/* IOASID_MAP_REPLACE that fails has changed nothing, not even this map. */
+TEST_F_TIMEOUT(hung, replace_fails, 30)
+{
+	__u64 fault_addr, after = base + NR_PAGES * PG;
+
+	ASSERT_EQ(0, ia_reserve(self->fd, self->id, after, PG));
+	EXPECT_EQ(-EEXIST, replace(self->fd, self->id, base - PG, self->other,
+				   (NR_PAGES + 2) * PG, &fault_addr));
+	EXPECT_EQ(after, fault_addr);
+	EXPECT_EQ(-EEXIST, replace(self->fd, self->id, base + PG, self->other,
+				   NR_PAGES * PG, &fault_addr));
+	EXPECT_EQ(after, fault_addr);
+	/* its range is still taken, and what is beside it free */
+	EXPECT_EQ(-EEXIST, ia_map(self->fd, self->id, base + PG, self->other,
+				  PG));
+	EXPECT_EQ(0, ia_map(self->fd, self->id, base - PG, self->other, PG));
+	EXPECT_EQ(0, RELEASE());
+	EXPECT_EQ((NR_PAGES + 1) * PG, pinned(self->fd, self->id));
+	EXPECT_EQ(0, ia_unmap(self->fd, self->id, base, NR_PAGES * PG, NULL));
+}
+
+/* Nor has one that fails for a child, which refers to memory beside it. */
+TEST_F_TIMEOUT(hung, replace_busy, 30)
+{
+	__u64 fault_addr, after = base + NR_PAGES * PG, iova = base;
+	__u32 child;
+
+	ASSERT_EQ(0, ia_map(self->fd, self->id, after, self->other, PG));
+	ASSERT_EQ(0, ia_child(self->fd, self->id, 0, &child));
+	ASSERT_EQ(0, ia_map_full(self->fd, child, IA_RW_FIXED, &iova, after,
+				 PG, 0, 0, 0, NULL));
+	EXPECT_EQ(-EBUSY, replace(self->fd, self->id, base, self->other,
+				  (NR_PAGES + 1) * PG, &fault_addr));
+	EXPECT_EQ(after, fault_addr);
+	EXPECT_EQ(-EBUSY, ia_free(self->fd, self->id));
+	EXPECT_EQ(0, RELEASE());
+	EXPECT_EQ((NR_PAGES + 1) * PG, pinned(self->fd, self->id));
 }
 
 TEST_F_TIMEOUT(hung, free, 30)
