@@ -115,14 +115,13 @@ static void batch_reset(struct batch *batch)
 	batch->end = 0;
 }
 
-/* Returns false if it would have to wait, and must not */
+/* Returns false if it would have to wait, and must not, or is killed meanwhile */
 static noinline bool batch_take_hold(struct batch *batch)
 {
 	struct ioas *ioas = batch->ioas;
 
-	if (!batch->from->nowait)
-		down_read(&ioas->tables.sem);
-	else if (!down_read_trylock(&ioas->tables.sem))
+	if (batch->from->nowait ? !down_read_trylock(&ioas->tables.sem) :
+				  down_read_killable(&ioas->tables.sem))
 		return false;
 	batch->held = true;
 	batch->may_write = ioas_tables_sync_later(ioas);

@@ -428,7 +428,10 @@ int ioas_claim(struct ioas_change *change)
 		ret = -EINTR;
 		if (mutex_lock_killable(&ioas->attach_lock))
 			break;
-		down_read(&ioas->tables.sem);
+		if (down_read_killable(&ioas->tables.sem)) {
+			mutex_unlock(&ioas->attach_lock);
+			break;
+		}
 		ret = claim_range(change);
 		if (!ret && !must_let_go(change)) {
 			ioas_mapping_wait_readers(ioas, change->claimed);

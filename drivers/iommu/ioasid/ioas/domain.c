@@ -169,8 +169,11 @@ map_run_inline(struct ioas_domain *dom, unsigned long iova, phys_addr_t phys,
 		iova += mapped;
 		phys += mapped;
 		size -= min(size, mapped);
-		if (unlikely(size && should_stop(stop)))
-			return -EAGAIN;
+		if (unlikely(size)) {
+			if (should_stop(stop))
+				return -EAGAIN;
+			cond_resched();
+		}
 	}
 	return 0;
 }
@@ -204,8 +207,11 @@ static int map_cells(struct ioas_domain *dom, u64 iova, phys_addr_t phys,
 		iova += piece;
 		phys += piece;
 		size -= piece;
-		if (size && should_stop(stop))
-			return -EAGAIN;
+		if (size) {
+			if (should_stop(stop))
+				return -EAGAIN;
+			cond_resched();
+		}
 	}
 	return 0;
 }
@@ -434,8 +440,11 @@ void ioas_gather_start(struct ioas_gather *gather, struct ioas_domain *dom,
 }
 EXPORT_SYMBOL_IF_KUNIT(ioas_gather_start);
 
-/* Bytes that are removed between two calls of the scheduler */
+/* Bytes that are removed by one call of the driver */
 #define GATHER_STEP	SZ_1G
+
+/* The scheduler is called after a call that removed more than that */
+#define GATHER_YIELD	SZ_4M
 
 /**
  * ioas_gather_range() - remove the IOPTEs of a range
@@ -471,7 +480,7 @@ void ioas_gather_range(struct ioas_gather *gather, u64 iova, u64 length)
 		}
 		iova += out;
 		length -= min_t(u64, out, length);
-		if (length)
+		if (unlikely(length || out > GATHER_YIELD))
 			cond_resched();
 	}
 }

@@ -128,28 +128,27 @@ err:
 EXPORT_SYMBOL_IF_KUNIT(ioas_reserve);
 
 /*
- * Free a mapping that is not WRITING, or leave it to the claim that has it.
- * Returns true if another thread took the range.
+ * Free a mapping that is in no table, or leave it to the claim that has it.
+ * Returns -ECANCELED if another thread took the range; or @ret.
  */
-static bool give_up(struct ioas *ioas, struct ioas_mapping *m)
+static int give_up(struct ioas *ioas, struct ioas_mapping *m, int ret)
 {
-	bool cancelled;
-
 	ioas_mapping_put_memory(ioas, m);
 	m->backing = IOAS_BACKING_NONE;
 	spin_lock(&ioas->lock);
 	if (unlikely(m->state == IOAS_MAPPING_CLAIMED)) {
 		ioas_mapping_set_state(m, IOAS_MAPPING_ABANDONED);
 		spin_unlock(&ioas->lock);
-		return false;
+		return ret;
 	}
-	cancelled = m->state == IOAS_MAPPING_CANCELLED;
-	if (!cancelled)
+	if (m->state == IOAS_MAPPING_CANCELLED)
+		ret = -ECANCELED;
+	else
 		ioas_mapping_erase(ioas, m);
 	ioas_wake(ioas);
 	spin_unlock(&ioas->lock);
 	ioas_mapping_free(m);
-	return cancelled;
+	return ret;
 }
 
 /**
@@ -159,7 +158,7 @@ static bool give_up(struct ioas *ioas, struct ioas_mapping *m)
  */
 void ioas_abort(struct ioas *ioas, struct ioas_mapping *m)
 {
-	give_up(ioas, m);
+	give_up(ioas, m, 0);
 }
 EXPORT_SYMBOL_IF_KUNIT(ioas_abort);
 
@@ -285,7 +284,8 @@ int ioas_map_ref(struct ioas *ioas,
 
 	req->state = IOAS_MAPPING_WRITING;
 	for (;;) {
-		down_read(&ioas->tables.sem);
+		if (down_read_killable(&ioas->tables.sem))
+			return -EINTR;
 		m = ioas_reserve(ioas, req);
 		if (IS_ERR(m)) {
 			up_read(&ioas->tables.sem);
@@ -313,46 +313,61 @@ int ioas_map_ref(struct ioas *ioas,
 }
 
 /*
- * Lock the address space to go on with a mapping that is not in any table.
- * Waits while a claim has it.  Returns -ECANCELED if its range was taken, or
- * -EINTR on a fatal signal.
+ * Take tables.sem and the lock, to write a mapping that is in no table.  Waits
+ * while a claim has it.  Returns -ECANCELED, the range was taken, or -EINTR, a
+ * fatal signal: only the lock is held then.
  */
 static __always_inline int lock_mapping(struct ioas *ioas,
 					struct ioas_mapping *m)
 	__acquires(&ioas->lock)
 {
-	int ret = 0;
+	int ret;
 
 	for (;;) {
-		down_read(&ioas->tables.sem);
+		ret = down_read_killable(&ioas->tables.sem);
 		spin_lock(&ioas->lock);
-		if (likely(m->state == IOAS_MAPPING_PINNING) || ret)
+		if (unlikely(ret) || likely(m->state == IOAS_MAPPING_PINNING))
 			return ret;
-		if (m->state == IOAS_MAPPING_CANCELLED)
-			return -ECANCELED;
 		up_read(&ioas->tables.sem);
 		ret = ioas_wait(ioas, m->state != IOAS_MAPPING_CLAIMED, NULL);
+		if (m->state == IOAS_MAPPING_CANCELLED)
+			ret = -ECANCELED;
+		if (ret)
+			return ret;
 		spin_unlock(&ioas->lock);
 	}
 }
 
+/* Make a mapping PINNING again, whose write was stopped */
+static void unlock_mapping(struct ioas *ioas, struct ioas_mapping *m)
+	__releases(&ioas->lock)
+{
+	ioas_mapping_set_state(m, IOAS_MAPPING_PINNING);
+	WRITE_ONCE(m->wanted, false);
+	ioas_wake(ioas);
+	spin_unlock(&ioas->lock);
+	up_read(&ioas->tables.sem);
+	cond_resched();
+}
+
 /*
- * Refer to the parent's memory, and write it.  The mapping is WRITING before it
- * has a reference, so that a thread that waits for the reference waits for
- * something bounded.  Returns with the lock and tables.sem held.
+ * Refer to the parent's memory, write and publish.  The mapping is WRITING
+ * before it has a reference, so that a thread that waits for the reference waits
+ * for something bounded.
  */
-static int borrow_memory(struct ioas *ioas, struct ioas_mapping *m,
-			 struct ioas_map_request *req)
-	__acquires(&ioas->lock)
+static int commit_reference(struct ioas *ioas, struct ioas_mapping *m,
+			    struct ioas_map_request *req)
 {
 	u64 addr;
 	int ret;
 
-	for (;;) {
+	do {
 		addr = req->addr;
 		ret = lock_mapping(ioas, m);
-		if (unlikely(ret))
-			return ret;
+		if (unlikely(ret)) {
+			spin_unlock(&ioas->lock);
+			break;
+		}
 		ioas_mapping_set_state(m, IOAS_MAPPING_WRITING);
 		WRITE_ONCE(m->wanted, false);
 		spin_unlock(&ioas->lock);
@@ -360,7 +375,7 @@ static int borrow_memory(struct ioas *ioas, struct ioas_mapping *m,
 		if (likely(!ret)) {
 			ret = write_borrowed(ioas, m);
 			if (likely(ret != -EAGAIN))
-				return ret;
+				return publish(ioas, m, ret);
 			spin_unlock(&ioas->lock);
 			m->next = NULL;
 			ioas_ref_put(ioas, m);
@@ -370,41 +385,33 @@ static int borrow_memory(struct ioas *ioas, struct ioas_mapping *m,
 		spin_lock(&ioas->lock);
 		if (likely(ret != -EAGAIN)) {
 			req->fault_addr = addr;
-			return ret;
+			return publish(ioas, m, ret);
 		}
-		ioas_mapping_set_state(m, IOAS_MAPPING_PINNING);
-		ioas_wake(ioas);
-		spin_unlock(&ioas->lock);
-		up_read(&ioas->tables.sem);
-		cond_resched();
+		unlock_mapping(ioas, m);
 		ret = wait_for_parent(ioas, req, addr);
-		if (ret)
-			return lock_mapping(ioas, m) ?: ret;
-	}
+	} while (!ret);
+	return give_up(ioas, m, ret);
 }
 
-/* Write a root's mapping; a thread that needs the range may cancel it */
-static int write_pinned(struct ioas *ioas, struct ioas_mapping *m)
-	__acquires(&ioas->lock)
+/* Write and publish a mapping that has its memory, or is reserved */
+static int commit_pinned(struct ioas *ioas, struct ioas_mapping *m)
 {
 	int ret;
 
-	for (;;) {
+	do {
 		ret = lock_mapping(ioas, m);
-		if (unlikely(ret))
-			return ret;
+		if (unlikely(ret)) {
+			spin_unlock(&ioas->lock);
+			break;
+		}
 		ret = write_mapping(ioas, m);
 		if (likely(ret != -EAGAIN))
-			return ret;
-		ioas_mapping_set_state(m, IOAS_MAPPING_PINNING);
-		WRITE_ONCE(m->wanted, false);
-		ioas_wake(ioas);
-		spin_unlock(&ioas->lock);
-		up_read(&ioas->tables.sem);
-		if (fatal_signal_pending(current))
-			return lock_mapping(ioas, m) ?: -EINTR;
-		cond_resched();
-	}
+			return publish(ioas, m, ret);
+		/* A thread that needs the range may cancel it now */
+		unlock_mapping(ioas, m);
+		ret = fatal_signal_pending(current) ? -EINTR : 0;
+	} while (!ret);
+	return give_up(ioas, m, ret);
 }
 
 /**
@@ -416,31 +423,22 @@ static int write_pinned(struct ioas *ioas, struct ioas_mapping *m)
  * Context: may sleep, for as long as a page fault takes.
  * Return: 0; on failure the range is free again:
  * -ECANCELED, another thread took the range;
+ * -EINTR, a fatal signal;
  * errnos of ioasid_memory_get(), or for a child of ioas_ref_get();
  * -ENOMEM, -ENOSPC or -EIO of the IOMMU driver.
  */
 int ioas_commit(struct ioas *ioas, struct ioas_mapping *m,
 		struct ioas_map_request *req)
 {
-	bool written;
 	int ret;
 
-	if (unlikely(ioas->parent) && !(req->flags & IOASID_MAP_RESERVE)) {
-		ret = borrow_memory(ioas, m, req);
-	} else {
-		if (!(req->flags & IOASID_MAP_RESERVE)) {
-			ret = ioas_mapping_get_memory(ioas, m, req);
-			if (ret)
-				return give_up(ioas, m) ? -ECANCELED : ret;
-		}
-		ret = write_pinned(ioas, m);
-	}
-	/* Or an IOMMU driver failed */
-	written = !ret || m->state == IOAS_MAPPING_WRITING;
-	if (likely(written))
-		return publish(ioas, m, ret);
-	spin_unlock(&ioas->lock);
-	up_read(&ioas->tables.sem);
-	return give_up(ioas, m) ? -ECANCELED : ret;
+	if (req->flags & IOASID_MAP_RESERVE)
+		return commit_pinned(ioas, m);
+	if (unlikely(ioas->parent))
+		return commit_reference(ioas, m, req);
+	ret = ioas_mapping_get_memory(ioas, m, req);
+	if (ret)
+		return give_up(ioas, m, ret);
+	return commit_pinned(ioas, m);
 }
 EXPORT_SYMBOL_IF_KUNIT(ioas_commit);

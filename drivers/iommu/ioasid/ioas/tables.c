@@ -454,7 +454,9 @@ unsigned long ioas_pgsizes(struct ioas *ioas, unsigned int *nr)
 	struct ioas_domain *dom;
 
 	*nr = 0;
-	down_read(&ioas->tables.sem);
+	/* The result does not matter to a process that is killed */
+	if (down_read_killable(&ioas->tables.sem))
+		return pgsizes;
 	list_for_each_entry(dom, &ioas->tables.list, node) {
 		if (!(*nr)++)
 			pgsizes = ioas_iommu_pgsizes(dom->iommu);
@@ -472,7 +474,7 @@ unsigned long ioas_pgsizes(struct ioas *ioas, unsigned int *nr)
  *
  * Context: may sleep.
  * Return: bitmaps, each one once, to be freed by kfree(); NULL if there is
- * none; or an ERR_PTR: -ENOMEM.
+ * none; or an ERR_PTR: -ENOMEM; -EINTR, a fatal signal.
  */
 unsigned long *ioas_tables_pgsizes(struct ioas *ioas, unsigned int *nr)
 {
@@ -481,7 +483,8 @@ unsigned long *ioas_tables_pgsizes(struct ioas *ioas, unsigned int *nr)
 	unsigned int n = 0, i;
 
 	*nr = 0;
-	down_read(&ioas->tables.sem);
+	if (down_read_killable(&ioas->tables.sem))
+		return ERR_PTR(-EINTR);
 	list_for_each_entry(dom, &ioas->tables.list, node)
 		n++;
 	if (!n)
@@ -517,7 +520,9 @@ u64 ioas_tables_largest_page(struct ioas *ioas, u64 length)
 	unsigned long sizes = PAGE_SIZE | PMD_SIZE | PUD_SIZE;
 	struct ioas_domain *dom;
 
-	down_read(&ioas->tables.sem);
+	/* The map that asks fails, too */
+	if (down_read_killable(&ioas->tables.sem))
+		return PAGE_SIZE;
 	dom = list_first_entry_or_null(&ioas->tables.list, struct ioas_domain,
 				       node);
 	if (dom)

@@ -212,14 +212,18 @@ static int remove_leaving(struct ioas *ioas,
 
 	ret = ioas_accesses_unmap(ioas, &leaving, req);
 	removal.first = leaving;
-	down_read(&ioas->tables.sem);
+	err = hold_tables(ioas, req);
 	spin_lock(&ioas->lock);
 	for (m = leaving; m; m = m->next) {
 		m->in_populating = ioas_mapping_populated(ioas, m);
-		ioas_mapping_set_state(m, IOAS_MAPPING_REMOVING);
+		ioas_mapping_set_state(m, err ? IOAS_MAPPING_LIVE :
+						IOAS_MAPPING_REMOVING);
 	}
+	if (err)
+		ioas_wake(ioas);
 	spin_unlock(&ioas->lock);
-	err = ioas_remove_mappings(ioas, &removal, &req->removed);
+	if (!err)
+		err = ioas_remove_mappings(ioas, &removal, &req->removed);
 	return ret ?: err;
 }
 
