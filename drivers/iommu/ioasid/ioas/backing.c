@@ -131,7 +131,7 @@ void ioas_mapping_split_memory(struct ioas *ioas,
 		ioasid_memory_cut(&m->mem, index, &tail->mem);
 		ioasid_charge_cut(m->payer, tail->mem.skip);
 		break;
-	case IOAS_BACKING_BORROWED:
+	case IOAS_BACKING_PARENT:
 		ioasid_memory_cut(&m->mem, index, &tail->mem);
 		ioas_ref_split(ioas, m, tail);
 		break;
@@ -145,7 +145,7 @@ void ioas_mapping_split_memory(struct ioas *ioas,
  * ioas_mapping_view() - refer to the memory of a mapping, to read it
  * @m: the mapping; the lock of its address space is held
  * @skip: number of pages at its front to leave out
- * @view: out; ioasid_memory_return() of its memory follows
+ * @view: out; ioasid_memory_unrefer() of its memory follows
  */
 void ioas_mapping_view(const struct ioas_mapping *m, unsigned long skip,
 		       struct ioas_backing_view *view)
@@ -157,21 +157,21 @@ void ioas_mapping_view(const struct ioas_mapping *m, unsigned long skip,
 	view->cuttable = true;
 	switch (m->backing) {
 	case IOAS_BACKING_PINNED:
-		ioasid_memory_borrow(&m->mem, skip, m->mem.npages - skip,
+		ioasid_memory_refer(&m->mem, skip, m->mem.npages - skip,
 				     &view->mem);
 		view->addr_known = m->flags & IOASID_MAP_FILE ||
 				   m->payer->mm == current->mm;
 		break;
-	case IOAS_BACKING_BORROWED:
-		ioasid_memory_borrow(&m->mem, skip, m->mem.npages - skip,
+	case IOAS_BACKING_PARENT:
+		ioasid_memory_refer(&m->mem, skip, m->mem.npages - skip,
 				     &view->mem);
 		view->addr_known = true;
 		break;
 	case IOAS_BACKING_DEVICE:
-		view->addr_known = ioas_devmem_borrow(m->device, &view->mem);
+		view->addr_known = ioas_devmem_refer(m->device, &view->mem);
 		view->revoked = ioas_devmem_is_revoked(m->device);
 		if (view->revoked)
-			ioasid_memory_return(&view->mem);
+			ioasid_memory_unrefer(&view->mem);
 		view->cuttable = false;
 		break;
 	case IOAS_BACKING_NONE:

@@ -18,7 +18,7 @@ static __always_inline void ioas_mapping_put_memory(struct ioas *ioas,
 	case IOAS_BACKING_PINNED:
 		ioasid_memory_put(&m->mem, ioas->account, m->payer);
 		break;
-	case IOAS_BACKING_BORROWED:
+	case IOAS_BACKING_PARENT:
 		m->next = NULL;
 		ioas_ref_put(ioas, m);
 		break;
@@ -32,7 +32,7 @@ static __always_inline void ioas_mapping_put_memory(struct ioas *ioas,
 
 /**
  * struct ioas_backing_view - the memory behind a part of a mapping, for readers
- * @mem: the memory; see ioasid_memory_borrow(); empty if there is none
+ * @mem: the memory; see ioasid_memory_refer(); empty if there is none
  * @addr_known: the calling process mapped it, at ioas_mapping.addr
  * @revoked: device memory that was revoked
  * @cuttable: its IOPTEs keep to the cut grid of the mapping

@@ -154,7 +154,7 @@ void ioas_claim_cancel(struct ioas_change *change)
 EXPORT_SYMBOL_IF_KUNIT(ioas_claim_cancel);
 
 /* Free the fillers, and give the mappings their states back */
-static void let_claim_go(struct ioas_change *change)
+static void release_claim(struct ioas_change *change)
 {
 	struct ioas *ioas = change->ioas;
 	struct ioas_mapping *m, *next;
@@ -192,7 +192,7 @@ void ioas_claim_unlock(struct ioas_change *change)
 
 void ioas_unclaim(struct ioas_change *change)
 {
-	let_claim_go(change);
+	release_claim(change);
 	ioas_claim_unlock(change);
 }
 EXPORT_SYMBOL_IF_KUNIT(ioas_unclaim);

@@ -100,7 +100,7 @@ static int put_in(struct ioas_devmem_range *range)
 }
 
 /* Remove from all domains; returns true if one of them is poisoned */
-static bool take_out(struct ioas_devmem_range *range)
+static bool remove_range(struct ioas_devmem_range *range)
 {
 	lockdep_assert_held(&range->ioas->devmem->lock);
 	return ioas_tables_remove_range(range->ioas, range->iova,
@@ -167,7 +167,7 @@ void ioas_devmem_unmap(struct ioas_devmem_range *range)
 		devmem->nr_revoked--;
 	} else {
 		list_del_init(&range->node);
-		take_out(range);
+		remove_range(range);
 	}
 	mutex_unlock(&devmem->lock);
 }
@@ -294,7 +294,7 @@ static bool range_invalidate(struct mmu_interval_notifier *notifier,
 	mmu_interval_set_seq(notifier, seq);
 	if (!list_empty(&range->node)) {
 		list_del_init(&range->node);
-		poisoned = take_out(range);
+		poisoned = remove_range(range);
 		devmem->nr_revoked++;
 	}
 	/* A reader that sees it set finds the IOPTEs removed and flushed */
@@ -325,16 +325,16 @@ bool ioas_devmem_is_revoked(const struct ioas_devmem_range *range)
 }
 
 /**
- * ioas_devmem_borrow() - refer to device memory
+ * ioas_devmem_refer() - refer to device memory
  * @range: the memory
- * @mem: out, as by ioasid_memory_borrow(), with the same conditions
+ * @mem: out, as by ioasid_memory_refer(), with the same conditions
  *
  * Return: true if the calling process mapped it.
  */
-bool ioas_devmem_borrow(const struct ioas_devmem_range *range,
+bool ioas_devmem_refer(const struct ioas_devmem_range *range,
 			struct ioasid_memory *mem)
 {
-	ioasid_memory_borrow(&range->mem, 0, range->mem.npages, mem);
+	ioasid_memory_refer(&range->mem, 0, range->mem.npages, mem);
 	return range->notifier.mm == current->mm;
 }
 
@@ -446,7 +446,7 @@ static int find_pages(struct ioas_devmem_range *range, struct file *file,
 out:
 	ioasid_extent_list_finish(&list);
 	if (ret)
-		ioasid_memory_return(&range->mem);
+		ioasid_memory_unrefer(&range->mem);
 	return ret;
 }
 
@@ -563,6 +563,6 @@ void ioas_devmem_put(struct ioas_devmem_range *range)
 	mutex_lock(&devmem->lock);
 	list_del(&range->node);
 	mutex_unlock(&devmem->lock);
-	ioasid_memory_return(&range->mem);
+	ioasid_memory_unrefer(&range->mem);
 	kfree(range);
 }

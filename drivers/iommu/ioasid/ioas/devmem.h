@@ -10,7 +10,7 @@ int ioas_devmem_map(struct ioas_devmem_range *range);
 void ioas_devmem_unmap(struct ioas_devmem_range *range);
 int ioas_devmem_populate(struct ioas *ioas);
 bool ioas_devmem_is_revoked(const struct ioas_devmem_range *range);
-bool ioas_devmem_borrow(const struct ioas_devmem_range *range,
+bool ioas_devmem_refer(const struct ioas_devmem_range *range,
 			struct ioasid_memory *mem);
 void ioas_devmem_exit(struct ioas *ioas);
 /* Get and put */

@@ -251,7 +251,7 @@ static int wait_for_parent(struct ioas *ioas,
 }
 
 /* As write_mapping(), for a reference, and called without the lock */
-static __always_inline int write_borrowed(struct ioas *ioas,
+static __always_inline int write_ref(struct ioas *ioas,
 					  struct ioas_mapping *m)
 	__acquires(&ioas->lock)
 {
@@ -294,7 +294,7 @@ int ioas_map_ref(struct ioas *ioas,
 		addr = req->addr;
 		ret = ioas_ref_get(ioas, m, false, &addr);
 		if (likely(!ret)) {
-			ret = write_borrowed(ioas, m);
+			ret = write_ref(ioas, m);
 			if (likely(ret != -EAGAIN))
 				return publish(ioas, m, ret);
 			spin_unlock(&ioas->lock);
@@ -373,7 +373,7 @@ static int commit_reference(struct ioas *ioas, struct ioas_mapping *m,
 		spin_unlock(&ioas->lock);
 		ret = ioas_ref_get(ioas, m, false, &addr);
 		if (likely(!ret)) {
-			ret = write_borrowed(ioas, m);
+			ret = write_ref(ioas, m);
 			if (likely(ret != -EAGAIN))
 				return publish(ioas, m, ret);
 			spin_unlock(&ioas->lock);

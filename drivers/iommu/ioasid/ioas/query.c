@@ -160,7 +160,7 @@ int ioas_query(struct ioas *ioas, struct ioas_query *query)
 			struct snapshot *shot = &walk->shot[i];
 
 			shot->entry.pgsizes = pgsizes_of(walk, shot);
-			ioasid_memory_return(&shot->view.mem);
+			ioasid_memory_unrefer(&shot->view.mem);
 			if (!ret)
 				ret = query->tell(query, query->nr + i,
 						  &shot->entry);

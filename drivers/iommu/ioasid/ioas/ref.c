@@ -300,7 +300,7 @@ bool ioas_range_frozen(const struct ioas *parent, u64 start, u64 last)
  * Get the part of [addr, last] that one mapping of the parent has.  Returns
  * -EAGAIN if the caller must wait for the mapping.
  */
-static __always_inline int borrow_one(struct ioas *parent, u64 addr,
+static __always_inline int refer_to_run(struct ioas *parent, u64 addr,
 				      u64 last, unsigned int flags,
 				      struct ioasid_memory *part)
 {
@@ -322,13 +322,13 @@ static __always_inline int borrow_one(struct ioas *parent, u64 addr,
 	if (flags & ~m->flags & (IOASID_MAP_READ | IOASID_MAP_WRITE))
 		return -EACCES;
 	length = min(m->last, last) - addr + 1;
-	ioasid_memory_borrow(&m->mem, (addr - m->start) >> PAGE_SHIFT,
+	ioasid_memory_refer(&m->mem, (addr - m->start) >> PAGE_SHIFT,
 			     length >> PAGE_SHIFT, part);
 	return 0;
 }
 
 /* Refer to [m->addr, last], and get the part in the parent's first mapping */
-static __always_inline int borrow_first(struct ioas *parent,
+static __always_inline int refer_first(struct ioas *parent,
 					const struct ioas_import *import,
 					struct ioas_mapping *m, u64 last)
 {
@@ -339,7 +339,7 @@ static __always_inline int borrow_first(struct ioas *parent,
 		return -ENODEV;
 	if (ioas_range_frozen(parent, m->addr, last))
 		return -EAGAIN;
-	ret = borrow_one(parent, m->addr, last, m->flags, &m->mem);
+	ret = refer_to_run(parent, m->addr, last, m->flags, &m->mem);
 	if (likely(!ret))
 		ref_add(parent, m, last);
 	return ret;
@@ -357,7 +357,7 @@ static __always_inline void drop_ref(struct ioas *parent,
 }
 
 /* Get the rest of [m->addr, last] from further mappings of the parent */
-static noinline int borrow_more(struct ioas *parent,
+static noinline int refer_more(struct ioas *parent,
 				struct ioas_mapping *m, u64 last, u64 *at)
 {
 	struct ioasid_memory part = m->mem;
@@ -367,9 +367,9 @@ static noinline int borrow_more(struct ioas *parent,
 	ioasid_extent_list_init(&list, &m->mem, false);
 	for (;;) {
 		*at += (u64)part.npages << PAGE_SHIFT;
-		ret = ioasid_extent_list_borrow(&list, &part,
+		ret = ioasid_extent_list_refer(&list, &part,
 						(last - *at + 1) >> PAGE_SHIFT);
-		ioasid_memory_return(&part);
+		ioasid_memory_unrefer(&part);
 		if (ret || *at == last + 1)
 			break;
 		ret = -EINTR;
@@ -383,7 +383,7 @@ static noinline int borrow_more(struct ioas *parent,
 		cond_resched();
 
 		spin_lock(&parent->lock);
-		ret = borrow_one(parent, *at, last, m->flags, &part);
+		ret = refer_to_run(parent, *at, last, m->flags, &part);
 		spin_unlock(&parent->lock);
 		if (ret)
 			break;
@@ -471,20 +471,20 @@ int ioas_ref_get(struct ioas *ioas, struct ioas_mapping *m,
 	last = at + (m->last - m->start);
 	m->ioas = ioas;
 	spin_lock(&parent->lock);
-	ret = borrow_first(parent, import, m, last);
+	ret = refer_first(parent, import, m, last);
 	spin_unlock(&parent->lock);
 	if (likely(!ret)) {
 		if (unlikely(m->mem.npages != (last - at + 1) >> PAGE_SHIFT))
 			ret = nowait ? -EAGAIN :
-				       borrow_more(parent, m, last, &at);
+				       refer_more(parent, m, last, &at);
 		if (likely(!ret)) {
-			m->backing = IOAS_BACKING_BORROWED;
+			m->backing = IOAS_BACKING_PARENT;
 			return 0;
 		}
 		spin_lock(&parent->lock);
 		drop_ref(parent, m);
 		spin_unlock(&parent->lock);
-		ioasid_memory_return(&m->mem);
+		ioasid_memory_unrefer(&m->mem);
 	}
 	m->mem.npages = 0;
 	*fault_addr = at;
@@ -547,7 +547,7 @@ void ioas_ref_put(struct ioas *ioas,
 
 	spin_lock(&parent->lock);
 	for (m = list; m; m = m->next) {
-		if (m->backing != IOAS_BACKING_BORROWED)
+		if (m->backing != IOAS_BACKING_PARENT)
 			continue;
 		m->backing = IOAS_BACKING_NONE;
 		drop_ref(parent, m);
@@ -559,7 +559,7 @@ void ioas_ref_put(struct ioas *ioas,
 	}
 	spin_unlock(&parent->lock);
 	for (m = list; m && unlikely(shared); m = m->next)
-		ioasid_memory_return(&m->mem);
+		ioasid_memory_unrefer(&m->mem);
 	if (unlikely(ioas->import))
 		atomic64_sub(n, &ioas->import->export->used);
 }

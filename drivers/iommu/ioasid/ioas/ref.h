@@ -57,7 +57,7 @@ static inline void ioas_lock_refs(struct ioas *ioas)
 static inline u64 ioas_mapping_addr(const struct ioas *ioas,
 				    const struct ioas_mapping *m)
 {
-	if (unlikely(ioas->import) && m->backing == IOAS_BACKING_BORROWED)
+	if (unlikely(ioas->import) && m->backing == IOAS_BACKING_PARENT)
 		return m->addr - ioas->import->export->start;
 	return m->addr;
 }

@@ -197,7 +197,7 @@ static int check_permission(struct ioas_change *change)
 	for (m = change->claimed; m; m = m->next) {
 		if (!ioas_change_differs(change, m))
 			continue;
-		if (m->backing == IOAS_BACKING_BORROWED) {
+		if (m->backing == IOAS_BACKING_PARENT) {
 			ret = check_parent(change, m);
 			if (ret)
 				return ret;
@@ -492,7 +492,7 @@ static int replace_child(struct ioas_change *change,
 		if (ret != -EAGAIN)
 			return ret;
 		/* A cascading unmap of the parent comes first */
-		if (new->backing == IOAS_BACKING_BORROWED) {
+		if (new->backing == IOAS_BACKING_PARENT) {
 			new->next = NULL;
 			ioas_ref_put(ioas, new);
 			/* An import made it an address of the parent */

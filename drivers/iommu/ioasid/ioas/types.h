@@ -185,7 +185,7 @@ struct ioas_ref {
  *	not have its memory yet, or no longer
  * @IOAS_BACKING_DEVICE: memory of a device, which is not pinned
  * @IOAS_BACKING_PINNED: memory that the mapping pins and charges
- * @IOAS_BACKING_BORROWED: memory of the parent, by a reference to it
+ * @IOAS_BACKING_PARENT: memory of the parent, by a reference to it
  *
  * The last two have ioas_mapping.mem: see ioas_mapping_has_memory().
  */
@@ -193,7 +193,7 @@ enum ioas_backing {
 	IOAS_BACKING_NONE,
 	IOAS_BACKING_DEVICE,
 	IOAS_BACKING_PINNED,
-	IOAS_BACKING_BORROWED,
+	IOAS_BACKING_PARENT,
 };
 
 /**
@@ -207,8 +207,8 @@ enum ioas_backing {
  * @mem: the memory, if ioas_mapping_has_memory(); otherwise empty
  * @payer: of IOAS_BACKING_PINNED: the payer of the memory
  * @device: of IOAS_BACKING_DEVICE: the device memory, in place of @mem
- * @ioas: of IOAS_BACKING_BORROWED: the child
- * @ref: of IOAS_BACKING_BORROWED: the reference to the parent
+ * @ioas: of IOAS_BACKING_PARENT: the child
+ * @ref: of IOAS_BACKING_PARENT: the reference to the parent
  * @addr: user address, file offset or address in the parent that @start maps;
  *	ioas_mapping_addr() returns the last relative to an import
  * @next: in a list of mappings that are changed or removed together

@@ -202,15 +202,15 @@ void ioasid_memory_cut(struct ioasid_memory *mem, unsigned long at,
 EXPORT_SYMBOL_IF_KUNIT(ioasid_memory_cut);
 
 /**
- * ioasid_memory_borrow() - refer to a part of memory that is pinned elsewhere
+ * ioasid_memory_refer() - refer to a part of memory that is pinned elsewhere
  * @mem: the memory; must stay pinned for as long as @part is used
  * @at: index of the first page
  * @npages: number of pages, not 0; @mem has at least as many from @at on
- * @part: out, the part; to be ended with ioasid_memory_return()
+ * @part: out, the part; to be ended with ioasid_memory_unrefer()
  *
  * Allocates no memory.  Takes as many steps as the look-up of the first page.
  */
-void ioasid_memory_borrow(const struct ioasid_memory *mem, unsigned long at,
+void ioasid_memory_refer(const struct ioasid_memory *mem, unsigned long at,
 			  unsigned long npages, struct ioasid_memory *part)
 {
 	unsigned long pfn, skip, have;
@@ -244,13 +244,13 @@ void ioasid_memory_borrow(const struct ioasid_memory *mem, unsigned long at,
 		part->skip = skip;
 	}
 }
-EXPORT_SYMBOL_IF_KUNIT(ioasid_memory_borrow);
+EXPORT_SYMBOL_IF_KUNIT(ioasid_memory_refer);
 
 /**
- * ioasid_memory_return() - end a reference of ioasid_memory_borrow()
+ * ioasid_memory_unrefer() - end a reference of ioasid_memory_refer()
  * @part: the part, or memory that was built of several parts; empty afterwards
  */
-void ioasid_memory_return(struct ioasid_memory *part)
+void ioasid_memory_unrefer(struct ioasid_memory *part)
 {
 	part->npages = 0;
 	if (unlikely(part->is_shared)) {
@@ -258,7 +258,7 @@ void ioasid_memory_return(struct ioasid_memory *part)
 		part->is_shared = false;
 	}
 }
-EXPORT_SYMBOL_IF_KUNIT(ioasid_memory_return);
+EXPORT_SYMBOL_IF_KUNIT(ioasid_memory_unrefer);
 
 /**
  * ioasid_extent_list_init() - begin a list of extents
@@ -346,14 +346,14 @@ int ioasid_extent_list_add(struct ioasid_extent_list *list, unsigned long pfn,
 EXPORT_SYMBOL_IF_KUNIT(ioasid_extent_list_add);
 
 /**
- * ioasid_extent_list_borrow() - append memory that is pinned elsewhere
+ * ioasid_extent_list_refer() - append memory that is pinned elsewhere
  * @list: the list
  * @part: the memory
  * @left: number of pages that may follow
  *
  * Return: 0; -ENOMEM.
  */
-int ioasid_extent_list_borrow(struct ioasid_extent_list *list,
+int ioasid_extent_list_refer(struct ioasid_extent_list *list,
 			      const struct ioasid_memory *part,
 			      unsigned long left)
 {

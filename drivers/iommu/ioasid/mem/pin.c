@@ -589,7 +589,7 @@ static void unpin_pages(const struct ioasid_memory *mem)
 void ioasid_unpin(struct ioasid_memory *mem)
 {
 	unpin_pages(mem);
-	ioasid_memory_return(mem);
+	ioasid_memory_unrefer(mem);
 }
 EXPORT_SYMBOL_IF_KUNIT(ioasid_unpin);
 
@@ -612,5 +612,5 @@ void ioasid_unpin_charged(struct ioasid_memory *mem, struct ioasid_payer *payer,
 		ioasid_runs_start(&runs, mem);
 		ioasid_uncharge_runs(payer, runs);
 	}
-	ioasid_memory_return(mem);
+	ioasid_memory_unrefer(mem);
 }
