@@ -191,7 +191,7 @@ static int check_permission(struct ioas_change *change)
 {
 	struct ioas_mapping *repin = change->repinned, *m;
 	struct ioas *ioas = change->ioas;
-	bool borrowed;
+	bool referred;
 	int ret;
 
 	for (m = change->claimed; m; m = m->next) {
@@ -210,9 +210,9 @@ static int check_permission(struct ioas_change *change)
 			return note_repins(change) ?: 1;
 		}
 		ioas_lock_refs(ioas);
-		borrowed = ioas_change_is_referred(change, m);
+		referred = ioas_change_is_referred(change, m);
 		spin_unlock(&ioas->lock);
-		if (borrowed && !same_pages(change, m, repin))
+		if (referred && !same_pages(change, m, repin))
 			return -EBUSY;
 		repin = repin->next;
 		cond_resched();

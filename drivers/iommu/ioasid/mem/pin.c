@@ -39,6 +39,7 @@
 #include <linux/mm.h>
 #include <linux/mutex.h>
 #include <linux/pagemap.h>
+#include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/shmem_fs.h>
 #include <linux/slab.h>
@@ -325,15 +326,38 @@ static long pin_pages_once(u64 addr, unsigned long npages, bool writable,
 }
 
 /*
- * Pin the pages that are present; if the first is not, fault that one in.  The
- * other pages are not pinned while a fault hangs.
+ * Fault pages in, where long-term pins need not migrate them, and take no
+ * reference.  GUP visits a huge page once, unlike fixup_user_fault().
  */
-static long pin_pages_fault_one(u64 addr, unsigned long npages, bool writable,
-				struct page **pages)
+static bool fault_in_ahead(u64 addr, unsigned long npages)
 {
-	long pinned = 0;
+	unsigned int gup = FOLL_WRITE, flags;
+	long ret;
 
-	if (npages > 1)
+	if (unlikely(current->flags & PF_IO_WORKER))
+		gup |= FOLL_INTERRUPTIBLE;
+	flags = memalloc_pin_save();
+	ret = get_user_pages_unlocked(addr, npages, NULL, gup);
+	memalloc_pin_restore(flags);
+	return ret > 0;
+}
+
+/*
+ * Pin the pages that are present.  If the first is not, fault some in, and pin
+ * those; or fault the first one in, with no other page pinned, in case that the
+ * fault hangs.  A read-only pin may have to break COW: that is a fault, too, but
+ * one that only a pin causes.
+ */
+static long pin_pages_present(u64 addr, unsigned long npages, bool writable,
+			      struct page **pages)
+{
+	long pinned;
+
+	if (npages == 1)
+		return pin_pages_once(addr, 1, writable, 0, pages);
+	pinned = pin_pages_once(addr, npages, writable, FOLL_NOFAULT, pages);
+	if ((!pinned || pinned == -EFAULT) && writable &&
+	    fault_in_ahead(addr, npages))
 		pinned = pin_pages_once(addr, npages, writable, FOLL_NOFAULT,
 					pages);
 	if (!pinned || pinned == -EFAULT)
@@ -419,7 +443,7 @@ static long pin_pages(u64 addr, unsigned long npages, bool writable,
 	long pinned = -ENOMEM;
 
 	if (likely(!atomic_read(&pins_compete)))
-		pinned = pin_pages_fault_one(addr, npages, writable, pages);
+		pinned = pin_pages_present(addr, npages, writable, pages);
 	if (unlikely(pinned == -ENOMEM))
 		pinned = pin_pages_in_turn(addr, npages, writable, pages);
 	if (likely(pinned != -EFAULT))
