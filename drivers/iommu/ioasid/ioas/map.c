@@ -284,7 +284,7 @@ int ioas_map_ref(struct ioas *ioas,
 
 	req->state = IOAS_MAPPING_WRITING;
 	for (;;) {
-		if (down_read_killable(&ioas->tables.sem))
+		if (unlikely(down_read_killable(&ioas->tables.sem)))
 			return -EINTR;
 		m = ioas_reserve(ioas, req);
 		if (IS_ERR(m)) {
