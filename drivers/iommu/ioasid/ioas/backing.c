@@ -158,13 +158,13 @@ void ioas_mapping_view(const struct ioas_mapping *m, unsigned long skip,
 	switch (m->backing) {
 	case IOAS_BACKING_PINNED:
 		ioasid_memory_refer(&m->mem, skip, m->mem.npages - skip,
-				     &view->mem);
+				    &view->mem);
 		view->addr_known = m->flags & IOASID_MAP_FILE ||
 				   m->payer->mm == current->mm;
 		break;
 	case IOAS_BACKING_PARENT:
 		ioasid_memory_refer(&m->mem, skip, m->mem.npages - skip,
-				     &view->mem);
+				    &view->mem);
 		view->addr_known = true;
 		break;
 	case IOAS_BACKING_DEVICE:

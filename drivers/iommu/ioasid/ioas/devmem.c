@@ -332,7 +332,7 @@ bool ioas_devmem_is_revoked(const struct ioas_devmem_range *range)
  * Return: true if the calling process mapped it.
  */
 bool ioas_devmem_refer(const struct ioas_devmem_range *range,
-			struct ioasid_memory *mem)
+		       struct ioasid_memory *mem)
 {
 	ioasid_memory_refer(&range->mem, 0, range->mem.npages, mem);
 	return range->notifier.mm == current->mm;

@@ -11,7 +11,7 @@ void ioas_devmem_unmap(struct ioas_devmem_range *range);
 int ioas_devmem_populate(struct ioas *ioas);
 bool ioas_devmem_is_revoked(const struct ioas_devmem_range *range);
 bool ioas_devmem_refer(const struct ioas_devmem_range *range,
-			struct ioasid_memory *mem);
+		       struct ioasid_memory *mem);
 void ioas_devmem_exit(struct ioas *ioas);
 /* Get and put */
 struct ioas_devmem_range *

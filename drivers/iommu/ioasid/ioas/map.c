@@ -252,7 +252,7 @@ static int wait_for_parent(struct ioas *ioas,
 
 /* As write_mapping(), for a reference, and called without the lock */
 static __always_inline int write_ref(struct ioas *ioas,
-					  struct ioas_mapping *m)
+				     struct ioas_mapping *m)
 	__acquires(&ioas->lock)
 {
 	if (unlikely(ioas_tables_none(ioas))) {

@@ -301,7 +301,7 @@ bool ioas_range_frozen(const struct ioas *parent, u64 start, u64 last)
  * -EAGAIN if the caller must wait for the mapping.
  */
 static __always_inline int refer_to_run(struct ioas *parent, u64 addr,
-				      u64 last, unsigned int flags,
+					u64 last, unsigned int flags,
 				      struct ioasid_memory *part)
 {
 	struct ioas_mapping *m;
@@ -323,13 +323,13 @@ static __always_inline int refer_to_run(struct ioas *parent, u64 addr,
 		return -EACCES;
 	length = min(m->last, last) - addr + 1;
 	ioasid_memory_refer(&m->mem, (addr - m->start) >> PAGE_SHIFT,
-			     length >> PAGE_SHIFT, part);
+			    length >> PAGE_SHIFT, part);
 	return 0;
 }
 
 /* Refer to [m->addr, last], and get the part in the parent's first mapping */
 static __always_inline int refer_first(struct ioas *parent,
-					const struct ioas_import *import,
+				       const struct ioas_import *import,
 					struct ioas_mapping *m, u64 last)
 {
 	int ret;
@@ -358,7 +358,7 @@ static __always_inline void drop_ref(struct ioas *parent,
 
 /* Get the rest of [m->addr, last] from further mappings of the parent */
 static noinline int refer_more(struct ioas *parent,
-				struct ioas_mapping *m, u64 last, u64 *at)
+			       struct ioas_mapping *m, u64 last, u64 *at)
 {
 	struct ioasid_memory part = m->mem;
 	struct ioasid_extent_list list;
@@ -368,7 +368,7 @@ static noinline int refer_more(struct ioas *parent,
 	for (;;) {
 		*at += (u64)part.npages << PAGE_SHIFT;
 		ret = ioasid_extent_list_refer(&list, &part,
-						(last - *at + 1) >> PAGE_SHIFT);
+					       (last - *at + 1) >> PAGE_SHIFT);
 		ioasid_memory_unrefer(&part);
 		if (ret || *at == last + 1)
 			break;

@@ -211,7 +211,7 @@ EXPORT_SYMBOL_IF_KUNIT(ioasid_memory_cut);
  * Allocates no memory.  Takes as many steps as the look-up of the first page.
  */
 void ioasid_memory_refer(const struct ioasid_memory *mem, unsigned long at,
-			  unsigned long npages, struct ioasid_memory *part)
+			 unsigned long npages, struct ioasid_memory *part)
 {
 	unsigned long pfn, skip, have;
 	unsigned int index;
@@ -354,7 +354,7 @@ EXPORT_SYMBOL_IF_KUNIT(ioasid_extent_list_add);
  * Return: 0; -ENOMEM.
  */
 int ioasid_extent_list_refer(struct ioasid_extent_list *list,
-			      const struct ioasid_memory *part,
+			     const struct ioasid_memory *part,
 			      unsigned long left)
 {
 	struct ioasid_runs runs;

@@ -153,14 +153,14 @@ struct page *ioasid_memory_page(const struct ioasid_memory *mem,
 void ioasid_memory_cut(struct ioasid_memory *mem, unsigned long at,
 		       struct ioasid_memory *tail);
 void ioasid_memory_refer(const struct ioasid_memory *mem, unsigned long at,
-			  unsigned long npages, struct ioasid_memory *part);
+			 unsigned long npages, struct ioasid_memory *part);
 void ioasid_memory_unrefer(struct ioasid_memory *part);
 void ioasid_extent_list_init(struct ioasid_extent_list *list,
 			     struct ioasid_memory *mem, bool writable);
 int ioasid_extent_list_add(struct ioasid_extent_list *list, unsigned long pfn,
 			   unsigned long npages, unsigned long left);
 int ioasid_extent_list_refer(struct ioasid_extent_list *list,
-			      const struct ioasid_memory *part,
+			     const struct ioasid_memory *part,
 			      unsigned long left);
 void ioasid_extent_list_finish(struct ioasid_extent_list *list);
 
