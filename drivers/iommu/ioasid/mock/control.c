@@ -25,6 +25,7 @@
 #include <linux/refcount.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
+#include <linux/wait.h>
 #include <linux/workqueue.h>
 #include <linux/xarray.h>
 
@@ -62,7 +63,12 @@ struct control_file {
 };
 
 static struct workqueue_struct *control_wq;
+static DECLARE_WAIT_QUEUE_HEAD(control_wait);
+static atomic_t control_queued = ATOMIC_INIT(0); /* devices in the queue */
 static DEFINE_IDA(control_numbers);
+
+/* Time within which a device that is not open is unplugged, in jiffies */
+#define MAX_UNPLUG	HZ
 
 /* ---- Devices ---- */
 
@@ -91,11 +97,14 @@ static void control_unplug(struct work_struct *work)
 	ida_free(&control_numbers, device->number);
 	complete_all(&device->gone);
 	control_put(device);
+	if (atomic_dec_and_test(&control_queued))
+		wake_up_all(&control_wait);
 }
 
 /* Queue the unplug of a device that was removed from its file */
 static void control_queue(struct control_device *device)
 {
+	atomic_inc(&control_queued);
 	queue_work(control_wq, &device->unplug);
 }
 
@@ -294,10 +303,19 @@ static long control_ioctl(struct file *filp, unsigned int cmd,
 	return -ENOTTY;
 }
 
+/*
+ * A device that is still being unplugged shares its unit, and the counters of
+ * that, with new devices of the same unit: wait for the devices of files that
+ * were closed, but not for ever, since a process may have one of them open.
+ */
 static int control_open(struct inode *inode, struct file *filp)
 {
 	struct control_file *file;
 
+	if (wait_event_killable_timeout(control_wait,
+					!atomic_read(&control_queued),
+					MAX_UNPLUG) < 0)
+		return -EINTR;
 	file = kzalloc(sizeof(*file), GFP_KERNEL);
 	if (!file)
 		return -ENOMEM;
