@@ -216,8 +216,17 @@ out:
 static int mock_unpin(struct mock_device *mock,
 		      const struct ioasid_mock_command *cmd)
 {
+	u64 last = cmd->iova + (cmd->length - 1);
+	struct mock_pin *pin;
+
 	mutex_lock(&mock->lock);
-	mock_drop_range(mock, cmd->iova, cmd->iova + (cmd->length - 1));
+	if (cmd->flags & IOASID_MOCK_UNPIN_ONE) {
+		pin = mock_find(mock, cmd->iova, last);
+		if (pin)
+			mock_drop(mock, pin);
+	} else {
+		mock_drop_range(mock, cmd->iova, last);
+	}
 	mutex_unlock(&mock->lock);
 	return 0;
 }
@@ -311,7 +320,8 @@ static int mock_command(struct mock_device *mock,
 {
 	u64 last;
 
-	if (cmd->flags & ~(IOASID_MOCK_PIN_WRITE | IOASID_MOCK_KTHREAD))
+	if (cmd->flags & ~(IOASID_MOCK_PIN_WRITE | IOASID_MOCK_KTHREAD |
+			   IOASID_MOCK_UNPIN_ONE))
 		return -EINVAL;
 	if (!cmd->length ||
 	    check_add_overflow(cmd->iova, cmd->length - 1, &last))

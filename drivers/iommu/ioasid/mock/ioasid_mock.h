@@ -62,10 +62,12 @@ enum ioasid_mock_op {
  * enum ioasid_mock_flags - options of a command
  * @IOASID_MOCK_PIN_WRITE: pin for writing too
  * @IOASID_MOCK_KTHREAD: from a kernel thread, which has no mm
+ * @IOASID_MOCK_UNPIN_ONE: unpin only one of the pins in the range
  */
 enum ioasid_mock_flags {
 	IOASID_MOCK_PIN_WRITE = 1 << 0,
 	IOASID_MOCK_KTHREAD = 1 << 1,
+	IOASID_MOCK_UNPIN_ONE = 1 << 2,
 };
 
 /**

@@ -431,7 +431,7 @@ TEST_F(fuzz, fuzz_self)
 		self->o.threads = 1;
 		self->o.seed = plant;
 		nr = session(&self->o);
-		EXPECT_LT(0, nr) {
+		ASSERT_LT(0, nr) {
 			TH_LOG("mistake %d is not found", plant);
 		}
 		EXPECT_GE(PLANT_OPS, nr) {

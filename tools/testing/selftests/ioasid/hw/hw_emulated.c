@@ -139,6 +139,15 @@ TEST_F(hw_emulated, pin_twice)
 	ASSERT_EQ(0, unmap(self, 0, 4, NULL));
 	EXPECT_EQ(0, PINS(self->fd));
 	EXPECT_EQ(1, UNMAPS(self->fd));
+	/* one of two pins of a page is left: it is asked again */
+	ASSERT_EQ(0, map(self, 0, 4));
+	ASSERT_EQ(0, mock_pin(self->fd, BASE, PG));
+	ASSERT_EQ(0, mock_pin(self->fd, BASE, PG));
+	ASSERT_EQ(0, mock_unpin_one(self->fd, BASE));
+	EXPECT_EQ(1, PINS(self->fd));
+	ASSERT_EQ(0, unmap(self, 0, 4, NULL));
+	EXPECT_EQ(0, PINS(self->fd));
+	EXPECT_EQ(2, UNMAPS(self->fd));
 }
 
 /* As in VFIO, the pinned pages start with the page of the IOVA. */

@@ -69,6 +69,12 @@ int mock_unpin(int fd, __u64 iova, __u64 length)
 	return mock_command(fd, IOASID_MOCK_UNPIN, 0, iova, length, 0);
 }
 
+int mock_unpin_one(int fd, __u64 iova)
+{
+	return mock_command(fd, IOASID_MOCK_UNPIN, IOASID_MOCK_UNPIN_ONE, iova,
+			    getpagesize(), 0);
+}
+
 struct ioasid_mock_status mock_status(int fd)
 {
 	struct ioasid_mock_status status;

@@ -21,6 +21,10 @@ int mock_command(int fd, __u32 op, __u32 flags, __u64 iova, __u64 length,
 		 __u64 offset);
 int mock_pin(int fd, __u64 iova, __u64 length);
 int mock_unpin(int fd, __u64 iova, __u64 length);
+
+/* One of the pins of the page */
+int mock_unpin_one(int fd, __u64 iova);
+
 struct ioasid_mock_status mock_status(int fd);
 int mock_behave(int fd, __u32 unmap, __u32 delay_ms);
 
