@@ -97,3 +97,13 @@ our_files() {
 		done
 	)
 }
+
+# A script that has no usage() of its own shows its head.
+case ${1:-} in
+-h | --help)
+	if ! grep -q '^usage()' "$0"; then
+		sed -n '4,/^[^#]/s/^# \{0,1\}//p' "$0"
+		exit
+	fi
+	;;
+esac
