@@ -40,6 +40,7 @@
 #include <trace/events/ioasid.h>
 
 #include "attach.h"
+#include "kind.h"
 
 /**
  * ioasid_attachment_alloc() - allocate an attachment by requester id
@@ -104,13 +105,39 @@ void ioasid_device_route(struct ioasid_device *idev,
 		xa_erase(&idev->attachments, IOMMU_NO_PASID);
 }
 
+/* The ops of the IOASID of an attachment */
+static const struct ioasid_kind_ops *
+ops_of(const struct ioasid_attachment *attachment)
+{
+	return ioasid_kind_of(attachment->ioasid);
+}
+
+/* Count devices that are about to be attached by an attachment */
+static int hold(const struct ioasid_attachment *attachment,
+		unsigned int devices)
+{
+	return ioasid_op_call(ops_of(attachment)->hold, attachment->ioasid,
+			      devices);
+}
+
+static void release(const struct ioasid_attachment *attachment,
+		    unsigned int devices)
+{
+	ops_of(attachment)->release(attachment->ioasid, devices);
+}
+
+static void set_partial(const struct ioasid_attachment *attachment,
+			bool partial)
+{
+	ops_of(attachment)->set_partial(attachment->ioasid, partial);
+}
+
 static void block_poisoned(struct ioasid_group *group)
 {
 	struct ioasid_attachment *rid = group->rid;
 
 	lockdep_assert_held(&group->lock);
-	if (rid && ioas_attachment_poisoned(&rid->domain) &&
-	    ioas_block(&rid->ioasid->ioas, &rid->domain))
+	if (rid && ops_of(rid)->block_poisoned(rid->ioasid, rid))
 		trace_ioasid_poison(rid->ioasid->obj.id);
 }
 
@@ -137,7 +164,7 @@ static void stop_waiting(struct ioasid_group *group, struct ioasid_device *idev)
 		return;
 	idev->waiting = false;
 	if (!--group->rid->waiting)
-		ioas_set_partial(&group->rid->ioasid->ioas, false);
+		set_partial(group->rid, false);
 }
 
 /* A sibling joins the IOASID that its group is attached to */
@@ -150,7 +177,7 @@ static int attach_sibling(struct ioasid_device *idev)
 
 	if (ioasid_device_rid(idev))
 		return 0;
-	ret = ioas_hold(&rid->ioasid->ioas, 1);
+	ret = hold(rid, 1);
 	if (ret)
 		return ret;
 	spin_lock(&ctx->routes_lock);
@@ -171,7 +198,7 @@ static void begin_route(struct ioasid_group *group,
 	lockdep_assert_held(&next->ioasid->obj.ctx->routes_lock);
 	group->next = next;
 	if (next->waiting)
-		ioas_set_partial(&next->ioasid->ioas, true);
+		set_partial(next, true);
 }
 
 /* Undo begin_route() */
@@ -181,7 +208,7 @@ static void abort_route(struct ioasid_group *group)
 
 	lockdep_assert_held(&next->ioasid->obj.ctx->routes_lock);
 	if (next->waiting)
-		ioas_set_partial(&next->ioasid->ioas, false);
+		set_partial(next, false);
 	group->next = NULL;
 }
 
@@ -189,13 +216,12 @@ static void abort_route(struct ioasid_group *group)
 static int attach_first(struct ioasid_device *idev,
 			struct ioasid_attachment *next, u64 *fault_addr)
 {
-	struct ioas *ioas = &next->ioasid->ioas;
 	struct ioasid_group *group = idev->group;
 	struct ioasid_ctx *ctx = idev->obj.ctx;
 	struct ioasid_device *other;
 	int ret;
 
-	ret = ioas_hold(ioas, 1);
+	ret = hold(next, 1);
 	if (ret)
 		return ret;
 	spin_lock(&ctx->routes_lock);
@@ -207,7 +233,7 @@ static int attach_first(struct ioasid_device *idev,
 	begin_route(group, next);
 	spin_unlock(&ctx->routes_lock);
 
-	ret = ioas_attach(ioas, &next->domain, fault_addr);
+	ret = ops_of(next)->attach(next->ioasid, next, fault_addr);
 	spin_lock(&ctx->routes_lock);
 	if (ret) {
 		abort_route(group);
@@ -220,7 +246,7 @@ static int attach_first(struct ioasid_device *idev,
 	}
 	spin_unlock(&ctx->routes_lock);
 	if (ret)
-		ioas_release(ioas, 1);
+		release(next, 1);
 	return ret;
 }
 
@@ -239,21 +265,21 @@ static void end_route(struct ioasid_group *group)
 	}
 	group->rid = NULL;
 	spin_unlock(&ctx->routes_lock);
-	ioas_release(&rid->ioasid->ioas, rid->devices);
+	release(rid, rid->devices);
 	ioasid_attachment_free(rid);
 }
 
 /*
- * The attach of a group that was to move has failed.  Attach it again where it
- * was, if it was blocked for the move.
+ * The attach of a group that was blocked for a move has failed.  Attach it again
+ * where it was, unless it is poisoned there.
  */
 static int go_back(struct ioasid_group *group, int ret)
 {
 	struct ioasid_attachment *rid = group->rid;
 
-	if (!ioas_unblock(&rid->ioasid->ioas, &rid->domain))
+	if (!ops_of(rid)->abort_move(rid->ioasid, rid))
 		return ret;
-	ioas_detach(&rid->ioasid->ioas, &rid->domain, false);
+	ops_of(rid)->detach(rid->ioasid, rid, IOASID_DETACH_BLOCK);
 	end_route(group);
 	return -ENOTCONN;
 }
@@ -265,14 +291,10 @@ static int move_group(struct ioasid_device *idev,
 	struct ioasid_group *group = idev->group;
 	struct ioasid_attachment *rid = group->rid;
 	struct ioasid_ctx *ctx = idev->obj.ctx;
-	bool must_block = ioas_attachment_must_block(&rid->domain);
-	bool poisoned = ioas_attachment_poisoned(&rid->domain);
-	struct ioas *ioas = &next->ioasid->ioas;
-	struct ioas *old = &rid->ioasid->ioas;
 	struct ioasid_device *other;
-	int ret;
+	int ret, blocked;
 
-	ret = ioas_hold(ioas, rid->devices);
+	ret = hold(next, rid->devices);
 	if (ret)
 		return ret;
 	spin_lock(&ctx->routes_lock);
@@ -281,16 +303,15 @@ static int move_group(struct ioasid_device *idev,
 	begin_route(group, next);
 	spin_unlock(&ctx->routes_lock);
 
-	ret = must_block ? ioas_block_killable(old, &rid->domain) : 0;
-	must_block &= !ret;
-	if (!ret)
-		ret = ioas_attach(ioas, &next->domain, fault_addr);
+	blocked = ops_of(rid)->begin_move(rid->ioasid, rid);
+	ret = blocked < 0 ? blocked :
+			    ops_of(next)->attach(next->ioasid, next, fault_addr);
 	if (ret) {
 		spin_lock(&ctx->routes_lock);
 		abort_route(group);
 		spin_unlock(&ctx->routes_lock);
-		ioas_release(ioas, next->devices);
-		return must_block && !poisoned ? go_back(group, ret) : ret;
+		release(next, next->devices);
+		return blocked > 0 ? go_back(group, ret) : ret;
 	}
 
 	spin_lock(&ctx->routes_lock);
@@ -300,11 +321,11 @@ static int move_group(struct ioasid_device *idev,
 		if (ioasid_device_rid(other))
 			ioasid_device_route(other, next);
 	if (rid->waiting)
-		ioas_set_partial(old, false);
+		set_partial(rid, false);
 	spin_unlock(&ctx->routes_lock);
 
-	ioas_detach(old, &rid->domain, true);
-	ioas_release(old, rid->devices);
+	ops_of(rid)->detach(rid->ioasid, rid, IOASID_DETACH_MOVED);
+	release(rid, rid->devices);
 	ioasid_attachment_free(rid);
 	return 0;
 }
@@ -320,6 +341,7 @@ static int move_group(struct ioasid_device *idev,
  * -EBUSY, the group is attached to another IOASID and the device is not;
  * -ENOENT, @ioasid is being freed;
  * -EIO, @ioasid is poisoned;
+ * -EOPNOTSUPP, no group can attach to the kind of @ioasid;
  * -ENOTCONN, the group could not be moved, and could not be attached where it
  * was: it is detached;
  * -EINTR, a fatal signal;
@@ -358,19 +380,18 @@ out:
 	return ret;
 }
 
-static int detach_locked(struct ioasid_device *idev, bool killable)
+static int detach_locked(struct ioasid_device *idev, enum ioasid_detach how)
 {
 	struct ioasid_group *group = idev->group;
 	struct ioasid_attachment *rid = group->rid;
-	struct ioas *ioas = &rid->ioasid->ioas;
 	struct ioasid_ctx *ctx = idev->obj.ctx;
+	int ret;
 
 	lockdep_assert_held(&group->lock);
 	if (rid->devices == 1) {
-		if (!killable)
-			ioas_detach(ioas, &rid->domain, false);
-		else if (ioas_detach_killable(ioas, &rid->domain))
-			return -EINTR;
+		ret = ops_of(rid)->detach(rid->ioasid, rid, how);
+		if (ret)
+			return ret;
 		end_route(group);
 		return 0;
 	}
@@ -378,7 +399,7 @@ static int detach_locked(struct ioasid_device *idev, bool killable)
 	ioasid_device_route(idev, NULL);
 	rid->devices--;
 	spin_unlock(&ctx->routes_lock);
-	ioas_release(ioas, 1);
+	release(rid, 1);
 	return 0;
 }
 
@@ -402,7 +423,7 @@ int ioasid_group_detach(struct ioasid_device *idev, u32 id)
 	if (!rid || (id && rid->ioasid->obj.id != id))
 		ret = -ENOENT;
 	else
-		ret = detach_locked(idev, true);
+		ret = detach_locked(idev, IOASID_DETACH_KILLABLE);
 	group_unlock(group);
 	return ret;
 }
@@ -422,7 +443,7 @@ void ioasid_group_forget(struct ioasid_device *idev)
 
 	mutex_lock(&group->lock);
 	if (ioasid_device_rid(idev))
-		detach_locked(idev, false);
+		detach_locked(idev, IOASID_DETACH_BLOCK);
 	spin_lock(&ctx->routes_lock);
 	stop_waiting(group, idev);
 	list_del(&idev->node);
@@ -472,13 +493,21 @@ unlock:
 	return found;
 }
 
-static bool is_routed_to(struct ioasid_group *group, struct ioasid *ioasid)
+static bool is_through(const struct ioasid_attachment *attachment,
+		       const struct ioas *ioas)
 {
-	struct ioasid_ctx *ctx = ioasid->obj.ctx;
+	return attachment &&
+	       ops_of(attachment)->is_through(attachment->ioasid, ioas);
+}
+
+static bool is_routed_through(struct ioasid_ctx *ctx,
+			      struct ioasid_group *group,
+			      const struct ioas *ioas)
+{
 	bool routed;
 
 	spin_lock(&ctx->routes_lock);
-	routed = is_to(group->rid, ioasid) || is_to(group->next, ioasid);
+	routed = is_through(group->rid, ioas) || is_through(group->next, ioas);
 	spin_unlock(&ctx->routes_lock);
 	return routed;
 }
@@ -486,14 +515,13 @@ static bool is_routed_to(struct ioasid_group *group, struct ioasid *ioasid)
 /* A domain is poisoned: block the groups that are on it */
 static void attach_poisoned(struct ioas *ioas)
 {
-	struct ioasid *ioasid = container_of(ioas, struct ioasid, ioas);
-	struct ioasid_ctx *ctx = ioasid->obj.ctx;
+	struct ioasid_ctx *ctx = container_of(ioas, struct ioasid, ioas)->obj.ctx;
 	struct ioasid_group *group;
 
 	mutex_lock(&ctx->lock);
 again:
 	list_for_each_entry(group, &ctx->groups, node) {
-		if (!is_routed_to(group, ioasid))
+		if (!is_routed_through(ctx, group, ioas))
 			continue;
 		WRITE_ONCE(group->poisoned, true);
 		/* Pairs with group_unlock() */

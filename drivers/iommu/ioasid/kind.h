@@ -5,10 +5,24 @@
 #ifndef _IOASID_KIND_H
 #define _IOASID_KIND_H
 
+#include "attachment.h"
 #include "ioasids.h"
 
 struct ioasid_info;
 struct ioasid_map_dma;
+
+/**
+ * enum ioasid_detach - how a group leaves an IOASID
+ * @IOASID_DETACH_BLOCK: it is blocked.  Cannot fail
+ * @IOASID_DETACH_KILLABLE: it is blocked; a fatal signal may end the wait for
+ *	other attaches with -EINTR
+ * @IOASID_DETACH_MOVED: its DMA goes to another IOASID already.  Cannot fail
+ */
+enum ioasid_detach {
+	IOASID_DETACH_BLOCK,
+	IOASID_DETACH_KILLABLE,
+	IOASID_DETACH_MOVED,
+};
 
 /**
  * struct ioasid_kind_ops - a kind of IOASIDs
@@ -19,11 +33,31 @@ struct ioasid_map_dma;
  * @unmap: IOASID_UNMAP_DMA
  * @batch: IOASID_DMA_BATCH
  * @query: IOASID_QUERY_MAP
+ * @hold: count devices that are about to attach.  Does not sleep.  Returns 0;
+ *	-ENOENT, it is being freed; -EIO, it is poisoned.  NULL: no group can
+ *	attach, and none of the ops from here to @is_through is called
+ * @release: undo @hold
+ * @set_partial: count groups that wait for a sibling: commands that add to the
+ *	IOASID return -EDEADLK while there are any.  Does not sleep
+ * @attach: lead the DMA of a group, which is blocked or attached to another
+ *	IOASID, here.  Returns 0, or an errno as of ioas_attach(): then nothing
+ *	has changed
+ * @detach: end @attach.  Returns 0, or -EINTR if it is killable
+ * @begin_move: the group is about to be attached to another IOASID: block it, if
+ *	its driver cannot replace what translates its DMA.  Returns 1 if it is
+ *	blocked, and 0 if not; -EINTR, a fatal signal
+ * @abort_move: undo @begin_move that returned 1.  A poisoned group stays blocked.
+ *	Returns 0, or the errno of the driver: the group is still blocked
+ * @block_poisoned: block a group if what translates its DMA is poisoned.  Returns
+ *	true if it was not blocked before
+ * @is_through: test whether the DMA of an IOASID goes through the domains of an
+ *	address space, whose poison is its own, too.  Called under
+ *	ioasid_ctx.routes_lock
  * @info: fill in the fields of IOASID_GET_INFO that depend on the kind
  *
  * A command whose op is NULL returns -EOPNOTSUPP: ioasid_kind_call().  @name and
- * @info are always there.  All may sleep, and return 0 or an errno of their
- * command.
+ * @info are always there.  All may sleep where nothing else is said, and return 0
+ * or an errno of their command.
  */
 struct ioasid_kind_ops {
 	const char *name;
@@ -37,6 +71,24 @@ struct ioasid_kind_ops {
 		     struct ioas_batch_source *from, u32 nr,
 		     struct ioas_batch_result *result);
 	int (*query)(struct ioasid *ioasid, struct ioas_query *query);
+
+	int (*hold)(struct ioasid *ioasid, unsigned int devices);
+	void (*release)(struct ioasid *ioasid, unsigned int devices);
+	void (*set_partial)(struct ioasid *ioasid, bool partial);
+	int (*attach)(struct ioasid *ioasid,
+		      struct ioasid_attachment *attachment, u64 *fault_addr);
+	int (*detach)(struct ioasid *ioasid,
+		      struct ioasid_attachment *attachment,
+		      enum ioasid_detach how);
+	int (*begin_move)(struct ioasid *ioasid,
+			  struct ioasid_attachment *attachment);
+	int (*abort_move)(struct ioasid *ioasid,
+			  struct ioasid_attachment *attachment);
+	bool (*block_poisoned)(struct ioasid *ioasid,
+			       struct ioasid_attachment *attachment);
+	bool (*is_through)(const struct ioasid *ioasid,
+			   const struct ioas *ioas);
+
 	void (*info)(struct ioasid *ioasid, struct ioasid_info *info);
 };
 
@@ -54,23 +106,25 @@ ioasid_kind_of(const struct ioasid *ioasid)
 	return ioasid_kinds[ioasid->obj.kind];
 }
 
+/* Call an op, or return -EOPNOTSUPP if there is none */
+#define ioasid_op_call(op, args...)					\
+({									\
+	typeof(op) _op = (op);						\
+									\
+	_op ? _op(args) : -EOPNOTSUPP;					\
+})
+
 /*
- * Call an op of the IOASID @callee, or return -EOPNOTSUPP if its kind has none.
- * @direct is the op of the kind MAP, from kind_map.h: hot paths have it inline.
+ * Call an op of the IOASID @callee.  @direct is the op of the kind MAP, from
+ * kind_map.h: hot paths have it inline.
  */
 #define ioasid_kind_call(op, direct, callee, args...)			\
 ({									\
 	struct ioasid *_ioasid = (callee);				\
-	int _ret;							\
 									\
-	if (likely(_ioasid->obj.kind == IOASID_KIND_MAP)) {		\
-		_ret = direct(_ioasid, args);				\
-	} else {							\
-		typeof(op) _op = (op);					\
-									\
-		_ret = _op ? _op(_ioasid, args) : -EOPNOTSUPP;		\
-	}								\
-	_ret;								\
+	likely(_ioasid->obj.kind == IOASID_KIND_MAP) ?			\
+		direct(_ioasid, args) :					\
+		ioasid_op_call(op, _ioasid, args);			\
 })
 
 #endif /* _IOASID_KIND_H */

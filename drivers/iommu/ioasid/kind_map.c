@@ -9,6 +9,69 @@
 
 #include "kind_map.h"
 
+/* ---- Attachments ---- */
+
+static int map_hold(struct ioasid *ioasid, unsigned int devices)
+{
+	return ioas_hold(&ioasid->ioas, devices);
+}
+
+static void map_release(struct ioasid *ioasid, unsigned int devices)
+{
+	ioas_release(&ioasid->ioas, devices);
+}
+
+static void map_set_partial(struct ioasid *ioasid, bool partial)
+{
+	ioas_set_partial(&ioasid->ioas, partial);
+}
+
+static int map_attach(struct ioasid *ioasid,
+		      struct ioasid_attachment *attachment, u64 *fault_addr)
+{
+	return ioas_attach(&ioasid->ioas, &attachment->domain, fault_addr);
+}
+
+static int map_detach(struct ioasid *ioasid,
+		      struct ioasid_attachment *attachment,
+		      enum ioasid_detach how)
+{
+	struct ioas *ioas = &ioasid->ioas;
+
+	if (how == IOASID_DETACH_KILLABLE)
+		return ioas_detach_killable(ioas, &attachment->domain);
+	ioas_detach(ioas, &attachment->domain, how == IOASID_DETACH_MOVED);
+	return 0;
+}
+
+static int map_begin_move(struct ioasid *ioasid,
+			  struct ioasid_attachment *attachment)
+{
+	if (!ioas_attachment_must_block(&attachment->domain))
+		return 0;
+	return ioas_block_killable(&ioasid->ioas, &attachment->domain) ?: 1;
+}
+
+static int map_abort_move(struct ioasid *ioasid,
+			  struct ioasid_attachment *attachment)
+{
+	return ioas_unblock(&ioasid->ioas, &attachment->domain);
+}
+
+static bool map_block_poisoned(struct ioasid *ioasid,
+			       struct ioasid_attachment *attachment)
+{
+	return ioas_attachment_poisoned(&attachment->domain) &&
+	       ioas_block(&ioasid->ioas, &attachment->domain);
+}
+
+static bool map_is_through(const struct ioasid *ioasid, const struct ioas *ioas)
+{
+	return &ioasid->ioas == ioas;
+}
+
+/* ---- Look ---- */
+
 static void map_info(struct ioasid *ioasid, struct ioasid_info *info)
 {
 	struct ioas_stats stats;
@@ -37,5 +100,14 @@ const struct ioasid_kind_ops ioasid_kind_map = {
 	.unmap = ioasid_map_unmap,
 	.batch = ioasid_map_batch,
 	.query = ioasid_map_query,
+	.hold = map_hold,
+	.release = map_release,
+	.set_partial = map_set_partial,
+	.attach = map_attach,
+	.detach = map_detach,
+	.begin_move = map_begin_move,
+	.abort_move = map_abort_move,
+	.block_poisoned = map_block_poisoned,
+	.is_through = map_is_through,
 	.info = map_info,
 };
