@@ -213,7 +213,7 @@ long ioasid_cmd_dma_batch(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 {
 	struct ioasid_dma_batch __user *out = user;
 	struct ioasid_dma_batch *cmd = &arg->batch;
-	struct ioas_batch_result result;
+	struct ioas_batch_result result = {};
 	struct ioasid_user_batch batch;
 	struct ioasid *ioasid;
 	int ret;

@@ -17,6 +17,20 @@
 #include "kind.h"
 #include "share.h"
 
+static void info_from_stats(struct ioasid_info *info,
+			    const struct ioas_stats *stats)
+{
+	if (stats->cut_shift)
+		info->cut_size = BIT_ULL(stats->cut_shift);
+	info->nr_devices = stats->nr_devices;
+	info->nr_children = stats->nr_children;
+	info->nr_mappings = stats->nr_mappings;
+	info->bytes_mapped = stats->bytes_mapped;
+	info->bytes_pinned = stats->bytes_pinned;
+	info->bytes_charged = stats->bytes_pinned;
+	info->state = stats->state;
+}
+
 long ioasid_cmd_get_info(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 			 void __user *user)
 {
@@ -26,9 +40,11 @@ long ioasid_cmd_get_info(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 		.ioasid = cmd->ioasid,
 		.ranges = cmd->ranges,
 	};
+	const struct ioasid_kind_ops *ops;
 	struct ioas_ranges *ranges;
+	struct ioas_stats stats;
 	struct ioasid *ioasid;
-	int ret = -ENOMEM;
+	int ret;
 
 	ioasid = ioasid_get(ctx, cmd->ioasid);
 	if (!ioasid)
@@ -38,17 +54,19 @@ long ioasid_cmd_get_info(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 	info.kind = ioasid->obj.kind;
 	info.parent = ioasid_parent_id(ioasid);
 	info.cookie = ioasid->cookie;
-	ioasid_kind_of(ioasid)->info(ioasid, &info);
+	ops = ioasid_kind_of(ioasid);
+	ops->stats(ioasid, &stats);
+	info_from_stats(&info, &stats);
 	info.bytes_left = ioasid_account_left(&ctx->account);
 	/* The last sibling may have attached since: report one state */
 	if (info.state & IOASID_STATE_PARTIAL_GROUP &&
 	    !ioasid_waits_for(ioasid, &info.waiting_devid,
 			      &info.waiting_cookie))
 		info.state &= ~IOASID_STATE_PARTIAL_GROUP;
-	ranges = ioas_copy_permitted(&ioasid->ioas);
+	ranges = ops->info(ioasid, &info);
 	ioasid_put(ioasid);
 	if (!ranges)
-		return ret;
+		return -ENOMEM;
 
 	info.nr_ranges = ranges->nr;
 	ret = copy_ranges(cmd->ranges, cmd->nr_ranges, ranges->range,

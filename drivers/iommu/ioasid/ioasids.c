@@ -352,7 +352,7 @@ static void ioasid_object_show(struct seq_file *m, struct ioasid_object *obj)
 	struct ioasid *ioasid = container_of(obj, struct ioasid, obj);
 	struct ioas_stats stats;
 
-	ioas_get_stats(&ioasid->ioas, &stats);
+	ioasid_kind_of(ioasid)->stats(ioasid, &stats);
 	seq_printf(m, "ioasid:\tid=%u kind=%s parent=%u cookie=0x%llx devices=%u children=%u mappings=%llu mapped=%llu pinned=%llu charged=%llu state=",
 		   ioasid->obj.id, ioasid_kind_of(ioasid)->name,
 		   ioasid_parent_id(ioasid), ioasid->cookie,

@@ -31,7 +31,7 @@ enum ioasid_detach {
  *	effect.  @req is complete, and has the file
  * @change: IOASID_MAP_DMA with IOASID_MAP_PROTECT or IOASID_MAP_REPLACE
  * @unmap: IOASID_UNMAP_DMA
- * @batch: IOASID_DMA_BATCH
+ * @batch: IOASID_DMA_BATCH; @result is all zeroes
  * @query: IOASID_QUERY_MAP
  * @hold: count devices that are about to attach.  Does not sleep.  Returns 0;
  *	-ENOENT, it is being freed; -EIO, it is poisoned.  NULL: no group can
@@ -53,11 +53,15 @@ enum ioasid_detach {
  * @is_through: test whether the DMA of an IOASID goes through the domains of an
  *	address space, whose poison is its own, too.  Called under
  *	ioasid_ctx.routes_lock
- * @info: fill in the fields of IOASID_GET_INFO that depend on the kind
+ * @stats: read the counters and the state, for fdinfo and IOASID_GET_INFO.  Does
+ *	not sleep
+ * @info: fill in the fields of IOASID_GET_INFO that depend on the kind and are not
+ *	of @stats.  Returns the permitted IOVAs, to be freed by kfree(); NULL, there
+ *	is no memory
  *
- * A command whose op is NULL returns -EOPNOTSUPP: ioasid_kind_call().  @name and
- * @info are always there.  All may sleep where nothing else is said, and return 0
- * or an errno of their command.
+ * A command whose op is NULL returns -EOPNOTSUPP: ioasid_kind_call().  @name,
+ * @stats and @info are always there.  All may sleep where nothing else is said,
+ * and return 0 or an errno of their command.
  */
 struct ioasid_kind_ops {
 	const char *name;
@@ -89,7 +93,9 @@ struct ioasid_kind_ops {
 	bool (*is_through)(const struct ioasid *ioasid,
 			   const struct ioas *ioas);
 
-	void (*info)(struct ioasid *ioasid, struct ioasid_info *info);
+	void (*stats)(struct ioasid *ioasid, struct ioas_stats *stats);
+	struct ioas_ranges *(*info)(struct ioasid *ioasid,
+				    struct ioasid_info *info);
 };
 
 #define IOASID_KINDS	(IOASID_KIND_MAP + 1)

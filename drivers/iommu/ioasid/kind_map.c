@@ -72,25 +72,21 @@ static bool map_is_through(const struct ioasid *ioasid, const struct ioas *ioas)
 
 /* ---- Look ---- */
 
-static void map_info(struct ioasid *ioasid, struct ioasid_info *info)
+static void map_stats(struct ioasid *ioasid, struct ioas_stats *stats)
 {
-	struct ioas_stats stats;
+	ioas_get_stats(&ioasid->ioas, stats);
+}
+
+static struct ioas_ranges *map_info(struct ioasid *ioasid,
+				    struct ioasid_info *info)
+{
 	unsigned int nr_tables;
 
-	ioas_get_stats(&ioasid->ioas, &stats);
 	info->snoop = ioasid->ioas.enforce_cache_coherency ? IOASID_SNOOP_ON :
 							     IOASID_SNOOP_AUTO;
 	info->pgsizes = ioas_pgsizes(&ioasid->ioas, &nr_tables);
 	info->nr_domains = nr_tables;
-	if (stats.cut_shift)
-		info->cut_size = BIT_ULL(stats.cut_shift);
-	info->nr_devices = stats.nr_devices;
-	info->nr_children = stats.nr_children;
-	info->nr_mappings = stats.nr_mappings;
-	info->bytes_mapped = stats.bytes_mapped;
-	info->bytes_pinned = stats.bytes_pinned;
-	info->bytes_charged = stats.bytes_pinned;
-	info->state = stats.state;
+	return ioas_copy_permitted(&ioasid->ioas);
 }
 
 const struct ioasid_kind_ops ioasid_kind_map = {
@@ -109,5 +105,6 @@ const struct ioasid_kind_ops ioasid_kind_map = {
 	.abort_move = map_abort_move,
 	.block_poisoned = map_block_poisoned,
 	.is_through = map_is_through,
+	.stats = map_stats,
 	.info = map_info,
 };

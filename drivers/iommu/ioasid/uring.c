@@ -108,7 +108,7 @@ int ioasid_fops_uring_cmd(struct io_uring_cmd *cmd, unsigned int issue_flags)
 	struct ioasid_uring_batch *args =
 		io_uring_cmd_to_pdu(cmd, struct ioasid_uring_batch);
 	bool nowait = issue_flags & IO_URING_F_NONBLOCK;
-	struct ioas_batch_result result;
+	struct ioas_batch_result result = {};
 	struct ioas_batch_source *from;
 	struct ioasid_user_batch user;
 	struct fixed_batch fixed;
