@@ -21,6 +21,7 @@
 #include <trace/events/ioasid.h>
 
 #include "attach.h"
+#include "kind_map.h"
 
 static void access_unmap(struct ioas_access *access, u64 start, u64 last)
 {
@@ -79,7 +80,7 @@ static void set_route(struct ioasid_device *idev,
 static void leave(struct ioasid_device *idev, struct ioasid_attachment *next)
 {
 	struct ioasid_attachment *attachment = ioasid_device_rid(idev);
-	struct ioas *ioas = &attachment->ioasid->ioas;
+	struct ioas *ioas = attachment->ioas;
 	struct ioasid_ctx *ctx = idev->obj.ctx;
 
 	/* From here on the driver can unpin, but not pin */
@@ -92,7 +93,7 @@ static void leave(struct ioasid_device *idev, struct ioasid_attachment *next)
 	ioas_unpin_all(ioas, &attachment->access);
 	ioas_access_remove(ioas, &attachment->access);
 	if (next)
-		ioas_access_add(&next->ioasid->ioas, &next->access);
+		ioas_access_add(next->ioas, &next->access);
 	set_route(idev, next);
 
 	ioas_release(ioas, attachment->devices);
@@ -110,14 +111,17 @@ static void leave(struct ioasid_device *idev, struct ioasid_attachment *next)
  * Return: 0;
  * -ENOENT, @ioasid is being freed;
  * -EIO, @ioasid is poisoned;
+ * -EOPNOTSUPP, @ioasid is no address space;
  * -ENOMEM.
  */
 int ioasid_access_attach(struct ioasid_device *idev, struct ioasid *ioasid)
 {
 	struct ioasid_attachment *attachment, *old = ioasid_device_rid(idev);
-	struct ioas *ioas = &ioasid->ioas;
+	struct ioas *ioas = ioasid_ioas(ioasid);
 	int ret;
 
+	if (IS_ERR(ioas))
+		return PTR_ERR(ioas);
 	if (old && old->ioasid == ioasid)
 		return 0;
 	ret = ioas_hold(ioas, 1);
@@ -132,6 +136,7 @@ int ioasid_access_attach(struct ioasid_device *idev, struct ioasid *ioasid)
 	if (!attachment)
 		goto err_release;
 	attachment->devices = 1;
+	attachment->ioas = ioas;
 	attachment->access.unmap = access_unmap;
 
 	if (old) {
@@ -206,7 +211,7 @@ int ioasid_access_pin_pages(struct ioasid_device *idev, u64 iova,
 	down_read(&idev->access_sem);
 	rid = ioasid_device_rid(idev);
 	if (rid && !rid->leaving)
-		ret = ioas_pin_pages(&rid->ioasid->ioas, iova, npages,
+		ret = ioas_pin_pages(rid->ioas, iova, npages,
 				     flags & IOASID_ACCESS_WRITE, pages);
 	up_read(&idev->access_sem);
 	lock_map_release(&ioas_driver_map);
@@ -233,7 +238,7 @@ void ioasid_access_unpin_pages(struct ioasid_device *idev, u64 iova,
 	down_read(&idev->access_sem);
 	rid = ioasid_device_rid(idev);
 	if (rid)
-		ioas_unpin_pages(&rid->ioasid->ioas, iova, npages);
+		ioas_unpin_pages(rid->ioas, iova, npages);
 	up_read(&idev->access_sem);
 }
 EXPORT_SYMBOL_GPL(ioasid_access_unpin_pages);
@@ -263,7 +268,7 @@ int ioasid_access_rw(struct ioasid_device *idev, u64 iova, void *data,
 	down_read(&idev->access_sem);
 	rid = ioasid_device_rid(idev);
 	if (rid && !rid->leaving)
-		ret = ioas_rw(&rid->ioasid->ioas, iova, data, length,
+		ret = ioas_rw(rid->ioas, iova, data, length,
 			      flags & IOASID_ACCESS_WRITE);
 	up_read(&idev->access_sem);
 	return ret;

@@ -40,7 +40,7 @@
 #include <trace/events/ioasid.h>
 
 #include "attach.h"
-#include "kind.h"
+#include "kind_map.h"
 
 /**
  * ioasid_attachment_alloc() - allocate an attachment by requester id
@@ -515,7 +515,7 @@ static bool is_routed_through(struct ioasid_ctx *ctx,
 /* A domain is poisoned: block the groups that are on it */
 static void attach_poisoned(struct ioas *ioas)
 {
-	struct ioasid_ctx *ctx = container_of(ioas, struct ioasid, ioas)->obj.ctx;
+	struct ioasid_ctx *ctx = ioasid_of(ioas)->obj.ctx;
 	struct ioasid_group *group;
 
 	mutex_lock(&ctx->lock);
@@ -539,9 +539,7 @@ again:
 
 static bool attach_owns_file(struct ioas *ioas, struct file *file)
 {
-	struct ioasid *ioasid = container_of(ioas, struct ioasid, ioas);
-
-	return ioasid_ctx_owns_file(ioasid->obj.ctx, file);
+	return ioasid_ctx_owns_file(ioasid_of(ioas)->obj.ctx, file);
 }
 
 static const struct ioas_ops attach_ioas_ops = {

@@ -26,6 +26,7 @@ struct ioasid_group;
  * @leaving: the driver can unpin, but not pin any more
  * @domain: of a group: its domain, the IOVAs that it can use, and whether it is
  *	blocked; of the kind MAP
+ * @ioas: of an emulated device: the address space that its driver accesses
  * @access: of an emulated device: the pins of its driver
  *
  * @devices, @waiting and @leaving are protected by ioasid_ctx.routes_lock, and
@@ -42,7 +43,10 @@ struct ioasid_attachment {
 	bool leaving;
 	union {
 		struct ioas_attachment domain;
-		struct ioas_access access;
+		struct {
+			struct ioas *ioas;
+			struct ioas_access access;
+		};
 	};
 };
 

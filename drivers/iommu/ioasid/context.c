@@ -19,7 +19,7 @@
 #include <linux/slab.h>
 
 #include "context.h"
-#include "ioasids.h"
+#include "kind_map.h"
 
 /**
  * ioasid_ctx_alloc() - allocate a context
@@ -98,14 +98,14 @@ static void revoke_all(struct ioasid_ctx *ctx)
 }
 
 /* An empty root: the common case, freed without sleep and indirect call */
-static bool is_easy(const struct ioasid_object *obj)
+static bool is_easy(struct ioasid_object *obj)
 {
-	const struct ioas *ioas;
+	struct ioas *ioas;
 
 	if (unlikely(obj->type != IOASID_OBJECT_IOASID))
 		return false;
-	ioas = &container_of(obj, struct ioasid, obj)->ioas;
-	return !ioas->parent && RB_EMPTY_ROOT(&ioas->mappings);
+	ioas = ioasid_ioas(container_of(obj, struct ioasid, obj));
+	return !IS_ERR(ioas) && !ioas->parent && RB_EMPTY_ROOT(&ioas->mappings);
 }
 
 /* Ids that are erased together: 64 nodes of an xarray */

@@ -23,7 +23,7 @@
 #include "context.h"
 #include "ioasids.h"
 #include "ioctl.h"
-#include "kind.h"
+#include "kind_map.h"
 #include "share.h"
 
 struct kmem_cache *ioasid_cache;
@@ -33,11 +33,6 @@ const struct ioasid_kind_ops * const ioasid_kinds[IOASID_KINDS] = {
 };
 
 static const struct ioas_ops *ioas_ops;
-
-static struct ioasid *to_ioasid(struct ioas *ioas)
-{
-	return container_of(ioas, struct ioasid, ioas);
-}
 
 static struct share_import *to_import(struct ioas_import *import)
 {
@@ -57,7 +52,7 @@ u32 ioasid_parent_id(const struct ioasid *ioasid)
 
 	if (ioas->import)
 		return to_import(ioas->import)->obj.id;
-	return ioas->parent ? to_ioasid(ioas->parent)->obj.id : 0;
+	return ioas->parent ? ioasid_of(ioas->parent)->obj.id : 0;
 }
 
 /* Make a new address space the child of an IOASID, or of an import */
@@ -101,7 +96,7 @@ static void ioasid_destroy(struct ioasid *ioasid)
 	if (likely(!parent))
 		return;
 	/* Recursion: at most IOAS_MAX_DEPTH levels */
-	obj = import ? &to_import(import)->obj : &to_ioasid(parent)->obj;
+	obj = import ? &to_import(import)->obj : &ioasid_of(parent)->obj;
 	ioasid_object_ops_of(obj)->put(obj);
 	ioasid_ctx_drop(ctx);
 }
@@ -115,7 +110,7 @@ static void ioasid_destroy(struct ioasid *ioasid)
  */
 bool ioasid_ioas_get(struct ioas *ioas)
 {
-	return refcount_inc_not_zero(&to_ioasid(ioas)->obj.users);
+	return refcount_inc_not_zero(&ioasid_of(ioas)->obj.users);
 }
 
 /**
@@ -126,7 +121,7 @@ bool ioasid_ioas_get(struct ioas *ioas)
  */
 void ioasid_ioas_put(struct ioas *ioas)
 {
-	ioasid_put(to_ioasid(ioas));
+	ioasid_put(ioasid_of(ioas));
 }
 
 /**
@@ -291,14 +286,18 @@ static int ioasid_object_as_parent(struct ioasid_object *obj,
 
 static void ioasid_object_close(struct ioasid_object *obj, long *patience)
 {
-	ioas_close_imports(&container_of(obj, struct ioasid, obj)->ioas,
-			   patience);
+	struct ioas *ioas = ioasid_ioas(container_of(obj, struct ioasid, obj));
+
+	if (!IS_ERR(ioas))
+		ioas_close_imports(ioas, patience);
 }
 
 static void ioasid_object_revoke(struct ioasid_object *obj, long *patience)
 {
-	struct ioas *ioas = &container_of(obj, struct ioasid, obj)->ioas;
+	struct ioas *ioas = ioasid_ioas(container_of(obj, struct ioasid, obj));
 
+	if (IS_ERR(ioas))
+		return;
 	if ((ioas->as_parent || ioas->import) && ioas_kill(ioas, true) > 0)
 		empty(ioas, patience);
 }

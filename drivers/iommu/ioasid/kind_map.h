@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The commands of the kind MAP, inline for ioasid_kind_call().
+ * The kind MAP: an IOASID that is one address space; its commands, inline for
+ * ioasid_kind_call().
  *
  * Invariants:
  *  - A map that chooses an IOVA copies it out before the mapping takes effect.
@@ -16,6 +17,29 @@
 #include <uapi/linux/ioasid.h>
 
 #include "kind.h"
+
+/**
+ * ioasid_ioas() - get the address space that an IOASID is
+ * @ioasid: the IOASID
+ *
+ * For what only an address space can do: it is exported and imported, children
+ * refer to its mappings, and drivers of emulated devices access its memory.
+ *
+ * Return: the address space; ERR_PTR(-EOPNOTSUPP) if @ioasid is of another kind
+ * than MAP.
+ */
+static inline struct ioas *ioasid_ioas(struct ioasid *ioasid)
+{
+	if (likely(ioasid->obj.kind == IOASID_KIND_MAP))
+		return &ioasid->ioas;
+	return ERR_PTR(-EOPNOTSUPP);
+}
+
+/* The IOASID that is this address space */
+static inline struct ioasid *ioasid_of(struct ioas *ioas)
+{
+	return container_of(ioas, struct ioasid, ioas);
+}
 
 static inline int ioasid_map_map(struct ioasid *ioasid,
 				 const struct ioasid_map_dma *cmd,

@@ -26,25 +26,32 @@
 #include "context.h"
 #include "ioasids.h"
 #include "ioctl.h"
+#include "kind_map.h"
 #include "share.h"
 
 /* ---- Exports ---- */
 
 static struct share_export *export_alloc(struct ioasid *ioasid)
 {
+	struct ioas *ioas = ioasid_ioas(ioasid);
 	struct share_export *export;
+	int ret;
 
+	if (IS_ERR(ioas))
+		return ERR_CAST(ioas);
 	/* From here on the IOASID is emptied under its locks */
-	if (ioas_parent_init(&ioasid->ioas))
-		return NULL;
+	ret = ioas_parent_init(ioas);
+	if (ret)
+		return ERR_PTR(ret);
 	WRITE_ONCE(ioasid->obj.ctx->has_parents, true);
 	export = kzalloc(sizeof(*export), GFP_KERNEL_ACCOUNT);
 	if (!export)
-		return NULL;
+		return ERR_PTR(-ENOMEM);
 	refcount_set(&export->users, 1);
 	refcount_inc(&ioasid->obj.users);
 	refcount_inc(&ioasid->obj.ctx->refs);
 	export->ioasid = ioasid;
+	export->ioas = ioas;
 	return export;
 }
 
@@ -65,7 +72,7 @@ static void export_put(struct share_export *export)
 /* The address space that an import represents */
 static struct ioas *parent_of(struct share_import *import)
 {
-	return &import->export->ioasid->ioas;
+	return import->export->ioas;
 }
 
 /* The caller calls ioasid_object_publish() or import_abort() next */
@@ -153,6 +160,7 @@ static void import_revoke(struct share_import *import)
 	struct ioasid_ctx *ctx = import->obj.ctx;
 	struct ioasid_object *obj;
 	struct ioasid *ioasid;
+	struct ioas *ioas;
 	unsigned long id;
 
 	if (!READ_ONCE(import->base.children))
@@ -162,8 +170,9 @@ static void import_revoke(struct share_import *import)
 		ioasid = ioasid_get(ctx, id);
 		if (!ioasid)
 			continue;
-		if (ioasid->ioas.import == &import->base)
-			ioas_unmap(&ioasid->ioas, 0, U64_MAX, &req);
+		ioas = ioasid_ioas(ioasid);
+		if (!IS_ERR(ioas) && ioas->import == &import->base)
+			ioas_unmap(ioas, 0, U64_MAX, &req);
 		ioasid_put(ioasid);
 	}
 }
@@ -189,7 +198,7 @@ static void show_export(struct seq_file *m, struct share_export *export)
 		seq_puts(m, "max");
 	else
 		seq_printf(m, "%llu", base->limit);
-	seq_printf(m, " state=%s\n", ioas_export_shut(&export->ioasid->ioas) ?
+	seq_printf(m, " state=%s\n", ioas_export_shut(export->ioas) ?
 				      "revoked" : "valid");
 }
 
@@ -252,8 +261,8 @@ long ioasid_cmd_export(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 		return -ENOENT;
 	export = export_alloc(ioasid);
 	ioasid_put(ioasid);
-	if (!export)
-		return -ENOMEM;
+	if (IS_ERR(export))
+		return PTR_ERR(export);
 	export->base.start = cmd->iova;
 	export->base.last = cmd->iova + (cmd->length - 1);
 	export->base.limit = cmd->max_mappings;

@@ -17,11 +17,13 @@ struct ioasid_info;
  * @base: the range, permission and limit
  * @ioasid: the exported IOASID, with a reference to it and to the memory of its
  *	context
+ * @ioas: the address space that @ioasid is
  */
 struct share_export {
 	refcount_t users;
 	struct ioas_export base;
 	struct ioasid *ioasid;
+	struct ioas *ioas;
 };
 
 /**
