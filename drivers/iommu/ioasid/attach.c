@@ -554,5 +554,5 @@ static const struct ioas_ops attach_ioas_ops = {
  */
 void __init ioasid_attach_init(void)
 {
-	ioasid_set_ioas_ops(&attach_ioas_ops);
+	ioasid_map_set_ioas_ops(&attach_ioas_ops);
 }

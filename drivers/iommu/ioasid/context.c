@@ -97,7 +97,10 @@ static void revoke_all(struct ioasid_ctx *ctx)
 	}
 }
 
-/* An empty root: the common case, freed without sleep and indirect call */
+/*
+ * An empty root of the kind MAP: the common case, freed without sleep and indirect
+ * call
+ */
 static bool is_easy(struct ioasid_object *obj)
 {
 	struct ioas *ioas;
@@ -128,6 +131,7 @@ static void forget_ids(struct xarray *ids)
 
 static void ioasid_ctx_destroy(struct ioasid_ctx *ctx)
 {
+	struct kmem_cache *cache = ioasid_cache(IOASID_KIND_MAP);
 	void *freed[FREE_BATCH] __uninitialized;
 	unsigned int n = 0, nr_freed = 0;
 	XA_STATE(xas, &ctx->objects, 0);
@@ -148,11 +152,10 @@ static void ioasid_ctx_destroy(struct ioasid_ctx *ctx)
 		if (likely(is_easy(obj)) && ++n % DESTROY_BATCH) {
 			if (unlikely(!refcount_dec_and_test(&obj->users)))
 				continue;
-			ioasid_exit(ioasid);
+			ioasid_map_exit(ioasid);
 			freed[nr_freed++] = ioasid;
 			if (nr_freed == FREE_BATCH) {
-				kmem_cache_free_bulk(ioasid_cache, nr_freed,
-						     freed);
+				kmem_cache_free_bulk(cache, nr_freed, freed);
 				nr_freed = 0;
 			}
 			continue;
@@ -166,7 +169,7 @@ static void ioasid_ctx_destroy(struct ioasid_ctx *ctx)
 	}
 	rcu_read_unlock();
 	if (nr_freed)
-		kmem_cache_free_bulk(ioasid_cache, nr_freed, freed);
+		kmem_cache_free_bulk(cache, nr_freed, freed);
 	forget_ids(&ctx->objects);
 	ioasid_ctx_drop(ctx);
 }

@@ -84,7 +84,7 @@ long ioasid_cmd_map_dma(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 		return -ENOENT;
 	if (unlikely(cmd->flags & IOASID_MAP_FILE)) {
 		ret = -EINVAL;
-		if (ioasid->ioas.parent)
+		if (ioasid->obj.parent)
 			goto out_put;
 		req.file = fget(cmd->fd);
 		if (!req.file) {

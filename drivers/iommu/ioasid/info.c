@@ -52,7 +52,7 @@ long ioasid_cmd_get_info(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 	info.mappings_left = U64_MAX;
 	info.permission = IOASID_MAP_READ | IOASID_MAP_WRITE;
 	info.kind = ioasid->obj.kind;
-	info.parent = ioasid_parent_id(ioasid);
+	info.parent = ioasid->obj.parent;
 	info.cookie = ioasid->cookie;
 	ops = ioasid_kind_of(ioasid);
 	ops->stats(ioasid, &stats);

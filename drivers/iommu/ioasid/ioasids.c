@@ -13,7 +13,6 @@
  * Locks: none of its own.
  */
 #include <linux/bitops.h>
-#include <linux/nospec.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
@@ -24,51 +23,48 @@
 #include "ioasids.h"
 #include "ioctl.h"
 #include "kind_map.h"
-#include "share.h"
 
-struct kmem_cache *ioasid_cache;
+struct kmem_cache *ioasid_caches[IOASID_KINDS];
 
 const struct ioasid_kind_ops * const ioasid_kinds[IOASID_KINDS] = {
 	[IOASID_KIND_MAP] = &ioasid_kind_map,
 };
 
-static const struct ioas_ops *ioas_ops;
-
-static struct share_import *to_import(struct ioas_import *import)
-{
-	return container_of(import, struct share_import, base);
-}
-
-/**
- * ioasid_parent_id() - get the parent of an IOASID
- * @ioasid: the IOASID
- *
- * Return: id of the parent, or of the import that represents it, even if that
- * was freed; 0 for a root.
- */
-u32 ioasid_parent_id(const struct ioasid *ioasid)
-{
-	const struct ioas *ioas = &ioasid->ioas;
-
-	if (ioas->import)
-		return to_import(ioas->import)->obj.id;
-	return ioas->parent ? ioasid_of(ioas->parent)->obj.id : 0;
-}
-
-/* Make a new address space the child of an IOASID, or of an import */
-static int join_parent(struct ioasid_ctx *ctx, u32 id, struct ioas *child)
+/* Find the parent of a new IOASID, and take a reference to it */
+static int get_parent(struct ioasid_ctx *ctx, u32 id,
+		      struct ioasid_parent *parent)
 {
 	struct ioasid_object *obj = ioasid_object_any(ctx, id);
 	const struct ioasid_object_ops *ops;
-	int ret = -ENOENT;
+	struct ioas *ioas = ERR_PTR(-ENOENT);
 
 	if (!obj)
-		return ret;
+		return -ENOENT;
 	ops = ioasid_object_ops_of(obj);
 	if (ops->as_parent)
-		ret = ops->as_parent(obj, child);
-	if (ret) {
+		ioas = ops->as_parent(obj, &parent->import);
+	if (IS_ERR(ioas)) {
 		ops->put(obj);
+		return PTR_ERR(ioas);
+	}
+	parent->obj = obj;
+	parent->ioas = ioas;
+	return 0;
+}
+
+static noinline int init_child(struct ioasid_ctx *ctx, struct ioasid *ioasid,
+			       const struct ioasid_params *params)
+{
+	struct ioasid_parent parent;
+	int ret;
+
+	ret = get_parent(ctx, params->parent, &parent);
+	if (ret)
+		return ret;
+	ret = ioasid_kind_of(ioasid)->init(ioasid, params, &ctx->account,
+					   &parent);
+	if (ret) {
+		ioasid_object_ops_of(parent.obj)->put(parent.obj);
 		return ret;
 	}
 	WRITE_ONCE(ctx->has_parents, true);
@@ -76,29 +72,26 @@ static int join_parent(struct ioasid_ctx *ctx, u32 id, struct ioas *child)
 	return 0;
 }
 
-void ioasid_exit(struct ioasid *ioasid)
+/* Not inline, as init_child(): the registers that it needs cost a root, too */
+static noinline void free_child(struct ioasid *ioasid,
+				struct ioasid_object *parent)
 {
-	ioas_exit(&ioasid->ioas);
-	ioas_parent_exit(&ioasid->ioas);
+	struct ioasid_ctx *ctx = ioasid->obj.ctx;
+
+	kmem_cache_free(ioasid_cache(ioasid->obj.kind), ioasid);
+	/* Recursion: at most IOAS_MAX_DEPTH levels */
+	ioasid_object_ops_of(parent)->put(parent);
+	ioasid_ctx_drop(ctx);
 }
 
 static void ioasid_destroy(struct ioasid *ioasid)
 {
-	struct ioas_import *import = ioasid->ioas.import;
-	struct ioas *parent = ioasid->ioas.parent;
-	struct ioasid_ctx *ctx = ioasid->obj.ctx;
-	struct ioasid_object *obj;
+	struct ioasid_object *parent = ioasid_exit(ioasid);
 
-	ioasid_exit(ioasid);
-	if (unlikely(parent))
-		ioas_remove_child(parent, import, &ioasid->ioas);
-	kmem_cache_free(ioasid_cache, ioasid);
 	if (likely(!parent))
-		return;
-	/* Recursion: at most IOAS_MAX_DEPTH levels */
-	obj = import ? &to_import(import)->obj : &ioasid_of(parent)->obj;
-	ioasid_object_ops_of(obj)->put(obj);
-	ioasid_ctx_drop(ctx);
+		kmem_cache_free(ioasid_cache(ioasid->obj.kind), ioasid);
+	else
+		free_child(ioasid, parent);
 }
 
 /**
@@ -124,35 +117,21 @@ void ioasid_ioas_put(struct ioas *ioas)
 	ioasid_put(ioasid_of(ioas));
 }
 
-/**
- * ioasid_set_ioas_ops() - set the callbacks of all address spaces
- * @ops: the callbacks; never freed
- */
-void __init ioasid_set_ioas_ops(const struct ioas_ops *ops)
-{
-	ioas_ops = ops;
-}
-
-/**
- * ioasid_alloc() - allocate an IOASID
- * @ctx: the context
- * @params: its attributes
- *
- * The caller calls ioasid_object_publish() next, or ioasid_abort().
- *
- * Context: may sleep.
- * Return: the IOASID with its id, or an ERR_PTR:
+/*
+ * Allocate an IOASID.  The caller calls ioasid_object_publish() next, or
+ * ioasid_abort().  Returns an ERR_PTR:
  * -EDQUOT, the context has reached its limit;
  * -ENOENT, the parent does not exist, or is being freed;
  * -ENODEV, the parent is an import whose export was revoked;
  * -ELOOP, the parent is too far from its root;
  * -EDEADLK, the parent waits for a sibling;
+ * -EOPNOTSUPP, the kind of the parent has no children;
  * -ENOSPC, no id is left;
  * -EINTR, a fatal signal;
  * -ENOMEM.
  */
-struct ioasid *ioasid_alloc(struct ioasid_ctx *ctx,
-			    const struct ioasid_params *params)
+static struct ioasid *ioasid_alloc(struct ioasid_ctx *ctx,
+				   const struct ioasid_params *params)
 {
 	struct ioasid *ioasid;
 	int ret;
@@ -161,30 +140,31 @@ struct ioasid *ioasid_alloc(struct ioasid_ctx *ctx,
 		return ERR_PTR(-EDQUOT);
 	ret = -ENOMEM;
 	/* Not zeroed: all fields are set below */
-	ioasid = kmem_cache_alloc(ioasid_cache, GFP_KERNEL);
+	ioasid = kmem_cache_alloc(ioasid_cache(params->kind), GFP_KERNEL);
 	if (!ioasid)
 		goto err_count;
 	ioasid->cookie = params->cookie;
 	ioasid->obj.kind = params->kind;
 	ioasid->obj.ctx = ctx;
-	ioas_init(&ioasid->ioas, &ctx->account, ioas_ops);
-	ioasid->ioas.cut_shift = params->cut_shift;
-	ioasid->ioas.enforce_cache_coherency = params->snoop == IOASID_SNOOP_ON;
-	if (params->parent) {
-		ret = join_parent(ctx, params->parent, &ioasid->ioas);
-		if (ret)
-			goto err_free;
-	}
+	ioasid->obj.parent = params->parent;
+	if (likely(!params->parent))
+		ret = ioasid_kind_call(ioasid_kind_of(ioasid)->init,
+				       ioasid_map_init, ioasid, params,
+				       &ctx->account, NULL);
+	else
+		ret = init_child(ctx, ioasid, params);
+	if (ret)
+		goto err_free;
 	ret = ioasid_object_reserve(ctx, &ioasid->obj, IOASID_OBJECT_IOASID);
 	if (ret)
-		goto err_parent;
+		goto err_destroy;
 	return ioasid;
 
-err_parent:
+err_destroy:
 	ioasid_destroy(ioasid);
 	goto err_count;
 err_free:
-	kmem_cache_free(ioasid_cache, ioasid);
+	kmem_cache_free(ioasid_cache(params->kind), ioasid);
 err_count:
 	atomic_dec(&ctx->nr_ioasids);
 	return ERR_PTR(ret);
@@ -236,20 +216,6 @@ void ioasid_put(struct ioasid *ioasid)
 		ioasid_destroy(ioasid);
 }
 
-/* Unmap all of an address space that was killed */
-static void empty(struct ioas *ioas, long *patience)
-{
-	struct ioas_unmap_request req = {
-		.flags = IOASID_UNMAP_ALL | IOASID_UNMAP_CASCADE |
-			 IOAS_UNMAP_FORCED,
-		.patience = *patience,
-	};
-
-	/* FORCED: neither a signal nor a failure ends the unmap early */
-	ioas_unmap(ioas, 0, U64_MAX, &req);
-	*patience = req.patience;
-}
-
 /* ---- IOASIDs as objects ---- */
 
 static void ioasid_object_put(struct ioasid_object *obj)
@@ -259,29 +225,25 @@ static void ioasid_object_put(struct ioasid_object *obj)
 
 static int ioasid_object_kill(struct ioasid_object *obj, bool cascade)
 {
-	return ioas_kill(&container_of(obj, struct ioasid, obj)->ioas, cascade);
+	struct ioasid *ioasid = container_of(obj, struct ioasid, obj);
+
+	return ioasid_kind_call(ioasid_kind_of(ioasid)->kill, ioasid_map_kill,
+				ioasid, cascade);
 }
 
 static void ioasid_object_release(struct ioasid_object *obj, int killed)
 {
 	struct ioasid *ioasid = container_of(obj, struct ioasid, obj);
-	struct ioas *ioas = &ioasid->ioas;
-	long patience = IOAS_PATIENCE;
 
-	/* 0: the address space is empty */
-	if (killed)
-		empty(ioas, &patience);
-	/* An export's file, or children, may hold a reference for long */
-	if (ioas->parent && RB_EMPTY_ROOT(&ioas->mappings))
-		ioas_remove_child(ioas->parent, ioas->import, ioas);
+	ioasid_free(ioasid, killed);
 	ioasid_put(ioasid);
 }
 
-static int ioasid_object_as_parent(struct ioasid_object *obj,
-				   struct ioas *child)
+static struct ioas *ioasid_object_as_parent(struct ioasid_object *obj,
+					    struct ioas_import **import)
 {
-	return ioas_add_child(&container_of(obj, struct ioasid, obj)->ioas,
-			      NULL, child);
+	*import = NULL;
+	return ioasid_ioas(container_of(obj, struct ioasid, obj));
 }
 
 static void ioasid_object_close(struct ioasid_object *obj, long *patience)
@@ -299,16 +261,14 @@ static void ioasid_object_revoke(struct ioasid_object *obj, long *patience)
 	if (IS_ERR(ioas))
 		return;
 	if ((ioas->as_parent || ioas->import) && ioas_kill(ioas, true) > 0)
-		empty(ioas, patience);
+		ioasid_map_empty(ioas, patience);
 }
 
-/* Children and exports may still refer to a parent: the last put empties it */
 static void ioasid_object_end(struct ioasid_object *obj)
 {
 	struct ioasid *ioasid = container_of(obj, struct ioasid, obj);
 
-	if (!ioasid->ioas.as_parent)
-		ioas_exit(&ioasid->ioas);
+	ioasid_kind_of(ioasid)->end(ioasid);
 	ioasid_put(ioasid);
 }
 
@@ -322,7 +282,7 @@ static unsigned int ioasid_object_list(struct ioasid_object *obj,
 		.id = obj->id,
 		.cookie = ioasid->cookie,
 		.kind = obj->kind,
-		.parent = ioasid_parent_id(ioasid),
+		.parent = obj->parent,
 	};
 	return 1;
 }
@@ -354,7 +314,7 @@ static void ioasid_object_show(struct seq_file *m, struct ioasid_object *obj)
 	ioasid_kind_of(ioasid)->stats(ioasid, &stats);
 	seq_printf(m, "ioasid:\tid=%u kind=%s parent=%u cookie=0x%llx devices=%u children=%u mappings=%llu mapped=%llu pinned=%llu charged=%llu state=",
 		   ioasid->obj.id, ioasid_kind_of(ioasid)->name,
-		   ioasid_parent_id(ioasid), ioasid->cookie,
+		   ioasid->obj.parent, ioasid->cookie,
 		   stats.nr_devices, stats.nr_children, stats.nr_mappings,
 		   stats.bytes_mapped, stats.bytes_pinned, stats.bytes_pinned);
 	show_state(m, stats.state);
@@ -379,19 +339,34 @@ int __init ioasid_ioasids_init(void)
 		.use_freeptr_offset = true,
 		.freeptr_offset = offsetof(struct ioasid, cookie),
 	};
+	const struct ioasid_kind_ops *ops;
+	unsigned int kind;
+	char name[32];
 
-	/* Not in obj: look-ups may write to the users of a freed IOASID */
-	ioasid_cache = kmem_cache_create("ioasid", sizeof(struct ioasid), &args,
-					 SLAB_ACCOUNT | SLAB_TYPESAFE_BY_RCU);
-	if (!ioasid_cache)
-		return -ENOMEM;
+	for (kind = 0; kind < IOASID_KINDS; kind++) {
+		ops = ioasid_kinds[kind];
+		if (!ops)
+			continue;
+		snprintf(name, sizeof(name), "ioasid_%s", ops->name);
+		/* Not in obj: look-ups may write to the users of a freed IOASID */
+		ioasid_caches[kind] =
+			kmem_cache_create(name, ops->size, &args,
+					  SLAB_ACCOUNT | SLAB_TYPESAFE_BY_RCU);
+		if (!ioasid_caches[kind]) {
+			ioasid_ioasids_exit();
+			return -ENOMEM;
+		}
+	}
 	ioasid_object_register(IOASID_OBJECT_IOASID, &ioasid_object_ops);
 	return 0;
 }
 
 void ioasid_ioasids_exit(void)
 {
-	kmem_cache_destroy(ioasid_cache);
+	unsigned int kind;
+
+	for (kind = 0; kind < IOASID_KINDS; kind++)
+		kmem_cache_destroy(ioasid_caches[kind]);
 }
 
 long ioasid_cmd_alloc(struct ioasid_ctx *ctx, union ioasid_arg *arg,
@@ -399,24 +374,24 @@ long ioasid_cmd_alloc(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 {
 	struct ioasid_alloc __user *out = user;
 	struct ioasid_alloc *cmd = &arg->alloc;
-	struct ioasid_params params = {};
+	struct ioasid_params params = {
+		.cookie = cmd->cookie,
+		.parent = cmd->parent,
+		.kind = cmd->kind,
+		.snoop = cmd->snoop,
+	};
 	struct ioasid *ioasid;
 	unsigned int shift;
+	int ret;
 
-	if (cmd->kind >= IOASID_KINDS ||
-	    !ioasid_kinds[array_index_nospec(cmd->kind, IOASID_KINDS)])
-		return -EOPNOTSUPP;
-	if (cmd->snoop > IOASID_SNOOP_ON)
-		return -EOPNOTSUPP;
-	if (cmd->format || cmd->fault_queue)
+	ret = ioasid_check(cmd);
+	if (ret)
+		return ret;
+	if (cmd->fault_queue)
 		return -EINVAL;
 	if (size_to_shift(cmd->cut_size, &shift))
 		return -EINVAL;
 
-	params.cookie = cmd->cookie;
-	params.parent = cmd->parent;
-	params.kind = cmd->kind;
-	params.snoop = cmd->snoop;
 	params.cut_shift = shift;
 	ioasid = ioasid_alloc(ctx, &params);
 	if (IS_ERR(ioasid))

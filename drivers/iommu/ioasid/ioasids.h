@@ -8,18 +8,16 @@
 #include "ioas/ioas.h"
 #include "object.h"
 
-extern struct kmem_cache *ioasid_cache;
+struct ioasid_account;
 
 /**
- * struct ioasid - an IOASID
+ * struct ioasid - an IOASID, the head of what its kind allocates
  * @obj: first: its id and references
  * @cookie: an arbitrary number of user space
- * @ioas: the address space
  */
 struct ioasid {
 	struct ioasid_object obj;
 	u64 cookie;
-	struct ioas ioas;
 };
 
 /**
@@ -38,15 +36,10 @@ struct ioasid_params {
 	u8 cut_shift;
 };
 
-u32 ioasid_parent_id(const struct ioasid *ioasid);
-void ioasid_exit(struct ioasid *ioasid);
 bool ioasid_ioas_get(struct ioas *ioas);
 void ioasid_ioas_put(struct ioas *ioas);
-struct ioasid *ioasid_alloc(struct ioasid_ctx *ctx,
-			    const struct ioasid_params *params);
 struct ioasid *ioasid_get(struct ioasid_ctx *ctx, u32 id);
 void ioasid_put(struct ioasid *ioasid);
-void __init ioasid_set_ioas_ops(const struct ioas_ops *ops);
 int __init ioasid_ioasids_init(void);
 void ioasid_ioasids_exit(void);
 

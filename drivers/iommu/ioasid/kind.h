@@ -8,8 +8,22 @@
 #include "attachment.h"
 #include "ioasids.h"
 
+struct ioasid_alloc;
 struct ioasid_info;
 struct ioasid_map_dma;
+
+/**
+ * struct ioasid_parent - the parent of a new IOASID
+ * @obj: its object, or the object of the import that represents it, with a
+ *	reference that becomes that of the child
+ * @ioas: its address space
+ * @import: the import, or NULL
+ */
+struct ioasid_parent {
+	struct ioasid_object *obj;
+	struct ioas *ioas;
+	struct ioas_import *import;
+};
 
 /**
  * enum ioasid_detach - how a group leaves an IOASID
@@ -27,6 +41,19 @@ enum ioasid_detach {
 /**
  * struct ioasid_kind_ops - a kind of IOASIDs
  * @name: its name in fdinfo
+ * @size: size of what it allocates, which begins with struct ioasid
+ * @check: check the attributes of IOASID_ALLOC that depend on the kind
+ * @init: initialise all but the head of a new IOASID, whose memory is not zeroed,
+ *	and make it a child of @parent, which is NULL for a root.  @account is that
+ *	of the context.  Returns 0, or an errno as of ioas_add_child(): then
+ *	nothing is left to free
+ * @exit: free all that is in an IOASID, and leave the parent; no other thread
+ *	uses it.  Returns the object of the parent, whose reference the caller
+ *	drops, or NULL for a root
+ * @kill: see struct ioasid_object_ops; does not sleep
+ * @free: unmap all, after @kill has returned @killed
+ * @end: the context ends: free what @exit would free, unless other contexts refer
+ *	to it
  * @map: IOASID_MAP_DMA; a chosen IOVA is written to @out before the mapping takes
  *	effect.  @req is complete, and has the file
  * @change: IOASID_MAP_DMA with IOASID_MAP_PROTECT or IOASID_MAP_REPLACE
@@ -59,12 +86,22 @@ enum ioasid_detach {
  *	of @stats.  Returns the permitted IOVAs, to be freed by kfree(); NULL, there
  *	is no memory
  *
- * A command whose op is NULL returns -EOPNOTSUPP: ioasid_kind_call().  @name,
- * @stats and @info are always there.  All may sleep where nothing else is said,
- * and return 0 or an errno of their command.
+ * A command whose op is NULL returns -EOPNOTSUPP: ioasid_kind_call().  All before
+ * @map, @stats and @info are always there.  All may sleep where nothing else is
+ * said, and return 0 or an errno of their command.
  */
 struct ioasid_kind_ops {
 	const char *name;
+	size_t size;
+	int (*check)(const struct ioasid_alloc *cmd);
+	int (*init)(struct ioasid *ioasid, const struct ioasid_params *params,
+		    struct ioasid_account *account,
+		    const struct ioasid_parent *parent);
+	struct ioasid_object *(*exit)(struct ioasid *ioasid);
+	int (*kill)(struct ioasid *ioasid, bool cascade);
+	void (*free)(struct ioasid *ioasid, int killed);
+	void (*end)(struct ioasid *ioasid);
+
 	int (*map)(struct ioasid *ioasid, const struct ioasid_map_dma *cmd,
 		   struct ioasid_map_dma __user *out,
 		   struct ioas_map_request *req);
@@ -102,6 +139,9 @@ struct ioasid_kind_ops {
 
 /* By enum ioasid_kind; NULL for a kind that IOASID_ALLOC does not know */
 extern const struct ioasid_kind_ops * const ioasid_kinds[IOASID_KINDS];
+
+/* By enum ioasid_kind: where the kind allocates */
+extern struct kmem_cache *ioasid_caches[IOASID_KINDS];
 
 extern const struct ioasid_kind_ops ioasid_kind_map;
 

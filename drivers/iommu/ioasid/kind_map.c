@@ -3,40 +3,104 @@
  * The kind MAP: an IOASID that is one address space, which commands map and
  * unmap.
  *
+ * Invariants:
+ *  - A child has a reference to the object of its parent, or of the import that
+ *    represents it.
+ *
  * Locks: none of its own.
  */
 #include <uapi/linux/ioasid.h>
 
 #include "kind_map.h"
+#include "share.h"
+
+/* ---- Life ---- */
+
+const struct ioas_ops *ioasid_map_ioas_ops;
+
+/**
+ * ioasid_map_set_ioas_ops() - set the callbacks of all address spaces
+ * @ops: the callbacks; never freed
+ */
+void __init ioasid_map_set_ioas_ops(const struct ioas_ops *ops)
+{
+	ioasid_map_ioas_ops = ops;
+}
+
+/**
+ * ioasid_map_leave() - end to be a child
+ * @ioas: the child, empty
+ *
+ * Return: the object whose reference the child has.
+ */
+struct ioasid_object *ioasid_map_leave(struct ioas *ioas)
+{
+	struct ioas_import *import = ioas->import;
+	struct ioas *parent = ioas->parent;
+
+	ioas_remove_child(parent, import, ioas);
+	if (import)
+		return &container_of(import, struct share_import, base)->obj;
+	return &ioasid_of(parent)->obj;
+}
+
+/**
+ * ioasid_map_empty() - unmap all of an address space
+ * @ioas: the address space, after ioas_kill()
+ * @patience: jiffies that the unmap may wait for drivers; out, what is left
+ *
+ * Context: may sleep.
+ */
+void ioasid_map_empty(struct ioas *ioas, long *patience)
+{
+	struct ioas_unmap_request req = {
+		.flags = IOASID_UNMAP_ALL | IOASID_UNMAP_CASCADE |
+			 IOAS_UNMAP_FORCED,
+		.patience = *patience,
+	};
+
+	/* FORCED: neither a signal nor a failure ends the unmap early */
+	ioas_unmap(ioas, 0, U64_MAX, &req);
+	*patience = req.patience;
+}
+
+/* Children and exports may still refer to a parent: the last put empties it */
+static void map_end(struct ioasid *ioasid)
+{
+	struct ioas *ioas = ioasid_map_ioas(ioasid);
+
+	if (!ioas->as_parent)
+		ioas_exit(ioas);
+}
 
 /* ---- Attachments ---- */
 
 static int map_hold(struct ioasid *ioasid, unsigned int devices)
 {
-	return ioas_hold(&ioasid->ioas, devices);
+	return ioas_hold(ioasid_map_ioas(ioasid), devices);
 }
 
 static void map_release(struct ioasid *ioasid, unsigned int devices)
 {
-	ioas_release(&ioasid->ioas, devices);
+	ioas_release(ioasid_map_ioas(ioasid), devices);
 }
 
 static void map_set_partial(struct ioasid *ioasid, bool partial)
 {
-	ioas_set_partial(&ioasid->ioas, partial);
+	ioas_set_partial(ioasid_map_ioas(ioasid), partial);
 }
 
 static int map_attach(struct ioasid *ioasid,
 		      struct ioasid_attachment *attachment, u64 *fault_addr)
 {
-	return ioas_attach(&ioasid->ioas, &attachment->domain, fault_addr);
+	return ioas_attach(ioasid_map_ioas(ioasid), &attachment->domain, fault_addr);
 }
 
 static int map_detach(struct ioasid *ioasid,
 		      struct ioasid_attachment *attachment,
 		      enum ioasid_detach how)
 {
-	struct ioas *ioas = &ioasid->ioas;
+	struct ioas *ioas = ioasid_map_ioas(ioasid);
 
 	if (how == IOASID_DETACH_KILLABLE)
 		return ioas_detach_killable(ioas, &attachment->domain);
@@ -49,48 +113,56 @@ static int map_begin_move(struct ioasid *ioasid,
 {
 	if (!ioas_attachment_must_block(&attachment->domain))
 		return 0;
-	return ioas_block_killable(&ioasid->ioas, &attachment->domain) ?: 1;
+	return ioas_block_killable(ioasid_map_ioas(ioasid), &attachment->domain) ?: 1;
 }
 
 static int map_abort_move(struct ioasid *ioasid,
 			  struct ioasid_attachment *attachment)
 {
-	return ioas_unblock(&ioasid->ioas, &attachment->domain);
+	return ioas_unblock(ioasid_map_ioas(ioasid), &attachment->domain);
 }
 
 static bool map_block_poisoned(struct ioasid *ioasid,
 			       struct ioasid_attachment *attachment)
 {
 	return ioas_attachment_poisoned(&attachment->domain) &&
-	       ioas_block(&ioasid->ioas, &attachment->domain);
+	       ioas_block(ioasid_map_ioas(ioasid), &attachment->domain);
 }
 
 static bool map_is_through(const struct ioasid *ioasid, const struct ioas *ioas)
 {
-	return &ioasid->ioas == ioas;
+	return &container_of(ioasid, struct ioasid_map, ioasid)->ioas == ioas;
 }
 
 /* ---- Look ---- */
 
 static void map_stats(struct ioasid *ioasid, struct ioas_stats *stats)
 {
-	ioas_get_stats(&ioasid->ioas, stats);
+	ioas_get_stats(ioasid_map_ioas(ioasid), stats);
 }
 
 static struct ioas_ranges *map_info(struct ioasid *ioasid,
 				    struct ioasid_info *info)
 {
+	struct ioas *ioas = ioasid_map_ioas(ioasid);
 	unsigned int nr_tables;
 
-	info->snoop = ioasid->ioas.enforce_cache_coherency ? IOASID_SNOOP_ON :
-							     IOASID_SNOOP_AUTO;
-	info->pgsizes = ioas_pgsizes(&ioasid->ioas, &nr_tables);
+	info->snoop = ioas->enforce_cache_coherency ? IOASID_SNOOP_ON :
+						      IOASID_SNOOP_AUTO;
+	info->pgsizes = ioas_pgsizes(ioas, &nr_tables);
 	info->nr_domains = nr_tables;
-	return ioas_copy_permitted(&ioasid->ioas);
+	return ioas_copy_permitted(ioas);
 }
 
 const struct ioasid_kind_ops ioasid_kind_map = {
 	.name = "map",
+	.size = sizeof(struct ioasid_map),
+	.check = ioasid_map_check,
+	.init = ioasid_map_init,
+	.exit = ioasid_map_exit,
+	.kill = ioasid_map_kill,
+	.free = ioasid_map_free,
+	.end = map_end,
 	.map = ioasid_map_map,
 	.change = ioasid_map_change,
 	.unmap = ioasid_map_unmap,

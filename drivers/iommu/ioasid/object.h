@@ -11,6 +11,7 @@
 #include <linux/xarray.h>
 
 struct ioas;
+struct ioas_import;
 struct ioasid_ctx;
 struct ioasid_list_entry;
 struct ioasid_object;
@@ -34,9 +35,9 @@ enum ioasid_object_type {
  *	children or attachments. Called under the lock of the xarray. Returns 0
  *	or more, or -errno. NULL: the objects are not freed by id.
  * @free: free the object after @kill, which returned @killed. May sleep.
- * @as_parent: make an address space the child of the object. On success the
- *	child takes over the caller's reference. Returns 0 or -errno. NULL: the
- *	objects cannot be parents.
+ * @as_parent: get the address space to which the children of the object refer,
+ *	and the import by which they see it, or NULL. Returns an ERR_PTR if the
+ *	object cannot be a parent. NULL: no object of the type can.
  * @close: revoke the imports of the object when the file of the context is
  *	closed. Waits for at most *@patience jiffies, and subtracts the time
  *	waited. NULL: there are none.
@@ -54,7 +55,8 @@ struct ioasid_object_ops {
 	void (*put)(struct ioasid_object *obj);
 	int (*kill)(struct ioasid_object *obj, bool cascade);
 	void (*free)(struct ioasid_object *obj, int killed);
-	int (*as_parent)(struct ioasid_object *obj, struct ioas *child);
+	struct ioas *(*as_parent)(struct ioasid_object *obj,
+				  struct ioas_import **import);
 	void (*close)(struct ioasid_object *obj, long *patience);
 	void (*revoke)(struct ioasid_object *obj, long *patience);
 	void (*end)(struct ioasid_object *obj);
@@ -73,6 +75,8 @@ struct ioasid_object_ops {
  * @type: enum ioasid_object_type
  * @kind: of an IOASID: enum ioasid_kind
  * @users: references; 0 before the object is published
+ * @parent: of an IOASID: id of the parent, or of the import that represents it,
+ *	even if that was freed; 0 for a root
  */
 struct ioasid_object {
 	struct ioasid_ctx *ctx;
@@ -80,6 +84,7 @@ struct ioasid_object {
 	u8 type;
 	u8 kind;
 	refcount_t users;
+	u32 parent;
 };
 
 int ioasid_object_reserve(struct ioasid_ctx *ctx, struct ioasid_object *obj,

@@ -383,11 +383,13 @@ static void import_free(struct ioasid_object *obj, int killed)
 	import_put(obj);
 }
 
-static int import_as_parent(struct ioasid_object *obj, struct ioas *child)
+static struct ioas *import_as_parent(struct ioasid_object *obj,
+				     struct ioas_import **base)
 {
 	struct share_import *import = import_of(obj);
 
-	return ioas_add_child(parent_of(import), &import->base, child);
+	*base = &import->base;
+	return parent_of(import);
 }
 
 static unsigned int import_list(struct ioasid_object *obj,

@@ -29,17 +29,20 @@ void ioas_init(struct ioas *ioas,
 	ioas->account = account;
 	ioas->ops = ops;
 	spin_lock_init(&ioas->lock);
+	/* Neighbours in the structure are written together */
+	ioas->depth = 0;
+	ioas->left = 0;
 	ioas->cut_shift = 0;
 	ioas->enforce_cache_coherency = false;
 	ioas->dead = false;
 	ioas->poisoned = false;
 	ioas->knows_gaps = false;
 	ioas->changes = 0;
-	ioas->nr_nodes = 0;
 	ioas->partial = 0;
 	ioas->devices = 0;
+	ioas->children = 0;
 	ioas->mappings = RB_ROOT;
-	init_waitqueue_head(&ioas->wait);
+	ioas->nr_nodes = 0;
 	ioas->nr_mappings = 0;
 	ioas->bytes_mapped = 0;
 	ioas->quarantine = NULL;
@@ -48,10 +51,8 @@ void ioas_init(struct ioas *ioas,
 	ioas->parent = NULL;
 	ioas->import = NULL;
 	ioas->as_parent = NULL;
-	ioas->children = 0;
-	ioas->depth = 0;
-	ioas->left = 0;
 	ioas->devmem = NULL;
+	init_waitqueue_head(&ioas->wait);
 	ioas_tables_init(ioas);
 	mutex_init(&ioas->attach_lock);
 	INIT_HLIST_HEAD(&ioas->attachments);
