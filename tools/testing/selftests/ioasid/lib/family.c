@@ -60,6 +60,28 @@ char *family_memory(int pages)
 	return mem;
 }
 
+int family_space(struct model *model, bool child, char *mem, int pages,
+		 __u32 *root, struct model_space *space)
+{
+	int rc = ia_alloc(model->ctx, root);
+
+	*space = (struct model_space) {
+		.model = model, .id = *root, .container = -1,
+	};
+	if (rc || !child)
+		return rc;
+	rc = ia_map(model->ctx, *root, FAMILY_ROOT_BASE, mem,
+		    pages * page_size);
+	return rc ? rc : ia_child(model->ctx, *root, 0, &space->id);
+}
+
+__u64 family_addr(__u32 root, const struct model_space *space, char *mem,
+		  int page)
+{
+	return (space->id == root ? IA_PTR(mem) : FAMILY_ROOT_BASE) +
+	       page * page_size;
+}
+
 bool reads(struct model_device *dev, __u64 iova, int number)
 {
 	unsigned char buf[16];

@@ -25,6 +25,36 @@ int ia_map_ref(int fd, __u32 id, __u64 iova, __u64 addr, __u64 length,
 struct ioasid_info info_of(int fd, __u32 id);
 char *family_memory(int pages);
 
+/*
+ * Begin of a FIXTURE_SETUP(): open the model, and make memory. The fixture has
+ * @model, @fd and @mem. @statement: see SKIP().
+ */
+#define FAMILY_OPEN(statement, pages)					\
+do {									\
+	int __rc = model_open(&self->model, MODEL_IOASID);		\
+									\
+	if (__rc == -ENOENT)						\
+		SKIP(statement, IA_ABSENT);				\
+	ASSERT_EQ(0, __rc);						\
+	self->fd = self->model.ctx;					\
+	self->mem = family_memory(pages);				\
+	ASSERT_NE(NULL, self->mem);					\
+} while (0)
+
+/* Where a root with a child has the memory, see family_space(). */
+#define FAMILY_ROOT_BASE SZ_1G
+
+/*
+ * Make a root, and the space that a test uses: the root, or a child of it, which
+ * has the @pages pages at @mem then.
+ */
+int family_space(struct model *model, bool child, char *mem, int pages,
+		 __u32 *root, struct model_space *space);
+
+/* What maps a page of the memory in such a space: an address of it, or of the root. */
+__u64 family_addr(__u32 root, const struct model_space *space, char *mem,
+		  int page);
+
 /* Whether the device reads the page of this number. */
 bool reads(struct model_device *dev, __u64 iova, int number);
 

@@ -141,6 +141,16 @@ do {									\
 	EXPECT_EQ(NULL, __harm) TH_LOG("%s", __harm);			\
 } while (0)
 
+/* In a FIXTURE_TEARDOWN(): no harm was done; remove a device. */
+#define MODEL_REMOVE(dev)						\
+do {									\
+	struct model_device *__dev = (dev);				\
+									\
+	EXPECT_NO_HARM(__dev);						\
+	model_release(__dev);						\
+	EXPECT_EQ(0, model_unplug(__dev, 0));				\
+} while (0)
+
 /* --- open --- */
 
 int model_open_cdev(struct model_device *dev);

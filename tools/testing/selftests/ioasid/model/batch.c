@@ -9,7 +9,6 @@
 #include "mock.h"
 
 #define PG page_size
-#define ROOT_BASE SZ_1G
 #define BASE (4ULL * SZ_1G)
 #define PAGES 16
 #define OPS 100		/* more than three chunks */
@@ -37,24 +36,10 @@ FIXTURE_VARIANT_ADD(batch, child) { .child = true };
 
 FIXTURE_SETUP(batch)
 {
-	int rc = model_open(&self->model, MODEL_IOASID);
-
-	if (rc == -ENOENT)
-		SKIP(return, IA_ABSENT);
-	ASSERT_EQ(0, rc);
-	self->fd = self->model.ctx;
-	self->mem = family_memory(PAGES);
-	ASSERT_NE(NULL, self->mem);
-	ASSERT_EQ(0, ia_alloc(self->fd, &self->root));
-	self->id = self->root;
-	if (variant->child) {
-		ASSERT_EQ(0, ia_map(self->fd, self->root, ROOT_BASE, self->mem,
-				    PAGES * PG));
-		ASSERT_EQ(0, ia_child(self->fd, self->root, 0, &self->id));
-	}
-	self->space = (struct model_space) {
-		.model = &self->model, .id = self->id, .container = -1,
-	};
+	FAMILY_OPEN(return, PAGES);
+	ASSERT_EQ(0, family_space(&self->model, variant->child, self->mem,
+				  PAGES, &self->root, &self->space));
+	self->id = self->space.id;
 	ASSERT_EQ(0, model_plug(&self->model, &self->dev, NULL, 0));
 	ASSERT_EQ(0, model_attach(&self->dev, &self->space));
 }
@@ -63,16 +48,13 @@ FIXTURE_TEARDOWN(batch)
 {
 	if (!self->dev.model)
 		return;
-	EXPECT_NO_HARM(&self->dev);
-	model_release(&self->dev);
-	EXPECT_EQ(0, model_unplug(&self->dev, 0));
+	MODEL_REMOVE(&self->dev);
 	model_close(&self->model);
 }
 
 static __u64 page_addr(struct _test_data_batch *self, int page)
 {
-	return (self->id == self->root ? IA_PTR(self->mem) : ROOT_BASE) +
-	       page * PG;
+	return family_addr(self->root, &self->space, self->mem, page);
 }
 
 static struct ioasid_dma_op map_op(struct _test_data_batch *self, __u16 flags,

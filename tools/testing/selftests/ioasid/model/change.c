@@ -62,9 +62,7 @@ FIXTURE_TEARDOWN(change)
 {
 	if (self->fd <= 0)
 		return;
-	EXPECT_NO_HARM(&self->dev);
-	model_release(&self->dev);
-	EXPECT_EQ(0, model_unplug(&self->dev, 0));
+	MODEL_REMOVE(&self->dev);
 	model_close(&self->model);
 	munmap(self->mem, 2 * SZ_2M);
 	munmap(self->other, SZ_2M);
@@ -836,9 +834,7 @@ FIXTURE_TEARDOWN(change_child)
 {
 	if (self->fd <= 0)
 		return;
-	EXPECT_NO_HARM(&self->dev);
-	model_release(&self->dev);
-	EXPECT_EQ(0, model_unplug(&self->dev, 0));
+	MODEL_REMOVE(&self->dev);
 	model_close(&self->model);
 }
 

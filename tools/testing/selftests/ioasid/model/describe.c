@@ -27,14 +27,7 @@ FIXTURE(describe)
 
 FIXTURE_SETUP(describe)
 {
-	int rc = model_open(&self->model, MODEL_IOASID);
-
-	if (rc == -ENOENT)
-		SKIP(return, IA_ABSENT);
-	ASSERT_EQ(0, rc);
-	self->fd = self->model.ctx;
-	self->mem = family_memory(PAGES);
-	ASSERT_NE(NULL, self->mem);
+	FAMILY_OPEN(return, PAGES);
 	ASSERT_EQ(0, model_space_open(&self->model, &self->space));
 }
 

@@ -30,14 +30,7 @@ FIXTURE(family)
 
 FIXTURE_SETUP(family)
 {
-	int rc = model_open(&self->model, MODEL_IOASID);
-
-	if (rc == -ENOENT)
-		SKIP(return, IA_ABSENT);
-	ASSERT_EQ(0, rc);
-	self->fd = self->model.ctx;
-	self->mem = family_memory(PAGES);
-	ASSERT_NE(NULL, self->mem);
+	FAMILY_OPEN(return, PAGES);
 	ASSERT_EQ(0, ia_alloc(self->fd, &self->root));
 	ASSERT_EQ(0, ia_child(self->fd, self->root, 0, &self->child));
 	ASSERT_EQ(0, model_plug(&self->model, &self->dev, NULL, 0));
@@ -50,9 +43,7 @@ FIXTURE_TEARDOWN(family)
 {
 	if (self->fd <= 0)
 		return;
-	EXPECT_NO_HARM(&self->dev);
-	model_release(&self->dev);
-	EXPECT_EQ(0, model_unplug(&self->dev, 0));
+	MODEL_REMOVE(&self->dev);
 	model_close(&self->model);
 }
 

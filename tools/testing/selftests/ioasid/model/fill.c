@@ -31,14 +31,7 @@ FIXTURE(fill)
 
 FIXTURE_SETUP(fill)
 {
-	int rc = model_open(&self->model, MODEL_IOASID);
-
-	if (rc == -ENOENT)
-		SKIP(return, IA_ABSENT);
-	ASSERT_EQ(0, rc);
-	self->fd = self->model.ctx;
-	self->mem = family_memory(PAGES);
-	ASSERT_NE(NULL, self->mem);
+	FAMILY_OPEN(return, PAGES);
 	ASSERT_EQ(0, model_space_open(&self->model, &self->space));
 }
 
@@ -46,9 +39,7 @@ FIXTURE_TEARDOWN(fill)
 {
 	if (!self->dev.model)
 		return;
-	EXPECT_NO_HARM(&self->dev);
-	model_release(&self->dev);
-	EXPECT_EQ(0, model_unplug(&self->dev, 0));
+	MODEL_REMOVE(&self->dev);
 	model_close(&self->model);
 }
 
@@ -186,14 +177,7 @@ FIXTURE_VARIANT_ADD(absent, child_small)
 
 FIXTURE_SETUP(absent)
 {
-	int rc = model_open(&self->model, MODEL_IOASID);
-
-	if (rc == -ENOENT)
-		SKIP(return, IA_ABSENT);
-	ASSERT_EQ(0, rc);
-	self->fd = self->model.ctx;
-	self->mem = family_memory(PAGES);
-	ASSERT_NE(NULL, self->mem);
+	FAMILY_OPEN(return, PAGES);
 	ASSERT_EQ(0, ia_alloc(self->fd, &self->root));
 	self->space = (struct model_space) {
 		.model = &self->model, .id = self->root, .container = -1,
@@ -212,9 +196,7 @@ FIXTURE_TEARDOWN(absent)
 {
 	if (!self->dev.model)
 		return;
-	EXPECT_NO_HARM(&self->dev);
-	model_release(&self->dev);
-	EXPECT_EQ(0, model_unplug(&self->dev, 0));
+	MODEL_REMOVE(&self->dev);
 	model_close(&self->model);
 }
 

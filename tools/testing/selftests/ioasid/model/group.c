@@ -53,14 +53,7 @@ FIXTURE_VARIANT_ADD(group, finalize)
 
 FIXTURE_SETUP(group)
 {
-	int rc = model_open(&self->model, MODEL_IOASID);
-
-	if (rc == -ENOENT)
-		SKIP(return, IA_ABSENT);
-	ASSERT_EQ(0, rc);
-	self->fd = self->model.ctx;
-	self->mem = family_memory(PAGES);
-	ASSERT_NE(NULL, self->mem);
+	FAMILY_OPEN(return, PAGES);
 	ASSERT_EQ(0, model_space_open(&self->model, &self->one));
 	ASSERT_EQ(0, model_space_open(&self->model, &self->two));
 	ASSERT_EQ(0, ia_map(self->fd, self->one.id, BASE, self->mem, PG));

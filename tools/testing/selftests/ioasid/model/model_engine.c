@@ -29,9 +29,7 @@ FIXTURE_SETUP(model_engine)
 
 FIXTURE_TEARDOWN(model_engine)
 {
-	EXPECT_NO_HARM(&self->dev);
-	model_release(&self->dev);
-	EXPECT_EQ(0, model_unplug(&self->dev, 0));
+	MODEL_REMOVE(&self->dev);
 	model_close(&self->model);
 }
 

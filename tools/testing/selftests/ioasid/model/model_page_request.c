@@ -90,9 +90,7 @@ FIXTURE_SETUP(model_page_request)
 
 FIXTURE_TEARDOWN(model_page_request)
 {
-	EXPECT_NO_HARM(&self->dev);
-	model_release(&self->dev);
-	EXPECT_EQ(0, model_unplug(&self->dev, 0));
+	MODEL_REMOVE(&self->dev);
 	close(self->faults);
 	model_close(&self->model);
 }

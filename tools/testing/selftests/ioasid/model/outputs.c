@@ -143,14 +143,7 @@ FIXTURE(outputs)
 
 FIXTURE_SETUP(outputs)
 {
-	int rc = model_open(&self->model, MODEL_IOASID);
-
-	if (rc == -ENOENT)
-		SKIP(return, IA_ABSENT);
-	ASSERT_EQ(0, rc);
-	self->fd = self->model.ctx;
-	self->mem = family_memory(PAGES);
-	ASSERT_NE(NULL, self->mem);
+	FAMILY_OPEN(return, PAGES);
 	ASSERT_EQ(0, ia_alloc_full(self->fd, &self->root, 0x1234, PG));
 	ASSERT_EQ(0, ia_child(self->fd, self->root, 0, &self->child));
 	ASSERT_EQ(0, ia_map(self->fd, self->root, ROOT_BASE, self->mem,

@@ -64,9 +64,7 @@ FIXTURE_TEARDOWN(share)
 {
 	if (self->fd <= 0)
 		return;
-	EXPECT_NO_HARM(&self->dev);
-	model_release(&self->dev);
-	EXPECT_EQ(0, model_unplug(&self->dev, 0));
+	MODEL_REMOVE(&self->dev);
 	model_close(&self->user);
 	model_close(&self->owner);
 	close(self->export);

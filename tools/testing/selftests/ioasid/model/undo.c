@@ -12,7 +12,6 @@
 
 #define PG page_size
 #define BASE (4ULL * SZ_1G)
-#define ROOT_BASE SZ_1G
 #define PAGES 16
 
 FIXTURE(undo)
@@ -44,24 +43,11 @@ FIXTURE_SETUP(undo)
 	struct model_params params[] = {
 		{ .unit = 21 }, { .unit = 22, .page_sizes = PG },
 	};
-	int i, rc = model_open(&self->model, MODEL_IOASID);
+	int i;
 
-	if (rc == -ENOENT)
-		SKIP(return, IA_ABSENT);
-	ASSERT_EQ(0, rc);
-	self->fd = self->model.ctx;
-	self->mem = family_memory(PAGES);
-	ASSERT_NE(NULL, self->mem);
-	ASSERT_EQ(0, ia_alloc(self->fd, &self->root));
-	self->space = (struct model_space) {
-		.model = &self->model, .id = self->root, .container = -1,
-	};
-	if (variant->child) {
-		ASSERT_EQ(0, ia_map(self->fd, self->root, ROOT_BASE, self->mem,
-				    PAGES * PG));
-		ASSERT_EQ(0, ia_child(self->fd, self->root, 0,
-				      &self->space.id));
-	}
+	FAMILY_OPEN(return, PAGES);
+	ASSERT_EQ(0, family_space(&self->model, variant->child, self->mem,
+				  PAGES, &self->root, &self->space));
 	for (i = 0; i < 2; i++) {
 		ASSERT_EQ(0, model_plug(&self->model, &self->dev[i],
 					&params[i], 0));
@@ -88,8 +74,7 @@ FIXTURE_TEARDOWN(undo)
 
 static __u64 page_addr(struct _test_data_undo *self, int page)
 {
-	return (self->root == self->space.id ? IA_PTR(self->mem) : ROOT_BASE) +
-	       page * PG;
+	return family_addr(self->root, &self->space, self->mem, page);
 }
 
 static int map_pages(struct _test_data_undo *self, __u32 flags, __u64 iova,

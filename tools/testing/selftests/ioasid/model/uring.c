@@ -180,11 +180,8 @@ FIXTURE_SETUP(uring)
 
 FIXTURE_TEARDOWN(uring)
 {
-	if (self->dev.model) {
-		EXPECT_NO_HARM(&self->dev);
-		model_release(&self->dev);
-		EXPECT_EQ(0, model_unplug(&self->dev, 0));
-	}
+	if (self->dev.model)
+		MODEL_REMOVE(&self->dev);
 	if (self->has_ring)
 		io_uring_queue_exit(&self->ring);
 	if (self->uffd > 0)
