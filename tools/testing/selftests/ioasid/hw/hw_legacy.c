@@ -11,6 +11,9 @@
  *
  * Documented changes of the patches are SAID() probes: the file has the old
  * result, and the program has the new one.
+ *
+ * Longer than 900 lines: scripts/record-legacy runs one program, the walks make
+ * the calls that the other tests make, and no other program makes them.
  */
 #include <linux/iommufd.h>
 #include <stdarg.h>

@@ -8,6 +8,9 @@
  *
  * N is 65,536, or what $IOASID_LONGLOCK_N says; a section that takes N steps of
  * ten instructions is then three times as long as it may be.
+ *
+ * Longer than 900 lines: a test for each list that user space can make long. They
+ * need a kernel and a VM that no other program runs in, and run together.
  */
 #include "ioasid_test.h"
 #include "family.h"
