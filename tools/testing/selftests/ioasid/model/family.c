@@ -123,6 +123,24 @@ TEST_F(family, spans_many)
 	EXPECT_EQ(0, ia_unmap_all(self->fd, self->root, NULL));
 }
 
+/* A reference to any part of a mapping holds all of it. */
+TEST_F(family, part_is_held)
+{
+	static const int page[] = { 0, 3, 7 };
+	unsigned int i;
+
+	ASSERT_EQ(0, ia_map(self->fd, self->root, ROOT_BASE, self->mem,
+			    8 * PG));
+	for (i = 0; i < ARRAY_SIZE(page); i++) {
+		ASSERT_EQ(0, ia_map_ref(self->fd, self->child, BASE,
+					ROOT_BASE + page[i] * PG, PG, IA_RW));
+		EXPECT_EQ(-EBUSY, ia_unmap(self->fd, self->root, ROOT_BASE,
+					   8 * PG, NULL));
+		ASSERT_EQ(0, ia_unmap_all(self->fd, self->child, NULL));
+	}
+	EXPECT_EQ(0, ia_unmap(self->fd, self->root, ROOT_BASE, 8 * PG, NULL));
+}
+
 /* A batch flushes once for all that it unmaps, before the command returns. */
 TEST_F(family, batch_flushes_once)
 {
