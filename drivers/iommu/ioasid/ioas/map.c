@@ -131,7 +131,7 @@ EXPORT_SYMBOL_IF_KUNIT(ioas_reserve);
  * Free a mapping that is in no table, or leave it to the claim that has it.
  * Returns -ECANCELED if another thread took the range; or @ret.
  */
-static int give_up(struct ioas *ioas, struct ioas_mapping *m, int ret)
+static int abandon(struct ioas *ioas, struct ioas_mapping *m, int ret)
 {
 	ioas_mapping_put_memory(ioas, m);
 	m->backing = IOAS_BACKING_NONE;
@@ -158,7 +158,7 @@ static int give_up(struct ioas *ioas, struct ioas_mapping *m, int ret)
  */
 void ioas_abort(struct ioas *ioas, struct ioas_mapping *m)
 {
-	give_up(ioas, m, 0);
+	abandon(ioas, m, 0);
 }
 EXPORT_SYMBOL_IF_KUNIT(ioas_abort);
 
@@ -390,7 +390,7 @@ static int commit_reference(struct ioas *ioas, struct ioas_mapping *m,
 		unlock_mapping(ioas, m);
 		ret = wait_for_parent(ioas, req, addr);
 	} while (!ret);
-	return give_up(ioas, m, ret);
+	return abandon(ioas, m, ret);
 }
 
 /* Write and publish a mapping that has its memory, or is reserved */
@@ -411,7 +411,7 @@ static int commit_pinned(struct ioas *ioas, struct ioas_mapping *m)
 		unlock_mapping(ioas, m);
 		ret = fatal_signal_pending(current) ? -EINTR : 0;
 	} while (!ret);
-	return give_up(ioas, m, ret);
+	return abandon(ioas, m, ret);
 }
 
 /**
@@ -438,7 +438,7 @@ int ioas_commit(struct ioas *ioas, struct ioas_mapping *m,
 		return commit_reference(ioas, m, req);
 	ret = ioas_mapping_get_memory(ioas, m, req);
 	if (ret)
-		return give_up(ioas, m, ret);
+		return abandon(ioas, m, ret);
 	return commit_pinned(ioas, m);
 }
 EXPORT_SYMBOL_IF_KUNIT(ioas_commit);
