@@ -326,12 +326,14 @@ static long pin_pages_once(u64 addr, unsigned long npages, bool writable,
 }
 
 /*
- * Fault pages in, where long-term pins need not migrate them, and take no
- * reference.  GUP visits a huge page once, unlike fixup_user_fault().
+ * Fault pages in, where long-term pins need not migrate them.  Take no reference:
+ * it would keep others from migrating a page.  Do not read the memory: a read from
+ * memory of a device may have an effect.  GUP visits a huge page once, unlike
+ * fixup_user_fault().
  */
-static bool fault_in_ahead(u64 addr, unsigned long npages)
+static bool fault_in(u64 addr, unsigned long npages, bool writable)
 {
-	unsigned int gup = FOLL_WRITE, flags;
+	unsigned int gup = writable ? FOLL_WRITE : 0, flags;
 	long ret;
 
 	if (unlikely(current->flags & PF_IO_WORKER))
@@ -357,7 +359,7 @@ static long pin_pages_present(u64 addr, unsigned long npages, bool writable,
 		return pin_pages_once(addr, 1, writable, 0, pages);
 	pinned = pin_pages_once(addr, npages, writable, FOLL_NOFAULT, pages);
 	if ((!pinned || pinned == -EFAULT) && writable &&
-	    fault_in_ahead(addr, npages))
+	    fault_in(addr, npages, true))
 		pinned = pin_pages_once(addr, npages, writable, FOLL_NOFAULT,
 					pages);
 	if (!pinned || pinned == -EFAULT)
@@ -370,29 +372,6 @@ static long pin_pages_present(u64 addr, unsigned long npages, bool writable,
 
 /* Number of times to fault in memory that is gone when the turn is taken */
 #define TURN_FAULTS		8
-
-/*
- * Take no reference: it would keep others from migrating the page.  Do not read
- * the memory: a read from memory of a device may have an effect.
- */
-static bool fault_in(u64 addr, unsigned long npages, bool writable)
-{
-	struct mm_struct *mm = current->mm;
-	bool unlocked = false;
-	int ret = 0;
-
-	/* The fault may hang, and only fatal signals end it here */
-	if (current->flags & PF_IO_WORKER)
-		return false;
-	if (mmap_read_lock_killable(mm))
-		return false;
-	for (; npages && !ret; npages--, addr += PAGE_SIZE)
-		ret = fixup_user_fault(mm, addr,
-				       writable ? FAULT_FLAG_WRITE : 0,
-				       &unlocked);
-	mmap_read_unlock(mm);
-	return !ret;
-}
 
 /* Pin pages one at a time, while other tasks pin or migrate them */
 static noinline long pin_pages_in_turn(u64 addr, unsigned long npages,
