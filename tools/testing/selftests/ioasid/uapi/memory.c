@@ -318,6 +318,7 @@ FIXTURE(often)
 	char *mem;		/* of the file, once */
 	char *window;		/* many times the same page */
 	unsigned long hot;	/* its index in the file */
+	char *run;		/* the page before it, physically, and this one */
 	long long tainted;
 	__u64 iova;
 };
@@ -338,7 +339,8 @@ static long long kernel_tainted(void)
 
 FIXTURE_SETUP(often)
 {
-	unsigned long i;
+	__u64 pfn[FILE_PAGES];
+	unsigned long i, before;
 	char *p;
 
 	self->fd = ia_open();
@@ -360,14 +362,28 @@ FIXTURE_SETUP(often)
 			 MAP_SHARED, self->file, 0);
 	ASSERT_NE(MAP_FAILED, self->mem);
 	memset(self->mem, 1, FILE_PAGES * PG);
-	/* A page that follows another one physically */
+	/* A page, but the first, that follows another one physically */
 	self->hot = 1;
-	for (i = 1; i < FILE_PAGES; i++)
-		if (ia_pfn(self->mem + i * PG) ==
-		    ia_pfn(self->mem + (i - 1) * PG) + 1)
-			break;
-	if (i < FILE_PAGES)
-		self->hot = i;
+	before = 0;
+	for (i = 0; i < FILE_PAGES; i++)
+		pfn[i] = ia_pfn(self->mem + i * PG);
+	for (i = FILE_PAGES; i < FILE_PAGES * FILE_PAGES; i++) {
+		if (pfn[i / FILE_PAGES] != pfn[i % FILE_PAGES] + 1)
+			continue;
+		self->hot = i / FILE_PAGES;
+		before = i % FILE_PAGES;
+		break;
+	}
+	self->run = mmap(NULL, 2 * PG, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS,
+			 -1, 0);
+	ASSERT_NE(MAP_FAILED, self->run);
+	for (i = 0; i < 2; i++) {
+		p = mmap(self->run + i * PG, PG, PROT_READ | PROT_WRITE,
+			 MAP_SHARED | MAP_FIXED, self->file,
+			 (i ? self->hot : before) * PG);
+		ASSERT_EQ(self->run + i * PG, p);
+		*(volatile char *)p = 2;
+	}
 
 	self->window = mmap(NULL, WINDOW_PAGES * PG, PROT_NONE,
 			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -412,7 +428,6 @@ TEST_F(often, small)
 {
 	__u64 iova = IOVA / 2, fault = 0;
 	unsigned long pins = 0;
-	char *p;
 
 	ASSERT_EQ(-EOVERFLOW, exhaust(self->fd, self->id, &self->iova,
 				      self->window, &pins));
@@ -424,16 +439,15 @@ TEST_F(often, small)
 		  ia_map_full(self->fd, self->id, IA_RW_FIXED, &iova,
 			      IA_PTR(self->window), PG, 0, 0, 0, &fault));
 	ASSERT_EQ(IA_PTR(self->window), fault);
-	p = self->mem + (self->hot - 1) * PG;
 	ASSERT_EQ(-EOVERFLOW,
 		  ia_map_full(self->fd, self->id, IA_RW_FIXED, &iova,
-			      IA_PTR(p), 2 * PG, 0, 0, 0, &fault));
-	ASSERT_EQ(IA_PTR(p + PG), fault);
+			      IA_PTR(self->run), 2 * PG, 0, 0, 0, &fault));
+	ASSERT_EQ(IA_PTR(self->run + PG), fault);
 	ASSERT_EQ(-EOVERFLOW,
 		  ia_map_full(self->fd, self->id, IA_RW_FIXED, &iova,
 			      IA_PTR(self->mem), FILE_PAGES * PG, 0, 0, 0,
 			      &fault));
-	ASSERT_EQ(IA_PTR(p + PG), fault);
+	ASSERT_EQ(IA_PTR(self->mem + self->hot * PG), fault);
 	/* Of the file, too */
 	ASSERT_EQ(-EOVERFLOW,
 		  ia_map_full(self->fd, self->id,
@@ -449,7 +463,7 @@ TEST_F(often, small)
 	ASSERT_EQ(self->hot * PG, fault);
 
 	/* Other pages are not affected; and a refused map leaves no pin */
-	ASSERT_EQ(0, ia_map(self->fd, self->id, iova, p, PG));
+	ASSERT_EQ(0, ia_map(self->fd, self->id, iova, self->run, PG));
 	ASSERT_EQ(0, ia_unmap(self->fd, self->id, iova, PG, NULL));
 	ASSERT_EQ(0, ia_unmap(self->fd, self->id, IOVA, PG * WINDOW_PAGES,
 			      NULL));
