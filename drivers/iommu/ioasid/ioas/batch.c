@@ -487,7 +487,7 @@ static unsigned int guess_spares(const struct ioas_batch_op *ops,
  * @ioas: the address space
  * @from: the operations
  * @nr: number of operations
- * @result: out, the progress, also on failure
+ * @result: all zeroes; out, the progress, also on failure
  *
  * Context: may sleep, for as long as a page fault takes, unless @from->nowait.
  * Return: 0; or the errno of the first operation that fails, after which no
@@ -511,7 +511,6 @@ int ioas_batch(struct ioas *ioas, struct ioas_batch_source *from, u32 nr,
 	batch.unmapped = 0;
 	batch.cache.spare = NULL;
 	batch_reset(&batch);
-	*result = (struct ioas_batch_result){};
 
 	while (batch.op < nr && !ret) {
 		n = min_t(u32, nr - batch.op, BATCH_OPS);

@@ -369,7 +369,6 @@ static int commit_reference(struct ioas *ioas, struct ioas_mapping *m,
 			break;
 		}
 		ioas_mapping_set_state(m, IOAS_MAPPING_WRITING);
-		WRITE_ONCE(m->wanted, false);
 		spin_unlock(&ioas->lock);
 		ret = ioas_ref_get(ioas, m, false, &addr);
 		if (likely(!ret)) {
