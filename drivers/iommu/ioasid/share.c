@@ -51,7 +51,6 @@ static struct share_export *export_alloc(struct ioasid *ioasid)
 	refcount_inc(&ioasid->obj.users);
 	refcount_inc(&ioasid->obj.ctx->refs);
 	export->ioasid = ioasid;
-	export->ioas = ioas;
 	return export;
 }
 
@@ -72,7 +71,7 @@ static void export_put(struct share_export *export)
 /* The address space that an import represents */
 static struct ioas *parent_of(struct share_import *import)
 {
-	return import->export->ioas;
+	return ioasid_map_ioas(import->export->ioasid);
 }
 
 /* The caller calls ioasid_object_publish() or import_abort() next */
@@ -198,7 +197,7 @@ static void show_export(struct seq_file *m, struct share_export *export)
 		seq_puts(m, "max");
 	else
 		seq_printf(m, "%llu", base->limit);
-	seq_printf(m, " state=%s\n", ioas_export_shut(export->ioas) ?
+	seq_printf(m, " state=%s\n", ioas_export_shut(ioasid_map_ioas(export->ioasid)) ?
 				      "revoked" : "valid");
 }
 

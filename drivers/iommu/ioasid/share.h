@@ -16,14 +16,12 @@ struct ioasid_info;
  * @users: references: one for the file, and one for each import
  * @base: the range, permission and limit
  * @ioasid: the exported IOASID, with a reference to it and to the memory of its
- *	context
- * @ioas: the address space that @ioasid is
+ *	context; it is an address space
  */
 struct share_export {
 	refcount_t users;
 	struct ioas_export base;
 	struct ioasid *ioasid;
-	struct ioas *ioas;
 };
 
 /**
