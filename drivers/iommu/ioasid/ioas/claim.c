@@ -340,7 +340,7 @@ static bool loses(const struct ioas_change *change,
 }
 
 /* Test whether accesses hold pages that they lose */
-static bool must_let_go(struct ioas_change *change)
+static bool accesses_hold(struct ioas_change *change)
 {
 	struct ioas *ioas = change->ioas;
 	struct ioas_mapping *m;
@@ -364,7 +364,7 @@ static bool must_let_go(struct ioas_change *change)
  * Ask the accesses to unpin what they lose, which becomes LEAVING.  Ends the
  * claim.
  */
-static int have_let_go(struct ioas_change *change)
+static int unpin_accesses(struct ioas_change *change)
 {
 	struct ioas_mapping **leaving = &change->leaving, **link, *m;
 	struct ioas *ioas = change->ioas;
@@ -433,12 +433,12 @@ int ioas_claim(struct ioas_change *change)
 			break;
 		}
 		ret = claim_range(change);
-		if (!ret && !must_let_go(change)) {
+		if (!ret && !accesses_hold(change)) {
 			ioas_mapping_wait_readers(ioas, change->claimed);
 			return 0;
 		}
 		if (!ret) {
-			ret = have_let_go(change);
+			ret = unpin_accesses(change);
 		} else {
 			ioas_unclaim(change);
 			/*

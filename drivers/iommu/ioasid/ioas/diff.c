@@ -277,7 +277,7 @@ static void stretch_begin(struct stretch *stretch, const struct side *was,
 	ioas_gather_start(&stretch->gather, was->dom, false);
 }
 
-static void stretch_take_out(struct stretch *stretch, const struct iopte *iopte)
+static void stretch_remove(struct stretch *stretch, const struct iopte *iopte)
 {
 	if (stretch->any_gone && stretch->gone_last + 1 == iopte->iova) {
 		stretch->gone_last = iopte->last;
@@ -428,7 +428,7 @@ static int change_table(const struct ioas_change *change,
 		last = max(was ? was->last : 0, is ? is->last : 0);
 		while (side_reaches(&from, last)) {
 			side_iopte(&from, &a);
-			stretch_take_out(&stretch, &a);
+			stretch_remove(&stretch, &a);
 			side_advance(&from, a.last - a.iova + 1);
 		}
 		while (side_reaches(&to, last)) {

@@ -302,7 +302,7 @@ bool ioas_range_frozen(const struct ioas *parent, u64 start, u64 last)
  */
 static __always_inline int refer_to_run(struct ioas *parent, u64 addr,
 					u64 last, unsigned int flags,
-				      struct ioasid_memory *part)
+					struct ioasid_memory *part)
 {
 	struct ioas_mapping *m;
 	u64 length;
@@ -330,7 +330,7 @@ static __always_inline int refer_to_run(struct ioas *parent, u64 addr,
 /* Refer to [m->addr, last], and get the part in the parent's first mapping */
 static __always_inline int refer_first(struct ioas *parent,
 				       const struct ioas_import *import,
-					struct ioas_mapping *m, u64 last)
+				       struct ioas_mapping *m, u64 last)
 {
 	int ret;
 

@@ -117,7 +117,8 @@ struct ioas_ranges {
  * LIVE -> LEAVING: an unmap finds pages that accesses hold
  * LIVE -> CHANGING: a split, or a claim for IOASID_MAP_PROTECT or _REPLACE
  * LIVE -> REMOVING: an unmap
- * LEAVING -> LIVE: an access still holds pages, or a claim ends without it
+ * LEAVING -> LIVE: an access still holds pages, a claim ends without it, or a
+ *     fatal signal ends the unmap
  * LEAVING -> CHANGING: the claim continues after the accesses unpinned
  * LEAVING -> REMOVING: the unmap continues after the accesses unpinned
  * CHANGING -> LIVE: the split or the change is over, or was undone

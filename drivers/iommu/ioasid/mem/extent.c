@@ -355,7 +355,7 @@ EXPORT_SYMBOL_IF_KUNIT(ioasid_extent_list_add);
  */
 int ioasid_extent_list_refer(struct ioasid_extent_list *list,
 			     const struct ioasid_memory *part,
-			      unsigned long left)
+			     unsigned long left)
 {
 	struct ioasid_runs runs;
 	struct ioasid_run run;

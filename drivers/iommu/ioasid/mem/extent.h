@@ -161,7 +161,7 @@ int ioasid_extent_list_add(struct ioasid_extent_list *list, unsigned long pfn,
 			   unsigned long npages, unsigned long left);
 int ioasid_extent_list_refer(struct ioasid_extent_list *list,
 			     const struct ioasid_memory *part,
-			      unsigned long left);
+			     unsigned long left);
 void ioasid_extent_list_finish(struct ioasid_extent_list *list);
 
 #endif /* _IOASID_MEM_EXTENT_H */

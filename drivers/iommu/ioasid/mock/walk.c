@@ -131,7 +131,7 @@ static void ledger_blame(struct model_unit *unit, u64 address, u64 pfn,
 	atomic64_set(model_counter(unit, ledger_where), where);
 	spin_unlock(&unit->ledger_lock);
 	if (atomic64_inc_return(model_counter(unit, ledger_pages)) == 1)
-		pr_err("unit %u: page %#llx was let go of while IOVA %#llx led to it: %s\n",
+		pr_err("unit %u: page %#llx was released while IOVA %#llx led to it: %s\n",
 		       unit->params.unit, pfn, address, names[where]);
 }
 

@@ -92,7 +92,7 @@ static bool look_for_harm(char *text, size_t size)
 		snprintf(text, size, "cannot look");
 	else if (look.lost_pages || look.counters.ledger_pages)
 		snprintf(text, size,
-			 "pages let go of: %llu, before %llu, at %#llx",
+			 "pages released: %llu, before %llu, at %#llx",
 			 look.lost_pages, look.counters.ledger_pages,
 			 look.counters.ledger_address);
 	return text[0];

@@ -139,7 +139,7 @@ const char *model_harm(struct model_device *dev)
 		return "cannot look";
 	if (look.lost_pages || look.counters.ledger_pages) {
 		snprintf(text, sizeof(text),
-			 "%llu pages that can be reached were let go of, %llu before, the last one at %#llx, held by %llu",
+			 "%llu pages that can be reached were released, %llu before, the last one at %#llx, held by %llu",
 			 look.lost_pages, look.counters.ledger_pages,
 			 look.counters.ledger_address,
 			 look.counters.ledger_where);

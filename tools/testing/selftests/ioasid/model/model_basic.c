@@ -164,7 +164,7 @@ TEST_F(model_basic, unmapped)
 TEST_F(model_basic, blocked)
 {
 	if (variant->api == MODEL_TYPE1)
-		SKIP(return, "a container does not let go of its device");
+		SKIP(return, "a container does not release its device");
 	ASSERT_EQ(0, MAP(0, 1));
 	ASSERT_EQ(0, model_fill(&self->dev, AT(0), 1, 1));
 	ASSERT_EQ(0, model_detach(&self->dev));
