@@ -41,6 +41,29 @@ do {									\
 	ASSERT_NE(NULL, self->mem);					\
 } while (0)
 
+/*
+ * FIXTURE_SETUP() with a root, a child of it, and a device for the child: the
+ * fixture also has @root, @child, @dev and @at, which is the child's space.
+ */
+#define FAMILY_SETUP(statement, pages)					\
+do {									\
+	FAMILY_OPEN(statement, pages);					\
+	ASSERT_EQ(0, ia_alloc(self->fd, &self->root));			\
+	ASSERT_EQ(0, ia_child(self->fd, self->root, 0, &self->child));	\
+	ASSERT_EQ(0, model_plug(&self->model, &self->dev, NULL, 0));	\
+	self->at = (struct model_space) {				\
+		.model = &self->model, .id = self->child, .container = -1, \
+	};								\
+} while (0)
+
+#define FAMILY_TEARDOWN()						\
+do {									\
+	if (self->fd > 0) {						\
+		MODEL_REMOVE(&self->dev);				\
+		model_close(&self->model);				\
+	}								\
+} while (0)
+
 /* Where a root with a child has the memory, see family_space(). */
 #define FAMILY_ROOT_BASE SZ_1G
 

@@ -30,21 +30,12 @@ FIXTURE(family)
 
 FIXTURE_SETUP(family)
 {
-	FAMILY_OPEN(return, PAGES);
-	ASSERT_EQ(0, ia_alloc(self->fd, &self->root));
-	ASSERT_EQ(0, ia_child(self->fd, self->root, 0, &self->child));
-	ASSERT_EQ(0, model_plug(&self->model, &self->dev, NULL, 0));
-	self->at = (struct model_space) {
-		.model = &self->model, .id = self->child, .container = -1,
-	};
+	FAMILY_SETUP(return, PAGES);
 }
 
 FIXTURE_TEARDOWN(family)
 {
-	if (self->fd <= 0)
-		return;
-	MODEL_REMOVE(&self->dev);
-	model_close(&self->model);
+	FAMILY_TEARDOWN();
 }
 
 TEST_F(family, map_and_reach)
