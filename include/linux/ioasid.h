@@ -74,6 +74,16 @@ struct ioasid_device *ioasid_bind_device(struct ioasid_ctx *ctx,
 struct ioasid_device *
 ioasid_bind_access(struct ioasid_ctx *ctx, struct device *dev,
 		   const struct ioasid_access_ops *ops, void *data, u64 cookie);
+struct ioasid_device *ioasid_bind_group(struct ioasid_ctx *ctx,
+					struct iommu_group *iommu_group,
+					bool owned,
+					const struct ioasid_device_ops *ops,
+					void *data, u64 cookie);
+struct ioasid_device *
+ioasid_bind_group_access(struct ioasid_ctx *ctx,
+			 struct iommu_group *iommu_group,
+			 const struct ioasid_access_ops *ops, void *data,
+			 u64 cookie);
 void ioasid_unbind(struct ioasid_device *idev);
 u32 ioasid_device_id(struct ioasid_device *idev);
 

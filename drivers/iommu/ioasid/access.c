@@ -33,6 +33,15 @@ static void access_unmap(struct ioas_access *access, u64 start, u64 last)
 					last - start + 1);
 }
 
+static void publish_access(struct ioasid_device *idev,
+			   const struct ioasid_access_ops *ops, void *data)
+{
+	idev->access_ops = ops;
+	idev->access_data = data;
+	ioasid_object_publish(&idev->obj);
+	trace_ioasid_bind(idev->obj.id, idev->cookie, ioasid_device_name(idev));
+}
+
 /**
  * ioasid_bind_access() - bind an emulated device to a context
  * @ctx: the context; referenced until ioasid_unbind()
@@ -56,13 +65,36 @@ ioasid_bind_access(struct ioasid_ctx *ctx, struct device *dev,
 	idev = ioasid_device_alloc(ctx, dev, cookie);
 	if (IS_ERR(idev))
 		return idev;
-	idev->access_ops = ops;
-	idev->access_data = data;
-	ioasid_object_publish(&idev->obj);
-	trace_ioasid_bind(idev->obj.id, cookie, dev_name(dev));
+	publish_access(idev, ops, data);
 	return idev;
 }
 EXPORT_SYMBOL_GPL(ioasid_bind_access);
+
+/**
+ * ioasid_bind_group_access() - bind the iommu group of an emulated device
+ * @ctx: the context; referenced until ioasid_unbind()
+ * @iommu_group: the group, for the name of its device
+ * @ops: as for ioasid_bind_access()
+ * @data: passed to @ops
+ * @cookie: an arbitrary number of user space
+ *
+ * Context: may sleep.
+ * Return: as ioasid_bind_access(), or -ENODEV, the group has no device.
+ */
+struct ioasid_device *
+ioasid_bind_group_access(struct ioasid_ctx *ctx,
+			 struct iommu_group *iommu_group,
+			 const struct ioasid_access_ops *ops, void *data,
+			 u64 cookie)
+{
+	struct ioasid_device *idev;
+
+	idev = ioasid_group_device_alloc(ctx, iommu_group, cookie);
+	if (!IS_ERR(idev))
+		publish_access(idev, ops, data);
+	return idev;
+}
+EXPORT_SYMBOL_GPL(ioasid_bind_group_access);
 
 static void set_route(struct ioasid_device *idev,
 		      struct ioasid_attachment *attachment)

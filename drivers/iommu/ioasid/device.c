@@ -9,6 +9,10 @@
  *  - A bound device holds a reference to its context.
  *  - The framework keeps the struct device until it unbinds the device.  All
  *    other users of ioasid_device.dev hold ioasid_device.lock, and check gone.
+ *  - A group that was bound as a whole is a device without a struct device.
+ *    Where a device is needed, the first in the group serves, which cannot leave
+ *    the group meanwhile.  The group has one claim, and no claim of a device
+ *    beside it: the context's, or that of the framework that has blocked it.
  *
  * Waits: ioasid_ctx.lock is held for one claim or release of a group, which is
  * a call of the IOMMU driver for each of its devices, and to walk the groups.
@@ -51,6 +55,12 @@ struct ioasid_device *ioasid_device_get(struct ioasid_ctx *ctx, u32 id)
 	return obj ? container_of(obj, struct ioasid_device, obj) : NULL;
 }
 
+static void device_free(struct ioasid_device *idev)
+{
+	kfree(idev->name);
+	kfree_rcu(idev, rcu);
+}
+
 /**
  * ioasid_device_put() - drop a reference to a device
  * @idev: the device
@@ -58,7 +68,7 @@ struct ioasid_device *ioasid_device_get(struct ioasid_ctx *ctx, u32 id)
 void ioasid_device_put(struct ioasid_device *idev)
 {
 	if (refcount_dec_and_test(&idev->obj.users))
-		kfree_rcu(idev, rcu);
+		device_free(idev);
 }
 
 /**
@@ -94,6 +104,32 @@ struct ioasid_device *ioasid_device_alloc(struct ioasid_ctx *ctx,
 		return ERR_PTR(ret);
 	}
 	ioasid_ctx_get(ctx);
+	return idev;
+}
+
+/**
+ * ioasid_group_device_alloc() - allocate a device object for a whole group
+ * @ctx: the context; the object holds a reference to it
+ * @iommu_group: the group
+ * @cookie: an arbitrary number of user space
+ *
+ * Context: may sleep.
+ * Return: as ioasid_device_alloc(), or -ENODEV, the group has no device.
+ */
+struct ioasid_device *
+ioasid_group_device_alloc(struct ioasid_ctx *ctx,
+			  struct iommu_group *iommu_group, u64 cookie)
+{
+	char *name = ioas_iommu_device_name(iommu_group);
+	struct ioasid_device *idev;
+
+	if (IS_ERR(name))
+		return ERR_CAST(name);
+	idev = ioasid_device_alloc(ctx, NULL, cookie);
+	if (IS_ERR(idev))
+		kfree(name);
+	else
+		idev->name = name;
 	return idev;
 }
 
@@ -243,7 +279,10 @@ static void group_unbind(struct ioasid_device *idev)
 	struct ioasid_group *group = idev->group;
 
 	mutex_lock(&ctx->lock);
-	ioas_iommu_release(idev->dev);
+	if (group->owner == IOASID_OWNER_DEVICES)
+		ioas_iommu_release(idev->dev);
+	else if (group->owner == IOASID_OWNER_GROUP && group->bound == 1)
+		ioas_iommu_release_group(group->group);
 	group_put(ctx, group);
 	mutex_unlock(&ctx->lock);
 }
@@ -268,8 +307,14 @@ void ioasid_device_gone(struct ioasid_device *idev)
 	if (refcount_read(&idev->obj.users))
 		ioasid_device_put(idev);
 	else
-		kfree_rcu(idev, rcu);
+		device_free(idev);
 	ioasid_ctx_put(ctx);
+}
+
+static int check_interrupts(struct iommu_group *iommu_group, bool *unsafe)
+{
+	*unsafe = !ioas_iommu_isolates_msi(iommu_group);
+	return *unsafe && !READ_ONCE(allow_unsafe_interrupts) ? -EPERM : 0;
 }
 
 static int check_device(struct device *dev, struct iommu_group *iommu_group,
@@ -278,8 +323,36 @@ static int check_device(struct device *dev, struct iommu_group *iommu_group,
 	/* DMA that is not coherent would need cache flushes */
 	if (!ioas_iommu_is_coherent(dev))
 		return -EOPNOTSUPP;
-	*unsafe = !ioas_iommu_isolates_msi(iommu_group);
-	return *unsafe && !READ_ONCE(allow_unsafe_interrupts) ? -EPERM : 0;
+	return check_interrupts(iommu_group, unsafe);
+}
+
+/* Add a device to its group, and publish it */
+static void add_device(struct ioasid_device *idev, struct ioasid_group *group,
+		       const struct ioasid_device_ops *ops, void *data)
+{
+	struct ioasid_ctx *ctx = idev->obj.ctx;
+
+	/* An attach of the group may be in progress: it does not wait for this */
+	idev->group = group;
+	idev->ops = ops;
+	idev->data = data;
+	spin_lock(&ctx->routes_lock);
+	list_add_tail(&idev->node, &group->devices);
+	spin_unlock(&ctx->routes_lock);
+
+	ioasid_object_publish(&idev->obj);
+	trace_ioasid_bind(idev->obj.id, idev->cookie, ioasid_device_name(idev));
+}
+
+/* Claim the group of a device for the context, unless it was bound as a whole */
+static int claim_for_device(struct ioasid_ctx *ctx, struct device *dev,
+			    struct iommu_group *iommu_group)
+{
+	struct ioasid_group *group = find_group(ctx, iommu_group);
+
+	if (group && group->owner != IOASID_OWNER_DEVICES)
+		return 0;
+	return ioas_iommu_claim(dev, ctx);
 }
 
 /**
@@ -290,7 +363,8 @@ static int check_device(struct device *dev, struct iommu_group *iommu_group,
  * @data: passed to @ops
  * @cookie: an arbitrary number of user space
  *
- * The context claims the whole iommu group, and blocks it.
+ * The context claims the whole iommu group, and blocks it; unless the group was
+ * bound as a whole before.
  *
  * Context: may sleep.
  * Return: the bound device, or an ERR_PTR:
@@ -336,7 +410,7 @@ struct ioasid_device *ioasid_bind_device(struct ioasid_ctx *ctx,
 	ret = -EINTR;
 	if (mutex_lock_killable(&ctx->lock))
 		goto err_gone;
-	ret = ioas_iommu_claim(dev, ctx);
+	ret = claim_for_device(ctx, dev, iommu_group);
 	if (ret) {
 		mutex_unlock(&ctx->lock);
 		goto err_gone;
@@ -346,19 +420,10 @@ struct ioasid_device *ioasid_bind_device(struct ioasid_ctx *ctx,
 	if (spare)
 		group_free(spare);
 
-	/* An attach of the group may be in progress: it does not wait for this */
-	idev->group = group;
-	idev->ops = ops;
-	idev->data = data;
-	spin_lock(&ctx->routes_lock);
-	list_add_tail(&idev->node, &group->devices);
-	spin_unlock(&ctx->routes_lock);
-
 	if (unsafe)
 		dev_warn_ratelimited(dev,
 				     "ioasid: bound without interrupt isolation: its user can send interrupts to the host\n");
-	ioasid_object_publish(&idev->obj);
-	trace_ioasid_bind(idev->obj.id, cookie, dev_name(dev));
+	add_device(idev, group, ops, data);
 	return idev;
 
 err_gone:
@@ -367,6 +432,81 @@ err_gone:
 	return ERR_PTR(ret);
 }
 EXPORT_SYMBOL_GPL(ioasid_bind_device);
+
+/**
+ * ioasid_bind_group() - bind an iommu group to a context, as one device
+ * @ctx: the context; referenced until ioasid_unbind()
+ * @iommu_group: the group; the caller keeps a device in it until ioasid_unbind()
+ * @owned: the caller has claimed the group's DMA, which is blocked, and keeps
+ *	the claim until ioasid_unbind(); otherwise the context claims it
+ * @ops: the framework's callbacks, or NULL
+ * @data: passed to @ops
+ * @cookie: an arbitrary number of user space
+ *
+ * For a framework that hands out groups.  Their DMA is coherent: the framework
+ * has checked that.  Single devices of the group can be bound afterwards, until
+ * this is undone.
+ *
+ * Context: may sleep.
+ * Return: the bound group, or an ERR_PTR:
+ * -EPERM, the interrupts of the group are not isolated;
+ * -EBUSY, a device of the group is bound to @ctx, or a kernel driver or another
+ * owner uses it;
+ * -ENODEV, the group has no device;
+ * -ENOSPC, no id is left;
+ * -EINTR, a fatal signal;
+ * -ENOMEM;
+ * or the IOMMU driver's error, if it cannot block the group.
+ */
+struct ioasid_device *ioasid_bind_group(struct ioasid_ctx *ctx,
+					struct iommu_group *iommu_group,
+					bool owned,
+					const struct ioasid_device_ops *ops,
+					void *data, u64 cookie)
+{
+	struct ioasid_group *group, *spare;
+	struct ioasid_device *idev;
+	bool unsafe;
+	int ret;
+
+	ret = check_interrupts(iommu_group, &unsafe);
+	if (ret)
+		return ERR_PTR(ret);
+	spare = group_alloc(iommu_group_ref_get(iommu_group));
+	if (!spare)
+		return ERR_PTR(-ENOMEM);
+	spare->owner = owned ? IOASID_OWNER_CALLER : IOASID_OWNER_GROUP;
+	idev = ioasid_group_device_alloc(ctx, iommu_group, cookie);
+	if (IS_ERR(idev)) {
+		group_free(spare);
+		return idev;
+	}
+
+	ret = -EINTR;
+	if (mutex_lock_killable(&ctx->lock))
+		goto err_gone;
+	ret = -EBUSY;
+	if (!find_group(ctx, iommu_group))
+		ret = owned ? 0 : ioas_iommu_claim_group(iommu_group, ctx);
+	if (ret) {
+		mutex_unlock(&ctx->lock);
+		goto err_gone;
+	}
+	group = group_get(ctx, &spare);
+	mutex_unlock(&ctx->lock);
+
+	if (unsafe)
+		pr_warn_ratelimited("ioasid: %s: bound without interrupt isolation: its user can send interrupts to the host\n",
+				    idev->name);
+	add_device(idev, group, ops, data);
+	return idev;
+
+err_gone:
+	ioasid_device_gone(idev);
+	group_free(spare);
+	return ERR_PTR(ret);
+}
+EXPORT_SYMBOL_GPL(ioasid_bind_group);
 
 /* ---- State ---- */
 
@@ -470,7 +610,7 @@ static void device_show(struct seq_file *m, struct ioasid_object *obj)
 	mutex_lock(&idev->lock);
 	if (!idev->gone)
 		seq_printf(m, "device:\tid=%u cookie=0x%llx name=%s group=%d ioasid=%u\n",
-			   obj->id, idev->cookie, dev_name(idev->dev),
+			   obj->id, idev->cookie, ioasid_device_name(idev),
 			   idev->group ? iommu_group_id(idev->group->group) : -1,
 			   attached_to(idev));
 	mutex_unlock(&idev->lock);

@@ -5,6 +5,7 @@
 #ifndef _IOASID_DEVICE_H
 #define _IOASID_DEVICE_H
 
+#include <linux/device.h>
 #include <linux/rwsem.h>
 
 #include "context.h"
@@ -14,10 +15,23 @@
 struct ioasid_attachment;
 
 /**
+ * enum ioasid_group_owner - the claim that keeps other owners off a group's DMA
+ * @IOASID_OWNER_DEVICES: each bound device has one
+ * @IOASID_OWNER_GROUP: the group has one, until its last device is unbound
+ * @IOASID_OWNER_CALLER: the caller of ioasid_bind_group() has one
+ */
+enum ioasid_group_owner {
+	IOASID_OWNER_DEVICES,
+	IOASID_OWNER_GROUP,
+	IOASID_OWNER_CALLER,
+};
+
+/**
  * struct ioasid_group - an iommu group with a device bound to a context
  * @node: in ioasid_ctx.groups
  * @group: the iommu group
  * @bound: number of bound devices; protected by ioasid_ctx.lock
+ * @owner: enum ioasid_group_owner; constant since the first bind
  * @visitors: threads that look at it without ioasid_ctx.lock, which protects this
  * @lock: serialises attach, move and detach
  * @devices: the bound devices
@@ -33,6 +47,7 @@ struct ioasid_group {
 	struct list_head node;
 	struct iommu_group *group;
 	unsigned int bound;
+	enum ioasid_group_owner owner;
 	unsigned int visitors;
 	struct mutex lock;		/* serialises attach and detach */
 	struct list_head devices;
@@ -44,7 +59,9 @@ struct ioasid_group {
 /**
  * struct ioasid_device - a device bound to a context
  * @obj: first: its id and references
- * @dev: the device; the framework keeps it until the unbind
+ * @dev: the device; the framework keeps it until the unbind.  NULL if a whole
+ *	group was bound
+ * @name: of a group that was bound as a whole: the name of one of its devices
  * @cookie: an arbitrary number of user space
  * @group: its group, NULL for an emulated device
  * @node: in ioasid_group.devices
@@ -66,6 +83,7 @@ struct ioasid_group {
 struct ioasid_device {
 	struct ioasid_object obj;
 	struct device *dev;
+	char *name;
 	u64 cookie;
 	struct ioasid_group *group;
 	struct list_head node;
@@ -88,6 +106,9 @@ void ioasid_device_put(struct ioasid_device *idev);
 void __init ioasid_device_init(void);
 struct ioasid_device *ioasid_device_alloc(struct ioasid_ctx *ctx,
 					  struct device *dev, u64 cookie);
+struct ioasid_device *
+ioasid_group_device_alloc(struct ioasid_ctx *ctx,
+			  struct iommu_group *iommu_group, u64 cookie);
 void ioasid_device_gone(struct ioasid_device *idev);
 void ioasid_group_visit(struct ioasid_ctx *ctx, struct ioasid_group *group);
 bool ioasid_group_leave(struct ioasid_ctx *ctx, struct ioasid_group *group);
@@ -95,5 +116,11 @@ bool ioasid_ctx_owns_file(struct ioasid_ctx *ctx, struct file *file);
 struct ioas_ranges *ioasid_device_describe(struct ioasid_device *idev,
 					   struct ioasid_device_info *info,
 					   void **hw_data);
+
+/* The caller keeps the device bound, or holds ioasid_device.lock */
+static inline const char *ioasid_device_name(const struct ioasid_device *idev)
+{
+	return idev->dev ? dev_name(idev->dev) : idev->name;
+}
 
 #endif /* _IOASID_DEVICE_H */

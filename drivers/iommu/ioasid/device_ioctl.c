@@ -107,14 +107,15 @@ int ioasid_detach(struct ioasid_device *idev, u32 id)
 EXPORT_SYMBOL_GPL(ioasid_detach);
 
 /**
- * ioasid_unbind() - undo ioasid_bind_device() or ioasid_bind_access()
+ * ioasid_unbind() - undo the bind of a device or of a group
  * @idev: the device; detached first, and not valid afterwards
  *
  * Context: may sleep; needs no memory, cannot fail.
  */
 void ioasid_unbind(struct ioasid_device *idev)
 {
-	trace_ioasid_unbind(idev->obj.id, idev->cookie, dev_name(idev->dev));
+	trace_ioasid_unbind(idev->obj.id, idev->cookie,
+			    ioasid_device_name(idev));
 	if (idev->group)
 		ioasid_group_forget(idev);
 	else

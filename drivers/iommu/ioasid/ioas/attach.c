@@ -383,20 +383,52 @@ static void free_domain(struct ioas *ioas, struct ioas_domain *dom)
 		ioas_quarantine_release(ioas);
 }
 
+/**
+ * struct domain_query - a question about domains to a device of a group
+ * @ioas: the address space
+ * @dom: in and out: see the functions that ask
+ * @paging_only: see ioas_domain_alloc()
+ */
+struct domain_query {
+	struct ioas *ioas;
+	struct ioas_domain *dom;
+	bool paging_only;
+};
+
+static void ask_next_fit(struct device *dev, void *arg)
+{
+	struct domain_query *query = arg;
+
+	query->dom = ioas_tables_next_fit(query->ioas, query->dom, dev);
+}
+
+static void ask_alloc(struct device *dev, void *arg)
+{
+	struct domain_query *query = arg;
+
+	query->dom = ioas_domain_alloc(dev, query->paging_only,
+				       query->ioas->enforce_cache_coherency);
+}
+
 /* Join by a new domain of one of the two sorts that drivers allocate */
 static int join_made(struct ioas *ioas, struct ioas_attachment *attachment,
 		     bool paging_only, u64 *fault_addr)
 {
-	struct ioas_domain *dom;
+	struct domain_query query = {
+		.ioas = ioas,
+		.paging_only = paging_only,
+	};
 	int ret;
 
-	dom = ioas_domain_alloc(attachment->dev, paging_only,
-				ioas->enforce_cache_coherency);
-	if (IS_ERR(dom))
-		return PTR_ERR(dom);
-	ret = join_new(ioas, attachment, dom, fault_addr);
+	ret = ioas_iommu_ask(attachment->group, attachment->dev, ask_alloc,
+			     &query);
 	if (ret)
-		free_domain(ioas, dom);
+		return ret;
+	if (IS_ERR(query.dom))
+		return PTR_ERR(query.dom);
+	ret = join_new(ioas, attachment, query.dom, fault_addr);
+	if (ret)
+		free_domain(ioas, query.dom);
 	return ret == -EINVAL ? -EMEDIUMTYPE : ret;
 }
 
@@ -418,6 +450,7 @@ static int join_made(struct ioas *ioas, struct ioas_attachment *attachment,
  * -EADDRINUSE, memory is mapped where the group cannot do DMA;
  * -EMEDIUMTYPE, no domain suits the group;
  * -EIO, the address space is poisoned;
+ * -ENODEV, the group was bound as a whole, and has no device;
  * -ENOMEM;
  * -EINTR;
  * or an errno of the IOMMU driver.
@@ -425,7 +458,7 @@ static int join_made(struct ioas *ioas, struct ioas_attachment *attachment,
 int ioas_attach(struct ioas *ioas, struct ioas_attachment *attachment,
 		u64 *fault_addr)
 {
-	struct ioas_domain *dom = NULL;
+	struct domain_query query = { .ioas = ioas };
 	bool poisoned;
 	int ret = -EIO;
 
@@ -438,8 +471,14 @@ int ioas_attach(struct ioas *ioas, struct ioas_attachment *attachment,
 	if (poisoned)
 		goto unlock;
 
-	while ((dom = ioas_tables_next_fit(ioas, dom, attachment->dev))) {
-		ret = join_existing(ioas, attachment, dom, fault_addr);
+	for (;;) {
+		ret = ioas_iommu_ask(attachment->group, attachment->dev,
+				     ask_next_fit, &query);
+		if (ret)
+			goto unlock;
+		if (!query.dom)
+			break;
+		ret = join_existing(ioas, attachment, query.dom, fault_addr);
 		/* -EINVAL: the driver refuses this domain */
 		if (ret != -EINVAL)
 			goto unlock;

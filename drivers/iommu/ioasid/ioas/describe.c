@@ -16,31 +16,22 @@
 #include "ranges.h"
 
 /**
- * ioas_describe() - describe a device and its IOMMU
- * @dev: the device
- * @group: its group
+ * struct describe - a device that is described
  * @info: out, the fields about the hardware
- * @hw_data: out, the IOMMU driver's description, @info->hw_len bytes, to be
- *	freed by kfree(), or NULL
- *
- * Context: may sleep; the device is not removed meanwhile.
- * Return: IOVAs that the device can use, to be freed by kfree(); or an ERR_PTR:
- * -ENOMEM, or an errno of the IOMMU driver.
+ * @hw_data: out, the IOMMU driver's description, or NULL
+ * @iommu: out, a domain for the device; or an ERR_PTR, and then no @hw_data
  */
-struct ioas_ranges *ioas_describe(struct device *dev, struct iommu_group *group,
-				  struct ioasid_device_info *info,
-				  void **hw_data)
-{
-	struct ioas_ranges *ranges;
+struct describe {
+	struct ioasid_device_info *info;
+	void *hw_data;
 	struct iommu_domain *iommu;
-	bool finalized_on_attach;
-	phys_addr_t sw_msi;
-	u64 start, last;
-	u32 length, pasids;
-	void *data;
+};
 
-	info->group = iommu_group_id(group);
-	pasids = ioas_iommu_max_pasids(dev);
+static void describe_abilities(struct device *dev,
+			       struct ioasid_device_info *info)
+{
+	u32 pasids = ioas_iommu_max_pasids(dev);
+
 	if (pasids)
 		info->pasid_width = ilog2(pasids);
 	if (ioas_iommu_can_enforce_coherency(dev))
@@ -52,33 +43,74 @@ struct ioas_ranges *ioas_describe(struct device *dev, struct iommu_group *group,
 	if (IS_ENABLED(CONFIG_PCI_PRI) && dev_is_pci(dev) &&
 	    pci_pri_supported(to_pci_dev(dev)))
 		info->caps |= IOASID_DEVICE_FAULTS;
+}
 
+static void describe_dev(struct device *dev, void *arg)
+{
+	struct describe *to = arg;
+	struct ioasid_device_info *info = to->info;
+	bool finalized_on_attach;
+	u64 start, last;
+	u32 length;
+	void *data;
+
+	describe_abilities(dev, info);
 	/* A domain for the device has the limits of its table */
-	iommu = ioas_iommu_alloc(dev, false, &finalized_on_attach);
-	if (IS_ERR(iommu) && PTR_ERR(iommu) != -ENOMEM)
-		iommu = ioas_iommu_alloc(dev, true, &finalized_on_attach);
-	if (IS_ERR(iommu))
-		return ERR_CAST(iommu);
-	info->pgsizes = ioas_iommu_pgsizes(iommu);
-	ioas_iommu_aperture(iommu, &start, &last);
+	to->iommu = ioas_iommu_alloc(dev, false, &finalized_on_attach);
+	if (IS_ERR(to->iommu) && PTR_ERR(to->iommu) != -ENOMEM)
+		to->iommu = ioas_iommu_alloc(dev, true, &finalized_on_attach);
+	if (IS_ERR(to->iommu))
+		return;
+	info->pgsizes = ioas_iommu_pgsizes(to->iommu);
+	ioas_iommu_aperture(to->iommu, &start, &last);
 	info->addr_width = fls64(last);
 	if (finalized_on_attach)
 		info->caps |= IOASID_DEVICE_ESTIMATE;
-	ranges = ioas_ranges_of_group(group, iommu, &sw_msi);
-	ioas_iommu_free(iommu);
-	if (IS_ERR(ranges))
-		return ranges;
 
 	data = ioas_iommu_hw_info(dev, &length, &info->hw_type);
 	if (IS_ERR(data)) {
-		kfree(ranges);
-		return ERR_CAST(data);
-	}
-	if (data) {
+		ioas_iommu_free(to->iommu);
+		to->iommu = ERR_CAST(data);
+	} else if (data) {
 		info->hw_len = length;
-		*hw_data = data;
+		to->hw_data = data;
 		if (ioas_iommu_only_first_stage(info->hw_type, data))
 			info->caps |= IOASID_DEVICE_ESTIMATE;
 	}
+}
+
+/**
+ * ioas_describe() - describe a device and its IOMMU
+ * @dev: the device; NULL for one of the group
+ * @group: its group
+ * @info: out, the fields about the hardware
+ * @hw_data: out, the IOMMU driver's description, @info->hw_len bytes, to be
+ *	freed by kfree(), or NULL
+ *
+ * Context: may sleep; the device is not removed meanwhile.
+ * Return: IOVAs that the device can use, to be freed by kfree(); or an ERR_PTR:
+ * -ENODEV, the group has no device; -ENOMEM, or an errno of the IOMMU driver.
+ */
+struct ioas_ranges *ioas_describe(struct device *dev, struct iommu_group *group,
+				  struct ioasid_device_info *info,
+				  void **hw_data)
+{
+	struct describe to = { .info = info };
+	struct ioas_ranges *ranges;
+	phys_addr_t sw_msi;
+	int ret;
+
+	info->group = iommu_group_id(group);
+	ret = ioas_iommu_ask(group, dev, describe_dev, &to);
+	if (ret)
+		return ERR_PTR(ret);
+	if (IS_ERR(to.iommu))
+		return ERR_CAST(to.iommu);
+	ranges = ioas_ranges_of_group(group, to.iommu, &sw_msi);
+	ioas_iommu_free(to.iommu);
+	if (IS_ERR(ranges))
+		kfree(to.hw_data);
+	else
+		*hw_data = to.hw_data;
 	return ranges;
 }

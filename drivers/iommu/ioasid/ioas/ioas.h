@@ -111,6 +111,9 @@ bool ioas_iommu_is_coherent(struct device *dev);
 bool ioas_iommu_isolates_msi(struct iommu_group *group);
 int ioas_iommu_claim(struct device *dev, void *owner);
 void ioas_iommu_release(struct device *dev);
+int ioas_iommu_claim_group(struct iommu_group *group, void *owner);
+void ioas_iommu_release_group(struct iommu_group *group);
+char *ioas_iommu_device_name(struct iommu_group *group);
 struct ioas_ranges *ioas_describe(struct device *dev, struct iommu_group *group,
 				  struct ioasid_device_info *info,
 				  void **hw_data);

@@ -276,6 +276,100 @@ void ioas_iommu_release(struct device *dev)
 }
 
 /**
+ * ioas_iommu_claim_group() - claim a group as a whole, and block it
+ * @group: the group, with a device
+ * @owner: the owner
+ *
+ * Only one claim of this sort succeeds, and none by ioas_iommu_claim() beside
+ * it.
+ *
+ * Context: may sleep.
+ * Return: as ioas_iommu_claim().
+ */
+int ioas_iommu_claim_group(struct iommu_group *group, void *owner)
+{
+	int ret = iommu_group_claim_dma_owner(group, owner);
+
+	return ret == -EPERM ? -EBUSY : ret;
+}
+
+/**
+ * ioas_iommu_release_group() - undo ioas_iommu_claim_group()
+ * @group: the group, blocked
+ *
+ * Context: may sleep.
+ */
+void ioas_iommu_release_group(struct iommu_group *group)
+{
+	iommu_group_release_dma_owner(group);
+}
+
+/**
+ * struct asked - a call of a function with a device of a group
+ * @ask: the function
+ * @arg: its argument
+ */
+struct asked {
+	void (*ask)(struct device *dev, void *arg);
+	void *arg;
+};
+
+static int ask_first(struct device *dev, void *arg)
+{
+	const struct asked *asked = arg;
+
+	asked->ask(dev, asked->arg);
+	return 1;
+}
+
+/**
+ * ioas_iommu_ask() - call a function with a device of a group
+ * @group: the group
+ * @dev: a device of it that the caller keeps; NULL: the first one, which cannot
+ *	leave the group until @ask returns
+ * @ask: the function; may sleep, but not wait for the lock of the group
+ * @arg: its argument
+ *
+ * Return: 0; -ENODEV, the group has no device.
+ */
+int ioas_iommu_ask(struct iommu_group *group, struct device *dev,
+		   void (*ask)(struct device *dev, void *arg), void *arg)
+{
+	struct asked asked = { .ask = ask, .arg = arg };
+
+	if (likely(dev)) {
+		ask(dev, arg);
+		return 0;
+	}
+	return iommu_group_for_each_dev(group, &asked, ask_first) ? 0 : -ENODEV;
+}
+
+static void copy_name(struct device *dev, void *arg)
+{
+	char **name = arg;
+
+	*name = kstrdup(dev_name(dev), GFP_KERNEL_ACCOUNT);
+}
+
+/**
+ * ioas_iommu_device_name() - copy the name of a device of a group
+ * @group: the group
+ *
+ * Context: may sleep.
+ * Return: the name, to be freed by kfree(); or an ERR_PTR: -ENODEV, the group
+ * has no device; -ENOMEM.
+ */
+char *ioas_iommu_device_name(struct iommu_group *group)
+{
+	char *name = NULL;
+	int ret = ioas_iommu_ask(group, NULL, copy_name, &name);
+
+	if (ret)
+		return ERR_PTR(ret);
+	return name ?: ERR_PTR(-ENOMEM);
+}
+
+/**
  * ioas_iommu_attach() - attach a blocked group to a domain
  * @group: the group
  * @iommu: the domain

@@ -56,6 +56,8 @@ int ioas_iommu_attach(struct iommu_group *group, struct iommu_domain *iommu);
 int ioas_iommu_replace(struct iommu_group *group, struct iommu_domain *iommu);
 void ioas_iommu_block(struct iommu_group *group, struct iommu_domain *iommu);
 int ioas_iommu_map_msi(struct iommu_domain *iommu, phys_addr_t base);
+int ioas_iommu_ask(struct iommu_group *group, struct device *dev,
+		   void (*ask)(struct device *dev, void *arg), void *arg);
 int ioas_iommu_resv_regions(struct iommu_group *group, struct list_head *list);
 void ioas_iommu_resv_regions_free(struct list_head *list);
 

@@ -350,7 +350,7 @@ struct ioas_holds {
  *	space
  * @node: in ioas.attachments
  * @group: the group
- * @dev: one of its devices, bound
+ * @dev: one of its devices, bound; NULL if the group was bound as a whole
  * @dom: the domain that the group is attached to; NULL while there is none
  * @ranges: IOVAs that its devices can use
  * @blocked: the group's DMA is blocked, since its domain is poisoned or the
