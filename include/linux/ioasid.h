@@ -60,6 +60,10 @@ enum {
 	IOASID_ACCESS_WRITE = 1 << 0,
 };
 
+struct ioasid_ctx *ioasid_ctx_alloc(void);
+void ioasid_ctx_close(struct ioasid_ctx *ctx);
+long ioasid_ctx_ioctl(struct ioasid_ctx *ctx, unsigned int nr,
+		      unsigned long user);
 bool ioasid_file_is_ctx(struct file *file);
 struct ioasid_ctx *ioasid_ctx_from_file(struct file *file);
 struct ioasid_ctx *ioasid_ctx_from_fd(int fd);
@@ -98,6 +102,15 @@ void ioasid_access_unpin_pages(struct ioasid_device *idev, u64 iova,
 			       unsigned long npages);
 int ioasid_access_rw(struct ioasid_device *idev, u64 iova, void *data,
 		     size_t length, unsigned int flags);
+
+/* Containers of VFIO: see container.c */
+int ioasid_container_open(struct ioasid_ctx *ctx, unsigned long type);
+bool ioasid_container_is_open(struct ioasid_ctx *ctx);
+int ioasid_container_attach(struct ioasid_device *idev);
+int ioasid_container_add_group(struct ioasid_ctx *ctx,
+			       struct iommu_group *iommu_group, bool emulated);
+void ioasid_container_remove_group(struct ioasid_ctx *ctx,
+				   struct iommu_group *iommu_group);
 
 /**
  * struct ioasid_domain_extension - ops for domains of an IOMMU driver that

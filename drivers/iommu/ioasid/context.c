@@ -3,8 +3,9 @@
  * Contexts.  A context is an open file of /dev/ioasid.
  *
  * Invariants:
- *  - A context lives as long as its file is open or a device is bound to it.
- *    When it is destroyed no device is left.  The destruction needs no memory,
+ *  - A context lives as long as its file is open, a device is bound to it, or a
+ *    container of VFIO lends its groups to it, whose commands act on it even when
+ *    the file is closed.  When it is destroyed no device is left.  The destruction needs no memory,
  *    and yields.
  *  - The memory of a context stays allocated while one of its exports or
  *    children exists: an export's file, or the owner of a parent in another
@@ -15,7 +16,6 @@
  *
  * Locks: see struct ioasid_ctx.
  */
-#include <kunit/visibility.h>
 #include <linux/slab.h>
 
 #include "context.h"
@@ -44,9 +44,11 @@ struct ioasid_ctx *ioasid_ctx_alloc(void)
 	mutex_init(&ctx->lock);
 	INIT_LIST_HEAD(&ctx->groups);
 	spin_lock_init(&ctx->routes_lock);
+	mutex_init(&ctx->container.lock);
+	INIT_LIST_HEAD(&ctx->container.groups);
 	return ctx;
 }
-EXPORT_SYMBOL_IF_KUNIT(ioasid_ctx_alloc);
+EXPORT_SYMBOL_GPL(ioasid_ctx_alloc);
 
 /**
  * ioasid_ctx_close() - revoke the exports of a context whose file is closed
@@ -74,6 +76,7 @@ void ioasid_ctx_close(struct ioasid_ctx *ctx)
 		cond_resched();
 	}
 }
+EXPORT_SYMBOL_GPL(ioasid_ctx_close);
 
 /* IOASIDs that are freed at a time, and between two calls of cond_resched() */
 #define FREE_BATCH	32

@@ -16,8 +16,26 @@
 #include "object.h"
 
 /**
+ * struct ioasid_container - state of the container commands of VFIO
+ * @lock: serialises groups that come and go, and changes of the other fields;
+ *	taken before all other locks of the context
+ * @groups: groups that VFIO gave to the file, see container.c
+ * @type: the type that VFIO_SET_IOMMU has set, 0 for none
+ * @ioasid: id of the designated IOASID, 0 for none
+ * @made: id of the IOASID that VFIO_SET_IOMMU allocated, 0 for none
+ */
+struct ioasid_container {
+	struct mutex lock;		/* groups, type, ioasid, made */
+	struct list_head groups;
+	u32 type;
+	u32 ioasid;
+	u32 made;
+};
+
+/**
  * struct ioasid_ctx - an open file of /dev/ioasid, and the devices bound to it
- * @users: the file, and each bound device
+ * @users: the file, each bound device, and each container of VFIO that lends its
+ *	groups to the file
  * @refs: keeps the structure and @account allocated after @users is 0 (as
  *	mm_count does for an mm): one for @users, one for each child and each
  *	export
@@ -34,6 +52,7 @@
  * @groups: iommu groups with a bound device
  * @routes_lock: protects the routes of devices and groups, for readers that
  *	must not wait for an attach; a leaf
+ * @container: state of the container commands of VFIO
  */
 struct ioasid_ctx {
 	refcount_t users;
@@ -49,6 +68,7 @@ struct ioasid_ctx {
 	unsigned int sealed;
 	struct list_head groups;
 	spinlock_t routes_lock;		/* routes of devices and groups */
+	struct ioasid_container container;
 };
 
 /* Look up an object; see ioasid_object_get() */
@@ -71,11 +91,5 @@ ioasid_object_lookup(struct ioasid_ctx *ctx, u32 id,
 /* object.c */
 bool ioasid_ctx_count(struct ioasid_ctx *ctx);
 void ioasid_ctx_drop(struct ioasid_ctx *ctx);
-
-/* context.c */
-struct ioasid_ctx *ioasid_ctx_alloc(void);
-void ioasid_ctx_close(struct ioasid_ctx *ctx);
-void ioasid_ctx_get(struct ioasid_ctx *ctx);
-void ioasid_ctx_put(struct ioasid_ctx *ctx);
 
 #endif /* _IOASID_CONTEXT_H */

@@ -12,6 +12,7 @@
  *
  * Locks: none of its own.
  */
+#include <kunit/visibility.h>
 #include <linux/bitops.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
@@ -117,9 +118,15 @@ void ioasid_ioas_put(struct ioas *ioas)
 	ioasid_put(ioasid_of(ioas));
 }
 
-/*
- * Allocate an IOASID.  The caller calls ioasid_object_publish() next, or
- * ioasid_abort().  Returns an ERR_PTR:
+/**
+ * ioasid_alloc() - allocate an IOASID
+ * @ctx: the context
+ * @params: the attributes
+ *
+ * ioasid_object_publish() follows, or ioasid_abort().
+ *
+ * Context: may sleep.
+ * Return: the IOASID, or an ERR_PTR:
  * -EDQUOT, the context has reached its limit;
  * -ENOENT, the parent does not exist, or is being freed;
  * -ENODEV, the parent is an import whose export was revoked;
@@ -130,8 +137,8 @@ void ioasid_ioas_put(struct ioas *ioas)
  * -EINTR, a fatal signal;
  * -ENOMEM.
  */
-static struct ioasid *ioasid_alloc(struct ioasid_ctx *ctx,
-				   const struct ioasid_params *params)
+struct ioasid *ioasid_alloc(struct ioasid_ctx *ctx,
+			    const struct ioasid_params *params)
 {
 	struct ioasid *ioasid;
 	int ret;
@@ -145,6 +152,7 @@ static struct ioasid *ioasid_alloc(struct ioasid_ctx *ctx,
 		goto err_count;
 	ioasid->cookie = params->cookie;
 	ioasid->obj.kind = params->kind;
+	ioasid->obj.marks = 0;
 	ioasid->obj.ctx = ctx;
 	ioasid->obj.parent = params->parent;
 	if (likely(!params->parent))
@@ -169,6 +177,7 @@ err_count:
 	atomic_dec(&ctx->nr_ioasids);
 	return ERR_PTR(ret);
 }
+EXPORT_SYMBOL_IF_KUNIT(ioasid_alloc);
 
 /* Undo ioasid_alloc() */
 static void ioasid_abort(struct ioasid *ioasid)
@@ -215,6 +224,7 @@ void ioasid_put(struct ioasid *ioasid)
 	if (refcount_dec_and_test(&ioasid->obj.users))
 		ioasid_destroy(ioasid);
 }
+EXPORT_SYMBOL_IF_KUNIT(ioasid_put);
 
 /* ---- IOASIDs as objects ---- */
 

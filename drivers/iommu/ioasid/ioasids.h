@@ -38,6 +38,8 @@ struct ioasid_params {
 
 bool ioasid_ioas_get(struct ioas *ioas);
 void ioasid_ioas_put(struct ioas *ioas);
+struct ioasid *ioasid_alloc(struct ioasid_ctx *ctx,
+			    const struct ioasid_params *params);
 struct ioasid *ioasid_get(struct ioasid_ctx *ctx, u32 id);
 void ioasid_put(struct ioasid *ioasid);
 int __init ioasid_ioasids_init(void);

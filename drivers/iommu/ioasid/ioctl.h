@@ -36,6 +36,7 @@ union ioasid_arg {
 	struct ioasid_query_map query;
 	struct ioasid_list list;
 	struct ioasid_set_option option;
+	struct ioasid_vfio_ioasid vfio;
 };
 
 /**
@@ -129,6 +130,10 @@ long ioasid_cmd_import(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 		       void __user *user);
 long ioasid_cmd_list(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 		     void __user *user);
+long ioasid_cmd_vfio_ioasid(struct ioasid_ctx *ctx, union ioasid_arg *arg,
+			    void __user *user);
+long ioasid_container_ioctl(struct ioasid_ctx *ctx, unsigned int nr,
+			    unsigned long user);
 void ioasid_fops_show_fdinfo(struct seq_file *m, struct file *filp);
 
 #endif /* _IOASID_IOCTL_H */

@@ -146,12 +146,13 @@ static struct ioas_ranges *map_info(struct ioasid *ioasid,
 {
 	struct ioas *ioas = ioasid_map_ioas(ioasid);
 	unsigned int nr_tables;
+	bool limited;
 
 	info->snoop = ioas->enforce_cache_coherency ? IOASID_SNOOP_ON :
 						      IOASID_SNOOP_AUTO;
 	info->pgsizes = ioas_pgsizes(ioas, &nr_tables);
 	info->nr_domains = nr_tables;
-	return ioas_copy_permitted(ioas);
+	return ioas_copy_permitted(ioas, &limited);
 }
 
 const struct ioasid_kind_ops ioasid_kind_map = {

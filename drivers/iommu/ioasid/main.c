@@ -158,14 +158,17 @@ static const struct ioasid_cmd ioasid_cmds[] = {
 	CMD(IOASID_LIST, struct ioasid_list, entries, 0, ioasid_cmd_list),
 	CMD(IOASID_SET_OPTION, struct ioasid_set_option, value,
 	    IOASID_OPTION_GET | IOASID_OPTION_SEAL, cmd_set_option),
+	CMD(IOASID_VFIO_IOASID, struct ioasid_vfio_ioasid, __reserved,
+	    IOASID_VFIO_IOASID_SET, ioasid_cmd_vfio_ioasid),
 };
 
 /*
  * Copy in a structure of the size that the kernel has.  This is the common
  * case, and needs one section of access to user memory.
  */
-static bool copy_same_size(union ioasid_arg *arg, unsigned int size,
-			   const void __user *uptr)
+static __always_inline bool copy_same_size(union ioasid_arg *arg,
+					   unsigned int size,
+					   const void __user *uptr)
 {
 	const u64 __user *from = uptr;
 	u64 *to = (u64 *)arg;
@@ -205,8 +208,8 @@ static int copy_any_size(union ioasid_arg *arg, const struct ioasid_cmd *cmd,
 	return ret;
 }
 
-static long ioasid_fops_ioctl(struct file *filp, unsigned int nr,
-			      unsigned long user)
+static __always_inline long do_ioctl(struct ioasid_ctx *ctx, unsigned int nr,
+				     unsigned long user)
 {
 	unsigned int index = _IOC_NR(nr) - IOASID_BASE;
 	void __user *uptr = (void __user *)user;
@@ -215,9 +218,9 @@ static long ioasid_fops_ioctl(struct file *filp, unsigned int nr,
 	union ioasid_arg arg __uninitialized;
 	int ret;
 
-	if (nr != _IO(IOASID_TYPE, _IOC_NR(nr)) ||
-	    index >= ARRAY_SIZE(ioasid_cmds))
-		return -ENOTTY;
+	if (unlikely(nr != _IO(IOASID_TYPE, _IOC_NR(nr)) ||
+		     index >= ARRAY_SIZE(ioasid_cmds)))
+		return ioasid_container_ioctl(ctx, nr, user);
 	cmd = &ioasid_cmds[array_index_nospec(index, ARRAY_SIZE(ioasid_cmds))];
 	if (!cmd->fn)
 		return -ENOTTY;
@@ -229,8 +232,30 @@ static long ioasid_fops_ioctl(struct file *filp, unsigned int nr,
 	}
 	if (arg.flags & ~cmd->flags)
 		return -EOPNOTSUPP;
-	return cmd->fn(filp->private_data, &arg, uptr);
+	return cmd->fn(ctx, &arg, uptr);
 }
+
+static long ioasid_fops_ioctl(struct file *filp, unsigned int nr,
+			      unsigned long user)
+{
+	return do_ioctl(filp->private_data, nr, user);
+}
+
+/**
+ * ioasid_ctx_ioctl() - run a command on a context, for the file of a framework
+ * @ctx: the context
+ * @nr: a command of the file of /dev/ioasid, or of VFIO's containers
+ * @user: its argument
+ *
+ * Context: may sleep.
+ * Return: what the command returns; -ENOTTY, there is no such command.
+ */
+long ioasid_ctx_ioctl(struct ioasid_ctx *ctx, unsigned int nr,
+		      unsigned long user)
+{
+	return do_ioctl(ctx, nr, user);
+}
+EXPORT_SYMBOL_GPL(ioasid_ctx_ioctl);
 
 /* ---- The file ---- */
 

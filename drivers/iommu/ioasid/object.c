@@ -215,6 +215,7 @@ int ioasid_object_free(struct ioasid_ctx *ctx, u32 id, bool cascade)
 	ops->free(obj, ret);
 	return 0;
 }
+EXPORT_SYMBOL_IF_KUNIT(ioasid_object_free);
 
 /**
  * ioasid_ctx_count() - count an IOASID or import, up to the limit
@@ -243,6 +244,7 @@ void ioasid_ctx_drop(struct ioasid_ctx *ctx)
 	if (!refcount_dec_and_test(&ctx->refs))
 		return;
 	ioasid_account_exit(&ctx->account);
+	mutex_destroy(&ctx->container.lock);
 	mutex_destroy(&ctx->lock);
 	kfree(ctx);
 }

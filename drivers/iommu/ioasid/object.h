@@ -5,6 +5,7 @@
 #ifndef _IOASID_OBJECT_H
 #define _IOASID_OBJECT_H
 
+#include <linux/bits.h>
 #include <linux/limits.h>
 #include <linux/refcount.h>
 #include <linux/types.h>
@@ -65,6 +66,15 @@ struct ioasid_object_ops {
 	void (*show)(struct seq_file *m, struct ioasid_object *obj);
 };
 
+/*
+ * Marks of an IOASID, which stay until it is freed.  An id that was remembered
+ * may be that of another IOASID by now, which does not have the mark.
+ */
+enum ioasid_mark {
+	IOASID_MARK_DESIGNATED	= BIT(0), /* the commands of VFIO acted on it */
+	IOASID_MARK_MADE	= BIT(1), /* VFIO_SET_IOMMU allocated it */
+};
+
 /* Ids are positive as an int: no id can be mistaken for an errno */
 #define IOASID_MAX_ID	INT_MAX
 
@@ -74,6 +84,7 @@ struct ioasid_object_ops {
  * @id: the id
  * @type: enum ioasid_object_type
  * @kind: of an IOASID: enum ioasid_kind
+ * @marks: of an IOASID: enum ioasid_mark; written under ioasid_container.lock
  * @users: references; 0 before the object is published
  * @parent: of an IOASID: id of the parent, or of the import that represents it,
  *	even if that was freed; 0 for a root
@@ -83,6 +94,7 @@ struct ioasid_object {
 	u32 id;
 	u8 type;
 	u8 kind;
+	u8 marks;
 	refcount_t users;
 	u32 parent;
 };

@@ -64,6 +64,7 @@
 #define IOASID_IMPORT		_IO(IOASID_TYPE, IOASID_BASE + 0x12)
 #define IOASID_LIST		_IO(IOASID_TYPE, IOASID_BASE + 0x13)
 #define IOASID_SET_OPTION	_IO(IOASID_TYPE, IOASID_BASE + 0x14)
+#define IOASID_VFIO_IOASID	_IO(IOASID_TYPE, IOASID_BASE + 0x16)
 
 /**
  * enum ioasid_extension - features for IOASID_CHECK_EXTENSION
@@ -1174,6 +1175,40 @@ struct ioasid_device_detach {
 	__u32 flags;
 	__u32 ioasid;
 	__u32 vpasid;
+};
+
+/**
+ * enum ioasid_vfio_ioasid_flags - flags of struct ioasid_vfio_ioasid
+ * @IOASID_VFIO_IOASID_SET: designate @ioasid; otherwise tell which one is
+ */
+enum ioasid_vfio_ioasid_flags {
+	IOASID_VFIO_IOASID_SET = 1 << 0,
+};
+
+/**
+ * struct ioasid_vfio_ioasid - the IOASID that VFIO's container commands act on
+ * @argsz: sizeof(struct ioasid_vfio_ioasid)
+ * @flags: enum ioasid_vfio_ioasid_flags
+ * @ioasid: in with IOASID_VFIO_IOASID_SET, an IOASID without parent; out without
+ *	it, the designated IOASID, or 0; must be 0 on input then
+ * @__reserved: must be 0
+ *
+ * The file answers the commands of VFIO's type1 containers.  They map to and
+ * unmap from the designated IOASID, and describe it; groups that are given to
+ * the file afterwards attach to it.  Groups that are attached and memory that is
+ * mapped stay where they are.  If none is designated, VFIO_SET_IOMMU allocates an
+ * IOASID, which is freed when the last group leaves, unless a device that was
+ * bound by a command is attached to it.
+ *
+ * Errors:
+ *
+ *  * EOPNOTSUPP: the IOASID has a parent, or another kind than IOASID_KIND_MAP.
+ */
+struct ioasid_vfio_ioasid {
+	__u32 argsz;
+	__u32 flags;
+	__u32 ioasid;
+	__u32 __reserved;
 };
 
 #endif /* _UAPI_LINUX_IOASID_H */

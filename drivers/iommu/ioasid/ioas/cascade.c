@@ -28,9 +28,22 @@
 #include "mapping.h"
 #include "ref.h"
 #include "split.h"
+#include "tree.h"
 
-/* Beside enum ioasid_unmap_flags: only children in other contexts */
-#define UNMAP_IMPORTS	BIT(30)
+/* Beside the flags of struct ioas_unmap_request: only children in other contexts */
+#define UNMAP_IMPORTS	BIT(29)
+
+/* The last byte of an unmap: a mapping that has @last may go whole */
+static u64 unmap_end(struct ioas *ioas, u64 last,
+		     const struct ioas_unmap_request *req)
+{
+	struct ioas_mapping *m;
+
+	if (likely(!(req->flags & IOAS_UNMAP_WHOLE)))
+		return last;
+	m = ioas_mapping_first(ioas, last);
+	return m && m->start <= last ? m->last : last;
+}
 
 /*
  * Freeze a range: no new reference until thaw().  Waits while another thread
@@ -39,13 +52,18 @@
 static int freeze(struct ioas *ioas, struct ioas_freeze *freeze,
 		  u64 start, u64 last, struct ioas_unmap_request *req)
 {
+	u64 end;
 	int ret;
 
 	freeze->it.start = start;
-	freeze->it.last = last;
 	freeze->task = current;
 	spin_lock(&ioas->lock);
-	ret = ioas_wait(ioas, !ioas_range_frozen(ioas, start, last), req);
+	do {
+		end = unmap_end(ioas, last, req);
+		ret = ioas_wait(ioas, !ioas_range_frozen(ioas, start, end),
+				req);
+	} while (!ret && unmap_end(ioas, last, req) != end);
+	freeze->it.last = end;
 	if (!ret)
 		interval_tree_insert(&freeze->it, &ioas->as_parent->frozen);
 	spin_unlock(&ioas->lock);
@@ -492,7 +510,7 @@ static int unmap_unreferenced(struct ioas *ioas, u64 start, u64 last,
 	int ret = 0;
 
 	ioas_lock_refs(ioas);
-	if (ioas_refs_exist(ioas, start, last))
+	if (ioas_refs_exist(ioas, start, unmap_end(ioas, last, req)))
 		ret = -EBUSY;
 	spin_unlock(&ioas->lock);
 	return ret ?: ioas_unmap_range(ioas, start, last, req);

@@ -220,10 +220,11 @@ void ioas_get_stats(struct ioas *ioas, struct ioas_stats *stats)
 /**
  * ioas_copy_permitted() - copy the IOVAs that all attached devices can use
  * @ioas: the address space
+ * @limited: out, devices that do DMA are attached: otherwise all is permitted
  *
  * Return: the ranges, to be freed by kfree(); NULL, there is no memory.
  */
-struct ioas_ranges *ioas_copy_permitted(struct ioas *ioas)
+struct ioas_ranges *ioas_copy_permitted(struct ioas *ioas, bool *limited)
 {
 	struct ioas_ranges *copy = NULL;
 	unsigned int nr = 1;
@@ -236,6 +237,7 @@ struct ioas_ranges *ioas_copy_permitted(struct ioas *ioas)
 			return NULL;
 		copy->nr = nr;
 		spin_lock(&ioas->lock);
+		*limited = ioas->permitted;
 		if (!ioas->permitted) {
 			copy->nr = 1;
 			copy->range[0].start = 0;

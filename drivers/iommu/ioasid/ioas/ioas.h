@@ -104,6 +104,7 @@ void ioas_release(struct ioas *ioas, unsigned int devices);
 void ioas_set_partial(struct ioas *ioas, bool partial);
 void ioas_get_stats(struct ioas *ioas, struct ioas_stats *stats);
 unsigned long ioas_pgsizes(struct ioas *ioas, unsigned int *nr);
+bool ioas_enforces_coherency(struct ioas *ioas);
 
 /* The IOMMU of a device that is not attached yet */
 bool ioas_iommu_present(struct device *dev);
@@ -113,11 +114,12 @@ int ioas_iommu_claim(struct device *dev, void *owner);
 void ioas_iommu_release(struct device *dev);
 int ioas_iommu_claim_group(struct iommu_group *group, void *owner);
 void ioas_iommu_release_group(struct iommu_group *group);
+bool ioas_iommu_group_claimed(struct iommu_group *group);
 char *ioas_iommu_device_name(struct iommu_group *group);
 struct ioas_ranges *ioas_describe(struct device *dev, struct iommu_group *group,
 				  struct ioasid_device_info *info,
 				  void **hw_data);
-struct ioas_ranges *ioas_copy_permitted(struct ioas *ioas);
+struct ioas_ranges *ioas_copy_permitted(struct ioas *ioas, bool *limited);
 int ioas_import_kill(struct ioas *parent, struct ioas_import *import,
 		     bool cascade);
 bool ioas_export_shut(struct ioas *parent);

@@ -305,6 +305,19 @@ void ioas_iommu_release_group(struct iommu_group *group)
 }
 
 /**
+ * ioas_iommu_group_claimed() - check if a group is in use
+ * @group: the group
+ *
+ * Context: may sleep.
+ * Return: true if a kernel driver or an owner of its DMA uses it; that may end,
+ * or begin, at any time.
+ */
+bool ioas_iommu_group_claimed(struct iommu_group *group)
+{
+	return iommu_group_dma_owner_claimed(group);
+}
+
+/**
  * struct asked - a call of a function with a device of a group
  * @ask: the function
  * @arg: its argument

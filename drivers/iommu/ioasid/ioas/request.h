@@ -77,9 +77,16 @@ struct ioas_map_request {
 /* Beside enum ioasid_unmap_flags: continue after signals and failures */
 #define IOAS_UNMAP_FORCED	BIT(31)
 
+/*
+ * Beside enum ioasid_unmap_flags: cut nothing.  A mapping that begins in the
+ * range is unmapped whole; if one begins before the range and reaches into it,
+ * nothing is unmapped.
+ */
+#define IOAS_UNMAP_WHOLE	BIT(30)
+
 /**
  * struct ioas_unmap_request - how to unmap a range
- * @flags: enum ioasid_unmap_flags, and IOAS_UNMAP_FORCED
+ * @flags: enum ioasid_unmap_flags, IOAS_UNMAP_FORCED and IOAS_UNMAP_WHOLE
  * @of: for a child: unmap only what refers to this range of the parent; or
  *	NULL.  Edges are not cut then.
  * @patience: jiffies to wait for accesses; with IOAS_UNMAP_FORCED for

@@ -468,6 +468,25 @@ unsigned long ioas_pgsizes(struct ioas *ioas, unsigned int *nr)
 }
 
 /**
+ * ioas_enforces_coherency() - test whether no-snoop DMA is made coherent
+ * @ioas: the address space
+ *
+ * Context: may sleep.
+ * Return: true if it is in every table.
+ */
+bool ioas_enforces_coherency(struct ioas *ioas)
+{
+	struct ioas_domain *dom;
+	bool enforces = true;
+
+	down_read(&ioas->tables.sem);
+	list_for_each_entry(dom, &ioas->tables.list, node)
+		enforces &= dom->enforce_cache_coherency;
+	up_read(&ioas->tables.sem);
+	return enforces;
+}
+
+/**
  * ioas_tables_pgsizes() - collect the page sizes of the domains
  * @ioas: the address space
  * @nr: out, number of bitmaps

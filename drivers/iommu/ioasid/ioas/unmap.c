@@ -59,9 +59,10 @@ static bool is_pinned(const struct ioas *ioas,
  * first.  Returns 0; -EAGAIN, the mapping at the cursor must be waited for.
  */
 static int collect(struct ioas *ioas, u64 *cursor, u64 start,
-		   u64 last, const struct ioasid_iova_range *of,
+		   u64 last, const struct ioas_unmap_request *req,
 		   struct ioas_removal *removal)
 {
+	bool whole = req->flags & IOAS_UNMAP_WHOLE;
 	struct ioas_mapping **leaving = &removal->leaving, *m, *next;
 	unsigned int n = 0;
 	u64 end = 0;
@@ -71,7 +72,8 @@ static int collect(struct ioas *ioas, u64 *cursor, u64 start,
 	     m && m->start <= last && n < REMOVE_BATCH; m = next, n++) {
 		next = ioas_mapping_next(m);
 		/* What replaces a CHANGING one may refer to it already */
-		if (!ioas_mapping_changing(m) && !ioas_mapping_refers(m, of))
+		if (!ioas_mapping_changing(m) &&
+		    !ioas_mapping_refers(m, req->of))
 			continue;
 		if (m->state == IOAS_MAPPING_PINNING) {
 			ioas_mapping_erase(ioas, m);
@@ -85,7 +87,7 @@ static int collect(struct ioas *ioas, u64 *cursor, u64 start,
 			return n ? 0 : -EAGAIN;
 		}
 		/* Mapped after the edges were split */
-		if (m->start < start || m->last > last)
+		if (m->start < start || (m->last > last && !whole))
 			continue;
 		if (unlikely(ioas->as_parent) &&
 		    ioas_refs_exist(ioas, m->start, m->last)) {
@@ -251,7 +253,7 @@ static int unmap_step(struct ioas *ioas, u64 *cursor, u64 start,
 	if (err)
 		return err;
 	ioas_lock_refs(ioas);
-	err = collect(ioas, cursor, start, last, req->of, &removal);
+	err = collect(ioas, cursor, start, last, req, &removal);
 	spin_unlock(&ioas->lock);
 	if (err) {
 		up_read(&ioas->tables.sem);
@@ -301,7 +303,7 @@ int ioas_unmap_range(struct ioas *ioas, u64 start, u64 last,
 
 	req->removed = 0;
 	if (likely(edges)) {
-		bool fit;
+		bool fit, whole = req->flags & IOAS_UNMAP_WHOLE;
 
 		err = hold_tables(ioas, req);
 		if (unlikely(err))
@@ -312,9 +314,12 @@ int ioas_unmap_range(struct ioas *ioas, u64 start, u64 last,
 			return ioas_remove_mappings(ioas, &removal,
 						    &req->removed);
 		}
-		fit = ioas_edges_fit(ioas, start, last);
+		fit = unlikely(whole) ? !ioas_mapping_split_by(ioas, start) :
+					ioas_edges_fit(ioas, start, last);
 		spin_unlock(&ioas->lock);
 		up_read(&ioas->tables.sem);
+		if (unlikely(whole && !fit))
+			return 0;
 		/* A later mapping across an edge is ordered after this unmap */
 		if (!fit) {
 			ret = ioas_split(ioas, start, last, req->flags &

@@ -446,6 +446,59 @@ FIXTURE_VARIANT_ADD(command, get_option)
 	.fill = fill_get,
 };
 
+static void fill_designate(int fd, __u32 id, void *mem, union args *args)
+{
+	args->flags = IOASID_VFIO_IOASID_SET;
+	args->vfio.ioasid = id;
+}
+
+static bool undo_designate(int fd, __u32 id, union args *args, int rc)
+{
+	struct ioasid_vfio_ioasid cmd = { .argsz = sizeof(cmd) };
+	__u32 other;
+
+	if (ia_cmd(fd, IOASID_VFIO_IOASID, &cmd))
+		return false;
+	if (rc)
+		return cmd.ioasid != id;
+	if (cmd.ioasid != id || ia_alloc(fd, &other))
+		return false;
+	/* Another one: the next failure must leave that one */
+	cmd.flags = IOASID_VFIO_IOASID_SET;
+	cmd.ioasid = other;
+	if (ia_cmd(fd, IOASID_VFIO_IOASID, &cmd))
+		return false;
+	return !ia_free(fd, other);
+}
+
+FIXTURE_VARIANT_ADD(command, designate)
+{
+	.cmd = IOASID_VFIO_IOASID,
+	.size = sizeof(struct ioasid_vfio_ioasid),
+	.flags = IOASID_VFIO_IOASID_SET,
+	.id_at = offsetof(struct ioasid_vfio_ioasid, ioasid),
+	.reserved_at = { offsetof(struct ioasid_vfio_ioasid, __reserved) },
+	.fill = fill_designate,
+	.undo = undo_designate,
+};
+
+static void fill_designated(int fd, __u32 id, void *mem, union args *args)
+{
+}
+
+FIXTURE_VARIANT_ADD(command, designated)
+{
+	.cmd = IOASID_VFIO_IOASID,
+	.size = sizeof(struct ioasid_vfio_ioasid),
+	.flags = IOASID_VFIO_IOASID_SET,
+	.copies_out = true,
+	.reserved_at = {
+		offsetof(struct ioasid_vfio_ioasid, ioasid),
+		offsetof(struct ioasid_vfio_ioasid, __reserved),
+	},
+	.fill = fill_designated,
+};
+
 FIXTURE_SETUP(command)
 {
 	self->fd = ia_open();

@@ -138,6 +138,10 @@ AT(ioasid_set_option, sealed, 12);
 AT(ioasid_set_option, value, 16);
 SIZE(ioasid_set_option, 24);
 
+AT(ioasid_vfio_ioasid, ioasid, 8);
+AT(ioasid_vfio_ioasid, __reserved, 12);
+SIZE(ioasid_vfio_ioasid, 16);
+
 AT(ioasid_device_bind, ioasid_fd, 8);
 AT(ioasid_device_bind, ioasid, 12);
 AT(ioasid_device_bind, cookie, 16);
@@ -170,6 +174,7 @@ SIZE(ioasid_query_map, 48);
 static_assert(IOASID_QUERY_MAP == 0x6948, "number");
 static_assert(IOASID_CHECK_EXTENSION == 0x6940, "number");
 static_assert(IOASID_SET_OPTION == 0x6954, "number");
+static_assert(IOASID_VFIO_IOASID == 0x6956, "number");
 
 /* A structure of any command, with more room behind it. */
 union args {
@@ -190,6 +195,7 @@ union args {
 	struct ioasid_import import;
 	struct ioasid_list list;
 	struct ioasid_set_option option;
+	struct ioasid_vfio_ioasid vfio;
 	__u8 bytes[4096];
 };
 
