@@ -4,8 +4,10 @@
  * /dev/ioasid, and hands them the commands of device files.
  *
  * Invariants
- *	A device file gives no access to its device before it is bound. Exactly
- *	one file has a device open.
+ *	A device file gives no access to its device before it is bound, by its
+ *	own command or, if the context is used as a container, as it is opened.
+ *	One file has a device open in the first case, and shares the bond with
+ *	none; in the second case any number of files shares it.
  *
  *	A device that the caller may not bind is not opened, reset or resumed.
  *
@@ -16,9 +18,11 @@
  *
  * Locking dev_set->lock protects the bond, vfio_ioasid_bond.lock its
  *	attachment. An attach takes time in proportion to the mappings of the
- *	IOASID, so it holds the latter only: devices of the same set do not wait
- *	for it. The paths of emulated devices that pin and access memory take no
- *	lock of VFIO's: VFIO calls them only while the device is open.
+ *	IOASID, so a command holds the latter only: devices of the same set do
+ *	not wait for it. An open that attaches holds the former, too: the table
+ *	of its group is there, so that it is short. The paths of emulated
+ *	devices that pin and access memory take no lock of VFIO's: VFIO calls
+ *	them only while the device is open.
  *
  *	The locks of /dev/ioasid nest inside of both. When an emulated device is
  *	detached, its driver is asked to unpin with the bond's lock held, or
@@ -27,7 +31,8 @@
  *	An access of user memory can hang: it is made without any lock.
  *
  * Waits
- *	For the bond's lock: killable; only commands of the same file take it.
+ *	For the bond's lock: killable; only commands of files that share the
+ *	bond take it.
  *	For the locks of VFIO: killable in a bind, see backend.c.
  */
 #include <linux/err.h>
@@ -82,9 +87,23 @@ static bool vfio_ioasid_ctx_has_group(void *ctx, struct iommu_group *group)
 	return ioasid_ctx_has_group(ctx, group);
 }
 
-static int vfio_ioasid_set_group(void *ctx, bool noiommu)
+static int vfio_ioasid_set_group(void *ctx, struct iommu_group *group,
+				 enum vfio_group_type type)
 {
-	return noiommu ? -EOPNOTSUPP : 0;
+	if (type == VFIO_NO_IOMMU)
+		return -EOPNOTSUPP;
+	return ioasid_container_add_group(ctx, group,
+					  type == VFIO_EMULATED_IOMMU);
+}
+
+static void vfio_ioasid_unset_group(void *ctx, struct iommu_group *group)
+{
+	ioasid_container_remove_group(ctx, group);
+}
+
+static bool vfio_ioasid_needs_bind(void *ctx)
+{
+	return !ioasid_container_is_open(ctx);
 }
 
 /* A driver that never pins may have no dma_unmap() */
@@ -100,7 +119,7 @@ static const struct ioasid_access_ops vfio_ioasid_access_ops = {
 	.unmap = vfio_ioasid_access_unmap,
 };
 
-/* Its memory can be mmap()ed only through the one bound file */
+/* Its memory can be mmap()ed only through bound files, which share an inode */
 static bool vfio_ioasid_owns_file(void *data, struct file *file)
 {
 	return vfio_file_is_of_device(file, data);
@@ -112,23 +131,23 @@ static const struct ioasid_device_ops vfio_ioasid_device_ops = {
 
 /*
  * Look up the IOASID before the device is touched; attach when the device is
- * open and resumed.
+ * open and resumed.  Without a bind command the context is used as a container,
+ * and vfio_ioasid_compat_attach() attaches.
  */
 static int vfio_ioasid_bind(struct vfio_device_file *df, void *arg)
 {
 	const struct ioasid_device_bind *bind = arg;
 	struct vfio_device *device = df->device;
+	u64 cookie = bind ? bind->cookie : 0;
 	struct vfio_ioasid_bond *bond;
 	struct ioasid_device *idev;
 
 	lockdep_assert_held(&device->dev_set->lock);
 
-	/* Only a bind command says how to bind the device */
-	if (!bind)
-		return -EINVAL;
 	if (vfio_device_is_noiommu(device))
 		return -EOPNOTSUPP;
-	if (bind->ioasid && !ioasid_exists(df->iommu.ctx, bind->ioasid))
+	if (bind && bind->ioasid &&
+	    !ioasid_exists(df->iommu.ctx, bind->ioasid))
 		return -ENOENT;
 
 	bond = kzalloc(sizeof(*bond), GFP_KERNEL_ACCOUNT);
@@ -139,11 +158,11 @@ static int vfio_ioasid_bind(struct vfio_device_file *df, void *arg)
 	if (device->emulated)
 		idev = ioasid_bind_access(df->iommu.ctx, device->dev,
 					  &vfio_ioasid_access_ops, device,
-					  bind->cookie);
+					  cookie);
 	else
 		idev = ioasid_bind_device(df->iommu.ctx, device->dev,
 					  &vfio_ioasid_device_ops, device,
-					  bind->cookie);
+					  cookie);
 	if (IS_ERR(idev)) {
 		kfree(bond);
 		return PTR_ERR(idev);
@@ -193,6 +212,12 @@ static int vfio_ioasid_detach(struct vfio_device *device, u32 ioasid)
 	ret = ioasid_detach(bond->idev, ioasid);
 	mutex_unlock(&bond->lock);
 	return ret;
+}
+
+/* VFIO_GROUP_GET_DEVICE_FD, if the context is used as a container */
+static int vfio_ioasid_compat_attach(struct vfio_device *device, void *ctx)
+{
+	return ioasid_container_attach(vfio_ioasid_idev(device));
 }
 
 static long vfio_ioasid_bind_ioctl(struct vfio_device_file *df,
@@ -313,12 +338,14 @@ static int vfio_ioasid_dma_rw(struct vfio_device *device, dma_addr_t iova,
 static const struct vfio_iommu_backend vfio_ioasid_backend = {
 	.owner		= THIS_MODULE,
 	.id		= VFIO_BACKEND_IOASID,
-	.needs_bind	= true,
 	.ctx_from_file	= vfio_ioasid_ctx_from_file,
 	.ctx_get	= vfio_ioasid_ctx_get,
 	.ctx_put	= vfio_ioasid_ctx_put,
 	.ctx_has_group	= vfio_ioasid_ctx_has_group,
 	.set_group	= vfio_ioasid_set_group,
+	.unset_group	= vfio_ioasid_unset_group,
+	.needs_bind	= vfio_ioasid_needs_bind,
+	.compat_attach	= vfio_ioasid_compat_attach,
 	.bind_ioctl	= vfio_ioasid_bind_ioctl,
 	.bind		= vfio_ioasid_bind,
 	.unbind		= vfio_ioasid_unbind,
