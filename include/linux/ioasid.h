@@ -136,6 +136,7 @@ void ioasid_register_domain_extension(struct ioasid_domain_extension *ext);
 void ioasid_unregister_domain_extension(struct ioasid_domain_extension *ext);
 
 /* Commands of device files, for all frameworks: see device_ioctl.c */
+int ioasid_arg_from_user(void *to, size_t size, size_t min, void __user *arg);
 int ioasid_bind_from_user(void __user *arg, struct ioasid_device_bind *bind);
 int ioasid_bind_to_user(void __user *arg, u32 devid);
 void ioasid_bind_fault_to_user(void __user *arg, u64 fault_addr);

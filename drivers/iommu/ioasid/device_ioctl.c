@@ -126,11 +126,22 @@ EXPORT_SYMBOL_GPL(ioasid_unbind);
 
 /* ---- Commands of device files ---- */
 
-/*
- * Copy in a structure, and check argsz and the unknown tail.  @min is its size
- * in the first release.  The caller checks flags.
+/**
+ * ioasid_arg_from_user() - copy in the argument of a command
+ * @to: out
+ * @size: its size
+ * @min: its size in the first release
+ * @arg: user address
+ *
+ * Checks argsz and the unknown tail.  The caller checks flags.
+ *
+ * Context: may sleep, for as long as a page fault takes.
+ * Return: 0;
+ * -EFAULT, it cannot be read;
+ * -EINVAL, its size is too small;
+ * -E2BIG, its unknown tail is not 0.
  */
-static int copy_arg(void *to, size_t size, size_t min, void __user *arg)
+int ioasid_arg_from_user(void *to, size_t size, size_t min, void __user *arg)
 {
 	u32 argsz;
 
@@ -142,6 +153,7 @@ static int copy_arg(void *to, size_t size, size_t min, void __user *arg)
 		return -E2BIG;
 	return copy_struct_from_user(to, size, arg, argsz);
 }
+EXPORT_SYMBOL_GPL(ioasid_arg_from_user);
 
 /**
  * ioasid_bind_from_user() - copy in the argument of a bind command
@@ -157,8 +169,9 @@ static int copy_arg(void *to, size_t size, size_t min, void __user *arg)
  */
 int ioasid_bind_from_user(void __user *arg, struct ioasid_device_bind *bind)
 {
-	int ret = copy_arg(bind, sizeof(*bind), sizeof(*bind), arg);
+	int ret;
 
+	ret = ioasid_arg_from_user(bind, sizeof(*bind), sizeof(*bind), arg);
 	if (ret)
 		return ret;
 	if (bind->flags)
@@ -215,8 +228,9 @@ EXPORT_SYMBOL_GPL(ioasid_bind_fault_to_user);
 int ioasid_attach_from_user(void __user *arg,
 			    struct ioasid_device_attach *attach)
 {
-	int ret = copy_arg(attach, sizeof(*attach), sizeof(*attach), arg);
+	int ret;
 
+	ret = ioasid_arg_from_user(attach, sizeof(*attach), sizeof(*attach), arg);
 	if (ret)
 		return ret;
 	if (attach->flags)
@@ -254,8 +268,9 @@ EXPORT_SYMBOL_GPL(ioasid_attach_fault_to_user);
 int ioasid_detach_from_user(void __user *arg,
 			    struct ioasid_device_detach *detach)
 {
-	int ret = copy_arg(detach, sizeof(*detach), sizeof(*detach), arg);
+	int ret;
 
+	ret = ioasid_arg_from_user(detach, sizeof(*detach), sizeof(*detach), arg);
 	if (ret)
 		return ret;
 	if (detach->flags)

@@ -66,6 +66,11 @@
 #define IOASID_SET_OPTION	_IO(IOASID_TYPE, IOASID_BASE + 0x14)
 #define IOASID_VFIO_IOASID	_IO(IOASID_TYPE, IOASID_BASE + 0x16)
 
+/* Only on the file of a VFIO container: see IOASID_VFIO_FILE */
+#define IOASID_VFIO_BIND_GROUP	_IO(IOASID_TYPE, IOASID_BASE + 0x17)
+#define IOASID_VFIO_ATTACH_GROUP _IO(IOASID_TYPE, IOASID_BASE + 0x18)
+#define IOASID_VFIO_DETACH_GROUP _IO(IOASID_TYPE, IOASID_BASE + 0x19)
+
 /**
  * enum ioasid_extension - features for IOASID_CHECK_EXTENSION
  * @IOASID_EXT_MAP: IOASIDs of the kind IOASID_KIND_MAP. 1 when there.
@@ -1209,6 +1214,103 @@ struct ioasid_vfio_ioasid {
 	__u32 flags;
 	__u32 ioasid;
 	__u32 __reserved;
+};
+
+/*
+ * Arguments of VFIO_CHECK_EXTENSION and VFIO_SET_IOMMU on a VFIO container that
+ * vfio_iommu_ioasid serves.
+ *
+ * IOASID_VFIO_IOMMU: as VFIO_TYPE1v2_IOMMU, always served by this module.  The
+ * container has a context of its own and takes its commands too.
+ *
+ * IOASID_VFIO_FILE: the container lends its groups to an open file of
+ * /dev/ioasid.  Their DMA is blocked until they are bound and attached by
+ * IOASID_VFIO_BIND_GROUP and IOASID_VFIO_ATTACH_GROUP.  After a bind the container
+ * takes the commands of that file, too; before, these fail with EINVAL.
+ */
+#define IOASID_VFIO_IOMMU	0x6901
+#define IOASID_VFIO_FILE	0x6902
+
+/**
+ * struct ioasid_vfio_bind_group - bind a group of a container to /dev/ioasid
+ * @argsz: sizeof(struct ioasid_vfio_bind_group)
+ * @flags: must be 0
+ * @group_fd: a file of the VFIO group, which is in this container
+ * @ioasid_fd: a file of /dev/ioasid, the same for all groups of the container
+ * @cookie: an arbitrary number of user space
+ * @devid: out, the id of the group, as that of a device
+ * @__reserved: must be 0
+ *
+ * The binding ends when the group leaves the container.
+ *
+ * Errors:
+ *
+ *  * EBADF: a file descriptor is not open, or is a file of another sort.
+ *  * EINVAL: the group is not in this container, or the container uses another
+ *    file.
+ *  * EBUSY: the group is bound.
+ *  * EPERM: its interrupts are not isolated.
+ *  * ENOSPC: no id is left.
+ *
+ * Other errors are those of the IOMMU driver.
+ */
+struct ioasid_vfio_bind_group {
+	__u32 argsz;
+	__u32 flags;
+	__s32 group_fd;
+	__s32 ioasid_fd;
+	__u64 cookie;
+	__u32 devid;
+	__u32 __reserved;
+};
+
+/**
+ * struct ioasid_vfio_attach_group - attach a group of a container to an IOASID
+ * @argsz: sizeof(struct ioasid_vfio_attach_group)
+ * @flags: must be 0
+ * @group_fd: a file of the VFIO group, which is in this container
+ * @ioasid: the IOASID, of the context of this container
+ * @fault_addr: out on EADDRINUSE: the first IOVA that is mapped and that the
+ *	group cannot use
+ *
+ * A group that is attached moves; when that fails, it stays where it was, but for
+ * ENOTCONN.
+ *
+ * Errors: those of VFIO_DEVICE_ATTACH_IOASID, and
+ *
+ *  * EBADF: @group_fd is not open, or is a file of another sort.
+ *  * EINVAL: the group is not in this container.
+ *  * ENODEV: it is not bound.
+ *  * EOPNOTSUPP: its devices are emulated, and the container serves type1.
+ */
+struct ioasid_vfio_attach_group {
+	__u32 argsz;
+	__u32 flags;
+	__s32 group_fd;
+	__u32 ioasid;
+	__u64 fault_addr;
+};
+
+/**
+ * struct ioasid_vfio_detach_group - detach a group of a container
+ * @argsz: sizeof(struct ioasid_vfio_detach_group)
+ * @flags: must be 0
+ * @group_fd: a file of the VFIO group, which is in this container
+ * @ioasid: the IOASID it is attached to, or 0 for any
+ *
+ * The group is blocked.
+ *
+ * Errors:
+ *
+ *  * ENOENT: it is not attached, or not to @ioasid.
+ *
+ * Others are as of IOASID_VFIO_ATTACH_GROUP.
+ */
+struct ioasid_vfio_detach_group {
+	__u32 argsz;
+	__u32 flags;
+	__s32 group_fd;
+	__u32 ioasid;
 };
 
 #endif /* _UAPI_LINUX_IOASID_H */

@@ -142,6 +142,22 @@ AT(ioasid_vfio_ioasid, ioasid, 8);
 AT(ioasid_vfio_ioasid, __reserved, 12);
 SIZE(ioasid_vfio_ioasid, 16);
 
+AT(ioasid_vfio_bind_group, group_fd, 8);
+AT(ioasid_vfio_bind_group, ioasid_fd, 12);
+AT(ioasid_vfio_bind_group, cookie, 16);
+AT(ioasid_vfio_bind_group, devid, 24);
+AT(ioasid_vfio_bind_group, __reserved, 28);
+SIZE(ioasid_vfio_bind_group, 32);
+
+AT(ioasid_vfio_attach_group, group_fd, 8);
+AT(ioasid_vfio_attach_group, ioasid, 12);
+AT(ioasid_vfio_attach_group, fault_addr, 16);
+SIZE(ioasid_vfio_attach_group, 24);
+
+AT(ioasid_vfio_detach_group, group_fd, 8);
+AT(ioasid_vfio_detach_group, ioasid, 12);
+SIZE(ioasid_vfio_detach_group, 16);
+
 AT(ioasid_device_bind, ioasid_fd, 8);
 AT(ioasid_device_bind, ioasid, 12);
 AT(ioasid_device_bind, cookie, 16);
