@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -254,11 +255,12 @@ static int open_node(const char *sysfs, struct ioasid_device *dev)
 	return dev->fd < 0 ? -errno : 0;
 }
 
-static int open_group(const char *sysfs, struct ioasid_device *dev)
+/* The file of the device's VFIO group */
+static int find_group(const char *sysfs)
 {
 	char path[PATH_MAX], target[PATH_MAX], *number;
 	ssize_t n;
-	int ret;
+	int fd;
 
 	if (snprintf(path, sizeof(path), "%s/iommu_group", sysfs) >= (int)sizeof(path))
 		return -ENAMETOOLONG;
@@ -271,22 +273,53 @@ static int open_group(const char *sysfs, struct ioasid_device *dev)
 	if (snprintf(path, sizeof(path), "/dev/vfio/%s", number) >= (int)sizeof(path))
 		return -ENAMETOOLONG;
 
-	dev->group = open(path, O_RDWR | O_CLOEXEC);
-	if (dev->group < 0)
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	if (fd < 0)
 		return errno == ENOENT ? -ENODEV : -errno;
-	ret = do_ioctl(dev->group, VFIO_GROUP_SET_CONTAINER, &dev->ctx);
-	if (ret)
-		goto close_group;
-	dev->fd = ioctl(dev->group, VFIO_GROUP_GET_DEVICE_FD, dev->name);
-	if (dev->fd < 0) {
-		ret = -errno;
-		goto close_group;
-	}
-	return 0;
+	return fd;
+}
 
-close_group:
-	close(dev->group);
-	dev->group = -1;
+/* Put the group into a container that lends it to a file of /dev/ioasid */
+static int set_container(struct ioasid_device *dev)
+{
+	int ret;
+
+	dev->container = open("/dev/vfio/vfio", O_RDWR | O_CLOEXEC);
+	if (dev->container < 0)
+		return errno == ENOENT ? -EOPNOTSUPP : -errno;
+	if (ioctl(dev->container, VFIO_CHECK_EXTENSION, IOASID_VFIO_FILE) <= 0)
+		return -EOPNOTSUPP;
+	ret = do_ioctl(dev->group, VFIO_GROUP_SET_CONTAINER, &dev->container);
+	if (ret)
+		return ret;
+	if (ioctl(dev->container, VFIO_SET_IOMMU, IOASID_VFIO_FILE) < 0)
+		return -errno;
+	return 0;
+}
+
+static int open_group(const char *sysfs, struct ioasid_device *dev,
+		      bool container)
+{
+	int ret = -EBADFD;
+
+	dev->group = find_group(sysfs);
+	if (dev->group < 0) {
+		ret = dev->group;
+		dev->group = -1;
+		return ret;
+	}
+	if (!container)
+		ret = do_ioctl(dev->group, VFIO_GROUP_SET_CONTAINER, &dev->ctx);
+	/* VFIO does not know what file this is */
+	if (ret == -EBADFD)
+		ret = set_container(dev);
+	if (!ret) {
+		dev->fd = ioctl(dev->group, VFIO_GROUP_GET_DEVICE_FD, dev->name);
+		if (dev->fd < 0)
+			ret = -errno;
+	}
+	if (ret)
+		ioasid_device_close(dev);
 	return ret;
 }
 
@@ -300,6 +333,7 @@ static int init_device(int fd, const char *name, struct ioasid_device *dev,
 	dev->fd = -1;
 	dev->ctx = fd;
 	dev->group = -1;
+	dev->container = -1;
 	ret = find_sysfs(name, sysfs);
 	if (ret)
 		return ret == -ENOENT ? -ENODEV : ret;
@@ -316,15 +350,49 @@ static int bind_device(struct ioasid_device *dev, __u64 cookie)
 		.ioasid_fd = dev->ctx,
 		.cookie = cookie,
 	};
-	int ret = do_ioctl(dev->fd, VFIO_DEVICE_BIND_IOASID_FD, &arg);
+	struct ioasid_vfio_bind_group group = {
+		.argsz = sizeof(group),
+		.group_fd = dev->group,
+		.ioasid_fd = dev->ctx,
+		.cookie = cookie,
+	};
+	int ret;
 
+	if (dev->container < 0)
+		ret = do_ioctl(dev->fd, VFIO_DEVICE_BIND_IOASID_FD, &arg);
+	else
+		ret = do_ioctl(dev->container, IOASID_VFIO_BIND_GROUP, &group);
 	if (ret) {
 		fault_addr = arg.fault_addr;
 		ioasid_device_close(dev);
 		return ret;
 	}
-	dev->id = arg.devid;
+	dev->id = dev->container < 0 ? arg.devid : group.devid;
 	return 0;
+}
+
+static int open_by_group(int fd, const char *name, __u64 cookie,
+			 struct ioasid_device *dev, bool container)
+{
+	char sysfs[PATH_MAX];
+	int ret;
+
+	ret = init_device(fd, name, dev, sysfs);
+	if (!ret)
+		ret = open_group(sysfs, dev, container);
+	return ret ? ret : bind_device(dev, cookie);
+}
+
+/* Does VFIO know the command that binds?  It tells an unknown flag from that. */
+static bool knows_bind(const struct ioasid_device *dev)
+{
+	struct ioasid_device_bind arg = {
+		.argsz = sizeof(arg),
+		.flags = ~0U,
+		.ioasid_fd = dev->ctx,
+	};
+
+	return do_ioctl(dev->fd, VFIO_DEVICE_BIND_IOASID_FD, &arg) == -EOPNOTSUPP;
 }
 
 int ioasid_device_open(int fd, const char *name, __u64 cookie,
@@ -338,21 +406,26 @@ int ioasid_device_open(int fd, const char *name, __u64 cookie,
 		return ret;
 	ret = open_node(sysfs, dev);
 	/* A kernel without CONFIG_VFIO_DEVICE_CDEV makes no device nodes. */
-	if (ret == -ENOENT)
-		ret = open_group(sysfs, dev);
-	return ret ? ret : bind_device(dev, cookie);
+	if (ret == -ENOENT || ret == -ENODEV)
+		return open_by_group(fd, name, cookie, dev, false);
+	if (ret)
+		return ret;
+	if (knows_bind(dev))
+		return bind_device(dev, cookie);
+	ioasid_device_close(dev);
+	return open_by_group(fd, name, cookie, dev, true);
 }
 
 int ioasid_device_open_group(int fd, const char *name, __u64 cookie,
 			     struct ioasid_device *dev)
 {
-	char sysfs[PATH_MAX];
-	int ret;
+	return open_by_group(fd, name, cookie, dev, false);
+}
 
-	ret = init_device(fd, name, dev, sysfs);
-	if (!ret)
-		ret = open_group(sysfs, dev);
-	return ret ? ret : bind_device(dev, cookie);
+int ioasid_device_open_container(int fd, const char *name, __u64 cookie,
+				 struct ioasid_device *dev)
+{
+	return open_by_group(fd, name, cookie, dev, true);
 }
 
 int ioasid_device_attach(struct ioasid_device *dev, __u32 ioasid)
@@ -361,10 +434,20 @@ int ioasid_device_attach(struct ioasid_device *dev, __u32 ioasid)
 		.argsz = sizeof(arg),
 		.ioasid = ioasid,
 	};
-	int ret = do_ioctl(dev->fd, VFIO_DEVICE_ATTACH_IOASID, &arg);
+	struct ioasid_vfio_attach_group group = {
+		.argsz = sizeof(group),
+		.group_fd = dev->group,
+		.ioasid = ioasid,
+	};
+	int ret;
 
+	if (dev->container < 0)
+		ret = do_ioctl(dev->fd, VFIO_DEVICE_ATTACH_IOASID, &arg);
+	else
+		ret = do_ioctl(dev->container, IOASID_VFIO_ATTACH_GROUP, &group);
 	if (ret)
-		fault_addr = arg.fault_addr;
+		fault_addr = dev->container < 0 ? arg.fault_addr :
+						  group.fault_addr;
 	return ret;
 }
 
@@ -373,8 +456,14 @@ int ioasid_device_detach(struct ioasid_device *dev)
 	struct ioasid_device_detach arg = {
 		.argsz = sizeof(arg),
 	};
+	struct ioasid_vfio_detach_group group = {
+		.argsz = sizeof(group),
+		.group_fd = dev->group,
+	};
 
-	return do_ioctl(dev->fd, VFIO_DEVICE_DETACH_IOASID, &arg);
+	if (dev->container < 0)
+		return do_ioctl(dev->fd, VFIO_DEVICE_DETACH_IOASID, &arg);
+	return do_ioctl(dev->container, IOASID_VFIO_DETACH_GROUP, &group);
 }
 
 void ioasid_device_close(struct ioasid_device *dev)
@@ -383,6 +472,9 @@ void ioasid_device_close(struct ioasid_device *dev)
 		close(dev->fd);
 	if (dev->group >= 0)
 		close(dev->group);
+	if (dev->container >= 0)
+		close(dev->container);
 	dev->fd = -1;
 	dev->group = -1;
+	dev->container = -1;
 }

@@ -176,6 +176,7 @@ __u64 ioasid_fault_addr(void);
  * @fd: the VFIO device file, for the VFIO_DEVICE ioctls, mmap(), ...
  * @ctx: the context it is bound to
  * @group: the VFIO group file if it was opened through one, or -1
+ * @container: the VFIO container if the group is in one, or -1
  * @id: its id in the context (devid)
  * @name: its name in sysfs: "0000:00:04.0"
  */
@@ -183,6 +184,7 @@ struct ioasid_device {
 	int fd;
 	int ctx;
 	int group;
+	int container;
 	__u32 id;
 	char name[64];
 };
@@ -197,8 +199,9 @@ struct ioasid_device {
  * @dev: out
  *
  * The device must have been given to a VFIO driver (-ENODEV otherwise), and
- * does no DMA before it is attached.  The VFIO device node is used, or the VFIO
- * group where there are no device nodes.
+ * does no DMA before it is attached.  The VFIO device node is used; or the VFIO
+ * group where there are no device nodes; or the group in a container, where VFIO
+ * does not know /dev/ioasid and the module vfio_iommu_ioasid is loaded.
  */
 int ioasid_device_open(int fd, const char *name, __u64 cookie,
 		       struct ioasid_device *dev);
@@ -214,6 +217,20 @@ int ioasid_device_open(int fd, const char *name, __u64 cookie,
  */
 int ioasid_device_open_group(int fd, const char *name, __u64 cookie,
 			     struct ioasid_device *dev);
+
+/**
+ * ioasid_device_open_container - open a device through its VFIO group, in a
+ *	container that lends the group to a context
+ * @fd: the context
+ * @name: as of ioasid_device_open(), but no VFIO device node
+ * @cookie: as of ioasid_device_open()
+ * @dev: out
+ *
+ * For groups of one device.  The module vfio_iommu_ioasid must be loaded
+ * (-EOPNOTSUPP otherwise).
+ */
+int ioasid_device_open_container(int fd, const char *name, __u64 cookie,
+				 struct ioasid_device *dev);
 
 /**
  * ioasid_device_attach - attach a device to an IOASID

@@ -507,7 +507,7 @@ static uint64_t registered(const void *p)
 static int ioasid_ref(struct backend *be, uint64_t iova, void *addr,
 		      uint64_t length)
 {
-	return ioasid_map(be, iova, (void *)registered(addr), length);
+	return backend_map(be, iova, (void *)registered(addr), length);
 }
 
 static int iommufd_ref(struct backend *be, uint64_t iova, void *addr,

@@ -32,7 +32,7 @@ static int ioasid_free(int fd, uint32_t id)
 	return ioctl(fd, IOASID_FREE, &cmd);
 }
 
-int ioasid_map(struct backend *be, uint64_t iova, void *addr, uint64_t length)
+int backend_map(struct backend *be, uint64_t iova, void *addr, uint64_t length)
 {
 	struct ioasid_map_dma cmd = {
 		.argsz = sizeof(cmd),
@@ -323,7 +323,7 @@ static int vhost_open(struct backend *be, const char *name)
 struct backend backends[NR_BACKENDS] = {
 	[IOASID] = {
 		.name = "ioasid", .node = "/dev/ioasid",
-		.open = ioasid_open, .map = ioasid_map, .unmap = ioasid_unmap,
+		.open = ioasid_open, .map = backend_map, .unmap = ioasid_unmap,
 		.alloc = ioasid_alloc, .free = ioasid_free,
 		.attach = ioasid_attach,
 	},

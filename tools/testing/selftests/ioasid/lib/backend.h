@@ -36,6 +36,6 @@ extern struct backend backends[NR_BACKENDS];
 void backend_close(struct backend *be);
 
 /* The op map of /dev/ioasid: @addr is one of the parent if @be->id is a child. */
-int ioasid_map(struct backend *be, uint64_t iova, void *addr, uint64_t length);
+int backend_map(struct backend *be, uint64_t iova, void *addr, uint64_t length);
 
 #endif /* __SELFTESTS_IOASID_BACKEND_H */
