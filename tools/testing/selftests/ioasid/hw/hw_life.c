@@ -547,6 +547,7 @@ TEST(modules)
 	ASSERT_EQ(0, rc);
 	/* the model IOMMU needs ioasid; an earlier test may have loaded it */
 	unload("ioasid_mock");
+	unload("vfio_iommu_ioasid");
 	for (i = 0; i < 3; i++) {
 		/* an open file, a bound device hold them */
 		unload("vfio_ioasid");

@@ -16,6 +16,9 @@ int mock_load(void);
 /* The device file of the @nth one. */
 int mock_open(int nth);
 
+/* The file of its VFIO group, which has no other device */
+int mock_open_group(int nth);
+
 int mock_access(int fd, bool write, __u64 at, void *data, size_t length);
 int mock_command(int fd, __u32 op, __u32 flags, __u64 iova, __u64 length,
 		 __u64 offset);

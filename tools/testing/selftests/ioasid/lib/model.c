@@ -187,8 +187,7 @@ int model_group(struct model_device *dev)
 	return atoi(strrchr(target, '/') + 1);
 }
 
-/* The file of its group: one for all devices in it of one test. */
-static int model_open_group(struct model_device *dev)
+int model_open_group(struct model_device *dev)
 {
 	char path[64];
 	int nr, fd;
@@ -201,8 +200,7 @@ static int model_open_group(struct model_device *dev)
 	return fd < 0 ? -errno : fd;
 }
 
-/* The device file, through a group that has its container or context. */
-static int model_group_device(struct model_device *dev)
+int model_group_device(struct model_device *dev)
 {
 	int fd = ioctl(dev->group, VFIO_GROUP_GET_DEVICE_FD, dev->name);
 

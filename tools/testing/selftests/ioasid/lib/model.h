@@ -158,6 +158,12 @@ int model_open_cdev(struct model_device *dev);
 /* The number of its iommu group. */
 int model_group(struct model_device *dev);
 
+/* The file of its group: one for all devices in it of one test. */
+int model_open_group(struct model_device *dev);
+
+/* The device file, through a group that has its container or context. */
+int model_group_device(struct model_device *dev);
+
 int model_bind(struct model_device *dev);
 
 /* Processes that have it mapped keep it open. */
