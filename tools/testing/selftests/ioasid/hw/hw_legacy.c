@@ -9,6 +9,8 @@
  * scripts/record-legacy writes that file: it has such a kernel run this program
  * with IOASID_RECORD=1, which prints the lines and compares nothing.
  *
+ * The file of /dev/ioasid must give the same lines in the place of a container.
+ *
  * Documented changes of the patches are SAID() probes: the file has the old
  * result, and the program has the new one.
  *
@@ -98,9 +100,12 @@ static int open_node(const char *path)
 	return fd < 0 ? -errno : fd;
 }
 
+/* The file of /dev/ioasid is in the place of a container */
+static bool by_file;
+
 static int container(void)
 {
-	return open_node("/dev/vfio/vfio");
+	return open_node(by_file ? IA_NODE : "/dev/vfio/vfio");
 }
 
 static int iommufd(void)
@@ -136,9 +141,28 @@ static int noiommu(int fd)
 	return cmd(fd, VFIO_SET_IOMMU, (void *)VFIO_NOIOMMU_IOMMU);
 }
 
+static int info(int device)
+{
+	struct vfio_device_info arg = { .argsz = sizeof(arg) };
+	int rc = cmd(device, VFIO_DEVICE_GET_INFO, &arg);
+
+	return rc ?: (int)arg.num_regions;
+}
+
+/*
+ * With the file of /dev/ioasid a device can be opened before VFIO_SET_IOMMU, and
+ * is of no use before it is bound: as if it had failed, where it does by a
+ * container.
+ */
 static int get(int group, const char *name)
 {
-	return hw_group_device(group, name);
+	int fd = hw_group_device(group, name);
+
+	if (fd >= 0 && by_file && info(fd) == -EINVAL) {
+		close(fd);
+		return -EINVAL;
+	}
+	return fd;
 }
 
 /* The file stays open until the test ends. */
@@ -218,14 +242,6 @@ static int detach_pt(int device)
 	struct vfio_device_detach_iommufd_pt arg = { .argsz = sizeof(arg) };
 
 	return cmd(device, VFIO_DEVICE_DETACH_IOMMUFD_PT, &arg);
-}
-
-static int info(int device)
-{
-	struct vfio_device_info arg = { .argsz = sizeof(arg) };
-	int rc = cmd(device, VFIO_DEVICE_GET_INFO, &arg);
-
-	return rc ?: (int)arg.num_regions;
 }
 
 static int unknown(int device, unsigned int nr)
@@ -489,15 +505,39 @@ static int compare(const char *test)
 	return bad;
 }
 
+/* VFIO takes the file of /dev/ioasid for a container; A is a device */
+static bool has_file(void)
+{
+	int fd = open_node(IA_NODE), group = hw_open_group(A);
+	bool has = fd >= 0 && group >= 0 && set(group, fd) != -EBADFD;
+
+	close(group);
+	close(fd);
+	return has;
+}
+
 FIXTURE(legacy)
 {
 	void *mem;
 };
 
+FIXTURE_VARIANT(legacy)
+{
+	bool by_file;
+};
+
+FIXTURE_VARIANT_ADD(legacy, vfio) { .by_file = false, };
+FIXTURE_VARIANT_ADD(legacy, file) { .by_file = true, };
+
 FIXTURE_SETUP(legacy)
 {
 	int fd;
 
+	by_file = variant->by_file;
+	if (by_file && recording())
+		SKIP(return, "not to be recorded");
+	if (by_file && (find_devices() || !has_file()))
+		SKIP(return, "no device whose VFIO knows the file");
 	self->mem = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
 			 MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 	ASSERT_NE(MAP_FAILED, self->mem);
@@ -973,6 +1013,8 @@ TEST_F_TIMEOUT(legacy, noiommu, 300)
 	if (!n)
 		SKIP(return, "no edu");
 	memcpy(A, found[n - 1], HW_NAME);
+	if (by_file)
+		SKIP(return, "the file is for IOMMUs");
 	if (!hw_has_driver(A, "vfio-pci") && hw_group(A) >= 0)
 		SKIP(return, "the device has an IOMMU");
 	if (hw_write_file(mode, "Y"))
@@ -1187,6 +1229,14 @@ static int walk_all(unsigned int seed)
 	memset(w.device, -1, sizeof(w.device));
 	for (i = 0; i < WALK; i++)
 		walk_step(&w);
+	for (i = 0; i < NR_DEVICES; i++)
+		shut(&w.device[i]);
+	for (i = 0; i < NR_GROUPS; i++)
+		shut(&w.group[i]);
+	for (i = 0; i < NR_FDS; i++) {
+		shut(&w.container[i]);
+		shut(&w.iommufd[i]);
+	}
 	snprintf(test, sizeof(test), "walk%u", seed);
 	return compare(test);
 }
@@ -1226,6 +1276,10 @@ FIXTURE_TEARDOWN(walk)
 TEST_F_TIMEOUT(walk, same, 300)
 {
 	ASSERT_EQ(0, walk_all(variant->seed));
+	by_file = !recording() && has_file();
+	nr_lines = 0;
+	if (by_file)
+		ASSERT_EQ(0, walk_all(variant->seed));
 }
 
 TEST_HARNESS_MAIN
