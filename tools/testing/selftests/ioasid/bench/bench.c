@@ -2,7 +2,9 @@
 /*
  * The cost of map, of unmap and of the life of an address space, on /dev/ioasid
  * and, with the same device in the same boot, on iommufd and VFIO type1; and on
- * vhost-vdpa where it is comparable.
+ * vhost-vdpa where it is comparable. "back-end" and "container" are programs that
+ * know type1 alone, on /dev/ioasid: type1's commands, on /dev/vfio/vfio served by
+ * vfio_iommu_ioasid, and on the file of /dev/ioasid.
  *
  * How to read the numbers
  *
@@ -42,6 +44,10 @@
  * number is per GiB). Backends that can register memory do so before; the cost
  * of that is a row of its own.
  *
+ * Programs that map by VFIO are modelled by what they map at start, and unmap: QEMU
+ * its guest's memory in one (qemu), SPDK huge pages of 2 MiB, one by one (spdk),
+ * DPDK the same, and one of 1 GiB, by version 1 of type1 (dpdk).
+ *
  * The cost of a mapping must not depend on the number of others. "4K pair among
  * N" is a map and an unmap, at the same 1,024 places for all N, between N
  * mappings that are spread evenly over the same range, so that the page tables
@@ -50,14 +56,15 @@
  * tenth of the cost among one; the measured cost of a level is printed below
  * the table.
  *
- *	bench [-d DEVICE] [-j FILE] [-r RUNS] [-b BACKEND] [-x COMMAND] [-q]
- *	  [-c] -d address of a PCI device, which vfio-pci gets (default: an edu)
- *	  -j write the numbers to FILE as JSON, too; "-" is standard output -r
- *	  runs per row (default: 7) -b measure only ioasid, iommufd, type1 or
- *	  vhost-vdpa -x a command that loads another iommufd, for iommufd-fix;
- *	  nothing uses the one that is loaded then -q quick: fewer address
- *	  spaces, less memory; bars do not apply -c exit with status 1 if a bar
- *	  was missed
+ *	bench [-d DEVICE] [-j FILE] [-r RUNS] [-b BACKEND,...] [-x COMMAND] [-q] [-c]
+ *	  -d address of a PCI device, which vfio-pci gets (default: an edu)
+ *	  -j write the numbers to FILE as JSON, too; "-" is standard output
+ *	  -r runs per row (default: 7)
+ *	  -b measure only these columns
+ *	  -x a command that loads another iommufd, for iommufd-fix; nothing uses
+ *	     the one that is loaded then
+ *	  -q quick: fewer address spaces, less memory; bars do not apply
+ *	  -c exit with status 1 if a bar was missed
  *
  * Longer than 900 lines, since a row is in the table of rows, in its measurement and
  * in the report: these change together.
@@ -109,6 +116,8 @@ enum row {
 	REF_RING_4K, BATCH_RING_4K,
 	NVME_REF, NVME_FRESH,
 	VM_THP, VM_THP_STOP, VM_PAGES, VM_PAGES_STOP,
+	QEMU_THP, QEMU_THP_STOP, QEMU_PAGES, QEMU_PAGES_STOP,
+	SPDK, SPDK_STOP, DPDK, DPDK_STOP, DPDK_1G, DPDK_1G_STOP,
 	FLAT_1, FLAT_1K, FLAT_64K, FLAT_1M,
 	FRESH_1, FRESH_1K, FRESH_64K,
 	FLUSH_4K, FLUSH_2M, FLUSH_64M, FLUSH_PAGES, FLUSH_BATCH,
@@ -183,6 +192,18 @@ static const struct {
 	[VM_THP_STOP] = { "vm_thp_stop", "  unmap it", "per GiB", 0 },
 	[VM_PAGES] = { "vm_4k", "VM start, 4K pages: map", "per GiB", 0 },
 	[VM_PAGES_STOP] = { "vm_4k_stop", "  unmap it", "per GiB", 0 },
+	[QEMU_THP] = { "qemu_thp", "QEMU, THP: map all memory in one",
+		       "per GiB", 0 },
+	[QEMU_THP_STOP] = { "qemu_thp_stop", "  unmap it", "per GiB", 0 },
+	[QEMU_PAGES] = { "qemu_4k", "QEMU, 4K pages: map all in one",
+			 "per GiB", 0 },
+	[QEMU_PAGES_STOP] = { "qemu_4k_stop", "  unmap it", "per GiB", 0 },
+	[SPDK] = { "spdk", "SPDK, 2M huge page: map", "op", 0 },
+	[SPDK_STOP] = { "spdk_stop", "  unmap it", "op", 0 },
+	[DPDK] = { "dpdk", "DPDK, v1, 2M huge page: map", "op", 0 },
+	[DPDK_STOP] = { "dpdk_stop", "  unmap it", "op", 0 },
+	[DPDK_1G] = { "dpdk_1g", "DPDK, v1, 1G huge page: map", "op", 0 },
+	[DPDK_1G_STOP] = { "dpdk_1g_stop", "  unmap it", "op", 0 },
 	[FLAT_1] = { "flat_1", "4K pair by reference, among 1", "pair", 0 },
 	[FLAT_1K] = { "flat_1k", "4K pair by reference, among 1,024", "pair",
 		      0 },
@@ -283,16 +304,42 @@ static struct {
 	char *scatter;
 	char *vm_huge;
 	char *vm_pages;
+	/* hugetlb pages of 2 MiB and of 1 GiB, or NULL */
+	char *hugetlb;
+	char *giant;
 } mem;
+
+static uint64_t room(void)
+{
+	return sysconf(_SC_PHYS_PAGES) * (uint64_t)getpagesize();
+}
 
 /* A VM's memory: 4 GiB if twice that is free, beside the rest. */
 static uint64_t vm_size(void)
 {
-	uint64_t room = sysconf(_SC_PHYS_PAGES) * (uint64_t)getpagesize();
-
 	if (quick)
 		return SZ_256M;
-	return room > 42 * SZ_256M ? 16 * SZ_256M : 2 * SZ_256M;
+	return room() > 42 * SZ_256M ? 16 * SZ_256M : 2 * SZ_256M;
+}
+
+/* Hugetlb pages of 1 << @shift bytes, or NULL if there are not enough. */
+static char *get_hugetlb(uint64_t length, unsigned int shift)
+{
+	char *p = mmap(NULL, length, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB |
+		       shift << MAP_HUGE_SHIFT, -1, 0);
+
+	if (p == MAP_FAILED)
+		return NULL;
+	memset(p, 1, length);
+	return p;
+}
+
+#define NR_1G "/sys/kernel/mm/hugepages/hugepages-1048576kB/nr_hugepages"
+
+static unsigned int nr_hugetlb(void)
+{
+	return quick ? 16 : 128;
 }
 
 static void get_all_memory(void)
@@ -313,6 +360,12 @@ static void get_all_memory(void)
 	/* An odd stride visits every page of a power of two of them. */
 	for (i = 0; i < n; i++)
 		mem.scatter[i * 7919 % n * SZ_4K] = 1;
+	mem.hugetlb = get_hugetlb(nr_hugetlb() * SZ_2M, 21);
+	/* One more GiB, where there is room for that as well */
+	if (!quick && room() > 46 * SZ_256M) {
+		hw_write_file(NR_1G, "1");
+		mem.giant = get_hugetlb(SZ_1G, 30);
+	}
 }
 
 /* --- the rows --- */
@@ -451,9 +504,9 @@ static int run_nvme(struct backend *be, enum row first, double *out)
 	return 0;
 }
 
-/* Map a VM's memory, which was not mapped before, once. */
+/* Map a VM's memory, which was not mapped before, once, in pieces of @step. */
 static int run_vm(struct backend *be, enum row start, enum row stop, char *p,
-		  double *out)
+		  uint64_t step, double *out)
 {
 	uint64_t m[MAX_RUNS], u[MAX_RUNS], t0, t1, t2, i;
 	uint64_t size = vm_size();
@@ -462,12 +515,12 @@ static int run_vm(struct backend *be, enum row start, enum row stop, char *p,
 
 	for (r = 0; r < n; r++) {
 		t0 = now();
-		for (i = 0; i < size; i += SZ_256M)
-			if (be->map(be, IOVA + i, p + i, SZ_256M))
+		for (i = 0; i < size; i += step)
+			if (be->map(be, IOVA + i, p + i, step))
 				return -1;
 		t1 = now();
-		for (i = 0; i < size; i += SZ_256M)
-			if (be->unmap(be, IOVA + i, SZ_256M))
+		for (i = 0; i < size; i += step)
+			if (be->unmap(be, IOVA + i, step))
 				return -1;
 		t2 = now();
 		m[r] = t1 - t0;
@@ -481,10 +534,30 @@ static int run_vm(struct backend *be, enum row start, enum row stop, char *p,
 static void run_users(struct backend *be, double *out)
 {
 	try(run_nvme(be, NVME_FRESH, out), be, "NVMe");
-	try(run_vm(be, VM_THP, VM_THP_STOP, mem.vm_huge, out), be, "VM, THP");
+	try(run_vm(be, VM_THP, VM_THP_STOP, mem.vm_huge, SZ_256M, out), be,
+	    "VM, THP");
 	if (be == &backends[VHOST])
 		return;
-	try(run_vm(be, VM_PAGES, VM_PAGES_STOP, mem.vm_pages, out), be, "VM");
+	try(run_vm(be, VM_PAGES, VM_PAGES_STOP, mem.vm_pages, SZ_256M, out),
+	    be, "VM");
+	try(run_vm(be, QEMU_THP, QEMU_THP_STOP, mem.vm_huge, vm_size(), out),
+	    be, "QEMU, THP");
+	try(run_vm(be, QEMU_PAGES, QEMU_PAGES_STOP, mem.vm_pages, vm_size(),
+		   out), be, "QEMU");
+	if (mem.hugetlb)
+		try(run_list(be, SPDK, SPDK_STOP, mem.hugetlb, nr_hugetlb(),
+			     SZ_2M, 1, out), be, "SPDK");
+}
+
+/* What a program maps that takes version 1, with which the container is open. */
+static void run_dpdk(struct backend *be, double *out)
+{
+	if (mem.hugetlb)
+		try(run_list(be, DPDK, DPDK_STOP, mem.hugetlb, nr_hugetlb(),
+			     SZ_2M, 1, out), be, "DPDK");
+	if (mem.giant)
+		try(run_list(be, DPDK_1G, DPDK_1G_STOP, mem.giant, 1, SZ_1G, 1,
+			     out), be, "DPDK, 1G");
 }
 
 /* --- by reference to memory that is registered --- */
@@ -763,7 +836,7 @@ static int register_memory(struct backend *be, double *out)
 }
 
 /*
- * type1 cannot register memory: for a ring it has to pin anew. iommufd can copy
+ * type1's commands cannot register memory: for a ring they pin anew. iommufd can copy
  * from one address space to another.
  */
 static void run_refs(struct backend *be, enum backend_id b, double *out)
@@ -772,7 +845,7 @@ static void run_refs(struct backend *be, enum backend_id b, double *out)
 	double pair[NR_ROWS];
 	bool batches = false;
 
-	if (b == TYPE1) {
+	if (!be->alloc) {
 		out[REF_RING_4K] = out[RING_4K];
 		out[NVME_REF] = out[NVME_FRESH];
 		return;
@@ -1049,6 +1122,21 @@ unprivileged:
 	be_root(true);
 }
 
+/* Open containers again, by the other version of type1. */
+static void run_version_1(struct backend *be, enum backend_id b,
+			  const char *device)
+{
+	be->type = VFIO_TYPE1_IOMMU;
+	if (be->open(be, device)) {
+		try(-1, be, be->node);
+		return;
+	}
+	run_dpdk(be, results[1][b]);
+	be_root(false);
+	run_dpdk(be, results[0][b]);
+	be_root(true);
+}
+
 /* Nanoseconds per instruction, in a loop of a known number of them. */
 static double calibrate(void)
 {
@@ -1159,7 +1247,7 @@ static bool print_table(bool privileged)
  * first, and the device with them.
  */
 static const enum backend_id order[] = {
-	IOASID, IOMMUFD, TYPE1, VHOST, IOMMUFD_FIX,
+	IOASID, IOMMUFD, TYPE1, BACK_END, CONTAINER, VHOST, IOMMUFD_FIX,
 };
 
 static int exchange(const char *device, const char *command)
@@ -1204,6 +1292,20 @@ static void write_json(const char *path, double scale)
 	fprintf(f, "\n}\n");
 	if (f != stdout && fclose(f))
 		die(path);
+}
+
+/* Whether a list with commas has a name. */
+static bool is_listed(const char *list, const char *name)
+{
+	size_t n = strlen(name);
+
+	while (strncmp(list, name, n) || (list[n] && list[n] != ',')) {
+		list = strchr(list, ',');
+		if (!list)
+			return false;
+		list++;
+	}
+	return true;
 }
 
 int main(int argc, char **argv)
@@ -1271,7 +1373,7 @@ int main(int argc, char **argv)
 		enum backend_id b = order[i];
 		struct backend *be = &backends[b];
 
-		if (only && strcmp(only, be->name))
+		if (only && !is_listed(only, be->name))
 			continue;
 		if (b == IOMMUFD_FIX) {
 			if (!other)
@@ -1286,6 +1388,10 @@ int main(int argc, char **argv)
 		else
 			run_backend(be, b);
 		backend_close(be);
+		if (be->type) {
+			run_version_1(be, b, device);
+			backend_close(be);
+		}
 	}
 	met = print_table(true);
 	print_table(false);

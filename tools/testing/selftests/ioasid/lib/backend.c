@@ -174,17 +174,35 @@ static int type1_unmap(struct backend *be, uint64_t iova, uint64_t length)
 	return ioctl(be->fd, VFIO_IOMMU_UNMAP_DMA, &cmd);
 }
 
-static int type1_open(struct backend *be, const char *name)
+#define SERVED_BY_IOASID "/sys/module/vfio_iommu_ioasid/parameters/type1"
+
+static int container_open(struct backend *be, const char *name)
 {
 	be->fd = open(be->node, O_RDWR | O_CLOEXEC);
 	if (be->fd < 0)
 		return -1;
 	be->group = hw_open_group(name);
 	if (be->group < 0 || hw_set_container(be->group, be->fd) ||
-	    ioctl(be->fd, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU))
+	    ioctl(be->fd, VFIO_SET_IOMMU, be->type))
 		return -1;
 	be->device = hw_group_device(be->group, name);
 	return be->device < 0 ? -1 : 0;
+}
+
+static int type1_open(struct backend *be, const char *name)
+{
+	if (!access(SERVED_BY_IOASID, F_OK) &&
+	    hw_write_file(SERVED_BY_IOASID, "0"))
+		return -1;
+	return container_open(be, name);
+}
+
+static int back_end_open(struct backend *be, const char *name)
+{
+	if (system("modprobe -q vfio_iommu_ioasid") ||
+	    hw_write_file(SERVED_BY_IOASID, "1"))
+		return -1;
+	return container_open(be, name);
 }
 
 /* --- vhost-vdpa --- */
@@ -342,6 +360,17 @@ struct backend backends[NR_BACKENDS] = {
 	[TYPE1] = {
 		.name = "type1", .node = "/dev/vfio/vfio",
 		.open = type1_open, .map = type1_map, .unmap = type1_unmap,
+		.type = VFIO_TYPE1v2_IOMMU,
+	},
+	[BACK_END] = {
+		.name = "back-end", .node = "/dev/vfio/vfio",
+		.open = back_end_open, .map = type1_map,
+		.unmap = type1_unmap, .type = VFIO_TYPE1v2_IOMMU,
+	},
+	[CONTAINER] = {
+		.name = "container", .node = "/dev/ioasid",
+		.open = container_open, .map = type1_map,
+		.unmap = type1_unmap, .type = VFIO_TYPE1v2_IOMMU,
 	},
 	[VHOST] = {
 		.name = "vhost-vdpa", .node = "/dev/vhost-vdpa-0",

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * An address space with a device, made by each API that can: /dev/ioasid, iommufd,
- * VFIO type1, vhost-vdpa. For benchmarks.
+ * VFIO type1, vhost-vdpa; and by the commands of type1 on /dev/ioasid: on its file
+ * as a container, and on VFIO's with vfio_iommu_ioasid behind it. For benchmarks.
  *
  * All functions return -1 when they fail, with the reason in errno.
  */
@@ -10,7 +11,10 @@
 
 #include <stdint.h>
 
-enum backend_id { IOASID, IOMMUFD, IOMMUFD_FIX, TYPE1, VHOST, NR_BACKENDS };
+enum backend_id {
+	IOASID, IOMMUFD, IOMMUFD_FIX, TYPE1, BACK_END, CONTAINER, VHOST,
+	NR_BACKENDS
+};
 
 /* One address space that the device is attached to, on one of several paths. */
 struct backend {
@@ -24,6 +28,8 @@ struct backend {
 	int (*free)(int fd, uint32_t id);
 	int (*attach)(struct backend *be, uint32_t id);
 	const char *node;
+	/* of VFIO's containers, or 0: VFIO_TYPE1_IOMMU or VFIO_TYPE1v2_IOMMU */
+	unsigned long type;
 
 	int fd;
 	int device;
