@@ -39,7 +39,8 @@
  *
  * Waits
  *	For vfio_ioasid_container.lock, which is held while a group attaches:
- *	killable in commands. A group that leaves waits for the attach of
+ *	killable in commands, but for the end of a bind, which must commit or
+ *	undo it. A group that leaves waits for the attach of
  *	another group of the container, as it waits for a map with type1.
  *
  * Longer than 700 lines: a module of VFIO's is one file.
@@ -77,6 +78,8 @@ MODULE_PARM_DESC(type1,
  * @emulated: its devices are emulated
  * @idev: the group, bound; that of an emulated one is the container's
  * @binding: the group, bound by a command that has not copied the id out yet
+ * @binding_ctx: the context of @binding, by which and the id the command finds
+ *	it again; the command has a reference
  */
 struct vfio_ioasid_group {
 	struct list_head node;
@@ -84,6 +87,7 @@ struct vfio_ioasid_group {
 	bool emulated;
 	struct ioasid_device *idev;
 	struct ioasid_device *binding;
+	struct ioasid_ctx *binding_ctx;
 };
 
 /**
@@ -478,6 +482,7 @@ static int vfio_ioasid_begin_bind(struct vfio_ioasid_container *c,
 	if (IS_ERR(idev))
 		return PTR_ERR(idev);
 	group->binding = idev;
+	group->binding_ctx = ctx;
 	return ioasid_device_id(idev);
 }
 
@@ -507,7 +512,9 @@ static int vfio_ioasid_end_bind(struct vfio_ioasid_container *c,
 	mutex_lock(&c->lock);
 	list_for_each_entry(group, &c->groups, node) {
 		idev = group->binding;
-		if (!idev || ioasid_device_id(idev) != devid)
+		/* Ids of different contexts are the same */
+		if (!idev || group->binding_ctx != ctx ||
+		    ioasid_device_id(idev) != devid)
 			continue;
 		group->binding = NULL;
 		if (!ret && !vfio_ioasid_set_ctx(c, ctx))

@@ -482,6 +482,85 @@ TEST_F_TIMEOUT(container, bind_undone, 300)
 	munmap(bind, 4096);
 }
 
+struct binder {
+	pthread_barrier_t *barrier;
+	int container;
+	int group;
+	int fd;
+	int rc;
+};
+
+/* The structure is on a page that is copied when the kernel writes the id */
+static void *bind_once(void *arg)
+{
+	struct binder *b = arg;
+	struct ioasid_vfio_bind_group bind = {
+		.argsz = sizeof(bind),
+		.group_fd = b->group,
+		.ioasid_fd = b->fd,
+	};
+	int file = memfd_create("bind", MFD_CLOEXEC);
+	void *page = MAP_FAILED;
+
+	if (pwrite(file, &bind, sizeof(bind), 0) == sizeof(bind) &&
+	    !ftruncate(file, 4096))
+		page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE,
+			    file, 0);
+	pthread_barrier_wait(b->barrier);
+	b->rc = cmd(b->container, IOASID_VFIO_BIND_GROUP, page);
+	munmap(page, 4096);
+	close(file);
+	return NULL;
+}
+
+/* Two groups at once, to a file each whose ids are the same: one file wins */
+TEST_F_TIMEOUT(container, two_files, 300)
+{
+	pthread_barrier_t barrier;
+	struct binder b[2] = {};
+	pthread_t thread[2];
+	int c, i, k, won;
+	__u32 id;
+
+	way = NUMBER;
+	ASSERT_EQ(0, pthread_barrier_init(&barrier, NULL, 2));
+	b[0].group = hw_open_group(C);
+	b[1].group = hw_open_group(A);
+	for (i = 0; i < 2; i++)
+		ASSERT_LE(0, b[i].group);
+	for (k = 0; k < 100; k++) {
+		c = open_lender(b[0].group);
+		ASSERT_LE(0, c);
+		ASSERT_EQ(0, hw_set_container(b[1].group, c));
+		for (i = 0; i < 2; i++) {
+			b[i].barrier = &barrier;
+			b[i].container = c;
+			b[i].fd = ia_open();
+			ASSERT_LE(0, b[i].fd);
+			ASSERT_EQ(0, pthread_create(&thread[i], NULL, bind_once,
+						    &b[i]));
+		}
+		for (i = 0; i < 2; i++)
+			ASSERT_EQ(0, pthread_join(thread[i], NULL));
+		won = b[0].rc ? 1 : 0;
+		ASSERT_EQ(0, b[won].rc);
+		ASSERT_EQ(-EINVAL, b[!won].rc);
+		/* The group, the container and the file are of one context */
+		ASSERT_EQ(0, ia_alloc(b[won].fd, &id));
+		ASSERT_EQ(0, attach_group(c, b[won].group, id));
+		ASSERT_EQ(-ENODEV, attach_group(c, b[!won].group, id));
+		ASSERT_EQ(-EBUSY, ia_free(c, id));
+		for (i = 0; i < 2; i++) {
+			ASSERT_EQ(0, unset(b[i].group));
+			close(b[i].fd);
+		}
+		close(c);
+	}
+	for (i = 0; i < 2; i++)
+		close(b[i].group);
+	pthread_barrier_destroy(&barrier);
+}
+
 static void *keep_commanding(void *arg)
 {
 	struct lender *l = arg;
