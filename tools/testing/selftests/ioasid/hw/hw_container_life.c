@@ -148,18 +148,14 @@ TEST_F_TIMEOUT(container, unplug, 300)
 /* A device that a driver emulates, alone and beside one that does DMA */
 static int list_emulated(char *mem, unsigned long type)
 {
-	char link[300], path[64];
 	struct box box;
 	int g, d, c, rc;
 	void *none;
 
 	none = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	rc = readlink(MDEV "/iommu_group", link, sizeof(link) - 1);
-	if (rc < 0)
-		return -errno;
-	link[rc] = 0;
-	snprintf(path, sizeof(path), "/dev/vfio/%.40s", strrchr(link, '/') + 1);
-	g = open(path, O_RDWR | O_CLOEXEC);
+	g = hw_open_group_at(MDEV);
+	if (g < 0)
+		return g;
 	c = open_container();
 	RC(g >= 0);
 	RC(hw_set_container(g, c));

@@ -538,19 +538,13 @@ TEST(loads_no_module)
 /* The last close undoes the first open. */
 TEST(emulated_by_two_means)
 {
-	char path[64], target[256];
 	int iommufd, container, ctx, group, device, fd;
-	ssize_t n;
 
 	iommufd = open("/dev/iommu", O_RDWR | O_CLOEXEC);
 	container = open("/dev/vfio/vfio", O_RDWR | O_CLOEXEC);
 	if (iommufd < 0 || container < 0 || mdev_create())
 		SKIP(return, "no iommufd, containers and emulated device");
-	n = readlink(MDEV "/iommu_group", target, sizeof(target) - 1);
-	ASSERT_LT(0, n);
-	target[n] = 0;
-	snprintf(path, sizeof(path), "/dev/vfio/%s", strrchr(target, '/') + 1);
-	group = open(path, O_RDWR | O_CLOEXEC);
+	group = hw_open_group_at(MDEV);
 	ASSERT_LE(0, group);
 	ASSERT_EQ(0, hw_set_container(group, iommufd));
 	ASSERT_EQ(0, ioctl(iommufd, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU));

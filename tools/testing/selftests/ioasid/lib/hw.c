@@ -114,12 +114,25 @@ int hw_give_back(const char *name)
 	return hw_set_driver(name, NULL);
 }
 
+int hw_group_at(const char *device)
+{
+	char path[160], target[256];
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "%s/iommu_group", device);
+	n = readlink(path, target, sizeof(target) - 1);
+	if (n < 0)
+		return -errno;
+	target[n] = 0;
+	return atoi(strrchr(target, '/') + 1);
+}
+
 int hw_group(const char *name)
 {
-	char buf[16];
-	int rc = hw_link(name, "iommu_group", buf, sizeof(buf));
+	char path[128];
 
-	return rc ? rc : atoi(buf);
+	snprintf(path, sizeof(path), HW_PCI "%s", name);
+	return hw_group_at(path);
 }
 
 bool hw_have_cdevs(void)
@@ -163,10 +176,18 @@ int hw_open_cdev(const char *name)
 
 int hw_open_group(const char *name)
 {
+	char path[128];
+
+	snprintf(path, sizeof(path), HW_PCI "%s", name);
+	return hw_open_group_at(path);
+}
+
+int hw_open_group_at(const char *device)
+{
 	char path[64];
 	int group, fd;
 
-	group = hw_group(name);
+	group = hw_group_at(device);
 	if (group < 0)
 		return group;
 	snprintf(path, sizeof(path), "/dev/vfio/%d", group);

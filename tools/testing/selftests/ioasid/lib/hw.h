@@ -76,6 +76,10 @@ int hw_open_device(const char *name);
 /* The VFIO group of the device; only one file of it can be open. */
 int hw_open_group(const char *name);
 
+/* The same of any device, by its directory in sysfs */
+int hw_group_at(const char *device);
+int hw_open_group_at(const char *device);
+
 /* The device of a group that has a container. */
 int hw_group_device(int group, const char *name);
 

@@ -36,19 +36,11 @@ int mock_open(int nth)
 
 int mock_open_group(int nth)
 {
-	char path[80], link[256];
-	ssize_t n;
-	int fd;
+	char path[64];
 
-	snprintf(path, sizeof(path),
-		 "/sys/devices/platform/ioasid_mock.%d/iommu_group", nth);
-	n = readlink(path, link, sizeof(link) - 1);
-	if (n < 0)
-		return -errno;
-	link[n] = 0;
-	snprintf(path, sizeof(path), "/dev/vfio/%.40s", strrchr(link, '/') + 1);
-	fd = open(path, O_RDWR | O_CLOEXEC);
-	return fd < 0 ? -errno : fd;
+	snprintf(path, sizeof(path), "/sys/devices/platform/ioasid_mock.%d",
+		 nth);
+	return hw_open_group_at(path);
 }
 
 int mock_access(int fd, bool write, __u64 at, void *data, size_t length)

@@ -173,31 +173,24 @@ int model_open_cdev(struct model_device *dev)
 	return fd;
 }
 
+static const char *device_path(const struct model_device *dev, char path[128])
+{
+	snprintf(path, 128, MODEL_PLATFORM "%s", dev->name);
+	return path;
+}
+
 int model_group(struct model_device *dev)
 {
-	char path[128], target[256];
-	ssize_t n;
+	char path[128];
 
-	snprintf(path, sizeof(path), MODEL_PLATFORM "%s/iommu_group",
-		 dev->name);
-	n = readlink(path, target, sizeof(target) - 1);
-	if (n < 0)
-		return -errno;
-	target[n] = 0;
-	return atoi(strrchr(target, '/') + 1);
+	return hw_group_at(device_path(dev, path));
 }
 
 int model_open_group(struct model_device *dev)
 {
-	char path[64];
-	int nr, fd;
+	char path[128];
 
-	nr = model_group(dev);
-	if (nr < 0)
-		return nr;
-	snprintf(path, sizeof(path), "/dev/vfio/%d", nr);
-	fd = open(path, O_RDWR | O_CLOEXEC);
-	return fd < 0 ? -errno : fd;
+	return hw_open_group_at(device_path(dev, path));
 }
 
 int model_group_device(struct model_device *dev)
