@@ -54,7 +54,11 @@ static LIST_HEAD(units);
 static LIST_HEAD(groups);
 static DEFINE_MUTEX(units_lock);
 
-static struct iommu_ops *model_ops, *model_user_pasid_ops;
+/* Ops differ in these: index of a unit's ops in model_ops */
+#define MODEL_OPS_USER_PASIDS	BIT(0)
+#define MODEL_OPS_NO_REPLACE	BIT(1)
+
+static struct iommu_ops *model_ops[4];
 static const struct iommu_domain_ops stage2_ops, stage2_strict_ops;
 static const struct iommu_domain_ops stage1_ops, pasids_ops;
 
@@ -235,6 +239,17 @@ static void unit_remove(struct model_unit *unit)
 	unit_put(unit);
 }
 
+static const struct iommu_ops *ops_for(const struct model_params *params)
+{
+	unsigned int i = 0;
+
+	if (params->flags & MODEL_USER_PASID_TABLE)
+		i |= MODEL_OPS_USER_PASIDS;
+	if (params->flags & MODEL_NO_REPLACE_PASIDS)
+		i |= MODEL_OPS_NO_REPLACE;
+	return model_ops[i];
+}
+
 static struct model_unit *unit_add(const struct model_params *params)
 {
 	static unsigned int number;
@@ -282,8 +297,7 @@ static struct model_unit *unit_add(const struct model_params *params)
 	if (ret)
 		goto err_wq;
 	ret = iommu_device_register(&unit->iommu,
-				    params->flags & MODEL_USER_PASID_TABLE ?
-				    model_user_pasid_ops : model_ops, NULL);
+				    ops_for(params), NULL);
 	if (ret)
 		goto err_sysfs;
 	list_add(&unit->node, &units);
@@ -822,9 +836,11 @@ static int model_set_dev_pasid(struct iommu_domain *domain, struct device *dev,
 		return -EINVAL;
 	if (mdev->rid.dom && mdev->rid.dom->kind == MODEL_PASIDS)
 		return -EBUSY;
+	slot = xa_load(&mdev->pasids, pasid);
+	if (slot && mdev->unit->params.flags & MODEL_NO_REPLACE_PASIDS)
+		return -EBUSY;
 	if (model_should_fail(mdev->unit, MODEL_INJECT_ATTACH_PASID, NULL))
 		return -ENOMEM;
-	slot = xa_load(&mdev->pasids, pasid);
 	if (slot) {
 		slot_set(slot, MODEL_TRANSLATED, dom);
 		return 0;
@@ -1650,14 +1666,18 @@ int model_init(void)
 	 * The ops live in memory outside of the module: see the head of this
 	 * file
 	 */
-	model_ops = kmemdup(&ops_template, sizeof(ops_template), GFP_KERNEL);
-	model_user_pasid_ops = kmemdup(&ops_template, sizeof(ops_template),
+	for (i = 0; i < ARRAY_SIZE(model_ops); i++) {
+		model_ops[i] = kmemdup(&ops_template, sizeof(ops_template),
 				       GFP_KERNEL);
-	if (!model_ops || !model_user_pasid_ops) {
-		model_exit();
-		return -ENOMEM;
+		if (!model_ops[i]) {
+			model_exit();
+			return -ENOMEM;
+		}
+		model_ops[i]->user_pasid_table = i & MODEL_OPS_USER_PASIDS;
+#ifdef IOMMU_REPLACES_PASIDS
+		model_ops[i]->replaces_pasids = !(i & MODEL_OPS_NO_REPLACE);
+#endif
 	}
-	model_user_pasid_ops->user_pasid_table = true;
 	return 0;
 }
 
@@ -1672,8 +1692,8 @@ void model_exit(void)
 
 	for (i = 0; i < ARRAY_SIZE(model_extensions); i++)
 		ioasid_unregister_domain_extension(&model_extensions[i]);
-	kfree(model_ops);
-	kfree(model_user_pasid_ops);
+	for (i = 0; i < ARRAY_SIZE(model_ops); i++)
+		kfree(model_ops[i]);
 	model_walk_exit();
 }
 

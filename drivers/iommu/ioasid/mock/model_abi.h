@@ -76,7 +76,8 @@ struct model_resv {
 #define MODEL_CACHE_ABSENT	_BITUL(9)  /* remembers what is not mapped */
 #define MODEL_PROTECT		_BITUL(10) /* changes permission in place */
 #define MODEL_FINALIZE		_BITUL(11) /* domains are finalized on attach */
-#define MODEL_FLAGS		(_BITUL(12) - 1)
+#define MODEL_NO_REPLACE_PASIDS	_BITUL(12) /* detaches a PASID before it moves */
+#define MODEL_FLAGS		(_BITUL(13) - 1)
 
 /**
  * struct model_params - properties of a unit
