@@ -201,19 +201,6 @@ static int vfio_ioasid_attach(struct vfio_device *device, u32 ioasid,
 	return ret;
 }
 
-static int vfio_ioasid_detach(struct vfio_device *device, u32 ioasid)
-{
-	struct vfio_ioasid_bond *bond = device->iommu_data;
-	int ret;
-
-	ret = mutex_lock_killable(&bond->lock);
-	if (ret)
-		return ret;
-	ret = ioasid_detach(bond->idev, ioasid);
-	mutex_unlock(&bond->lock);
-	return ret;
-}
-
 /* VFIO_GROUP_GET_DEVICE_FD, if the context is used as a container */
 static int vfio_ioasid_compat_attach(struct vfio_device *device, void *ctx)
 {
@@ -258,16 +245,28 @@ static long vfio_ioasid_bind_ioctl(struct vfio_device_file *df,
 static long vfio_ioasid_attach_ioctl(struct vfio_device *device,
 				     void __user *arg)
 {
+	struct vfio_ioasid_bond *bond = device->iommu_data;
 	struct ioasid_device_attach attach;
-	u64 fault_addr = 0;
 	int ret;
 
 	ret = ioasid_attach_from_user(arg, &attach);
 	if (ret)
 		return ret;
 
-	ret = vfio_ioasid_attach(device, attach.ioasid, &fault_addr);
-	if (ret == -EADDRINUSE && ioasid_attach_fault_to_user(arg, fault_addr))
+	ret = ioasid_attach_reserve(bond->idev, &attach);
+	if (ret)
+		return ret;
+	ret = ioasid_attach_vpasid_to_user(arg, &attach);
+	if (!ret)
+		ret = mutex_lock_killable(&bond->lock);
+	if (!ret) {
+		ret = ioasid_attach_command(bond->idev, &attach);
+		mutex_unlock(&bond->lock);
+	}
+	if (ret)
+		ioasid_attach_abort(bond->idev, &attach);
+	if (ret == -EADDRINUSE &&
+	    ioasid_attach_fault_to_user(arg, attach.fault_addr))
 		return -EFAULT;
 	return ret;
 }
@@ -275,6 +274,7 @@ static long vfio_ioasid_attach_ioctl(struct vfio_device *device,
 static long vfio_ioasid_detach_ioctl(struct vfio_device *device,
 				     void __user *arg)
 {
+	struct vfio_ioasid_bond *bond = device->iommu_data;
 	struct ioasid_device_detach detach;
 	int ret;
 
@@ -282,7 +282,12 @@ static long vfio_ioasid_detach_ioctl(struct vfio_device *device,
 	if (ret)
 		return ret;
 
-	return vfio_ioasid_detach(device, detach.ioasid);
+	ret = mutex_lock_killable(&bond->lock);
+	if (ret)
+		return ret;
+	ret = ioasid_detach_command(bond->idev, &detach);
+	mutex_unlock(&bond->lock);
+	return ret;
 }
 
 static long vfio_ioasid_ioctl(struct vfio_device_file *df, unsigned int cmd,

@@ -142,8 +142,18 @@ int ioasid_bind_to_user(void __user *arg, u32 devid);
 void ioasid_bind_fault_to_user(void __user *arg, u64 fault_addr);
 int ioasid_attach_from_user(void __user *arg,
 			    struct ioasid_device_attach *attach);
+int ioasid_attach_reserve(struct ioasid_device *idev,
+			  struct ioasid_device_attach *attach);
+int ioasid_attach_vpasid_to_user(void __user *arg,
+				 const struct ioasid_device_attach *attach);
+int ioasid_attach_command(struct ioasid_device *idev,
+			  struct ioasid_device_attach *attach);
+void ioasid_attach_abort(struct ioasid_device *idev,
+			 const struct ioasid_device_attach *attach);
 int ioasid_attach_fault_to_user(void __user *arg, u64 fault_addr);
 int ioasid_detach_from_user(void __user *arg,
 			    struct ioasid_device_detach *detach);
+int ioasid_detach_command(struct ioasid_device *idev,
+			  const struct ioasid_device_detach *detach);
 
 #endif /* _LINUX_IOASID_H */

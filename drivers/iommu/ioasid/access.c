@@ -164,7 +164,7 @@ int ioasid_access_attach(struct ioasid_device *idev, struct ioasid *ioasid)
 	if (ret)
 		goto err_release;
 	ret = -ENOMEM;
-	attachment = ioasid_attachment_alloc(idev, ioasid);
+	attachment = ioasid_attachment_alloc(idev, ioasid, IOMMU_NO_PASID);
 	if (!attachment)
 		goto err_release;
 	attachment->devices = 1;

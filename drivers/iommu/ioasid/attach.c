@@ -7,7 +7,7 @@
  *    ioasid_group.rid; while it moves it has a second one, ioasid_group.next.
  *    ioasid_device.attachments has, by PASID, those of the device: with
  *    IOMMU_NO_PASID that of its group, once the device has joined it, or its
- *    own if it is emulated.
+ *    own if it is emulated; with a PASID see pasid.c.
  *  - A place in ioasid_device.attachments is reserved before an attach begins,
  *    so that no route needs memory to take effect, to change or to end.
  *  - Routing by requester id belongs to the iommu group.  The first device that
@@ -43,35 +43,41 @@
 #include "kind_map.h"
 
 /**
- * ioasid_attachment_alloc() - allocate an attachment by requester id
+ * ioasid_attachment_alloc() - allocate an attachment
  * @idev: the device, or one of the devices of the group, that is to be attached
  * @ioasid: the IOASID; the attachment holds a reference
+ * @pasid: the PASID; IOMMU_NO_PASID, by requester id
+ *
+ * Reserves the place in ioasid_device.attachments: xa_release() follows if the
+ * attachment does not get there.
  *
  * Context: may sleep.
  * Return: the attachment, which routes nothing yet; or NULL.
  */
 struct ioasid_attachment *ioasid_attachment_alloc(struct ioasid_device *idev,
-						  struct ioasid *ioasid)
+						  struct ioasid *ioasid,
+						  u32 pasid)
 {
 	struct ioasid_attachment *attachment;
 
-	if (xa_reserve(&idev->attachments, IOMMU_NO_PASID, GFP_KERNEL_ACCOUNT))
+	if (xa_reserve(&idev->attachments, pasid, GFP_KERNEL_ACCOUNT))
 		return NULL;
 	attachment = kzalloc(sizeof(*attachment), GFP_KERNEL_ACCOUNT);
 	if (!attachment) {
-		xa_release(&idev->attachments, IOMMU_NO_PASID);
+		xa_release(&idev->attachments, pasid);
 		return NULL;
 	}
-	attachment->pasid = IOMMU_NO_PASID;
+	attachment->pasid = pasid;
 	attachment->ioasid = ioasid;
 	refcount_inc(&ioasid->obj.users);
 	attachment->group = idev->group;
 	if (idev->group) {
 		attachment->domain.group = idev->group->group;
 		attachment->domain.dev = idev->dev;
-	} else {
-		attachment->device = idev;
+		attachment->domain.pasid = pasid;
 	}
+	if (!idev->group || pasid != IOMMU_NO_PASID)
+		attachment->device = idev;
 	return attachment;
 }
 
@@ -105,50 +111,48 @@ void ioasid_device_route(struct ioasid_device *idev,
 		xa_erase(&idev->attachments, IOMMU_NO_PASID);
 }
 
-/* The ops of the IOASID of an attachment */
-static const struct ioasid_kind_ops *
-ops_of(const struct ioasid_attachment *attachment)
-{
-	return ioasid_kind_of(attachment->ioasid);
-}
-
-/* Count devices that are about to be attached by an attachment */
-static int hold(const struct ioasid_attachment *attachment,
-		unsigned int devices)
-{
-	return ioasid_op_call(ops_of(attachment)->hold, attachment->ioasid,
-			      devices);
-}
-
-static void release(const struct ioasid_attachment *attachment,
-		    unsigned int devices)
-{
-	ops_of(attachment)->release(attachment->ioasid, devices);
-}
-
 static void set_partial(const struct ioasid_attachment *attachment,
 			bool partial)
 {
-	ops_of(attachment)->set_partial(attachment->ioasid, partial);
+	ioasid_attachment_ops(attachment)->set_partial(attachment->ioasid, partial);
 }
 
-static void block_poisoned(struct ioasid_group *group)
+static void block_poisoned(struct ioasid_attachment *attachment)
 {
-	struct ioasid_attachment *rid = group->rid;
+	struct ioasid *ioasid = attachment->ioasid;
+
+	if (ioasid_attachment_ops(attachment)->block_poisoned(ioasid, attachment))
+		trace_ioasid_poison(ioasid->obj.id);
+}
+
+static void block_all_poisoned(struct ioasid_group *group)
+{
+	struct ioasid_attachment *attachment;
 
 	lockdep_assert_held(&group->lock);
-	if (rid && ops_of(rid)->block_poisoned(rid->ioasid, rid))
-		trace_ioasid_poison(rid->ioasid->obj.id);
+	if (group->rid)
+		block_poisoned(group->rid);
+	list_for_each_entry(attachment, &group->pasids, node) {
+		block_poisoned(attachment);
+		cond_resched();
+	}
 }
 
-/* Unlock a group, and block it if it is on a domain that was poisoned */
-static void group_unlock(struct ioasid_group *group)
+/**
+ * ioasid_group_unlock() - unlock a group
+ * @group: the group
+ *
+ * Blocks those of its routes that are on a domain that was poisoned.
+ *
+ * Context: may sleep.
+ */
+void ioasid_group_unlock(struct ioasid_group *group)
 {
 	do {
 		if (unlikely(READ_ONCE(group->poisoned))) {
 			/* Clear it before reading what is poisoned */
 			smp_store_mb(group->poisoned, false);
-			block_poisoned(group);
+			block_all_poisoned(group);
 		}
 		mutex_unlock(&group->lock);
 		/* Pairs with attach_poisoned(), which may not get the lock */
@@ -177,7 +181,7 @@ static int attach_sibling(struct ioasid_device *idev)
 
 	if (ioasid_device_rid(idev))
 		return 0;
-	ret = hold(rid, 1);
+	ret = ioasid_attachment_hold(rid, 1);
 	if (ret)
 		return ret;
 	spin_lock(&ctx->routes_lock);
@@ -221,7 +225,7 @@ static int attach_first(struct ioasid_device *idev,
 	struct ioasid_device *other;
 	int ret;
 
-	ret = hold(next, 1);
+	ret = ioasid_attachment_hold(next, 1);
 	if (ret)
 		return ret;
 	spin_lock(&ctx->routes_lock);
@@ -233,7 +237,7 @@ static int attach_first(struct ioasid_device *idev,
 	begin_route(group, next);
 	spin_unlock(&ctx->routes_lock);
 
-	ret = ops_of(next)->attach(next->ioasid, next, fault_addr);
+	ret = ioasid_attachment_ops(next)->attach(next->ioasid, next, fault_addr);
 	spin_lock(&ctx->routes_lock);
 	if (ret) {
 		abort_route(group);
@@ -246,7 +250,7 @@ static int attach_first(struct ioasid_device *idev,
 	}
 	spin_unlock(&ctx->routes_lock);
 	if (ret)
-		release(next, 1);
+		ioasid_attachment_release(next, 1);
 	return ret;
 }
 
@@ -265,7 +269,7 @@ static void end_route(struct ioasid_group *group)
 	}
 	group->rid = NULL;
 	spin_unlock(&ctx->routes_lock);
-	release(rid, rid->devices);
+	ioasid_attachment_release(rid, rid->devices);
 	ioasid_attachment_free(rid);
 }
 
@@ -277,9 +281,9 @@ static int go_back(struct ioasid_group *group, int ret)
 {
 	struct ioasid_attachment *rid = group->rid;
 
-	if (!ops_of(rid)->abort_move(rid->ioasid, rid))
+	if (!ioasid_attachment_ops(rid)->abort_move(rid->ioasid, rid))
 		return ret;
-	ops_of(rid)->detach(rid->ioasid, rid, IOASID_DETACH_BLOCK);
+	ioasid_attachment_ops(rid)->detach(rid->ioasid, rid, IOASID_DETACH_BLOCK);
 	end_route(group);
 	return -ENOTCONN;
 }
@@ -294,7 +298,7 @@ static int move_group(struct ioasid_device *idev,
 	struct ioasid_device *other;
 	int ret, blocked;
 
-	ret = hold(next, rid->devices);
+	ret = ioasid_attachment_hold(next, rid->devices);
 	if (ret)
 		return ret;
 	spin_lock(&ctx->routes_lock);
@@ -303,14 +307,14 @@ static int move_group(struct ioasid_device *idev,
 	begin_route(group, next);
 	spin_unlock(&ctx->routes_lock);
 
-	blocked = ops_of(rid)->begin_move(rid->ioasid, rid);
+	blocked = ioasid_attachment_ops(rid)->begin_move(rid->ioasid, rid, false);
 	ret = blocked < 0 ? blocked :
-			    ops_of(next)->attach(next->ioasid, next, fault_addr);
+			    ioasid_attachment_ops(next)->attach(next->ioasid, next, fault_addr);
 	if (ret) {
 		spin_lock(&ctx->routes_lock);
 		abort_route(group);
 		spin_unlock(&ctx->routes_lock);
-		release(next, next->devices);
+		ioasid_attachment_release(next, next->devices);
 		return blocked > 0 ? go_back(group, ret) : ret;
 	}
 
@@ -324,8 +328,8 @@ static int move_group(struct ioasid_device *idev,
 		set_partial(rid, false);
 	spin_unlock(&ctx->routes_lock);
 
-	ops_of(rid)->detach(rid->ioasid, rid, IOASID_DETACH_MOVED);
-	release(rid, rid->devices);
+	ioasid_attachment_ops(rid)->detach(rid->ioasid, rid, IOASID_DETACH_MOVED);
+	ioasid_attachment_release(rid, rid->devices);
 	ioasid_attachment_free(rid);
 	return 0;
 }
@@ -355,7 +359,7 @@ int ioasid_group_attach(struct ioasid_device *idev, struct ioasid *ioasid,
 	int ret = -EINTR;
 
 	/* Not with the lock held: memory may take long to be allocated */
-	next = ioasid_attachment_alloc(idev, ioasid);
+	next = ioasid_attachment_alloc(idev, ioasid, IOMMU_NO_PASID);
 	if (!next)
 		return -ENOMEM;
 	unused = next;
@@ -372,7 +376,7 @@ int ioasid_group_attach(struct ioasid_device *idev, struct ioasid *ioasid,
 		ret = move_group(idev, next, fault_addr);
 	if (group->rid == next)
 		unused = NULL;
-	group_unlock(group);
+	ioasid_group_unlock(group);
 out:
 	ioasid_attachment_free(unused);
 	/* Only if the place was not taken */
@@ -389,7 +393,7 @@ static int detach_locked(struct ioasid_device *idev, enum ioasid_detach how)
 
 	lockdep_assert_held(&group->lock);
 	if (rid->devices == 1) {
-		ret = ops_of(rid)->detach(rid->ioasid, rid, how);
+		ret = ioasid_attachment_ops(rid)->detach(rid->ioasid, rid, how);
 		if (ret)
 			return ret;
 		end_route(group);
@@ -399,7 +403,7 @@ static int detach_locked(struct ioasid_device *idev, enum ioasid_detach how)
 	ioasid_device_route(idev, NULL);
 	rid->devices--;
 	spin_unlock(&ctx->routes_lock);
-	release(rid, 1);
+	ioasid_attachment_release(rid, 1);
 	return 0;
 }
 
@@ -424,7 +428,7 @@ int ioasid_group_detach(struct ioasid_device *idev, u32 id)
 		ret = -ENOENT;
 	else
 		ret = detach_locked(idev, IOASID_DETACH_KILLABLE);
-	group_unlock(group);
+	ioasid_group_unlock(group);
 	return ret;
 }
 
@@ -448,7 +452,7 @@ void ioasid_group_forget(struct ioasid_device *idev)
 	stop_waiting(group, idev);
 	list_del(&idev->node);
 	spin_unlock(&ctx->routes_lock);
-	group_unlock(group);
+	ioasid_group_unlock(group);
 }
 
 static bool is_to(const struct ioasid_attachment *attachment,
@@ -497,9 +501,10 @@ static bool is_through(const struct ioasid_attachment *attachment,
 		       const struct ioas *ioas)
 {
 	return attachment &&
-	       ops_of(attachment)->is_through(attachment->ioasid, ioas);
+	       ioasid_attachment_ops(attachment)->is_through(attachment->ioasid, ioas);
 }
 
+/* Test whether the DMA of a group may go through the domains of @ioas */
 static bool is_routed_through(struct ioasid_ctx *ctx,
 			      struct ioasid_group *group,
 			      const struct ioas *ioas)
@@ -507,12 +512,14 @@ static bool is_routed_through(struct ioasid_ctx *ctx,
 	bool routed;
 
 	spin_lock(&ctx->routes_lock);
-	routed = is_through(group->rid, ioas) || is_through(group->next, ioas);
+	/* There may be many PASIDs: they are looked at when it is unlocked */
+	routed = is_through(group->rid, ioas) || is_through(group->next, ioas) ||
+		 !list_empty(&group->pasids);
 	spin_unlock(&ctx->routes_lock);
 	return routed;
 }
 
-/* A domain is poisoned: block the groups that are on it */
+/* A domain is poisoned: block the groups and the PASIDs that are on it */
 static void attach_poisoned(struct ioas *ioas)
 {
 	struct ioasid_ctx *ctx = ioasid_of(ioas)->obj.ctx;
@@ -524,13 +531,13 @@ again:
 		if (!is_routed_through(ctx, group, ioas))
 			continue;
 		WRITE_ONCE(group->poisoned, true);
-		/* Pairs with group_unlock() */
+		/* Pairs with ioasid_group_unlock() */
 		smp_mb();
 		/* A thread that has the lock, maybe for long, does it then */
 		if (!mutex_trylock(&group->lock))
 			continue;
 		ioasid_group_visit(ctx, group);
-		group_unlock(group);
+		ioasid_group_unlock(group);
 		if (!ioasid_group_leave(ctx, group))
 			goto again;
 	}

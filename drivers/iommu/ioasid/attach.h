@@ -10,6 +10,7 @@
 #include "attachment.h"
 #include "device.h"
 #include "ioasids.h"
+#include "kind.h"
 
 /**
  * ioasid_device_rid() - get the attachment of a device by requester id
@@ -25,18 +26,50 @@ ioasid_device_rid(struct ioasid_device *idev)
 	return xa_load(&idev->attachments, IOMMU_NO_PASID);
 }
 
+/* The ops of the IOASID of an attachment */
+static inline const struct ioasid_kind_ops *
+ioasid_attachment_ops(const struct ioasid_attachment *attachment)
+{
+	return ioasid_kind_of(attachment->ioasid);
+}
+
+/* Count devices that are about to be attached by an attachment */
+static inline int ioasid_attachment_hold(const struct ioasid_attachment *attachment,
+					 unsigned int devices)
+{
+	return ioasid_op_call(ioasid_attachment_ops(attachment)->hold,
+			      attachment->ioasid, devices);
+}
+
+static inline void
+ioasid_attachment_release(const struct ioasid_attachment *attachment,
+			  unsigned int devices)
+{
+	ioasid_attachment_ops(attachment)->release(attachment->ioasid, devices);
+}
+
 /* attach.c */
 struct ioasid_attachment *ioasid_attachment_alloc(struct ioasid_device *idev,
-						  struct ioasid *ioasid);
+						  struct ioasid *ioasid,
+						  u32 pasid);
 void ioasid_attachment_free(struct ioasid_attachment *attachment);
 void ioasid_device_route(struct ioasid_device *idev,
 			 struct ioasid_attachment *attachment);
+void ioasid_group_unlock(struct ioasid_group *group);
 int ioasid_group_attach(struct ioasid_device *idev, struct ioasid *ioasid,
 			u64 *fault_addr);
 int ioasid_group_detach(struct ioasid_device *idev, u32 id);
 void ioasid_group_forget(struct ioasid_device *idev);
 bool ioasid_waits_for(struct ioasid *ioasid, u32 *devid, u64 *cookie);
 void __init ioasid_attach_init(void);
+
+/* pasid.c */
+int ioasid_pasid_reserve(struct ioasid_device *idev, u32 *vpasid);
+void ioasid_pasid_unreserve(struct ioasid_device *idev, u32 vpasid);
+int ioasid_pasid_attach(struct ioasid_device *idev, struct ioasid *ioasid,
+			u32 vpasid, u32 flags, u64 *fault_addr);
+int ioasid_pasid_detach(struct ioasid_device *idev, u32 id, u32 vpasid);
+void ioasid_pasid_forget(struct ioasid_device *idev);
 
 /* access.c */
 int ioasid_access_attach(struct ioasid_device *idev, struct ioasid *ioasid);

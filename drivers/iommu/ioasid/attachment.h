@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The route of DMA to an IOASID, which attach.c and access.c make, and on which
- * the ops of kinds act.
+ * The route of DMA to an IOASID, which attach.c, pasid.c and access.c make, and on
+ * which the ops of kinds act.
  */
 #ifndef _IOASID_ATTACHMENT_H
 #define _IOASID_ATTACHMENT_H
@@ -15,8 +15,10 @@ struct ioasid_group;
 /**
  * struct ioasid_attachment - a route of DMA to an IOASID
  * @group: the group whose DMA it routes; NULL for an emulated device
- * @device: the emulated device whose driver does the DMA; NULL for a group
+ * @device: the emulated device whose driver does the DMA, or the device of a
+ *	PASID; NULL for a group
  * @pasid: the PASID that the DMA has; IOMMU_NO_PASID for the requester id alone
+ * @node: of a PASID: in ioasid_group.pasids
  * @ioasid: the IOASID, with a reference
  * @devices: number of devices that are attached by it; each counts in
  *	ioas.devices
@@ -24,19 +26,20 @@ struct ioasid_group;
  *	attach, and have not attached yet: if there are any, it counts in
  *	ioas.partial
  * @leaving: the driver can unpin, but not pin any more
- * @domain: of a group: its domain, the IOVAs that it can use, and whether it is
- *	blocked; of the kind MAP
+ * @domain: of a group or a PASID: its domain, the IOVAs that it can use, and
+ *	whether it is blocked; of the kind MAP
  * @ioas: of an emulated device: the address space that its driver accesses
  * @access: of an emulated device: the pins of its driver
  *
- * @devices, @waiting and @leaving are protected by ioasid_ctx.routes_lock, and
- * by ioasid_group.lock or ioasid_device.access_sem.  @domain and @access belong
+ * @devices, @waiting, @leaving and @node are protected by ioasid_ctx.routes_lock,
+ * and by ioasid_group.lock or ioasid_device.access_sem.  @domain and @access belong
  * to the address space.  The rest does not change.
  */
 struct ioasid_attachment {
 	struct ioasid_group *group;
 	struct ioasid_device *device;
 	u32 pasid;
+	struct list_head node;
 	struct ioasid *ioasid;
 	unsigned int devices;
 	unsigned int waiting;

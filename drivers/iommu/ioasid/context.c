@@ -40,6 +40,8 @@ struct ioasid_ctx *ioasid_ctx_alloc(void)
 	ioasid_account_init(&ctx->account);
 	atomic_set(&ctx->nr_ioasids, 0);
 	ctx->limit_ioasids = U64_MAX;
+	atomic_set(&ctx->nr_pasids, 0);
+	ctx->limit_pasids = U64_MAX;
 	ctx->patience = IOAS_PATIENCE;
 	mutex_init(&ctx->lock);
 	INIT_LIST_HEAD(&ctx->groups);

@@ -44,6 +44,8 @@ struct ioasid_container {
  * @account: memory that is pinned and charged
  * @nr_ioasids: number of IOASIDs and imports
  * @limit_ioasids: limit of @nr_ioasids, U64_MAX for none
+ * @nr_pasids: number of attachments by PASID
+ * @limit_pasids: limit of @nr_pasids, U64_MAX for none
  * @patience: jiffies that close and destruction may still wait for drivers
  * @has_parents: an IOASID has had a parent, or was exported; never cleared
  * @lock: protects the options, @sealed and @groups; taken before the lock of a
@@ -62,6 +64,8 @@ struct ioasid_ctx {
 	struct ioasid_account account;
 	atomic_t nr_ioasids;
 	u64 limit_ioasids;
+	atomic_t nr_pasids;
+	u64 limit_pasids;
 	long patience;
 	bool has_parents;
 	struct mutex lock;		/* options, groups */
@@ -86,6 +90,15 @@ ioasid_object_lookup(struct ioasid_ctx *ctx, u32 id,
 		obj = NULL;
 	rcu_read_unlock();
 	return obj;
+}
+
+/* How many more attachments by PASID the limit permits */
+static inline u32 ioasid_ctx_pasids_left(struct ioasid_ctx *ctx)
+{
+	u64 limit = READ_ONCE(ctx->limit_pasids);
+	u32 used = atomic_read(&ctx->nr_pasids);
+
+	return limit > used ? min_t(u64, limit - used, U32_MAX) : 0;
 }
 
 /* object.c */

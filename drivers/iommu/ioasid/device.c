@@ -95,7 +95,7 @@ struct ioasid_device *ioasid_device_alloc(struct ioasid_ctx *ctx,
 	idev->dev = dev;
 	idev->cookie = cookie;
 	INIT_LIST_HEAD(&idev->node);
-	xa_init_flags(&idev->attachments, XA_FLAGS_ACCOUNT);
+	xa_init_flags(&idev->attachments, XA_FLAGS_ALLOC | XA_FLAGS_ACCOUNT);
 	mutex_init(&idev->lock);
 	init_rwsem(&idev->access_sem);
 	ret = ioasid_object_reserve(ctx, &idev->obj, IOASID_OBJECT_DEVICE);
@@ -160,6 +160,7 @@ static struct ioasid_group *group_alloc(struct iommu_group *iommu_group)
 	group->group = iommu_group;
 	mutex_init(&group->lock);
 	INIT_LIST_HEAD(&group->devices);
+	INIT_LIST_HEAD(&group->pasids);
 	return group;
 }
 
@@ -525,6 +526,18 @@ static u32 attached_to(struct ioasid_device *idev)
 	return id;
 }
 
+/* How many PASIDs the device is attached by, and how many it still can be */
+static void describe_pasids(struct ioasid_device *idev,
+			    struct ioasid_device_info *info)
+{
+	u32 pasids = ioas_iommu_max_pasids(idev->dev);
+
+	info->nr_pasids = READ_ONCE(idev->nr_pasids);
+	if (pasids > info->nr_pasids)
+		info->pasids_left = min(pasids - 1 - info->nr_pasids,
+					ioasid_ctx_pasids_left(idev->obj.ctx));
+}
+
 static struct ioas_ranges *whole_space(void)
 {
 	struct ioas_ranges *ranges;
@@ -574,6 +587,8 @@ struct ioas_ranges *ioasid_device_describe(struct ioasid_device *idev,
 	else
 		ranges = ioas_describe(idev->dev, idev->group->group, info,
 				       hw_data);
+	if (!IS_ERR(ranges) && info->pasid_width)
+		describe_pasids(idev, info);
 	mutex_unlock(&idev->lock);
 	return ranges;
 }
@@ -585,12 +600,46 @@ static void device_put(struct ioasid_object *obj)
 	ioasid_device_put(container_of(obj, struct ioasid_device, obj));
 }
 
-static unsigned int device_list(struct ioasid_object *obj,
+/* The next attachments by PASID, from *@at on */
+static unsigned int list_pasids(struct ioasid_device *idev, unsigned long *at,
+				struct ioasid_list_entry *entry)
+{
+	struct ioasid_ctx *ctx = idev->obj.ctx;
+	struct ioasid_attachment *attachment;
+	unsigned int n = 0;
+
+	spin_lock(&ctx->routes_lock);
+	while (n < IOASID_LIST_MAX) {
+		attachment = xa_find(&idev->attachments, at, U32_MAX,
+				     XA_PRESENT);
+		if (!attachment) {
+			*at = 0;
+			break;
+		}
+		if (!xa_is_value(attachment))
+			entry[n++] = (struct ioasid_list_entry){
+				.type = IOASID_LIST_ATTACHMENT,
+				.id = idev->obj.id,
+				.cookie = idev->cookie,
+				.ioasid = attachment->ioasid->obj.id,
+				.vpasid = *at,
+			};
+		++*at;
+	}
+	spin_unlock(&ctx->routes_lock);
+	return n;
+}
+
+static unsigned int device_list(struct ioasid_object *obj, unsigned long *at,
 				struct ioasid_list_entry *entry)
 {
 	struct ioasid_device *idev = container_of(obj, struct ioasid_device,
 						  obj);
 
+	if (*at)
+		return list_pasids(idev, at, entry);
+	if (READ_ONCE(idev->nr_pasids))
+		*at = 1;
 	entry[0] = (struct ioasid_list_entry){
 		.type = IOASID_LIST_DEVICE,
 		.id = obj->id,
@@ -609,10 +658,10 @@ static void device_show(struct seq_file *m, struct ioasid_object *obj)
 
 	mutex_lock(&idev->lock);
 	if (!idev->gone)
-		seq_printf(m, "device:\tid=%u cookie=0x%llx name=%s group=%d ioasid=%u\n",
+		seq_printf(m, "device:\tid=%u cookie=0x%llx name=%s group=%d ioasid=%u pasids=%u\n",
 			   obj->id, idev->cookie, ioasid_device_name(idev),
 			   idev->group ? iommu_group_id(idev->group->group) : -1,
-			   attached_to(idev));
+			   attached_to(idev), READ_ONCE(idev->nr_pasids));
 	mutex_unlock(&idev->lock);
 }
 

@@ -37,11 +37,12 @@ enum ioasid_group_owner {
  * @devices: the bound devices
  * @rid: the attachment by requester id, or NULL: its DMA is blocked
  * @next: the attachment that an attach or a move is about to make, or NULL
- * @poisoned: a domain of the IOASID of @rid or @next is poisoned: the thread
- *	that unlocks @lock has to look if the group is on it
+ * @pasids: attachments by PASID, and those that are about to be made
+ * @poisoned: a domain of an IOASID that it may be routed to is poisoned: the
+ *	thread that unlocks @lock has to look if it is
  *
- * ioasid_ctx.routes_lock protects @devices.  @rid and @next are written under
- * both @lock and ioasid_ctx.routes_lock.
+ * ioasid_ctx.routes_lock protects @devices.  @rid, @next and @pasids are written
+ * under both @lock and ioasid_ctx.routes_lock.
  */
 struct ioasid_group {
 	struct list_head node;
@@ -53,6 +54,7 @@ struct ioasid_group {
 	struct list_head devices;
 	struct ioasid_attachment *rid;
 	struct ioasid_attachment *next;
+	struct list_head pasids;
 	bool poisoned;
 };
 
@@ -66,7 +68,9 @@ struct ioasid_group {
  * @group: its group, NULL for an emulated device
  * @node: in ioasid_group.devices
  * @attachments: its attachments by PASID; with IOMMU_NO_PASID that of its group,
- *	if it has joined that, or that of an emulated device
+ *	if it has joined that, or that of an emulated device;
+ *	IOASID_PASID_RESERVED for a number that was chosen for an attach
+ * @nr_pasids: number of attachments by PASID
  * @waiting: the device counts in ioasid_attachment.waiting of its group's
  *	attachment
  * @ops: the framework's callbacks, or NULL
@@ -78,7 +82,7 @@ struct ioasid_group {
  * @access_data: of an emulated device: passed to @access_ops
  * @access_sem: of an emulated device: protects its attachment
  *
- * ioasid_ctx.routes_lock protects @attachments and @waiting, too.
+ * ioasid_ctx.routes_lock protects @attachments, @nr_pasids and @waiting, too.
  */
 struct ioasid_device {
 	struct ioasid_object obj;
@@ -88,6 +92,7 @@ struct ioasid_device {
 	struct ioasid_group *group;
 	struct list_head node;
 	struct xarray attachments;
+	u32 nr_pasids;
 	bool waiting;
 	const struct ioasid_device_ops *ops;
 	void *data;
@@ -99,6 +104,9 @@ struct ioasid_device {
 	void *access_data;
 	struct rw_semaphore access_sem;
 };
+
+/* In ioasid_device.attachments: a PASID that is reserved, but not attached */
+#define IOASID_PASID_RESERVED	xa_mk_value(0)
 
 /* device.c */
 struct ioasid_device *ioasid_device_get(struct ioasid_ctx *ctx, u32 id);

@@ -83,7 +83,7 @@ int ioasid_attach(struct ioasid_device *idev, u32 id, u64 *fault_addr)
 			      ioasid_access_attach(idev, ioasid);
 		ioasid_put(ioasid);
 	}
-	trace_ioasid_attach(idev->obj.id, id, ret);
+	trace_ioasid_attach(idev->obj.id, IOMMU_NO_PASID, id, ret);
 	return ret;
 }
 EXPORT_SYMBOL_GPL(ioasid_attach);
@@ -101,7 +101,7 @@ int ioasid_detach(struct ioasid_device *idev, u32 id)
 	int ret = idev->group ? ioasid_group_detach(idev, id) :
 				ioasid_access_detach(idev, id);
 
-	trace_ioasid_detach(idev->obj.id, id, ret);
+	trace_ioasid_detach(idev->obj.id, IOMMU_NO_PASID, id, ret);
 	return ret;
 }
 EXPORT_SYMBOL_GPL(ioasid_detach);
@@ -116,15 +116,33 @@ void ioasid_unbind(struct ioasid_device *idev)
 {
 	trace_ioasid_unbind(idev->obj.id, idev->cookie,
 			    ioasid_device_name(idev));
-	if (idev->group)
+	if (idev->group) {
+		/* The claim of the group must not end before its PASIDs */
+		ioasid_pasid_forget(idev);
 		ioasid_group_forget(idev);
-	else
+	} else {
 		ioasid_access_detach(idev, 0);
+	}
 	ioasid_device_gone(idev);
 }
 EXPORT_SYMBOL_GPL(ioasid_unbind);
 
+/* The framework calls for one device at a time: this does not change meanwhile */
+static bool is_attached(struct ioasid_device *idev)
+{
+	struct ioasid_ctx *ctx = idev->obj.ctx;
+	bool attached;
+
+	spin_lock(&ctx->routes_lock);
+	attached = ioasid_device_rid(idev);
+	spin_unlock(&ctx->routes_lock);
+	return attached;
+}
+
 /* ---- Commands of device files ---- */
+
+#define ATTACH_FLAGS	(IOASID_ATTACH_PASID | IOASID_ATTACH_PASID_ANY | \
+			 IOASID_ATTACH_NEW | IOASID_ATTACH_HITLESS)
 
 /**
  * ioasid_arg_from_user() - copy in the argument of a command
@@ -223,23 +241,120 @@ EXPORT_SYMBOL_GPL(ioasid_bind_fault_to_user);
  * @attach: out
  *
  * Context: may sleep, for as long as a page fault takes.
- * Return: 0; or an error as of ioasid_bind_from_user().
+ * Return: 0; or an error as of ioasid_bind_from_user(), or -EINVAL, the flags or
+ * the PASID do not fit together.
  */
 int ioasid_attach_from_user(void __user *arg,
 			    struct ioasid_device_attach *attach)
 {
+	bool any, hitless;
 	int ret;
 
 	ret = ioasid_arg_from_user(attach, sizeof(*attach), sizeof(*attach), arg);
 	if (ret)
 		return ret;
-	if (attach->flags)
+	if (attach->flags & ~ATTACH_FLAGS)
 		return -EOPNOTSUPP;
-	if (attach->vpasid)
+	any = attach->flags & IOASID_ATTACH_PASID_ANY;
+	hitless = attach->flags & IOASID_ATTACH_HITLESS;
+	if (!(attach->flags & IOASID_ATTACH_PASID) != !attach->vpasid ||
+	    (any && attach->flags & IOASID_ATTACH_PASID) ||
+	    (hitless && (any || attach->flags & IOASID_ATTACH_NEW)))
 		return -EINVAL;
+	/* No driver tells if it blocks a requester id in between */
+	if (hitless && !attach->vpasid)
+		return -EOPNOTSUPP;
 	return 0;
 }
 EXPORT_SYMBOL_GPL(ioasid_attach_from_user);
+
+/**
+ * ioasid_attach_reserve() - choose a PASID for an attach command
+ * @idev: the device
+ * @attach: the command; @attach->vpasid is set if it has IOASID_ATTACH_PASID_ANY
+ *
+ * ioasid_attach_vpasid_to_user() follows, and then ioasid_attach_command(); or
+ * ioasid_attach_abort(), if the latter is not called or fails.
+ *
+ * Context: may sleep.
+ * Return: 0; -EOPNOTSUPP, -ENOSPC or -ENOMEM as of VFIO_DEVICE_ATTACH_IOASID.
+ */
+int ioasid_attach_reserve(struct ioasid_device *idev,
+			  struct ioasid_device_attach *attach)
+{
+	if (!(attach->flags & IOASID_ATTACH_PASID_ANY))
+		return 0;
+	return ioasid_pasid_reserve(idev, &attach->vpasid);
+}
+EXPORT_SYMBOL_GPL(ioasid_attach_reserve);
+
+/**
+ * ioasid_attach_abort() - undo ioasid_attach_reserve()
+ * @idev: the device
+ * @attach: the command, not executed or failed
+ */
+void ioasid_attach_abort(struct ioasid_device *idev,
+			 const struct ioasid_device_attach *attach)
+{
+	if (attach->flags & IOASID_ATTACH_PASID_ANY)
+		ioasid_pasid_unreserve(idev, attach->vpasid);
+}
+EXPORT_SYMBOL_GPL(ioasid_attach_abort);
+
+/**
+ * ioasid_attach_vpasid_to_user() - copy out the PASID that was chosen
+ * @arg: user address
+ * @attach: the command, after ioasid_attach_reserve()
+ *
+ * Context: may sleep, for as long as a page fault takes.
+ * Return: 0; -EFAULT.
+ */
+int ioasid_attach_vpasid_to_user(void __user *arg,
+				 const struct ioasid_device_attach *attach)
+{
+	struct ioasid_device_attach __user *to = arg;
+
+	if (!(attach->flags & IOASID_ATTACH_PASID_ANY))
+		return 0;
+	return put_user(attach->vpasid, &to->vpasid);
+}
+EXPORT_SYMBOL_GPL(ioasid_attach_vpasid_to_user);
+
+static int attach_pasid(struct ioasid_device *idev,
+			struct ioasid_device_attach *attach)
+{
+	struct ioasid *ioasid;
+	int ret = -ENOENT;
+
+	ioasid = ioasid_get(idev->obj.ctx, attach->ioasid);
+	if (ioasid) {
+		ret = ioasid_pasid_attach(idev, ioasid, attach->vpasid,
+					  attach->flags, &attach->fault_addr);
+		ioasid_put(ioasid);
+	}
+	trace_ioasid_attach(idev->obj.id, attach->vpasid, attach->ioasid, ret);
+	return ret;
+}
+
+/**
+ * ioasid_attach_command() - execute an attach command
+ * @idev: the device
+ * @attach: the command, from ioasid_attach_from_user(); @attach->fault_addr is
+ *	set on -EADDRINUSE
+ *
+ * Context: may sleep, for as long as it takes to populate a domain.
+ * Return: 0; or an error as of VFIO_DEVICE_ATTACH_IOASID.
+ */
+int ioasid_attach_command(struct ioasid_device *idev,
+			  struct ioasid_device_attach *attach)
+{
+	if (attach->flags & (IOASID_ATTACH_PASID | IOASID_ATTACH_PASID_ANY))
+		return attach_pasid(idev, attach);
+	if (attach->flags & IOASID_ATTACH_NEW && is_attached(idev))
+		return -EEXIST;
+	return ioasid_attach(idev, attach->ioasid, &attach->fault_addr);
+}
+EXPORT_SYMBOL_GPL(ioasid_attach_command);
 
 /**
  * ioasid_attach_fault_to_user() - copy out the IOVA at which an attach failed
@@ -273,10 +388,31 @@ int ioasid_detach_from_user(void __user *arg,
 	ret = ioasid_arg_from_user(detach, sizeof(*detach), sizeof(*detach), arg);
 	if (ret)
 		return ret;
-	if (detach->flags)
+	if (detach->flags & ~IOASID_DETACH_PASID)
 		return -EOPNOTSUPP;
-	if (detach->vpasid)
+	if (!detach->flags != !detach->vpasid)
 		return -EINVAL;
 	return 0;
 }
 EXPORT_SYMBOL_GPL(ioasid_detach_from_user);
+
+/**
+ * ioasid_detach_command() - execute a detach command
+ * @idev: the device
+ * @detach: the command, from ioasid_detach_from_user()
+ *
+ * Context: may sleep; needs no memory.
+ * Return: 0; or an error as of VFIO_DEVICE_DETACH_IOASID.
+ */
+int ioasid_detach_command(struct ioasid_device *idev,
+			  const struct ioasid_device_detach *detach)
+{
+	int ret;
+
+	if (!(detach->flags & IOASID_DETACH_PASID))
+		return ioasid_detach(idev, detach->ioasid);
+	ret = ioasid_pasid_detach(idev, detach->ioasid, detach->vpasid);
+	trace_ioasid_detach(idev->obj.id, detach->vpasid, detach->ioasid, ret);
+	return ret;
+}
+EXPORT_SYMBOL_GPL(ioasid_detach_command);

@@ -148,17 +148,32 @@ static int list_add_entry(struct list_out *out,
 	return out->nr == LIST_BATCH ? list_flush(out) : 0;
 }
 
+static int list_object(struct list_out *out, struct ioasid_object *obj)
+{
+	struct ioasid_list_entry entry[IOASID_LIST_MAX];
+	unsigned long at = 0;
+	unsigned int n, i;
+	int ret = 0;
+
+	do {
+		n = ioasid_object_ops_of(obj)->list(obj, &at, entry);
+		for (i = 0; i < n && !ret; i++)
+			ret = list_add_entry(out, &entry[i]);
+		if (fatal_signal_pending(current))
+			ret = -EINTR;
+		cond_resched();
+	} while (at && !ret);
+	return ret;
+}
+
 long ioasid_cmd_list(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 		     void __user *user)
 {
 	struct ioasid_list __user *to = user;
 	struct ioasid_list *cmd = &arg->list;
-	struct ioasid_list_entry entry[IOASID_LIST_MAX];
-	const struct ioasid_object_ops *ops;
 	unsigned long id = cmd->start;
 	struct ioasid_object *obj;
 	struct list_out *out;
-	unsigned int n, i;
 	int ret = 0;
 
 	out = kzalloc(sizeof(*out), GFP_KERNEL_ACCOUNT);
@@ -167,14 +182,8 @@ long ioasid_cmd_list(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 	out->room = cmd->nr;
 	out->to = cmd->entries;
 	for (; !ret && (obj = ioasid_object_first(ctx, &id)); id++) {
-		ops = ioasid_object_ops_of(obj);
-		n = ops->list(obj, entry);
-		ops->put(obj);
-		for (i = 0; i < n && !ret; i++)
-			ret = list_add_entry(out, &entry[i]);
-		if (fatal_signal_pending(current))
-			ret = -EINTR;
-		cond_resched();
+		ret = list_object(out, obj);
+		ioasid_object_ops_of(obj)->put(obj);
 	}
 	if (!ret)
 		ret = list_flush(out);
@@ -218,6 +227,8 @@ void ioasid_fops_show_fdinfo(struct seq_file *m, struct file *filp)
 	show_limit(m, "ioasid-limit-pinned", READ_ONCE(ctx->account.limit));
 	seq_printf(m, "ioasid-count:\t%u\n", atomic_read(&ctx->nr_ioasids));
 	show_limit(m, "ioasid-limit-ioasids", READ_ONCE(ctx->limit_ioasids));
+	seq_printf(m, "ioasid-pasids:\t%u\n", atomic_read(&ctx->nr_pasids));
+	show_limit(m, "ioasid-limit-pasids", READ_ONCE(ctx->limit_pasids));
 
 	for (; (obj = ioasid_object_first(ctx, &id)); id++) {
 		ops = ioasid_object_ops_of(obj);

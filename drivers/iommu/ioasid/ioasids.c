@@ -283,6 +283,7 @@ static void ioasid_object_end(struct ioasid_object *obj)
 }
 
 static unsigned int ioasid_object_list(struct ioasid_object *obj,
+				       unsigned long *at,
 				       struct ioasid_list_entry *entry)
 {
 	const struct ioasid *ioasid = container_of(obj, struct ioasid, obj);

@@ -66,13 +66,15 @@ enum ioasid_detach {
  * @release: undo @hold
  * @set_partial: count groups that wait for a sibling: commands that add to the
  *	IOASID return -EDEADLK while there are any.  Does not sleep
- * @attach: lead the DMA of a group, which is blocked or attached to another
- *	IOASID, here.  Returns 0, or an errno as of ioas_attach(): then nothing
- *	has changed
+ * @attach: lead the DMA of a group, or of a PASID, which is blocked or attached to
+ *	another IOASID, here.  This op and those that follow take attachments of
+ *	both sorts.  Returns 0, or an errno as of ioas_attach(): then nothing has
+ *	changed
  * @detach: end @attach.  Returns 0, or -EINTR if it is killable
  * @begin_move: the group is about to be attached to another IOASID: block it, if
  *	its driver cannot replace what translates its DMA.  Returns 1 if it is
- *	blocked, and 0 if not; -EINTR, a fatal signal
+ *	blocked, and 0 if not; -EOPNOTSUPP, it would have to be and @hitless is
+ *	set; -EINTR, a fatal signal
  * @abort_move: undo @begin_move that returned 1.  A poisoned group stays blocked.
  *	Returns 0, or the errno of the driver: the group is still blocked
  * @block_poisoned: block a group if what translates its DMA is poisoned.  Returns
@@ -122,7 +124,7 @@ struct ioasid_kind_ops {
 		      struct ioasid_attachment *attachment,
 		      enum ioasid_detach how);
 	int (*begin_move)(struct ioasid *ioasid,
-			  struct ioasid_attachment *attachment);
+			  struct ioasid_attachment *attachment, bool hitless);
 	int (*abort_move)(struct ioasid *ioasid,
 			  struct ioasid_attachment *attachment);
 	bool (*block_poisoned)(struct ioasid *ioasid,

@@ -109,10 +109,12 @@ static int map_detach(struct ioasid *ioasid,
 }
 
 static int map_begin_move(struct ioasid *ioasid,
-			  struct ioasid_attachment *attachment)
+			  struct ioasid_attachment *attachment, bool hitless)
 {
 	if (!ioas_attachment_must_block(&attachment->domain))
 		return 0;
+	if (hitless)
+		return -EOPNOTSUPP;
 	return ioas_block_killable(ioasid_map_ioas(ioasid), &attachment->domain) ?: 1;
 }
 

@@ -43,11 +43,14 @@ static long cmd_check_extension(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 	case IOASID_EXT_REPLACE:
 	case IOASID_EXT_DMA_BATCH:
 	case IOASID_EXT_EXPORT:
+	case IOASID_EXT_PASID:
 		return 1;
 	case IOASID_EXT_MAX_DEPTH:
 		return IOAS_MAX_DEPTH;
 	case IOASID_EXT_URING_BATCH:
 		return IS_ENABLED(CONFIG_IO_URING);
+	case IOASID_EXT_PASID_HITLESS:
+		return ioas_iommu_may_replace_pasids();
 	case IOASID_EXT_MAP_FILE:
 		return ioasid_can_pin_files();
 	case IOASID_EXT_MAX_IOASIDS:
@@ -64,6 +67,8 @@ static u64 option_get(struct ioasid_ctx *ctx, u32 option)
 		return ctx->account.charge;
 	case IOASID_OPTION_LIMIT_PINNED:
 		return ctx->account.limit;
+	case IOASID_OPTION_LIMIT_PASIDS:
+		return ctx->limit_pasids;
 	default:
 		return ctx->limit_ioasids;
 	}
@@ -82,6 +87,9 @@ static int option_set(struct ioasid_ctx *ctx, u32 option, u64 value)
 	case IOASID_OPTION_LIMIT_PINNED:
 		WRITE_ONCE(ctx->account.limit, value);
 		return 0;
+	case IOASID_OPTION_LIMIT_PASIDS:
+		WRITE_ONCE(ctx->limit_pasids, value);
+		return 0;
 	default:
 		WRITE_ONCE(ctx->limit_ioasids, value);
 		return 0;
@@ -99,7 +107,7 @@ static long cmd_set_option(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 				    cmd->flags & IOASID_OPTION_SEAL)))
 		return -EINVAL;
 	if (cmd->option < IOASID_OPTION_CHARGE ||
-	    cmd->option > IOASID_OPTION_LIMIT_IOASIDS)
+	    cmd->option > IOASID_OPTION_LIMIT_PASIDS)
 		return -EOPNOTSUPP;
 
 	if (mutex_lock_killable(&ctx->lock))

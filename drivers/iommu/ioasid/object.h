@@ -48,7 +48,8 @@ enum ioasid_object_type {
  * @end: when the context ends: empty the object, and drop its last reference.
  *	NULL: none is left when the context ends.
  * @list: describe the object in up to IOASID_LIST_MAX entries. Returns how
- *	many.
+ *	many. *@at is 0 at first; if it is not 0 on return, there are more: the
+ *	next call gets the same value.
  * @show: describe the object in a line of fdinfo.
  */
 struct ioasid_object_ops {
@@ -61,7 +62,7 @@ struct ioasid_object_ops {
 	void (*close)(struct ioasid_object *obj, long *patience);
 	void (*revoke)(struct ioasid_object *obj, long *patience);
 	void (*end)(struct ioasid_object *obj);
-	unsigned int (*list)(struct ioasid_object *obj,
+	unsigned int (*list)(struct ioasid_object *obj, unsigned long *at,
 			     struct ioasid_list_entry *entry);
 	void (*show)(struct seq_file *m, struct ioasid_object *obj);
 };

@@ -391,7 +391,7 @@ static struct ioas *import_as_parent(struct ioasid_object *obj,
 	return parent_of(import);
 }
 
-static unsigned int import_list(struct ioasid_object *obj,
+static unsigned int import_list(struct ioasid_object *obj, unsigned long *at,
 				struct ioasid_list_entry *entry)
 {
 	*entry = (struct ioasid_list_entry){

@@ -62,30 +62,32 @@ DEFINE_EVENT(ioasid_device, ioasid_unbind,
 );
 
 DECLARE_EVENT_CLASS(ioasid_route,
-	TP_PROTO(u32 devid, u32 ioasid, int ret),
-	TP_ARGS(devid, ioasid, ret),
+	TP_PROTO(u32 devid, u32 vpasid, u32 ioasid, int ret),
+	TP_ARGS(devid, vpasid, ioasid, ret),
 	TP_STRUCT__entry(
 		__field(u32, devid)
+		__field(u32, vpasid)
 		__field(u32, ioasid)
 		__field(int, ret)
 	),
 	TP_fast_assign(
 		__entry->devid = devid;
+		__entry->vpasid = vpasid;
 		__entry->ioasid = ioasid;
 		__entry->ret = ret;
 	),
-	TP_printk("devid=%u ioasid=%u ret=%d", __entry->devid,
-		  __entry->ioasid, __entry->ret)
+	TP_printk("devid=%u vpasid=%u ioasid=%u ret=%d", __entry->devid,
+		  __entry->vpasid, __entry->ioasid, __entry->ret)
 );
 
 DEFINE_EVENT(ioasid_route, ioasid_attach,
-	TP_PROTO(u32 devid, u32 ioasid, int ret),
-	TP_ARGS(devid, ioasid, ret)
+	TP_PROTO(u32 devid, u32 vpasid, u32 ioasid, int ret),
+	TP_ARGS(devid, vpasid, ioasid, ret)
 );
 
 DEFINE_EVENT(ioasid_route, ioasid_detach,
-	TP_PROTO(u32 devid, u32 ioasid, int ret),
-	TP_ARGS(devid, ioasid, ret)
+	TP_PROTO(u32 devid, u32 vpasid, u32 ioasid, int ret),
+	TP_ARGS(devid, vpasid, ioasid, ret)
 );
 
 TRACE_EVENT(ioasid_map,

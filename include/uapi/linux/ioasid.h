@@ -89,6 +89,10 @@
  * @IOASID_EXT_URING_BATCH: struct ioasid_uring_batch. 1 when there.
  * @IOASID_EXT_PROTECT: IOASID_MAP_PROTECT. 1 when there.
  * @IOASID_EXT_REPLACE: IOASID_MAP_REPLACE. 1 when there.
+ * @IOASID_EXT_PASID: IOASID_ATTACH_PASID and IOASID_ATTACH_PASID_ANY. 1 when
+ *	there; @pasid_width of struct ioasid_device_info tells of each device.
+ * @IOASID_EXT_PASID_HITLESS: IOASID_ATTACH_HITLESS. 1 when the kernel has it;
+ *	IOASID_DEVICE_PASID_HITLESS tells if the IOMMU of a device has.
  */
 enum ioasid_extension {
 	IOASID_EXT_MAP = 1,
@@ -102,6 +106,8 @@ enum ioasid_extension {
 	IOASID_EXT_URING_BATCH = 9,
 	IOASID_EXT_PROTECT = 10,
 	IOASID_EXT_REPLACE = 11,
+	IOASID_EXT_PASID = 12,
+	IOASID_EXT_PASID_HITLESS = 19,
 };
 
 /**
@@ -348,6 +354,8 @@ struct ioasid_info {
  * @IOASID_DEVICE_DIRTY: the IOMMU can log which pages were written
  * @IOASID_DEVICE_NESTING: the IOMMU can walk a table of the user's
  * @IOASID_DEVICE_FAULTS: the device can issue page requests
+ * @IOASID_DEVICE_PASID_HITLESS: a PASID can move from one IOASID to another
+ *	without being blocked in between; see IOASID_ATTACH_HITLESS
  */
 enum ioasid_device_caps {
 	IOASID_DEVICE_EMULATED = 1 << 0,
@@ -356,6 +364,7 @@ enum ioasid_device_caps {
 	IOASID_DEVICE_DIRTY = 1 << 3,
 	IOASID_DEVICE_NESTING = 1 << 4,
 	IOASID_DEVICE_FAULTS = 1 << 5,
+	IOASID_DEVICE_PASID_HITLESS = 1 << 10,
 };
 
 /**
@@ -369,7 +378,9 @@ enum ioasid_device_caps {
  * @ioasid: out, the IOASID it is attached to, or 0
  * @pgsizes: out, bitmap of the IOPTE sizes its IOMMU can use
  * @addr_width: out, width of an IOVA in bits
- * @pasid_width: out, width of a PASID in bits, 0 when it has none
+ * @pasid_width: out, width of a PASID in bits; 0 unless the device, its bus and
+ *	its IOMMU have PASIDs, the IOMMU's driver attaches them to IOASIDs, and
+ *	the device is alone in its iommu group
  * @hw_type: out, type of the data in @hw_data: enum iommu_hw_info_type of
  *	linux/iommufd.h, 0 for nothing
  * @hw_len: in, size of the buffer at @hw_data; out, size of the data
@@ -380,6 +391,9 @@ enum ioasid_device_caps {
  * @__reserved: must be 0
  * @ranges: pointer to an array of struct ioasid_iova_range, filled with the
  *	IOVA ranges that the device can use, in ascending order
+ * @nr_pasids: out, number of PASIDs that are attached
+ * @pasids_left: out, number of PASIDs that can be attached beside these: what the
+ *	device and IOASID_OPTION_LIMIT_PASIDS leave
  *
  * The values are known before any attach: an IOASID that the device attaches to
  * will permit these ranges.
@@ -408,6 +422,8 @@ struct ioasid_device_info {
 	__u32 nr_ranges;
 	__u32 __reserved;
 	__aligned_u64 ranges;
+	__u32 nr_pasids;
+	__u32 pasids_left;
 };
 
 /**
@@ -925,7 +941,7 @@ struct ioasid_import {
  * @IOASID_LIST_IOASID: an IOASID or an import: @id, @cookie, @kind, @parent
  * @IOASID_LIST_DEVICE: a device: @id, @cookie
  * @IOASID_LIST_ATTACHMENT: a device attached to an IOASID: @id and @cookie of
- *	the device, @ioasid
+ *	the device, @ioasid, @vpasid
  */
 enum ioasid_list_type {
 	IOASID_LIST_IOASID = 1,
@@ -939,7 +955,7 @@ enum ioasid_list_type {
  * @id: id of the IOASID or device
  * @cookie: its cookie
  * @ioasid: of an attachment: the IOASID
- * @vpasid: of an attachment: 0, by requester id
+ * @vpasid: of an attachment: the PASID; 0, by requester id
  * @kind: of an IOASID: enum ioasid_kind
  * @parent: of an IOASID: its parent, or 0
  */
@@ -961,8 +977,8 @@ struct ioasid_list_entry {
  * @nr: in, how many elements @entries has room for; out, how many entries
  *	there are from @start on
  * @entries: pointer to an array of struct ioasid_list_entry, filled in
- *	ascending order of ids; an attachment follows its device. Not looked
- *	at when @nr is 0.
+ *	ascending order of ids; the attachments of a device follow it, in
+ *	ascending order of PASIDs. Not looked at when @nr is 0.
  *
  * For a process that took the file over and needs its contents.  To continue a
  * list that did not fit, set @start to the id that follows the last object
@@ -986,11 +1002,15 @@ struct ioasid_list {
  *	it is more.
  * @IOASID_OPTION_LIMIT_IOASIDS: possible number of IOASIDs of the context; all
  *	ones for no limit, the default.
+ * @IOASID_OPTION_LIMIT_PASIDS: possible number of attachments by PASID, of all
+ *	devices of the context; all ones for no limit, the default. What is
+ *	attached already stays, even if it is more.
  */
 enum ioasid_option {
 	IOASID_OPTION_CHARGE = 1,
 	IOASID_OPTION_LIMIT_PINNED = 2,
 	IOASID_OPTION_LIMIT_IOASIDS = 3,
+	IOASID_OPTION_LIMIT_PASIDS = 4,
 };
 
 /**
@@ -1123,11 +1143,31 @@ struct ioasid_device_bind {
 };
 
 /**
+ * enum ioasid_attach_flags - flags of struct ioasid_device_attach
+ * @IOASID_ATTACH_PASID: attach the device's DMA with the PASID @vpasid, instead of
+ *	its DMA by requester id
+ * @IOASID_ATTACH_PASID_ANY: the same, with a PASID of the device that is not in
+ *	use. The kernel chooses it and writes it to @vpasid before it takes
+ *	effect, and also if the attach then fails. Excludes IOASID_ATTACH_PASID.
+ * @IOASID_ATTACH_NEW: fail with EEXIST if the device, or its PASID, is attached
+ * @IOASID_ATTACH_HITLESS: if the PASID is attached, let its DMA go on while it
+ *	moves, or fail with EOPNOTSUPP. Needs IOASID_ATTACH_PASID; excludes
+ *	IOASID_ATTACH_NEW.
+ */
+enum ioasid_attach_flags {
+	IOASID_ATTACH_PASID = 1 << 0,
+	IOASID_ATTACH_PASID_ANY = 1 << 1,
+	IOASID_ATTACH_NEW = 1 << 2,
+	IOASID_ATTACH_HITLESS = 1 << 3,
+};
+
+/**
  * struct ioasid_device_attach - attach a bound device to an IOASID
  * @argsz: sizeof(struct ioasid_device_attach)
- * @flags: must be 0
+ * @flags: enum ioasid_attach_flags
  * @ioasid: the IOASID, of the context that the device was bound to
- * @vpasid: must be 0
+ * @vpasid: with IOASID_ATTACH_PASID the PASID, 1 or more; must be 0 without it; out
+ *	with IOASID_ATTACH_PASID_ANY
  * @fault_addr: out on EADDRINUSE: the first IOVA that is mapped and that the
  *	device cannot use
  *
@@ -1139,17 +1179,34 @@ struct ioasid_device_bind {
  * group to attach takes the group along; the others then may attach to the
  * same IOASID; attaching one of the attached ones elsewhere moves them all.
  *
+ * Routing by PASID belongs to the device, which must be alone in its group.  Each
+ * of its PASIDs has an IOASID of its own, beside that of the requester id.  An
+ * IOASID can be attached by any number of devices and PASIDs.  DMA with a PASID
+ * that is not attached fails, and never goes to the IOASID of the requester id,
+ * nor the other way round.  A PASID moves without being blocked where
+ * IOASID_DEVICE_PASID_HITLESS is set.  Elsewhere its DMA fails during the move.
+ *
  * Errors:
  *
  *  * ENODEV: the device is not bound.
+ *  * ENOENT: there is no such IOASID.
+ *  * EINVAL: flags that exclude each other, or @vpasid is not a PASID of the
+ *    device.
+ *  * EOPNOTSUPP: an unknown flag; the device has no PASIDs or shares its group;
+ *    or the PASID, or the requester id, cannot move as IOASID_ATTACH_HITLESS
+ *    asks for.
+ *  * EEXIST: the device, or its PASID, is attached, and IOASID_ATTACH_NEW is set;
+ *    or another command has chosen this PASID.
+ *  * ENOSPC: with IOASID_ATTACH_PASID_ANY, all PASIDs are in use.
+ *  * EDQUOT: IOASID_OPTION_LIMIT_PASIDS is reached.
  *  * EADDRINUSE: memory is mapped at IOVAs that the device cannot use.
- *  * EMEDIUMTYPE: the device's IOMMU cannot serve this IOASID.
+ *  * EMEDIUMTYPE: the device's IOMMU cannot serve this IOASID, or not by PASID.
  *  * EBUSY: another device of the group is attached elsewhere.
  *  * EIO: the IOMMU failed, or see IOASID_STATE_POISONED.
  *  * ENOTCONN: the move failed, and so did attaching the device where it
  *    was: it is detached now, with all devices of its group.  Only an IOMMU
  *    that cannot replace a page table by another one does this, such as
- *    virtio-iommu.
+ *    virtio-iommu.  Of a move of a PASID: it alone is detached.
  *
  * Other errors are those of the IOMMU driver.
  */
@@ -1162,18 +1219,31 @@ struct ioasid_device_attach {
 };
 
 /**
+ * enum ioasid_detach_flags - flags of struct ioasid_device_detach
+ * @IOASID_DETACH_PASID: detach the PASID @vpasid of the device, and nothing else
+ */
+enum ioasid_detach_flags {
+	IOASID_DETACH_PASID = 1 << 0,
+};
+
+/**
  * struct ioasid_device_detach - detach a device from its IOASID
  * @argsz: sizeof(struct ioasid_device_detach)
- * @flags: must be 0
+ * @flags: enum ioasid_detach_flags
  * @ioasid: the IOASID it is attached to, or 0 for any
- * @vpasid: must be 0
+ * @vpasid: with IOASID_DETACH_PASID the PASID, 1 or more; must be 0 without it
  *
- * The group is blocked when its last attached device detaches.
+ * The group is blocked when its last attached device detaches.  A PASID is
+ * blocked, and its translations are flushed, before the command returns: its
+ * number can be used for another attach.  The requester id and other PASIDs stay
+ * attached.
  *
  * Errors:
  *
  *  * ENODEV: the device is not bound.
- *  * ENOENT: it is not attached, or not to @ioasid.
+ *  * ENOENT: it, or its PASID, is not attached, or not to @ioasid.
+ *  * EINVAL: @vpasid is 0 with IOASID_DETACH_PASID, or not 0 without it.
+ *  * EOPNOTSUPP: an unknown flag, or the device has no PASIDs.
  */
 struct ioasid_device_detach {
 	__u32 argsz;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Attachments: iommu groups join and leave an address space.
+ * Attachments: iommu groups, and PASIDs of devices, join and leave an address
+ * space.
  *
  * Invariants:
  *  - A domain holds every LIVE mapping before a group is attached to it; where
@@ -29,6 +30,7 @@
 #include "iommu.h"
 #include "mapping.h"
 #include "ranges.h"
+#include "route.h"
 #include "tables.h"
 #include "tree.h"
 
@@ -144,6 +146,37 @@ static void widen(struct ioas *ioas, struct ioas_attachment *attachment,
 	kfree(before);
 	kfree(attachment->ranges);
 	attachment->ranges = NULL;
+}
+
+static bool same_ranges(const struct hlist_node *node,
+			const struct ioas_ranges *ranges)
+{
+	const struct ioas_ranges *other;
+
+	other = hlist_entry(node, struct ioas_attachment, node)->ranges;
+	return other->nr == ranges->nr &&
+	       !memcmp(other->range, ranges->range,
+		       flex_array_size(ranges, range, ranges->nr));
+}
+
+/*
+ * Remove an attachment from the list.  Returns false if another one permits no
+ * more: only its neighbours are asked, which are often PASIDs of the same device.
+ */
+static bool del_attachment(struct ioas *ioas,
+			   struct ioas_attachment *attachment)
+{
+	struct hlist_node *next = attachment->node.next;
+	struct hlist_node *prev = NULL;
+	bool more;
+
+	if (ioas->attachments.first != &attachment->node)
+		prev = container_of(attachment->node.pprev, struct hlist_node,
+				    next);
+	more = !(next && same_ranges(next, attachment->ranges)) &&
+	       !(prev && same_ranges(prev, attachment->ranges));
+	hlist_del(&attachment->node);
+	return more;
 }
 
 /* Compute what all attachments can use; without memory it stays as it is */
@@ -270,20 +303,6 @@ static int populate(struct ioas *ioas, struct ioas_domain *dom)
 
 /* ---- Join and leave ---- */
 
-/*
- * Attach the group to a domain, instead of blocking or another domain.  A
- * domain that is finalized on attach must not replace another one: callers
- * block the group first.
- */
-static int point_group(struct ioas *ioas, struct ioas_attachment *attachment,
-		       struct ioas_domain *dom)
-{
-	lockdep_assert_held_write(&ioas->tables.sem);
-	if (dom->finalized_on_attach)
-		return ioas_iommu_attach(attachment->group, dom->iommu);
-	return ioas_iommu_replace(attachment->group, dom->iommu);
-}
-
 static void add_attachment(struct ioas *ioas,
 			   struct ioas_attachment *attachment,
 			   struct ioas_domain *dom)
@@ -301,11 +320,13 @@ static int join_existing(struct ioas *ioas,
 	struct ioas_ranges *before;
 	int ret;
 
+	if (!ioas_route_suits(attachment, dom))
+		return -EINVAL;
 	ret = narrow(ioas, attachment, dom, &before, fault_addr);
 	if (ret)
 		return ret;
 	ioas_tables_lock(ioas);
-	ret = dom->poisoned ? -EIO : point_group(ioas, attachment, dom);
+	ret = dom->poisoned ? -EIO : ioas_route_lead(ioas, attachment, dom);
 	ioas_tables_unlock(ioas);
 	if (ret) {
 		widen(ioas, attachment, before);
@@ -323,9 +344,11 @@ static int join_new(struct ioas *ioas, struct ioas_attachment *attachment,
 	bool pointed = false;
 	int ret;
 
+	if (!ioas_route_suits(attachment, dom))
+		return -EINVAL;
 	if (dom->finalized_on_attach) {
 		ioas_tables_lock(ioas);
-		ret = point_group(ioas, attachment, dom);
+		ret = ioas_route_lead(ioas, attachment, dom);
 		ioas_tables_unlock(ioas);
 		if (ret)
 			return ret;
@@ -349,10 +372,10 @@ static int join_new(struct ioas *ioas, struct ioas_attachment *attachment,
 	if (!ret && dom->poisoned)
 		ret = -EIO;
 	if (!ret && !pointed)
-		ret = point_group(ioas, attachment, dom);
+		ret = ioas_route_lead(ioas, attachment, dom);
 	/* Detach before unmaps stop seeing the domain */
 	if (ret && pointed) {
-		ioas_iommu_block(attachment->group, dom->iommu);
+		ioas_route_block(attachment, dom);
 		pointed = false;
 	}
 	ioas_tables_populate_end(ioas, !ret);
@@ -368,7 +391,7 @@ err_narrow:
 	widen(ioas, attachment, before);
 err_point:
 	if (pointed)
-		ioas_iommu_block(attachment->group, dom->iommu);
+		ioas_route_block(attachment, dom);
 	return ret;
 }
 
@@ -433,15 +456,16 @@ static int join_made(struct ioas *ioas, struct ioas_attachment *attachment,
 }
 
 /**
- * ioas_attach() - attach a group to an address space
+ * ioas_attach() - attach a group, or a PASID of a device, to an address space
  * @ioas: the address space
- * @attachment: the group and one of its devices; in the list on success, until
- *	ioas_detach()
+ * @attachment: the group and one of its devices, or the device and its PASID; in
+ *	the list on success, until ioas_detach()
  * @fault_addr: out on -EADDRINUSE, an address that the group cannot use
  *
  * The group is blocked, or attached to a domain of another address space that
  * is not finalized on attach.  It moves from there without being blocked in
- * between, unless its driver does that.
+ * between, unless its driver does that.  A PASID is blocked, or
+ * @attachment->replaces is set.
  *
  * Context: may sleep; takes attach_lock, which is held while a domain is
  * populated.
@@ -496,12 +520,13 @@ static void leave(struct ioas *ioas, struct ioas_attachment *attachment,
 		  bool moved)
 {
 	struct ioas_domain *dom = attachment->dom;
+	bool more;
 
 	lockdep_assert_held(&ioas->attach_lock);
 	ioas_tables_lock(ioas);
 	if (!moved && !attachment->blocked)
-		ioas_iommu_block(attachment->group, dom->iommu);
-	hlist_del(&attachment->node);
+		ioas_route_block(attachment, dom);
+	more = del_attachment(ioas, attachment);
 	attachment->dom = NULL;
 	if (--dom->users)
 		dom = NULL;
@@ -511,7 +536,8 @@ static void leave(struct ioas *ioas, struct ioas_attachment *attachment,
 
 	kfree(attachment->ranges);
 	attachment->ranges = NULL;
-	recompute_permitted(ioas);
+	if (more)
+		recompute_permitted(ioas);
 	if (dom)
 		free_domain(ioas, dom);
 }
@@ -565,13 +591,18 @@ bool ioas_attachment_poisoned(const struct ioas_attachment *attachment)
 }
 
 /**
- * ioas_attachment_must_block() - test whether a move must block the group first
+ * ioas_attachment_must_block() - test whether a move must block the group or the
+ *	PASID first
  * @attachment: the attachment, which has joined
  *
- * Return: true if the driver cannot replace the domain by another one.
+ * Return: true if the driver cannot replace the domain by another one, or the
+ * PASID is blocked.
  */
 bool ioas_attachment_must_block(const struct ioas_attachment *attachment)
 {
+	if (attachment->pasid != IOMMU_NO_PASID)
+		return attachment->blocked ||
+		       !ioas_iommu_replaces_pasids(attachment->dev);
 	return attachment->dom->finalized_on_attach;
 }
 
@@ -581,7 +612,7 @@ static bool block(struct ioas *ioas, struct ioas_attachment *attachment)
 	if (attachment->blocked)
 		return false;
 	ioas_tables_lock(ioas);
-	ioas_iommu_block(attachment->group, attachment->dom->iommu);
+	ioas_route_block(attachment, attachment->dom);
 	ioas_tables_unlock(ioas);
 	attachment->blocked = true;
 	return true;
@@ -640,8 +671,7 @@ int ioas_unblock(struct ioas *ioas, struct ioas_attachment *attachment)
 	mutex_lock(&ioas->attach_lock);
 	if (attachment->blocked && !attachment->dom->poisoned) {
 		ioas_tables_lock(ioas);
-		ret = ioas_iommu_attach(attachment->group,
-					attachment->dom->iommu);
+		ret = ioas_route_unblock(attachment);
 		ioas_tables_unlock(ioas);
 		attachment->blocked = ret;
 	}

@@ -4,7 +4,7 @@
  *
  * Locks: none.
  */
-#include <linux/log2.h>
+#include <linux/bitops.h>
 #include <linux/pci.h>
 #include <linux/pci-ats.h>
 #include <linux/slab.h>
@@ -27,13 +27,23 @@ struct describe {
 	struct iommu_domain *iommu;
 };
 
+/* PASIDs are those of a device alone in its group, bound by itself */
+static void describe_pasids(struct device *dev, struct iommu_group *group,
+			    struct ioasid_device_info *info)
+{
+	u32 pasids = ioas_iommu_is_singleton(group) ?
+		     ioas_iommu_max_pasids(dev) : 0;
+
+	if (!pasids)
+		return;
+	info->pasid_width = fls(pasids - 1);
+	if (ioas_iommu_replaces_pasids(dev))
+		info->caps |= IOASID_DEVICE_PASID_HITLESS;
+}
+
 static void describe_abilities(struct device *dev,
 			       struct ioasid_device_info *info)
 {
-	u32 pasids = ioas_iommu_max_pasids(dev);
-
-	if (pasids)
-		info->pasid_width = ilog2(pasids);
 	if (ioas_iommu_can_enforce_coherency(dev))
 		info->caps |= IOASID_DEVICE_ENFORCE_SNOOP;
 	if (ioas_iommu_can_track_dirty(dev))
@@ -101,6 +111,8 @@ struct ioas_ranges *ioas_describe(struct device *dev, struct iommu_group *group,
 	int ret;
 
 	info->group = iommu_group_id(group);
+	if (dev)
+		describe_pasids(dev, group, info);
 	ret = ioas_iommu_ask(group, dev, describe_dev, &to);
 	if (ret)
 		return ERR_PTR(ret);

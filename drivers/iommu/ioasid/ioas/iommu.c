@@ -7,6 +7,7 @@
 #include <linux/ioasid.h>
 #include <linux/mm.h>
 #include <linux/mutex.h>
+#include <linux/pci.h>
 #include <linux/slab.h>
 
 #include <uapi/linux/iommufd.h>
@@ -430,6 +431,110 @@ void ioas_iommu_block(struct iommu_group *group, struct iommu_domain *iommu)
 }
 
 /**
+ * ioas_iommu_translates_pasids() - test whether a domain can be attached to a
+ *	PASID
+ * @iommu: the domain
+ *
+ * Return: true if it can; the driver may refuse.
+ */
+bool ioas_iommu_translates_pasids(const struct iommu_domain *iommu)
+{
+	return iommu->ops->set_dev_pasid;
+}
+
+/**
+ * ioas_iommu_may_replace_pasids() - test whether IOMMU drivers can say that they
+ *	replace the domain of a PASID
+ *
+ * Return: true if they can; false, the kernel lacks our patch.
+ */
+bool ioas_iommu_may_replace_pasids(void)
+{
+#ifdef IOMMU_REPLACES_PASIDS
+	return true;
+#else
+	return false;
+#endif
+}
+
+/**
+ * ioas_iommu_replaces_pasids() - test for ioas_iommu_replace_pasid()
+ * @dev: the device
+ *
+ * Return: true if it can be used; false, too, if the kernel lacks our patch.
+ */
+bool ioas_iommu_replaces_pasids(struct device *dev)
+{
+#ifdef IOMMU_REPLACES_PASIDS
+	return dev_iommu_ops(dev)->replaces_pasids;
+#else
+	return false;
+#endif
+}
+
+/**
+ * ioas_iommu_attach_pasid() - attach a PASID of a device to a domain
+ * @dev: the device, in a group that is claimed
+ * @pasid: the PASID, to which nothing is attached
+ * @iommu: the domain
+ * @handle: identifies the attach; stays until the PASID is blocked, or another
+ *	handle replaces it
+ *
+ * Context: may sleep.
+ * Return: 0; on failure the PASID is still blocked: -EINVAL, the domain does
+ * not suit the device; or the driver's errno.
+ */
+int ioas_iommu_attach_pasid(struct device *dev, u32 pasid,
+			    struct iommu_domain *iommu,
+			    struct iommu_attach_handle *handle)
+{
+	int ret = iommu_attach_device_pasid(iommu, dev, pasid, handle);
+
+	return ret == -EOPNOTSUPP ? -EINVAL : ret;
+}
+
+/**
+ * ioas_iommu_replace_pasid() - attach a PASID to a domain, from another one
+ * @dev: the device; ioas_iommu_replaces_pasids()
+ * @pasid: the PASID, attached by ioas_iommu_attach_pasid()
+ * @iommu: the domain
+ * @handle: as of ioas_iommu_attach_pasid()
+ *
+ * DMA goes on in between.
+ *
+ * Context: may sleep.
+ * Return: 0; on failure the PASID is where it was: -EINVAL, the domain does not
+ * suit the device; or the driver's errno.
+ */
+int ioas_iommu_replace_pasid(struct device *dev, u32 pasid,
+			     struct iommu_domain *iommu,
+			     struct iommu_attach_handle *handle)
+{
+#ifdef IOMMU_REPLACES_PASIDS
+	return iommu_replace_device_pasid(iommu, dev, pasid, handle);
+#else
+	return -EINVAL;
+#endif
+}
+
+/**
+ * ioas_iommu_block_pasid() - block a PASID
+ * @dev: the device
+ * @pasid: the PASID
+ * @iommu: the domain that it is attached to
+ *
+ * The driver has flushed all caches of the PASID on return, and no page request
+ * of it is under way.  Needs no memory, cannot fail.
+ *
+ * Context: may sleep.
+ */
+void ioas_iommu_block_pasid(struct device *dev, u32 pasid,
+			    struct iommu_domain *iommu)
+{
+	iommu_detach_device_pasid(iommu, dev, pasid);
+}
+
+/**
  * ioas_iommu_map_msi() - let the IOMMU driver map MSIs by software
  * @iommu: the domain
  * @base: IOVAs for them begin here
@@ -522,10 +627,54 @@ bool ioas_iommu_can_nest(struct device *dev)
 	return true;
 }
 
-/* Number of PASIDs of a device; 0 for none */
+/*
+ * The bus must let PASIDs pass: the driver has enabled them on a PCI device whose
+ * way to the root does, a virtual function has those of its physical one.
+ */
+static bool bus_has_pasids(struct device *dev)
+{
+	return !dev_is_pci(dev) ||
+	       pci_physfn(to_pci_dev(dev))->pasid_enabled;
+}
+
+/**
+ * ioas_iommu_max_pasids() - find the number of PASIDs of a device
+ * @dev: the device
+ *
+ * Return: the number, IOMMU_NO_PASID included; 0 if the device, its bus or its
+ * IOMMU has none, or the IOMMU's driver attaches none to domains that map.
+ */
 u32 ioas_iommu_max_pasids(struct device *dev)
 {
+	const struct iommu_ops *ops = dev_iommu_ops(dev);
+
+	if (!ops->default_domain_ops ||
+	    !ops->default_domain_ops->set_dev_pasid || !bus_has_pasids(dev))
+		return 0;
 	return dev->iommu->max_pasids;
+}
+
+static int count_device(struct device *dev, void *arg)
+{
+	unsigned int *n = arg;
+
+	/* The rest of a large group need not be counted */
+	return ++*n > 1;
+}
+
+/**
+ * ioas_iommu_is_singleton() - test whether a group has one device only
+ * @group: the group
+ *
+ * Context: may sleep.
+ * Return: true if it has.
+ */
+bool ioas_iommu_is_singleton(struct iommu_group *group)
+{
+	unsigned int n = 0;
+
+	iommu_group_for_each_dev(group, &n, count_device);
+	return n == 1;
 }
 
 /**

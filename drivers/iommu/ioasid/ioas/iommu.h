@@ -9,7 +9,9 @@
  *
  * A kernel that lacks one of our patches to drivers/iommu lacks a feature, not
  * correctness: the patch defines a macro, and the function here that needs the
- * patch tests it.  No version is compared.  For 6.12 there is no such patch.
+ * patch tests it.  No version is compared.
+ *
+ *	IOMMU_REPLACES_PASIDS	ioas_iommu_replaces_pasids()
  *
  * Locks: extensions_lock protects the list of extensions that IOMMU drivers
  * registered, and nests inside of everything.
@@ -55,6 +57,15 @@ ioas_iommu_pgsizes(const struct iommu_domain *iommu)
 int ioas_iommu_attach(struct iommu_group *group, struct iommu_domain *iommu);
 int ioas_iommu_replace(struct iommu_group *group, struct iommu_domain *iommu);
 void ioas_iommu_block(struct iommu_group *group, struct iommu_domain *iommu);
+bool ioas_iommu_translates_pasids(const struct iommu_domain *iommu);
+int ioas_iommu_attach_pasid(struct device *dev, u32 pasid,
+			    struct iommu_domain *iommu,
+			    struct iommu_attach_handle *handle);
+int ioas_iommu_replace_pasid(struct device *dev, u32 pasid,
+			     struct iommu_domain *iommu,
+			     struct iommu_attach_handle *handle);
+void ioas_iommu_block_pasid(struct device *dev, u32 pasid,
+			    struct iommu_domain *iommu);
 int ioas_iommu_map_msi(struct iommu_domain *iommu, phys_addr_t base);
 int ioas_iommu_ask(struct iommu_group *group, struct device *dev,
 		   void (*ask)(struct device *dev, void *arg), void *arg);
@@ -65,7 +76,6 @@ void ioas_iommu_resv_regions_free(struct list_head *list);
 
 bool ioas_iommu_can_track_dirty(struct device *dev);
 bool ioas_iommu_can_nest(struct device *dev);
-u32 ioas_iommu_max_pasids(struct device *dev);
 void *ioas_iommu_hw_info(struct device *dev, u32 *length, u32 *type);
 bool ioas_iommu_only_first_stage(u32 hw_type, const void *hw_data);
 

@@ -40,6 +40,7 @@
 
 #include <linux/atomic.h>
 #include <linux/interval_tree.h>
+#include <linux/iommu.h>
 #include <linux/list.h>
 #include <linux/mutex.h>
 #include <linux/rbtree.h>
@@ -346,22 +347,31 @@ struct ioas_holds {
 };
 
 /**
- * struct ioas_attachment - the route of an iommu group's DMA to an address
- *	space
+ * struct ioas_attachment - the route of DMA to an address space: of an iommu
+ *	group, or of one PASID of a device
  * @node: in ioas.attachments
  * @group: the group
- * @dev: one of its devices, bound; NULL if the group was bound as a whole
+ * @dev: one of its devices, bound; NULL if the group was bound as a whole; with
+ *	a PASID, the device
+ * @pasid: the PASID; IOMMU_NO_PASID for the group
+ * @replaces: the PASID is attached to a domain of another address space, which
+ *	ioas_attach() replaces; otherwise it is blocked
+ * @handle: identifies the attach of a PASID to the IOMMU core
  * @dom: the domain that the group is attached to; NULL while there is none
  * @ranges: IOVAs that its devices can use
  * @blocked: the group's DMA is blocked, since its domain is poisoned or the
  *	group is about to move
  *
- * Protected by ioas.attach_lock.
+ * @group, @dev, @pasid and @replaces do not change while it has joined.  The
+ * rest is protected by ioas.attach_lock.
  */
 struct ioas_attachment {
 	struct hlist_node node;
 	struct iommu_group *group;
 	struct device *dev;
+	u32 pasid;
+	bool replaces;
+	struct iommu_attach_handle handle;
 	struct ioas_domain *dom;
 	struct ioas_ranges *ranges;
 	bool blocked;

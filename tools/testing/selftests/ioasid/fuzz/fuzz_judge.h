@@ -17,6 +17,7 @@
 #define CHARGE IOASID_OPTION_CHARGE
 #define LIMIT_PINNED IOASID_OPTION_LIMIT_PINNED
 #define LIMIT_IOASIDS IOASID_OPTION_LIMIT_IOASIDS
+#define LIMIT_PASIDS IOASID_OPTION_LIMIT_PASIDS
 
 /*
  * An error that the documentation permits, and the addresses it may come with.

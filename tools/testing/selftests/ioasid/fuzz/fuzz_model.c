@@ -83,7 +83,8 @@ void common(struct judge *j, __u32 flags, __u32 known, enum writes writes)
 		break;
 	case SIZE_SHORT:
 		/* the first release had a shorter structure */
-		fails_if(j, j->op->type != OP_INFO, EINVAL);
+		fails_if(j, j->op->type != OP_INFO &&
+			 j->op->type != OP_DEVICE_INFO, EINVAL);
 		break;
 	case SIZE_DIRTY:
 	case SIZE_BEYOND:
@@ -189,6 +190,7 @@ void model_init(struct fuzz_model *m, const struct fuzz_setting *setting,
 	m->rlimit = setting->rlimit;
 	m->option[LIMIT_PINNED] = ALL_ONES;
 	m->option[LIMIT_IOASIDS] = ALL_ONES;
+	m->option[LIMIT_PASIDS] = ALL_ONES;
 	for (i = 0; i < FUZZ_DEVICES; i++)
 		m->devices[i].space = -1;
 }

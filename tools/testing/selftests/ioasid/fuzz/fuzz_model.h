@@ -157,8 +157,8 @@ struct fuzz_model {
 	/* with IOASID_CHARGE_ONCE: bytes charged, mappings of each page */
 	__u64 once;
 	__u16 users[MEM_NR][FUZZ_MEM_PAGES];
-	__u64 option[4];
-	bool sealed[4];
+	__u64 option[5];
+	bool sealed[5];
 	/* of chaos; only right while no thread runs */
 	__u64 chaos_pinned;
 	__u32 chaos;

@@ -32,6 +32,7 @@ void judge_check(struct judge *j)
 	case IOASID_EXT_DMA_BATCH:
 	case IOASID_EXT_QUERY_MAP:
 	case IOASID_EXT_EXPORT:
+	case IOASID_EXT_PASID:
 	case IOASID_EXT_PROTECT:
 	case IOASID_EXT_REPLACE:
 		if (j->r->rc != 1)
@@ -393,7 +394,7 @@ void judge_option(struct judge *j)
 {
 	const struct ioasid_set_option *in = &j->r->in.option;
 	const bool get = in->flags & IOASID_OPTION_GET;
-	const bool known = in->option >= CHARGE && in->option <= LIMIT_IOASIDS;
+	const bool known = in->option >= CHARGE && in->option <= LIMIT_PASIDS;
 	struct fuzz_model *m = j->m;
 
 	common(j, in->flags, IOASID_OPTION_GET | IOASID_OPTION_SEAL,
@@ -454,6 +455,10 @@ void judge_device_info(struct judge *j)
 	}
 	SAME(d->space >= 0 ? j->m->spaces[d->space].id : 0, device.ioasid);
 	SAME(0, device.pasid_width);
+	if (j->op->size != SIZE_SHORT) {
+		SAME(0, device.nr_pasids);
+		SAME(0, device.pasids_left);
+	}
 	judge_ranges(j, in->nr_ranges, out->nr_ranges,
 		     j->m->physical ? PHYSICAL_LAST : ALL_ONES, "device.nr_ranges");
 }
@@ -534,11 +539,23 @@ void judge_attach(struct judge *j)
 	struct fuzz_device *d = model_device(j->m, j->op->thread);
 	struct fuzz_space *s = named(j->m, j->op);
 
-	common(j, in->flags, 0, WRITES_PERHAPS);
-	fails_if(j, in->vpasid, EINVAL);
+	/* No device of the fuzzer has PASIDs */
+	const bool by_pasid = in->flags & (IOASID_ATTACH_PASID |
+					   IOASID_ATTACH_PASID_ANY);
+
+	common(j, in->flags, IOASID_ATTACH_PASID | IOASID_ATTACH_PASID_ANY |
+	       IOASID_ATTACH_NEW | IOASID_ATTACH_HITLESS, WRITES_PERHAPS);
+	fails_if(j, !(in->flags & IOASID_ATTACH_PASID) != !in->vpasid, EINVAL);
+	fails_if(j, in->flags & IOASID_ATTACH_PASID &&
+		 in->flags & IOASID_ATTACH_PASID_ANY, EINVAL);
+	fails_if(j, in->flags & IOASID_ATTACH_HITLESS && in->flags &
+		 (IOASID_ATTACH_NEW | IOASID_ATTACH_PASID_ANY), EINVAL);
+	fails_if(j, by_pasid || in->flags & IOASID_ATTACH_HITLESS, EOPNOTSUPP);
+	fails_if(j, in->flags & IOASID_ATTACH_NEW && d->bound && d->space >= 0,
+		 EEXIST);
 	fails_if(j, !d->bound, ENODEV);
 	fails_if(j, !s, ENOENT);
-	if (s && d->bound)
+	if (s && d->bound && !by_pasid)
 		judge_place(j, d, s);
 	if (!succeeded(j)) {
 		judge_told(j, j->r->arg.attach.fault_addr, "attach.fault_addr");
@@ -552,8 +569,9 @@ void judge_detach(struct judge *j)
 	const struct ioasid_device_detach *in = &j->r->in.detach;
 	struct fuzz_device *d = model_device(j->m, j->op->thread);
 
-	common(j, in->flags, 0, WRITES_NOTHING);
-	fails_if(j, in->vpasid, EINVAL);
+	common(j, in->flags, IOASID_DETACH_PASID, WRITES_NOTHING);
+	fails_if(j, !(in->flags & IOASID_DETACH_PASID) != !in->vpasid, EINVAL);
+	fails_if(j, in->flags & IOASID_DETACH_PASID, EOPNOTSUPP);
 	fails_if(j, !d->bound, ENODEV);
 	fails_if(j, d->bound && d->space < 0, ENOENT);
 	fails_if(j, d->bound && d->space >= 0 && in->ioasid &&

@@ -159,6 +159,8 @@ static void judge_text(struct judge *j)
 	judge_line(j, "\nioasid-limit-pinned:\t", m->option[LIMIT_PINNED]);
 	judge_line(j, "\nioasid-count:\t", m->ioasids + !!m->chaos);
 	judge_line(j, "\nioasid-limit-ioasids:\t", m->option[LIMIT_IOASIDS]);
+	judge_line(j, "\nioasid-pasids:\t", 0);
+	judge_line(j, "\nioasid-limit-pasids:\t", m->option[LIMIT_PASIDS]);
 	if (!strstr(text, payers[m->option[CHARGE]]))
 		bad(j, m->option[CHARGE], !m->option[CHARGE], "",
 		    "fdinfo(\"ioasid-charge\")");

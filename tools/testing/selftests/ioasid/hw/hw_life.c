@@ -204,7 +204,7 @@ TEST_F(hw_life, bad_attach)
 	a.tail = 1;
 	EXPECT_EQ(-E2BIG, ATTACH());
 	ATTACH_RESET();
-	a.cmd.flags = 1;
+	a.cmd.flags = 1U << 31;
 	EXPECT_EQ(-EOPNOTSUPP, ATTACH());
 	ATTACH_RESET();
 	a.cmd.vpasid = 1;

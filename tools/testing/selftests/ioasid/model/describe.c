@@ -97,10 +97,14 @@ TEST_F(describe, capabilities)
 	ASSERT_EQ(0, model_bind(&self->dev));
 	ASSERT_EQ(0, model_bind(&self->other));
 	ASSERT_EQ(0, device_info(&self->dev, &info, r, 3));
-	EXPECT_EQ(IOASID_DEVICE_ENFORCE_SNOOP | IOASID_DEVICE_DIRTY, info.caps);
+	EXPECT_EQ(IOASID_DEVICE_ENFORCE_SNOOP | IOASID_DEVICE_DIRTY |
+		  (ia_check(self->model.ctx, IOASID_EXT_PASID_HITLESS) ?
+		   IOASID_DEVICE_PASID_HITLESS : 0), info.caps);
 	EXPECT_EQ(PG | SZ_2M, info.pgsizes);
 	EXPECT_EQ(39, info.addr_width);
 	EXPECT_EQ(11, info.pasid_width);
+	EXPECT_EQ(0, info.nr_pasids);
+	EXPECT_EQ((1 << 11) - 1, info.pasids_left);
 	EXPECT_EQ(self->dev.id, info.cookie);
 	EXPECT_EQ(model_group(&self->dev), info.group);
 	EXPECT_EQ(0, info.ioasid);

@@ -376,7 +376,9 @@ TEST_F(outputs, device_get_info)
 	     IS(ioasid_device_info, pasid_width, 0),
 	     IS(ioasid_device_info, hw_type, MODEL_HW_INFO),
 	     IS(ioasid_device_info, hw_len, sizeof(struct model_hw_info)),
-	     IS(ioasid_device_info, nr_ranges, 1));
+	     IS(ioasid_device_info, nr_ranges, 1),
+	     IS(ioasid_device_info, nr_pasids, 0),
+	     IS(ioasid_device_info, pasids_left, 0));
 	for (i = sizeof(struct model_hw_info); i < sizeof(hw); i++)
 		EXPECT_EQ(BEFORE, hw[i]);
 	EXPECT_EQ(BEFORE64, ranges[1].start);

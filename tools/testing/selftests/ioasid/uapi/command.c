@@ -127,6 +127,7 @@ FIXTURE_VARIANT_ADD(command, device_get_info)
 {
 	.cmd = IOASID_DEVICE_GET_INFO,
 	.size = sizeof(struct ioasid_device_info),
+	.min = offsetof(struct ioasid_device_info, nr_pasids),
 	.rc = -ENOENT,
 	.id_at = offsetof(struct ioasid_device_info, devid),
 	.reserved_at = { offsetof(struct ioasid_device_info, __reserved) },

@@ -76,7 +76,9 @@ AT(ioasid_device_info, hw_data, 56);
 AT(ioasid_device_info, nr_ranges, 64);
 AT(ioasid_device_info, __reserved, 68);
 AT(ioasid_device_info, ranges, 72);
-SIZE(ioasid_device_info, 80);
+AT(ioasid_device_info, nr_pasids, 80);
+AT(ioasid_device_info, pasids_left, 84);
+SIZE(ioasid_device_info, 88);
 
 AT(ioasid_map_dma, ioasid, 8);
 AT(ioasid_map_dma, fd, 12);

@@ -40,6 +40,7 @@ TEST_F(options, options)
 		  IOASID_CHARGE_USER },
 		{ IOASID_OPTION_LIMIT_PINNED, ~0ULL, 0x100000, 0 },
 		{ IOASID_OPTION_LIMIT_IOASIDS, ~0ULL, 10, 1ULL << 40 },
+		{ IOASID_OPTION_LIMIT_PASIDS, ~0ULL, 0, 1ULL << 20 },
 	};
 	struct ioasid_set_option cmd;
 	__u32 option, sealed, i;

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Lead the DMA of an attachment to a domain, or block it. */
+#ifndef _IOASID_IOAS_ROUTE_H
+#define _IOASID_IOAS_ROUTE_H
+
+#include "types.h"
+
+struct ioas_domain;
+
+bool ioas_route_suits(const struct ioas_attachment *attachment,
+		      const struct ioas_domain *dom);
+int ioas_route_lead(struct ioas *ioas, struct ioas_attachment *attachment,
+		    struct ioas_domain *dom);
+void ioas_route_block(const struct ioas_attachment *attachment,
+		      const struct ioas_domain *dom);
+int ioas_route_unblock(struct ioas_attachment *attachment);
+
+#endif /* _IOASID_IOAS_ROUTE_H */

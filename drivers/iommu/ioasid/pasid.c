@@ -1,0 +1,369 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Attachments by PASID: DMA that a device tags with a PASID goes to an IOASID of
+ * its own.
+ *
+ * Invariants:
+ *  - A device that VFIO hands out whole has its PASIDs to itself, since the claim
+ *    of its group keeps all other owners off: the vPASID of user space is the
+ *    PASID on the wire.
+ *  - A PASID belongs to one device, which is alone in its group.  It routes
+ *    neither the DMA of another PASID nor that of the requester id, and needs
+ *    neither.
+ *  - The order of a detach makes the reuse of a number safe: the IOMMU driver
+ *    blocks the PASID, flushes its translations and drains its page requests;
+ *    then the attachment leaves the IOASID; then the number is free.
+ *  - A move that fails leaves the PASID where it was.  A driver that cannot
+ *    replace a domain may fail to attach it there again: then it is detached.
+ *  - An attachment counts in ioas.devices, ioasid_device.nr_pasids and
+ *    ioasid_ctx.nr_pasids, from before it takes effect until after its end.
+ *  - A number that was chosen for an attach is IOASID_PASID_RESERVED until that
+ *    attach begins: user space has been told the number by then.
+ *
+ * Waits: as those of attach.c.
+ *
+ * Locks: ioasid_group.lock serialises attaches, moves and detaches.  It is held
+ * while a domain is populated.  ioasid_ctx.routes_lock protects the attachments,
+ * too, for readers that must not wait for that.
+ */
+#include <linux/slab.h>
+
+#include <uapi/linux/ioasid.h>
+
+#include "attach.h"
+
+/* The largest PASID of a device, or an errno; the caller keeps the device bound */
+static int check_device(struct ioasid_device *idev, u32 *last)
+{
+	u32 pasids;
+
+	if (!idev->group || !idev->dev)
+		return -EOPNOTSUPP;
+	pasids = ioas_iommu_max_pasids(idev->dev);
+	if (pasids < 2 || !ioas_iommu_is_singleton(idev->group->group))
+		return -EOPNOTSUPP;
+	*last = pasids - 1;
+	return 0;
+}
+
+/* The attachment by a PASID, or NULL */
+static struct ioasid_attachment *find(struct ioasid_device *idev, u32 vpasid)
+{
+	void *entry = xa_load(&idev->attachments, vpasid);
+
+	return xa_is_value(entry) ? NULL : entry;
+}
+
+/* Count an attachment, up to the limit of the context */
+static bool count_pasid(struct ioasid_ctx *ctx)
+{
+	u64 limit = READ_ONCE(ctx->limit_pasids);
+	int old = atomic_read(&ctx->nr_pasids);
+
+	do {
+		if ((u32)old >= limit || old == INT_MAX)
+			return false;
+	} while (!atomic_try_cmpxchg(&ctx->nr_pasids, &old, old + 1));
+	return true;
+}
+
+/**
+ * ioasid_pasid_reserve() - choose a PASID of a device for an attach
+ * @idev: the device
+ * @vpasid: out, the number; ioasid_pasid_attach() with IOASID_ATTACH_PASID_ANY
+ *	or ioasid_pasid_unreserve() follows
+ *
+ * Context: may sleep.
+ * Return: 0;
+ * -EOPNOTSUPP, the device has no PASIDs, or is not alone in its group;
+ * -ENOSPC, all are in use;
+ * -ENOMEM.
+ */
+int ioasid_pasid_reserve(struct ioasid_device *idev, u32 *vpasid)
+{
+	u32 last;
+	int ret = check_device(idev, &last);
+
+	if (ret)
+		return ret;
+	ret = xa_alloc(&idev->attachments, vpasid, IOASID_PASID_RESERVED,
+		       XA_LIMIT(IOMMU_NO_PASID + 1, last), GFP_KERNEL_ACCOUNT);
+	return ret == -EBUSY ? -ENOSPC : ret;
+}
+
+/**
+ * ioasid_pasid_unreserve() - undo ioasid_pasid_reserve()
+ * @idev: the device
+ * @vpasid: the number, reserved or attached since
+ */
+void ioasid_pasid_unreserve(struct ioasid_device *idev, u32 vpasid)
+{
+	xa_cmpxchg(&idev->attachments, vpasid, IOASID_PASID_RESERVED, NULL, 0);
+}
+
+static void add_route(struct ioasid_attachment *attachment)
+{
+	struct ioasid_ctx *ctx = attachment->device->obj.ctx;
+
+	/* From here on the poison of its IOASID is seen */
+	spin_lock(&ctx->routes_lock);
+	attachment->devices = 1;
+	list_add(&attachment->node, &attachment->group->pasids);
+	spin_unlock(&ctx->routes_lock);
+}
+
+/* Make an attachment visible in place of @old, or of none */
+static void set_route(struct ioasid_attachment *attachment,
+		      struct ioasid_attachment *old)
+{
+	struct ioasid_device *idev = attachment->device;
+	struct ioasid_ctx *ctx = idev->obj.ctx;
+
+	spin_lock(&ctx->routes_lock);
+	/* The place is reserved: this allocates nothing */
+	xa_store(&idev->attachments, attachment->pasid, attachment, 0);
+	if (old)
+		list_del(&old->node);
+	else
+		WRITE_ONCE(idev->nr_pasids, idev->nr_pasids + 1);
+	spin_unlock(&ctx->routes_lock);
+}
+
+/* The attachment did not take effect */
+static void abort_route(struct ioasid_attachment *attachment)
+{
+	struct ioasid_ctx *ctx = attachment->device->obj.ctx;
+
+	spin_lock(&ctx->routes_lock);
+	list_del(&attachment->node);
+	spin_unlock(&ctx->routes_lock);
+	ioasid_attachment_release(attachment, 1);
+}
+
+/* The PASID was detached from its IOASID: from here on its number is free */
+static void end_route(struct ioasid_attachment *attachment)
+{
+	struct ioasid_device *idev = attachment->device;
+	struct ioasid_ctx *ctx = idev->obj.ctx;
+
+	lockdep_assert_held(&attachment->group->lock);
+	spin_lock(&ctx->routes_lock);
+	xa_erase(&idev->attachments, attachment->pasid);
+	list_del(&attachment->node);
+	WRITE_ONCE(idev->nr_pasids, idev->nr_pasids - 1);
+	spin_unlock(&ctx->routes_lock);
+	ioasid_attachment_release(attachment, 1);
+	atomic_dec(&ctx->nr_pasids);
+	ioasid_attachment_free(attachment);
+}
+
+static int attach_first(struct ioasid_attachment *next, u64 *fault_addr)
+{
+	struct ioasid_ctx *ctx = next->device->obj.ctx;
+	int ret;
+
+	if (!count_pasid(ctx))
+		return -EDQUOT;
+	ret = ioasid_attachment_hold(next, 1);
+	if (ret)
+		goto err_count;
+	add_route(next);
+	ret = ioasid_attachment_ops(next)->attach(next->ioasid, next,
+						  fault_addr);
+	if (ret)
+		goto err_route;
+	set_route(next, NULL);
+	return 0;
+
+err_route:
+	abort_route(next);
+err_count:
+	atomic_dec(&ctx->nr_pasids);
+	return ret;
+}
+
+/* The attach of a PASID that was blocked for a move has failed */
+static int go_back(struct ioasid_attachment *old, int ret)
+{
+	const struct ioasid_kind_ops *ops = ioasid_attachment_ops(old);
+
+	if (!ops->abort_move(old->ioasid, old))
+		return ret;
+	ops->detach(old->ioasid, old, IOASID_DETACH_BLOCK);
+	end_route(old);
+	return -ENOTCONN;
+}
+
+static int move(struct ioasid_attachment *old, struct ioasid_attachment *next,
+		bool hitless, u64 *fault_addr)
+{
+	const struct ioasid_kind_ops *ops = ioasid_attachment_ops(old);
+	int ret, blocked;
+
+	ret = ioasid_attachment_hold(next, 1);
+	if (ret)
+		return ret;
+	add_route(next);
+	blocked = ops->begin_move(old->ioasid, old, hitless);
+	if (blocked < 0) {
+		abort_route(next);
+		return blocked;
+	}
+	next->domain.replaces = !blocked;
+	ret = ioasid_attachment_ops(next)->attach(next->ioasid, next,
+						  fault_addr);
+	if (ret) {
+		abort_route(next);
+		return blocked ? go_back(old, ret) : ret;
+	}
+	set_route(next, old);
+	ops->detach(old->ioasid, old, IOASID_DETACH_MOVED);
+	ioasid_attachment_release(old, 1);
+	ioasid_attachment_free(old);
+	return 0;
+}
+
+/* Returns 0 also if @next is not needed: it is not attached then */
+static int attach_locked(struct ioasid_attachment *next, u32 flags,
+			 u64 *fault_addr)
+{
+	struct ioasid_device *idev = next->device;
+	void *entry = xa_load(&idev->attachments, next->pasid);
+	struct ioasid_attachment *old;
+
+	lockdep_assert_held(&next->group->lock);
+	/* A number that was chosen is for that attach only */
+	if (flags & IOASID_ATTACH_PASID_ANY) {
+		if (entry != IOASID_PASID_RESERVED)
+			return -EEXIST;
+		return attach_first(next, fault_addr);
+	}
+	if (!entry)
+		return attach_first(next, fault_addr);
+	if (flags & IOASID_ATTACH_NEW || xa_is_value(entry))
+		return -EEXIST;
+	old = entry;
+	if (old->ioasid == next->ioasid)
+		return 0;
+	return move(old, next, flags & IOASID_ATTACH_HITLESS, fault_addr);
+}
+
+/**
+ * ioasid_pasid_attach() - attach a PASID of a device, or move it
+ * @idev: the device
+ * @ioasid: the IOASID
+ * @vpasid: the PASID; with IOASID_ATTACH_PASID_ANY it was reserved by
+ *	ioasid_pasid_reserve(), and stays so on failure
+ * @flags: IOASID_ATTACH_PASID, or IOASID_ATTACH_PASID_ANY; IOASID_ATTACH_NEW,
+ *	IOASID_ATTACH_HITLESS
+ * @fault_addr: out on -EADDRINUSE, the first mapped IOVA that @idev cannot use
+ *
+ * Context: may sleep, for as long as it takes to populate a domain.
+ * Return: 0, or an error of ioas_attach(), or:
+ * -EOPNOTSUPP, the device has no PASIDs or is not alone in its group; no device
+ * can attach to the kind of @ioasid; or the PASID cannot be moved as
+ * IOASID_ATTACH_HITLESS asks for;
+ * -EINVAL, the device has no such PASID;
+ * -EEXIST, the PASID is attached, and IOASID_ATTACH_NEW is set; or an attach
+ * has reserved it;
+ * -EDQUOT, the limit of the context is reached;
+ * -ENOENT, @ioasid is being freed;
+ * -EIO, @ioasid is poisoned;
+ * -ENOTCONN, the PASID could not be moved, and could not be attached where it
+ * was: it is detached;
+ * -EINTR, a fatal signal;
+ * -ENOMEM.
+ */
+int ioasid_pasid_attach(struct ioasid_device *idev, struct ioasid *ioasid,
+			u32 vpasid, u32 flags, u64 *fault_addr)
+{
+	struct ioasid_attachment *next, *unused;
+	u32 last;
+	int ret = check_device(idev, &last);
+
+	if (ret)
+		return ret;
+	if (vpasid == IOMMU_NO_PASID || vpasid > last)
+		return -EINVAL;
+	/* Not with the lock held: memory may take long to be allocated */
+	next = ioasid_attachment_alloc(idev, ioasid, vpasid);
+	if (!next)
+		return -ENOMEM;
+	unused = next;
+	ret = -EINTR;
+	if (mutex_lock_killable(&idev->group->lock))
+		goto out;
+	ret = attach_locked(next, flags, fault_addr);
+	if (find(idev, vpasid) == next)
+		unused = NULL;
+	ioasid_group_unlock(idev->group);
+out:
+	ioasid_attachment_free(unused);
+	/* Only if the place was not taken */
+	xa_release(&idev->attachments, vpasid);
+	return ret;
+}
+
+/**
+ * ioasid_pasid_detach() - detach a PASID of a device
+ * @idev: the device
+ * @id: the IOASID that the PASID is attached to, or 0 for any
+ * @vpasid: the PASID
+ *
+ * When this returns, no translation of the PASID is in an IOTLB, and its number
+ * can be used again.
+ *
+ * Context: may sleep; needs no memory.
+ * Return: 0;
+ * -EOPNOTSUPP, the device has no PASIDs;
+ * -EINVAL, @vpasid is none;
+ * -ENOENT, the PASID is not attached, or not to @id;
+ * -EINTR, a fatal signal.
+ */
+int ioasid_pasid_detach(struct ioasid_device *idev, u32 id, u32 vpasid)
+{
+	struct ioasid_group *group = idev->group;
+	struct ioasid_attachment *attachment;
+	int ret = -ENOENT;
+
+	if (!group || !idev->dev || !ioas_iommu_max_pasids(idev->dev))
+		return -EOPNOTSUPP;
+	if (vpasid == IOMMU_NO_PASID)
+		return -EINVAL;
+	if (mutex_lock_killable(&group->lock))
+		return -EINTR;
+	attachment = find(idev, vpasid);
+	if (attachment && (!id || attachment->ioasid->obj.id == id)) {
+		ret = ioasid_attachment_ops(attachment)->detach(attachment->ioasid,
+								attachment,
+								IOASID_DETACH_KILLABLE);
+		if (!ret)
+			end_route(attachment);
+	}
+	ioasid_group_unlock(group);
+	return ret;
+}
+
+/**
+ * ioasid_pasid_forget() - detach all PASIDs of a device
+ * @idev: the device, not emulated, which is about to be unbound
+ *
+ * Context: may sleep; needs no memory, cannot fail.
+ */
+void ioasid_pasid_forget(struct ioasid_device *idev)
+{
+	struct ioasid_group *group = idev->group;
+	struct ioasid_attachment *attachment, *next;
+
+	mutex_lock(&group->lock);
+	list_for_each_entry_safe(attachment, next, &group->pasids, node) {
+		if (attachment->device != idev)
+			continue;
+		ioasid_attachment_ops(attachment)->detach(attachment->ioasid,
+							  attachment,
+							  IOASID_DETACH_BLOCK);
+		end_route(attachment);
+		cond_resched();
+	}
+	ioasid_group_unlock(group);
+}
