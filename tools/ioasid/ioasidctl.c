@@ -303,6 +303,8 @@ static void print_device(const char *value, unsigned int ioasid)
 
 	printf("%.*s: device %llu, group %.*s, cookie %.*s", name_len, name,
 	       number(value, "id"), group_len, group, cookie_len, cookie);
+	if (number(value, "pasids"))
+		printf(", %llu PASIDs attached", number(value, "pasids"));
 	puts(ioasid ? "" : ", blocked: attached to no IOASID");
 }
 

@@ -451,6 +451,28 @@ int ioasid_device_attach(struct ioasid_device *dev, __u32 ioasid)
 	return ret;
 }
 
+int ioasid_device_attach_pasid(struct ioasid_device *dev, __u32 ioasid,
+			       __u32 flags, __u32 *pasid)
+{
+	struct ioasid_device_attach arg = {
+		.argsz = sizeof(arg),
+		.flags = flags,
+		.ioasid = ioasid,
+		.vpasid = flags & IOASID_ATTACH_PASID_ANY ? 0 : *pasid,
+	};
+	int ret;
+
+	/* A group in a container has only its requester id */
+	if (dev->container >= 0)
+		return -EOPNOTSUPP;
+	ret = do_ioctl(dev->fd, VFIO_DEVICE_ATTACH_IOASID, &arg);
+	if (ret)
+		fault_addr = arg.fault_addr;
+	else
+		*pasid = arg.vpasid;
+	return ret;
+}
+
 int ioasid_device_detach(struct ioasid_device *dev)
 {
 	struct ioasid_device_detach arg = {
@@ -464,6 +486,19 @@ int ioasid_device_detach(struct ioasid_device *dev)
 	if (dev->container < 0)
 		return do_ioctl(dev->fd, VFIO_DEVICE_DETACH_IOASID, &arg);
 	return do_ioctl(dev->container, IOASID_VFIO_DETACH_GROUP, &group);
+}
+
+int ioasid_device_detach_pasid(struct ioasid_device *dev, __u32 pasid)
+{
+	struct ioasid_device_detach arg = {
+		.argsz = sizeof(arg),
+		.flags = IOASID_DETACH_PASID,
+		.vpasid = pasid,
+	};
+
+	if (dev->container >= 0)
+		return -EOPNOTSUPP;
+	return do_ioctl(dev->fd, VFIO_DEVICE_DETACH_IOASID, &arg);
 }
 
 void ioasid_device_close(struct ioasid_device *dev)

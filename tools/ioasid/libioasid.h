@@ -165,9 +165,10 @@ int ioasid_get_info(int fd, __u32 ioasid, struct ioasid_info *info,
  * ioasid_fault_addr - get the address of the last failure of this thread
  *
  * Return: the fault_addr of the kernel when ioasid_map(), ioasid_map_file(),
- * ioasid_map_parent(), ioasid_batch(), ioasid_device_open() or
- * ioasid_device_attach() last failed in this thread: the IOVA that is taken,
- * the address that cannot be pinned, ...; or 0 if there was none.
+ * ioasid_map_parent(), ioasid_batch(), ioasid_device_open(),
+ * ioasid_device_attach() or ioasid_device_attach_pasid() last failed in this
+ * thread: the IOVA that is taken, the address that cannot be pinned, ...; or 0 if
+ * there was none.
  */
 __u64 ioasid_fault_addr(void);
 
@@ -241,10 +242,33 @@ int ioasid_device_open_container(int fd, const char *name, __u64 cookie,
 int ioasid_device_attach(struct ioasid_device *dev, __u32 ioasid);
 
 /**
+ * ioasid_device_attach_pasid - attach a PASID of a device to an IOASID
+ * @dev: the device
+ * @ioasid: an IOASID of the context
+ * @flags: IOASID_ATTACH_PASID or IOASID_ATTACH_PASID_ANY; IOASID_ATTACH_NEW,
+ *	IOASID_ATTACH_HITLESS
+ * @pasid: with IOASID_ATTACH_PASID the PASID, which moves if it is attached; out
+ *	with IOASID_ATTACH_PASID_ANY
+ *
+ * -EOPNOTSUPP if the device has no PASIDs, or VFIO has it in a container.
+ */
+int ioasid_device_attach_pasid(struct ioasid_device *dev, __u32 ioasid,
+			       __u32 flags, __u32 *pasid);
+
+/**
  * ioasid_device_detach - detach a device; its DMA is blocked from then on
  * @dev: the device
+ *
+ * Its PASIDs stay attached.
  */
 int ioasid_device_detach(struct ioasid_device *dev);
+
+/**
+ * ioasid_device_detach_pasid - detach a PASID of a device
+ * @dev: the device
+ * @pasid: the PASID; its number can be used again afterwards
+ */
+int ioasid_device_detach_pasid(struct ioasid_device *dev, __u32 pasid);
 
 /**
  * ioasid_device_close - detach, unbind and close a device
