@@ -138,25 +138,34 @@ err:
 	return ret;
 }
 
+/*
+ * An attachment of the same group to the same domain, such as that of another
+ * PASID, has narrowed the ranges already: use those.  The last one that was made
+ * is asked.
+ */
+static bool share_ranges(struct ioas *ioas, struct ioas_attachment *attachment,
+			 const struct ioas_domain *dom)
+{
+	struct ioas_attachment *other;
+
+	lockdep_assert_held(&ioas->attach_lock);
+	other = hlist_entry_safe(ioas->attachments.first,
+				 struct ioas_attachment, node);
+	if (!other || other->dom != dom || other->group != attachment->group)
+		return false;
+	other->ranges->sharers++;
+	attachment->ranges = other->ranges;
+	return true;
+}
+
 /* Undo narrow(); wider ranges need no test */
 static void widen(struct ioas *ioas, struct ioas_attachment *attachment,
 		  struct ioas_ranges *before)
 {
 	swap_permitted(ioas, &before);
 	kfree(before);
-	kfree(attachment->ranges);
+	ioas_ranges_put(attachment->ranges);
 	attachment->ranges = NULL;
-}
-
-static bool same_ranges(const struct hlist_node *node,
-			const struct ioas_ranges *ranges)
-{
-	const struct ioas_ranges *other;
-
-	other = hlist_entry(node, struct ioas_attachment, node)->ranges;
-	return other->nr == ranges->nr &&
-	       !memcmp(other->range, ranges->range,
-		       flex_array_size(ranges, range, ranges->nr));
 }
 
 /*
@@ -166,17 +175,16 @@ static bool same_ranges(const struct hlist_node *node,
 static bool del_attachment(struct ioas *ioas,
 			   struct ioas_attachment *attachment)
 {
-	struct hlist_node *next = attachment->node.next;
-	struct hlist_node *prev = NULL;
-	bool more;
+	struct ioas_attachment *next, *prev = NULL;
 
+	next = hlist_entry_safe(attachment->node.next, struct ioas_attachment,
+				node);
 	if (ioas->attachments.first != &attachment->node)
-		prev = container_of(attachment->node.pprev, struct hlist_node,
-				    next);
-	more = !(next && same_ranges(next, attachment->ranges)) &&
-	       !(prev && same_ranges(prev, attachment->ranges));
+		prev = container_of(attachment->node.pprev,
+				    struct ioas_attachment, node.next);
 	hlist_del(&attachment->node);
-	return more;
+	return !(next && ioas_ranges_equal(next->ranges, attachment->ranges)) &&
+	       !(prev && ioas_ranges_equal(prev->ranges, attachment->ranges));
 }
 
 /* Compute what all attachments can use; without memory it stays as it is */
@@ -318,21 +326,31 @@ static int join_existing(struct ioas *ioas,
 			 struct ioas_domain *dom, u64 *fault_addr)
 {
 	struct ioas_ranges *before;
+	bool shared;
 	int ret;
 
 	if (!ioas_route_suits(attachment, dom))
 		return -EINVAL;
-	ret = narrow(ioas, attachment, dom, &before, fault_addr);
-	if (ret)
-		return ret;
+	shared = share_ranges(ioas, attachment, dom);
+	if (!shared) {
+		ret = narrow(ioas, attachment, dom, &before, fault_addr);
+		if (ret)
+			return ret;
+	}
 	ioas_tables_lock(ioas);
 	ret = dom->poisoned ? -EIO : ioas_route_lead(ioas, attachment, dom);
 	ioas_tables_unlock(ioas);
 	if (ret) {
-		widen(ioas, attachment, before);
+		if (!shared) {
+			widen(ioas, attachment, before);
+		} else {
+			ioas_ranges_put(attachment->ranges);
+			attachment->ranges = NULL;
+		}
 		return ret;
 	}
-	kfree(before);
+	if (!shared)
+		kfree(before);
 	add_attachment(ioas, attachment, dom);
 	return 0;
 }
@@ -534,7 +552,7 @@ static void leave(struct ioas *ioas, struct ioas_attachment *attachment,
 		ioas_tables_del(ioas, dom);
 	ioas_tables_unlock(ioas);
 
-	kfree(attachment->ranges);
+	ioas_ranges_put(attachment->ranges);
 	attachment->ranges = NULL;
 	if (more)
 		recompute_permitted(ioas);

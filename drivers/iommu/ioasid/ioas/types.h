@@ -63,10 +63,13 @@ struct iommu_group;
 
 /**
  * struct ioas_ranges - IOVA ranges, ascending, disjoint
+ * @sharers: of an attachment: number of other attachments that have the same
+ *	object; protected by ioas.attach_lock
  * @nr: number of ranges
  * @range: the ranges
  */
 struct ioas_ranges {
+	unsigned int sharers;
 	unsigned int nr;
 	struct ioasid_iova_range range[] __counted_by(nr);
 };
