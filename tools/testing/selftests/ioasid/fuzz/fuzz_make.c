@@ -536,6 +536,8 @@ static void make_attach(struct worker *t, struct fuzz_op *op)
 	make_id(t, op);
 	if (one_in(t, 16))
 		op->value = 1;
+	if (one_in(t, 16))
+		op->flags = below(t, 16);
 }
 
 static void make_detach(struct worker *t, struct fuzz_op *op)

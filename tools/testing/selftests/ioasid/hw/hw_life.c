@@ -242,6 +242,50 @@ TEST_F(hw_life, bad_attach)
 }
 
 /* Ids belong to the context that the device is bound to. */
+/* What the driver of a real IOMMU does with PASIDs, and what the kernel says of it. */
+TEST_F(hw_life, pasid)
+{
+	struct ioasid_device_attach a = {
+		.argsz = sizeof(a), .flags = IOASID_ATTACH_PASID,
+		.ioasid = self->id, .vpasid = 1,
+	};
+	struct ioasid_device_attach any = {
+		.argsz = sizeof(any), .flags = IOASID_ATTACH_PASID_ANY,
+		.ioasid = self->id,
+	};
+	struct ioasid_device_detach d = {
+		.argsz = sizeof(d), .flags = IOASID_DETACH_PASID, .vpasid = 1,
+	};
+	struct ioasid_device_info info;
+	int rc;
+
+	ASSERT_EQ(0, dut_bind(&self->dut, self->ctx, 1));
+	ASSERT_EQ(0, ia_device_info(self->ctx, self->dut.devid, &info));
+	TH_LOG("pasid_width %u", info.pasid_width);
+	EXPECT_EQ(0, info.nr_pasids);
+	rc = ia_cmd(self->dut.fd, VFIO_DEVICE_ATTACH_IOASID, &a);
+	if (info.pasid_width) {
+		/* the driver may have another reason */
+		EXPECT_TRUE(!rc || rc == -EMEDIUMTYPE) TH_LOG("%d", rc);
+		EXPECT_LE(1, info.pasids_left);
+	} else {
+		EXPECT_EQ(-EOPNOTSUPP, rc);
+		EXPECT_EQ(-EOPNOTSUPP, ia_cmd(self->dut.fd,
+					      VFIO_DEVICE_ATTACH_IOASID, &any));
+		EXPECT_EQ(-EOPNOTSUPP, ia_cmd(self->dut.fd,
+					      VFIO_DEVICE_DETACH_IOASID, &d));
+		EXPECT_EQ(0, info.pasids_left);
+		EXPECT_EQ(0, info.caps & IOASID_DEVICE_PASID_HITLESS);
+	}
+	ASSERT_EQ(0, ia_device_info(self->ctx, self->dut.devid, &info));
+	EXPECT_EQ(!rc, info.nr_pasids);
+	ASSERT_EQ(0, dut_attach(&self->dut, self->id));
+	EXPECT_TRUE(works(&self->dut, self->mem));
+	if (!rc)
+		EXPECT_EQ(0, ia_cmd(self->dut.fd, VFIO_DEVICE_DETACH_IOASID,
+				    &d));
+}
+
 TEST_F(hw_life, foreign_id)
 {
 	int second = ia_open();
