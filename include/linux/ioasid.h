@@ -9,7 +9,8 @@
  * different devices may run at the same time.
  *
  * An IOMMU driver registers a struct ioasid_domain_extension for abilities that
- * struct iommu_domain_ops has no op for.
+ * struct iommu_domain_ops has no op for, and a struct ioasid_table_format for page
+ * tables of user space that it takes.
  */
 #ifndef _LINUX_IOASID_H
 #define _LINUX_IOASID_H
@@ -27,6 +28,8 @@ struct ioasid_device;
 struct ioasid_device_attach;
 struct ioasid_device_bind;
 struct ioasid_device_detach;
+struct ioasid_invalidate;
+struct module;
 struct page;
 
 /**
@@ -134,6 +137,33 @@ struct ioasid_domain_extension {
 
 void ioasid_register_domain_extension(struct ioasid_domain_extension *ext);
 void ioasid_unregister_domain_extension(struct ioasid_domain_extension *ext);
+
+/**
+ * struct ioasid_table_format - a format of page tables that user space makes and
+ *	an IOMMU walks, over a domain of the kernel's
+ * @node: private
+ * @owner: module that has the functions; NULL for the kernel
+ * @type: what domain_alloc_user() knows it by: struct iommu_user_data.type
+ * @invalidate_type: the same for cache_invalidate_user()
+ * @invalidate_size: bytes of one invalidation
+ * @root: find in @length bytes of @data where the table begins, an address that
+ *	the domain below translates. Returns 0; -EINVAL, @data is malformed;
+ *	-EOPNOTSUPP, it has flags that are not known. Checks all that does not
+ *	depend on the IOMMU
+ * @invalidate: translate an invalidation, which is valid. It may invalidate more
+ */
+struct ioasid_table_format {
+	struct list_head node;
+	struct module *owner;
+	u32 type;
+	u32 invalidate_type;
+	u32 invalidate_size;
+	int (*root)(const void *data, u32 length, u64 *root);
+	void (*invalidate)(const struct ioasid_invalidate *from, void *to);
+};
+
+void ioasid_register_table_format(struct ioasid_table_format *format);
+void ioasid_unregister_table_format(struct ioasid_table_format *format);
 
 /* Commands of device files, for all frameworks: see device_ioctl.c */
 int ioasid_arg_from_user(void *to, size_t size, size_t min, void __user *arg);

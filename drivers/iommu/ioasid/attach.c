@@ -274,8 +274,8 @@ static void end_route(struct ioasid_group *group)
 }
 
 /*
- * The attach of a group that was blocked for a move has failed.  Attach it again
- * where it was, unless it is poisoned there.
+ * A group could not be attached elsewhere.  Where it was blocked for that, attach
+ * it again where it was, unless it is poisoned there.
  */
 static int go_back(struct ioasid_group *group, int ret)
 {
@@ -315,7 +315,7 @@ static int move_group(struct ioasid_device *idev,
 		abort_route(group);
 		spin_unlock(&ctx->routes_lock);
 		ioasid_attachment_release(next, next->devices);
-		return blocked > 0 ? go_back(group, ret) : ret;
+		return blocked < 0 ? ret : go_back(group, ret);
 	}
 
 	spin_lock(&ctx->routes_lock);

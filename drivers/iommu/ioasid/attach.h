@@ -66,6 +66,8 @@ void __init ioasid_attach_init(void);
 /* pasid.c */
 int ioasid_pasid_reserve(struct ioasid_device *idev, u32 *vpasid);
 void ioasid_pasid_unreserve(struct ioasid_device *idev, u32 vpasid);
+bool ioasid_pasid_attached(struct ioasid_device *idev,
+			   const struct ioasid *ioasid);
 int ioasid_pasid_attach(struct ioasid_device *idev, struct ioasid *ioasid,
 			u32 vpasid, u32 flags, u64 *fault_addr);
 int ioasid_pasid_detach(struct ioasid_device *idev, u32 id, u32 vpasid);

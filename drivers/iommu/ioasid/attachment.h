@@ -27,7 +27,8 @@ struct ioasid_group;
  *	ioas.partial
  * @leaving: the driver can unpin, but not pin any more
  * @domain: of a group or a PASID: its domain, the IOVAs that it can use, and
- *	whether it is blocked; of the kind MAP
+ *	whether it is blocked; of the kind PGTABLE: the same in the parent, and the
+ *	nested domain
  * @ioas: of an emulated device: the address space that its driver accesses
  * @access: of an emulated device: the pins of its driver
  *

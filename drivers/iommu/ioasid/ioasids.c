@@ -29,6 +29,7 @@ struct kmem_cache *ioasid_caches[IOASID_KINDS];
 
 const struct ioasid_kind_ops * const ioasid_kinds[IOASID_KINDS] = {
 	[IOASID_KIND_MAP] = &ioasid_kind_map,
+	[IOASID_KIND_PGTABLE] = &ioasid_kind_pgtable,
 };
 
 /* Find the parent of a new IOASID, and take a reference to it */
@@ -132,7 +133,8 @@ void ioasid_ioas_put(struct ioas *ioas)
  * -ENODEV, the parent is an import whose export was revoked;
  * -ELOOP, the parent is too far from its root;
  * -EDEADLK, the parent waits for a sibling;
- * -EOPNOTSUPP, the kind of the parent has no children;
+ * -EOPNOTSUPP, the kind of the parent has no children, or none of this kind, or
+ * the format is not known;
  * -ENOSPC, no id is left;
  * -EINTR, a fatal signal;
  * -ENOMEM.
@@ -300,7 +302,7 @@ static unsigned int ioasid_object_list(struct ioasid_object *obj,
 
 /* Names of the bits of enum ioasid_state */
 static const char * const state_words[] = {
-	"attached", "partial", "poisoned", "orphan", "revoked",
+	"attached", "partial", "poisoned", "orphan", "revoked", "unbound",
 };
 
 static void show_state(struct seq_file *m, unsigned long state)
@@ -389,7 +391,9 @@ long ioasid_cmd_alloc(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 		.cookie = cmd->cookie,
 		.parent = cmd->parent,
 		.kind = cmd->kind,
+		.format = cmd->format,
 		.snoop = cmd->snoop,
+		.nest_parent = cmd->flags,
 	};
 	struct ioasid *ioasid;
 	unsigned int shift;

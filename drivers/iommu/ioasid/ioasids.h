@@ -24,15 +24,19 @@ struct ioasid {
  * struct ioasid_params - attributes of a new IOASID
  * @cookie: an arbitrary number of user space
  * @kind: enum ioasid_kind
+ * @format: format of a user's table
  * @snoop: enum ioasid_snoop
+ * @nest_parent: it can be the parent of user's tables
  * @cut_shift: log2 of the default cut size, 0 for none
  * @parent: id of the parent, 0 for a root
  */
 struct ioasid_params {
 	u64 cookie;
 	u32 parent;
+	u32 format;
 	u8 kind;
 	u8 snoop;
+	bool nest_parent;
 	u8 cut_shift;
 };
 

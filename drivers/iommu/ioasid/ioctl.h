@@ -37,6 +37,9 @@ union ioasid_arg {
 	struct ioasid_list list;
 	struct ioasid_set_option option;
 	struct ioasid_vfio_ioasid vfio;
+	struct ioasid_bind_table bind;
+	struct ioasid_unbind_table unbind;
+	struct ioasid_invalidate_cache invalidate;
 };
 
 /**
@@ -124,6 +127,12 @@ long ioasid_cmd_dma_batch(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 			  void __user *user);
 long ioasid_cmd_query_map(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 			  void __user *user);
+long ioasid_cmd_bind_pgtable(struct ioasid_ctx *ctx, union ioasid_arg *arg,
+			     void __user *user);
+long ioasid_cmd_unbind_pgtable(struct ioasid_ctx *ctx, union ioasid_arg *arg,
+			       void __user *user);
+long ioasid_cmd_invalidate_cache(struct ioasid_ctx *ctx, union ioasid_arg *arg,
+				 void __user *user);
 long ioasid_cmd_export(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 		       void __user *user);
 long ioasid_cmd_import(struct ioasid_ctx *ctx, union ioasid_arg *arg,

@@ -8,9 +8,11 @@
 #include "attachment.h"
 #include "ioasids.h"
 
+struct ioas_table;
 struct ioasid_alloc;
 struct ioasid_info;
 struct ioasid_map_dma;
+struct ioasid_table_format;
 
 /**
  * struct ioasid_parent - the parent of a new IOASID
@@ -60,6 +62,13 @@ enum ioasid_detach {
  * @unmap: IOASID_UNMAP_DMA
  * @batch: IOASID_DMA_BATCH; @result is all zeroes
  * @query: IOASID_QUERY_MAP
+ * @format: the format of the user's table.  There is one with @bind
+ * @bind: IOASID_BIND_PGTABLE.  With @replace set, a table may be bound already.
+ *	@table, of kmalloc(), is taken over on success
+ * @unbind: IOASID_UNBIND_PGTABLE
+ * @invalidate: IOASID_INVALIDATE_CACHE, at least for the group @only; NULL: for
+ *	all.  @entries are of the format of the table, @size bytes each.  @nr:
+ *	number of entries; out, number of entries that were carried out
  * @hold: count devices that are about to attach.  Does not sleep.  Returns 0;
  *	-ENOENT, it is being freed; -EIO, it is poisoned.  NULL: no group can
  *	attach, and none of the ops from here to @is_through is called
@@ -75,8 +84,8 @@ enum ioasid_detach {
  *	its driver cannot replace what translates its DMA.  Returns 1 if it is
  *	blocked, and 0 if not; -EOPNOTSUPP, it would have to be and @hitless is
  *	set; -EINTR, a fatal signal
- * @abort_move: undo @begin_move that returned 1.  A poisoned group stays blocked.
- *	Returns 0, or the errno of the driver: the group is still blocked
+ * @abort_move: undo @begin_move that did not fail.  A poisoned group stays
+ *	blocked.  Returns 0, or an errno: the group is blocked
  * @block_poisoned: block a group if what translates its DMA is poisoned.  Returns
  *	true if it was not blocked before
  * @is_through: test whether the DMA of an IOASID goes through the domains of an
@@ -115,6 +124,14 @@ struct ioasid_kind_ops {
 		     struct ioas_batch_result *result);
 	int (*query)(struct ioasid *ioasid, struct ioas_query *query);
 
+	const struct ioasid_table_format *(*format)(struct ioasid *ioasid);
+	int (*bind)(struct ioasid *ioasid, struct ioas_table *table,
+		    bool replace);
+	int (*unbind)(struct ioasid *ioasid);
+	int (*invalidate)(struct ioasid *ioasid,
+			  const struct iommu_group *only,
+			  const void *entries, size_t size, u32 *nr);
+
 	int (*hold)(struct ioasid *ioasid, unsigned int devices);
 	void (*release)(struct ioasid *ioasid, unsigned int devices);
 	void (*set_partial)(struct ioasid *ioasid, bool partial);
@@ -137,7 +154,7 @@ struct ioasid_kind_ops {
 				    struct ioasid_info *info);
 };
 
-#define IOASID_KINDS	(IOASID_KIND_MAP + 1)
+#define IOASID_KINDS	(IOASID_KIND_PGTABLE + 1)
 
 /* By enum ioasid_kind; NULL for a kind that IOASID_ALLOC does not know */
 extern const struct ioasid_kind_ops * const ioasid_kinds[IOASID_KINDS];
@@ -146,6 +163,7 @@ extern const struct ioasid_kind_ops * const ioasid_kinds[IOASID_KINDS];
 extern struct kmem_cache *ioasid_caches[IOASID_KINDS];
 
 extern const struct ioasid_kind_ops ioasid_kind_map;
+extern const struct ioasid_kind_ops ioasid_kind_pgtable;
 
 /* The ops of an IOASID */
 static inline const struct ioasid_kind_ops *

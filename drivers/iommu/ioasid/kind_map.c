@@ -121,6 +121,8 @@ static int map_begin_move(struct ioasid *ioasid,
 static int map_abort_move(struct ioasid *ioasid,
 			  struct ioasid_attachment *attachment)
 {
+	if (!attachment->domain.blocked)
+		return 0;
 	return ioas_unblock(ioasid_map_ioas(ioasid), &attachment->domain);
 }
 

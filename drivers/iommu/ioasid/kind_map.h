@@ -72,6 +72,9 @@ static inline int ioasid_map_check(const struct ioasid_alloc *cmd)
 {
 	if (cmd->snoop > IOASID_SNOOP_ON)
 		return -EOPNOTSUPP;
+	/* IOASID_ALLOC_NEST_PARENT */
+	if (unlikely(cmd->flags) && (cmd->parent || !ioas_iommu_takes_tables()))
+		return -EOPNOTSUPP;
 	return cmd->format ? -EINVAL : 0;
 }
 
@@ -107,6 +110,8 @@ static inline int ioasid_map_init(struct ioasid *ioasid,
 	ioas->cut_shift = params->cut_shift;
 	if (unlikely(params->snoop == IOASID_SNOOP_ON))
 		ioas->enforce_cache_coherency = true;
+	if (unlikely(params->nest_parent))
+		ioas->nest_parent = true;
 	if (likely(!parent))
 		return 0;
 	return ioas_add_child(parent->ioas, parent->import, ioas);

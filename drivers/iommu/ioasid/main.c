@@ -45,6 +45,8 @@ static long cmd_check_extension(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 	case IOASID_EXT_EXPORT:
 	case IOASID_EXT_PASID:
 		return 1;
+	case IOASID_EXT_PGTABLE:
+		return ioas_iommu_takes_tables();
 	case IOASID_EXT_MAX_DEPTH:
 		return IOAS_MAX_DEPTH;
 	case IOASID_EXT_URING_BATCH:
@@ -144,7 +146,8 @@ static long cmd_set_option(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 static const struct ioasid_cmd ioasid_cmds[] = {
 	CMD(IOASID_CHECK_EXTENSION, struct ioasid_check_extension, __reserved,
 	    0, cmd_check_extension),
-	CMD(IOASID_ALLOC, struct ioasid_alloc, ioasid, 0, ioasid_cmd_alloc),
+	CMD(IOASID_ALLOC, struct ioasid_alloc, ioasid, IOASID_ALLOC_NEST_PARENT,
+	    ioasid_cmd_alloc),
 	CMD(IOASID_FREE, struct ioasid_free, __reserved, IOASID_FREE_CASCADE,
 	    ioasid_cmd_free),
 	CMD(IOASID_GET_INFO, struct ioasid_info, ranges, 0,
@@ -160,6 +163,12 @@ static const struct ioasid_cmd ioasid_cmds[] = {
 	    ioasid_cmd_dma_batch),
 	CMD(IOASID_QUERY_MAP, struct ioasid_query_map, __reserved, 0,
 	    ioasid_cmd_query_map),
+	CMD(IOASID_BIND_PGTABLE, struct ioasid_bind_table, __reserved,
+	    IOASID_BIND_REPLACE, ioasid_cmd_bind_pgtable),
+	CMD(IOASID_UNBIND_PGTABLE, struct ioasid_unbind_table, __reserved, 0,
+	    ioasid_cmd_unbind_pgtable),
+	CMD(IOASID_INVALIDATE_CACHE, struct ioasid_invalidate_cache, __reserved,
+	    0, ioasid_cmd_invalidate_cache),
 	CMD(IOASID_EXPORT, struct ioasid_export, max_mappings,
 	    IOASID_EXPORT_READ | IOASID_EXPORT_WRITE, ioasid_cmd_export),
 	CMD(IOASID_IMPORT, struct ioasid_import, cookie, 0, ioasid_cmd_import),

@@ -68,6 +68,35 @@ static bool count_pasid(struct ioasid_ctx *ctx)
 }
 
 /**
+ * ioasid_pasid_attached() - test whether a device is attached by PASID
+ * @idev: the device
+ * @ioasid: to this IOASID
+ *
+ * Context: may sleep.
+ * Return: true if one of its PASIDs is.
+ */
+bool ioasid_pasid_attached(struct ioasid_device *idev,
+			   const struct ioasid *ioasid)
+{
+	struct ioasid_attachment *attachment;
+	unsigned long at = IOMMU_NO_PASID;
+	bool found = false;
+
+	while (!found) {
+		spin_lock(&idev->obj.ctx->routes_lock);
+		attachment = xa_find_after(&idev->attachments, &at, ULONG_MAX,
+					   XA_PRESENT);
+		found = attachment && !xa_is_value(attachment) &&
+			attachment->ioasid == ioasid;
+		spin_unlock(&idev->obj.ctx->routes_lock);
+		if (!attachment)
+			break;
+		cond_resched();
+	}
+	return found;
+}
+
+/**
  * ioasid_pasid_reserve() - choose a PASID of a device for an attach
  * @idev: the device
  * @vpasid: out, the number; ioasid_pasid_attach() with IOASID_ATTACH_PASID_ANY
@@ -182,7 +211,7 @@ err_count:
 	return ret;
 }
 
-/* The attach of a PASID that was blocked for a move has failed */
+/* A PASID could not be attached elsewhere: it may have been blocked for that */
 static int go_back(struct ioasid_attachment *old, int ret)
 {
 	const struct ioasid_kind_ops *ops = ioasid_attachment_ops(old);
@@ -209,12 +238,13 @@ static int move(struct ioasid_attachment *old, struct ioasid_attachment *next,
 		abort_route(next);
 		return blocked;
 	}
-	next->domain.replaces = !blocked;
+	/* What it is on now, if that is not blocked */
+	next->domain.on = old->domain.on;
 	ret = ioasid_attachment_ops(next)->attach(next->ioasid, next,
 						  fault_addr);
 	if (ret) {
 		abort_route(next);
-		return blocked ? go_back(old, ret) : ret;
+		return go_back(old, ret);
 	}
 	set_route(next, old);
 	ops->detach(old->ioasid, old, IOASID_DETACH_MOVED);

@@ -60,6 +60,9 @@
 #define IOASID_UNMAP_DMA	_IO(IOASID_TYPE, IOASID_BASE + 0x06)
 #define IOASID_DMA_BATCH	_IO(IOASID_TYPE, IOASID_BASE + 0x07)
 #define IOASID_QUERY_MAP	_IO(IOASID_TYPE, IOASID_BASE + 0x08)
+#define IOASID_BIND_PGTABLE	_IO(IOASID_TYPE, IOASID_BASE + 0x09)
+#define IOASID_UNBIND_PGTABLE	_IO(IOASID_TYPE, IOASID_BASE + 0x0a)
+#define IOASID_INVALIDATE_CACHE	_IO(IOASID_TYPE, IOASID_BASE + 0x0d)
 #define IOASID_EXPORT		_IO(IOASID_TYPE, IOASID_BASE + 0x11)
 #define IOASID_IMPORT		_IO(IOASID_TYPE, IOASID_BASE + 0x12)
 #define IOASID_LIST		_IO(IOASID_TYPE, IOASID_BASE + 0x13)
@@ -93,6 +96,11 @@
  *	there; @pasid_width of struct ioasid_device_info tells of each device.
  * @IOASID_EXT_PASID_HITLESS: IOASID_ATTACH_HITLESS. 1 when the kernel has it;
  *	IOASID_DEVICE_PASID_HITLESS tells if the IOMMU of a device has.
+ * @IOASID_EXT_PGTABLE: IOASID_ALLOC_NEST_PARENT and IOASID_KIND_PGTABLE, with
+ *	IOASID_BIND_PGTABLE, IOASID_UNBIND_PGTABLE and IOASID_INVALIDATE_CACHE. 1
+ *	when there; 0 where the kernel's IOMMU core lacks what they need: the kind
+ *	and the flag are then EOPNOTSUPP. Whether the IOMMU of a device can walk a
+ *	user's table, IOASID_DEVICE_GET_INFO tells.
  */
 enum ioasid_extension {
 	IOASID_EXT_MAP = 1,
@@ -107,6 +115,7 @@ enum ioasid_extension {
 	IOASID_EXT_PROTECT = 10,
 	IOASID_EXT_REPLACE = 11,
 	IOASID_EXT_PASID = 12,
+	IOASID_EXT_PGTABLE = 13,
 	IOASID_EXT_PASID_HITLESS = 19,
 };
 
@@ -130,11 +139,14 @@ struct ioasid_check_extension {
 /**
  * enum ioasid_kind - kinds of IOASIDs
  * @IOASID_KIND_MAP: IOASID_MAP_DMA and IOASID_UNMAP_DMA
+ * @IOASID_KIND_PGTABLE: a page table that user space writes, in memory that the
+ *	parent maps: IOASID_BIND_PGTABLE and IOASID_INVALIDATE_CACHE
  * @IOASID_KIND_IMPORT: stands for an IOASID of another context, made by
  *	IOASID_IMPORT and not by IOASID_ALLOC
  */
 enum ioasid_kind {
 	IOASID_KIND_MAP = 1,
+	IOASID_KIND_PGTABLE = 2,
 	IOASID_KIND_IMPORT = 16,
 };
 
@@ -151,18 +163,32 @@ enum ioasid_snoop {
 };
 
 /**
+ * enum ioasid_alloc_flags - flags of IOASID_ALLOC
+ * @IOASID_ALLOC_NEST_PARENT: a root that can be the parent of IOASIDs of the kind
+ *	IOASID_KIND_PGTABLE. Where an IOMMU can walk tables of user space, its
+ *	page tables for this IOASID are of the sort that these need below them.
+ */
+enum ioasid_alloc_flags {
+	IOASID_ALLOC_NEST_PARENT = 1 << 0,
+};
+
+/**
  * struct ioasid_alloc - ioctl(IOASID_ALLOC)
  * @argsz: sizeof(struct ioasid_alloc)
- * @flags: must be 0
+ * @flags: enum ioasid_alloc_flags
  * @kind: enum ioasid_kind
  * @parent: 0 for a root, whose mappings name memory of the caller; or an
  *	IOASID, whose addresses the mappings of this one, its child, will name;
  *	or an import
  * @cookie: any number; shown by IOASID_GET_INFO and IOASID_LIST
  * @cut_size: the cut size of mappings that do not state their own, in bytes:
- *	a power of two not below the page size, or 0 for none
- * @snoop: enum ioasid_snoop
- * @format: format of a user's table. Must be 0 for IOASID_KIND_MAP.
+ *	a power of two not below the page size, or 0 for none. Must be 0 for
+ *	IOASID_KIND_PGTABLE
+ * @snoop: enum ioasid_snoop; must be 0 for IOASID_KIND_PGTABLE, whose parent's
+ *	counts
+ * @format: format of a user's table: enum iommu_hwpt_data_type of
+ *	linux/iommufd.h, or a number that an IOMMU driver has registered. Must be 0
+ *	for IOASID_KIND_MAP, and not 0 for IOASID_KIND_PGTABLE
  * @fault_queue: id of a fault queue. Must be 0.
  * @ioasid: out, the id
  *
@@ -175,6 +201,12 @@ enum ioasid_snoop {
  * from being unmapped, unless by IOASID_UNMAP_CASCADE.  Which devices are
  * attached to the parent, if any are, makes no difference to a child.
  *
+ * An IOASID of the kind IOASID_KIND_PGTABLE has a parent that was made with
+ * IOASID_ALLOC_NEST_PARENT.  DMA of devices that are attached to it goes through
+ * a table of the user's, see struct ioasid_bind_table, and then through the
+ * parent.  It takes none of the commands that map, unmap and look at mappings,
+ * and cannot be a parent.
+ *
  * Errors:
  *
  *  * EDQUOT: IOASID_OPTION_LIMIT_IOASIDS is reached.
@@ -183,6 +215,9 @@ enum ioasid_snoop {
  *  * EDEADLK: the parent waits for a sibling, see
  *    IOASID_STATE_PARTIAL_GROUP.
  *  * ENODEV: the IOASID behind an import was freed.
+ *  * EOPNOTSUPP: IOASID_ALLOC_NEST_PARENT for a child, or where
+ *    IOASID_EXT_PGTABLE is 0; for IOASID_KIND_PGTABLE: @format is not known, or
+ *    the parent is an import, or was made without IOASID_ALLOC_NEST_PARENT.
  */
 struct ioasid_alloc {
 	__u32 argsz;
@@ -260,6 +295,8 @@ struct ioasid_iova_range {
  * @IOASID_STATE_REVOKED: mapped device memory was revoked: devices reach
  *	nothing there until it is unmapped and mapped again. See struct
  *	ioasid_map_dma.
+ * @IOASID_STATE_UNBOUND: of the kind IOASID_KIND_PGTABLE: no table is bound, and
+ *	attached devices are blocked
  */
 enum ioasid_state {
 	IOASID_STATE_ATTACHED = 1 << 0,
@@ -267,6 +304,7 @@ enum ioasid_state {
 	IOASID_STATE_POISONED = 1 << 2,
 	IOASID_STATE_ORPHAN = 1 << 3,
 	IOASID_STATE_REVOKED = 1 << 4,
+	IOASID_STATE_UNBOUND = 1 << 5,
 };
 
 /**
@@ -282,7 +320,9 @@ enum ioasid_state {
  * @pgsizes: out, bitmap of the IOPTE sizes that every domain can use; before
  *	any attach those of the CPU's page tables
  * @snoop: out, enum ioasid_snoop, as given at IOASID_ALLOC
- * @nr_domains: out, number of hardware page tables of this IOASID
+ * @nr_domains: out, number of hardware page tables of this IOASID; of the kind
+ *	IOASID_KIND_PGTABLE, number of page tables of the parent below which its
+ *	table is used
  * @nr_devices: out, number of attached devices
  * @nr_children: out, number of IOASIDs that have this one as parent; each
  *	import counts as one, whether it has children or not
@@ -843,6 +883,168 @@ struct ioasid_query_map {
 	__aligned_u64 entries;
 	__u64 next;
 	__u32 more;
+	__u32 __reserved;
+};
+
+/**
+ * enum ioasid_bind_flags - flags of IOASID_BIND_PGTABLE
+ * @IOASID_BIND_REPLACE: a table that is bound already is replaced
+ */
+enum ioasid_bind_flags {
+	IOASID_BIND_REPLACE = 1 << 0,
+};
+
+/**
+ * struct ioasid_bind_table - ioctl(IOASID_BIND_PGTABLE)
+ * @argsz: sizeof(struct ioasid_bind_table)
+ * @flags: enum ioasid_bind_flags
+ * @ioasid: the IOASID, of the kind IOASID_KIND_PGTABLE
+ * @length: bytes of @data, 1 to 512
+ * @data: pointer to what the format of the IOASID says, such as struct
+ *	iommu_hwpt_vtd_s1 of linux/iommufd.h: where the table is, and how to read
+ *	it
+ * @__reserved: must be 0
+ *
+ * Gives the IOASID its table.  All addresses in the table, and its own, are
+ * addresses of the parent.  The DMA of each device that is attached, or will be,
+ * goes through it; devices reach no memory but what the parent maps, with the
+ * permission that the parent gives, whatever the table says.  The kernel never
+ * reads the table.
+ *
+ * @data is copied: it may change afterwards.  A device may be attached before or
+ * after the bind.  An attached device is blocked while nothing is bound.  The
+ * long work, to populate hardware tables with the mappings of the parent, is done
+ * when a device attaches.
+ *
+ * The page of the parent where the table begins cannot be unmapped while it is
+ * bound, unless with IOASID_UNMAP_CASCADE or IOASID_FREE_CASCADE: devices then
+ * fault until another table is bound.  Other pages that have a part of the table
+ * can be unmapped: devices that come there fault.
+ *
+ * With IOASID_BIND_REPLACE devices go from one table to the other without being
+ * blocked, where the IOMMU can do that.
+ *
+ * Errors:
+ *
+ *  * EOPNOTSUPP: the IOASID is of another kind, or @data has a flag that is not
+ *    known.
+ *  * EINVAL: @data is malformed; its length is not that of the format.
+ *  * EEXIST: a table is bound, and IOASID_BIND_REPLACE is not given.
+ *  * ENXIO: the parent does not map the address of the table.
+ *  * EACCES: the parent does not permit reading there.
+ *  * EMEDIUMTYPE: the IOMMU of an attached device does not take such a table.
+ *  * EDEADLK: see IOASID_STATE_PARTIAL_GROUP.
+ *  * ENODEV: see IOASID_STATE_ORPHAN.
+ *  * EIO: an IOMMU failed, or see IOASID_STATE_POISONED.  Devices that had
+ *    the new table already got the old one back; one that could not is blocked
+ *    until the next bind. Some IOMMUs block a device that they fail to attach.
+ */
+struct ioasid_bind_table {
+	__u32 argsz;
+	__u32 flags;
+	__u32 ioasid;
+	__u32 length;
+	__aligned_u64 data;
+	__u64 __reserved[2];
+};
+
+/**
+ * struct ioasid_unbind_table - ioctl(IOASID_UNBIND_PGTABLE)
+ * @argsz: sizeof(struct ioasid_unbind_table)
+ * @flags: must be 0
+ * @ioasid: the IOASID, of the kind IOASID_KIND_PGTABLE
+ * @__reserved: must be 0
+ *
+ * Takes the table away: attached devices are blocked, and stay attached.
+ *
+ * Errors:
+ *
+ *  * ENOENT: no table is bound.
+ *  * EOPNOTSUPP: the IOASID is of another kind.
+ */
+struct ioasid_unbind_table {
+	__u32 argsz;
+	__u32 flags;
+	__u32 ioasid;
+	__u32 __reserved;
+};
+
+/**
+ * enum ioasid_invalidate_flags - what is invalidated
+ * @IOASID_INVALIDATE_IOTLB: in the IOTLB
+ * @IOASID_INVALIDATE_DEVTLB: in TLBs of devices
+ * @IOASID_INVALIDATE_RANGE: addresses from @start to @last only
+ * @IOASID_INVALIDATE_LEAF: only entries for pages have changed, none for tables
+ */
+enum ioasid_invalidate_flags {
+	IOASID_INVALIDATE_IOTLB = 1 << 0,
+	IOASID_INVALIDATE_DEVTLB = 1 << 1,
+	IOASID_INVALIDATE_RANGE = 1 << 4,
+	IOASID_INVALIDATE_LEAF = 1 << 5,
+};
+
+/**
+ * struct ioasid_invalidate - one invalidation of IOASID_INVALIDATE_CACHE
+ * @flags: enum ioasid_invalidate_flags; IOASID_INVALIDATE_IOTLB,
+ *	IOASID_INVALIDATE_DEVTLB or both
+ * @__reserved: must be 0
+ * @start: with IOASID_INVALIDATE_RANGE: first byte; otherwise 0
+ * @last: with IOASID_INVALIDATE_RANGE: last byte; otherwise 0
+ *
+ * An IOMMU may invalidate more.
+ */
+struct ioasid_invalidate {
+	__u32 flags;
+	__u32 __reserved;
+	__u64 start;
+	__u64 last;
+};
+
+/**
+ * struct ioasid_invalidate_cache - ioctl(IOASID_INVALIDATE_CACHE)
+ * @argsz: sizeof(struct ioasid_invalidate_cache)
+ * @flags: must be 0
+ * @ioasid: the IOASID, of the kind IOASID_KIND_PGTABLE
+ * @devid: 0: for all attached devices; otherwise at least for this one
+ * @type: with @entry_size 0: must be 0; otherwise the type of the entries: enum
+ *	iommu_hwpt_invalidate_data_type of linux/iommufd.h, or that of the driver
+ *	that has registered the format
+ * @entry_size: 0: the entries are struct ioasid_invalidate; otherwise bytes of
+ *	one entry, at most 64
+ * @nr: number of entries, not 0
+ * @done: out, also when the command fails: number of entries that were carried
+ *	out
+ * @entries: pointer to the array
+ * @error: out, when they were not all carried out: the negative errno of the
+ *	first that was not; otherwise 0
+ * @__reserved: must be 0
+ *
+ * Invalidates what caches have of the user's table.  To be called when the table
+ * has changed, as the format says.  While nothing is bound, or no device is
+ * attached, no cache has anything of it.
+ *
+ * Returns 0 when any entry was carried out: look at @done.
+ *
+ * Errors:
+ *
+ *  * EOPNOTSUPP: the IOASID is of another kind; @type is not that of the format;
+ *    an entry has a flag that is not known.
+ *  * EINVAL: an entry is malformed, or names no cache; @entry_size is too large.
+ *  * ENOENT: no device has the id @devid.
+ *  * ENODEV: that device is not attached to the IOASID.
+ *  * EIO: an IOMMU failed.
+ */
+struct ioasid_invalidate_cache {
+	__u32 argsz;
+	__u32 flags;
+	__u32 ioasid;
+	__u32 devid;
+	__u32 type;
+	__u32 entry_size;
+	__u32 nr;
+	__u32 done;
+	__aligned_u64 entries;
+	__s32 error;
 	__u32 __reserved;
 };
 

@@ -3,6 +3,9 @@
  * Attachments: iommu groups, and PASIDs of devices, join and leave an address
  * space.
  *
+ * Longer than 700 lines: a join narrows, populates and leads, and each step undoes
+ * those before it.
+ *
  * Invariants:
  *  - A domain holds every LIVE mapping before a group is attached to it; where
  *    a driver cannot do that (struct ioas_domain.finalized_on_attach), before
@@ -12,6 +15,9 @@
  *    populate_next of the domain is its progress.  A mapping that begins below
  *    populate_next is in the domain: populate() wrote it, or, if it was
  *    published after populate() passed, the thread that mapped it.
+ *  - A group whose DMA a table of user space translates first is not attached
+ *    to the domain itself: its attachment keeps the domain, populated, for the
+ *    nested domains of ioas/nest.c.
  *  - Permitted ranges become narrower only while no memory is mapped outside of
  *    them.  They are narrowed first; if memory is found outside, they are
  *    widened again.
@@ -29,6 +35,7 @@
 #include "ioas.h"
 #include "iommu.h"
 #include "mapping.h"
+#include "nest.h"
 #include "ranges.h"
 #include "route.h"
 #include "tables.h"
@@ -311,6 +318,19 @@ static int populate(struct ioas *ioas, struct ioas_domain *dom)
 
 /* ---- Join and leave ---- */
 
+/*
+ * Lead an attachment to a domain.  With a table of user space ioas_nests_join()
+ * does that.
+ */
+static int lead(struct ioas *ioas, struct ioas_attachment *attachment,
+		struct ioas_domain *dom)
+{
+	lockdep_assert_held_write(&ioas->tables.sem);
+	if (attachment->nests)
+		return 0;
+	return ioas_route_lead(attachment, dom->iommu, dom->finalized_on_attach);
+}
+
 static void add_attachment(struct ioas *ioas,
 			   struct ioas_attachment *attachment,
 			   struct ioas_domain *dom)
@@ -338,7 +358,7 @@ static int join_existing(struct ioas *ioas,
 			return ret;
 	}
 	ioas_tables_lock(ioas);
-	ret = dom->poisoned ? -EIO : ioas_route_lead(ioas, attachment, dom);
+	ret = dom->poisoned ? -EIO : lead(ioas, attachment, dom);
 	ioas_tables_unlock(ioas);
 	if (ret) {
 		if (!shared) {
@@ -366,7 +386,7 @@ static int join_new(struct ioas *ioas, struct ioas_attachment *attachment,
 		return -EINVAL;
 	if (dom->finalized_on_attach) {
 		ioas_tables_lock(ioas);
-		ret = ioas_route_lead(ioas, attachment, dom);
+		ret = lead(ioas, attachment, dom);
 		ioas_tables_unlock(ioas);
 		if (ret)
 			return ret;
@@ -390,10 +410,10 @@ static int join_new(struct ioas *ioas, struct ioas_attachment *attachment,
 	if (!ret && dom->poisoned)
 		ret = -EIO;
 	if (!ret && !pointed)
-		ret = ioas_route_lead(ioas, attachment, dom);
+		ret = lead(ioas, attachment, dom);
 	/* Detach before unmaps stop seeing the domain */
 	if (ret && pointed) {
-		ioas_route_block(attachment, dom);
+		ioas_route_block(attachment, dom->iommu);
 		pointed = false;
 	}
 	ioas_tables_populate_end(ioas, !ret);
@@ -409,7 +429,7 @@ err_narrow:
 	widen(ioas, attachment, before);
 err_point:
 	if (pointed)
-		ioas_route_block(attachment, dom);
+		ioas_route_block(attachment, dom->iommu);
 	return ret;
 }
 
@@ -428,36 +448,41 @@ static void free_domain(struct ioas *ioas, struct ioas_domain *dom)
  * struct domain_query - a question about domains to a device of a group
  * @ioas: the address space
  * @dom: in and out: see the functions that ask
- * @paging_only: see ioas_domain_alloc()
+ * @sort: see ioas_domain_alloc()
+ * @nests: only domains below which tables of user space can be used
  */
 struct domain_query {
 	struct ioas *ioas;
 	struct ioas_domain *dom;
-	bool paging_only;
+	enum ioas_iommu_sort sort;
+	bool nests;
 };
 
 static void ask_next_fit(struct device *dev, void *arg)
 {
 	struct domain_query *query = arg;
 
-	query->dom = ioas_tables_next_fit(query->ioas, query->dom, dev);
+	do {
+		query->dom = ioas_tables_next_fit(query->ioas, query->dom, dev);
+	} while (query->nests && query->dom &&
+		 !ioas_domain_can_nest(query->dom, dev));
 }
 
 static void ask_alloc(struct device *dev, void *arg)
 {
 	struct domain_query *query = arg;
 
-	query->dom = ioas_domain_alloc(dev, query->paging_only,
+	query->dom = ioas_domain_alloc(dev, query->sort,
 				       query->ioas->enforce_cache_coherency);
 }
 
-/* Join by a new domain of one of the two sorts that drivers allocate */
+/* Join by a new domain of one of the sorts that drivers allocate */
 static int join_made(struct ioas *ioas, struct ioas_attachment *attachment,
-		     bool paging_only, u64 *fault_addr)
+		     enum ioas_iommu_sort sort, u64 *fault_addr)
 {
 	struct domain_query query = {
 		.ioas = ioas,
-		.paging_only = paging_only,
+		.sort = sort,
 	};
 	int ret;
 
@@ -473,64 +498,37 @@ static int join_made(struct ioas *ioas, struct ioas_attachment *attachment,
 	return ret == -EINVAL ? -EMEDIUMTYPE : ret;
 }
 
-/**
- * ioas_attach() - attach a group, or a PASID of a device, to an address space
- * @ioas: the address space
- * @attachment: the group and one of its devices, or the device and its PASID; in
- *	the list on success, until ioas_detach()
- * @fault_addr: out on -EADDRINUSE, an address that the group cannot use
- *
- * The group is blocked, or attached to a domain of another address space that
- * is not finalized on attach.  It moves from there without being blocked in
- * between, unless its driver does that.  A PASID is blocked, or
- * @attachment->replaces is set.
- *
- * Context: may sleep; takes attach_lock, which is held while a domain is
- * populated.
- * Return: 0; on failure the group is as before, or blocked if the domain is
- * finalized on attach:
- * -EADDRINUSE, memory is mapped where the group cannot do DMA;
- * -EMEDIUMTYPE, no domain suits the group;
- * -EIO, the address space is poisoned;
- * -ENODEV, the group was bound as a whole, and has no device;
- * -ENOMEM;
- * -EINTR;
- * or an errno of the IOMMU driver.
- */
-int ioas_attach(struct ioas *ioas, struct ioas_attachment *attachment,
+static int join(struct ioas *ioas, struct ioas_attachment *attachment,
 		u64 *fault_addr)
 {
-	struct domain_query query = { .ioas = ioas };
-	bool poisoned;
-	int ret = -EIO;
-
-	/* The attach of another group may be long */
-	if (mutex_lock_killable(&ioas->attach_lock))
-		return -EINTR;
-	spin_lock(&ioas->lock);
-	poisoned = ioas->poisoned;
-	spin_unlock(&ioas->lock);
-	if (poisoned)
-		goto unlock;
+	struct domain_query query = {
+		.ioas = ioas,
+		.nests = attachment->nests,
+	};
+	int ret;
 
 	for (;;) {
 		ret = ioas_iommu_ask(attachment->group, attachment->dev,
 				     ask_next_fit, &query);
 		if (ret)
-			goto unlock;
+			return ret;
 		if (!query.dom)
 			break;
 		ret = join_existing(ioas, attachment, query.dom, fault_addr);
 		/* -EINVAL: the driver refuses this domain */
 		if (ret != -EINVAL)
-			goto unlock;
+			return ret;
 	}
 
-	ret = join_made(ioas, attachment, false, fault_addr);
+	ret = -EMEDIUMTYPE;
+	if (ioas->nest_parent)
+		ret = join_made(ioas, attachment, IOAS_IOMMU_NEST_PARENT,
+				fault_addr);
+	if (ret != -EMEDIUMTYPE || attachment->nests)
+		return ret;
+	ret = join_made(ioas, attachment, IOAS_IOMMU_USER, fault_addr);
 	if (ret == -EMEDIUMTYPE)
-		ret = join_made(ioas, attachment, true, fault_addr);
-unlock:
-	mutex_unlock(&ioas->attach_lock);
+		ret = join_made(ioas, attachment, IOAS_IOMMU_PAGING, fault_addr);
 	return ret;
 }
 
@@ -541,9 +539,11 @@ static void leave(struct ioas *ioas, struct ioas_attachment *attachment,
 	bool more;
 
 	lockdep_assert_held(&ioas->attach_lock);
+	if (attachment->nests)
+		ioas_nests_leave(attachment, moved);
 	ioas_tables_lock(ioas);
-	if (!moved && !attachment->blocked)
-		ioas_route_block(attachment, dom);
+	if (!moved && !attachment->blocked && !attachment->nests)
+		ioas_route_block(attachment, dom->iommu);
 	more = del_attachment(ioas, attachment);
 	attachment->dom = NULL;
 	if (--dom->users)
@@ -558,6 +558,59 @@ static void leave(struct ioas *ioas, struct ioas_attachment *attachment,
 		recompute_permitted(ioas);
 	if (dom)
 		free_domain(ioas, dom);
+}
+
+/**
+ * ioas_attach() - attach a group, or a PASID of a device, to an address space
+ * @ioas: the address space
+ * @attachment: the group and one of its devices, or the device and its PASID; in
+ *	the list on success, until ioas_detach()
+ * @fault_addr: out on -EADDRINUSE, an address that the group cannot use
+ *
+ * The group is blocked, or attached to a domain of another address space that
+ * is not finalized on attach.  It moves from there without being blocked in
+ * between, unless its driver does that.  A PASID is blocked, or
+ * @attachment->on is a domain of another address space.
+ *
+ * Context: may sleep; takes attach_lock, which is held while a domain is
+ * populated.
+ * Return: 0; on failure the group is as before, or blocked if the domain is
+ * finalized on attach:
+ * -EADDRINUSE, memory is mapped where the group cannot do DMA;
+ * -EMEDIUMTYPE, no domain suits the group;
+ * -EIO, the address space is poisoned;
+ * -ENODEV, the group was bound as a whole, and has no device; or, with
+ * @attachment->nests, the address space is being freed;
+ * -ENOMEM;
+ * -EINTR;
+ * or an errno of ioas_nests_join(), or of the IOMMU driver.
+ */
+int ioas_attach(struct ioas *ioas, struct ioas_attachment *attachment,
+		u64 *fault_addr)
+{
+	bool poisoned, dead;
+	int ret;
+
+	/* The attach of another group may be long */
+	if (mutex_lock_killable(&ioas->attach_lock))
+		return -EINTR;
+	spin_lock(&ioas->lock);
+	poisoned = ioas->poisoned;
+	dead = ioas->dead;
+	spin_unlock(&ioas->lock);
+	if (poisoned)
+		ret = -EIO;
+	else if (attachment->nests && dead)
+		ret = -ENODEV;
+	else
+		ret = join(ioas, attachment, fault_addr);
+	if (!ret && attachment->nests) {
+		ret = ioas_nests_join(attachment);
+		if (ret)
+			leave(ioas, attachment, true);
+	}
+	mutex_unlock(&ioas->attach_lock);
+	return ret;
 }
 
 /**
@@ -629,10 +682,12 @@ static bool block(struct ioas *ioas, struct ioas_attachment *attachment)
 	lockdep_assert_held(&ioas->attach_lock);
 	if (attachment->blocked)
 		return false;
-	ioas_tables_lock(ioas);
-	ioas_route_block(attachment, attachment->dom);
-	ioas_tables_unlock(ioas);
 	attachment->blocked = true;
+	if (attachment->nests)
+		return ioas_nests_block(attachment);
+	ioas_tables_lock(ioas);
+	ioas_route_block(attachment, attachment->dom->iommu);
+	ioas_tables_unlock(ioas);
 	return true;
 }
 

@@ -66,9 +66,10 @@ static void describe_dev(struct device *dev, void *arg)
 
 	describe_abilities(dev, info);
 	/* A domain for the device has the limits of its table */
-	to->iommu = ioas_iommu_alloc(dev, false, &finalized_on_attach);
+	to->iommu = ioas_iommu_alloc(dev, IOAS_IOMMU_USER, &finalized_on_attach);
 	if (IS_ERR(to->iommu) && PTR_ERR(to->iommu) != -ENOMEM)
-		to->iommu = ioas_iommu_alloc(dev, true, &finalized_on_attach);
+		to->iommu = ioas_iommu_alloc(dev, IOAS_IOMMU_PAGING,
+					     &finalized_on_attach);
 	if (IS_ERR(to->iommu))
 		return;
 	info->pgsizes = ioas_iommu_pgsizes(to->iommu);

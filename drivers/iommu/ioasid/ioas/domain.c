@@ -32,7 +32,7 @@
 /**
  * ioas_domain_alloc() - allocate a domain that suits a device
  * @dev: the device
- * @paging_only: see ioas_iommu_alloc()
+ * @sort: see ioas_iommu_alloc()
  * @enforce_cache_coherency: fail if no-snoop DMA cannot be made coherent
  *
  * If the device's IOMMU can make no-snoop DMA coherent it does, so that what
@@ -44,7 +44,8 @@
  * coherency;
  * -ENOMEM.
  */
-struct ioas_domain *ioas_domain_alloc(struct device *dev, bool paging_only,
+struct ioas_domain *ioas_domain_alloc(struct device *dev,
+				      enum ioas_iommu_sort sort,
 				      bool enforce_cache_coherency)
 {
 	bool enforce = ioas_iommu_can_enforce_coherency(dev);
@@ -58,12 +59,14 @@ struct ioas_domain *ioas_domain_alloc(struct device *dev, bool paging_only,
 	dom = kzalloc(sizeof(*dom), GFP_KERNEL_ACCOUNT);
 	if (!dom)
 		return ERR_PTR(-ENOMEM);
-	dom->iommu = ioas_iommu_alloc(dev, paging_only, &finalized_on_attach);
+	dom->iommu = ioas_iommu_alloc(dev, sort, &finalized_on_attach);
 	if (IS_ERR(dom->iommu)) {
 		ret = PTR_ERR(dom->iommu);
 		goto err_free;
 	}
 	dom->finalized_on_attach = finalized_on_attach;
+	dom->nest_parent = sort == IOAS_IOMMU_NEST_PARENT;
+	dom->unit = ioas_iommu_unit(dev);
 	dom->extension = ioas_iommu_extension(dom->iommu);
 	dom->deferred_flush = ioas_iommu_can_defer_flush(dev, dom->iommu);
 
@@ -125,6 +128,23 @@ bool ioas_domain_fits(struct ioas_domain *dom, struct device *dev,
 	if (enforce_cache_coherency || ioas_iommu_can_enforce_coherency(dev))
 		return dom->enforce_cache_coherency;
 	return true;
+}
+
+/**
+ * ioas_domain_can_nest() - test whether a domain can be the stage 2 of tables of
+ *	user space that a device uses
+ * @dom: the domain, which fits the device
+ * @dev: the device
+ *
+ * A driver says whether it takes a domain when a device attaches to it.  Nested
+ * domains are made later than that, so that only the IOMMU counts that @dom was
+ * allocated for.
+ *
+ * Return: true if it can.
+ */
+bool ioas_domain_can_nest(const struct ioas_domain *dom, struct device *dev)
+{
+	return dom->nest_parent && dom->unit == ioas_iommu_unit(dev);
 }
 
 /* ---- Map and remove ---- */

@@ -30,9 +30,11 @@ struct ioasid_domain_extension;
  * @finalized_on_attach: the driver knows aperture and page sizes, and can map,
  *	only after an attach; it must not replace another domain
  * @deferred_flush: ranges that do not touch can share one flush
+ * @nest_parent: can be the stage 2 of tables of user space
  * @has_msi: MSIs are mapped by software
  * @poisoned: an IOPTE could not be removed; never cleared
  * @extension: extension of the driver's ops; or NULL
+ * @unit: the IOMMU that it was allocated for; only to be compared
  */
 struct ioas_domain {
 	struct list_head node;
@@ -43,9 +45,11 @@ struct ioas_domain {
 	bool enforce_cache_coherency : 1;
 	bool finalized_on_attach : 1;
 	bool deferred_flush : 1;
+	bool nest_parent : 1;
 	bool has_msi : 1;
 	bool poisoned;
 	const struct ioasid_domain_extension *extension;
+	const void *unit;
 };
 
 /* True if the driver can change a permission in place; may still fail */
@@ -81,12 +85,14 @@ struct ioas_stop {
 	struct rw_semaphore *sem;
 };
 
-struct ioas_domain *ioas_domain_alloc(struct device *dev, bool paging_only,
+struct ioas_domain *ioas_domain_alloc(struct device *dev,
+				      enum ioas_iommu_sort sort,
 				      bool enforce_cache_coherency);
 bool ioas_domain_usable(struct ioas_domain *dom);
 void ioas_domain_free(struct ioas_domain *dom);
 bool ioas_domain_fits(struct ioas_domain *dom, struct device *dev,
 		      bool enforce_cache_coherency);
+bool ioas_domain_can_nest(const struct ioas_domain *dom, struct device *dev);
 void ioas_domain_unwind(struct ioas_domain *dom, u64 iova, u64 done,
 			u64 length);
 int ioas_domain_write_run(struct ioas_domain *dom, u64 iova,

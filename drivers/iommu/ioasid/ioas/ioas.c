@@ -34,6 +34,7 @@ void ioas_init(struct ioas *ioas,
 	ioas->left = 0;
 	ioas->cut_shift = 0;
 	ioas->enforce_cache_coherency = false;
+	ioas->nest_parent = false;
 	ioas->dead = false;
 	ioas->poisoned = false;
 	ioas->knows_gaps = false;

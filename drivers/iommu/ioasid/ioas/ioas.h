@@ -159,6 +159,22 @@ bool ioas_block(struct ioas *ioas, struct ioas_attachment *attachment);
 int ioas_block_killable(struct ioas *ioas, struct ioas_attachment *attachment);
 int ioas_unblock(struct ioas *ioas, struct ioas_attachment *attachment);
 
+/* Page tables of user space */
+const struct ioasid_table_format *ioas_format_get(u32 type);
+void ioas_format_put(const struct ioasid_table_format *format);
+bool ioas_iommu_takes_tables(void);
+void ioas_nests_init(struct ioas_nests *nests, struct ioas *parent,
+		     const struct ioasid_table_format *format);
+int ioas_nests_begin_move(struct ioas_attachment *attachment, bool hitless);
+int ioas_nests_abort_move(struct ioas_attachment *attachment);
+int ioas_nests_bind(struct ioas_nests *nests, struct ioas_table **table,
+		    bool replace);
+struct ioas_table *ioas_nests_unbind(struct ioas_nests *nests);
+unsigned int ioas_nests_count(struct ioas_nests *nests);
+int ioas_nests_invalidate(struct ioas_nests *nests,
+			  const struct iommu_group *only,
+			  const void *entries, size_t size, u32 *nr);
+
 int ioas_parent_init(struct ioas *parent);
 bool ioas_import_shut(const struct ioas *parent,
 		      const struct ioas_import *import);
@@ -190,6 +206,12 @@ bool ioas_devmem_any_revoked(struct ioas *ioas);
 
 int __init ioas_cache_init(void);
 void ioas_cache_exit(void);
+
+/* True if a table is bound, which may change at any time */
+static inline bool ioas_nests_bound(const struct ioas_nests *nests)
+{
+	return READ_ONCE(nests->table);
+}
 
 /**
  * ioas_unmap() - unmap a range

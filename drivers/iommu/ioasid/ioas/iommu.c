@@ -2,6 +2,9 @@
 /*
  * The door to the kernel's IOMMU core: see iommu.h.
  *
+ * Longer than 700 lines: no other file calls the core or a driver, so that another
+ * kernel changes this one alone.
+ *
  * Locks: extensions_lock, which nests inside of everything.
  */
 #include <linux/ioasid.h>
@@ -114,10 +117,46 @@ size_t ioas_iommu_protect(struct iommu_domain *iommu,
 
 /* ---- Domains ---- */
 
+/*
+ * Check that an IOMMU keeps to the permission of the parent of a user's table: an
+ * Intel IOMMU with this erratum may write where only reading is permitted.
+ */
+static int check_nesting(struct device *dev)
+{
+	const struct iommu_hw_info_vtd *vtd;
+	u32 length, type;
+	int ret = 0;
+	void *data;
+
+	data = ioas_iommu_hw_info(dev, &length, &type);
+	if (IS_ERR_OR_NULL(data))
+		return PTR_ERR(data);
+	vtd = data;
+	if (type == IOMMU_HW_INFO_TYPE_INTEL_VTD &&
+	    vtd->flags & IOMMU_HW_INFO_VTD_ERRATA_772415_SPR17)
+		ret = -EOPNOTSUPP;
+	kfree(data);
+	return ret;
+}
+
+static struct iommu_domain *alloc_nest_parent(struct device *dev)
+{
+	const struct iommu_ops *ops = dev_iommu_ops(dev);
+	int ret;
+
+	if (!ops->domain_alloc_user)
+		return ERR_PTR(-EOPNOTSUPP);
+	ret = check_nesting(dev);
+	if (ret)
+		return ERR_PTR(ret);
+	return ops->domain_alloc_user(dev, IOMMU_HWPT_ALLOC_NEST_PARENT, NULL,
+				      NULL);
+}
+
 /**
  * ioas_iommu_alloc() - allocate a domain of the IOMMU driver for a device
  * @dev: the device
- * @paging_only: allocate it as for kernel drivers
+ * @sort: the sort of domain
  * @finalized_on_attach: out, the driver sets aperture and page sizes when a
  *	device is attached, not before
  *
@@ -126,17 +165,20 @@ size_t ioas_iommu_protect(struct iommu_domain *iommu,
  * domain cannot be attached.
  *
  * Return: the domain; or an ERR_PTR:
- * -EMEDIUMTYPE, the driver lacks this way;
+ * -EMEDIUMTYPE, the driver lacks this way, or has no domain of this sort;
  * -ENOMEM.
  */
-struct iommu_domain *ioas_iommu_alloc(struct device *dev, bool paging_only,
+struct iommu_domain *ioas_iommu_alloc(struct device *dev,
+				      enum ioas_iommu_sort sort,
 				      bool *finalized_on_attach)
 {
 	const struct iommu_ops *ops = dev_iommu_ops(dev);
 	struct iommu_domain *iommu;
 
-	if (paging_only)
+	if (sort == IOAS_IOMMU_PAGING)
 		iommu = iommu_paging_domain_alloc(dev);
+	else if (sort == IOAS_IOMMU_NEST_PARENT)
+		iommu = alloc_nest_parent(dev);
 	else if (ops->domain_alloc_user)
 		iommu = ops->domain_alloc_user(dev, 0, NULL, NULL);
 	else
@@ -147,7 +189,7 @@ struct iommu_domain *ioas_iommu_alloc(struct device *dev, bool paging_only,
 	if (!iommu->owner)
 		iommu->owner = ops;
 	*finalized_on_attach = !iommu->geometry.aperture_end ||
-		(paging_only && !ops->domain_alloc_paging);
+		(sort == IOAS_IOMMU_PAGING && !ops->domain_alloc_paging);
 	return iommu;
 }
 
@@ -219,6 +261,17 @@ bool ioas_iommu_drives(struct device *dev, const struct iommu_domain *iommu)
 }
 
 /**
+ * ioas_iommu_unit() - identify the IOMMU of a device
+ * @dev: the device
+ *
+ * Return: the same for all devices behind one IOMMU; only to be compared.
+ */
+const void *ioas_iommu_unit(struct device *dev)
+{
+	return dev->iommu->iommu_dev;
+}
+
+/**
  * ioas_iommu_aperture() - find the IOVAs that a domain can translate
  * @iommu: the domain
  * @start: out, first byte
@@ -242,6 +295,109 @@ ioas_iommu_gather_flush_all(struct iommu_domain *iommu,
 {
 	iommu_flush_iotlb_all(iommu);
 	iommu_put_pages_list(&iotlb->freelist);
+}
+
+/* ---- Tables of user space ---- */
+
+/* Test whether drivers can be given tables of user space that we have copied */
+bool ioas_iommu_takes_tables(void)
+{
+#ifdef IOMMU_USER_DATA_KERNEL
+	return true;
+#else
+	return false;
+#endif
+}
+
+/**
+ * ioas_iommu_alloc_nested() - allocate a domain that walks a table of user space
+ * @dev: a device behind the IOMMU
+ * @parent: the domain that translates the table's addresses, and its output; of
+ *	the sort IOAS_IOMMU_NEST_PARENT, for the same IOMMU
+ * @type: enum iommu_hwpt_data_type, or a number of the driver's
+ * @data: what the type says: where the table is
+ * @length: bytes of @data
+ *
+ * Context: may sleep.
+ * Return: the domain, to be freed before @parent; or an ERR_PTR:
+ * -EMEDIUMTYPE, the driver does not know the type, or cannot nest;
+ * -EINVAL, it finds @data malformed;
+ * -ENOMEM;
+ * -EIO, any other failure.
+ */
+struct iommu_domain *ioas_iommu_alloc_nested(struct device *dev,
+					     struct iommu_domain *parent,
+					     u32 type, const void *data,
+					     size_t length)
+{
+#ifdef IOMMU_USER_DATA_KERNEL
+	const struct iommu_ops *ops = dev_iommu_ops(dev);
+	const struct iommu_user_data user = {
+		.type = type,
+		.kernel = true,
+		.kptr = data,
+		.len = length,
+	};
+	struct iommu_domain *iommu;
+
+	if (!ops->domain_alloc_user)
+		return ERR_PTR(-EMEDIUMTYPE);
+	iommu = ops->domain_alloc_user(dev, 0, parent, &user);
+	if (IS_ERR(iommu)) {
+		if (PTR_ERR(iommu) == -EOPNOTSUPP)
+			return ERR_PTR(-EMEDIUMTYPE);
+		if (PTR_ERR(iommu) == -EINVAL)
+			return iommu;
+		return ERR_PTR(ioas_iommu_errno(PTR_ERR(iommu)));
+	}
+	if (!iommu->owner)
+		iommu->owner = ops;
+	return iommu;
+#else
+	return ERR_PTR(-EMEDIUMTYPE);
+#endif
+}
+
+/**
+ * ioas_iommu_invalidate() - invalidate what caches have of a table of user space
+ * @iommu: the domain, of ioas_iommu_alloc_nested()
+ * @type: enum iommu_hwpt_invalidate_data_type, or a number of the driver's
+ * @entries: array of what the type says, in kernel memory
+ * @size: bytes of an entry
+ * @nr: number of entries; out, number of entries that were carried out, also on
+ *	failure
+ *
+ * Context: may sleep.
+ * Return: 0; or for the first entry that was not carried out: -EOPNOTSUPP, the
+ * driver does not know it; -EINVAL, it is malformed; -EIO, any other failure.
+ */
+int ioas_iommu_invalidate(struct iommu_domain *iommu, u32 type,
+			  const void *entries, size_t size, u32 *nr)
+{
+#ifdef IOMMU_USER_DATA_KERNEL
+	struct iommu_user_data_array array = {
+		.type = type,
+		.kernel = true,
+		.kptr = entries,
+		.entry_len = size,
+		.entry_num = *nr,
+	};
+	u32 all = *nr;
+	int ret;
+
+	if (!iommu->ops->cache_invalidate_user) {
+		*nr = 0;
+		return -EOPNOTSUPP;
+	}
+	ret = iommu->ops->cache_invalidate_user(iommu, &array);
+	*nr = min(array.entry_num, all);
+	if (!ret)
+		return *nr < all ? -EIO : 0;
+	return ret == -EOPNOTSUPP || ret == -EINVAL ? ret : -EIO;
+#else
+	*nr = 0;
+	return -EOPNOTSUPP;
+#endif
 }
 
 /* ---- Attach ---- */
@@ -614,13 +770,8 @@ bool ioas_iommu_can_track_dirty(struct device *dev)
 /* Test whether a domain for a device can be the parent of a user's table */
 bool ioas_iommu_can_nest(struct device *dev)
 {
-	const struct iommu_ops *ops = dev_iommu_ops(dev);
-	struct iommu_domain *parent;
+	struct iommu_domain *parent = alloc_nest_parent(dev);
 
-	if (!ops->domain_alloc_user)
-		return false;
-	parent = ops->domain_alloc_user(dev, IOMMU_HWPT_ALLOC_NEST_PARENT, NULL,
-					NULL);
 	if (IS_ERR_OR_NULL(parent))
 		return false;
 	iommu_domain_free(parent);

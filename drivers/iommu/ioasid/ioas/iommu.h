@@ -11,6 +11,7 @@
  * correctness: the patch defines a macro, and the function here that needs the
  * patch tests it.  No version is compared.
  *
+ *	IOMMU_USER_DATA_KERNEL	ioas_iommu_takes_tables()
  *	IOMMU_REPLACES_PASIDS	ioas_iommu_replaces_pasids()
  *
  * Locks: extensions_lock protects the list of extensions that IOMMU drivers
@@ -25,7 +26,20 @@ struct ioasid_domain_extension;
 
 /* ---- Domains ---- */
 
-struct iommu_domain *ioas_iommu_alloc(struct device *dev, bool paging_only,
+/**
+ * enum ioas_iommu_sort - sorts of domains that drivers allocate
+ * @IOAS_IOMMU_USER: for the device
+ * @IOAS_IOMMU_PAGING: as for kernel drivers
+ * @IOAS_IOMMU_NEST_PARENT: for the device; can be the stage 2 of user's tables
+ */
+enum ioas_iommu_sort {
+	IOAS_IOMMU_USER,
+	IOAS_IOMMU_PAGING,
+	IOAS_IOMMU_NEST_PARENT,
+};
+
+struct iommu_domain *ioas_iommu_alloc(struct device *dev,
+				      enum ioas_iommu_sort sort,
 				      bool *finalized_on_attach);
 void ioas_iommu_free(struct iommu_domain *iommu);
 bool ioas_iommu_can_enforce_coherency(struct device *dev);
@@ -33,6 +47,7 @@ bool ioas_iommu_enforce_coherency(struct iommu_domain *iommu);
 bool ioas_iommu_can_defer_flush(struct device *dev,
 				const struct iommu_domain *iommu);
 bool ioas_iommu_drives(struct device *dev, const struct iommu_domain *iommu);
+const void *ioas_iommu_unit(struct device *dev);
 const struct ioasid_domain_extension *
 ioas_iommu_extension(const struct iommu_domain *iommu);
 void ioas_iommu_aperture(const struct iommu_domain *iommu, u64 *start,
@@ -51,6 +66,15 @@ ioas_iommu_pgsizes(const struct iommu_domain *iommu)
 {
 	return iommu->pgsize_bitmap;
 }
+
+/* ---- Tables of user space ---- */
+
+struct iommu_domain *ioas_iommu_alloc_nested(struct device *dev,
+					     struct iommu_domain *parent,
+					     u32 type, const void *data,
+					     size_t length);
+int ioas_iommu_invalidate(struct iommu_domain *iommu, u32 type,
+			  const void *entries, size_t size, u32 *nr);
 
 /* ---- Attach ---- */
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Routes: the DMA of a group, or of one PASID of a device, is led to a domain of
- * an address space, or blocked.
+ * an address space, or to one that walks a table of user space, or blocked.
  *
  * Invariants:
  *  - A route that cannot be led to a domain stays where it was: blocked, or on a
@@ -10,11 +10,14 @@
  *    round: without a route of its own it is blocked.
  *  - A PASID is blocked when all of its translations are out of the IOTLBs, and
  *    not before: another attachment may have its number from then on.
+ *  - What the IOMMU driver has a PASID attached to is ioas_attachment.on of the
+ *    one attachment that routes it.
  *
  * Locks: callers hold attach_lock and, for writing, tables.sem of the address
  * space of the domain: a driver's attach may change the top of its table.
  */
 #include "domain.h"
+#include "ioas.h"
 #include "iommu.h"
 #include "route.h"
 
@@ -24,64 +27,105 @@
  * @dom: the domain
  *
  * A domain that is finalized on attach is finalized by that of a group only.
+ * With a table of user space, nothing is led to @dom itself.
  *
  * Return: true if it may; the driver may refuse.
  */
 bool ioas_route_suits(const struct ioas_attachment *attachment,
 		      const struct ioas_domain *dom)
 {
-	return attachment->pasid == IOMMU_NO_PASID ||
+	return attachment->pasid == IOMMU_NO_PASID || attachment->nests ||
 	       (!dom->finalized_on_attach &&
 		ioas_iommu_translates_pasids(dom->iommu));
 }
 
-static int lead_pasid(struct ioas_attachment *attachment,
-		      struct ioas_domain *dom)
+static int attach_pasid(struct ioas_attachment *attachment,
+			struct iommu_domain *iommu)
 {
-	if (attachment->replaces)
-		return ioas_iommu_replace_pasid(attachment->dev,
-						attachment->pasid, dom->iommu,
-						&attachment->handle);
-	return ioas_iommu_attach_pasid(attachment->dev, attachment->pasid,
-				       dom->iommu, &attachment->handle);
+	int ret = ioas_iommu_attach_pasid(attachment->dev, attachment->pasid,
+					  iommu,
+					  &attachment->handle[attachment->handle_nr]);
+
+	if (!ret)
+		attachment->on = iommu;
+	return ret;
+}
+
+static void block_pasid(struct ioas_attachment *attachment)
+{
+	if (attachment->on)
+		ioas_iommu_block_pasid(attachment->dev, attachment->pasid,
+				       attachment->on);
+	attachment->on = NULL;
+}
+
+/* From one domain to another, where the driver can replace it */
+static int replace_pasid(struct ioas_attachment *attachment,
+			 struct iommu_domain *iommu)
+{
+	unsigned int other = !attachment->handle_nr;
+	int ret = ioas_iommu_replace_pasid(attachment->dev, attachment->pasid,
+					   iommu, &attachment->handle[other]);
+
+	if (!ret) {
+		attachment->handle_nr = other;
+		attachment->on = iommu;
+	}
+	return ret;
+}
+
+static int lead_pasid(struct ioas_attachment *attachment,
+		      struct iommu_domain *iommu)
+{
+	struct iommu_domain *before = attachment->on;
+	int ret;
+
+	if (before && ioas_iommu_replaces_pasids(attachment->dev))
+		return replace_pasid(attachment, iommu);
+	block_pasid(attachment);
+	ret = attach_pasid(attachment, iommu);
+	/* It may fail to go back, too: it is blocked then */
+	if (ret && before)
+		attach_pasid(attachment, before);
+	return ret;
 }
 
 /**
  * ioas_route_lead() - lead an attachment to a domain
- * @ioas: the address space of the domain
- * @attachment: the attachment, blocked or on a domain of another address space
- * @dom: the domain, which suits it.  One that is finalized on attach must not
- *	replace another domain: callers block the group first
+ * @attachment: the attachment, blocked or on another domain
+ * @iommu: the domain.  One that is finalized on attach must not replace another
+ *	domain: callers block the group first
+ * @finalize: the attach finalizes it
  *
  * Context: may sleep.
- * Return: 0; -EINVAL, the driver refuses the domain; or the driver's errno.
+ * Return: 0; -EINVAL, the driver refuses the domain; or the driver's errno: the
+ * attachment is where it was, but for a PASID whose driver can neither replace
+ * its domain nor attach it again to where it was: that is blocked.
  */
-int ioas_route_lead(struct ioas *ioas, struct ioas_attachment *attachment,
-		    struct ioas_domain *dom)
+int ioas_route_lead(struct ioas_attachment *attachment,
+		    struct iommu_domain *iommu, bool finalize)
 {
-	lockdep_assert_held_write(&ioas->tables.sem);
 	if (attachment->pasid != IOMMU_NO_PASID)
-		return lead_pasid(attachment, dom);
-	if (dom->finalized_on_attach)
-		return ioas_iommu_attach(attachment->group, dom->iommu);
-	return ioas_iommu_replace(attachment->group, dom->iommu);
+		return lead_pasid(attachment, iommu);
+	if (finalize)
+		return ioas_iommu_attach(attachment->group, iommu);
+	return ioas_iommu_replace(attachment->group, iommu);
 }
 
 /**
  * ioas_route_block() - block an attachment
  * @attachment: the attachment
- * @dom: the domain that it leads to
+ * @iommu: the domain of a group
  *
  * Context: may sleep; needs no memory.
  */
-void ioas_route_block(const struct ioas_attachment *attachment,
-		      const struct ioas_domain *dom)
+void ioas_route_block(struct ioas_attachment *attachment,
+		      struct iommu_domain *iommu)
 {
 	if (attachment->pasid != IOMMU_NO_PASID)
-		ioas_iommu_block_pasid(attachment->dev, attachment->pasid,
-				       dom->iommu);
+		block_pasid(attachment);
 	else
-		ioas_iommu_block(attachment->group, dom->iommu);
+		ioas_iommu_block(attachment->group, iommu);
 }
 
 /**
@@ -96,8 +140,6 @@ int ioas_route_unblock(struct ioas_attachment *attachment)
 	struct iommu_domain *iommu = attachment->dom->iommu;
 
 	if (attachment->pasid != IOMMU_NO_PASID)
-		return ioas_iommu_attach_pasid(attachment->dev,
-					       attachment->pasid, iommu,
-					       &attachment->handle);
+		return attach_pasid(attachment, iommu);
 	return ioas_iommu_attach(attachment->group, iommu);
 }

@@ -6,13 +6,14 @@
 #include "types.h"
 
 struct ioas_domain;
+struct iommu_domain;
 
 bool ioas_route_suits(const struct ioas_attachment *attachment,
 		      const struct ioas_domain *dom);
-int ioas_route_lead(struct ioas *ioas, struct ioas_attachment *attachment,
-		    struct ioas_domain *dom);
-void ioas_route_block(const struct ioas_attachment *attachment,
-		      const struct ioas_domain *dom);
+int ioas_route_lead(struct ioas_attachment *attachment,
+		    struct iommu_domain *iommu, bool finalize);
+void ioas_route_block(struct ioas_attachment *attachment,
+		      struct iommu_domain *iommu);
 int ioas_route_unblock(struct ioas_attachment *attachment);
 
 #endif /* _IOASID_IOAS_ROUTE_H */

@@ -59,6 +59,8 @@ struct ioas_devmem_range;
 struct ioas_domain;
 struct ioasid_payer;
 struct ioas_ranges;
+struct ioasid_table_format;
+struct iommu_domain;
 struct iommu_group;
 
 /**
@@ -350,6 +352,57 @@ struct ioas_holds {
 };
 
 /**
+ * struct ioas_table - what user space said about its page table
+ * @root: address in the parent of the page where it begins
+ * @iova: of the mapping in the child that refers to that page
+ * @length: bytes of @data
+ * @data: a copy, for IOMMU drivers
+ */
+struct ioas_table {
+	u64 root;
+	u64 iova;
+	u32 length;
+	u8 data[] __counted_by(length);
+};
+
+/**
+ * struct ioas_nests - a page table of user space, and where devices use it
+ * @parent: the address space that translates its addresses, and its output
+ * @format: its format
+ * @sem: protects what follows; held for reading while caches are invalidated
+ * @table: the table; NULL: none is bound
+ * @list: its nested domains, one for each domain of @parent below which it is
+ *	used
+ * @attachments: attachments of groups and PASIDs to @parent, whose DMA it
+ *	translates first
+ *
+ * Lock order: ioas.attach_lock of @parent, @sem, ioas.tables.sem of @parent.
+ */
+struct ioas_nests {
+	struct ioas *parent;
+	const struct ioasid_table_format *format;
+	struct rw_semaphore sem;	/* see above */
+	struct ioas_table *table;
+	struct list_head list;
+	struct hlist_head attachments;
+};
+
+/**
+ * struct ioas_nest - a page table of user space over one domain
+ * @node: in ioas_nests.list; or in none, if the table is not bound any more, and
+ *	attachments that are about to move use it still
+ * @dom: the domain, of the parent
+ * @iommu: the nested domain
+ * @users: attachments that use it, and a bind that made it
+ */
+struct ioas_nest {
+	struct list_head node;
+	struct ioas_domain *dom;
+	struct iommu_domain *iommu;
+	unsigned int users;
+};
+
+/**
  * struct ioas_attachment - the route of DMA to an address space: of an iommu
  *	group, or of one PASID of a device
  * @node: in ioas.attachments
@@ -357,27 +410,39 @@ struct ioas_holds {
  * @dev: one of its devices, bound; NULL if the group was bound as a whole; with
  *	a PASID, the device
  * @pasid: the PASID; IOMMU_NO_PASID for the group
- * @replaces: the PASID is attached to a domain of another address space, which
- *	ioas_attach() replaces; otherwise it is blocked
- * @handle: identifies the attach of a PASID to the IOMMU core
+ * @on: with a PASID: what the IOMMU driver has attached it to, which may still be
+ *	a domain of another address space; NULL, it is blocked
+ * @handle: identify attaches of a PASID to the IOMMU core: one is used, the other
+ *	one takes its place when the PASID moves
+ * @handle_nr: the index of the one that is used
  * @dom: the domain that the group is attached to; NULL while there is none
  * @ranges: IOVAs that its devices can use
  * @blocked: the group's DMA is blocked, since its domain is poisoned or the
  *	group is about to move
+ * @nests: the table of user space that translates its DMA before @dom does; NULL
+ *	if the group is attached to @dom itself
+ * @in_nests: in ioas_nests.attachments
+ * @nest: what translates its DMA: @nests over @dom; NULL: it is blocked
+ * @moving: it is about to be attached elsewhere: a bind leaves it alone
  *
- * @group, @dev, @pasid and @replaces do not change while it has joined.  The
- * rest is protected by ioas.attach_lock.
+ * @group, @dev and @pasid do not change while it has joined.  The rest is
+ * protected by ioas.attach_lock; @in_nests, @nest and @moving by ioas_nests.sem.
  */
 struct ioas_attachment {
 	struct hlist_node node;
 	struct iommu_group *group;
 	struct device *dev;
 	u32 pasid;
-	bool replaces;
-	struct iommu_attach_handle handle;
+	struct iommu_domain *on;
+	struct iommu_attach_handle handle[2];
 	struct ioas_domain *dom;
 	struct ioas_ranges *ranges;
+	u8 handle_nr : 1;
 	bool blocked;
+	bool moving;
+	struct ioas_nests *nests;
+	struct hlist_node in_nests;
+	struct ioas_nest *nest;
 };
 
 /**
@@ -440,6 +505,8 @@ struct ioas_ops {
  * @lock: protects the mappings and all that follows up to @tables
  * @cut_shift: default cut size of new mappings, log2, 0 for none
  * @enforce_cache_coherency: no-snoop DMA must be made coherent
+ * @nest_parent: its domains can be the stage 2 of tables of user space, where
+ *	the IOMMU can do that
  * @dead: freed: no new mapping, device or child
  * @poisoned: a domain is poisoned
  * @knows_gaps: @gap and @subtree_gap of the mappings are up to date
@@ -478,6 +545,7 @@ struct ioas {
 	u8 left : 1;
 	u8 cut_shift;
 	bool enforce_cache_coherency : 1;
+	bool nest_parent : 1;
 	bool dead : 1;
 	bool poisoned : 1;
 	bool knows_gaps : 1;

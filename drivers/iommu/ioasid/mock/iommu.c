@@ -42,6 +42,7 @@
 #include <linux/platform_device.h>
 #include <linux/property.h>
 #include <linux/slab.h>
+#include <uapi/linux/ioasid.h>
 #include <uapi/linux/iommufd.h>
 
 #include "hardware.h"
@@ -1319,6 +1320,50 @@ static struct ioasid_domain_extension model_extensions[] = {
 	{ .domain_ops = &stage2_strict_ops, .protect_pages = model_protect_pages },
 };
 
+/* ---- Formats of user tables ---- */
+
+static int s1_root(const void *data, u32 length, u64 *root)
+{
+	const struct model_s1 *s1 = data;
+
+	if (length != sizeof(*s1))
+		return -EINVAL;
+	if (s1->flags)
+		return -EOPNOTSUPP;
+	if (s1->levels < MODEL_S1_MIN_LEVELS ||
+	    s1->levels > MODEL_S1_MAX_LEVELS || s1->root & ~MODEL_S1_ADDRESS)
+		return -EINVAL;
+	*root = s1->root;
+	return 0;
+}
+
+static void s1_invalidate(const struct ioasid_invalidate *from, void *to)
+{
+	struct model_invalidate *inv = to;
+
+	*inv = (struct model_invalidate){
+		.start = from->start,
+		.last = from->last,
+	};
+	if (from->flags & IOASID_INVALIDATE_IOTLB)
+		inv->flags |= MODEL_INV_IOTLB;
+	if (from->flags & IOASID_INVALIDATE_DEVTLB)
+		inv->flags |= MODEL_INV_DEVTLB;
+	if (from->flags & IOASID_INVALIDATE_RANGE)
+		inv->flags |= MODEL_INV_RANGE;
+}
+
+static struct ioasid_table_format model_formats[] = {
+	{
+		.owner = THIS_MODULE,
+		.type = MODEL_HWPT_DATA_S1,
+		.invalidate_type = MODEL_HWPT_INVALIDATE,
+		.invalidate_size = sizeof(struct model_invalidate),
+		.root = s1_root,
+		.invalidate = s1_invalidate,
+	},
+};
+
 /* ---- Dirty tracking ---- */
 
 static int model_set_dirty_tracking(struct iommu_domain *domain, bool enabled)
@@ -1662,6 +1707,8 @@ int model_init(void)
 		return ret;
 	for (i = 0; i < ARRAY_SIZE(model_extensions); i++)
 		ioasid_register_domain_extension(&model_extensions[i]);
+	for (i = 0; i < ARRAY_SIZE(model_formats); i++)
+		ioasid_register_table_format(&model_formats[i]);
 	/*
 	 * The ops live in memory outside of the module: see the head of this
 	 * file
@@ -1692,6 +1739,8 @@ void model_exit(void)
 
 	for (i = 0; i < ARRAY_SIZE(model_extensions); i++)
 		ioasid_unregister_domain_extension(&model_extensions[i]);
+	for (i = 0; i < ARRAY_SIZE(model_formats); i++)
+		ioasid_unregister_table_format(&model_formats[i]);
 	for (i = 0; i < ARRAY_SIZE(model_ops); i++)
 		kfree(model_ops[i]);
 	model_walk_exit();

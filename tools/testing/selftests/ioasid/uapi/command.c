@@ -72,6 +72,7 @@ FIXTURE_VARIANT_ADD(command, alloc)
 {
 	.cmd = IOASID_ALLOC,
 	.size = sizeof(struct ioasid_alloc),
+	.flags = IOASID_ALLOC_NEST_PARENT,
 	.copies_out = true,
 	.reserved_at = {
 		offsetof(struct ioasid_alloc, format),
@@ -498,6 +499,66 @@ FIXTURE_VARIANT_ADD(command, designated)
 		offsetof(struct ioasid_vfio_ioasid, __reserved),
 	},
 	.fill = fill_designated,
+};
+
+/*
+ * Commands of page tables of user space: a kernel may lack the kind of IOASID that
+ * has one, so the call names another kind.
+ */
+static void fill_bind(int fd, __u32 id, void *mem, union args *args)
+{
+	args->bind.ioasid = id;
+	args->bind.length = 16;
+	args->bind.data = IA_PTR(mem);
+}
+
+FIXTURE_VARIANT_ADD(command, bind_pgtable)
+{
+	.cmd = IOASID_BIND_PGTABLE,
+	.size = sizeof(struct ioasid_bind_table),
+	.flags = IOASID_BIND_REPLACE,
+	.rc = -EOPNOTSUPP,
+	.id_at = offsetof(struct ioasid_bind_table, ioasid),
+	.reserved_at = {
+		offsetof(struct ioasid_bind_table, __reserved),
+		offsetof(struct ioasid_bind_table, __reserved) + 4,
+		offsetof(struct ioasid_bind_table, __reserved) + 8,
+		offsetof(struct ioasid_bind_table, __reserved) + 12,
+	},
+	.fill = fill_bind,
+};
+
+static void fill_unbind(int fd, __u32 id, void *mem, union args *args)
+{
+	args->unbind.ioasid = id;
+}
+
+FIXTURE_VARIANT_ADD(command, unbind_pgtable)
+{
+	.cmd = IOASID_UNBIND_PGTABLE,
+	.size = sizeof(struct ioasid_unbind_table),
+	.rc = -EOPNOTSUPP,
+	.id_at = offsetof(struct ioasid_unbind_table, ioasid),
+	.reserved_at = { offsetof(struct ioasid_unbind_table, __reserved) },
+	.fill = fill_unbind,
+};
+
+static void fill_invalidate(int fd, __u32 id, void *mem, union args *args)
+{
+	args->invalidate.ioasid = id;
+	args->invalidate.nr = 1;
+	args->invalidate.entries = IA_PTR(mem);
+}
+
+FIXTURE_VARIANT_ADD(command, invalidate_cache)
+{
+	.cmd = IOASID_INVALIDATE_CACHE,
+	.size = sizeof(struct ioasid_invalidate_cache),
+	.rc = -EOPNOTSUPP,
+	.copies_out = true,
+	.id_at = offsetof(struct ioasid_invalidate_cache, ioasid),
+	.reserved_at = { offsetof(struct ioasid_invalidate_cache, __reserved) },
+	.fill = fill_invalidate,
 };
 
 FIXTURE_SETUP(command)

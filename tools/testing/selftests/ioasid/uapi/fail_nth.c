@@ -9,9 +9,8 @@
 #include "ioasid_test.h"
 #include "family.h"
 #include "fault.h"
+#include "nested.h"
 #include "state.h"
-
-#define PG page_size
 
 static const __u64 base = SZ_1G;
 
@@ -23,6 +22,7 @@ struct stage {
 	__u32 id;
 	__u32 id_new;
 	__u32 id_child;
+	__u32 id_parent;	/* of a page table of user space */
 	int export;
 	__u64 iova;
 	char *mem;		/* 600 pages, no two of them neighbours */
@@ -527,6 +527,107 @@ FIXTURE_VARIANT_ADD(command, unmap_cascade)
 	.run = run_cascade,
 	.takes_away = true,
 	.cuts = true,
+};
+
+/* A parent with a page, and a child whose format every kernel knows. */
+static int prepare_pgtable(struct stage *s)
+{
+	struct ioasid_alloc cmd = {
+		.argsz = sizeof(cmd),
+		.flags = IOASID_ALLOC_NEST_PARENT,
+		.kind = IOASID_KIND_MAP,
+	};
+	int rc;
+
+	if (s->id_child)
+		return 0;
+	rc = ia_cmd(s->fd, IOASID_ALLOC, &cmd);
+	if (rc)
+		return rc;
+	s->id_parent = cmd.ioasid;
+	rc = ia_map(s->fd, s->id_parent, base, s->mem, PG);
+	return rc ? rc : nested_child(s->fd, s->id_parent,
+				      IOMMU_HWPT_DATA_VTD_S1, &s->id_child);
+}
+
+static int run_alloc_pgtable(struct stage *s)
+{
+	return nested_child(s->fd, s->id_parent, IOMMU_HWPT_DATA_VTD_S1,
+			    &s->id_new);
+}
+
+FIXTURE_VARIANT_ADD(command, alloc_pgtable)
+{
+	.prepare = prepare_pgtable,
+	.run = run_alloc_pgtable,
+	.undo = undo_alloc,
+};
+
+static int bind_vtd(struct stage *s, __u32 flags)
+{
+	struct iommu_hwpt_vtd_s1 vtd = {
+		.pgtbl_addr = base, .addr_width = 48,
+	};
+
+	return bind_data(s->fd, s->id_child, flags, &vtd, sizeof(vtd));
+}
+
+static int run_bind(struct stage *s)
+{
+	return bind_vtd(s, 0);
+}
+
+static int undo_bind(struct stage *s)
+{
+	return unbind_table(s->fd, s->id_child);
+}
+
+FIXTURE_VARIANT_ADD(command, bind_pgtable)
+{
+	.prepare = prepare_pgtable,
+	.run = run_bind,
+	.undo = undo_bind,
+};
+
+static int prepare_rebind(struct stage *s)
+{
+	int rc = prepare_pgtable(s);
+
+	return rc ? rc : bind_vtd(s, IOASID_BIND_REPLACE);
+}
+
+static int run_rebind(struct stage *s)
+{
+	return bind_vtd(s, IOASID_BIND_REPLACE);
+}
+
+FIXTURE_VARIANT_ADD(command, rebind_pgtable)
+{
+	.prepare = prepare_rebind,
+	.run = run_rebind,
+};
+
+static int run_unbind(struct stage *s)
+{
+	return unbind_table(s->fd, s->id_child);
+}
+
+FIXTURE_VARIANT_ADD(command, unbind_pgtable)
+{
+	.prepare = prepare_rebind,
+	.run = run_unbind,
+	.takes_away = true,
+};
+
+static int run_invalidate(struct stage *s)
+{
+	return nested_flush(s->fd, s->id_child, 0, 0, 0);
+}
+
+FIXTURE_VARIANT_ADD(command, invalidate_cache)
+{
+	.prepare = prepare_pgtable,
+	.run = run_invalidate,
 };
 
 static int run_export(struct stage *s)

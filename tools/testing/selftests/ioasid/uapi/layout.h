@@ -189,7 +189,36 @@ AT(ioasid_query_map, next, 32);
 AT(ioasid_query_map, more, 40);
 SIZE(ioasid_query_map, 48);
 
+AT(ioasid_bind_table, ioasid, 8);
+AT(ioasid_bind_table, length, 12);
+AT(ioasid_bind_table, data, 16);
+AT(ioasid_bind_table, __reserved, 24);
+SIZE(ioasid_bind_table, 40);
+
+AT(ioasid_unbind_table, ioasid, 8);
+AT(ioasid_unbind_table, __reserved, 12);
+SIZE(ioasid_unbind_table, 16);
+
+AT(ioasid_invalidate, __reserved, 4);
+AT(ioasid_invalidate, start, 8);
+AT(ioasid_invalidate, last, 16);
+SIZE(ioasid_invalidate, 24);
+
+AT(ioasid_invalidate_cache, ioasid, 8);
+AT(ioasid_invalidate_cache, devid, 12);
+AT(ioasid_invalidate_cache, type, 16);
+AT(ioasid_invalidate_cache, entry_size, 20);
+AT(ioasid_invalidate_cache, nr, 24);
+AT(ioasid_invalidate_cache, done, 28);
+AT(ioasid_invalidate_cache, entries, 32);
+AT(ioasid_invalidate_cache, error, 40);
+AT(ioasid_invalidate_cache, __reserved, 44);
+SIZE(ioasid_invalidate_cache, 48);
+
 static_assert(IOASID_QUERY_MAP == 0x6948, "number");
+static_assert(IOASID_BIND_PGTABLE == 0x6949, "number");
+static_assert(IOASID_UNBIND_PGTABLE == 0x694a, "number");
+static_assert(IOASID_INVALIDATE_CACHE == 0x694d, "number");
 static_assert(IOASID_CHECK_EXTENSION == 0x6940, "number");
 static_assert(IOASID_SET_OPTION == 0x6954, "number");
 static_assert(IOASID_VFIO_IOASID == 0x6956, "number");
@@ -214,6 +243,9 @@ union args {
 	struct ioasid_list list;
 	struct ioasid_set_option option;
 	struct ioasid_vfio_ioasid vfio;
+	struct ioasid_bind_table bind;
+	struct ioasid_unbind_table unbind;
+	struct ioasid_invalidate_cache invalidate;
 	__u8 bytes[4096];
 };
 

@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The kind PGTABLE: an IOASID whose page table user space writes, in memory that
+ * the parent maps.
+ *
+ * Invariants:
+ *  - It is an address space without domains of its own, the child of a root that
+ *    was born to be a nesting parent.  Groups that attach to it join the parent,
+ *    and DMA passes through the user's table first: ioas/nest.c.
+ *  - Its only mappings refer to the page where a table that was bound begins: as
+ *    long as a table is bound, that page cannot be unmapped from the parent,
+ *    unless by a cascade.
+ *
+ * Locks: none of its own.
+ */
+#include <linux/ioasid.h>
+#include <linux/slab.h>
+
+#include <uapi/linux/ioasid.h>
+
+#include "kind_map.h"
+
+/**
+ * struct ioasid_pgtable - an IOASID of the kind PGTABLE
+ * @map: first: the head, and the child of the parent
+ * @nests: the table, and where it is used
+ * @tables: number of tables that were bound, in any order
+ */
+struct ioasid_pgtable {
+	struct ioasid_map map;
+	struct ioas_nests nests;
+	atomic64_t tables;
+};
+
+static_assert(!offsetof(struct ioasid_pgtable, map));
+
+static struct ioasid_pgtable *to_pgtable(struct ioasid *ioasid)
+{
+	return container_of(ioasid, struct ioasid_pgtable, map.ioasid);
+}
+
+/* ---- Life ---- */
+
+static int pgtable_check(const struct ioasid_alloc *cmd)
+{
+	if (!ioas_iommu_takes_tables() || cmd->flags)
+		return -EOPNOTSUPP;
+	if (!cmd->parent || !cmd->format || cmd->cut_size || cmd->snoop)
+		return -EINVAL;
+	return 0;
+}
+
+static int pgtable_init(struct ioasid *ioasid,
+			const struct ioasid_params *params,
+			struct ioasid_account *account,
+			const struct ioasid_parent *parent)
+{
+	struct ioasid_pgtable *pgt = to_pgtable(ioasid);
+	const struct ioasid_table_format *format;
+	int ret;
+
+	/* An import may permit less than its root, which no IOMMU would see */
+	if (parent->import || !parent->ioas->nest_parent)
+		return -EOPNOTSUPP;
+	format = ioas_format_get(params->format);
+	if (!format)
+		return -EOPNOTSUPP;
+	ret = ioasid_map_init(ioasid, params, account, parent);
+	if (ret) {
+		ioas_format_put(format);
+		return ret;
+	}
+	ioas_nests_init(&pgt->nests, parent->ioas, format);
+	atomic64_set(&pgt->tables, 0);
+	return 0;
+}
+
+static struct ioasid_object *pgtable_exit(struct ioasid *ioasid)
+{
+	struct ioasid_pgtable *pgt = to_pgtable(ioasid);
+	struct ioasid_object *parent = ioasid_map_exit(ioasid);
+
+	kfree(pgt->nests.table);
+	ioas_format_put(pgt->nests.format);
+	return parent;
+}
+
+/* No other context can refer to it */
+static void pgtable_end(struct ioasid *ioasid)
+{
+	ioas_exit(ioasid_map_ioas(ioasid));
+}
+
+/* ---- Commands ---- */
+
+/* Refer to the page where a table begins, so that it stays mapped */
+static int refer(struct ioasid_pgtable *pgt, struct ioas_table *table)
+{
+	struct ioas_map_request req = {
+		.addr = table->root,
+		.length = PAGE_SIZE,
+		.flags = IOASID_MAP_READ | IOASID_MAP_FIXED,
+	};
+
+	/* Each table has a place of its own, also when the one before has gone */
+	table->iova = (u64)atomic64_inc_return(&pgt->tables) << PAGE_SHIFT;
+	req.iova = table->iova;
+	return ioas_map_ref(&pgt->map.ioas, &req);
+}
+
+/* Undo refer(); a cascade may have done it */
+static void unrefer(struct ioasid_pgtable *pgt, const struct ioas_table *table)
+{
+	struct ioas_unmap_request req = {
+		.flags = IOAS_UNMAP_FORCED,
+		.patience = IOAS_PATIENCE,
+	};
+
+	ioas_unmap(&pgt->map.ioas, table->iova, table->iova + (PAGE_SIZE - 1),
+		   &req);
+}
+
+/* @table is freed by the caller if this fails */
+static int pgtable_bind(struct ioasid *ioasid, struct ioas_table *table,
+			bool replace)
+{
+	struct ioasid_pgtable *pgt = to_pgtable(ioasid);
+	struct ioas_table *old = table;
+	int ret;
+
+	ret = pgt->nests.format->root(table->data, table->length, &table->root);
+	if (ret)
+		return ret;
+	if (!replace && ioas_nests_bound(&pgt->nests))
+		return -EEXIST;
+	table->root &= PAGE_MASK;
+	ret = refer(pgt, table);
+	if (ret)
+		return ret;
+	ret = ioas_nests_bind(&pgt->nests, &old, replace);
+	if (ret) {
+		unrefer(pgt, table);
+		return ret;
+	}
+	if (old)
+		unrefer(pgt, old);
+	kfree(old);
+	return 0;
+}
+
+static int pgtable_unbind(struct ioasid *ioasid)
+{
+	struct ioasid_pgtable *pgt = to_pgtable(ioasid);
+	struct ioas_table *table = ioas_nests_unbind(&pgt->nests);
+
+	if (IS_ERR(table))
+		return PTR_ERR(table);
+	unrefer(pgt, table);
+	kfree(table);
+	return 0;
+}
+
+static const struct ioasid_table_format *pgtable_format(struct ioasid *ioasid)
+{
+	return to_pgtable(ioasid)->nests.format;
+}
+
+static int pgtable_invalidate(struct ioasid *ioasid,
+			      const struct iommu_group *only,
+			      const void *entries, size_t size, u32 *nr)
+{
+	return ioas_nests_invalidate(&to_pgtable(ioasid)->nests, only, entries,
+				     size, nr);
+}
+
+/* ---- Attachments ---- */
+
+static int pgtable_hold(struct ioasid *ioasid, unsigned int devices)
+{
+	return ioas_hold(ioasid_map_ioas(ioasid), devices);
+}
+
+static void pgtable_release(struct ioasid *ioasid, unsigned int devices)
+{
+	ioas_release(ioasid_map_ioas(ioasid), devices);
+}
+
+static void pgtable_set_partial(struct ioasid *ioasid, bool partial)
+{
+	ioas_set_partial(ioasid_map_ioas(ioasid), partial);
+}
+
+static int pgtable_attach(struct ioasid *ioasid,
+			  struct ioasid_attachment *attachment, u64 *fault_addr)
+{
+	struct ioas_nests *nests = &to_pgtable(ioasid)->nests;
+
+	attachment->domain.nests = nests;
+	return ioas_attach(nests->parent, &attachment->domain, fault_addr);
+}
+
+static int pgtable_detach(struct ioasid *ioasid,
+			  struct ioasid_attachment *attachment,
+			  enum ioasid_detach how)
+{
+	struct ioas *parent = to_pgtable(ioasid)->nests.parent;
+
+	if (how == IOASID_DETACH_KILLABLE)
+		return ioas_detach_killable(parent, &attachment->domain);
+	ioas_detach(parent, &attachment->domain, how == IOASID_DETACH_MOVED);
+	return 0;
+}
+
+static int pgtable_begin_move(struct ioasid *ioasid,
+			      struct ioasid_attachment *attachment, bool hitless)
+{
+	return ioas_nests_begin_move(&attachment->domain, hitless);
+}
+
+static int pgtable_abort_move(struct ioasid *ioasid,
+			      struct ioasid_attachment *attachment)
+{
+	return ioas_nests_abort_move(&attachment->domain);
+}
+
+static bool pgtable_block_poisoned(struct ioasid *ioasid,
+				   struct ioasid_attachment *attachment)
+{
+	return ioas_attachment_poisoned(&attachment->domain) &&
+	       ioas_block(to_pgtable(ioasid)->nests.parent, &attachment->domain);
+}
+
+static bool pgtable_is_through(const struct ioasid *ioasid,
+			       const struct ioas *ioas)
+{
+	return container_of(ioasid, struct ioasid_pgtable, map.ioasid)
+		       ->nests.parent == ioas;
+}
+
+/* ---- Look ---- */
+
+static void pgtable_stats(struct ioasid *ioasid, struct ioas_stats *stats)
+{
+	struct ioas_nests *nests = &to_pgtable(ioasid)->nests;
+	struct ioas_stats below;
+
+	ioas_get_stats(nests->parent, &below);
+	ioas_get_stats(ioasid_map_ioas(ioasid), stats);
+	stats->state |= below.state & IOASID_STATE_POISONED;
+	if (!ioas_nests_bound(nests))
+		stats->state |= IOASID_STATE_UNBOUND;
+}
+
+/* The user's table says what is permitted */
+static struct ioas_ranges *pgtable_info(struct ioasid *ioasid,
+					struct ioasid_info *info)
+{
+	bool limited;
+
+	info->snoop = IOASID_SNOOP_AUTO;
+	info->nr_domains = ioas_nests_count(&to_pgtable(ioasid)->nests);
+	return ioas_copy_permitted(ioasid_map_ioas(ioasid), &limited);
+}
+
+const struct ioasid_kind_ops ioasid_kind_pgtable = {
+	.name = "pgtable",
+	.size = sizeof(struct ioasid_pgtable),
+	.check = pgtable_check,
+	.init = pgtable_init,
+	.exit = pgtable_exit,
+	.kill = ioasid_map_kill,
+	.free = ioasid_map_free,
+	.end = pgtable_end,
+	.format = pgtable_format,
+	.bind = pgtable_bind,
+	.unbind = pgtable_unbind,
+	.invalidate = pgtable_invalidate,
+	.hold = pgtable_hold,
+	.release = pgtable_release,
+	.set_partial = pgtable_set_partial,
+	.attach = pgtable_attach,
+	.detach = pgtable_detach,
+	.begin_move = pgtable_begin_move,
+	.abort_move = pgtable_abort_move,
+	.block_poisoned = pgtable_block_poisoned,
+	.is_through = pgtable_is_through,
+	.stats = pgtable_stats,
+	.info = pgtable_info,
+};
