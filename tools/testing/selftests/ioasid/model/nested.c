@@ -7,24 +7,24 @@
 
 TEST_F(nested, attach_then_bind)
 {
-	PLUG(a, NESTING);
+	PLUG(&self->a, NESTING);
 	STATE(UNBOUND, 0, 0);
-	ATTACH(a, child);
+	ATTACH(&self->a, &self->child);
 	STATE(ATTACHED | UNBOUND, 1, 0);
 	EXPECT_EQ(1, info_of(self->fd, self->root.id).nr_domains);
-	BLOCKED(a);
-	FAULTS(MODEL_FAULT_BLOCKED, a, GPA(DATA));
+	BLOCKED(&self->a);
+	FAULTS(MODEL_FAULT_BLOCKED, &self->a, GPA(DATA));
 	ASSERT_EQ(0, BIND(0, TABLE_A));
 	STATE(ATTACHED, 1, 1);
-	READS_A(a);
-	FAULTS(MODEL_FAULT_S1_ABSENT, a, VA(0));
-	FAULTS(MODEL_FAULT_S1_ABSENT, a, GPA(DATA));
+	READS_A(&self->a);
+	FAULTS(MODEL_FAULT_S1_ABSENT, &self->a, VA(0));
+	FAULTS(MODEL_FAULT_S1_ABSENT, &self->a, GPA(DATA));
 	ASSERT_EQ(0, model_fill(&self->a, VA(DATA + 1), 5, 1));
 	EXPECT_TRUE(model_pattern_holds(self->mem + (DATA + 1) * PG, 5,
 					VA(DATA + 1), PG));
 	ASSERT_EQ(0, UNBIND());
 	STATE(ATTACHED | UNBOUND, 1, 0);
-	BLOCKED(a);
+	BLOCKED(&self->a);
 	EXPECT_EQ(-ENOENT, UNBIND());
 	ASSERT_EQ(0, model_detach(&self->a));
 	EXPECT_EQ(0, info_of(self->fd, self->root.id).nr_domains);
@@ -35,17 +35,17 @@ TEST_F(nested, attach_then_bind)
 
 TEST_F(nested, bind_then_attach)
 {
-	PLUG(a, NESTING);
+	PLUG(&self->a, NESTING);
 	ASSERT_EQ(0, BIND(0, TABLE_A));
 	STATE(0, 0, 0);
-	ATTACH(a, child);
+	ATTACH(&self->a, &self->child);
 	STATE(ATTACHED, 1, 1);
-	READS_A(a);
+	READS_A(&self->a);
 	ASSERT_EQ(0, model_detach(&self->a));
-	BLOCKED(a);
+	BLOCKED(&self->a);
 	STATE(0, 0, 0);
-	ATTACH(a, child);
-	READS_A(a);
+	ATTACH(&self->a, &self->child);
+	READS_A(&self->a);
 	EXPECT_EQ(-EBUSY, ia_free(self->fd, self->child.id));
 	ASSERT_EQ(0, model_detach(&self->a));
 	EXPECT_EQ(-EBUSY, ia_free(self->fd, self->root.id));
@@ -59,60 +59,60 @@ TEST_F(nested, two_units_share)
 	struct model_s1 *s1 = ia_mem(PG);
 
 	ASSERT_NE(NULL, s1);
-	PLUG(a, NESTING);
-	PLUG(b, NESTING_1);
-	ATTACH(a, child);
+	PLUG(&self->a, NESTING);
+	PLUG(&self->b, NESTING_1);
+	ATTACH(&self->a, &self->child);
 	*s1 = (struct model_s1) { .root = GPA(TABLE_A), .levels = 3 };
 	ASSERT_EQ(0, bind_data(self->fd, self->child.id, 0, s1, sizeof(*s1)));
 	s1->root = GPA(TABLE_B);
 	s1->levels = 77;
 	ASSERT_EQ(0, munmap(s1, PG));
-	ATTACH(b, child);
+	ATTACH(&self->b, &self->child);
 	STATE(ATTACHED, 2, 2);
 	EXPECT_EQ(2, info_of(self->fd, self->root.id).nr_domains);
-	READS_A(a);
-	READS_A(b);
+	READS_A(&self->a);
+	READS_A(&self->b);
 	ASSERT_EQ(0, BIND(IOASID_BIND_REPLACE, TABLE_B));
 	STATE(ATTACHED, 2, 2);
-	READS_B(a);
-	READS_B(b);
+	READS_B(&self->a);
+	READS_B(&self->b);
 	ASSERT_EQ(0, model_detach(&self->a));
 	STATE(ATTACHED, 1, 1);
-	READS_B(b);
-	BLOCKED(a);
+	READS_B(&self->b);
+	BLOCKED(&self->a);
 }
 
 TEST_F(nested, one_unit_shares)
 {
-	PLUG(a, NESTING);
-	PLUG(b, NESTING);
-	ATTACH(a, child);
+	PLUG(&self->a, NESTING);
+	PLUG(&self->b, NESTING);
+	ATTACH(&self->a, &self->child);
 	ASSERT_EQ(0, BIND(0, TABLE_A));
-	ATTACH(b, child);
+	ATTACH(&self->b, &self->child);
 	STATE(ATTACHED, 2, 1);
 	EXPECT_EQ(1, info_of(self->fd, self->root.id).nr_domains);
-	READS_A(b);
+	READS_A(&self->b);
 	ASSERT_EQ(0, model_detach(&self->a));
 	STATE(ATTACHED, 1, 1);
-	READS_A(b);
+	READS_A(&self->b);
 	/* Beside a device that has the parent itself */
-	ATTACH(a, root);
+	ATTACH(&self->a, &self->root);
 	EXPECT_TRUE(reads(&self->a, GPA(DATA), DATA));
 	EXPECT_EQ(1, info_of(self->fd, self->root.id).nr_domains);
-	READS_A(b);
+	READS_A(&self->b);
 }
 
 TEST_F(nested, moves)
 {
 	struct model_space plain;
 
-	PLUG(a, NESTING);
+	PLUG(&self->a, NESTING);
 	ASSERT_EQ(0, model_space_open(&self->model, &plain));
 	ASSERT_EQ(0, ia_map(self->fd, plain.id, BASE, self->mem + DATA * PG,
 			    PG));
-	ATTACH(a, root);
-	ATTACH(a, child);
-	BLOCKED(a);
+	ATTACH(&self->a, &self->root);
+	ATTACH(&self->a, &self->child);
+	BLOCKED(&self->a);
 	ASSERT_EQ(0, model_attach(&self->a, &plain));
 	EXPECT_TRUE(reads(&self->a, BASE, DATA));
 	ASSERT_EQ(0, BIND(0, TABLE_A));
@@ -122,13 +122,13 @@ TEST_F(nested, moves)
 	EXPECT_TRUE(reads(&self->a, BASE, DATA));
 	STATE(0, 0, 0);
 	EXPECT_EQ(0, info_of(self->fd, self->root.id).nr_domains);
-	ATTACH(a, child);
-	READS_A(a);
-	FAULTS(MODEL_FAULT_S1_ABSENT, a, BASE);
+	ATTACH(&self->a, &self->child);
+	READS_A(&self->a);
+	FAULTS(MODEL_FAULT_S1_ABSENT, &self->a, BASE);
 	ASSERT_EQ(0, model_inject(&self->a, MODEL_INJECT_ATTACH, 1, 0));
 	EXPECT_EQ(-ENOMEM, model_attach(&self->a, &self->root));
-	READS_A(a);
-	ATTACH(a, root);
+	READS_A(&self->a);
+	ATTACH(&self->a, &self->root);
 	EXPECT_TRUE(reads(&self->a, GPA(DATA), DATA));
 	STATE(0, 0, 0);
 }
@@ -139,10 +139,10 @@ TEST_F(nested, rebind_under_dma)
 	struct ioasid_model_status status;
 	int i;
 
-	PLUG(a, NESTING);
+	PLUG(&self->a, NESTING);
 	model_pattern(self->mem + DATA * PG, 3, VA(DATA), PG);
 	s1_map(self->mem, TABLE_B, DATA, DATA);
-	ATTACH(a, child);
+	ATTACH(&self->a, &self->child);
 	ASSERT_EQ(0, BIND(0, TABLE_A));
 	EXPECT_EQ(-EEXIST, BIND(0, TABLE_B));
 	ASSERT_EQ(0, model_hammer(&self->a, 1, IOASID_MODEL_VERIFY, VA(DATA), 3,
@@ -162,16 +162,16 @@ TEST_F(nested, unbind_under_dma)
 {
 	int i;
 
-	PLUG(a, NESTING);
+	PLUG(&self->a, NESTING);
 	model_pattern(self->mem + DATA * PG, 3, VA(DATA), PG);
-	ATTACH(a, child);
+	ATTACH(&self->a, &self->child);
 	ASSERT_EQ(0, BIND(0, TABLE_A));
 	ASSERT_EQ(0, model_hammer(&self->a, 1, IOASID_MODEL_FILL, VA(DATA), 3,
 				  1, 2));
 	for (i = 0; i < 20; i++) {
 		ASSERT_EQ(0, model_hammered(&self->a, 1, 5));
 		ASSERT_EQ(0, UNBIND());
-		BLOCKED(a);
+		BLOCKED(&self->a);
 		/* Nothing keeps the table then */
 		ASSERT_EQ(0, ia_unmap(self->fd, self->root.id, GPA(TABLE_A), PG,
 				      NULL));
@@ -185,8 +185,8 @@ TEST_F(nested, unbind_under_dma)
 
 TEST_F(nested, unmap_of_the_parent)
 {
-	PLUG(a, NESTING);
-	ATTACH(a, child);
+	PLUG(&self->a, NESTING);
+	ATTACH(&self->a, &self->child);
 	ASSERT_EQ(0, ia_unmap(self->fd, self->root.id, GUEST, PAGES * PG, NULL));
 	ASSERT_EQ(-ENXIO, BIND(0, TABLE_A));
 	STATE(ATTACHED | UNBOUND, 1, 0);
@@ -194,35 +194,35 @@ TEST_F(nested, unmap_of_the_parent)
 		ASSERT_EQ(0, ia_map(self->fd, self->root.id, GPA(i),
 				    self->mem + i * PG, PG));
 	ASSERT_EQ(0, BIND(0, TABLE_A));
-	READS_A(a);
+	READS_A(&self->a);
 
 	/* A page that is no table */
 	ASSERT_EQ(0, ia_unmap(self->fd, self->root.id, GPA(DATA), PG, NULL));
-	FAULTS(MODEL_FAULT_ABSENT, a, VA(DATA));
+	FAULTS(MODEL_FAULT_ABSENT, &self->a, VA(DATA));
 	EXPECT_TRUE(reads(&self->a, VA(DATA + 1), DATA + 1));
 	ASSERT_EQ(0, ia_map(self->fd, self->root.id, GPA(DATA),
 			    self->mem + DATA * PG, PG));
-	READS_A(a);
+	READS_A(&self->a);
 
 	/* The page where the table begins */
 	EXPECT_EQ(-EBUSY, ia_unmap(self->fd, self->root.id, GPA(TABLE_A), PG,
 				   NULL));
 	EXPECT_EQ(-EBUSY, ia_unmap_all(self->fd, self->root.id, NULL));
-	READS_A(a);
+	READS_A(&self->a);
 	ASSERT_EQ(0, ia_unmap_cascade(self->fd, self->root.id, GPA(TABLE_A), PG));
-	FAULTS(MODEL_FAULT_S1_TABLE, a, VA(DATA));
+	FAULTS(MODEL_FAULT_S1_TABLE, &self->a, VA(DATA));
 	STATE(ATTACHED, 1, 1);
 	ASSERT_EQ(0, ia_map(self->fd, self->root.id, GPA(TABLE_A),
 			    self->mem + TABLE_A * PG, PG));
 	ASSERT_EQ(0, BIND(IOASID_BIND_REPLACE, TABLE_A));
-	READS_A(a);
+	READS_A(&self->a);
 	EXPECT_EQ(-EBUSY, ia_unmap(self->fd, self->root.id, GPA(TABLE_A), PG,
 				   NULL));
 
 	/* One on the way */
 	ASSERT_EQ(0, ia_unmap(self->fd, self->root.id, GPA(TABLE_A + LEAF), PG,
 			      NULL));
-	FAULTS(MODEL_FAULT_S1_TABLE, a, VA(DATA));
+	FAULTS(MODEL_FAULT_S1_TABLE, &self->a, VA(DATA));
 	ASSERT_EQ(0, UNBIND());
 	EXPECT_EQ(0, ia_unmap_all(self->fd, self->root.id, NULL));
 }
@@ -230,7 +230,7 @@ TEST_F(nested, unmap_of_the_parent)
 /* Permission is that of the parent */
 TEST_F(nested, permission_of_the_parent)
 {
-	PLUG(a, NESTING);
+	PLUG(&self->a, NESTING);
 	ASSERT_EQ(0, ia_unmap_all(self->fd, self->root.id, NULL));
 	for (int i = 0; i < PAGES; i++) {
 		__u64 iova = GPA(i);
@@ -241,9 +241,9 @@ TEST_F(nested, permission_of_the_parent)
 					 IA_PTR(self->mem + i * PG), PG, 0, 0, 0,
 					 NULL));
 	}
-	ATTACH(a, child);
+	ATTACH(&self->a, &self->child);
 	ASSERT_EQ(0, BIND(0, TABLE_A));
-	READS_A(a);
+	READS_A(&self->a);
 	EXPECT_EQ(MODEL_FAULT_DENIED, model_put(&self->a, VA(DATA), "x", 1));
 	EXPECT_EQ(0, model_put(&self->a, VA(DATA + 1), "x", 1));
 }
@@ -255,14 +255,15 @@ static void scribble(char *mem, unsigned int *seed)
 		0x40000000ULL, GUEST + 0x6000, GUEST + 0x10000,
 	};
 	__u64 word = addresses[rand_r(seed) % ARRAY_SIZE(addresses)];
+	int level = rand_r(seed) % 3;
+	int index = rand_r(seed) % (rand_r(seed) % 4 ? 16 : 512);
 
 	/* Loops, tables as pages, pages as tables, holes, reserved bits */
 	word |= rand_r(seed) & 0xfff;
 	if (rand_r(seed) % 8 == 0)
 		word |= (__u64)rand_r(seed) << 52;
-	__atomic_store_n(s1_entry(mem, TABLE_A, rand_r(seed) % 3,
-			       rand_r(seed) % 4 ? rand_r(seed) % 16 :
-			       rand_r(seed) % 512), word, __ATOMIC_RELAXED);
+	__atomic_store_n(s1_entry(mem, TABLE_A, level, index), word,
+			 __ATOMIC_RELAXED);
 }
 
 #define EVICTING							\
@@ -277,10 +278,10 @@ TEST_F(nested, tables_that_lie)
 
 	ASSERT_NE(NULL, other);
 	memset(other, 0x77, PAGES * PG);
-	PLUG(a, NESTING);
-	PLUG(b, EVICTING);
-	ATTACH(a, child);
-	ATTACH(b, child);
+	PLUG(&self->a, NESTING);
+	PLUG(&self->b, EVICTING);
+	ATTACH(&self->a, &self->child);
+	ATTACH(&self->b, &self->child);
 	ASSERT_EQ(0, BIND(0, TABLE_A));
 	ASSERT_EQ(0, model_hammer(&self->a, 1, IOASID_MODEL_FILL, VA(0), 3,
 				  PAGES, 2));
@@ -322,27 +323,27 @@ TEST_F(nested, tables_that_lie)
 	EXPECT_EQ(0, model_reason(&self->a, VA(DATA)));
 	*s1_entry(self->mem, TABLE_A, 0, BASE >> 30) = GPA(PAGES) | S1_RW;
 	ASSERT_EQ(0, FLUSH(0, 0));
-	FAULTS(MODEL_FAULT_S1_TABLE, a, VA(DATA));
+	FAULTS(MODEL_FAULT_S1_TABLE, &self->a, VA(DATA));
 }
 
 TEST_F(nested, invalidate)
 {
 	struct model_counters before, after;
 
-	PLUG(a, NESTING);
-	PLUG(b, NESTING_1);
-	ATTACH(a, child);
-	ATTACH(b, child);
+	PLUG(&self->a, NESTING);
+	PLUG(&self->b, NESTING_1);
+	ATTACH(&self->a, &self->child);
+	ATTACH(&self->b, &self->child);
 	/* Nothing is bound: no cache has anything */
 	EXPECT_EQ(0, FLUSH(0, 0));
 	ASSERT_EQ(0, BIND(0, TABLE_A));
-	READS_A(a);
-	READS_A(b);
+	READS_A(&self->a);
+	READS_A(&self->b);
 	s1_map(self->mem, TABLE_A, DATA, DATA + 3);
 	s1_map(self->mem, TABLE_A, PAGES - 1, DATA + 3);
 	/* Caches keep what they have */
-	READS_A(a);
-	READS_A(b);
+	READS_A(&self->a);
+	READS_A(&self->b);
 	ASSERT_EQ(0, FLUSH(DATA, 1));
 	EXPECT_TRUE(reads(&self->a, VA(DATA), DATA + 3));
 	EXPECT_TRUE(reads(&self->b, VA(DATA), DATA + 3));
@@ -380,8 +381,8 @@ TEST_F(nested, invalidate_arrays)
 
 	ASSERT_NE(NULL, inv);
 	ASSERT_NE(NULL, own);
-	PLUG(a, NESTING);
-	ATTACH(a, child);
+	PLUG(&self->a, NESTING);
+	ATTACH(&self->a, &self->child);
 	ASSERT_EQ(0, BIND(0, TABLE_A));
 	for (i = 0; i < nr; i++) {
 		inv[i].flags = IOASID_INVALIDATE_IOTLB;

@@ -21,6 +21,15 @@ FIXTURE(nested)
 	char *mem;
 };
 
+/* Whether the first and the last page are as the fixture made this table */
+static inline bool reads_by(struct model_device *dev, int table)
+{
+	int first = table == TABLE_A ? DATA : PAGES - 1;
+	int last = table == TABLE_A ? PAGES - 1 : DATA;
+
+	return reads(dev, VA(DATA), first) && reads(dev, VA(PAGES - 1), last);
+}
+
 FIXTURE_SETUP(nested)
 {
 	int i;
@@ -57,28 +66,19 @@ FIXTURE_TEARDOWN(nested)
 }
 
 #define PLUG(dev, ...)							\
-	ASSERT_EQ(0, model_plug(&self->model, &self->dev,		\
+	ASSERT_EQ(0, model_plug(&self->model, dev,			\
 				&(struct model_params)__VA_ARGS__, 0))
-#define ATTACH(dev, space)						\
-	ASSERT_EQ(0, model_attach(&self->dev, &self->space))
+#define ATTACH(dev, space) ASSERT_EQ(0, model_attach(dev, space))
 #define BIND(flags, table)						\
 	bind_table(self->fd, self->child.id, flags, table)
 #define UNBIND() unbind_table(self->fd, self->child.id)
 #define FLUSH(page, nr) nested_flush(self->fd, self->child.id, 0, page, nr)
 
 /* What the device reads by table A and by table B */
-#define READS_A(dev)							\
-do {									\
-	EXPECT_TRUE(reads(&self->dev, VA(DATA), DATA));			\
-	EXPECT_TRUE(reads(&self->dev, VA(PAGES - 1), PAGES - 1));	\
-} while (0)
-#define READS_B(dev)							\
-do {									\
-	EXPECT_TRUE(reads(&self->dev, VA(DATA), PAGES - 1));		\
-	EXPECT_TRUE(reads(&self->dev, VA(PAGES - 1), DATA));		\
-} while (0)
+#define READS_A(dev) EXPECT_TRUE(reads_by(dev, TABLE_A))
+#define READS_B(dev) EXPECT_TRUE(reads_by(dev, TABLE_B))
 
-#define FAULTS(why, dev, at) EXPECT_EQ(why, model_reason(&self->dev, at))
+#define FAULTS(why, dev, at) EXPECT_EQ(why, model_reason(dev, at))
 #define BLOCKED(dev) FAULTS(MODEL_FAULT_BLOCKED, dev, VA(DATA))
 
 #define STATE(bits, devices, domains)					\

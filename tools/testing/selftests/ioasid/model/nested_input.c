@@ -21,8 +21,8 @@ do {									\
 
 TEST_F(nested, invalidate_bad_input)
 {
-	PLUG(a, NESTING);
-	ATTACH(a, child);
+	PLUG(&self->a, NESTING);
+	ATTACH(&self->a, &self->child);
 	for (int bound = 0; bound < 2; bound++) {
 		INVALIDATES(0, inv->flags |= IOASID_INVALIDATE_LEAF);
 		INVALIDATES(0, inv->flags = IOASID_INVALIDATE_DEVTLB);
@@ -58,7 +58,7 @@ TEST_F(nested, invalidate_bad_input)
 	/* Entries of a size that the driver does not have */
 	INVALIDATES(-EINVAL, ({ cmd.entry_size = 8;
 				cmd.type = MODEL_HWPT_INVALIDATE; }));
-	READS_A(a);
+	READS_A(&self->a);
 }
 
 #define BINDS(rc, change)						\
@@ -75,7 +75,7 @@ do {									\
 
 TEST_F(nested, bind_bad_input)
 {
-	PLUG(a, NESTING);
+	PLUG(&self->a, NESTING);
 	for (int attached = 0; attached < 2; attached++) {
 		BINDS(-EOPNOTSUPP, cmd.flags = 2);
 		BINDS(-ENOENT, cmd.ioasid = 0);
@@ -98,14 +98,14 @@ TEST_F(nested, bind_bad_input)
 		STATE(UNBOUND | (attached ? ATTACHED : 0), attached, 0);
 		EXPECT_EQ(0, info_of(self->fd, self->child.id).nr_mappings);
 		if (!attached)
-			ATTACH(a, child);
+			ATTACH(&self->a, &self->child);
 	}
-	BLOCKED(a);
+	BLOCKED(&self->a);
 	EXPECT_EQ(-ENOENT, UNBIND());
 	EXPECT_EQ(-EOPNOTSUPP, unbind_table(self->fd, self->root.id));
 	EXPECT_EQ(-ENOENT, unbind_table(self->fd, self->a.devid));
 	BINDS(0, cmd.flags = 0);
-	READS_A(a);
+	READS_A(&self->a);
 }
 
 TEST_F(nested, alloc_bad_input)
@@ -185,9 +185,9 @@ TEST_F(nested, other_commands)
 	EXPECT_EQ(-EOPNOTSUPP, ia_export(self->fd, id, EXPORT_RW, 0, PG, 1,
 					 &export));
 	EXPECT_EQ(-EOPNOTSUPP, ia_child(self->fd, id, 0, &id));
-	PLUG(a, NESTING);
-	ATTACH(a, child);
-	READS_A(a);
+	PLUG(&self->a, NESTING);
+	ATTACH(&self->a, &self->child);
+	READS_A(&self->a);
 }
 
 TEST_F(nested, formats)
@@ -197,12 +197,12 @@ TEST_F(nested, formats)
 	};
 	struct model_space space = self->child;
 
-	PLUG(a, NESTING);
-	PLUG(b, {});
+	PLUG(&self->a, NESTING);
+	PLUG(&self->b, {});
 	/* An IOMMU that cannot nest, and one that has another format */
 	ASSERT_EQ(0, model_bind(&self->b));
 	EXPECT_EQ(-EMEDIUMTYPE, model_attach(&self->b, &self->child));
-	ATTACH(b, root);
+	ATTACH(&self->b, &self->root);
 	EXPECT_TRUE(reads(&self->b, GPA(DATA), DATA));
 	EXPECT_EQ(-EMEDIUMTYPE, model_attach(&self->b, &self->child));
 	EXPECT_TRUE(reads(&self->b, GPA(DATA), DATA));
@@ -211,7 +211,7 @@ TEST_F(nested, formats)
 	ASSERT_EQ(0, model_attach(&self->a, &space));
 	EXPECT_EQ(-EMEDIUMTYPE, bind_data(self->fd, space.id, 0, &vtd,
 					  sizeof(vtd)));
-	BLOCKED(a);
+	BLOCKED(&self->a);
 	ASSERT_EQ(0, model_detach(&self->a));
 	vtd.__reserved = 1;
 	EXPECT_EQ(-EINVAL, bind_data(self->fd, space.id, 0, &vtd, sizeof(vtd)));
@@ -225,7 +225,7 @@ TEST_F(nested, formats)
 	vtd.pgtbl_addr = GPA(TABLE_A);
 	ASSERT_EQ(0, bind_data(self->fd, space.id, 0, &vtd, sizeof(vtd)));
 	EXPECT_EQ(-EMEDIUMTYPE, model_attach(&self->a, &space));
-	BLOCKED(a);
+	BLOCKED(&self->a);
 	EXPECT_EQ(0, ia_free(self->fd, space.id));
 }
 
@@ -236,10 +236,10 @@ TEST_F(nested, bind_fails)
 		MODEL_INJECT_ATTACH, MODEL_INJECT_ALLOC,
 	};
 
-	PLUG(a, NESTING);
-	PLUG(b, NESTING);
-	ATTACH(a, child);
-	ATTACH(b, child);
+	PLUG(&self->a, NESTING);
+	PLUG(&self->b, NESTING);
+	ATTACH(&self->a, &self->child);
+	ATTACH(&self->b, &self->child);
 	for (__u32 i = 0; i < 2; i++) {
 		__u32 last = what[i] == MODEL_INJECT_ATTACH ? 2 : 1;
 
@@ -247,8 +247,8 @@ TEST_F(nested, bind_fails)
 			ASSERT_EQ(0, model_inject(&self->a, what[i], nth, 0));
 			EXPECT_EQ(-ENOMEM, BIND(0, TABLE_A));
 			STATE(ATTACHED | UNBOUND, 2, 0);
-			BLOCKED(a);
-			BLOCKED(b);
+			BLOCKED(&self->a);
+			BLOCKED(&self->b);
 		}
 	}
 	ASSERT_EQ(0, BIND(0, TABLE_A));
@@ -259,15 +259,15 @@ TEST_F(nested, bind_fails)
 			ASSERT_EQ(0, model_inject(&self->a, what[i], nth, 0));
 			EXPECT_EQ(-ENOMEM, BIND(IOASID_BIND_REPLACE, TABLE_B));
 			STATE(ATTACHED, 2, 1);
-			READS_A(a);
-			READS_A(b);
+			READS_A(&self->a);
+			READS_A(&self->b);
 			EXPECT_EQ(-EBUSY, ia_unmap(self->fd, self->root.id,
 						   GUEST, PAGES * PG, NULL));
 		}
 	}
 	ASSERT_EQ(0, BIND(IOASID_BIND_REPLACE, TABLE_B));
-	READS_B(a);
-	READS_B(b);
+	READS_B(&self->a);
+	READS_B(&self->b);
 }
 
 TEST_F(nested, group)
@@ -280,22 +280,22 @@ TEST_F(nested, group)
 				&(struct model_params)NESTING, 7));
 	ASSERT_EQ(0, model_bind(&self->a));
 	ASSERT_EQ(0, model_bind(&self->b));
-	ATTACH(a, child);
+	ATTACH(&self->a, &self->child);
 	info = info_of(self->fd, self->child.id);
 	EXPECT_EQ(ATTACHED | UNBOUND | IOASID_STATE_PARTIAL_GROUP, info.state);
 	EXPECT_EQ(self->b.devid, info.waiting_devid);
 	EXPECT_EQ(-EDEADLK, BIND(0, TABLE_A));
-	ATTACH(b, child);
+	ATTACH(&self->b, &self->child);
 	ASSERT_EQ(0, BIND(0, TABLE_A));
 	STATE(ATTACHED, 2, 1);
-	READS_A(a);
-	READS_A(b);
+	READS_A(&self->a);
+	READS_A(&self->b);
 	/* The device that attached first goes; its sibling is asked from then on */
 	model_release(&self->a);
 	ASSERT_EQ(0, BIND(IOASID_BIND_REPLACE, TABLE_B));
-	READS_B(b);
+	READS_B(&self->b);
 	ASSERT_EQ(0, UNBIND());
-	BLOCKED(b);
+	BLOCKED(&self->b);
 }
 
 TEST_HARNESS_MAIN

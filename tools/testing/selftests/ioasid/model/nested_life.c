@@ -9,22 +9,22 @@ TEST_F(nested, poison)
 {
 	struct ioasid_info info;
 
-	PLUG(a, NESTING);
-	PLUG(b, NESTING_1);
-	ATTACH(a, child);
-	ATTACH(b, child);
+	PLUG(&self->a, NESTING);
+	PLUG(&self->b, NESTING_1);
+	ATTACH(&self->a, &self->child);
+	ATTACH(&self->b, &self->child);
 	ASSERT_EQ(0, BIND(0, TABLE_A));
 	ASSERT_EQ(0, model_inject(&self->a, MODEL_INJECT_UNMAP, 1, 0));
 	EXPECT_EQ(-EIO, ia_unmap_cascade(self->fd, self->root.id, GUEST,
 					 PAGES * PG));
 	info = info_of(self->fd, self->child.id);
 	EXPECT_EQ(ATTACHED | IOASID_STATE_POISONED, info.state);
-	BLOCKED(a);
+	BLOCKED(&self->a);
 	/* Its domain has no fault: but there is no memory any more */
 	EXPECT_NE(0, model_reason(&self->b, VA(DATA)));
 	EXPECT_EQ(-EIO, ia_map(self->fd, self->root.id, GUEST, self->mem, PG));
 	EXPECT_GT(0, BIND(IOASID_BIND_REPLACE, TABLE_A));
-	BLOCKED(a);
+	BLOCKED(&self->a);
 	EXPECT_NO_HARM(&self->a);
 	ASSERT_EQ(0, UNBIND());
 	EXPECT_EQ(-EIO, model_attach(&self->a, &self->root));
@@ -36,22 +36,22 @@ TEST_F(nested, poison)
 
 TEST_F(nested, orphan)
 {
-	PLUG(a, NESTING);
-	PLUG(b, NESTING);
-	ATTACH(a, child);
+	PLUG(&self->a, NESTING);
+	PLUG(&self->b, NESTING);
+	ATTACH(&self->a, &self->child);
 	ASSERT_EQ(0, BIND(0, TABLE_A));
-	READS_A(a);
+	READS_A(&self->a);
 	EXPECT_EQ(-EBUSY, ia_free(self->fd, self->root.id));
 	ASSERT_EQ(0, ia_free_cascade(self->fd, self->root.id));
 	munmap(self->mem, PAGES * PG);
-	FAULTS(MODEL_FAULT_S1_TABLE, a, VA(DATA));
+	FAULTS(MODEL_FAULT_S1_TABLE, &self->a, VA(DATA));
 	STATE(ATTACHED | IOASID_STATE_ORPHAN, 1, 1);
 	EXPECT_EQ(-ENODEV, BIND(IOASID_BIND_REPLACE, TABLE_B));
 	EXPECT_EQ(-ENODEV, model_attach(&self->b, &self->child));
 	EXPECT_EQ(0, FLUSH(0, 0));
 	EXPECT_EQ(0, UNBIND());
 	STATE(ATTACHED | UNBOUND | IOASID_STATE_ORPHAN, 1, 0);
-	BLOCKED(a);
+	BLOCKED(&self->a);
 	EXPECT_EQ(-ENODEV, BIND(0, TABLE_B));
 	ASSERT_EQ(0, model_detach(&self->a));
 	EXPECT_EQ(0, ia_free(self->fd, self->child.id));
@@ -289,10 +289,10 @@ TEST_F(nested, race)
 	struct race races[ARRAY_SIZE(threads)] = {};
 	pthread_t thread[ARRAY_SIZE(threads)];
 
-	PLUG(a, NESTING);
-	PLUG(b, NESTING);
+	PLUG(&self->a, NESTING);
+	PLUG(&self->b, NESTING);
 	ASSERT_EQ(0, model_bind(&self->b));
-	ATTACH(a, child);
+	ATTACH(&self->a, &self->child);
 	ASSERT_EQ(0, BIND(0, TABLE_A));
 	ASSERT_EQ(0, model_hammer(&self->a, 1, IOASID_MODEL_FILL, VA(DATA), 3,
 				  4, 2));
