@@ -81,9 +81,9 @@ static int ia_state_read_mappings(int fd, struct ia_state *state, __u32 id)
 			.entries = IA_PTR(entries),
 		};
 		rc = ia_cmd(fd, IOASID_QUERY_MAP, &query);
-		/* an import, which is like an IOASID otherwise */
+		/* an import, or a kind that has no mappings */
 		if (rc)
-			return rc == -ENOENT ? 0 : rc;
+			return rc == -ENOENT || rc == -EOPNOTSUPP ? 0 : rc;
 		start = query.next;
 		state->sum_mappings = ia_sum(state->sum_mappings, entries,
 					     query.nr * sizeof(*entries));
