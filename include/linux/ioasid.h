@@ -143,6 +143,7 @@ void ioasid_unregister_domain_extension(struct ioasid_domain_extension *ext);
  *	an IOMMU walks, over a domain of the kernel's
  * @node: private
  * @owner: module that has the functions; NULL for the kernel
+ * @by_pasid: it has a page table for each PASID: of the kind PASID_TABLE
  * @type: what domain_alloc_user() knows it by: struct iommu_user_data.type
  * @invalidate_type: the same for cache_invalidate_user()
  * @invalidate_size: bytes of one invalidation
@@ -155,6 +156,7 @@ void ioasid_unregister_domain_extension(struct ioasid_domain_extension *ext);
 struct ioasid_table_format {
 	struct list_head node;
 	struct module *owner;
+	bool by_pasid;
 	u32 type;
 	u32 invalidate_type;
 	u32 invalidate_size;

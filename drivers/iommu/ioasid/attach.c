@@ -342,7 +342,8 @@ static int move_group(struct ioasid_device *idev,
  *
  * Context: may sleep, for as long as it takes to populate a domain.
  * Return: 0, or an error of ioas_attach(), or:
- * -EBUSY, the group is attached to another IOASID and the device is not;
+ * -EBUSY, the group is attached to another IOASID and the device is not; or
+ * @ioasid takes PASIDs, and some are attached;
  * -ENOENT, @ioasid is being freed;
  * -EIO, @ioasid is poisoned;
  * -EOPNOTSUPP, no group can attach to the kind of @ioasid;
@@ -366,7 +367,10 @@ int ioasid_group_attach(struct ioasid_device *idev, struct ioasid *ioasid,
 	/* A sibling's attach may be long */
 	if (mutex_lock_killable(&group->lock))
 		goto out;
-	if (!group->rid)
+	/* Its PASIDs would be those of a table of user space */
+	if (ioasid_kind_of(ioasid)->takes_pasids && !list_empty(&group->pasids))
+		ret = -EBUSY;
+	else if (!group->rid)
 		ret = attach_first(idev, next, fault_addr);
 	else if (group->rid->ioasid == ioasid)
 		ret = attach_sibling(idev);

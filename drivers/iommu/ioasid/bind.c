@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Tables of user space: IOASID_BIND_PGTABLE, IOASID_UNBIND_PGTABLE,
- * IOASID_INVALIDATE_CACHE.
+ * Tables of user space: IOASID_BIND_PGTABLE, IOASID_UNBIND_PGTABLE, the same for
+ * tables by PASID, and IOASID_INVALIDATE_CACHE.
  *
  * Invariants:
  *  - What user space says of its table, and each invalidation, is copied once.
@@ -45,10 +45,17 @@ static struct ioas_table *table_from_user(u64 data, u32 length)
 	return table;
 }
 
-long ioasid_cmd_bind_pgtable(struct ioasid_ctx *ctx, union ioasid_arg *arg,
-			     void __user *user)
+/* Test whether an IOASID takes tables of this sort */
+static bool takes_tables(const struct ioasid *ioasid, bool by_pasid)
 {
-	struct ioasid_bind_table *cmd = &arg->bind;
+	const struct ioasid_kind_ops *ops = ioasid_kind_of(ioasid);
+
+	return ops->bind && ops->takes_pasids == by_pasid;
+}
+
+static long bind_table(struct ioasid_ctx *ctx,
+		       const struct ioasid_bind_table *cmd, bool by_pasid)
+{
 	struct ioas_table *table;
 	struct ioasid *ioasid;
 	int ret;
@@ -59,7 +66,7 @@ long ioasid_cmd_bind_pgtable(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 	if (!ioasid)
 		return -ENOENT;
 	ret = -EOPNOTSUPP;
-	if (!ioasid_kind_of(ioasid)->bind)
+	if (!takes_tables(ioasid, by_pasid))
 		goto put;
 	table = table_from_user(cmd->data, cmd->length);
 	ret = PTR_ERR_OR_ZERO(table);
@@ -74,20 +81,45 @@ put:
 	return ret;
 }
 
+static long unbind_table(struct ioasid_ctx *ctx,
+			 const struct ioasid_unbind_table *cmd, bool by_pasid)
+{
+	struct ioasid *ioasid;
+	int ret = -EOPNOTSUPP;
+
+	if (cmd->__reserved)
+		return -EINVAL;
+	ioasid = ioasid_get(ctx, cmd->ioasid);
+	if (!ioasid)
+		return -ENOENT;
+	if (takes_tables(ioasid, by_pasid))
+		ret = ioasid_kind_of(ioasid)->unbind(ioasid);
+	ioasid_put(ioasid);
+	return ret;
+}
+
+long ioasid_cmd_bind_pgtable(struct ioasid_ctx *ctx, union ioasid_arg *arg,
+			     void __user *user)
+{
+	return bind_table(ctx, &arg->bind, false);
+}
+
 long ioasid_cmd_unbind_pgtable(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 			       void __user *user)
 {
-	struct ioasid *ioasid;
-	int ret;
+	return unbind_table(ctx, &arg->unbind, false);
+}
 
-	if (arg->unbind.__reserved)
-		return -EINVAL;
-	ioasid = ioasid_get(ctx, arg->unbind.ioasid);
-	if (!ioasid)
-		return -ENOENT;
-	ret = ioasid_op_call(ioasid_kind_of(ioasid)->unbind, ioasid);
-	ioasid_put(ioasid);
-	return ret;
+long ioasid_cmd_bind_pasid_table(struct ioasid_ctx *ctx, union ioasid_arg *arg,
+				 void __user *user)
+{
+	return bind_table(ctx, &arg->bind, true);
+}
+
+long ioasid_cmd_unbind_pasid_table(struct ioasid_ctx *ctx,
+				   union ioasid_arg *arg, void __user *user)
+{
+	return unbind_table(ctx, &arg->unbind, true);
 }
 
 /* ---- Invalidate ---- */
@@ -116,17 +148,25 @@ struct invalidation {
 	void *entries;
 };
 
-static int check_invalidate(const struct ioasid_invalidate *inv)
+#define INVALIDATE_TLB	(IOASID_INVALIDATE_IOTLB | IOASID_INVALIDATE_DEVTLB)
+#define INVALIDATE_BY_PASID						\
+	(IOASID_INVALIDATE_PASID_CACHE | IOASID_INVALIDATE_PASID)
+
+static int check_invalidate(const struct ioasid_invalidate *inv, bool by_pasid)
 {
-	if (inv->flags & ~(IOASID_INVALIDATE_IOTLB | IOASID_INVALIDATE_DEVTLB |
+	if (inv->flags & ~(INVALIDATE_TLB | INVALIDATE_BY_PASID |
 			   IOASID_INVALIDATE_RANGE | IOASID_INVALIDATE_LEAF))
 		return -EOPNOTSUPP;
-	if (inv->__reserved ||
-	    !(inv->flags & (IOASID_INVALIDATE_IOTLB | IOASID_INVALIDATE_DEVTLB)))
+	if (!(inv->flags & (INVALIDATE_TLB | IOASID_INVALIDATE_PASID_CACHE)) ||
+	    (!by_pasid && inv->flags & INVALIDATE_BY_PASID) ||
+	    (inv->vpasid && !(inv->flags & IOASID_INVALIDATE_PASID)))
 		return -EINVAL;
-	if (inv->flags & IOASID_INVALIDATE_RANGE)
-		return inv->start > inv->last ? -EINVAL : 0;
-	return inv->start || inv->last ? -EINVAL : 0;
+	if (!(inv->flags & IOASID_INVALIDATE_RANGE))
+		return inv->start || inv->last ? -EINVAL : 0;
+	/* The PASID cache has no addresses */
+	if (!(inv->flags & INVALIDATE_TLB) || inv->start > inv->last)
+		return -EINVAL;
+	return 0;
 }
 
 /* Copy a chunk in, and translate it.  @nr: out, entries before one that is bad */
@@ -142,7 +182,7 @@ static int next_chunk(struct invalidation *work, u32 *nr)
 	work->from += all * work->size;
 	*nr = all;
 	for (i = 0; !work->own && i < all; i++, inv++) {
-		ret = check_invalidate(inv);
+		ret = check_invalidate(inv, work->format->by_pasid);
 		if (ret) {
 			*nr = i;
 			return ret;

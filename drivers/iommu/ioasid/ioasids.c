@@ -30,6 +30,7 @@ struct kmem_cache *ioasid_caches[IOASID_KINDS];
 const struct ioasid_kind_ops * const ioasid_kinds[IOASID_KINDS] = {
 	[IOASID_KIND_MAP] = &ioasid_kind_map,
 	[IOASID_KIND_PGTABLE] = &ioasid_kind_pgtable,
+	[IOASID_KIND_PASID_TABLE] = &ioasid_kind_pasid_table,
 };
 
 /* Find the parent of a new IOASID, and take a reference to it */

@@ -131,6 +131,10 @@ long ioasid_cmd_bind_pgtable(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 			     void __user *user);
 long ioasid_cmd_unbind_pgtable(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 			       void __user *user);
+long ioasid_cmd_bind_pasid_table(struct ioasid_ctx *ctx, union ioasid_arg *arg,
+				 void __user *user);
+long ioasid_cmd_unbind_pasid_table(struct ioasid_ctx *ctx,
+				   union ioasid_arg *arg, void __user *user);
 long ioasid_cmd_invalidate_cache(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 				 void __user *user);
 long ioasid_cmd_export(struct ioasid_ctx *ctx, union ioasid_arg *arg,

@@ -44,6 +44,8 @@ enum ioasid_detach {
  * struct ioasid_kind_ops - a kind of IOASIDs
  * @name: its name in fdinfo
  * @size: size of what it allocates, which begins with struct ioasid
+ * @takes_pasids: it translates the DMA of devices with any PASID: they attach by
+ *	requester id, and none of their PASIDs is attached
  * @check: check the attributes of IOASID_ALLOC that depend on the kind
  * @init: initialise all but the head of a new IOASID, whose memory is not zeroed,
  *	and make it a child of @parent, which is NULL for a root.  @account is that
@@ -63,9 +65,10 @@ enum ioasid_detach {
  * @batch: IOASID_DMA_BATCH; @result is all zeroes
  * @query: IOASID_QUERY_MAP
  * @format: the format of the user's table.  There is one with @bind
- * @bind: IOASID_BIND_PGTABLE.  With @replace set, a table may be bound already.
- *	@table, of kmalloc(), is taken over on success
- * @unbind: IOASID_UNBIND_PGTABLE
+ * @bind: IOASID_BIND_PGTABLE or, if @takes_pasids, IOASID_BIND_PASID_TABLE.  With
+ *	@replace set, a table may be bound already.  @table, of kmalloc(), is taken
+ *	over on success
+ * @unbind: IOASID_UNBIND_PGTABLE or IOASID_UNBIND_PASID_TABLE
  * @invalidate: IOASID_INVALIDATE_CACHE, at least for the group @only; NULL: for
  *	all.  @entries are of the format of the table, @size bytes each.  @nr:
  *	number of entries; out, number of entries that were carried out
@@ -104,6 +107,7 @@ enum ioasid_detach {
 struct ioasid_kind_ops {
 	const char *name;
 	size_t size;
+	bool takes_pasids;
 	int (*check)(const struct ioasid_alloc *cmd);
 	int (*init)(struct ioasid *ioasid, const struct ioasid_params *params,
 		    struct ioasid_account *account,
@@ -154,7 +158,7 @@ struct ioasid_kind_ops {
 				    struct ioasid_info *info);
 };
 
-#define IOASID_KINDS	(IOASID_KIND_PGTABLE + 1)
+#define IOASID_KINDS	(IOASID_KIND_PASID_TABLE + 1)
 
 /* By enum ioasid_kind; NULL for a kind that IOASID_ALLOC does not know */
 extern const struct ioasid_kind_ops * const ioasid_kinds[IOASID_KINDS];
@@ -164,6 +168,7 @@ extern struct kmem_cache *ioasid_caches[IOASID_KINDS];
 
 extern const struct ioasid_kind_ops ioasid_kind_map;
 extern const struct ioasid_kind_ops ioasid_kind_pgtable;
+extern const struct ioasid_kind_ops ioasid_kind_pasid_table;
 
 /* The ops of an IOASID */
 static inline const struct ioasid_kind_ops *

@@ -18,30 +18,11 @@
 
 #include <uapi/linux/ioasid.h>
 
-#include "kind_map.h"
-
-/**
- * struct ioasid_pgtable - an IOASID of the kind PGTABLE
- * @map: first: the head, and the child of the parent
- * @nests: the table, and where it is used
- * @tables: number of tables that were bound, in any order
- */
-struct ioasid_pgtable {
-	struct ioasid_map map;
-	struct ioas_nests nests;
-	atomic64_t tables;
-};
-
-static_assert(!offsetof(struct ioasid_pgtable, map));
-
-static struct ioasid_pgtable *to_pgtable(struct ioasid *ioasid)
-{
-	return container_of(ioasid, struct ioasid_pgtable, map.ioasid);
-}
+#include "kind_pgtable.h"
 
 /* ---- Life ---- */
 
-static int pgtable_check(const struct ioasid_alloc *cmd)
+int ioasid_pgtable_check(const struct ioasid_alloc *cmd)
 {
 	if (!ioas_iommu_takes_tables() || cmd->flags)
 		return -EOPNOTSUPP;
@@ -50,10 +31,10 @@ static int pgtable_check(const struct ioasid_alloc *cmd)
 	return 0;
 }
 
-static int pgtable_init(struct ioasid *ioasid,
+int ioasid_pgtable_init(struct ioasid *ioasid,
 			const struct ioasid_params *params,
 			struct ioasid_account *account,
-			const struct ioasid_parent *parent)
+			const struct ioasid_parent *parent, bool by_pasid)
 {
 	struct ioasid_pgtable *pgt = to_pgtable(ioasid);
 	const struct ioasid_table_format *format;
@@ -65,17 +46,30 @@ static int pgtable_init(struct ioasid *ioasid,
 	format = ioas_format_get(params->format);
 	if (!format)
 		return -EOPNOTSUPP;
+	ret = -EOPNOTSUPP;
+	if (format->by_pasid != by_pasid)
+		goto err_format;
 	ret = ioasid_map_init(ioasid, params, account, parent);
-	if (ret) {
-		ioas_format_put(format);
-		return ret;
-	}
+	if (ret)
+		goto err_format;
 	ioas_nests_init(&pgt->nests, parent->ioas, format);
 	atomic64_set(&pgt->tables, 0);
 	return 0;
+
+err_format:
+	ioas_format_put(format);
+	return ret;
 }
 
-static struct ioasid_object *pgtable_exit(struct ioasid *ioasid)
+static int pgtable_init(struct ioasid *ioasid,
+			const struct ioasid_params *params,
+			struct ioasid_account *account,
+			const struct ioasid_parent *parent)
+{
+	return ioasid_pgtable_init(ioasid, params, account, parent, false);
+}
+
+struct ioasid_object *ioasid_pgtable_exit(struct ioasid *ioasid)
 {
 	struct ioasid_pgtable *pgt = to_pgtable(ioasid);
 	struct ioasid_object *parent = ioasid_map_exit(ioasid);
@@ -86,7 +80,7 @@ static struct ioasid_object *pgtable_exit(struct ioasid *ioasid)
 }
 
 /* No other context can refer to it */
-static void pgtable_end(struct ioasid *ioasid)
+void ioasid_pgtable_end(struct ioasid *ioasid)
 {
 	ioas_exit(ioasid_map_ioas(ioasid));
 }
@@ -121,7 +115,7 @@ static void unrefer(struct ioasid_pgtable *pgt, const struct ioas_table *table)
 }
 
 /* @table is freed by the caller if this fails */
-static int pgtable_bind(struct ioasid *ioasid, struct ioas_table *table,
+int ioasid_pgtable_bind(struct ioasid *ioasid, struct ioas_table *table,
 			bool replace)
 {
 	struct ioasid_pgtable *pgt = to_pgtable(ioasid);
@@ -148,7 +142,7 @@ static int pgtable_bind(struct ioasid *ioasid, struct ioas_table *table,
 	return 0;
 }
 
-static int pgtable_unbind(struct ioasid *ioasid)
+int ioasid_pgtable_unbind(struct ioasid *ioasid)
 {
 	struct ioasid_pgtable *pgt = to_pgtable(ioasid);
 	struct ioas_table *table = ioas_nests_unbind(&pgt->nests);
@@ -160,12 +154,12 @@ static int pgtable_unbind(struct ioasid *ioasid)
 	return 0;
 }
 
-static const struct ioasid_table_format *pgtable_format(struct ioasid *ioasid)
+const struct ioasid_table_format *ioasid_pgtable_format(struct ioasid *ioasid)
 {
 	return to_pgtable(ioasid)->nests.format;
 }
 
-static int pgtable_invalidate(struct ioasid *ioasid,
+int ioasid_pgtable_invalidate(struct ioasid *ioasid,
 			      const struct iommu_group *only,
 			      const void *entries, size_t size, u32 *nr)
 {
@@ -175,22 +169,22 @@ static int pgtable_invalidate(struct ioasid *ioasid,
 
 /* ---- Attachments ---- */
 
-static int pgtable_hold(struct ioasid *ioasid, unsigned int devices)
+int ioasid_pgtable_hold(struct ioasid *ioasid, unsigned int devices)
 {
 	return ioas_hold(ioasid_map_ioas(ioasid), devices);
 }
 
-static void pgtable_release(struct ioasid *ioasid, unsigned int devices)
+void ioasid_pgtable_release(struct ioasid *ioasid, unsigned int devices)
 {
 	ioas_release(ioasid_map_ioas(ioasid), devices);
 }
 
-static void pgtable_set_partial(struct ioasid *ioasid, bool partial)
+void ioasid_pgtable_set_partial(struct ioasid *ioasid, bool partial)
 {
 	ioas_set_partial(ioasid_map_ioas(ioasid), partial);
 }
 
-static int pgtable_attach(struct ioasid *ioasid,
+int ioasid_pgtable_attach(struct ioasid *ioasid,
 			  struct ioasid_attachment *attachment, u64 *fault_addr)
 {
 	struct ioas_nests *nests = &to_pgtable(ioasid)->nests;
@@ -199,7 +193,7 @@ static int pgtable_attach(struct ioasid *ioasid,
 	return ioas_attach(nests->parent, &attachment->domain, fault_addr);
 }
 
-static int pgtable_detach(struct ioasid *ioasid,
+int ioasid_pgtable_detach(struct ioasid *ioasid,
 			  struct ioasid_attachment *attachment,
 			  enum ioasid_detach how)
 {
@@ -211,26 +205,27 @@ static int pgtable_detach(struct ioasid *ioasid,
 	return 0;
 }
 
-static int pgtable_begin_move(struct ioasid *ioasid,
-			      struct ioasid_attachment *attachment, bool hitless)
+int ioasid_pgtable_begin_move(struct ioasid *ioasid,
+			      struct ioasid_attachment *attachment,
+			      bool hitless)
 {
 	return ioas_nests_begin_move(&attachment->domain, hitless);
 }
 
-static int pgtable_abort_move(struct ioasid *ioasid,
+int ioasid_pgtable_abort_move(struct ioasid *ioasid,
 			      struct ioasid_attachment *attachment)
 {
 	return ioas_nests_abort_move(&attachment->domain);
 }
 
-static bool pgtable_block_poisoned(struct ioasid *ioasid,
+bool ioasid_pgtable_block_poisoned(struct ioasid *ioasid,
 				   struct ioasid_attachment *attachment)
 {
 	return ioas_attachment_poisoned(&attachment->domain) &&
 	       ioas_block(to_pgtable(ioasid)->nests.parent, &attachment->domain);
 }
 
-static bool pgtable_is_through(const struct ioasid *ioasid,
+bool ioasid_pgtable_is_through(const struct ioasid *ioasid,
 			       const struct ioas *ioas)
 {
 	return container_of(ioasid, struct ioasid_pgtable, map.ioasid)
@@ -239,7 +234,7 @@ static bool pgtable_is_through(const struct ioasid *ioasid,
 
 /* ---- Look ---- */
 
-static void pgtable_stats(struct ioasid *ioasid, struct ioas_stats *stats)
+void ioasid_pgtable_stats(struct ioasid *ioasid, struct ioas_stats *stats)
 {
 	struct ioas_nests *nests = &to_pgtable(ioasid)->nests;
 	struct ioas_stats below;
@@ -252,7 +247,7 @@ static void pgtable_stats(struct ioasid *ioasid, struct ioas_stats *stats)
 }
 
 /* The user's table says what is permitted */
-static struct ioas_ranges *pgtable_info(struct ioasid *ioasid,
+struct ioas_ranges *ioasid_pgtable_info(struct ioasid *ioasid,
 					struct ioasid_info *info)
 {
 	bool limited;
@@ -265,25 +260,25 @@ static struct ioas_ranges *pgtable_info(struct ioasid *ioasid,
 const struct ioasid_kind_ops ioasid_kind_pgtable = {
 	.name = "pgtable",
 	.size = sizeof(struct ioasid_pgtable),
-	.check = pgtable_check,
+	.check = ioasid_pgtable_check,
 	.init = pgtable_init,
-	.exit = pgtable_exit,
+	.exit = ioasid_pgtable_exit,
 	.kill = ioasid_map_kill,
 	.free = ioasid_map_free,
-	.end = pgtable_end,
-	.format = pgtable_format,
-	.bind = pgtable_bind,
-	.unbind = pgtable_unbind,
-	.invalidate = pgtable_invalidate,
-	.hold = pgtable_hold,
-	.release = pgtable_release,
-	.set_partial = pgtable_set_partial,
-	.attach = pgtable_attach,
-	.detach = pgtable_detach,
-	.begin_move = pgtable_begin_move,
-	.abort_move = pgtable_abort_move,
-	.block_poisoned = pgtable_block_poisoned,
-	.is_through = pgtable_is_through,
-	.stats = pgtable_stats,
-	.info = pgtable_info,
+	.end = ioasid_pgtable_end,
+	.format = ioasid_pgtable_format,
+	.bind = ioasid_pgtable_bind,
+	.unbind = ioasid_pgtable_unbind,
+	.invalidate = ioasid_pgtable_invalidate,
+	.hold = ioasid_pgtable_hold,
+	.release = ioasid_pgtable_release,
+	.set_partial = ioasid_pgtable_set_partial,
+	.attach = ioasid_pgtable_attach,
+	.detach = ioasid_pgtable_detach,
+	.begin_move = ioasid_pgtable_begin_move,
+	.abort_move = ioasid_pgtable_abort_move,
+	.block_poisoned = ioasid_pgtable_block_poisoned,
+	.is_through = ioasid_pgtable_is_through,
+	.stats = ioasid_pgtable_stats,
+	.info = ioasid_pgtable_info,
 };

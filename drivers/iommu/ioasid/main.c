@@ -46,6 +46,7 @@ static long cmd_check_extension(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 	case IOASID_EXT_PASID:
 		return 1;
 	case IOASID_EXT_PGTABLE:
+	case IOASID_EXT_PASID_TABLE:
 		return ioas_iommu_takes_tables();
 	case IOASID_EXT_MAX_DEPTH:
 		return IOAS_MAX_DEPTH;
@@ -167,6 +168,10 @@ static const struct ioasid_cmd ioasid_cmds[] = {
 	    IOASID_BIND_REPLACE, ioasid_cmd_bind_pgtable),
 	CMD(IOASID_UNBIND_PGTABLE, struct ioasid_unbind_table, __reserved, 0,
 	    ioasid_cmd_unbind_pgtable),
+	CMD(IOASID_BIND_PASID_TABLE, struct ioasid_bind_table, __reserved,
+	    IOASID_BIND_REPLACE, ioasid_cmd_bind_pasid_table),
+	CMD(IOASID_UNBIND_PASID_TABLE, struct ioasid_unbind_table, __reserved,
+	    0, ioasid_cmd_unbind_pasid_table),
 	CMD(IOASID_INVALIDATE_CACHE, struct ioasid_invalidate_cache, __reserved,
 	    0, ioasid_cmd_invalidate_cache),
 	CMD(IOASID_EXPORT, struct ioasid_export, max_mappings,

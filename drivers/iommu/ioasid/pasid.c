@@ -262,6 +262,10 @@ static int attach_locked(struct ioasid_attachment *next, u32 flags,
 	struct ioasid_attachment *old;
 
 	lockdep_assert_held(&next->group->lock);
+	/* They are those of a table of user space */
+	if (next->group->rid &&
+	    ioasid_attachment_ops(next->group->rid)->takes_pasids)
+		return -EBUSY;
 	/* A number that was chosen is for that attach only */
 	if (flags & IOASID_ATTACH_PASID_ANY) {
 		if (entry != IOASID_PASID_RESERVED)
@@ -294,6 +298,8 @@ static int attach_locked(struct ioasid_attachment *next, u32 flags,
  * can attach to the kind of @ioasid; or the PASID cannot be moved as
  * IOASID_ATTACH_HITLESS asks for;
  * -EINVAL, the device has no such PASID;
+ * -EBUSY, the PASIDs are those of a table of user space: its requester id is
+ * attached to an IOASID that takes them;
  * -EEXIST, the PASID is attached, and IOASID_ATTACH_NEW is set; or an attach
  * has reserved it;
  * -EDQUOT, the limit of the context is reached;

@@ -62,6 +62,8 @@
 #define IOASID_QUERY_MAP	_IO(IOASID_TYPE, IOASID_BASE + 0x08)
 #define IOASID_BIND_PGTABLE	_IO(IOASID_TYPE, IOASID_BASE + 0x09)
 #define IOASID_UNBIND_PGTABLE	_IO(IOASID_TYPE, IOASID_BASE + 0x0a)
+#define IOASID_BIND_PASID_TABLE	_IO(IOASID_TYPE, IOASID_BASE + 0x0b)
+#define IOASID_UNBIND_PASID_TABLE	_IO(IOASID_TYPE, IOASID_BASE + 0x0c)
 #define IOASID_INVALIDATE_CACHE	_IO(IOASID_TYPE, IOASID_BASE + 0x0d)
 #define IOASID_EXPORT		_IO(IOASID_TYPE, IOASID_BASE + 0x11)
 #define IOASID_IMPORT		_IO(IOASID_TYPE, IOASID_BASE + 0x12)
@@ -101,6 +103,8 @@
  *	when there; 0 where the kernel's IOMMU core lacks what they need: the kind
  *	and the flag are then EOPNOTSUPP. Whether the IOMMU of a device can walk a
  *	user's table, IOASID_DEVICE_GET_INFO tells.
+ * @IOASID_EXT_PASID_TABLE: the same for IOASID_KIND_PASID_TABLE, with
+ *	IOASID_BIND_PASID_TABLE and IOASID_UNBIND_PASID_TABLE.
  */
 enum ioasid_extension {
 	IOASID_EXT_MAP = 1,
@@ -116,6 +120,7 @@ enum ioasid_extension {
 	IOASID_EXT_REPLACE = 11,
 	IOASID_EXT_PASID = 12,
 	IOASID_EXT_PGTABLE = 13,
+	IOASID_EXT_PASID_TABLE = 14,
 	IOASID_EXT_PASID_HITLESS = 19,
 };
 
@@ -141,12 +146,16 @@ struct ioasid_check_extension {
  * @IOASID_KIND_MAP: IOASID_MAP_DMA and IOASID_UNMAP_DMA
  * @IOASID_KIND_PGTABLE: a page table that user space writes, in memory that the
  *	parent maps: IOASID_BIND_PGTABLE and IOASID_INVALIDATE_CACHE
+ * @IOASID_KIND_PASID_TABLE: a table that user space writes, in memory that the
+ *	parent maps, with a page table for each PASID: IOASID_BIND_PASID_TABLE and
+ *	IOASID_INVALIDATE_CACHE
  * @IOASID_KIND_IMPORT: stands for an IOASID of another context, made by
  *	IOASID_IMPORT and not by IOASID_ALLOC
  */
 enum ioasid_kind {
 	IOASID_KIND_MAP = 1,
 	IOASID_KIND_PGTABLE = 2,
+	IOASID_KIND_PASID_TABLE = 3,
 	IOASID_KIND_IMPORT = 16,
 };
 
@@ -205,7 +214,8 @@ enum ioasid_alloc_flags {
  * IOASID_ALLOC_NEST_PARENT.  DMA of devices that are attached to it goes through
  * a table of the user's, see struct ioasid_bind_table, and then through the
  * parent.  It takes none of the commands that map, unmap and look at mappings,
- * and cannot be a parent.
+ * and cannot be a parent.  One of the kind IOASID_KIND_PASID_TABLE is the same for
+ * devices that have a page table for each PASID; they attach by requester id.
  *
  * Errors:
  *
@@ -887,7 +897,8 @@ struct ioasid_query_map {
 };
 
 /**
- * enum ioasid_bind_flags - flags of IOASID_BIND_PGTABLE
+ * enum ioasid_bind_flags - flags of IOASID_BIND_PGTABLE and
+ *	IOASID_BIND_PASID_TABLE
  * @IOASID_BIND_REPLACE: a table that is bound already is replaced
  */
 enum ioasid_bind_flags {
@@ -895,10 +906,12 @@ enum ioasid_bind_flags {
 };
 
 /**
- * struct ioasid_bind_table - ioctl(IOASID_BIND_PGTABLE)
+ * struct ioasid_bind_table - ioctl(IOASID_BIND_PGTABLE), and
+ *	ioctl(IOASID_BIND_PASID_TABLE)
  * @argsz: sizeof(struct ioasid_bind_table)
  * @flags: enum ioasid_bind_flags
- * @ioasid: the IOASID, of the kind IOASID_KIND_PGTABLE
+ * @ioasid: the IOASID, of the kind IOASID_KIND_PGTABLE or, for
+ *	IOASID_BIND_PASID_TABLE, IOASID_KIND_PASID_TABLE
  * @length: bytes of @data, 1 to 512
  * @data: pointer to what the format of the IOASID says, such as struct
  *	iommu_hwpt_vtd_s1 of linux/iommufd.h: where the table is, and how to read
@@ -923,6 +936,10 @@ enum ioasid_bind_flags {
  *
  * With IOASID_BIND_REPLACE devices go from one table to the other without being
  * blocked, where the IOMMU can do that.
+ *
+ * A device that is attached to an IOASID of the kind IOASID_KIND_PASID_TABLE, by
+ * requester id, has the PASIDs of that table, and none of its PASIDs can be
+ * attached beside it.  The table has an entry for DMA without a PASID, too.
  *
  * Errors:
  *
@@ -949,10 +966,12 @@ struct ioasid_bind_table {
 };
 
 /**
- * struct ioasid_unbind_table - ioctl(IOASID_UNBIND_PGTABLE)
+ * struct ioasid_unbind_table - ioctl(IOASID_UNBIND_PGTABLE), and
+ *	ioctl(IOASID_UNBIND_PASID_TABLE)
  * @argsz: sizeof(struct ioasid_unbind_table)
  * @flags: must be 0
- * @ioasid: the IOASID, of the kind IOASID_KIND_PGTABLE
+ * @ioasid: the IOASID, of the kind IOASID_KIND_PGTABLE or, for
+ *	IOASID_UNBIND_PASID_TABLE, IOASID_KIND_PASID_TABLE
  * @__reserved: must be 0
  *
  * Takes the table away: attached devices are blocked, and stay attached.
@@ -973,21 +992,28 @@ struct ioasid_unbind_table {
  * enum ioasid_invalidate_flags - what is invalidated
  * @IOASID_INVALIDATE_IOTLB: in the IOTLB
  * @IOASID_INVALIDATE_DEVTLB: in TLBs of devices
- * @IOASID_INVALIDATE_RANGE: addresses from @start to @last only
+ * @IOASID_INVALIDATE_PASID_CACHE: what caches have of the table by PASID itself,
+ *	not of the page tables in it; only of IOASID_KIND_PASID_TABLE
+ * @IOASID_INVALIDATE_PASID: of the PASID @vpasid only; only of
+ *	IOASID_KIND_PASID_TABLE
+ * @IOASID_INVALIDATE_RANGE: addresses from @start to @last only; not of
+ *	IOASID_INVALIDATE_PASID_CACHE alone
  * @IOASID_INVALIDATE_LEAF: only entries for pages have changed, none for tables
  */
 enum ioasid_invalidate_flags {
 	IOASID_INVALIDATE_IOTLB = 1 << 0,
 	IOASID_INVALIDATE_DEVTLB = 1 << 1,
+	IOASID_INVALIDATE_PASID_CACHE = 1 << 2,
+	IOASID_INVALIDATE_PASID = 1 << 3,
 	IOASID_INVALIDATE_RANGE = 1 << 4,
 	IOASID_INVALIDATE_LEAF = 1 << 5,
 };
 
 /**
  * struct ioasid_invalidate - one invalidation of IOASID_INVALIDATE_CACHE
- * @flags: enum ioasid_invalidate_flags; IOASID_INVALIDATE_IOTLB,
- *	IOASID_INVALIDATE_DEVTLB or both
- * @__reserved: must be 0
+ * @flags: enum ioasid_invalidate_flags; at least one of IOASID_INVALIDATE_IOTLB,
+ *	IOASID_INVALIDATE_DEVTLB and IOASID_INVALIDATE_PASID_CACHE
+ * @vpasid: with IOASID_INVALIDATE_PASID: the PASID; otherwise 0
  * @start: with IOASID_INVALIDATE_RANGE: first byte; otherwise 0
  * @last: with IOASID_INVALIDATE_RANGE: last byte; otherwise 0
  *
@@ -995,7 +1021,7 @@ enum ioasid_invalidate_flags {
  */
 struct ioasid_invalidate {
 	__u32 flags;
-	__u32 __reserved;
+	__u32 vpasid;
 	__u64 start;
 	__u64 last;
 };
@@ -1004,7 +1030,8 @@ struct ioasid_invalidate {
  * struct ioasid_invalidate_cache - ioctl(IOASID_INVALIDATE_CACHE)
  * @argsz: sizeof(struct ioasid_invalidate_cache)
  * @flags: must be 0
- * @ioasid: the IOASID, of the kind IOASID_KIND_PGTABLE
+ * @ioasid: the IOASID, of the kind IOASID_KIND_PGTABLE or
+ *	IOASID_KIND_PASID_TABLE
  * @devid: 0: for all attached devices; otherwise at least for this one
  * @type: with @entry_size 0: must be 0; otherwise the type of the entries: enum
  *	iommu_hwpt_invalidate_data_type of linux/iommufd.h, or that of the driver
@@ -1029,7 +1056,8 @@ struct ioasid_invalidate {
  *
  *  * EOPNOTSUPP: the IOASID is of another kind; @type is not that of the format;
  *    an entry has a flag that is not known.
- *  * EINVAL: an entry is malformed, or names no cache; @entry_size is too large.
+ *  * EINVAL: an entry is malformed, names no cache, or a PASID that the table
+ *    does not have; @entry_size is too large.
  *  * ENOENT: no device has the id @devid.
  *  * ENODEV: that device is not attached to the IOASID.
  *  * EIO: an IOMMU failed.
@@ -1395,15 +1423,18 @@ enum ioasid_attach_flags {
  *  * EINVAL: flags that exclude each other, or @vpasid is not a PASID of the
  *    device.
  *  * EOPNOTSUPP: an unknown flag; the device has no PASIDs or shares its group;
- *    or the PASID, or the requester id, cannot move as IOASID_ATTACH_HITLESS
- *    asks for.
+ *    the IOASID is of the kind IOASID_KIND_PASID_TABLE, and the attach is by
+ *    PASID or the device shares its group; or the PASID, or the requester id,
+ *    cannot move as IOASID_ATTACH_HITLESS asks for.
  *  * EEXIST: the device, or its PASID, is attached, and IOASID_ATTACH_NEW is set;
  *    or another command has chosen this PASID.
  *  * ENOSPC: with IOASID_ATTACH_PASID_ANY, all PASIDs are in use.
  *  * EDQUOT: IOASID_OPTION_LIMIT_PASIDS is reached.
  *  * EADDRINUSE: memory is mapped at IOVAs that the device cannot use.
  *  * EMEDIUMTYPE: the device's IOMMU cannot serve this IOASID, or not by PASID.
- *  * EBUSY: another device of the group is attached elsewhere.
+ *  * EBUSY: another device of the group is attached elsewhere; or the IOASID, or
+ *    the one that the requester id is attached to, is of the kind
+ *    IOASID_KIND_PASID_TABLE, and PASIDs would be attached beside it.
  *  * EIO: the IOMMU failed, or see IOASID_STATE_POISONED.
  *  * ENOTCONN: the move failed, and so did attaching the device where it
  *    was: it is detached now, with all devices of its group.  Only an IOMMU

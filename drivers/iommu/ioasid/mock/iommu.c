@@ -1337,18 +1337,37 @@ static int s1_root(const void *data, u32 length, u64 *root)
 	return 0;
 }
 
-static void s1_invalidate(const struct ioasid_invalidate *from, void *to)
+static int pasids_root(const void *data, u32 length, u64 *root)
+{
+	const struct model_pasid_table *pasids = data;
+
+	if (length != sizeof(*pasids))
+		return -EINVAL;
+	if (pasids->flags)
+		return -EOPNOTSUPP;
+	if (!pasids->pasid_bits || pasids->table & ~MODEL_S1_ADDRESS)
+		return -EINVAL;
+	*root = pasids->table;
+	return 0;
+}
+
+static void table_invalidate(const struct ioasid_invalidate *from, void *to)
 {
 	struct model_invalidate *inv = to;
 
 	*inv = (struct model_invalidate){
 		.start = from->start,
 		.last = from->last,
+		.pasid = from->vpasid,
 	};
 	if (from->flags & IOASID_INVALIDATE_IOTLB)
 		inv->flags |= MODEL_INV_IOTLB;
 	if (from->flags & IOASID_INVALIDATE_DEVTLB)
 		inv->flags |= MODEL_INV_DEVTLB;
+	if (from->flags & IOASID_INVALIDATE_PASID_CACHE)
+		inv->flags |= MODEL_INV_PASID_CACHE;
+	if (from->flags & IOASID_INVALIDATE_PASID)
+		inv->flags |= MODEL_INV_PASID;
 	if (from->flags & IOASID_INVALIDATE_RANGE)
 		inv->flags |= MODEL_INV_RANGE;
 }
@@ -1360,7 +1379,16 @@ static struct ioasid_table_format model_formats[] = {
 		.invalidate_type = MODEL_HWPT_INVALIDATE,
 		.invalidate_size = sizeof(struct model_invalidate),
 		.root = s1_root,
-		.invalidate = s1_invalidate,
+		.invalidate = table_invalidate,
+	},
+	{
+		.owner = THIS_MODULE,
+		.by_pasid = true,
+		.type = MODEL_HWPT_DATA_PASID_TABLE,
+		.invalidate_type = MODEL_HWPT_INVALIDATE,
+		.invalidate_size = sizeof(struct model_invalidate),
+		.root = pasids_root,
+		.invalidate = table_invalidate,
 	},
 };
 

@@ -28,7 +28,8 @@ int nested_child(int fd, __u32 parent, __u32 format, __u32 *id)
 	return nested_alloc(fd, 0, IOASID_KIND_PGTABLE, parent, format, id);
 }
 
-int bind_data(int fd, __u32 id, __u32 flags, const void *data, __u32 length)
+static int bind_any(int fd, unsigned long nr, __u32 id, __u32 flags,
+		    const void *data, __u32 length)
 {
 	struct ioasid_bind_table cmd = {
 		.argsz = sizeof(cmd),
@@ -38,7 +39,17 @@ int bind_data(int fd, __u32 id, __u32 flags, const void *data, __u32 length)
 		.data = IA_PTR(data),
 	};
 
-	return ia_cmd(fd, IOASID_BIND_PGTABLE, &cmd);
+	return ia_cmd(fd, nr, &cmd);
+}
+
+int bind_data(int fd, __u32 id, __u32 flags, const void *data, __u32 length)
+{
+	return bind_any(fd, IOASID_BIND_PGTABLE, id, flags, data, length);
+}
+
+int bind_pasids(int fd, __u32 id, __u32 flags, const void *data, __u32 length)
+{
+	return bind_any(fd, IOASID_BIND_PASID_TABLE, id, flags, data, length);
 }
 
 int bind_table(int fd, __u32 id, __u32 flags, int page)
@@ -53,6 +64,13 @@ int unbind_table(int fd, __u32 id)
 	struct ioasid_unbind_table cmd = { .argsz = sizeof(cmd), .ioasid = id };
 
 	return ia_cmd(fd, IOASID_UNBIND_PGTABLE, &cmd);
+}
+
+int unbind_pasids(int fd, __u32 id)
+{
+	struct ioasid_unbind_table cmd = { .argsz = sizeof(cmd), .ioasid = id };
+
+	return ia_cmd(fd, IOASID_UNBIND_PASID_TABLE, &cmd);
 }
 
 struct ioasid_invalidate_cache

@@ -43,6 +43,10 @@ int bind_table(int fd, __u32 id, __u32 flags, int page);
 
 int unbind_table(int fd, __u32 id);
 
+/* The same for tables by PASID */
+int bind_pasids(int fd, __u32 id, __u32 flags, const void *data, __u32 length);
+int unbind_pasids(int fd, __u32 id);
+
 struct ioasid_invalidate_cache
 nested_invalidation(__u32 id, const struct ioasid_invalidate *inv, __u32 nr);
 

@@ -43,11 +43,12 @@ TEST_F(nested, invalidate_bad_input)
 		INVALIDATES(-EINVAL, cmd.nr = 0);
 		INVALIDATES(-EINVAL, cmd.__reserved = 1);
 		INVALIDATES(-EFAULT, cmd.entries = 8);
-		INVALIDATES(-EOPNOTSUPP, inv->flags |= 1 << 2);
-		INVALIDATES(-EOPNOTSUPP, inv->flags |= 1 << 3);
+		INVALIDATES(-EINVAL, inv->flags |= IOASID_INVALIDATE_PASID_CACHE);
+		INVALIDATES(-EINVAL, inv->flags |= IOASID_INVALIDATE_PASID);
+		INVALIDATES(-EOPNOTSUPP, inv->flags |= 1 << 6);
 		INVALIDATES(-EOPNOTSUPP, inv->flags |= 1U << 31);
 		INVALIDATES(-EINVAL, inv->flags = IOASID_INVALIDATE_LEAF);
-		INVALIDATES(-EINVAL, inv->__reserved = 1);
+		INVALIDATES(-EINVAL, inv->vpasid = 1);
 		INVALIDATES(-EINVAL, inv->start = 1);
 		INVALIDATES(-EINVAL, inv->last = 1);
 		INVALIDATES(-EINVAL, ({ inv->flags |= IOASID_INVALIDATE_RANGE;
@@ -129,7 +130,10 @@ do {									\
 
 	ALLOC(-EOPNOTSUPP, flags, IOASID_ALLOC_NEST_PARENT);
 	ALLOC(-EOPNOTSUPP, flags, 2);
-	ALLOC(-EOPNOTSUPP, kind, 3);
+	ALLOC(-EOPNOTSUPP, kind, 4);
+	/* A format of the other kind */
+	ALLOC(-EOPNOTSUPP, kind, IOASID_KIND_PASID_TABLE);
+	ALLOC(-EOPNOTSUPP, format, MODEL_HWPT_DATA_PASID_TABLE);
 	ALLOC(-EINVAL, parent, 0);
 	ALLOC(-ENOENT, parent, 0x7fffffff);
 	ALLOC(-EOPNOTSUPP, parent, self->child.id);

@@ -11,6 +11,7 @@
 #include "ioasid_test.h"
 #include "family.h"
 #include "fault.h"
+#include "pasid.h"
 #include "state.h"
 
 #define PG page_size
@@ -21,85 +22,10 @@
 #define BITS 10
 #define LAST ((1U << BITS) - 1)
 
-/* The command, and nothing around it */
-static int attach_full(struct model_device *dev, __u32 ioasid, __u32 flags,
-		       __u32 *vpasid, __u64 *fault_addr)
-{
-	struct ioasid_device_attach cmd = {
-		.argsz = sizeof(cmd),
-		.flags = flags,
-		.ioasid = ioasid,
-		.vpasid = *vpasid,
-		.fault_addr = IA_UNTOUCHED,
-	};
-	int rc = ia_cmd(dev->fd, VFIO_DEVICE_ATTACH_IOASID, &cmd);
-
-	*vpasid = cmd.vpasid;
-	if (fault_addr)
-		*fault_addr = cmd.fault_addr;
-	return rc;
-}
-
-static int attach_flags(struct model_device *dev, __u32 ioasid, __u32 vpasid,
-			__u32 flags)
-{
-	return attach_full(dev, ioasid, flags, &vpasid, NULL);
-}
-
-static int attach(struct model_device *dev, __u32 ioasid, __u32 vpasid)
-{
-	return attach_flags(dev, ioasid, vpasid, IOASID_ATTACH_PASID);
-}
-
-static int attach_any(struct model_device *dev, __u32 ioasid, __u32 *vpasid)
-{
-	*vpasid = 0;
-	return attach_full(dev, ioasid, IOASID_ATTACH_PASID_ANY, vpasid, NULL);
-}
-
-static int detach_from(struct model_device *dev, __u32 ioasid, __u32 vpasid)
-{
-	struct ioasid_device_detach cmd = {
-		.argsz = sizeof(cmd),
-		.flags = IOASID_DETACH_PASID,
-		.ioasid = ioasid,
-		.vpasid = vpasid,
-	};
-
-	return ia_cmd(dev->fd, VFIO_DEVICE_DETACH_IOASID, &cmd);
-}
-
-static int detach(struct model_device *dev, __u32 vpasid)
-{
-	return detach_from(dev, 0, vpasid);
-}
-
-/* Read a page with a PASID: the number of the page, or -enum model_reason */
-static int page_at(struct model_device *dev, __u32 pasid, __u64 iova)
-{
-	struct ioasid_model_dma dma = {
-		.op = IOASID_MODEL_READ,
-		.flags = pasid ? IOASID_MODEL_DMA_PASID : 0,
-		.pasid = pasid,
-		.threads = 1,
-		.address = iova,
-		.length = 1,
-		.count = 1,
-	};
-	__u8 byte;
-	int rc = model_dma(dev, &dma, NULL);
-
-	if (rc)
-		return rc < 0 ? -1000 : -rc;
-	if (model_read_memory(dev, 0, &byte, 1))
-		return -1000;
-	return byte - 1;
-}
-
 #define GOES_TO(dev, pasid, space)					\
-	EXPECT_EQ(space, page_at(&self->dev, pasid, BASE))
+	EXPECT_EQ(space, pasid_page_at(&self->dev, pasid, BASE))
 #define BLOCKED(dev, pasid)						\
-	EXPECT_EQ(-MODEL_FAULT_PASID, page_at(&self->dev, pasid, BASE))
+	EXPECT_EQ(-MODEL_FAULT_PASID, pasid_page_at(&self->dev, pasid, BASE))
 
 FIXTURE(pasid)
 {
@@ -207,19 +133,19 @@ static struct ioasid_device_info device(int fd, struct model_device *dev)
 TEST_F(pasid, routes)
 {
 	BLOCKED(a, 1);
-	ASSERT_EQ(0, attach(&self->a, ID(0), 1));
+	ASSERT_EQ(0, pasid_attach(&self->a, ID(0), 1));
 	GOES_TO(a, 1, 0);
 	BLOCKED(a, 2);
 	BLOCKED(b, 1);
 	/* not by requester id, which is blocked */
-	EXPECT_EQ(-MODEL_FAULT_BLOCKED, page_at(&self->a, 0, BASE));
+	EXPECT_EQ(-MODEL_FAULT_BLOCKED, pasid_page_at(&self->a, 0, BASE));
 
 	ASSERT_EQ(0, model_attach(&self->a, &self->space[1]));
-	ASSERT_EQ(0, attach(&self->a, ID(2), LAST));
+	ASSERT_EQ(0, pasid_attach(&self->a, ID(2), LAST));
 	/* the same space by two PASIDs, and by another device */
-	ASSERT_EQ(0, attach(&self->a, ID(0), 7));
-	ASSERT_EQ(0, attach(&self->b, ID(0), 7));
-	ASSERT_EQ(0, attach(&self->b, ID(1), 1));
+	ASSERT_EQ(0, pasid_attach(&self->a, ID(0), 7));
+	ASSERT_EQ(0, pasid_attach(&self->b, ID(0), 7));
+	ASSERT_EQ(0, pasid_attach(&self->b, ID(1), 1));
 	GOES_TO(a, 0, 1);
 	GOES_TO(a, 1, 0);
 	GOES_TO(a, 7, 0);
@@ -236,16 +162,16 @@ TEST_F(pasid, routes)
 	EXPECT_EQ(-EBUSY, ia_free(self->fd, ID(0)));
 
 	/* each ends alone */
-	ASSERT_EQ(0, detach(&self->a, 1));
+	ASSERT_EQ(0, pasid_detach(&self->a, 1));
 	BLOCKED(a, 1);
 	GOES_TO(a, 0, 1);
 	GOES_TO(a, 7, 0);
 	GOES_TO(b, 7, 0);
 	ASSERT_EQ(0, model_detach(&self->a));
-	EXPECT_EQ(-MODEL_FAULT_BLOCKED, page_at(&self->a, 0, BASE));
+	EXPECT_EQ(-MODEL_FAULT_BLOCKED, pasid_page_at(&self->a, 0, BASE));
 	GOES_TO(a, LAST, 2);
-	ASSERT_EQ(0, detach(&self->a, 7));
-	ASSERT_EQ(0, detach(&self->b, 7));
+	ASSERT_EQ(0, pasid_detach(&self->a, 7));
+	ASSERT_EQ(0, pasid_detach(&self->b, 7));
 	EXPECT_EQ(0, nr_devices(self->fd, ID(0)));
 	EXPECT_EQ(0, ia_free(self->fd, ID(0)));
 }
@@ -257,20 +183,20 @@ TEST_F(pasid, map_while_attached)
 				      IA_PTR(self->mem + 5 * PG);
 	__u64 n;
 
-	ASSERT_EQ(0, attach(&self->a, ID(0), 3));
-	ASSERT_EQ(0, attach(&self->b, ID(0), 4));
+	ASSERT_EQ(0, pasid_attach(&self->a, ID(0), 3));
+	ASSERT_EQ(0, pasid_attach(&self->b, ID(0), 4));
 	ASSERT_EQ(0, ia_map_ref(self->fd, ID(0), 2 * BASE, addr, PG, IA_RW));
-	EXPECT_EQ(5, page_at(&self->a, 3, 2 * BASE));
-	EXPECT_EQ(5, page_at(&self->b, 4, 2 * BASE));
+	EXPECT_EQ(5, pasid_page_at(&self->a, 3, 2 * BASE));
+	EXPECT_EQ(5, pasid_page_at(&self->b, 4, 2 * BASE));
 	ASSERT_EQ(0, ia_unmap(self->fd, ID(0), 2 * BASE, PG, &n));
 	EXPECT_EQ(PG, n);
-	EXPECT_EQ(-MODEL_FAULT_ABSENT, page_at(&self->a, 3, 2 * BASE));
-	EXPECT_EQ(-MODEL_FAULT_ABSENT, page_at(&self->b, 4, 2 * BASE));
+	EXPECT_EQ(-MODEL_FAULT_ABSENT, pasid_page_at(&self->a, 3, 2 * BASE));
+	EXPECT_EQ(-MODEL_FAULT_ABSENT, pasid_page_at(&self->b, 4, 2 * BASE));
 	/* permitted ranges are those of the device, as long as any is attached */
 	EXPECT_EQ(2, info_of(self->fd, ID(0)).nr_ranges);
-	ASSERT_EQ(0, detach(&self->a, 3));
+	ASSERT_EQ(0, pasid_detach(&self->a, 3));
 	EXPECT_EQ(2, info_of(self->fd, ID(0)).nr_ranges);
-	ASSERT_EQ(0, detach(&self->b, 4));
+	ASSERT_EQ(0, pasid_detach(&self->b, 4));
 	EXPECT_EQ(1, info_of(self->fd, ID(0)).nr_ranges);
 }
 
@@ -287,12 +213,12 @@ TEST_F(pasid, import)
 	close(export);
 	ASSERT_EQ(0, ia_child(self->fd, import, 0, &child));
 	ASSERT_EQ(0, ia_map_ref(self->fd, child, BASE, 0, PG, IA_RW));
-	ASSERT_EQ(0, attach(&self->a, child, 9));
+	ASSERT_EQ(0, pasid_attach(&self->a, child, 9));
 	GOES_TO(a, 9, 0);
 	ASSERT_EQ(0, ia_unmap_cascade(self->fd, owner, base,
 				      variant->child ? PAGES * PG : PG));
-	EXPECT_EQ(-MODEL_FAULT_ABSENT, page_at(&self->a, 9, BASE));
-	ASSERT_EQ(0, detach(&self->a, 9));
+	EXPECT_EQ(-MODEL_FAULT_ABSENT, pasid_page_at(&self->a, 9, BASE));
+	ASSERT_EQ(0, pasid_detach(&self->a, 9));
 	EXPECT_EQ(0, ia_free(self->fd, child));
 	EXPECT_EQ(0, ia_free(self->fd, import));
 }
@@ -301,31 +227,33 @@ TEST_F(pasid, move)
 {
 	struct model_counters before;
 
-	ASSERT_EQ(0, attach(&self->a, ID(0), 5));
-	ASSERT_EQ(0, attach(&self->a, ID(0), 6));
+	ASSERT_EQ(0, pasid_attach(&self->a, ID(0), 5));
+	ASSERT_EQ(0, pasid_attach(&self->a, ID(0), 6));
 	GOES_TO(a, 5, 0);
 	before = model_counters(&self->a);
 	/* where it is already */
-	ASSERT_EQ(0, attach(&self->a, ID(0), 5));
+	ASSERT_EQ(0, pasid_attach(&self->a, ID(0), 5));
 	EXPECT_EQ(before.attached, model_counters(&self->a).attached);
-	ASSERT_EQ(0, attach(&self->a, ID(1), 5));
+	ASSERT_EQ(0, pasid_attach(&self->a, ID(1), 5));
 	GOES_TO(a, 5, 1);
 	GOES_TO(a, 6, 0);
 	EXPECT_EQ(1, nr_devices(self->fd, ID(0)));
 	EXPECT_EQ(1, nr_devices(self->fd, ID(1)));
 	EXPECT_EQ(2, device(self->fd, &self->a).nr_pasids);
-	EXPECT_EQ(-EEXIST, attach_flags(&self->a, ID(2), 5, IOASID_ATTACH_PASID |
-					IOASID_ATTACH_NEW));
-	EXPECT_EQ(-EEXIST, attach_flags(&self->a, ID(1), 5, IOASID_ATTACH_PASID |
-					IOASID_ATTACH_NEW));
+	EXPECT_EQ(-EEXIST, pasid_attach_flags(&self->a, ID(2), 5,
+					      IOASID_ATTACH_PASID |
+					      IOASID_ATTACH_NEW));
+	EXPECT_EQ(-EEXIST, pasid_attach_flags(&self->a, ID(1), 5,
+					      IOASID_ATTACH_PASID |
+					      IOASID_ATTACH_NEW));
 	GOES_TO(a, 5, 1);
 	EXPECT_EQ(self->hitless ? 0 : -EOPNOTSUPP,
-		  attach_flags(&self->a, ID(2), 5, IOASID_ATTACH_PASID |
-			       IOASID_ATTACH_HITLESS));
+		  pasid_attach_flags(&self->a, ID(2), 5, IOASID_ATTACH_PASID |
+				     IOASID_ATTACH_HITLESS));
 	GOES_TO(a, 5, self->hitless ? 2 : 1);
 	/* there is nothing to replace */
-	EXPECT_EQ(0, attach_flags(&self->a, ID(2), 8, IOASID_ATTACH_PASID |
-				  IOASID_ATTACH_HITLESS));
+	EXPECT_EQ(0, pasid_attach_flags(&self->a, ID(2), 8, IOASID_ATTACH_PASID |
+					IOASID_ATTACH_HITLESS));
 	GOES_TO(a, 8, 2);
 	EXPECT_EQ(self->hitless ? IOASID_DEVICE_PASID_HITLESS : 0,
 		  device(self->fd, &self->a).caps & IOASID_DEVICE_PASID_HITLESS);
@@ -338,7 +266,7 @@ TEST_F(pasid, fails)
 	__u64 at = 0;
 	__u32 five = 5;
 
-	ASSERT_EQ(0, attach(&self->a, ID(0), 5));
+	ASSERT_EQ(0, pasid_attach(&self->a, ID(0), 5));
 	ASSERT_EQ(0, ia_state_read(self->fd, &before));
 #define SAME_AS_BEFORE()						\
 do {									\
@@ -350,13 +278,13 @@ do {									\
 } while (0)
 
 	ASSERT_EQ(0, model_inject(&self->a, MODEL_INJECT_ATTACH_PASID, 1, 0));
-	EXPECT_EQ(-ENOMEM, attach(&self->a, ID(1), 5));
+	EXPECT_EQ(-ENOMEM, pasid_attach(&self->a, ID(1), 5));
 	SAME_AS_BEFORE();
 	ASSERT_EQ(0, model_inject(&self->a, MODEL_INJECT_ATTACH_PASID, 1, 0));
-	EXPECT_EQ(-ENOMEM, attach(&self->a, ID(1), 6));
+	EXPECT_EQ(-ENOMEM, pasid_attach(&self->a, ID(1), 6));
 	SAME_AS_BEFORE();
 	ASSERT_EQ(0, model_inject(&self->a, MODEL_INJECT_ALLOC, 1, 0));
-	EXPECT_EQ(-ENOMEM, attach(&self->a, ID(1), 5));
+	EXPECT_EQ(-ENOMEM, pasid_attach(&self->a, ID(1), 5));
 	SAME_AS_BEFORE();
 
 	/* memory where the device cannot do DMA */
@@ -364,19 +292,21 @@ do {									\
 				variant->child ? SZ_1G : IA_PTR(self->mem), PG,
 				IA_RW));
 	ASSERT_EQ(0, ia_state_read(self->fd, &before));
-	EXPECT_EQ(-EADDRINUSE, attach_full(&self->a, ID(1), IOASID_ATTACH_PASID,
-					   &five, &at));
+	EXPECT_EQ(-EADDRINUSE, pasid_attach_full(&self->a, ID(1),
+						 IOASID_ATTACH_PASID, &five,
+						 &at));
 	EXPECT_EQ(RESV, at);
 	SAME_AS_BEFORE();
 	at = 0;
 	five = 0;
-	EXPECT_EQ(-EADDRINUSE, attach_full(&self->a, ID(1),
-					   IOASID_ATTACH_PASID_ANY, &five, &at));
+	EXPECT_EQ(-EADDRINUSE, pasid_attach_full(&self->a, ID(1),
+						 IOASID_ATTACH_PASID_ANY, &five,
+						 &at));
 	EXPECT_EQ(RESV, at);
 	SAME_AS_BEFORE();
 	/* the number that was chosen is free again */
-	EXPECT_EQ(0, attach(&self->a, ID(0), five));
-	EXPECT_EQ(0, detach(&self->a, five));
+	EXPECT_EQ(0, pasid_attach(&self->a, ID(0), five));
+	EXPECT_EQ(0, pasid_detach(&self->a, five));
 }
 
 /* Where a driver cannot replace, it may fail twice: then the PASID is detached. */
@@ -384,21 +314,21 @@ TEST_F(pasid, fails_twice)
 {
 	if (self->hitless || !(variant->flags & MODEL_NO_REPLACE_PASIDS))
 		SKIP(return, "the driver replaces");
-	ASSERT_EQ(0, attach(&self->a, ID(0), 5));
-	ASSERT_EQ(0, attach(&self->a, ID(0), 6));
+	ASSERT_EQ(0, pasid_attach(&self->a, ID(0), 5));
+	ASSERT_EQ(0, pasid_attach(&self->a, ID(0), 6));
 	/* The move fails before the driver is asked, and then the way back does */
 	ASSERT_EQ(0, ia_map_ref(self->fd, ID(1), RESV,
 				variant->child ? SZ_1G : IA_PTR(self->mem), PG,
 				IA_RW));
 	ASSERT_EQ(0, model_inject(&self->a, MODEL_INJECT_ATTACH_PASID, 1, 0));
-	EXPECT_EQ(-ENOTCONN, attach(&self->a, ID(1), 5));
+	EXPECT_EQ(-ENOTCONN, pasid_attach(&self->a, ID(1), 5));
 	BLOCKED(a, 5);
 	GOES_TO(a, 6, 0);
 	EXPECT_EQ(1, device(self->fd, &self->a).nr_pasids);
 	EXPECT_EQ(1, nr_devices(self->fd, ID(0)));
 	EXPECT_EQ(0, nr_devices(self->fd, ID(1)));
-	EXPECT_EQ(-ENOENT, detach(&self->a, 5));
-	EXPECT_EQ(0, attach(&self->a, ID(2), 5));
+	EXPECT_EQ(-ENOENT, pasid_detach(&self->a, 5));
+	EXPECT_EQ(0, pasid_attach(&self->a, ID(2), 5));
 	GOES_TO(a, 5, 2);
 }
 
@@ -408,10 +338,10 @@ TEST_F(pasid, bad_input)
 	__u32 any = 0;
 
 	ASSERT_EQ(0, model_bind(&self->plain));
-	ASSERT_EQ(0, attach(&self->a, ID(0), 1));
+	ASSERT_EQ(0, pasid_attach(&self->a, ID(0), 1));
 	ASSERT_EQ(0, ia_state_read(self->fd, &before));
 #define BAD(rc, dev, space, vpasid, flags)				\
-	EXPECT_EQ(rc, attach_flags(&self->dev, space, vpasid, flags))
+	EXPECT_EQ(rc, pasid_attach_flags(&self->dev, space, vpasid, flags))
 
 	BAD(-EINVAL, a, ID(0), 0, IOASID_ATTACH_PASID);
 	BAD(-EINVAL, a, ID(0), 1, 0);
@@ -431,15 +361,15 @@ TEST_F(pasid, bad_input)
 	BAD(-ENOENT, a, 0, 2, IOASID_ATTACH_PASID);
 	BAD(-EOPNOTSUPP, plain, ID(0), 1, IOASID_ATTACH_PASID);
 	BAD(-EOPNOTSUPP, plain, ID(0), 0, IOASID_ATTACH_PASID_ANY);
-	EXPECT_EQ(-EOPNOTSUPP, detach(&self->plain, 1));
+	EXPECT_EQ(-EOPNOTSUPP, pasid_detach(&self->plain, 1));
 	EXPECT_EQ(0, device(self->fd, &self->plain).pasid_width);
 
-	EXPECT_EQ(-ENOENT, detach(&self->a, 2));
-	EXPECT_EQ(-ENOENT, detach(&self->a, ~0U));
-	EXPECT_EQ(-ENOENT, detach_from(&self->a, ID(1), 1));
-	EXPECT_EQ(-EINVAL, detach(&self->a, 0));
+	EXPECT_EQ(-ENOENT, pasid_detach(&self->a, 2));
+	EXPECT_EQ(-ENOENT, pasid_detach(&self->a, ~0U));
+	EXPECT_EQ(-ENOENT, pasid_detach_from(&self->a, ID(1), 1));
+	EXPECT_EQ(-EINVAL, pasid_detach(&self->a, 0));
 	/* a number that the reader cannot be told */
-	EXPECT_EQ(-ENOENT, attach_any(&self->a, 0x7ffffff0, &any));
+	EXPECT_EQ(-ENOENT, pasid_attach_any(&self->a, 0x7ffffff0, &any));
 	EXPECT_NE(0, any);
 	ASSERT_EQ(0, ia_state_read(self->fd, &after));
 	EXPECT_EQ(NULL, ia_state_diff(&before, &after))
@@ -486,16 +416,16 @@ TEST_F(pasid, any)
 	bool seen[LAST + 1] = {};
 
 	ASSERT_NE(NULL, list);
-	ASSERT_EQ(0, attach(&self->a, ID(1), 17));
+	ASSERT_EQ(0, pasid_attach(&self->a, ID(1), 17));
 	for (i = 1; i < LAST; i++) {
-		ASSERT_EQ(0, attach_any(&self->a, ID(0), &one));
+		ASSERT_EQ(0, pasid_attach_any(&self->a, ID(0), &one));
 		ASSERT_LE(1, one);
 		ASSERT_GE(LAST, one);
 		ASSERT_FALSE(seen[one]);
 		ASSERT_NE(17, one);
 		seen[one] = true;
 	}
-	EXPECT_EQ(-ENOSPC, attach_any(&self->a, ID(0), &one));
+	EXPECT_EQ(-ENOSPC, pasid_attach_any(&self->a, ID(0), &one));
 	EXPECT_EQ(LAST, device(self->fd, &self->a).nr_pasids);
 	EXPECT_EQ(0, device(self->fd, &self->a).pasids_left);
 	EXPECT_EQ(LAST - 1, nr_devices(self->fd, ID(0)));
@@ -516,9 +446,9 @@ TEST_F(pasid, any)
 	}
 	EXPECT_EQ(LAST, n);
 
-	ASSERT_EQ(0, detach(&self->a, 100));
+	ASSERT_EQ(0, pasid_detach(&self->a, 100));
 	BLOCKED(a, 100);
-	ASSERT_EQ(0, attach_any(&self->a, ID(2), &one));
+	ASSERT_EQ(0, pasid_attach_any(&self->a, ID(2), &one));
 	EXPECT_EQ(100, one);
 	GOES_TO(a, 100, 2);
 	free(list);
@@ -538,20 +468,20 @@ TEST_F(pasid, limit)
 	EXPECT_EQ(3, value);
 	EXPECT_EQ(1, sealed);
 	EXPECT_EQ(3, device(self->fd, &self->a).pasids_left);
-	ASSERT_EQ(0, attach(&self->a, ID(0), 1));
-	ASSERT_EQ(0, attach(&self->b, ID(0), 1));
-	ASSERT_EQ(0, attach_any(&self->b, ID(0), &one));
+	ASSERT_EQ(0, pasid_attach(&self->a, ID(0), 1));
+	ASSERT_EQ(0, pasid_attach(&self->b, ID(0), 1));
+	ASSERT_EQ(0, pasid_attach_any(&self->b, ID(0), &one));
 	EXPECT_EQ(0, device(self->fd, &self->a).pasids_left);
-	EXPECT_EQ(-EDQUOT, attach(&self->a, ID(0), 2));
-	EXPECT_EQ(-EDQUOT, attach_any(&self->a, ID(0), &one));
+	EXPECT_EQ(-EDQUOT, pasid_attach(&self->a, ID(0), 2));
+	EXPECT_EQ(-EDQUOT, pasid_attach_any(&self->a, ID(0), &one));
 	BLOCKED(a, 2);
 	/* neither a requester id nor a move is one more */
 	EXPECT_EQ(0, model_attach(&self->a, &self->space[1]));
-	EXPECT_EQ(0, attach(&self->a, ID(1), 1));
+	EXPECT_EQ(0, pasid_attach(&self->a, ID(1), 1));
 	GOES_TO(a, 1, 1);
-	ASSERT_EQ(0, detach(&self->b, 1));
-	EXPECT_EQ(0, attach(&self->a, ID(0), 2));
-	EXPECT_EQ(-EDQUOT, attach(&self->a, ID(0), 3));
+	ASSERT_EQ(0, pasid_detach(&self->b, 1));
+	EXPECT_EQ(0, pasid_attach(&self->a, ID(0), 2));
+	EXPECT_EQ(-EDQUOT, pasid_attach(&self->a, ID(0), 3));
 }
 
 /* Devices that share a group have no PASIDs. */
@@ -563,14 +493,14 @@ TEST_F(pasid, shared_group)
 	ASSERT_EQ(0, model_plug(&self->model, &c, &params, 4));
 	ASSERT_EQ(0, model_bind(&c));
 	EXPECT_EQ(BITS, device(self->fd, &c).pasid_width);
-	ASSERT_EQ(0, attach(&c, ID(0), 1));
+	ASSERT_EQ(0, pasid_attach(&c, ID(0), 1));
 	ASSERT_EQ(0, model_plug(&self->model, &d, &params, 4));
 	EXPECT_EQ(0, device(self->fd, &c).pasid_width);
-	EXPECT_EQ(-EOPNOTSUPP, attach(&c, ID(0), 2));
+	EXPECT_EQ(-EOPNOTSUPP, pasid_attach(&c, ID(0), 2));
 	/* what is attached stays, and can be detached */
-	EXPECT_EQ(0, page_at(&c, 1, BASE));
-	EXPECT_EQ(0, detach(&c, 1));
-	EXPECT_EQ(-EOPNOTSUPP, attach(&c, ID(0), 1));
+	EXPECT_EQ(0, pasid_page_at(&c, 1, BASE));
+	EXPECT_EQ(0, pasid_detach(&c, 1));
+	EXPECT_EQ(-EOPNOTSUPP, pasid_attach(&c, ID(0), 1));
 	model_release(&c);
 	EXPECT_EQ(0, model_unplug(&c, 0));
 	EXPECT_EQ(0, model_unplug(&d, 0));
@@ -586,9 +516,9 @@ TEST_F(pasid, finalize)
 
 	ASSERT_EQ(0, model_plug(&self->model, &c, &params, 0));
 	ASSERT_EQ(0, model_bind(&c));
-	EXPECT_EQ(-EMEDIUMTYPE, attach(&c, ID(0), 1));
+	EXPECT_EQ(-EMEDIUMTYPE, pasid_attach(&c, ID(0), 1));
 	EXPECT_EQ(0, nr_devices(self->fd, ID(0)));
-	EXPECT_EQ(-MODEL_FAULT_PASID, page_at(&c, 1, BASE));
+	EXPECT_EQ(-MODEL_FAULT_PASID, pasid_page_at(&c, 1, BASE));
 	model_release(&c);
 	EXPECT_EQ(0, model_unplug(&c, 0));
 }
@@ -598,10 +528,10 @@ TEST_F(pasid, poison)
 {
 	__u64 n = 0;
 
-	ASSERT_EQ(0, attach(&self->a, ID(0), 1));
-	ASSERT_EQ(0, attach(&self->a, ID(0), 2));
-	ASSERT_EQ(0, attach(&self->a, ID(1), 3));
-	ASSERT_EQ(0, attach(&self->b, ID(0), 1));
+	ASSERT_EQ(0, pasid_attach(&self->a, ID(0), 1));
+	ASSERT_EQ(0, pasid_attach(&self->a, ID(0), 2));
+	ASSERT_EQ(0, pasid_attach(&self->a, ID(1), 3));
+	ASSERT_EQ(0, pasid_attach(&self->b, ID(0), 1));
 	ASSERT_EQ(0, model_attach(&self->b, &self->space[1]));
 	ASSERT_EQ(0, model_inject(&self->a, MODEL_INJECT_UNMAP, 1, 0));
 	EXPECT_EQ(-EIO, ia_unmap(self->fd, ID(0), BASE, PG, &n));
@@ -610,17 +540,17 @@ TEST_F(pasid, poison)
 	BLOCKED(b, 1);
 	GOES_TO(a, 3, 1);
 	GOES_TO(b, 0, 1);
-	EXPECT_EQ(-EIO, attach(&self->b, ID(0), 2));
+	EXPECT_EQ(-EIO, pasid_attach(&self->b, ID(0), 2));
 	/* a blocked one can move away; the last one frees the table */
-	EXPECT_EQ(0, attach(&self->a, ID(2), 1));
+	EXPECT_EQ(0, pasid_attach(&self->a, ID(2), 1));
 	GOES_TO(a, 1, 2);
-	EXPECT_EQ(0, detach(&self->a, 2));
+	EXPECT_EQ(0, pasid_detach(&self->a, 2));
 	EXPECT_EQ(IOASID_STATE_POISONED,
 		  info_of(self->fd, ID(0)).state & IOASID_STATE_POISONED);
-	EXPECT_EQ(0, detach(&self->b, 1));
+	EXPECT_EQ(0, pasid_detach(&self->b, 1));
 	EXPECT_EQ(0, info_of(self->fd, ID(0)).state & IOASID_STATE_POISONED);
-	EXPECT_EQ(0, attach(&self->b, ID(0), 1));
-	EXPECT_EQ(-MODEL_FAULT_ABSENT, page_at(&self->b, 1, BASE));
+	EXPECT_EQ(0, pasid_attach(&self->b, ID(0), 1));
+	EXPECT_EQ(-MODEL_FAULT_ABSENT, pasid_page_at(&self->b, 1, BASE));
 }
 
 /* Everything ends with the file of the device, and with unplug. */
@@ -629,7 +559,7 @@ TEST_F(pasid, close)
 	__u32 one, i;
 
 	for (i = 0; i < 100; i++)
-		ASSERT_EQ(0, attach_any(&self->a, ID(i % SPACES), &one));
+		ASSERT_EQ(0, pasid_attach_any(&self->a, ID(i % SPACES), &one));
 	ASSERT_EQ(0, model_attach(&self->a, &self->space[0]));
 	model_release(&self->a);
 	for (i = 0; i < SPACES; i++)
@@ -638,13 +568,13 @@ TEST_F(pasid, close)
 	ASSERT_EQ(0, model_bind(&self->a));
 	EXPECT_EQ(0, device(self->fd, &self->a).nr_pasids);
 	BLOCKED(a, 1);
-	ASSERT_EQ(0, attach(&self->a, ID(2), 1));
+	ASSERT_EQ(0, pasid_attach(&self->a, ID(2), 1));
 	GOES_TO(a, 1, 2);
 
 	/* unplugged under way: VFIO waits for the file */
 	ASSERT_EQ(0, model_unplug(&self->a, IOASID_MODEL_ASYNC));
 	GOES_TO(a, 1, 2);
-	ASSERT_EQ(0, attach(&self->a, ID(0), 2));
+	ASSERT_EQ(0, pasid_attach(&self->a, ID(0), 2));
 	model_release(&self->a);
 	for (i = 0; i < SPACES; i++)
 		EXPECT_EQ(0, nr_devices(self->fd, ID(i)));
@@ -671,12 +601,12 @@ TEST_F(pasid, context_closed)
 	c.fd = model_open_cdev(&c);
 	ASSERT_LE(0, c.fd);
 	ASSERT_EQ(0, hw_bind(c.fd, ctx, 1, &c.devid));
-	ASSERT_EQ(0, attach(&c, id, 1));
+	ASSERT_EQ(0, pasid_attach(&c, id, 1));
 	close(ctx);
-	EXPECT_EQ(6, page_at(&c, 1, BASE));
-	EXPECT_EQ(0, attach(&c, id, 2));
-	EXPECT_EQ(0, detach(&c, 1));
-	EXPECT_EQ(6, page_at(&c, 2, BASE));
+	EXPECT_EQ(6, pasid_page_at(&c, 1, BASE));
+	EXPECT_EQ(0, pasid_attach(&c, id, 2));
+	EXPECT_EQ(0, pasid_detach(&c, 1));
+	EXPECT_EQ(6, pasid_page_at(&c, 2, BASE));
 	close(c.fd);
 	EXPECT_EQ(0, model_counters(&self->a).attached);
 }
@@ -710,12 +640,12 @@ TEST_F(pasid, hitless)
 		SKIP(return, "the driver, or the kernel, cannot replace");
 	for (i = 0; i < SPACES; i++)
 		model_pattern(self->mem + i * PG, 77, BASE, PG);
-	ASSERT_EQ(0, attach(&self->a, ID(0), 5));
+	ASSERT_EQ(0, pasid_attach(&self->a, ID(0), 5));
 	ASSERT_EQ(0, hammer(&self->a, 1, 5, 0));
 	for (i = 1; i < 300; i++) {
-		ASSERT_EQ(0, attach_flags(&self->a, ID(i % SPACES), 5,
-					  IOASID_ATTACH_PASID |
-					  IOASID_ATTACH_HITLESS));
+		ASSERT_EQ(0, pasid_attach_flags(&self->a, ID(i % SPACES), 5,
+						IOASID_ATTACH_PASID |
+						IOASID_ATTACH_HITLESS));
 		if (i % 50 == 0)
 			ASSERT_EQ(0, model_hammered(&self->a, 1, 10));
 	}
@@ -749,16 +679,16 @@ TEST_F(pasid, reuse)
 	for (i = 0; i < 300; i++) {
 		now = i % SPACES;
 		old = (i + SPACES - 1) % SPACES;
-		ASSERT_EQ(0, attach_flags(&self->a, ID(now), 5,
-					  IOASID_ATTACH_PASID |
-					  IOASID_ATTACH_NEW));
+		ASSERT_EQ(0, pasid_attach_flags(&self->a, ID(now), 5,
+						IOASID_ATTACH_PASID |
+						IOASID_ATTACH_NEW));
 		/* the page of before is not written any more */
 		memset(mem + old * PG, 0x5a, sizeof(quiet));
 		if (i % 16 == 0)
 			ASSERT_EQ(0, model_hammered(&self->a, 1, 4));
 		memset(quiet, 0x5a, sizeof(quiet));
 		ASSERT_EQ(0, memcmp(mem + old * PG, quiet, sizeof(quiet)));
-		ASSERT_EQ(0, detach(&self->a, 5));
+		ASSERT_EQ(0, pasid_detach(&self->a, 5));
 		/* nor is this one */
 		memset(mem + now * PG, 0xa5, sizeof(quiet));
 		if (i % 16 == 0)
@@ -777,12 +707,12 @@ TEST_F(pasid, flush_of_one)
 
 	if (variant->flags & MODEL_ATS)
 		SKIP(return, "counts the IOTLB");
-	ASSERT_EQ(0, attach(&self->a, ID(0), 1));
-	ASSERT_EQ(0, attach(&self->a, ID(1), 2));
+	ASSERT_EQ(0, pasid_attach(&self->a, ID(0), 1));
+	ASSERT_EQ(0, pasid_attach(&self->a, ID(1), 2));
 	GOES_TO(a, 1, 0);
 	GOES_TO(a, 2, 1);
 	before = model_counters(&self->a);
-	ASSERT_EQ(0, detach(&self->a, 1));
+	ASSERT_EQ(0, pasid_detach(&self->a, 1));
 	after = model_counters(&self->a);
 	EXPECT_EQ(before.flush_all, after.flush_all);
 	EXPECT_EQ(before.flush_range, after.flush_range);
@@ -826,15 +756,16 @@ static void *race_thread(void *arg)
 		pasid = 1 + rand_r(&r->seed) % 6;
 		switch (rand_r(&r->seed) % 7) {
 		case 0:
-			rc = attach_any(r->dev, id, &pasid);
+			rc = pasid_attach_any(r->dev, id, &pasid);
 			break;
 		case 1:
-			rc = attach_flags(r->dev, id, pasid, IOASID_ATTACH_PASID |
-					  IOASID_ATTACH_NEW);
+			rc = pasid_attach_flags(r->dev, id, pasid,
+						IOASID_ATTACH_PASID |
+						IOASID_ATTACH_NEW);
 			break;
 		case 2:
 		case 3:
-			rc = attach(r->dev, id, pasid);
+			rc = pasid_attach(r->dev, id, pasid);
 			break;
 		case 4:
 			iova = 2 * BASE + rand_r(&r->seed) % 4 * PG;
@@ -846,7 +777,7 @@ static void *race_thread(void *arg)
 			rc = ia_unmap(r->fd, id, iova, PG, NULL);
 			break;
 		default:
-			rc = detach(r->dev, pasid);
+			rc = pasid_detach(r->dev, pasid);
 			break;
 		}
 		if (!expected(rc) && !r->bad)
@@ -903,12 +834,12 @@ TEST_F(pasid, killed)
 				_exit(1);
 			for (;;)
 				for (j = 0; j < 64; j++) {
-					attach_any(&self->a, ID(j % SPACES),
-						   &one);
-					attach(&self->a, ID((j + 1) % SPACES),
-					       one);
+					pasid_attach_any(&self->a,
+							 ID(j % SPACES), &one);
+					pasid_attach(&self->a,
+						     ID((j + 1) % SPACES), one);
 					if (j % 3)
-						detach(&self->a, one);
+						pasid_detach(&self->a, one);
 				}
 		}
 		while (!nr_devices(self->fd, ID(0)) &&
@@ -929,8 +860,8 @@ static int undo_step(struct model_device *dev, unsigned int step, __u32 home,
 		     __u32 one)
 {
 	if (step == 1)
-		return attach(dev, home, 5);
-	return detach(dev, step ? one : 6);
+		return pasid_attach(dev, home, 5);
+	return pasid_detach(dev, step ? one : 6);
 }
 
 /*
@@ -947,7 +878,7 @@ TEST_F(pasid, fail_nth)
 	fd = open(FAIL_NTH, O_RDWR);
 	if (fd < 0 || !set_knobs())
 		SKIP(return, "the kernel injects no faults");
-	ASSERT_EQ(0, attach(&self->a, ID(0), 5));
+	ASSERT_EQ(0, pasid_attach(&self->a, ID(0), 5));
 	ASSERT_EQ(0, ia_state_read(self->fd, &before));
 	for (step = 0; step < 3; step++) {
 		fatal = 0;
@@ -955,11 +886,11 @@ TEST_F(pasid, fail_nth)
 		for (nth = 1; failed && nth < MAX_FAILURES; nth++) {
 			ASSERT_TRUE(arm(fd, nth));
 			if (step == 0)
-				rc = attach(&self->a, ID(1), 6);
+				rc = pasid_attach(&self->a, ID(1), 6);
 			else if (step == 1)
-				rc = attach(&self->a, ID(1), 5);
+				rc = pasid_attach(&self->a, ID(1), 5);
 			else
-				rc = attach_any(&self->a, ID(1), &one);
+				rc = pasid_attach_any(&self->a, ID(1), &one);
 			failed = disarm(fd);
 			if (!rc) {
 				ASSERT_EQ(0, undo_step(&self->a, step, ID(0),

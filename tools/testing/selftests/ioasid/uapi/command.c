@@ -528,6 +528,22 @@ FIXTURE_VARIANT_ADD(command, bind_pgtable)
 	.fill = fill_bind,
 };
 
+FIXTURE_VARIANT_ADD(command, bind_pasid_table)
+{
+	.cmd = IOASID_BIND_PASID_TABLE,
+	.size = sizeof(struct ioasid_bind_table),
+	.flags = IOASID_BIND_REPLACE,
+	.rc = -EOPNOTSUPP,
+	.id_at = offsetof(struct ioasid_bind_table, ioasid),
+	.reserved_at = {
+		offsetof(struct ioasid_bind_table, __reserved),
+		offsetof(struct ioasid_bind_table, __reserved) + 4,
+		offsetof(struct ioasid_bind_table, __reserved) + 8,
+		offsetof(struct ioasid_bind_table, __reserved) + 12,
+	},
+	.fill = fill_bind,
+};
+
 static void fill_unbind(int fd, __u32 id, void *mem, union args *args)
 {
 	args->unbind.ioasid = id;
@@ -536,6 +552,16 @@ static void fill_unbind(int fd, __u32 id, void *mem, union args *args)
 FIXTURE_VARIANT_ADD(command, unbind_pgtable)
 {
 	.cmd = IOASID_UNBIND_PGTABLE,
+	.size = sizeof(struct ioasid_unbind_table),
+	.rc = -EOPNOTSUPP,
+	.id_at = offsetof(struct ioasid_unbind_table, ioasid),
+	.reserved_at = { offsetof(struct ioasid_unbind_table, __reserved) },
+	.fill = fill_unbind,
+};
+
+FIXTURE_VARIANT_ADD(command, unbind_pasid_table)
+{
+	.cmd = IOASID_UNBIND_PASID_TABLE,
 	.size = sizeof(struct ioasid_unbind_table),
 	.rc = -EOPNOTSUPP,
 	.id_at = offsetof(struct ioasid_unbind_table, ioasid),

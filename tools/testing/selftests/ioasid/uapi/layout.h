@@ -199,7 +199,7 @@ AT(ioasid_unbind_table, ioasid, 8);
 AT(ioasid_unbind_table, __reserved, 12);
 SIZE(ioasid_unbind_table, 16);
 
-AT(ioasid_invalidate, __reserved, 4);
+AT(ioasid_invalidate, vpasid, 4);
 AT(ioasid_invalidate, start, 8);
 AT(ioasid_invalidate, last, 16);
 SIZE(ioasid_invalidate, 24);
@@ -218,6 +218,8 @@ SIZE(ioasid_invalidate_cache, 48);
 static_assert(IOASID_QUERY_MAP == 0x6948, "number");
 static_assert(IOASID_BIND_PGTABLE == 0x6949, "number");
 static_assert(IOASID_UNBIND_PGTABLE == 0x694a, "number");
+static_assert(IOASID_BIND_PASID_TABLE == 0x694b, "number");
+static_assert(IOASID_UNBIND_PASID_TABLE == 0x694c, "number");
 static_assert(IOASID_INVALIDATE_CACHE == 0x694d, "number");
 static_assert(IOASID_CHECK_EXTENSION == 0x6940, "number");
 static_assert(IOASID_SET_OPTION == 0x6954, "number");

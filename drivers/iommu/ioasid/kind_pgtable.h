@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The kind PGTABLE, and what the kind PASID_TABLE has of it: the ops.
+ */
+#ifndef _IOASID_KIND_PGTABLE_H
+#define _IOASID_KIND_PGTABLE_H
+
+#include "kind_map.h"
+
+/**
+ * struct ioasid_pgtable - an IOASID with a table of user space
+ * @map: first: the head, and the child of the parent
+ * @nests: the table, and where it is used
+ * @tables: number of tables that were bound, in any order
+ */
+struct ioasid_pgtable {
+	struct ioasid_map map;
+	struct ioas_nests nests;
+	atomic64_t tables;
+};
+
+static_assert(!offsetof(struct ioasid_pgtable, map));
+
+static inline struct ioasid_pgtable *to_pgtable(struct ioasid *ioasid)
+{
+	return container_of(ioasid, struct ioasid_pgtable, map.ioasid);
+}
+
+int ioasid_pgtable_check(const struct ioasid_alloc *cmd);
+int ioasid_pgtable_init(struct ioasid *ioasid,
+			const struct ioasid_params *params,
+			struct ioasid_account *account,
+			const struct ioasid_parent *parent, bool by_pasid);
+struct ioasid_object *ioasid_pgtable_exit(struct ioasid *ioasid);
+void ioasid_pgtable_end(struct ioasid *ioasid);
+int ioasid_pgtable_bind(struct ioasid *ioasid, struct ioas_table *table,
+			bool replace);
+int ioasid_pgtable_unbind(struct ioasid *ioasid);
+const struct ioasid_table_format *ioasid_pgtable_format(struct ioasid *ioasid);
+int ioasid_pgtable_invalidate(struct ioasid *ioasid,
+			      const struct iommu_group *only,
+			      const void *entries, size_t size, u32 *nr);
+int ioasid_pgtable_hold(struct ioasid *ioasid, unsigned int devices);
+void ioasid_pgtable_release(struct ioasid *ioasid, unsigned int devices);
+void ioasid_pgtable_set_partial(struct ioasid *ioasid, bool partial);
+int ioasid_pgtable_attach(struct ioasid *ioasid,
+			  struct ioasid_attachment *attachment, u64 *fault_addr);
+int ioasid_pgtable_detach(struct ioasid *ioasid,
+			  struct ioasid_attachment *attachment,
+			  enum ioasid_detach how);
+int ioasid_pgtable_begin_move(struct ioasid *ioasid,
+			      struct ioasid_attachment *attachment,
+			      bool hitless);
+int ioasid_pgtable_abort_move(struct ioasid *ioasid,
+			      struct ioasid_attachment *attachment);
+bool ioasid_pgtable_block_poisoned(struct ioasid *ioasid,
+				   struct ioasid_attachment *attachment);
+bool ioasid_pgtable_is_through(const struct ioasid *ioasid,
+			       const struct ioas *ioas);
+void ioasid_pgtable_stats(struct ioasid *ioasid, struct ioas_stats *stats);
+struct ioas_ranges *ioasid_pgtable_info(struct ioasid *ioasid,
+					struct ioasid_info *info);
+
+#endif /* _IOASID_KIND_PGTABLE_H */
