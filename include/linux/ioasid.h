@@ -30,6 +30,7 @@ struct ioasid_device_bind;
 struct ioasid_device_detach;
 struct ioasid_invalidate;
 struct module;
+struct notifier_block;
 struct page;
 
 /**
@@ -55,6 +56,19 @@ struct ioasid_access_ops {
  */
 struct ioasid_device_ops {
 	bool (*owns_file)(void *data, struct file *file);
+};
+
+/* Event of ioasid_pasid_register_notifier() */
+#define IOASID_PASID_GONE	1
+
+/**
+ * struct ioasid_pasid_gone - a PASID of the machine that goes
+ * @vpasid: what user space called it
+ * @pasid: the number
+ */
+struct ioasid_pasid_gone {
+	u32 vpasid;
+	u32 pasid;
 };
 
 /* ioasid_access_rw(), ioasid_access_pin_pages() */
@@ -91,12 +105,24 @@ ioasid_bind_group_access(struct ioasid_ctx *ctx,
 			 struct iommu_group *iommu_group,
 			 const struct ioasid_access_ops *ops, void *data,
 			 u64 cookie);
+struct ioasid_device *ioasid_bind_shared(struct ioasid_ctx *ctx,
+					 struct device *dev, bool common,
+					 const struct ioasid_device_ops *ops,
+					 void *data, u64 cookie);
 void ioasid_unbind(struct ioasid_device *idev);
 u32 ioasid_device_id(struct ioasid_device *idev);
 
 bool ioasid_exists(struct ioasid_ctx *ctx, u32 ioasid);
 int ioasid_attach(struct ioasid_device *idev, u32 ioasid, u64 *fault_addr);
 int ioasid_detach(struct ioasid_device *idev, u32 ioasid);
+
+/* PASIDs of devices of ioasid_bind_shared() */
+int ioasid_device_pasid(struct ioasid_device *idev, u32 vpasid, u32 *pasid);
+int ioasid_pasid_translate(struct ioasid_ctx *ctx, u32 vpasid, u32 *pasid);
+int ioasid_pasid_register_notifier(struct ioasid_ctx *ctx,
+				   struct notifier_block *nb);
+void ioasid_pasid_unregister_notifier(struct ioasid_ctx *ctx,
+				      struct notifier_block *nb);
 
 int ioasid_access_pin_pages(struct ioasid_device *idev, u64 iova,
 			    unsigned long npages, unsigned int flags,

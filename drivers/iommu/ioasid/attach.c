@@ -46,7 +46,7 @@
  * ioasid_attachment_alloc() - allocate an attachment
  * @idev: the device, or one of the devices of the group, that is to be attached
  * @ioasid: the IOASID; the attachment holds a reference
- * @pasid: the PASID; IOMMU_NO_PASID, by requester id
+ * @vpasid: the PASID of user space; IOMMU_NO_PASID, by requester id
  *
  * Reserves the place in ioasid_device.attachments: xa_release() follows if the
  * attachment does not get there.
@@ -56,27 +56,27 @@
  */
 struct ioasid_attachment *ioasid_attachment_alloc(struct ioasid_device *idev,
 						  struct ioasid *ioasid,
-						  u32 pasid)
+						  u32 vpasid)
 {
 	struct ioasid_attachment *attachment;
 
-	if (xa_reserve(&idev->attachments, pasid, GFP_KERNEL_ACCOUNT))
+	if (xa_reserve(&idev->attachments, vpasid, GFP_KERNEL_ACCOUNT))
 		return NULL;
 	attachment = kzalloc(sizeof(*attachment), GFP_KERNEL_ACCOUNT);
 	if (!attachment) {
-		xa_release(&idev->attachments, pasid);
+		xa_release(&idev->attachments, vpasid);
 		return NULL;
 	}
-	attachment->pasid = pasid;
+	attachment->vpasid = vpasid;
 	attachment->ioasid = ioasid;
 	refcount_inc(&ioasid->obj.users);
 	attachment->group = idev->group;
 	if (idev->group) {
 		attachment->domain.group = idev->group->group;
 		attachment->domain.dev = idev->dev;
-		attachment->domain.pasid = pasid;
+		attachment->domain.pasid = vpasid;
 	}
-	if (!idev->group || pasid != IOMMU_NO_PASID)
+	if (!idev->group || vpasid != IOMMU_NO_PASID || idev->numbers)
 		attachment->device = idev;
 	return attachment;
 }

@@ -51,7 +51,7 @@ ioasid_attachment_release(const struct ioasid_attachment *attachment,
 /* attach.c */
 struct ioasid_attachment *ioasid_attachment_alloc(struct ioasid_device *idev,
 						  struct ioasid *ioasid,
-						  u32 pasid);
+						  u32 vpasid);
 void ioasid_attachment_free(struct ioasid_attachment *attachment);
 void ioasid_device_route(struct ioasid_device *idev,
 			 struct ioasid_attachment *attachment);

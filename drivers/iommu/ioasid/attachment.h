@@ -11,13 +11,17 @@
 struct ioasid;
 struct ioasid_device;
 struct ioasid_group;
+struct ioasid_number;
 
 /**
  * struct ioasid_attachment - a route of DMA to an IOASID
  * @group: the group whose DMA it routes; NULL for an emulated device
  * @device: the emulated device whose driver does the DMA, or the device of a
  *	PASID; NULL for a group
- * @pasid: the PASID that the DMA has; IOMMU_NO_PASID for the requester id alone
+ * @vpasid: its index in ioasid_device.attachments: what user space calls the
+ *	PASID; IOMMU_NO_PASID for the requester id alone.  @domain has the PASID on
+ *	the wire
+ * @number: what makes that another one than @vpasid, or NULL
  * @node: of a PASID: in ioasid_group.pasids
  * @ioasid: the IOASID, with a reference
  * @devices: number of devices that are attached by it; each counts in
@@ -32,14 +36,15 @@ struct ioasid_group;
  * @ioas: of an emulated device: the address space that its driver accesses
  * @access: of an emulated device: the pins of its driver
  *
- * @devices, @waiting, @leaving and @node are protected by ioasid_ctx.routes_lock,
+ * @devices, @waiting, @leaving, @node and @number are protected by ioasid_ctx.routes_lock,
  * and by ioasid_group.lock or ioasid_device.access_sem.  @domain and @access belong
  * to the address space.  The rest does not change.
  */
 struct ioasid_attachment {
 	struct ioasid_group *group;
 	struct ioasid_device *device;
-	u32 pasid;
+	u32 vpasid;
+	struct ioasid_number *number;
 	struct list_head node;
 	struct ioasid *ioasid;
 	unsigned int devices;

@@ -19,6 +19,7 @@
 #include <linux/slab.h>
 
 #include "context.h"
+#include "number.h"
 #include "kind_map.h"
 
 /**
@@ -46,6 +47,7 @@ struct ioasid_ctx *ioasid_ctx_alloc(void)
 	mutex_init(&ctx->lock);
 	INIT_LIST_HEAD(&ctx->groups);
 	spin_lock_init(&ctx->routes_lock);
+	ioasid_numbers_init(ctx);
 	mutex_init(&ctx->container.lock);
 	INIT_LIST_HEAD(&ctx->container.groups);
 	return ctx;
@@ -176,6 +178,7 @@ static void ioasid_ctx_destroy(struct ioasid_ctx *ctx)
 	if (nr_freed)
 		kmem_cache_free_bulk(cache, nr_freed, freed);
 	forget_ids(&ctx->objects);
+	ioasid_numbers_exit(ctx);
 	ioasid_ctx_drop(ctx);
 }
 

@@ -8,6 +8,7 @@
 #include <linux/ioasid.h>
 #include <linux/list.h>
 #include <linux/mutex.h>
+#include <linux/notifier.h>
 #include <linux/refcount.h>
 #include <linux/spinlock.h>
 #include <linux/xarray.h>
@@ -33,6 +34,20 @@ struct ioasid_container {
 };
 
 /**
+ * struct ioasid_numbers - PASIDs of the machine that a context has
+ * @lock: serialises changes of @by_vpasid and @by_ioasid
+ * @by_vpasid: common numbers, struct ioasid_number by vPASID
+ * @by_ioasid: the same by id of the IOASID
+ * @gone: listeners that are told of numbers that go
+ */
+struct ioasid_numbers {
+	struct mutex lock;		/* common numbers */
+	struct xarray by_vpasid;
+	struct xarray by_ioasid;
+	struct blocking_notifier_head gone;
+};
+
+/**
  * struct ioasid_ctx - an open file of /dev/ioasid, and the devices bound to it
  * @users: the file, each bound device, and each container of VFIO that lends its
  *	groups to the file
@@ -54,6 +69,7 @@ struct ioasid_container {
  * @groups: iommu groups with a bound device
  * @routes_lock: protects the routes of devices and groups, for readers that
  *	must not wait for an attach; a leaf
+ * @numbers: PASIDs of the machine
  * @container: state of the container commands of VFIO
  */
 struct ioasid_ctx {
@@ -72,6 +88,7 @@ struct ioasid_ctx {
 	unsigned int sealed;
 	struct list_head groups;
 	spinlock_t routes_lock;		/* routes of devices and groups */
+	struct ioasid_numbers numbers;
 	struct ioasid_container container;
 };
 

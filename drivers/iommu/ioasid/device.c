@@ -2,10 +2,15 @@
 /*
  * Devices bound to a context, and their iommu groups.
  *
+ * Longer than 700 lines: what binds devices, groups and shared devices makes and
+ * ends the same two objects, whose fields belong to this file.
+ *
  * Invariants:
  *  - From its first bind to its last unbind a group is owned by the context and
  *    never on its default domain: the DMA of its devices is blocked, or
  *    translated by an IOASID of the context.
+ *    But for a device that its kernel driver shares: that keeps its DMA by
+ *    requester id.
  *  - A bound device holds a reference to its context.
  *  - The framework keeps the struct device until it unbinds the device.  All
  *    other users of ioasid_device.dev hold ioasid_device.lock, and check gone.
@@ -32,6 +37,7 @@
 
 #include "attach.h"
 #include "device.h"
+#include "number.h"
 
 static bool allow_unsafe_interrupts;
 module_param(allow_unsafe_interrupts, bool, 0644);
@@ -142,7 +148,8 @@ static struct ioasid_group *find_group(struct ioasid_ctx *ctx,
 
 	lockdep_assert_held(&ctx->lock);
 	list_for_each_entry(group, &ctx->groups, node)
-		if (group->group == iommu_group)
+		if (group->group == iommu_group &&
+		    group->owner != IOASID_OWNER_DRIVER)
 			return group;
 	return NULL;
 }
@@ -509,6 +516,75 @@ err_gone:
 }
 EXPORT_SYMBOL_GPL(ioasid_bind_group);
 
+/**
+ * ioasid_bind_shared() - bind a device that its kernel driver shares among users
+ * @ctx: the context; referenced until ioasid_unbind()
+ * @dev: the device; the caller is its driver, and keeps it until ioasid_unbind()
+ * @common: a PASID must mean the same on all such devices of @ctx, see
+ *	ioasid_pasid_translate(); otherwise each attachment has a number of its own,
+ *	see ioasid_device_pasid()
+ * @ops: callbacks, or NULL
+ * @data: passed to @ops
+ * @cookie: an arbitrary number of user space
+ *
+ * The driver keeps the DMA of @dev by requester id for itself: nothing is claimed,
+ * and nothing blocked.  @dev is attached by PASIDs only, whose numbers are of the
+ * pool of the machine.  What user space attaches without a PASID has one, too.
+ * The driver lets a user's work on the device have no other PASIDs than those that
+ * user space attached.  It has the DMA API, so that no other owner can claim the
+ * group: it does not set driver_managed_dma.
+ *
+ * The same device can be bound any number of times.
+ *
+ * Context: may sleep.
+ * Return: the bound device, or an ERR_PTR:
+ * -EOPNOTSUPP, @dev has no IOMMU, no PASIDs, or is not alone in its group; its DMA
+ * is not coherent; or no driver keeps other owners off it;
+ * -ENOSPC, no id is left;
+ * -EINTR, a fatal signal;
+ * -ENOMEM.
+ */
+struct ioasid_device *ioasid_bind_shared(struct ioasid_ctx *ctx,
+					 struct device *dev, bool common,
+					 const struct ioasid_device_ops *ops,
+					 void *data, u64 cookie)
+{
+	struct iommu_group *iommu_group = iommu_group_get(dev);
+	struct ioasid_device *idev;
+	struct ioasid_group *group;
+
+	if (!iommu_group || !ioas_iommu_present(dev) ||
+	    !ioas_iommu_is_coherent(dev) || ioas_iommu_max_pasids(dev) < 2 ||
+	    !ioas_iommu_is_singleton(iommu_group) ||
+	    !ioas_iommu_group_claimed(iommu_group)) {
+		iommu_group_put(iommu_group);
+		return ERR_PTR(-EOPNOTSUPP);
+	}
+	group = group_alloc(iommu_group);
+	if (!group)
+		return ERR_PTR(-ENOMEM);
+	group->owner = IOASID_OWNER_DRIVER;
+	idev = ioasid_device_alloc(ctx, dev, cookie);
+	if (IS_ERR(idev)) {
+		group_free(group);
+		return idev;
+	}
+	if (mutex_lock_killable(&ctx->lock)) {
+		ioasid_device_gone(idev);
+		group_free(group);
+		return ERR_PTR(-EINTR);
+	}
+	group->bound = 1;
+	list_add_tail(&group->node, &ctx->groups);
+	mutex_unlock(&ctx->lock);
+
+	idev->numbers = common ? IOASID_NUMBERS_COMMON :
+				 IOASID_NUMBERS_TRANSLATED;
+	add_device(idev, group, ops, data);
+	return idev;
+}
+EXPORT_SYMBOL_GPL(ioasid_bind_shared);
+
 /* ---- State ---- */
 
 /* Id of the IOASID that a device is attached to, or 0 */
@@ -536,6 +612,13 @@ static void describe_pasids(struct ioasid_device *idev,
 	if (pasids > info->nr_pasids)
 		info->pasids_left = min(pasids - 1 - info->nr_pasids,
 					ioasid_ctx_pasids_left(idev->obj.ctx));
+	if (!idev->numbers)
+		return;
+	info->pasids_left = min(info->pasids_left, ioasid_numbers_left());
+	info->caps |= IOASID_DEVICE_SHARED;
+	info->caps |= idev->numbers == IOASID_NUMBERS_COMMON ?
+			      IOASID_DEVICE_PASID_COMMON :
+			      IOASID_DEVICE_PASID_TRANSLATED;
 }
 
 static struct ioas_ranges *whole_space(void)

@@ -19,11 +19,27 @@ struct ioasid_attachment;
  * @IOASID_OWNER_DEVICES: each bound device has one
  * @IOASID_OWNER_GROUP: the group has one, until its last device is unbound
  * @IOASID_OWNER_CALLER: the caller of ioasid_bind_group() has one
+ * @IOASID_OWNER_DRIVER: none: the kernel driver of the device has its DMA by
+ *	requester id; the structure is of one device, and not in ioasid_ctx.groups
+ *	for others
  */
 enum ioasid_group_owner {
 	IOASID_OWNER_DEVICES,
 	IOASID_OWNER_GROUP,
 	IOASID_OWNER_CALLER,
+	IOASID_OWNER_DRIVER,
+};
+
+/**
+ * enum ioasid_numbers_of - the PASIDs of a device on the wire
+ * @IOASID_NUMBERS_OWN: those of user space: all are the device's own
+ * @IOASID_NUMBERS_TRANSLATED: of the pool of the machine, one for each attachment
+ * @IOASID_NUMBERS_COMMON: of that pool, one for each IOASID of the context
+ */
+enum ioasid_numbers_of {
+	IOASID_NUMBERS_OWN,
+	IOASID_NUMBERS_TRANSLATED,
+	IOASID_NUMBERS_COMMON,
 };
 
 /**
@@ -71,6 +87,7 @@ struct ioasid_group {
  *	if it has joined that, or that of an emulated device;
  *	IOASID_PASID_RESERVED for a number that was chosen for an attach
  * @nr_pasids: number of attachments by PASID
+ * @numbers: the PASIDs that it has on the wire
  * @waiting: the device counts in ioasid_attachment.waiting of its group's
  *	attachment
  * @ops: the framework's callbacks, or NULL
@@ -93,6 +110,7 @@ struct ioasid_device {
 	struct list_head node;
 	struct xarray attachments;
 	u32 nr_pasids;
+	enum ioasid_numbers_of numbers;
 	bool waiting;
 	const struct ioasid_device_ops *ops;
 	void *data;

@@ -78,9 +78,13 @@ int ioasid_attach(struct ioasid_device *idev, u32 id, u64 *fault_addr)
 
 	ioasid = ioasid_get(idev->obj.ctx, id);
 	if (ioasid) {
-		ret = idev->group ?
-			      ioasid_group_attach(idev, ioasid, fault_addr) :
-			      ioasid_access_attach(idev, ioasid);
+		if (!idev->group)
+			ret = ioasid_access_attach(idev, ioasid);
+		else if (idev->numbers)
+			ret = ioasid_pasid_attach(idev, ioasid, IOMMU_NO_PASID,
+						  0, fault_addr);
+		else
+			ret = ioasid_group_attach(idev, ioasid, fault_addr);
 		ioasid_put(ioasid);
 	}
 	trace_ioasid_attach(idev->obj.id, IOMMU_NO_PASID, id, ret);
@@ -98,13 +102,47 @@ EXPORT_SYMBOL_GPL(ioasid_attach);
  */
 int ioasid_detach(struct ioasid_device *idev, u32 id)
 {
-	int ret = idev->group ? ioasid_group_detach(idev, id) :
-				ioasid_access_detach(idev, id);
+	int ret;
 
+	if (!idev->group)
+		ret = ioasid_access_detach(idev, id);
+	else if (idev->numbers)
+		ret = ioasid_pasid_detach(idev, id, IOMMU_NO_PASID);
+	else
+		ret = ioasid_group_detach(idev, id);
 	trace_ioasid_detach(idev->obj.id, IOMMU_NO_PASID, id, ret);
 	return ret;
 }
 EXPORT_SYMBOL_GPL(ioasid_detach);
+
+/**
+ * ioasid_device_pasid() - find the PASID that a device has on the wire
+ * @idev: the device, bound by ioasid_bind_shared()
+ * @vpasid: what user space calls it; IOMMU_NO_PASID, that of DMA without one
+ * @pasid: out, the number
+ *
+ * The number is right until @vpasid is detached: the caller, whose commands do
+ * that, sees to it that the device has stopped to use it by then.
+ *
+ * Context: any but interrupts.
+ * Return: 0; -ENOENT, @vpasid is not attached.
+ */
+int ioasid_device_pasid(struct ioasid_device *idev, u32 vpasid, u32 *pasid)
+{
+	struct ioasid_ctx *ctx = idev->obj.ctx;
+	struct ioasid_attachment *attachment;
+	int ret = -ENOENT;
+
+	spin_lock(&ctx->routes_lock);
+	attachment = xa_load(&idev->attachments, vpasid);
+	if (attachment && !xa_is_value(attachment)) {
+		*pasid = attachment->domain.pasid;
+		ret = 0;
+	}
+	spin_unlock(&ctx->routes_lock);
+	return ret;
+}
+EXPORT_SYMBOL_GPL(ioasid_device_pasid);
 
 /**
  * ioasid_unbind() - undo the bind of a device or of a group

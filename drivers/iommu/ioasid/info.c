@@ -15,6 +15,7 @@
 #include "device.h"
 #include "ioctl.h"
 #include "kind.h"
+#include "number.h"
 #include "share.h"
 
 static void info_from_stats(struct ioasid_info *info,
@@ -229,6 +230,8 @@ void ioasid_fops_show_fdinfo(struct seq_file *m, struct file *filp)
 	show_limit(m, "ioasid-limit-ioasids", READ_ONCE(ctx->limit_ioasids));
 	seq_printf(m, "ioasid-pasids:\t%u\n", atomic_read(&ctx->nr_pasids));
 	show_limit(m, "ioasid-limit-pasids", READ_ONCE(ctx->limit_pasids));
+	seq_printf(m, "ioasid-user-pasids:\t%u\n", ioasid_numbers_used());
+	show_limit(m, "ioasid-limit-user-pasids", ioasid_numbers_limit());
 
 	for (; (obj = ioasid_object_first(ctx, &id)); id++) {
 		ops = ioasid_object_ops_of(obj);

@@ -7,6 +7,9 @@
  *  - A device that VFIO hands out whole has its PASIDs to itself, since the claim
  *    of its group keeps all other owners off: the vPASID of user space is the
  *    PASID on the wire.
+ *  - Of a device that its kernel driver shares among users, the PASID on the wire
+ *    is of number.c.  There, the vPASID IOMMU_NO_PASID is that of DMA which user
+ *    space would do by requester id.
  *  - A PASID belongs to one device, which is alone in its group.  It routes
  *    neither the DMA of another PASID nor that of the requester id, and needs
  *    neither.
@@ -31,6 +34,7 @@
 #include <uapi/linux/ioasid.h>
 
 #include "attach.h"
+#include "number.h"
 
 /* The largest PASID of a device, or an errno; the caller keeps the device bound */
 static int check_device(struct ioasid_device *idev, u32 *last)
@@ -44,6 +48,12 @@ static int check_device(struct ioasid_device *idev, u32 *last)
 		return -EOPNOTSUPP;
 	*last = pasids - 1;
 	return 0;
+}
+
+/* DMA of a shared device by requester id is that of its driver: see ioasid_attach() */
+static bool is_vpasid(const struct ioasid_device *idev, u32 vpasid)
+{
+	return vpasid != IOMMU_NO_PASID || idev->numbers;
 }
 
 /* The attachment by a PASID, or NULL */
@@ -150,7 +160,7 @@ static void set_route(struct ioasid_attachment *attachment,
 
 	spin_lock(&ctx->routes_lock);
 	/* The place is reserved: this allocates nothing */
-	xa_store(&idev->attachments, attachment->pasid, attachment, 0);
+	xa_store(&idev->attachments, attachment->vpasid, attachment, 0);
 	if (old)
 		list_del(&old->node);
 	else
@@ -177,11 +187,12 @@ static void end_route(struct ioasid_attachment *attachment)
 
 	lockdep_assert_held(&attachment->group->lock);
 	spin_lock(&ctx->routes_lock);
-	xa_erase(&idev->attachments, attachment->pasid);
+	xa_erase(&idev->attachments, attachment->vpasid);
 	list_del(&attachment->node);
 	WRITE_ONCE(idev->nr_pasids, idev->nr_pasids - 1);
 	spin_unlock(&ctx->routes_lock);
 	ioasid_attachment_release(attachment, 1);
+	ioasid_number_put(attachment);
 	atomic_dec(&ctx->nr_pasids);
 	ioasid_attachment_free(attachment);
 }
@@ -193,9 +204,12 @@ static int attach_first(struct ioasid_attachment *next, u64 *fault_addr)
 
 	if (!count_pasid(ctx))
 		return -EDQUOT;
-	ret = ioasid_attachment_hold(next, 1);
+	ret = ioasid_number_get(next);
 	if (ret)
 		goto err_count;
+	ret = ioasid_attachment_hold(next, 1);
+	if (ret)
+		goto err_number;
 	add_route(next);
 	ret = ioasid_attachment_ops(next)->attach(next->ioasid, next,
 						  fault_addr);
@@ -206,6 +220,8 @@ static int attach_first(struct ioasid_attachment *next, u64 *fault_addr)
 
 err_route:
 	abort_route(next);
+err_number:
+	ioasid_number_put(next);
 err_count:
 	atomic_dec(&ctx->nr_pasids);
 	return ret;
@@ -229,6 +245,9 @@ static int move(struct ioasid_attachment *old, struct ioasid_attachment *next,
 	const struct ioasid_kind_ops *ops = ioasid_attachment_ops(old);
 	int ret, blocked;
 
+	/* Another IOASID has another number: there is nothing that can move */
+	if (next->device->numbers == IOASID_NUMBERS_COMMON)
+		return -EEXIST;
 	ret = ioasid_attachment_hold(next, 1);
 	if (ret)
 		return ret;
@@ -240,9 +259,11 @@ static int move(struct ioasid_attachment *old, struct ioasid_attachment *next,
 	}
 	/* What it is on now, if that is not blocked */
 	next->domain.on = old->domain.on;
+	ioasid_number_move(old, next);
 	ret = ioasid_attachment_ops(next)->attach(next->ioasid, next,
 						  fault_addr);
 	if (ret) {
+		ioasid_number_move(next, old);
 		abort_route(next);
 		return go_back(old, ret);
 	}
@@ -258,7 +279,7 @@ static int attach_locked(struct ioasid_attachment *next, u32 flags,
 			 u64 *fault_addr)
 {
 	struct ioasid_device *idev = next->device;
-	void *entry = xa_load(&idev->attachments, next->pasid);
+	void *entry = xa_load(&idev->attachments, next->vpasid);
 	struct ioasid_attachment *old;
 
 	lockdep_assert_held(&next->group->lock);
@@ -301,8 +322,10 @@ static int attach_locked(struct ioasid_attachment *next, u32 flags,
  * -EBUSY, the PASIDs are those of a table of user space: its requester id is
  * attached to an IOASID that takes them;
  * -EEXIST, the PASID is attached, and IOASID_ATTACH_NEW is set; or an attach
- * has reserved it;
- * -EDQUOT, the limit of the context is reached;
+ * has reserved it; or as ioasid_number_get(), also if a number that is common would
+ * have to move;
+ * -ENOSPC, as ioasid_number_get();
+ * -EDQUOT, the limit of the context is reached, or that of the user;
  * -ENOENT, @ioasid is being freed;
  * -EIO, @ioasid is poisoned;
  * -ENOTCONN, the PASID could not be moved, and could not be attached where it
@@ -319,7 +342,7 @@ int ioasid_pasid_attach(struct ioasid_device *idev, struct ioasid *ioasid,
 
 	if (ret)
 		return ret;
-	if (vpasid == IOMMU_NO_PASID || vpasid > last)
+	if (!is_vpasid(idev, vpasid) || vpasid > last)
 		return -EINVAL;
 	/* Not with the lock held: memory may take long to be allocated */
 	next = ioasid_attachment_alloc(idev, ioasid, vpasid);
@@ -364,7 +387,7 @@ int ioasid_pasid_detach(struct ioasid_device *idev, u32 id, u32 vpasid)
 
 	if (!group || !idev->dev || !ioas_iommu_max_pasids(idev->dev))
 		return -EOPNOTSUPP;
-	if (vpasid == IOMMU_NO_PASID)
+	if (!is_vpasid(idev, vpasid))
 		return -EINVAL;
 	if (mutex_lock_killable(&group->lock))
 		return -EINTR;

@@ -404,6 +404,14 @@ struct ioasid_info {
  * @IOASID_DEVICE_DIRTY: the IOMMU can log which pages were written
  * @IOASID_DEVICE_NESTING: the IOMMU can walk a table of the user's
  * @IOASID_DEVICE_FAULTS: the device can issue page requests
+ * @IOASID_DEVICE_PASID_TRANSLATED: PASIDs on the wire are others than those of user
+ *	space, one for each attachment
+ * @IOASID_DEVICE_PASID_COMMON: PASIDs on the wire are others than those of user
+ *	space, one for each IOASID: the same for all such devices of the context.
+ *	There, a PASID means one IOASID on all of them, an IOASID has one PASID,
+ *	and a PASID does not move
+ * @IOASID_DEVICE_SHARED: a kernel driver shares the device among users, and keeps
+ *	its requester id: what is attached without a PASID has one on the wire, too
  * @IOASID_DEVICE_PASID_HITLESS: a PASID can move from one IOASID to another
  *	without being blocked in between; see IOASID_ATTACH_HITLESS
  */
@@ -414,6 +422,9 @@ enum ioasid_device_caps {
 	IOASID_DEVICE_DIRTY = 1 << 3,
 	IOASID_DEVICE_NESTING = 1 << 4,
 	IOASID_DEVICE_FAULTS = 1 << 5,
+	IOASID_DEVICE_PASID_TRANSLATED = 1 << 6,
+	IOASID_DEVICE_PASID_COMMON = 1 << 7,
+	IOASID_DEVICE_SHARED = 1 << 8,
 	IOASID_DEVICE_PASID_HITLESS = 1 << 10,
 };
 
@@ -443,7 +454,8 @@ enum ioasid_device_caps {
  *	IOVA ranges that the device can use, in ascending order
  * @nr_pasids: out, number of PASIDs that are attached
  * @pasids_left: out, number of PASIDs that can be attached beside these: what the
- *	device and IOASID_OPTION_LIMIT_PASIDS leave
+ *	device and IOASID_OPTION_LIMIT_PASIDS leave; with IOASID_DEVICE_SHARED, also
+ *	what the limit of the caller's user leaves
  *
  * The values are known before any attach: an IOASID that the device attaches to
  * will permit these ranges.
@@ -1427,14 +1439,21 @@ enum ioasid_attach_flags {
  *    PASID or the device shares its group; or the PASID, or the requester id,
  *    cannot move as IOASID_ATTACH_HITLESS asks for.
  *  * EEXIST: the device, or its PASID, is attached, and IOASID_ATTACH_NEW is set;
- *    or another command has chosen this PASID.
- *  * ENOSPC: with IOASID_ATTACH_PASID_ANY, all PASIDs are in use.
- *  * EDQUOT: IOASID_OPTION_LIMIT_PASIDS is reached.
+ *    or another command has chosen this PASID; or with IOASID_DEVICE_PASID_COMMON,
+ *    the PASID has another IOASID, or the IOASID another PASID, on any of these
+ *    devices.
+ *  * ENOSPC: with IOASID_ATTACH_PASID_ANY, or with IOASID_DEVICE_SHARED, all PASIDs
+ *    are in use.
+ *  * EDQUOT: IOASID_OPTION_LIMIT_PASIDS is reached; or with IOASID_DEVICE_SHARED,
+ *    the limit of the caller's user, of the module parameter max_pasids, unless it
+ *    has CAP_SYS_RESOURCE.
  *  * EADDRINUSE: memory is mapped at IOVAs that the device cannot use.
  *  * EMEDIUMTYPE: the device's IOMMU cannot serve this IOASID, or not by PASID.
  *  * EBUSY: another device of the group is attached elsewhere; or the IOASID, or
  *    the one that the requester id is attached to, is of the kind
- *    IOASID_KIND_PASID_TABLE, and PASIDs would be attached beside it.
+ *    IOASID_KIND_PASID_TABLE, and PASIDs would be attached beside it; or with
+ *    IOASID_DEVICE_PASID_COMMON, another user of the same hardware has the IOASID
+ *    attached.
  *  * EIO: the IOMMU failed, or see IOASID_STATE_POISONED.
  *  * ENOTCONN: the move failed, and so did attaching the device where it
  *    was: it is detached now, with all devices of its group.  Only an IOMMU

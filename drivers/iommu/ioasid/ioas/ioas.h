@@ -113,6 +113,8 @@ bool ioas_iommu_isolates_msi(struct iommu_group *group);
 bool ioas_iommu_is_singleton(struct iommu_group *group);
 bool ioas_iommu_may_replace_pasids(void);
 bool ioas_iommu_replaces_pasids(struct device *dev);
+u32 ioas_iommu_alloc_pasid(struct device *dev);
+void ioas_iommu_free_pasid(u32 pasid);
 u32 ioas_iommu_max_pasids(struct device *dev);
 int ioas_iommu_claim(struct device *dev, void *owner);
 void ioas_iommu_release(struct device *dev);

@@ -629,6 +629,23 @@ bool ioas_iommu_replaces_pasids(struct device *dev)
 }
 
 /**
+ * ioas_iommu_alloc_pasid() - take a PASID of the pool of the machine
+ * @dev: the device that will use it
+ *
+ * Context: may sleep.
+ * Return: the PASID; IOMMU_PASID_INVALID, none is left that @dev can use.
+ */
+u32 ioas_iommu_alloc_pasid(struct device *dev)
+{
+	return iommu_alloc_global_pasid(dev);
+}
+
+void ioas_iommu_free_pasid(u32 pasid)
+{
+	iommu_free_global_pasid(pasid);
+}
+
+/**
  * ioas_iommu_attach_pasid() - attach a PASID of a device to a domain
  * @dev: the device, in a group that is claimed
  * @pasid: the PASID, to which nothing is attached

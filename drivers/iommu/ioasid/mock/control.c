@@ -16,6 +16,7 @@
 #include <linux/cleanup.h>
 #include <linux/completion.h>
 #include <linux/err.h>
+#include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/idr.h>
 #include <linux/miscdevice.h>
@@ -37,7 +38,8 @@
  * struct control_device - a device that an open file has made
  * @refs: references: of the open file, then of the work; and of a command that
  *	waits for the work
- * @mdev: the device, if it is of the physical kind, or NULL
+ * @mdev: the device, if it is of the physical or the shared kind, or NULL
+ * @shared: it is of the shared kind
  * @pdev: the device, if it is of the emulated kind, or NULL
  * @number: the number in its name
  * @unplug: the work that unplugs it
@@ -46,6 +48,7 @@
 struct control_device {
 	refcount_t refs;
 	struct model_dev *mdev;
+	bool shared;
 	struct platform_device *pdev;
 	int number;
 	struct work_struct unplug;
@@ -126,9 +129,12 @@ control_plug(const struct ioasid_model_create *cmd)
 		goto err_free;
 	device->number = ret;
 
-	if (cmd->kind == IOASID_MODEL_PHYSICAL) {
-		device->mdev = model_dev_create(MODEL_DEVICE, device->number,
-						&cmd->params, cmd->group_key);
+	device->shared = cmd->kind == IOASID_MODEL_SHARED;
+	if (cmd->kind != IOASID_MODEL_EMULATED) {
+		device->mdev = model_dev_create(device->shared ? MODEL_SHARED :
+								 MODEL_DEVICE,
+						device->number, &cmd->params,
+						cmd->group_key);
 		ret = PTR_ERR_OR_ZERO(device->mdev);
 	} else {
 		device->pdev = platform_device_register_simple(MODEL_EMULATED,
@@ -172,7 +178,7 @@ static long control_create(struct control_file *file, void __user *arg)
 
 	if (copy_from_user(&cmd, arg, sizeof(cmd)))
 		return -EFAULT;
-	if (cmd.reserved || cmd.kind > IOASID_MODEL_EMULATED)
+	if (cmd.reserved || cmd.kind > IOASID_MODEL_SHARED)
 		return -EINVAL;
 	if (cmd.kind == IOASID_MODEL_EMULATED) {
 		if (cmd.group_key || !all_zero(&cmd.params, sizeof(cmd.params)))
@@ -232,7 +238,7 @@ static long control_destroy(struct control_file *file, void __user *arg)
 	return ret;
 }
 
-/* A device of the physical kind */
+/* A device that has an IOMMU */
 static struct model_dev *control_find(struct control_file *file, u32 id)
 {
 	struct control_device *device;
@@ -285,6 +291,43 @@ static long control_inspect(struct control_file *file, void __user *arg)
 	return copy_to_user(arg, &cmd, sizeof(cmd)) ? -EFAULT : 0;
 }
 
+static long control_mediate(struct control_file *file, void __user *arg)
+{
+	struct ioasid_model_mediate __user *out = arg;
+	struct control_device *device;
+	struct ioasid_model_mediate cmd;
+	struct file *filp;
+	int fd;
+
+	if (copy_from_user(&cmd, arg, sizeof(cmd)))
+		return -EFAULT;
+	if (cmd.flags & ~IOASID_MODEL_COMMON || cmd.reserved)
+		return -EINVAL;
+	fd = get_unused_fd_flags(O_CLOEXEC);
+	if (fd < 0)
+		return fd;
+	guard(mutex)(&file->lock);
+	device = xa_load(&file->devices, cmd.id);
+	if (!device)
+		filp = ERR_PTR(-ENOENT);
+	else if (!device->shared)
+		filp = ERR_PTR(-EINVAL);
+	else
+		filp = model_mediate(device->mdev,
+				     cmd.flags & IOASID_MODEL_COMMON);
+	if (IS_ERR(filp)) {
+		put_unused_fd(fd);
+		return PTR_ERR(filp);
+	}
+	if (put_user(fd, &out->fd)) {
+		fput(filp);
+		put_unused_fd(fd);
+		return -EFAULT;
+	}
+	fd_install(fd, filp);
+	return 0;
+}
+
 static long control_ioctl(struct file *filp, unsigned int cmd,
 			  unsigned long arg)
 {
@@ -297,6 +340,8 @@ static long control_ioctl(struct file *filp, unsigned int cmd,
 		return control_destroy(file, (void __user *)arg);
 	case IOASID_MODEL_INJECT:
 		return control_inject(file, (void __user *)arg);
+	case IOASID_MODEL_MEDIATE:
+		return control_mediate(file, (void __user *)arg);
 	case IOASID_MODEL_INSPECT:
 		return control_inspect(file, (void __user *)arg);
 	}
@@ -373,11 +418,16 @@ static int __init ioasid_mock_init(void)
 	ret = model_devices_init();
 	if (ret)
 		goto err_emulated;
-	ret = misc_register(&control_node);
+	ret = model_mediated_init();
 	if (ret)
 		goto err_devices;
+	ret = misc_register(&control_node);
+	if (ret)
+		goto err_mediated;
 	return 0;
 
+err_mediated:
+	model_mediated_exit();
 err_devices:
 	model_devices_exit();
 err_emulated:
@@ -395,6 +445,7 @@ static void __exit ioasid_mock_exit(void)
 	misc_deregister(&control_node);
 	/* Devices of closed files may not be unplugged yet */
 	destroy_workqueue(control_wq);
+	model_mediated_exit();
 	model_devices_exit();
 	model_emulated_exit();
 	model_exit();

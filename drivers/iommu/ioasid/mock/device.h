@@ -8,12 +8,20 @@
 /* Names of platform devices, one for each kind */
 #define MODEL_DEVICE	"ioasid_model"
 #define MODEL_EMULATED	"ioasid_mock"
+#define MODEL_SHARED	"ioasid_shared"
+
+struct file;
+struct model_dev;
 
 /* Number of emulated devices that always exist, from number 0 on */
 #define MODEL_EMULATED_FIXED	2
 
 int model_devices_init(void);
 void model_devices_exit(void);
+
+int model_mediated_init(void);
+void model_mediated_exit(void);
+struct file *model_mediate(struct model_dev *mdev, bool common);
 
 int model_emulated_init(void);
 void model_emulated_exit(void);

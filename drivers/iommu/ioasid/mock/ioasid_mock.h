@@ -152,6 +152,8 @@ struct ioasid_mock_manners {
 	_IOW(IOASID_MODEL_TYPE, 2, struct ioasid_model_inject)
 #define IOASID_MODEL_INSPECT \
 	_IOWR(IOASID_MODEL_TYPE, 3, struct ioasid_model_inspect)
+#define IOASID_MODEL_MEDIATE \
+	_IOWR(IOASID_MODEL_TYPE, 4, struct ioasid_model_mediate)
 
 #define IOASID_MODEL_NAME	32
 
@@ -159,10 +161,13 @@ struct ioasid_mock_manners {
  * enum ioasid_model_kind - how the DMA of a device is done
  * @IOASID_MODEL_PHYSICAL: by the device, through its IOMMU
  * @IOASID_MODEL_EMULATED: by its driver, with VFIO's functions
+ * @IOASID_MODEL_SHARED: by the device, through its IOMMU; a kernel driver has it,
+ *	and makes mediated devices of it: IOASID_MODEL_MEDIATE
  */
 enum ioasid_model_kind {
 	IOASID_MODEL_PHYSICAL = 0,
 	IOASID_MODEL_EMULATED = 1,
+	IOASID_MODEL_SHARED = 2,
 };
 
 /**
@@ -213,7 +218,7 @@ struct ioasid_model_destroy {
 
 /**
  * struct ioasid_model_inject - ioctl(IOASID_MODEL_INJECT): make something fail
- * @id: a device of the physical kind
+ * @id: a device of the physical or the shared kind
  * @what: enum model_injection
  * @nth: the call from now on that fails: 1 is the next; 0 cancels
  * @pages: number of pages that a map or unmap does before it fails
@@ -238,7 +243,7 @@ enum ioasid_model_inspect_flags {
 
 /**
  * struct ioasid_model_inspect - ioctl(IOASID_MODEL_INSPECT): look at an IOMMU
- * @id: a device of the physical kind
+ * @id: a device of the physical or the shared kind
  * @flags: enum ioasid_model_inspect_flags
  * @lost_pages: out, with IOASID_MODEL_LEDGER: pages that can be reached, and
  *	were released
@@ -251,6 +256,64 @@ struct ioasid_model_inspect {
 	__u64 lost_pages;
 	struct model_counters counters;
 	struct model_fault fault;
+};
+
+/**
+ * enum ioasid_model_mediate_flags - properties of a mediated device
+ * @IOASID_MODEL_COMMON: its PASIDs are the same for all such devices of a context
+ */
+enum ioasid_model_mediate_flags {
+	IOASID_MODEL_COMMON = 1 << 0,
+};
+
+/**
+ * struct ioasid_model_mediate - ioctl(IOASID_MODEL_MEDIATE): make a mediated device
+ * @id: a device of the shared kind
+ * @flags: enum ioasid_model_mediate_flags
+ * @fd: out, its file, close-on-exec
+ * @reserved: 0
+ *
+ * The file takes VFIO_DEVICE_BIND_IOASID_FD, VFIO_DEVICE_ATTACH_IOASID and
+ * VFIO_DEVICE_DETACH_IOASID, as a device file of VFIO does, and
+ * IOASID_MODEL_MEDIATED_DMA.  The device keeps its DMA by requester id.
+ */
+struct ioasid_model_mediate {
+	__u32 id;
+	__u32 flags;
+	__s32 fd;
+	__u32 reserved;
+};
+
+#define IOASID_MODEL_MEDIATED_DMA \
+	_IOWR(IOASID_MODEL_TYPE, 5, struct ioasid_model_mediated_dma)
+
+/**
+ * struct ioasid_model_mediated_dma - ioctl(IOASID_MODEL_MEDIATED_DMA): DMA of a
+ *	mediated device
+ * @vpasid: the PASID of user space; 0, that of DMA without one
+ * @write: 1 to write to @address, 0 to read
+ * @address: I/O address
+ * @length: bytes, up to the size of a page
+ * @pasid: out, the PASID that the device had on the wire: for tests, a driver
+ *	shows it to nobody
+ * @data: pointer to the data
+ * @reason: out, enum model_reason
+ * @reserved: 0
+ *
+ * With IOASID_MODEL_COMMON, @vpasid is that of any device of the context.
+ *
+ * Errors: ENODEV, not bound, or the device was unplugged; ENOENT, @vpasid is not
+ * attached.
+ */
+struct ioasid_model_mediated_dma {
+	__u32 vpasid;
+	__u32 write;
+	__u64 address;
+	__u32 length;
+	__u32 pasid;
+	__u64 data;
+	__u32 reason;
+	__u32 reserved;
 };
 
 /* ---- A device of the physical kind ---- */
