@@ -59,6 +59,103 @@ int ioasid_alloc_child(int fd, __u32 parent, __u64 cookie, __u32 *ioasid)
 	return ret;
 }
 
+int ioasid_alloc_nest_parent(int fd, __u64 cookie, __u32 *ioasid)
+{
+	struct ioasid_alloc alloc = {
+		.argsz = sizeof(alloc),
+		.flags = IOASID_ALLOC_NEST_PARENT,
+		.kind = IOASID_KIND_MAP,
+		.cookie = cookie,
+	};
+	int ret = do_ioctl(fd, IOASID_ALLOC, &alloc);
+
+	if (!ret)
+		*ioasid = alloc.ioasid;
+	return ret;
+}
+
+int ioasid_alloc_table(int fd, __u32 kind, __u32 parent, __u32 format,
+		       __u64 cookie, __u32 *ioasid)
+{
+	struct ioasid_alloc alloc = {
+		.argsz = sizeof(alloc),
+		.kind = kind,
+		.parent = parent,
+		.format = format,
+		.cookie = cookie,
+	};
+	int ret = do_ioctl(fd, IOASID_ALLOC, &alloc);
+
+	if (!ret)
+		*ioasid = alloc.ioasid;
+	return ret;
+}
+
+static int bind_table(int fd, unsigned long command, __u32 ioasid, __u32 flags,
+		      const void *data, __u32 length)
+{
+	struct ioasid_bind_table bind = {
+		.argsz = sizeof(bind),
+		.flags = flags,
+		.ioasid = ioasid,
+		.length = length,
+		.data = (uintptr_t)data,
+	};
+
+	return do_ioctl(fd, command, &bind);
+}
+
+static int unbind_table(int fd, unsigned long command, __u32 ioasid)
+{
+	struct ioasid_unbind_table unbind = {
+		.argsz = sizeof(unbind),
+		.ioasid = ioasid,
+	};
+
+	return do_ioctl(fd, command, &unbind);
+}
+
+int ioasid_bind_pgtable(int fd, __u32 ioasid, __u32 flags, const void *data,
+			__u32 length)
+{
+	return bind_table(fd, IOASID_BIND_PGTABLE, ioasid, flags, data, length);
+}
+
+int ioasid_unbind_pgtable(int fd, __u32 ioasid)
+{
+	return unbind_table(fd, IOASID_UNBIND_PGTABLE, ioasid);
+}
+
+int ioasid_bind_pasid_table(int fd, __u32 ioasid, __u32 flags, const void *data,
+			    __u32 length)
+{
+	return bind_table(fd, IOASID_BIND_PASID_TABLE, ioasid, flags, data,
+			  length);
+}
+
+int ioasid_unbind_pasid_table(int fd, __u32 ioasid)
+{
+	return unbind_table(fd, IOASID_UNBIND_PASID_TABLE, ioasid);
+}
+
+int ioasid_invalidate(int fd, __u32 ioasid, __u32 devid,
+		      const struct ioasid_invalidate *entries, __u32 nr,
+		      __u32 *done)
+{
+	struct ioasid_invalidate_cache cache = {
+		.argsz = sizeof(cache),
+		.ioasid = ioasid,
+		.devid = devid,
+		.nr = nr,
+		.entries = (uintptr_t)entries,
+	};
+	int ret = do_ioctl(fd, IOASID_INVALIDATE_CACHE, &cache);
+
+	if (done)
+		*done = cache.done;
+	return ret ? ret : cache.error;
+}
+
 int ioasid_free(int fd, __u32 ioasid)
 {
 	struct ioasid_free arg = {

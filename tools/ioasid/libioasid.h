@@ -64,6 +64,83 @@ int ioasid_alloc(int fd, __u64 cookie, __u32 *ioasid);
 int ioasid_alloc_child(int fd, __u32 parent, __u64 cookie, __u32 *ioasid);
 
 /**
+ * ioasid_alloc_nest_parent - allocate an I/O address space below tables of the
+ *	program's
+ * @fd: the context
+ * @cookie: any number
+ * @ioasid: out, its id
+ *
+ * It maps memory as any other one does.  -EOPNOTSUPP if the kernel cannot have such
+ * tables.
+ */
+int ioasid_alloc_nest_parent(int fd, __u64 cookie, __u32 *ioasid);
+
+/**
+ * ioasid_alloc_table - allocate an I/O address space whose table the program writes
+ * @fd: the context
+ * @kind: IOASID_KIND_PGTABLE, or IOASID_KIND_PASID_TABLE
+ * @parent: an IOASID of ioasid_alloc_nest_parent(), which maps the memory that has
+ *	the table, and all that devices reach by it
+ * @format: format of the table: enum iommu_hwpt_data_type of linux/iommufd.h
+ * @cookie: any number
+ * @ioasid: out, its id
+ */
+int ioasid_alloc_table(int fd, __u32 kind, __u32 parent, __u32 format,
+		       __u64 cookie, __u32 *ioasid);
+
+/**
+ * ioasid_bind_pgtable - let devices use a page table of the program's
+ * @fd: the context
+ * @ioasid: of the kind IOASID_KIND_PGTABLE
+ * @flags: IOASID_BIND_REPLACE if another one may be bound, or 0
+ * @data: what the format says, such as struct iommu_hwpt_vtd_s1; copied
+ * @length: bytes of @data
+ */
+int ioasid_bind_pgtable(int fd, __u32 ioasid, __u32 flags, const void *data,
+			__u32 length);
+
+/**
+ * ioasid_unbind_pgtable - undo ioasid_bind_pgtable(): devices are blocked
+ * @fd: the context
+ * @ioasid: the IOASID
+ */
+int ioasid_unbind_pgtable(int fd, __u32 ioasid);
+
+/**
+ * ioasid_bind_pasid_table - let devices use a table of the program's that has a
+ *	page table for each PASID
+ * @fd: the context
+ * @ioasid: of the kind IOASID_KIND_PASID_TABLE
+ * @flags: as of ioasid_bind_pgtable()
+ * @data: what the format says; copied
+ * @length: bytes of @data
+ */
+int ioasid_bind_pasid_table(int fd, __u32 ioasid, __u32 flags, const void *data,
+			    __u32 length);
+
+/**
+ * ioasid_unbind_pasid_table - undo ioasid_bind_pasid_table(): devices are blocked
+ * @fd: the context
+ * @ioasid: the IOASID
+ */
+int ioasid_unbind_pasid_table(int fd, __u32 ioasid);
+
+/**
+ * ioasid_invalidate - invalidate what caches have of a table, after it has changed
+ * @fd: the context
+ * @ioasid: the IOASID that the table is bound to
+ * @devid: id of a device, for which at least it is done; 0 for all
+ * @entries: what to invalidate
+ * @nr: how many
+ * @done: out, also with an error: how many were carried out. May be NULL.
+ *
+ * Return: 0, all were carried out; or -errno, of the first that was not.
+ */
+int ioasid_invalidate(int fd, __u32 ioasid, __u32 devid,
+		      const struct ioasid_invalidate *entries, __u32 nr,
+		      __u32 *done);
+
+/**
  * ioasid_free - unmap all mappings of an IOASID, and free it
  * @fd: the context
  * @ioasid: the IOASID; no device may be attached to it (-EBUSY)
