@@ -14,6 +14,7 @@ help:
 	@echo 'make mutants                  see that deliberate bugs are noticed; not part of make test'
 	@echo 'make demo [KERNEL=own]        a userspace NVMe driver on /dev/ioasid, in a VM: on the'
 	@echo '                              kernel of Debian, or on that of make kernel'
+	@echo 'make demo-nested              a guest page table that the model IOMMU walks, in a VM'
 	@echo 'make deb                      Debian packages, in out/deb: modules for its kernel, library, tools'
 	@echo 'make bench                    instructions per operation, in a VM'
 	@echo 'make selftests                build the kselftests'
@@ -53,6 +54,9 @@ mutants:
 demo:
 	@scripts/demo
 
+demo-nested:
+	@scripts/demo-nested
+
 deb:
 	@scripts/deb
 
@@ -66,4 +70,4 @@ series:
 	@scripts/overlay --series $(or $(OUT),$(error OUT=DIR is missing)) \
 		$(or $(KSRC),$(shell scripts/kernel prepare && scripts/kernel print-tree))
 
-.PHONY: help kernel print-image print-tree selftests test test-fresh check mutants demo deb bench overlay series
+.PHONY: help kernel print-image print-tree selftests test test-fresh check mutants demo demo-nested deb bench overlay series
