@@ -6,7 +6,9 @@
 #include <pthread.h>
 
 #include "nested_fixture.h"
+#include "fault.h"
 #include "pasid.h"
+#include "state.h"
 
 #define BITS 8
 #define FLAGS (MODEL_NESTING | MODEL_USER_PASID_TABLE | MODEL_ATS)
@@ -107,6 +109,44 @@ TEST_F(nested, one_each)
 	EXPECT_EQ(-ENODEV, nested_flush(self->fd, self->child.id, self->a.devid,
 					0, 0));
 	EXPECT_EQ(0, FLUSH(0, 0));
+}
+
+/* Through the TLB of the device, which is invalidated by itself */
+TEST_F(nested, device_tlb)
+{
+	struct ioasid_invalidate inv = { .flags = IOASID_INVALIDATE_IOTLB };
+	struct ioasid_invalidate_cache cmd;
+	struct ioasid_model_dma dma = {
+		.op = IOASID_MODEL_READ,
+		.flags = IOASID_MODEL_DMA_PASID | IOASID_MODEL_DMA_ATS,
+		.pasid = 1,
+		.address = VA(DATA),
+		.length = 1,
+	};
+	__u8 byte = 0;
+
+#define ATS_READS(page)							\
+do {									\
+	ASSERT_EQ(0, model_dma(&self->a, &dma, NULL));			\
+	ASSERT_EQ(0, model_read_memory(&self->a, 0, &byte, 1));		\
+	EXPECT_EQ((page) + 1, byte);					\
+} while (0)
+
+	PLUG(&self->a, PASIDS);
+	ASSERT_EQ(0, model_bind(&self->a));
+	ASSERT_EQ(0, pasid_attach(&self->a, self->child.id, 1));
+	ASSERT_EQ(0, BIND(0, TABLE_A));
+	ATS_READS(DATA);
+	s1_map(self->mem, TABLE_A, DATA, DATA + 1);
+	cmd = nested_invalidation(self->child.id, &inv, 1);
+	ASSERT_EQ(0, ia_cmd(self->fd, IOASID_INVALIDATE_CACHE, &cmd));
+	ATS_READS(DATA);
+	inv.flags = IOASID_INVALIDATE_DEVTLB;
+	ASSERT_EQ(0, ia_cmd(self->fd, IOASID_INVALIDATE_CACHE, &cmd));
+	ATS_READS(DATA + 1);
+	/* A detach leaves nothing there */
+	ASSERT_EQ(0, pasid_detach(&self->a, 1));
+	EXPECT_EQ(MODEL_FAULT_PASID, model_dma(&self->a, &dma, NULL));
 }
 
 static void moves(struct __test_metadata *_metadata,
@@ -245,7 +285,7 @@ static void *bind_thread(void *arg)
 /* A bind leads nothing back that a move has led away, nor the other way round */
 TEST_F(nested, bind_while_moving)
 {
-	int i, rounds = ia_slow_kernel() ? 60 : 500;
+	int i, rounds = ia_slow_kernel() ? 60 : 4000;
 	struct binder binder = { .self = self };
 	pthread_t thread;
 
@@ -529,6 +569,88 @@ TEST_F(nested, delegated_lies)
 	for (size_t j = 0; j < PAGES * PG; j++)
 		ASSERT_EQ(0x77, other[j]);
 	EXPECT_NO_HARM(&self->a);
+}
+
+/* ---- Fault injection ---- */
+
+#define FAIL_STEPS 4
+
+static int fail_step(struct _test_data_nested *self, unsigned int step)
+{
+	switch (step) {
+	case 0:
+		return BIND(IOASID_BIND_REPLACE, TABLE_B);
+	case 1:
+		return model_attach(&self->b, &self->child);
+	case 2:
+		return pasid_attach(&self->b, self->child.id, 3);
+	default:
+		return FLUSH(0, 0);
+	}
+}
+
+static int undo_step(struct _test_data_nested *self, unsigned int step)
+{
+	switch (step) {
+	case 0:
+		return BIND(IOASID_BIND_REPLACE, TABLE_A);
+	case 1:
+		return model_detach(&self->b);
+	case 2:
+		return pasid_detach(&self->b, 3);
+	default:
+		return 0;
+	}
+}
+
+/* With devices attached: every allocation fails once, and nothing changes */
+TEST_F(nested, fail_nth)
+{
+	unsigned int nth, step, fatal;
+	struct ia_state before, after;
+	int fd, rc, failed;
+
+	fd = open(FAIL_NTH, O_RDWR);
+	if (fd < 0 || !set_knobs())
+		SKIP(return, "the kernel injects no faults");
+	PLUG(&self->a, PASIDS);
+	PLUG(&self->b, PASIDS_1);
+	ATTACH(&self->a, &self->child);
+	ASSERT_EQ(0, pasid_attach(&self->a, self->child.id, 1));
+	ASSERT_EQ(0, model_bind(&self->b));
+	ASSERT_EQ(0, BIND(0, TABLE_A));
+	ASSERT_EQ(0, ia_state_read(self->fd, &before));
+	for (step = 0; step < FAIL_STEPS; step++) {
+		fatal = 0;
+		failed = 1;
+		for (nth = 1; failed && nth < MAX_FAILURES; nth++) {
+			ASSERT_TRUE(arm(fd, nth));
+			rc = fail_step(self, step);
+			failed = disarm(fd);
+			if (!rc) {
+				ASSERT_EQ(0, undo_step(self, step));
+				continue;
+			}
+			fatal++;
+			ASSERT_NE(0, failed);
+			ASSERT_TRUE(rc == -ENOMEM || rc == -EFAULT ||
+				    rc == -EMEDIUMTYPE) TH_LOG("%d", rc);
+			READS_A(&self->a);
+			REACHES_A(&self->a, 1);
+			NO_PASID(&self->b, 3);
+			BLOCKED(&self->b);
+			ASSERT_EQ(0, ia_state_read(self->fd, &after));
+			ASSERT_EQ(NULL, ia_state_diff(&before, &after))
+				TH_LOG("step %u, %u: %s", step, nth,
+				       ia_state_diff(&before, &after));
+		}
+		EXPECT_EQ(0, failed);
+		EXPECT_LT(0, fatal);
+		TH_LOG("step %u: %u calls failed, %u of them fatal", step,
+		       nth - 2, fatal);
+	}
+	restore_knobs();
+	close(fd);
 }
 
 TEST_HARNESS_MAIN
