@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What PASIDs and page tables of user space cost, on the model IOMMU: no IOMMU that
+ * QEMU emulates has them.
+ *
+ * How to read the numbers
+ *
+ * As those of bench.c: instructions, in a VM of one vCPU under QEMU's -icount
+ * shift=0; the median of several runs.  The IOMMU driver is the model's, whose part
+ * of an attach or a flush is not that of a real one; so the bar of an attach by
+ * PASID and its detach is what the IOMMU core and the model take for the two by
+ * themselves, measured by a module that calls them, and 2,000 more.
+ *
+ *	bench_model [-j FILE] [-r ROUNDS] [-n COUNT] [-c]
+ *	  -j  write the numbers to FILE as JSON, too
+ *	  -r  runs (default: 9)
+ *	  -n  operations of a run (default: 200)
+ *	  -c  exit with status 1 if a bar was missed
+ */
+#include <getopt.h>
+#include <time.h>
+
+#include "ioasid_util.h"
+#include "family.h"
+#include "nested.h"
+#include "pasid.h"
+
+/* set_dev_pasid() and remove_dev_pasid() by the core, with the model's part */
+#define CORE_ATTACH_DETACH 5388
+#define BAR_ATTACH_DETACH (CORE_ATTACH_DETACH + 2000)
+#define MAX_RUNS 63
+#define RANGES 64
+
+static unsigned int runs = 9, count = 200;
+static bool missed;
+static FILE *json;
+static int fd;
+static char *memory;
+static __u32 root, plain, child;
+static struct model model;
+static struct model_device dev;
+
+static void must(const char *what, int rc)
+{
+	if (rc >= 0)
+		return;
+	fprintf(stderr, "bench_model: %s: %s\n", what, strerror(-rc));
+	exit(2);
+}
+
+static __u64 now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
+}
+
+static int compare(const void *a, const void *b)
+{
+	__u64 x = *(const __u64 *)a, y = *(const __u64 *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* Print the instructions of one of @count calls of @op; @bar 0: there is none */
+static void measure(const char *name, const char *key, int (*op)(void),
+		    unsigned int bar)
+{
+	__u64 taken[MAX_RUNS + 1], start;
+	unsigned int run, i;
+	bool over;
+
+	for (run = 0; run <= runs; run++) {
+		start = now();
+		for (i = 0; i < count; i++)
+			must(name, op());
+		taken[run] = (now() - start) / count;
+	}
+	/* The first one warms up */
+	qsort(taken + 1, runs, sizeof(taken[0]), compare);
+	taken[0] = taken[1 + runs / 2];
+	over = bar && taken[0] > bar;
+	missed |= over;
+	printf("%-44s %9llu", name, taken[0]);
+	if (bar)
+		printf("   bar %u%s", bar, over ? ": missed" : "");
+	putchar('\n');
+	if (json)
+		fprintf(json, "%s\t\"%s\": %llu", ftell(json) > 2 ? ",\n" : "",
+			key, taken[0]);
+}
+
+/* ---- Operations ---- */
+
+static int attach_detach(void)
+{
+	int rc = pasid_attach(&dev, plain, 5);
+
+	return rc ? rc : pasid_detach(&dev, 5);
+}
+
+static int any_detach(void)
+{
+	__u32 pasid;
+	int rc = pasid_attach_any(&dev, plain, &pasid);
+
+	return rc ? rc : pasid_detach(&dev, pasid);
+}
+
+static int attach_detach_table(void)
+{
+	int rc = pasid_attach(&dev, child, 6);
+
+	return rc ? rc : pasid_detach(&dev, 6);
+}
+
+static int move_there_and_back(void)
+{
+	int rc = pasid_attach(&dev, child, 7);
+
+	return rc ? rc : pasid_attach(&dev, plain, 7);
+}
+
+static int bind_unbind(void)
+{
+	int rc = bind_table(fd, child, 0, TABLE_A);
+
+	return rc ? rc : unbind_table(fd, child);
+}
+
+static int rebind(void)
+{
+	return bind_table(fd, child, IOASID_BIND_REPLACE, TABLE_A);
+}
+
+static struct ioasid_invalidate ranges[RANGES];
+
+static int invalidate(unsigned int nr)
+{
+	struct ioasid_invalidate_cache cmd = nested_invalidation(child, ranges,
+								 nr);
+	int rc = ia_cmd(fd, IOASID_INVALIDATE_CACHE, &cmd);
+
+	return rc ? rc : cmd.error;
+}
+
+static int invalidate_one(void)
+{
+	return invalidate(1);
+}
+
+static int invalidate_many(void)
+{
+	return invalidate(RANGES);
+}
+
+/* ---- The setting ---- */
+
+static void set_up(void)
+{
+	struct model_params params = {
+		.flags = MODEL_NESTING, .pasid_bits = 16,
+	};
+	int i;
+
+	must("model", model_open(&model, MODEL_IOASID));
+	fd = model.ctx;
+	if (!ia_check(fd, IOASID_EXT_PGTABLE))
+		must("tables of user space", -EOPNOTSUPP);
+	memory = family_memory(PAGES);
+	if (!memory)
+		must("memory", -ENOMEM);
+	must("alloc", nested_parent(fd, &root));
+	for (i = 0; i < PAGES; i++)
+		must("map", ia_map(fd, root, GPA(i), memory + i * PG, PG));
+	must("alloc", ia_alloc(fd, &plain));
+	must("map", ia_map(fd, plain, BASE, memory, PG));
+	must("alloc", nested_child(fd, root, MODEL_HWPT_DATA_S1, &child));
+	s1_init(memory, TABLE_A);
+	must("plug", model_plug(&model, &dev, &params, 0));
+	must("bind", model_bind(&dev));
+	/* The domains are there: an attach makes none */
+	must("attach", pasid_attach(&dev, plain, 1));
+	must("attach", pasid_attach(&dev, child, 2));
+	for (i = 0; i < RANGES; i++)
+		ranges[i] = (struct ioasid_invalidate){
+			.flags = IOASID_INVALIDATE_IOTLB |
+				 IOASID_INVALIDATE_RANGE,
+			.start = VA(i), .last = VA(i + 1) - 1,
+		};
+}
+
+int main(int argc, char **argv)
+{
+	bool check = false;
+	int c;
+
+	while ((c = getopt(argc, argv, "j:r:n:c")) != -1) {
+		switch (c) {
+		case 'j':
+			json = fopen(optarg, "w");
+			if (!json)
+				must(optarg, -errno);
+			break;
+		case 'r':
+			runs = atoi(optarg);
+			break;
+		case 'n':
+			count = atoi(optarg);
+			break;
+		case 'c':
+			check = true;
+			break;
+		default:
+			return 2;
+		}
+	}
+	if (!runs || runs > MAX_RUNS || !count)
+		must("arguments", -EINVAL);
+	set_up();
+	if (json)
+		fprintf(json, "{\n");
+	printf("model IOMMU; median of %u runs; instructions\n\n", runs);
+	measure("attach a PASID, and detach it", "attach_detach", attach_detach,
+		BAR_ATTACH_DETACH);
+	measure("  the same, the kernel chooses it", "any_detach", any_detach, 0);
+	measure("bind a table of user space, and unbind it", "bind_unbind",
+		bind_unbind, 0);
+	must("bind", bind_table(fd, child, 0, TABLE_A));
+	measure("bind another one in its place", "rebind", rebind, 0);
+	measure("attach a PASID to a table, and detach it",
+		"attach_detach_table", attach_detach_table, 0);
+	must("attach", pasid_attach(&dev, plain, 7));
+	measure("move a PASID to a table, and back", "move", move_there_and_back,
+		0);
+	measure("invalidate one range", "invalidate", invalidate_one, 0);
+	measure("  64 ranges", "invalidate_64", invalidate_many, 0);
+	if (json) {
+		fprintf(json, "\n}\n");
+		fclose(json);
+	}
+	model_release(&dev);
+	model_unplug(&dev, 0);
+	model_close(&model);
+	return check && missed;
+}
