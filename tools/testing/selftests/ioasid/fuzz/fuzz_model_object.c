@@ -54,6 +54,11 @@ static void fails_beyond_limit(struct judge *j)
 		 EDQUOT);
 }
 
+static bool is_table(__u32 kind)
+{
+	return kind == IOASID_KIND_PGTABLE || kind == IOASID_KIND_PASID_TABLE;
+}
+
 void judge_alloc(struct judge *j)
 {
 	const struct ioasid_alloc *in = &j->r->in.alloc;
@@ -64,7 +69,10 @@ void judge_alloc(struct judge *j)
 	if (parent && !parent->live)
 		parent = NULL;
 	common(j, in->flags, 0, WRITES);
+	/* No parent can have a table of user space: none was made for that */
 	fails_if(j, in->kind != IOASID_KIND_MAP, EOPNOTSUPP);
+	fails_if(j, is_table(in->kind) && (!in->parent || !in->format ||
+					   in->cut_size || in->snoop), EINVAL);
 	fails_if(j, in->parent && !parent, ENOENT);
 	fails_if(j, parent && parent->level >= j->m->machine.depth, ELOOP);
 	fails_if(j, parent && is_import(parent) && parent->parent < 0, ENODEV);
