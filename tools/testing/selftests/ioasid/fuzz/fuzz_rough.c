@@ -17,12 +17,14 @@
 #define _GNU_SOURCE
 #include "family.h"
 #include "fuzz.h"
+#include "pasid.h"
 
 #define PAGES 64	/* of a window, page n at n pages behind its start */
 #define WINDOW 0x100000000ULL
 #define SPACES 4	/* of an importer */
 #define BATCH 32
 #define IMPORTERS 2
+#define PASIDS 4	/* of an importer's device; 0 stands for the requester id */
 #define CGROUP "/sys/fs/cgroup/ioasid-fuzz"
 #define PROBE (16 * FUZZ_PAGE)	/* as much as may be locked */
 
@@ -189,7 +191,7 @@ struct importer {
 	__u32 ids[SPACES];
 	struct model model;
 	struct model_device dev;
-	bool attached;
+	bool attached[PASIDS];
 	__u64 random;
 };
 
@@ -236,7 +238,7 @@ static void importer_close(struct importer *i)
 	if (i->dev.fd >= 0)
 		close(i->dev.fd);
 	i->dev.fd = -1;
-	i->attached = false;
+	memset(i->attached, 0, sizeof(i->attached));
 	close(i->fd);
 }
 
@@ -281,18 +283,17 @@ static int importer_batch(struct importer *i, __u32 id)
 static int importer_look(struct importer *i)
 {
 	const unsigned int page = below(&i->random, PAGES);
-	unsigned char data[16];
+	const unsigned int pasid = below(&i->random, PASIDS);
 	const char *harm;
-	size_t n;
+	int got;
 
-	if (!i->attached)
+	if (i->dev.fd < 0)
 		return 0;
-	if (!model_get(&i->dev, page * FUZZ_PAGE, data, sizeof(data))) {
+	got = pasid_page_at(&i->dev, pasid, page * FUZZ_PAGE);
+	if (got >= 0) {
 		common->reads++;
-		for (n = 0; n < sizeof(data); n++)
-			if (data[n] != page + 1)
-				return complain("what DMA reads", data[n],
-						page + 1);
+		if (got != (int)page || !i->attached[pasid])
+			return complain("what DMA reads", got, page);
 	}
 	harm = below(&i->random, 16) ? NULL : model_harm(&i->dev);
 	if (harm)
@@ -304,19 +305,40 @@ static int importer_look(struct importer *i)
 static int importer_orphaned(struct importer *i)
 {
 	const __u64 start = ia_now_ms();
-	unsigned int page;
-	char data[16];
+	unsigned int n;
 
 	common->orphans++;
-	for (page = 0; i->attached && page < PAGES; page++)
-		while (!model_get(&i->dev, page * FUZZ_PAGE, data,
-				  sizeof(data))) {
+	for (n = 0; i->dev.fd >= 0 && n < PASIDS * PAGES; n++)
+		while (pasid_page_at(&i->dev, n % PASIDS,
+				     n / PASIDS * FUZZ_PAGE) >= 0) {
 			if (ia_now_ms() - start > SETTLE_MS)
 				return complain("a page of an owner that has gone",
-						page, -1);
+						n / PASIDS, -1);
 			usleep(1000);
 		}
 	return -ENODEV;
+}
+
+/* Attach or detach by requester id, or by a PASID */
+static int importer_route(struct importer *i, __u32 id)
+{
+	const unsigned int pasid = below(&i->random, PASIDS);
+	int rc;
+
+	if (i->dev.fd < 0)
+		return 0;
+	/* One that is attached may move, too */
+	if (i->attached[pasid] && below(&i->random, 2)) {
+		i->attached[pasid] = false;
+		rc = pasid ? pasid_detach(&i->dev, pasid) :
+			     hw_detach(i->dev.fd, 0);
+		return judge("DETACH_IOASID", rc);
+	}
+	rc = pasid ? pasid_attach(&i->dev, id, pasid) :
+		     hw_attach(i->dev.fd, id);
+	if (!rc)
+		i->attached[pasid] = true;
+	return judge("ATTACH_IOASID", rc);
 }
 
 /* One operation; -ENODEV when there is no use in going on with this owner. */
@@ -346,19 +368,12 @@ static int importer_step(struct importer *i)
 			     ia_unmap_all(i->fd, *id, &unmapped));
 	case 31 ... 42:
 		return importer_batch(i, *id);
-	case 43 ... 44:
-		if (i->dev.fd < 0)
-			return 0;
-		if (i->attached)
-			rc = hw_detach(i->dev.fd, 0);
-		else
-			rc = hw_attach(i->dev.fd, *id);
-		if (!rc)
-			i->attached = !i->attached;
-		return judge("ATTACH_IOASID or DETACH", rc);
-	case 45:
+	case 43 ... 45:
+		return importer_route(i, *id);
+	case 46:
 		rc = ia_free(i->fd, *id);
-		if (rc == -EBUSY && i->attached)
+		/* It may be attached */
+		if (rc == -EBUSY)
 			return 0;
 		if (rc)
 			return judge("FREE", rc);
@@ -373,11 +388,12 @@ static int importer_step(struct importer *i)
 static int importer(const int *exports, __u64 random)
 {
 	struct importer i = { .fd = -1, .dev.fd = -1, .random = random };
+	struct model_params params = { .pasid_bits = 4 };
 	int rc = 0, left;
 
 	i.model.control = -1;
 	if (!model_load() && !model_open(&i.model, MODEL_IOASID))
-		rc = model_plug(&i.model, &i.dev, NULL, 0);
+		rc = model_plug(&i.model, &i.dev, &params, 0);
 	if (rc)
 		return complain("a model device", rc, 0);
 	while (!common->stop && !rc) {
