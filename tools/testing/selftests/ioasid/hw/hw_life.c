@@ -5,6 +5,7 @@
  * any order, processes that die in the middle, drivers that are unbound.
  */
 #include <glob.h>
+#include <linux/iommufd.h>
 #include <sys/prctl.h>
 
 #include "hw_life.h"
@@ -241,7 +242,6 @@ TEST_F(hw_life, bad_attach)
 	EXPECT_EQ(-ENOENT, DETACH());
 }
 
-/* Ids belong to the context that the device is bound to. */
 /* What the driver of a real IOMMU does with PASIDs, and what the kernel says of it. */
 TEST_F(hw_life, pasid)
 {
@@ -286,6 +286,60 @@ TEST_F(hw_life, pasid)
 				    &d));
 }
 
+static int alloc_table(int ctx, __u32 flags, __u32 kind, __u32 parent, __u32 *id)
+{
+	struct ioasid_alloc cmd = {
+		.argsz = sizeof(cmd),
+		.flags = flags,
+		.kind = kind,
+		.parent = parent,
+		.format = parent ? IOMMU_HWPT_DATA_VTD_S1 : 0,
+	};
+	int rc = ia_cmd(ctx, IOASID_ALLOC, &cmd);
+
+	*id = cmd.ioasid;
+	return rc;
+}
+
+/* A table of user space, on an IOMMU that walks none: refused, and nothing changes */
+TEST_F(hw_life, nested_refused)
+{
+	struct iommu_hwpt_vtd_s1 table = { .addr_width = 48 };
+	struct ioasid_bind_table bind = {
+		.argsz = sizeof(bind), .length = sizeof(table),
+		.data = IA_PTR(&table),
+	};
+	struct ioasid_device_info device;
+	struct ioasid_info info;
+	__u32 root, child;
+
+	if (!ia_check(self->ctx, IOASID_EXT_PGTABLE))
+		SKIP(return, "the kernel lacks a patch to the IOMMU core");
+	ASSERT_EQ(0, dut_bind(&self->dut, self->ctx, 1));
+	ASSERT_EQ(0, ia_device_info(self->ctx, self->dut.devid, &device));
+	if (device.caps & IOASID_DEVICE_NESTING)
+		SKIP(return, "the IOMMU walks tables of user space");
+	ASSERT_EQ(0, alloc_table(self->ctx, IOASID_ALLOC_NEST_PARENT,
+				 IOASID_KIND_MAP, 0, &root));
+	ASSERT_EQ(0, ia_map(self->ctx, root, 0, self->mem, page_size));
+	ASSERT_EQ(0, alloc_table(self->ctx, 0, IOASID_KIND_PGTABLE, root, &child));
+	EXPECT_EQ(-EMEDIUMTYPE, hw_attach(self->dut.fd, child));
+	bind.ioasid = child;
+	ASSERT_EQ(0, ia_cmd(self->ctx, IOASID_BIND_PGTABLE, &bind));
+	EXPECT_EQ(-EMEDIUMTYPE, hw_attach(self->dut.fd, child));
+	ASSERT_EQ(0, dut_attach(&self->dut, self->id));
+	EXPECT_EQ(-EMEDIUMTYPE, hw_attach(self->dut.fd, child));
+	EXPECT_TRUE(works(&self->dut, self->mem));
+	ASSERT_EQ(0, ia_info(self->ctx, child, &info));
+	EXPECT_EQ(0, info.nr_devices);
+	EXPECT_EQ(0, info.nr_domains);
+	ASSERT_EQ(0, ia_info(self->ctx, root, &info));
+	EXPECT_EQ(0, info.nr_domains);
+	EXPECT_EQ(0, ia_free(self->ctx, child));
+	EXPECT_EQ(0, ia_free(self->ctx, root));
+}
+
+/* Ids belong to the context that the device is bound to. */
 TEST_F(hw_life, foreign_id)
 {
 	int second = ia_open();
