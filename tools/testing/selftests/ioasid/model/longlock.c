@@ -16,10 +16,10 @@
 #include "family.h"
 #include "latency.h"
 #include "mock.h"
+#include "nested.h"
+#include "pasid.h"
 
-#define PG page_size
 #define LIMIT_US 200
-#define BASE SZ_4G
 /* Far away from everything else */
 #define FAR (SZ_1G << 16)
 #define READ_FIXED (IOASID_MAP_READ | IOASID_MAP_FIXED)
@@ -820,6 +820,150 @@ TEST_F_TIMEOUT(longlock, poisoned, 3600)
 	START();
 	ASSERT_EQ(0, ia_free(self->s.fd, space.id));
 	BOUNDED("the IOASID is freed");
+}
+
+/* ---- N PASIDs of a device ---- */
+
+/* Returns 0 if all were carried out */
+static int invalidate(int fd, __u32 id, __u32 devid,
+		      const struct ioasid_invalidate *entries, __u32 nr)
+{
+	struct ioasid_invalidate_cache cmd = nested_invalidation(id, entries, nr);
+	int rc;
+
+	cmd.devid = devid;
+	rc = ia_cmd(fd, IOASID_INVALIDATE_CACHE, &cmd);
+	return rc ?: cmd.done == nr ? 0 : cmd.error;
+}
+
+static struct ioasid_device_info describe(int fd, struct model_device *dev)
+{
+	struct ioasid_device_info info = { .argsz = sizeof(info) };
+
+	if (ia_device_info(fd, dev->devid, &info))
+		memset(&info, 0xff, sizeof(info));
+	return info;
+}
+
+/* Attach PASIDs from 1 on; returns how many */
+static unsigned long attach_pasids(struct model_device *dev, __u32 id,
+				   unsigned long nr)
+{
+	unsigned long i;
+
+	for (i = 1; i <= nr; i++)
+		if (pasid_attach(dev, id, i))
+			break;
+	return i - 1;
+}
+
+TEST_F_TIMEOUT(longlock, pasids, 3600)
+{
+	struct model_space space = { .model = &self->s.model, .container = -1 };
+	const struct model_params params = { .pasid_bits = 20 };
+	/* All that a device can have, or N */
+	unsigned long n = self->s.n < (1 << 20) ? self->s.n : (1 << 20) - 1;
+	struct ioasid_list_entry *entries;
+	struct model_device dev;
+	__u32 other, pasid;
+	__u32 nr = n + 16;
+
+	entries = calloc(nr, sizeof(*entries));
+	ASSERT_NE(NULL, entries);
+	ASSERT_EQ(0, ia_alloc(self->s.fd, &space.id));
+	ASSERT_EQ(0, ia_alloc(self->s.fd, &other));
+	ASSERT_EQ(0, ia_map(self->s.fd, space.id, BASE, self->page, PG));
+	ASSERT_EQ(0, model_plug(&self->s.model, &dev, &params, 0));
+	ASSERT_EQ(0, model_bind(&dev));
+	START();
+	ASSERT_EQ(n, attach_pasids(&dev, space.id, n));
+	BOUNDED("N PASIDs attach");
+	EXPECT_EQ(n, describe(self->s.fd, &dev).nr_pasids);
+	if (n == (1 << 20) - 1) {
+		EXPECT_EQ(-ENOSPC, pasid_attach_any(&dev, space.id, &pasid));
+		EXPECT_EQ(-EINVAL, pasid_attach(&dev, space.id, n + 1));
+	}
+	START();
+	ASSERT_EQ(0, model_attach(&dev, &space));
+	BOUNDED("the device attaches, too");
+	START();
+	ASSERT_EQ(0, ia_list(self->s.fd, 0, entries, &nr));
+	BOUNDED("all are listed");
+	EXPECT_LE(n, nr);
+	free(entries);
+	START();
+	ASSERT_EQ(0, ia_map(self->s.fd, space.id, BASE + PG, self->page, PG));
+	ASSERT_EQ(0, ia_unmap(self->s.fd, space.id, BASE + PG, PG, NULL));
+	BOUNDED("a page is mapped and unmapped");
+	START();
+	ASSERT_EQ(0, pasid_attach(&dev, other, n / 2));
+	ASSERT_EQ(0, pasid_detach(&dev, n / 2));
+	BOUNDED("one moves, and detaches");
+	ASSERT_EQ(0, model_inject(&dev, MODEL_INJECT_UNMAP, 1, 0));
+	START();
+	ASSERT_EQ(-EIO, ia_unmap_all(self->s.fd, space.id, NULL));
+	BOUNDED("their IOASID is poisoned");
+	START();
+	EXPECT_EQ(space.id, describe(self->s.fd, &dev).ioasid);
+	BOUNDED("the device is looked at");
+	START();
+	ASSERT_EQ(0, model_detach(&dev));
+	BOUNDED("the device is detached");
+	START();
+	model_release(&dev);
+	BOUNDED("the device is closed");
+	EXPECT_EQ(0, model_counters(&dev).attached);
+	EXPECT_EQ(0, model_unplug(&dev, 0));
+}
+
+TEST_F_TIMEOUT(longlock, pasids_of_tables, 3600)
+{
+	const struct model_params params = {
+		.flags = MODEL_NESTING, .pasid_bits = 20,
+	};
+	unsigned long n = self->s.n < (1 << 20) ? self->s.n : (1 << 20) - 1;
+	struct ioasid_invalidate *entries;
+	struct model_device dev;
+	__u32 root, child;
+	unsigned long i;
+
+	if (!ia_check(self->s.fd, IOASID_EXT_PGTABLE))
+		SKIP(return, "the kernel lacks a patch to the IOMMU core");
+	entries = calloc(n, sizeof(*entries));
+	ASSERT_NE(NULL, entries);
+	for (i = 0; i < n; i++)
+		entries[i] = (struct ioasid_invalidate){
+			.flags = IOASID_INVALIDATE_IOTLB,
+			.start = i * PG, .last = i * PG + PG - 1,
+		};
+	ASSERT_EQ(0, nested_parent(self->s.fd, &root));
+	ASSERT_EQ(0, ia_map(self->s.fd, root, GPA(0), self->page, 16 * PG));
+	ASSERT_EQ(0, nested_child(self->s.fd, root, MODEL_HWPT_DATA_S1, &child));
+	s1_init(self->page, TABLE_A);
+	ASSERT_EQ(0, model_plug(&self->s.model, &dev, &params, 0));
+	ASSERT_EQ(0, model_bind(&dev));
+	ASSERT_EQ(n, attach_pasids(&dev, child, n));
+	START();
+	ASSERT_EQ(0, bind_table(self->s.fd, child, 0, TABLE_A));
+	BOUNDED("a table is bound for N PASIDs");
+	START();
+	ASSERT_EQ(0, invalidate(self->s.fd, child, 0, entries, n));
+	BOUNDED("N ranges are invalidated");
+	START();
+	ASSERT_EQ(0, invalidate(self->s.fd, child, dev.devid, entries, 1));
+	BOUNDED("one is, of a device");
+	START();
+	ASSERT_EQ(0, unbind_table(self->s.fd, child));
+	BOUNDED("the table is unbound");
+	ASSERT_EQ(0, bind_table(self->s.fd, child, 0, TABLE_A));
+	START();
+	ASSERT_EQ(0, ia_unmap_cascade(self->s.fd, root, GPA(0), 16 * PG));
+	BOUNDED("the table is taken away");
+	START();
+	model_release(&dev);
+	BOUNDED("the device is closed");
+	EXPECT_EQ(0, model_unplug(&dev, 0));
+	free(entries);
 }
 
 /* A software device pins N pages. */
