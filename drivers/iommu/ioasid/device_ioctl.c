@@ -64,6 +64,8 @@ EXPORT_SYMBOL_GPL(ioasid_exists);
  * -EBUSY, the group is attached to another IOASID and @idev is not;
  * -EADDRINUSE, memory is mapped where @idev cannot do DMA;
  * -EMEDIUMTYPE, the IOMMU of @idev cannot serve this IOASID;
+ * -EOPNOTSUPP, the IOASID has a table of user space, and the IOMMU of @idev
+ * walks none;
  * -EIO, the IOASID is poisoned;
  * -ENOTCONN, the IOMMU driver attached the group neither to @id nor to
  * the IOASID where it was: all devices of the group are detached;

@@ -1436,8 +1436,9 @@ enum ioasid_attach_flags {
  *    device.
  *  * EOPNOTSUPP: an unknown flag; the device has no PASIDs or shares its group;
  *    the IOASID is of the kind IOASID_KIND_PASID_TABLE, and the attach is by
- *    PASID or the device shares its group; or the PASID, or the requester id,
- *    cannot move as IOASID_ATTACH_HITLESS asks for.
+ *    PASID or the device shares its group; or is of a kind with a table of user
+ *    space, and the device lacks IOASID_DEVICE_NESTING; or the PASID, or the
+ *    requester id, cannot move as IOASID_ATTACH_HITLESS asks for.
  *  * EEXIST: the device, or its PASID, is attached, and IOASID_ATTACH_NEW is set;
  *    or another command has chosen this PASID; or with IOASID_DEVICE_PASID_COMMON,
  *    the PASID has another IOASID, or the IOASID another PASID, on any of these

@@ -498,6 +498,23 @@ static int join_made(struct ioas *ioas, struct ioas_attachment *attachment,
 	return ret == -EINVAL ? -EMEDIUMTYPE : ret;
 }
 
+static void ask_can_nest(struct device *dev, void *arg)
+{
+	bool *can = arg;
+
+	*can = ioas_iommu_can_nest(dev);
+}
+
+/* The errno for an attachment that no domain below a table of user space suits */
+static int why_not_nested(const struct ioas_attachment *attachment)
+{
+	bool can = false;
+	int ret = ioas_iommu_ask(attachment->group, attachment->dev,
+				 ask_can_nest, &can);
+
+	return ret ?: can ? -EMEDIUMTYPE : -EOPNOTSUPP;
+}
+
 static int join(struct ioas *ioas, struct ioas_attachment *attachment,
 		u64 *fault_addr)
 {
@@ -524,8 +541,10 @@ static int join(struct ioas *ioas, struct ioas_attachment *attachment,
 	if (ioas->nest_parent)
 		ret = join_made(ioas, attachment, IOAS_IOMMU_NEST_PARENT,
 				fault_addr);
-	if (ret != -EMEDIUMTYPE || attachment->nests)
+	if (ret != -EMEDIUMTYPE)
 		return ret;
+	if (attachment->nests)
+		return why_not_nested(attachment);
 	ret = join_made(ioas, attachment, IOAS_IOMMU_USER, fault_addr);
 	if (ret == -EMEDIUMTYPE)
 		ret = join_made(ioas, attachment, IOAS_IOMMU_PAGING, fault_addr);
@@ -578,6 +597,7 @@ static void leave(struct ioas *ioas, struct ioas_attachment *attachment,
  * finalized on attach:
  * -EADDRINUSE, memory is mapped where the group cannot do DMA;
  * -EMEDIUMTYPE, no domain suits the group;
+ * -EOPNOTSUPP, with @attachment->nests: its IOMMU walks no table of user space;
  * -EIO, the address space is poisoned;
  * -ENODEV, the group was bound as a whole, and has no device; or, with
  * @attachment->nests, the address space is being freed;

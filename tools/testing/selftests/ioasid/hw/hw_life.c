@@ -323,12 +323,12 @@ TEST_F(hw_life, nested_refused)
 				 IOASID_KIND_MAP, 0, &root));
 	ASSERT_EQ(0, ia_map(self->ctx, root, 0, self->mem, page_size));
 	ASSERT_EQ(0, alloc_table(self->ctx, 0, IOASID_KIND_PGTABLE, root, &child));
-	EXPECT_EQ(-EMEDIUMTYPE, hw_attach(self->dut.fd, child));
+	EXPECT_EQ(-EOPNOTSUPP, hw_attach(self->dut.fd, child));
 	bind.ioasid = child;
 	ASSERT_EQ(0, ia_cmd(self->ctx, IOASID_BIND_PGTABLE, &bind));
-	EXPECT_EQ(-EMEDIUMTYPE, hw_attach(self->dut.fd, child));
+	EXPECT_EQ(-EOPNOTSUPP, hw_attach(self->dut.fd, child));
 	ASSERT_EQ(0, dut_attach(&self->dut, self->id));
-	EXPECT_EQ(-EMEDIUMTYPE, hw_attach(self->dut.fd, child));
+	EXPECT_EQ(-EOPNOTSUPP, hw_attach(self->dut.fd, child));
 	EXPECT_TRUE(works(&self->dut, self->mem));
 	ASSERT_EQ(0, ia_info(self->ctx, child, &info));
 	EXPECT_EQ(0, info.nr_devices);
