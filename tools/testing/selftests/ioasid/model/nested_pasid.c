@@ -316,6 +316,64 @@ TEST_F(nested, bind_while_moving)
 	EXPECT_EQ(1, model_counters(&self->a).domains);
 }
 
+/*
+ * The same, when a move has to wait before its old IOASID lets it go: another device
+ * attaches there all the time, behind an IOMMU whose domain takes long to be made.
+ */
+struct crowd {
+	struct _test_data_nested *self;
+	bool stop;
+	int error;
+};
+
+static void *crowd_thread(void *arg)
+{
+	struct crowd *crowd = arg;
+	struct _test_data_nested *self = crowd->self;
+
+	while (!crowd->error && !__atomic_load_n(&crowd->stop, __ATOMIC_RELAXED))
+		crowd->error = model_attach(&self->b, &self->child) ?:
+			       model_detach(&self->b);
+	return NULL;
+}
+
+TEST_F(nested, bind_while_leaving)
+{
+	const int pages = ia_slow_kernel() ? 2000 : 20000;
+	struct model_space other = { .model = &self->model, .container = -1 };
+	struct binder binder = { .self = self };
+	struct crowd crowd = { .self = self };
+	pthread_t bind, attach;
+	int i;
+
+	ASSERT_EQ(0, ia_alloc(self->fd, &other.id));
+	ASSERT_EQ(0, ia_map_ref(self->fd, other.id, GPA(DATA),
+				IA_PTR(self->mem + DATA * PG), PG, IA_RW));
+	for (i = 0; i < pages; i++)
+		ASSERT_EQ(0, ia_map(self->fd, self->root.id, SZ_1G + 2 * i * PG,
+				    self->mem, PG));
+	PLUG(&self->a, PASIDS);
+	PLUG(&self->b, NESTING_1);
+	ATTACH(&self->a, &other);
+	ASSERT_EQ(0, pasid_attach(&self->a, other.id, 4));
+	ASSERT_EQ(0, pthread_create(&bind, NULL, bind_thread, &binder));
+	ASSERT_EQ(0, pthread_create(&attach, NULL, crowd_thread, &crowd));
+	for (i = 0; i < 30; i++) {
+		ASSERT_EQ(0, model_attach(&self->a, &self->child));
+		ASSERT_EQ(0, pasid_attach(&self->a, self->child.id, 4));
+		ASSERT_EQ(0, model_attach(&self->a, &other));
+		ASSERT_EQ(0, pasid_attach(&self->a, other.id, 4));
+		ASSERT_EQ(DATA, pasid_page_at(&self->a, 0, GPA(DATA)));
+		ASSERT_EQ(DATA, pasid_page_at(&self->a, 4, GPA(DATA)));
+	}
+	__atomic_store_n(&binder.stop, true, __ATOMIC_RELAXED);
+	__atomic_store_n(&crowd.stop, true, __ATOMIC_RELAXED);
+	ASSERT_EQ(0, pthread_join(bind, NULL));
+	ASSERT_EQ(0, pthread_join(attach, NULL));
+	EXPECT_EQ(0, binder.errors);
+	EXPECT_EQ(0, crowd.error);
+}
+
 /* ---- Tables by PASID ---- */
 
 /* The page of the memory that has the table */
