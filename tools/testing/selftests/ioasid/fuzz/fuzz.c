@@ -239,7 +239,7 @@ static size_t report(struct round *r, bool print)
 static long session(struct options *o)
 {
 	const __u64 start = ia_now_ms();
-	__u64 random = o->seed;
+	__u64 random = o->seed, how;
 	static struct round r;
 	struct fuzz_setting setting = { .plant = o->plant };
 	size_t done = 0, nr;
@@ -249,11 +249,12 @@ static long session(struct options *o)
 	       (!o->seconds || ia_now_ms() - start < o->seconds * 1000ULL)) {
 		/* Drawn whether it counts or not, so that seeds stay the same */
 		setting.threads = 1 + (int)(fuzz_mix(&random) % 3);
-		setting.physical = fuzz_mix(&random) % 2;
+		how = fuzz_mix(&random);
 		if (o->threads)
 			setting.threads = o->threads;
-		setting.physical = fuzz_have_physical &&
-				   (o->physical || setting.physical);
+		setting.physical = FUZZ_EMULATED;
+		if (fuzz_have_physical && (o->physical || how % 2))
+			setting.physical = FUZZ_PHYSICAL + how / 2 % 2;
 		setting.rlimit = fuzz_mix(&random) % 5 ? 0 : 8 << 20;
 		nr = o->quiet ? QUIET_OPS : ROUND_OPS;
 		if (nr > o->ops - done)

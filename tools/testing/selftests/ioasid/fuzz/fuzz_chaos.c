@@ -110,7 +110,7 @@ static int count_pages(struct fuzz_world *w, int thread, __u64 *pages)
 	int rc;
 
 	for (page = 0; page < FUZZ_CHAOS_PAGES; page++) {
-		rc = dma_read(w, thread, FUZZ_CHAOS_START + page * FUZZ_PAGE,
+		rc = dma_read(w, thread, 0, FUZZ_CHAOS_START + page * FUZZ_PAGE,
 			      &word, 8);
 		if (rc == -ENOENT)
 			continue;
@@ -150,8 +150,8 @@ void run_chaos_check(struct fuzz_world *w, const struct fuzz_op *op,
 
 		r->rc = attach(device, w->chaos) ?:
 			count_pages(w, op->thread, &pages) ?:
-			attach(device, d->space < 0 ? 0 :
-			       w->model->spaces[d->space].id);
+			attach(device, d->routes[0] < 0 ? 0 :
+			       w->model->spaces[d->routes[0]].id);
 		if (!r->rc && pages * FUZZ_PAGE != info.bytes_mapped) {
 			snprintf(r->text, sizeof(r->text),
 				 "%llu pages can be read, %llu bytes mapped",

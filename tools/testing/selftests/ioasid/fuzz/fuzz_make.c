@@ -443,7 +443,7 @@ static void make_option(struct worker *t, struct fuzz_op *op)
 {
 	const __u64 pinned = t->w->model->pinned;
 
-	op->cut = one_in(t, 16) ? ONE_OF(t, 0, 4, -1U) : 1 + below(t, 3);
+	op->cut = one_in(t, 16) ? ONE_OF(t, 0, 5, -1U) : 1 + below(t, 4);
 	op->flags = one_in(t, 2) ? IOASID_OPTION_GET : 0;
 	if (one_in(t, 40))
 		op->flags |= IOASID_OPTION_SEAL;
@@ -456,6 +456,8 @@ static void make_option(struct worker *t, struct fuzz_op *op)
 		else if (op->cut == IOASID_OPTION_LIMIT_PINNED)
 			op->value = one_in(t, 4) ? ONE_OF(t, 0, 1, 1 << 20) :
 				    pinned + below(t, 64) * FUZZ_PAGE;
+		else if (op->cut == IOASID_OPTION_LIMIT_PASIDS)
+			op->value = below(t, 2 * FUZZ_PASIDS);
 		else
 			op->value = below(t, 16);
 	} else if (one_in(t, 16)) {
@@ -541,11 +543,24 @@ static void make_attach(struct worker *t, struct fuzz_op *op)
 		op->value = 1;
 	if (one_in(t, 16))
 		op->flags = below(t, 16);
+	if (t->w->setting.physical != FUZZ_WITH_PASIDS || one_in(t, 3))
+		return;
+	op->flags = IOASID_ATTACH_PASID |
+		    ONE_OF(t, 0, 0, 0, IOASID_ATTACH_NEW, IOASID_ATTACH_HITLESS);
+	op->value = 1 + below(t, one_in(t, 12) ? 2 * FUZZ_PASIDS : FUZZ_PASIDS);
+	if (one_in(t, 4)) {
+		op->flags = IOASID_ATTACH_PASID_ANY |
+			    ONE_OF(t, 0, 0, IOASID_ATTACH_NEW);
+		op->value = 0;
+	}
 }
 
 static void make_detach(struct worker *t, struct fuzz_op *op)
 {
 	make_attach(t, op);
+	op->flags &= one_in(t, 16) ? -1U : IOASID_DETACH_PASID;
+	if (op->flags && !op->value)
+		op->value = 1 + below(t, FUZZ_PASIDS);
 	if (one_in(t, 2))
 		op->ref = REF_ZERO;
 }
@@ -559,13 +574,27 @@ static void make_dma(struct worker *t, struct fuzz_op *op)
 
 	if (!d)
 		return;
-	if (!d->bound || d->space < 0) {
+	if (t->w->setting.physical == FUZZ_WITH_PASIDS) {
+		op->cut = below(t, FUZZ_PASIDS + 1);
+		/* mostly one that is attached */
+		if (d->routes[op->cut] < 0 && !one_in(t, 8))
+			op->cut = below(t, FUZZ_PASIDS + 1);
+	}
+	if (!d->bound || (d->routes[op->cut] < 0 && (!op->cut || one_in(t, 2)))) {
+		const __u64 pasid = op->cut;
+
+		op->cut = 0;
 		make_id(t, op);
+		if (d->bound && pasid) {
+			op->flags = IOASID_ATTACH_PASID;
+			op->value = pasid;
+		}
 		op->type = d->bound ? OP_ATTACH : OP_BIND;
 		op->mem = MEM_RAW;
 		return;
 	}
-	op->space = d->space;
+	if (d->routes[op->cut] >= 0)
+		op->space = d->routes[op->cut];
 	s = space_of(t, op);
 	map = some_mapping(t, s);
 	op->iova = make_iova(t, s);
@@ -620,13 +649,13 @@ const struct fuzz_maker fuzz_types[OP_NR] = {
 	[OP_DEVICE_INFO] = { "device_info", 8, make_device_info },
 	[OP_UNKNOWN] = { "unknown", 2, make_nothing },
 	[OP_BIND] = { "bind", 5, make_bind },
-	[OP_ATTACH] = { "attach", 20, make_attach },
-	[OP_DETACH] = { "detach", 4, make_detach },
+	[OP_ATTACH] = { "attach", 22, make_attach },
+	[OP_DETACH] = { "detach", 6, make_detach },
 	[OP_REOPEN] = { "reopen", 1, make_nothing },
 	[OP_DMA_READ] = { "dma_read", 135, make_dma },
 	[OP_DMA_WRITE] = { "dma_write", 50, make_dma },
 	[OP_STATE] = { "state", 6, make_nothing },
-	[OP_CHAOS] = { "chaos", 59, make_chaos },
+	[OP_CHAOS] = { "chaos", 55, make_chaos },
 	[OP_CHAOS_CHECK] = { "chaos_check", 2, make_nothing },
 };
 

@@ -181,7 +181,7 @@ void model_judge(struct fuzz_model *m, const struct fuzz_op *op,
 void model_init(struct fuzz_model *m, const struct fuzz_setting *setting,
 		const struct fuzz_machine *machine)
 {
-	int i;
+	int i, pasid;
 
 	memset(m, 0, sizeof(*m));
 	m->machine = *machine;
@@ -192,7 +192,8 @@ void model_init(struct fuzz_model *m, const struct fuzz_setting *setting,
 	m->option[LIMIT_IOASIDS] = ALL_ONES;
 	m->option[LIMIT_PASIDS] = ALL_ONES;
 	for (i = 0; i < FUZZ_DEVICES; i++)
-		m->devices[i].space = -1;
+		for (pasid = 0; pasid <= FUZZ_PASIDS; pasid++)
+			m->devices[i].routes[pasid] = -1;
 }
 
 void model_free(struct fuzz_model *m)

@@ -25,6 +25,7 @@ enum fuzz_plant {
 	PLANT_DATA,	/* the part behind a cut is taken for the start */
 	PLANT_PERMISSION,	/* DMA may read memory that it may only write */
 	PLANT_PROTECT,	/* a protect keeps all permission */
+	PLANT_PASID,	/* a detached PASID still counts */
 	PLANT_NR,
 };
 
@@ -110,13 +111,14 @@ struct fuzz_space {
  * struct fuzz_device - a device
  * @bound: it is bound
  * @id: what it is called, or was
- * @space: index of the space that it is attached to, or -1
+ * @routes: by PASID, index of the space that it is attached to, or -1; the
+ *	first is that of the requester id
  */
 struct fuzz_device {
 	bool bound;
 	__u32 id;
 	__u64 cookie;
-	int space;
+	int routes[FUZZ_PASIDS + 1];
 };
 
 /**
@@ -142,7 +144,7 @@ struct fuzz_machine {
 struct fuzz_model {
 	struct fuzz_machine machine;
 	int plant;
-	bool physical;
+	enum fuzz_physical physical;
 	__u64 rlimit;
 	struct fuzz_space spaces[FUZZ_SPACES];
 	struct fuzz_device devices[FUZZ_DEVICES];
@@ -150,6 +152,7 @@ struct fuzz_model {
 	/* of the whole context */
 	atomic_ullong pinned;
 	atomic_ullong ioasids;
+	atomic_uint pasids;
 	atomic_bool charged;
 	/* a map failed, perhaps after its charge */
 	atomic_bool tried;
@@ -175,6 +178,8 @@ void model_judge(struct fuzz_model *m, const struct fuzz_op *op,
 /* Whether answers depend on what the other threads do. */
 bool model_limited(const struct fuzz_model *m);
 __u32 model_id(const struct fuzz_model *m, const struct fuzz_op *op);
+/* Index of the space that DMA with this PASID goes to, or -1. */
+int model_route(const struct fuzz_model *m, const struct fuzz_op *op);
 struct fuzz_device *model_device(struct fuzz_model *m, int thread);
 struct fuzz_mapping *model_find(const struct fuzz_space *s, __u64 iova);
 /* Offset from an address of a child to the parent's. */

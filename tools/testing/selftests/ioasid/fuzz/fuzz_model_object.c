@@ -304,13 +304,16 @@ static int by_id(const void *a, const void *b)
 
 	if (x->id != y->id)
 		return x->id < y->id ? -1 : 1;
-	return (int)x->type - (int)y->type;
+	if (x->type != y->type)
+		return (int)x->type - (int)y->type;
+	return (int)x->vpasid - (int)y->vpasid;
 }
 
 /* All objects, in the order of IOASID_LIST. */
 static size_t list(const struct fuzz_model *m, struct ioasid_list_entry *all)
 {
 	struct ioasid_list_entry *e = all;
+	__u32 pasid;
 	int i;
 
 	for (i = 0; i < FUZZ_WINDOW(0); i++)
@@ -346,13 +349,15 @@ static size_t list(const struct fuzz_model *m, struct ioasid_list_entry *all)
 			.id = d->id,
 			.cookie = d->cookie,
 		};
-		if (d->space >= 0)
-			*e++ = (struct ioasid_list_entry) {
-				.type = IOASID_LIST_ATTACHMENT,
-				.id = d->id,
-				.cookie = d->cookie,
-				.ioasid = m->spaces[d->space].id,
-			};
+		for (pasid = 0; pasid <= FUZZ_PASIDS; pasid++)
+			if (d->routes[pasid] >= 0)
+				*e++ = (struct ioasid_list_entry) {
+					.type = IOASID_LIST_ATTACHMENT,
+					.id = d->id,
+					.cookie = d->cookie,
+					.ioasid = m->spaces[d->routes[pasid]].id,
+					.vpasid = pasid,
+				};
 	}
 	qsort(all, e - all, sizeof(*all), by_id);
 	return e - all;
@@ -434,6 +439,33 @@ void judge_option(struct judge *j)
 		m->sealed[in->option] = true;
 }
 
+static bool has_pasids(const struct fuzz_model *m)
+{
+	return m->physical == FUZZ_WITH_PASIDS;
+}
+
+/* Whether a PASID of this thread's device moves without being blocked. */
+static bool moves_pasids(const struct fuzz_model *m, const struct fuzz_op *op)
+{
+	return has_pasids(m) && !op->thread;
+}
+
+/* Number of PASIDs of a device that are attached. */
+static __u32 nr_pasids(const struct fuzz_device *d)
+{
+	__u32 pasid, nr = 0;
+
+	for (pasid = 1; pasid <= FUZZ_PASIDS; pasid++)
+		nr += d->routes[pasid] >= 0;
+	return nr;
+}
+
+/* Number of PASIDs that the limit of the context leaves. */
+static __u64 pasids_left(const struct fuzz_model *m)
+{
+	return left_of(m->option[LIMIT_PASIDS], m->pasids);
+}
+
 void judge_device_info(struct judge *j)
 {
 	const struct ioasid_device_info *in = &j->r->in.device;
@@ -450,7 +482,9 @@ void judge_device_info(struct judge *j)
 		return;
 	SAME(d->cookie, device.cookie);
 	if (j->m->physical) {
-		SAME(IOASID_DEVICE_ENFORCE_SNOOP, device.caps);
+		SAME(IOASID_DEVICE_ENFORCE_SNOOP |
+		     (moves_pasids(j->m, j->op) ? IOASID_DEVICE_PASID_HITLESS : 0),
+		     device.caps);
 		SAME(PHYSICAL_PGSIZES, device.pgsizes);
 		SAME(48, device.addr_width);
 		if (out->group < 0)
@@ -461,11 +495,14 @@ void judge_device_info(struct judge *j)
 		SAME(0, device.hw_type);
 		SAME(0, device.hw_len);
 	}
-	SAME(d->space >= 0 ? j->m->spaces[d->space].id : 0, device.ioasid);
-	SAME(0, device.pasid_width);
+	SAME(d->routes[0] >= 0 ? j->m->spaces[d->routes[0]].id : 0, device.ioasid);
+	SAME(has_pasids(j->m) ? FUZZ_PASID_BITS : 0, device.pasid_width);
 	if (j->op->size != SIZE_SHORT) {
-		SAME(0, device.nr_pasids);
-		SAME(0, device.pasids_left);
+		const __u64 nr = nr_pasids(d), left = pasids_left(j->m);
+		const __u64 free = has_pasids(j->m) ? FUZZ_PASIDS - nr : 0;
+
+		SAME(nr, device.nr_pasids);
+		SAME(free < left ? free : left, device.pasids_left);
 	}
 	judge_ranges(j, in->nr_ranges, out->nr_ranges,
 		     j->m->physical ? PHYSICAL_LAST : ALL_ONES, "device.nr_ranges");
@@ -482,23 +519,30 @@ void judge_unknown(struct judge *j)
  * those of the physical kind are alike, and so share one domain.
  */
 
-static void move(struct fuzz_model *m, struct fuzz_device *d, int space)
+static void move(struct fuzz_model *m, struct fuzz_device *d, __u32 pasid,
+		 int space)
 {
-	if (d->space >= 0)
-		m->spaces[d->space].devices--;
-	d->space = space;
+	const int old = d->routes[pasid];
+
+	if (old >= 0)
+		m->spaces[old].devices--;
+	d->routes[pasid] = space;
 	if (space >= 0)
 		m->spaces[space].devices++;
+	if (!pasid || (old >= 0 && space >= 0) || old == space)
+		return;
+	if (space >= 0)
+		m->pasids++;
+	else if (m->plant != PLANT_PASID)
+		m->pasids--;
 }
 
 /* Whether memory beyond the device's ranges is in the way of an attach. */
-static void judge_place(struct judge *j, const struct fuzz_device *d,
-			const struct fuzz_space *s)
+static void judge_place(struct judge *j, int there, const struct fuzz_space *s)
 {
-	const bool there = d->space >= 0 && s == &j->m->spaces[d->space];
 	const __u64 beyond = memory_beyond(s, PHYSICAL_LAST);
 
-	if (j->m->physical && !there)
+	if (j->m->physical && (there < 0 || s != &j->m->spaces[there]))
 		fails_at(j, beyond, EADDRINUSE, beyond);
 }
 
@@ -527,7 +571,7 @@ void judge_bind(struct judge *j)
 	fails_if(j, d->bound, EBUSY);
 	fails_if(j, in->ioasid && !s, ENOENT);
 	if (in->ioasid && s)
-		judge_place(j, d, s);
+		judge_place(j, -1, s);
 	if (!succeeded(j)) {
 		judge_told(j, j->r->arg.bind.fault_addr, "bind.fault_addr");
 		return;
@@ -536,65 +580,101 @@ void judge_bind(struct judge *j)
 	d->bound = true;
 	d->id = j->r->arg.bind.devid;
 	d->cookie = in->cookie;
-	d->space = -1;
 	if (in->ioasid)
-		move(j->m, d, j->op->space);
+		move(j->m, d, 0, j->op->space);
+}
+
+/* Errors of an attach by PASID; @pasid is 0 if the kernel chooses it. */
+static void judge_pasid(struct judge *j, const struct fuzz_device *d,
+			__u32 pasid, const struct fuzz_space *s)
+{
+	const __u32 flags = j->r->in.attach.flags;
+	const int there = pasid && pasid <= FUZZ_PASIDS ? d->routes[pasid] : -1;
+
+	fails_if(j, !has_pasids(j->m), EOPNOTSUPP);
+	fails_if(j, pasid > FUZZ_PASIDS, EINVAL);
+	fails_if(j, flags & IOASID_ATTACH_PASID_ANY &&
+		 nr_pasids(d) == FUZZ_PASIDS, ENOSPC);
+	fails_if(j, there < 0 && !pasids_left(j->m), EDQUOT);
+	fails_if(j, there >= 0 && s != &j->m->spaces[there] &&
+		 flags & IOASID_ATTACH_HITLESS && !moves_pasids(j->m, j->op),
+		 EOPNOTSUPP);
 }
 
 void judge_attach(struct judge *j)
 {
 	const struct ioasid_device_attach *in = &j->r->in.attach;
+	const bool any = in->flags & IOASID_ATTACH_PASID_ANY;
+	const bool named_pasid = in->flags & IOASID_ATTACH_PASID;
 	struct fuzz_device *d = model_device(j->m, j->op->thread);
 	struct fuzz_space *s = named(j->m, j->op);
-
-	/* No device of the fuzzer has PASIDs */
-	const bool by_pasid = in->flags & (IOASID_ATTACH_PASID |
-					   IOASID_ATTACH_PASID_ANY);
+	__u32 pasid = named_pasid ? in->vpasid : 0;
+	int there = -1;
 
 	common(j, in->flags, IOASID_ATTACH_PASID | IOASID_ATTACH_PASID_ANY |
-	       IOASID_ATTACH_NEW | IOASID_ATTACH_HITLESS, WRITES_PERHAPS);
-	fails_if(j, !(in->flags & IOASID_ATTACH_PASID) != !in->vpasid, EINVAL);
-	fails_if(j, in->flags & IOASID_ATTACH_PASID &&
-		 in->flags & IOASID_ATTACH_PASID_ANY, EINVAL);
+	       IOASID_ATTACH_NEW | IOASID_ATTACH_HITLESS,
+	       any ? WRITES : WRITES_PERHAPS);
+	fails_if(j, named_pasid != !!in->vpasid, EINVAL);
+	fails_if(j, named_pasid && any, EINVAL);
 	fails_if(j, in->flags & IOASID_ATTACH_HITLESS && in->flags &
 		 (IOASID_ATTACH_NEW | IOASID_ATTACH_PASID_ANY), EINVAL);
-	fails_if(j, by_pasid || in->flags & IOASID_ATTACH_HITLESS, EOPNOTSUPP);
-	fails_if(j, in->flags & IOASID_ATTACH_NEW && d->bound && d->space >= 0,
-		 EEXIST);
+	fails_if(j, in->flags & IOASID_ATTACH_HITLESS && !named_pasid,
+		 EOPNOTSUPP);
+	if (any || named_pasid)
+		judge_pasid(j, d, pasid, s);
+	if (!any && pasid <= FUZZ_PASIDS)
+		there = d->routes[pasid];
+	fails_if(j, in->flags & IOASID_ATTACH_NEW && there >= 0, EEXIST);
 	fails_if(j, !d->bound, ENODEV);
 	fails_if(j, !s, ENOENT);
-	if (s && d->bound && !by_pasid)
-		judge_place(j, d, s);
+	if (s && d->bound)
+		judge_place(j, there, s);
 	if (!succeeded(j)) {
 		judge_told(j, j->r->arg.attach.fault_addr, "attach.fault_addr");
 		return;
 	}
-	move(j->m, d, j->op->space);
+	if (any) {
+		pasid = j->r->arg.attach.vpasid;
+		if (!pasid || pasid > FUZZ_PASIDS || d->routes[pasid] >= 0) {
+			bad(j, 1, pasid, "not free", "attach.vpasid");
+			return;
+		}
+	} else {
+		SAME(in->vpasid, attach.vpasid);
+	}
+	move(j->m, d, pasid, j->op->space);
 }
 
 void judge_detach(struct judge *j)
 {
 	const struct ioasid_device_detach *in = &j->r->in.detach;
+	const __u32 pasid = in->vpasid <= FUZZ_PASIDS ? in->vpasid : 0;
 	struct fuzz_device *d = model_device(j->m, j->op->thread);
+	int there = d->routes[pasid];
 
+	if (pasid != in->vpasid)
+		there = -1;
 	common(j, in->flags, IOASID_DETACH_PASID, WRITES_NOTHING);
 	fails_if(j, !(in->flags & IOASID_DETACH_PASID) != !in->vpasid, EINVAL);
-	fails_if(j, in->flags & IOASID_DETACH_PASID, EOPNOTSUPP);
+	fails_if(j, in->flags & IOASID_DETACH_PASID && !has_pasids(j->m),
+		 EOPNOTSUPP);
 	fails_if(j, !d->bound, ENODEV);
-	fails_if(j, d->bound && d->space < 0, ENOENT);
-	fails_if(j, d->bound && d->space >= 0 && in->ioasid &&
-		 in->ioasid != j->m->spaces[d->space].id, ENOENT);
+	fails_if(j, there < 0, ENOENT);
+	fails_if(j, there >= 0 && in->ioasid &&
+		 in->ioasid != j->m->spaces[there].id, ENOENT);
 	if (!succeeded(j))
 		return;
-	move(j->m, d, -1);
+	move(j->m, d, pasid, -1);
 }
 
 void judge_reopen(struct judge *j)
 {
 	struct fuzz_device *d = model_device(j->m, j->op->thread);
+	__u32 pasid;
 
 	if (!succeeded(j))
 		return;
-	move(j->m, d, -1);
+	for (pasid = 0; pasid <= FUZZ_PASIDS; pasid++)
+		move(j->m, d, pasid, -1);
 	d->bound = false;
 }

@@ -488,7 +488,8 @@ bool model_limited(const struct fuzz_model *m)
 {
 	return m->rlimit || charges_once(m) ||
 	       m->option[LIMIT_PINNED] != ALL_ONES ||
-	       m->option[LIMIT_IOASIDS] != ALL_ONES;
+	       m->option[LIMIT_IOASIDS] != ALL_ONES ||
+	       m->option[LIMIT_PASIDS] != ALL_ONES;
 }
 
 __u64 all_pinned(const struct fuzz_model *m)
@@ -519,6 +520,11 @@ __u64 bytes_left(const struct fuzz_model *m)
 struct fuzz_device *model_device(struct fuzz_model *m, int thread)
 {
 	return thread < FUZZ_DEVICES ? &m->devices[thread] : NULL;
+}
+
+int model_route(const struct fuzz_model *m, const struct fuzz_op *op)
+{
+	return m->devices[op->thread].routes[op->cut];
 }
 
 __u32 model_id(const struct fuzz_model *m, const struct fuzz_op *op)
@@ -554,7 +560,11 @@ bool model_applies(const struct fuzz_model *m, const struct fuzz_op *op)
 		return !model_limited(m);
 	case OP_DMA_READ:
 	case OP_DMA_WRITE:
-		return d && m->machine.have_devices && d->bound && d->space >= 0;
+		if (!d || !m->machine.have_devices || !d->bound)
+			return false;
+		if (m->physical == FUZZ_WITH_PASIDS)
+			return true;
+		return !op->cut && d->routes[0] >= 0;
 	}
 	return true;
 }

@@ -6,14 +6,23 @@
 
 #include "fuzz_judge.h"
 
+/* Where DMA goes, NULL if it is blocked */
+static struct fuzz_space *route(struct judge *j)
+{
+	const int space = model_route(j->m, j->op);
+
+	return space < 0 ? NULL : &j->m->spaces[space];
+}
+
 /* Whether DMA may access all of the range; otherwise, errors. */
-static void judge_reach(struct judge *j, struct fuzz_space *s, __u64 iova,
-			__u64 length, __u32 permission)
+static void judge_reach(struct judge *j, const struct fuzz_space *s,
+			__u64 iova, __u64 length, __u32 permission)
 {
 	struct fuzz_mapping *map;
 	__u64 at, last = iova + length - 1;
 
-	for (at = iova; ; at = map->last + 1) {
+	fails_if(j, !s, ENXIO);
+	for (at = iova; s; at = map->last + 1) {
 		map = model_find(s, at);
 		fails_if(j, !map || !is_memory(map), ENOENT);
 		if (!map)
@@ -39,8 +48,7 @@ static __u8 expected_byte(const struct fuzz_model *m,
 void judge_dma_read(struct judge *j)
 {
 	const struct fuzz_op *op = j->op;
-	struct fuzz_device *d = model_device(j->m, op->thread);
-	struct fuzz_space *s = &j->m->spaces[d->space];
+	const struct fuzz_space *s = route(j);
 	const __u8 *got = (const __u8 *)j->r->data;
 	__u32 permission = IOASID_MAP_READ;
 	__u64 i, iova;
@@ -66,9 +74,8 @@ void judge_dma_read(struct judge *j)
 void judge_dma_write(struct judge *j)
 {
 	const struct fuzz_op *op = j->op;
-	struct fuzz_device *d = model_device(j->m, op->thread);
 
-	judge_reach(j, &j->m->spaces[d->space], op->iova, 8, IOASID_MAP_WRITE);
+	judge_reach(j, route(j), op->iova, 8, IOASID_MAP_WRITE);
 	if (!succeeded(j))
 		return;
 	if (j->r->data[0] != op->value)
@@ -159,7 +166,7 @@ static void judge_text(struct judge *j)
 	judge_line(j, "\nioasid-limit-pinned:\t", m->option[LIMIT_PINNED]);
 	judge_line(j, "\nioasid-count:\t", m->ioasids + !!m->chaos);
 	judge_line(j, "\nioasid-limit-ioasids:\t", m->option[LIMIT_IOASIDS]);
-	judge_line(j, "\nioasid-pasids:\t", 0);
+	judge_line(j, "\nioasid-pasids:\t", m->pasids);
 	judge_line(j, "\nioasid-limit-pasids:\t", m->option[LIMIT_PASIDS]);
 	if (!strstr(text, payers[m->option[CHARGE]]))
 		bad(j, m->option[CHARGE], !m->option[CHARGE], "",

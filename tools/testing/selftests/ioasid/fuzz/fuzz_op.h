@@ -18,6 +18,8 @@
 #define FUZZ_THREADS	8	/* at most */
 #define FUZZ_DEVICES	2	/* of the threads 0, 1, ... */
 #define FUZZ_OWN	7	/* IOASIDs of each thread */
+#define FUZZ_PASIDS	3	/* of each device that has PASIDs: 1, 2, ... */
+#define FUZZ_PASID_BITS	2	/* what they fit in */
 
 /* Spaces: those of the threads, and each thread's window of the shared one. */
 #define FUZZ_WINDOW(thread) (FUZZ_THREADS * FUZZ_OWN + (thread))
@@ -38,7 +40,7 @@
 #define FUZZ_QUERY	40	/* mappings that are read back, at most */
 #define FUZZ_EXPORTS	3	/* files of each thread */
 #define FUZZ_DMA_MAX	512	/* bytes of one DMA */
-#define FUZZ_ENTRIES	(2 * (FUZZ_SPACES + 2 * FUZZ_DEVICES) + 4)
+#define FUZZ_ENTRIES	(2 * (FUZZ_SPACES + (2 + FUZZ_PASIDS) * FUZZ_DEVICES) + 4)
 #define FUZZ_TEXT	16384
 
 /* Value of an output before the command, if it does not matter. */
@@ -97,7 +99,7 @@ enum fuzz_ref {
  * @addr: in @mem, or as it is with MEM_RAW
  * @length: bytes, or room in an array
  * @cut: cut size, or the option or extension, or operations of a batch, or
- *	which export
+ *	which export, or the PASID of DMA, 0 for none
  * @align: alignment, or snoop
  * @value: cookie, value, reserved field; what fuzz_batch_op() makes a batch of
  *
@@ -215,11 +217,19 @@ struct fuzz_verdict {
 	char why[160];
 };
 
+/* How the devices of a context do DMA. */
+enum fuzz_physical {
+	FUZZ_EMULATED,	/* by their driver */
+	FUZZ_PHYSICAL,	/* through a model IOMMU, by requester id only */
+	FUZZ_WITH_PASIDS,	/* each through one of its own, also by PASID */
+	FUZZ_PHYSICAL_NR,
+};
+
 /**
  * struct fuzz_setting - properties of a context
  * @threads: how many
  * @rlimit: RLIMIT_MEMLOCK, or 0 to be allowed to lock without limit
- * @physical: its devices do DMA through a model IOMMU, not by their driver
+ * @physical: enum fuzz_physical
  * @plant: mistake that the model makes on purpose, or 0
  */
 struct fuzz_setting {

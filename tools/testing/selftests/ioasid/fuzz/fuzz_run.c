@@ -16,7 +16,7 @@ atomic_size_t *fuzz_progress;
 
 /* Devices of the physical kind, behind one model IOMMU. */
 static int control = -1;
-static struct ioasid_model_create physical[FUZZ_DEVICES];
+static struct ioasid_model_create physical[FUZZ_PHYSICAL_NR][FUZZ_DEVICES];
 
 static __u64 cpu_pgsizes = FUZZ_PAGE | FUZZ_HUGE;
 
@@ -40,17 +40,25 @@ void fuzz_run_exit(void)
 
 static void plug_devices(void)
 {
-	int i;
+	struct ioasid_model_create *one;
+	int i, how;
 
 	control = open(IOASID_MODEL_NODE, O_RDWR | O_CLOEXEC);
-	for (i = 0; i < FUZZ_DEVICES; i++) {
-		physical[i] = (struct ioasid_model_create) {
-			.kind = IOASID_MODEL_PHYSICAL,
-			.params.flags = MODEL_ENFORCE_COHERENCY,
-		};
-		if (ioctl(control, IOASID_MODEL_CREATE, &physical[i]))
-			return;
-	}
+	for (how = FUZZ_PHYSICAL; how < FUZZ_PHYSICAL_NR; how++)
+		for (i = 0; i < FUZZ_DEVICES; i++) {
+			one = &physical[how][i];
+			*one = (struct ioasid_model_create) {
+				.kind = IOASID_MODEL_PHYSICAL,
+				.params.flags = MODEL_ENFORCE_COHERENCY,
+			};
+			if (how == FUZZ_WITH_PASIDS) {
+				one->params.pasid_bits = FUZZ_PASID_BITS;
+				if (i)
+					one->params.flags |= MODEL_NO_REPLACE_PASIDS;
+			}
+			if (ioctl(control, IOASID_MODEL_CREATE, one))
+				return;
+		}
 	fuzz_have_physical = true;
 }
 
@@ -65,7 +73,7 @@ static int open_device(const struct fuzz_world *w, int nr)
 	if (!w->setting.physical)
 		return mock_open(nr);
 	snprintf(path, sizeof(path), "/sys/devices/platform/%s/vfio-dev",
-		 physical[nr].name);
+		 physical[w->setting.physical][nr].name);
 	dir = opendir(path);
 	while (dir && fd < 0 && (entry = readdir(dir))) {
 		if (strncmp(entry->d_name, "vfio", 4))
@@ -80,21 +88,25 @@ static int open_device(const struct fuzz_world *w, int nr)
 }
 
 /* Whether the IOMMU reached, or could reach, memory that it must not. */
-static bool look_for_harm(char *text, size_t size)
+static bool look_for_harm(int how, char *text, size_t size)
 {
-	struct ioasid_model_inspect look = {
-		.id = physical[0].id,
-		.flags = IOASID_MODEL_LEDGER,
-	};
+	int i;
 
 	text[0] = 0;
-	if (ioctl(control, IOASID_MODEL_INSPECT, &look))
-		snprintf(text, size, "cannot look");
-	else if (look.lost_pages || look.counters.ledger_pages)
-		snprintf(text, size,
-			 "pages released: %llu, before %llu, at %#llx",
-			 look.lost_pages, look.counters.ledger_pages,
-			 look.counters.ledger_address);
+	for (i = 0; i < FUZZ_DEVICES && !text[0]; i++) {
+		struct ioasid_model_inspect look = {
+			.id = physical[how][i].id,
+			.flags = IOASID_MODEL_LEDGER,
+		};
+
+		if (ioctl(control, IOASID_MODEL_INSPECT, &look))
+			snprintf(text, size, "cannot look");
+		else if (look.lost_pages || look.counters.ledger_pages)
+			snprintf(text, size,
+				 "pages released: %llu, before %llu, at %#llx",
+				 look.lost_pages, look.counters.ledger_pages,
+				 look.counters.ledger_address);
+	}
 	return text[0];
 }
 
@@ -247,7 +259,7 @@ void fuzz_close(struct fuzz_world *w, struct fuzz_verdict *v)
 		snprintf(v->why, sizeof(v->why), "after the file was closed");
 	}
 	if (!v->bad && w->setting.physical &&
-	    look_for_harm(v->why, sizeof(v->why))) {
+	    look_for_harm(w->setting.physical, v->why, sizeof(v->why))) {
 		v->bad = true;
 		v->want = 0;
 		v->got = 1;
@@ -473,11 +485,13 @@ static int model_access(int fd, bool write, int region, __u64 at, void *data,
 }
 
 /* Do it on the model device; its faults as errors of an emulated one. */
-static int model_dma(int fd, __u32 op, __u64 iova, size_t length)
+static int model_dma(int fd, __u32 op, __u32 pasid, __u64 iova, size_t length)
 {
 	struct ioasid_model_dma dma = {
 		.op = op,
-		.flags = IOASID_MODEL_DMA_WAIT,
+		.flags = IOASID_MODEL_DMA_WAIT |
+			 (pasid ? IOASID_MODEL_DMA_PASID : 0),
+		.pasid = pasid,
 		.threads = 1,
 		.address = iova,
 		.length = length,
@@ -495,6 +509,9 @@ static int model_dma(int fd, __u32 op, __u64 iova, size_t length)
 	switch (status.fault) {
 	case MODEL_OK:
 		return status.run == IOASID_MODEL_DONE ? 0 : -EIO;
+	case MODEL_FAULT_BLOCKED:
+	case MODEL_FAULT_PASID:
+		return -ENXIO;
 	case MODEL_FAULT_WIDTH:
 	case MODEL_FAULT_ABSENT:
 		return -ENOENT;
@@ -504,18 +521,18 @@ static int model_dma(int fd, __u32 op, __u64 iova, size_t length)
 	return -EPROTO;
 }
 
-int dma_read(struct fuzz_world *w, int thread, __u64 iova, void *data,
-	     size_t length)
+int dma_read(struct fuzz_world *w, int thread, __u32 pasid, __u64 iova,
+	     void *data, size_t length)
 {
 	const int fd = w->device[thread];
 
 	if (!w->setting.physical)
 		return mock_get(fd, IOASID_MOCK_READ, 0, iova, data, length);
-	return model_dma(fd, IOASID_MODEL_READ, iova, length) ?:
+	return model_dma(fd, IOASID_MODEL_READ, pasid, iova, length) ?:
 	       model_access(fd, false, IOASID_MODEL_MEMORY, 0, data, length);
 }
 
-static int dma_write(struct fuzz_world *w, int thread, __u64 iova,
+static int dma_write(struct fuzz_world *w, int thread, __u32 pasid, __u64 iova,
 		     const void *data, size_t length)
 {
 	const int fd = w->device[thread];
@@ -524,7 +541,7 @@ static int dma_write(struct fuzz_world *w, int thread, __u64 iova,
 		return mock_put(fd, IOASID_MOCK_WRITE, 0, iova, data, length);
 	return model_access(fd, true, IOASID_MODEL_MEMORY, 0, (void *)data,
 			    length) ?:
-	       model_dma(fd, IOASID_MODEL_WRITE, iova, length);
+	       model_dma(fd, IOASID_MODEL_WRITE, pasid, iova, length);
 }
 
 /* Read a word of memory with the CPU, and restore its old value. */
@@ -555,11 +572,13 @@ static void run_dma_write(struct fuzz_world *w, const struct fuzz_op *op,
 	__u64 offset;
 	int mem;
 
-	r->rc = dma_write(w, op->thread, op->iova, &op->value, 8);
+	r->rc = dma_write(w, op->thread, op->cut, op->iova, &op->value, 8);
 	r->data[0] = op->value;
-	s = &w->model->spaces[w->model->devices[op->thread].space];
+	if (r->rc || model_route(w->model, op) < 0)
+		return;
+	s = &w->model->spaces[model_route(w->model, op)];
 	map = model_find(s, op->iova);
-	if (!r->rc && map && map->flags & IOASID_MAP_WRITE) {
+	if (map && map->flags & IOASID_MAP_WRITE) {
 		mem = model_memory(w->model, s, op->iova, &offset);
 		r->data[0] = take_word(mem, offset);
 	}
@@ -568,7 +587,8 @@ static void run_dma_write(struct fuzz_world *w, const struct fuzz_op *op,
 static void run_dma_read(struct fuzz_world *w, const struct fuzz_op *op,
 			 struct fuzz_result *r)
 {
-	r->rc = dma_read(w, op->thread, op->iova, r->data, op->length);
+	r->rc = dma_read(w, op->thread, op->cut, op->iova, r->data,
+			 op->length);
 }
 
 /* Observable state */
@@ -590,7 +610,7 @@ static void run_state(struct fuzz_world *w, const struct fuzz_op *op,
 	r->vm_lck = fuzz_status("VmLck:") - w->vm_lck;
 	r->harm[0] = 0;
 	if (w->setting.physical)
-		look_for_harm(r->harm, sizeof(r->harm));
+		look_for_harm(w->setting.physical, r->harm, sizeof(r->harm));
 	if (!r->rc)
 		r->rc = get_info(w->fd, w->shared, &r->shared);
 }

@@ -11,8 +11,8 @@
 int get_info(int fd, __u32 id, struct ioasid_info *info);
 int alloc(int fd, __u64 cookie, __u32 *id);
 void saw_id(struct fuzz_world *w, __u32 id);
-int dma_read(struct fuzz_world *w, int thread, __u64 iova, void *data,
-	     size_t length);
+int dma_read(struct fuzz_world *w, int thread, __u32 pasid, __u64 iova,
+	     void *data, size_t length);
 int attach(int device, __u32 id);
 
 /* fuzz_chaos.c */

@@ -235,7 +235,8 @@ int fuzz_read_ops(FILE *f, struct fuzz_setting *setting, struct fuzz_op **ops,
 
 	if (fscanf(f, "fuzz %d %d %llu %d %zu\n", &setting->threads,
 		   &setting->physical, &setting->rlimit, &setting->plant,
-		   nr) != 5 || *nr > 1 << 24)
+		   nr) != 5 || *nr > 1 << 24 ||
+	    setting->physical < 0 || setting->physical >= FUZZ_PHYSICAL_NR)
 		return -EINVAL;
 	*ops = calloc(*nr ?: 1, sizeof(**ops));
 	if (!*ops)
@@ -250,6 +251,8 @@ int fuzz_read_ops(FILE *f, struct fuzz_setting *setting, struct fuzz_op **ops,
 		    op->space >= FUZZ_SPACES || op->size >= SIZE_NR ||
 		    (op->type == OP_BATCH && op->cut > FUZZ_BATCH) ||
 		    (op->type == OP_QUERY && op->length > FUZZ_QUERY) ||
+		    ((op->type == OP_DMA_READ || op->type == OP_DMA_WRITE) &&
+		     op->cut > FUZZ_PASIDS) ||
 		    (op->type == OP_DMA_READ && op->length > FUZZ_DMA_MAX)) {
 			free(*ops);
 			return -EINVAL;
@@ -567,6 +570,11 @@ static void print_command(FILE *f, const struct fuzz_op *op)
 
 static void print_other(FILE *f, const struct fuzz_op *op)
 {
+	if ((op->type == OP_DMA_READ || op->type == OP_DMA_WRITE) && op->cut) {
+		fprintf(f, "\t\t/* DMA with PASID %llu: run this with --replay */\n",
+			op->cut);
+		return;
+	}
 	switch (op->type) {
 	case OP_REOPEN:
 		fprintf(f, "\t\tclose(dev[%d]);\n\t\tdev[%d] = mock_open(%d);\n",
