@@ -328,7 +328,8 @@ enum ioasid_state {
  * @cookie: out, as given at IOASID_ALLOC
  * @cut_size: out, as given at IOASID_ALLOC
  * @pgsizes: out, bitmap of the IOPTE sizes that every domain can use; before
- *	any attach those of the CPU's page tables
+ *	any attach those of the CPU's page tables; 0 for a kind whose table is
+ *	that of user space
  * @snoop: out, enum ioasid_snoop, as given at IOASID_ALLOC
  * @nr_domains: out, number of hardware page tables of this IOASID; of the kind
  *	IOASID_KIND_PGTABLE, number of page tables of the parent below which its
