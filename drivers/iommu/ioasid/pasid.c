@@ -134,6 +134,9 @@ int ioasid_pasid_reserve(struct ioasid_device *idev, u32 *vpasid)
  * ioasid_pasid_unreserve() - undo ioasid_pasid_reserve()
  * @idev: the device
  * @vpasid: the number, reserved or attached since
+ *
+ * Other attaches of the device may be under way: they reserve their place once
+ * more, with ioasid_group.lock held.
  */
 void ioasid_pasid_unreserve(struct ioasid_device *idev, u32 vpasid)
 {
@@ -279,10 +282,14 @@ static int attach_locked(struct ioasid_attachment *next, u32 flags,
 			 u64 *fault_addr)
 {
 	struct ioasid_device *idev = next->device;
-	void *entry = xa_load(&idev->attachments, next->vpasid);
 	struct ioasid_attachment *old;
+	void *entry;
 
 	lockdep_assert_held(&next->group->lock);
+	/* ioasid_pasid_unreserve() of another attach may have taken the place away */
+	if (xa_reserve(&idev->attachments, next->vpasid, GFP_KERNEL_ACCOUNT))
+		return -ENOMEM;
+	entry = xa_load(&idev->attachments, next->vpasid);
 	/* They are those of a table of user space */
 	if (next->group->rid &&
 	    ioasid_attachment_ops(next->group->rid)->takes_pasids)
