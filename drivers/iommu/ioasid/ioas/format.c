@@ -73,15 +73,19 @@ static int vtd_s1_root(const void *data, u32 length, u64 *root)
 static void vtd_s1_invalidate(const struct ioasid_invalidate *from, void *to)
 {
 	struct iommu_hwpt_vtd_s1_invalidate *inv = to;
+	u64 pages;
 
 	*inv = (struct iommu_hwpt_vtd_s1_invalidate){ .npages = U64_MAX };
 	if (from->flags & IOASID_INVALIDATE_LEAF)
 		inv->flags = IOMMU_VTD_INV_FLAGS_LEAF;
-	if (!(from->flags & IOASID_INVALIDATE_RANGE) ||
-	    (!from->start && from->last == U64_MAX))
+	if (!(from->flags & IOASID_INVALIDATE_RANGE))
+		return;
+	pages = (from->last >> 12) - (from->start >> 12) + 1;
+	/* The bytes of all pages are no u64 */
+	if (pages > U64_MAX >> 12)
 		return;
 	inv->addr = from->start & ~((u64)SZ_4K - 1);
-	inv->npages = (from->last >> 12) - (from->start >> 12) + 1;
+	inv->npages = pages;
 }
 
 static const struct ioasid_table_format vtd_s1 = {
