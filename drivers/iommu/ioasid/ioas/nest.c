@@ -21,13 +21,14 @@
  *
  * Waits: @sem is held for reading during one call of the IOMMU driver per nested
  * domain, with a bounded number of invalidations, and for writing during one
- * attach by the driver for each attachment.  Only attach_lock, outside of it, is held
- * for longer.
+ * attach by the driver for each attachment; a fatal signal ends a bind between two
+ * of them.  Only attach_lock, outside of it, is held for longer.
  *
  * Locks: ioas_nests.sem, inside of attach_lock, outside of tables.sem, both of
  * the parent.
  */
 #include <linux/ioasid.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 
 #include "domain.h"
@@ -336,6 +337,7 @@ static void lead_back(struct ioas_nests *nests, struct ioas_attachment *failed)
 	hlist_for_each_entry(attachment, &nests->attachments, in_nests) {
 		if (attachment == failed)
 			return;
+		cond_resched();
 		if (attachment->moving)
 			continue;
 		if (!attachment->nest ||
@@ -352,15 +354,18 @@ static int lead_all(struct ioas_nests *nests, struct list_head *list)
 	int ret;
 
 	hlist_for_each_entry(attachment, &nests->attachments, in_nests) {
+		cond_resched();
 		if (attachment->moving)
 			continue;
-		ret = lead(nests, attachment, find_nest(list, attachment->dom));
+		ret = fatal_signal_pending(current) ? -EINTR :
+		      lead(nests, attachment, find_nest(list, attachment->dom));
 		if (ret) {
 			lead_back(nests, attachment);
 			return ret;
 		}
 	}
 	hlist_for_each_entry(attachment, &nests->attachments, in_nests) {
+		cond_resched();
 		if (attachment->moving)
 			continue;
 		nest = find_nest(list, attachment->dom);
@@ -417,6 +422,7 @@ int ioas_nests_bind(struct ioas_nests *nests, struct ioas_table **table,
 		goto unlock;
 	}
 	hlist_for_each_entry(attachment, &nests->attachments, in_nests) {
+		cond_resched();
 		if (attachment->moving || find_nest(&list, attachment->dom))
 			continue;
 		nest = get_nest(nests, *table, attachment, &list);
@@ -463,9 +469,11 @@ struct ioas_table *ioas_nests_unbind(struct ioas_nests *nests)
 		table = ERR_PTR(-ENOENT);
 		goto unlock;
 	}
-	hlist_for_each_entry(attachment, &nests->attachments, in_nests)
+	hlist_for_each_entry(attachment, &nests->attachments, in_nests) {
 		if (attachment->nest && !attachment->moving)
 			block(nests, attachment);
+		cond_resched();
+	}
 	forget_nests(nests);
 	WRITE_ONCE(nests->table, NULL);
 unlock:
@@ -499,9 +507,11 @@ static bool is_used(const struct ioas_nests *nests,
 {
 	const struct ioas_attachment *attachment;
 
-	hlist_for_each_entry(attachment, &nests->attachments, in_nests)
+	hlist_for_each_entry(attachment, &nests->attachments, in_nests) {
 		if (attachment->group == group && attachment->nest == nest)
 			return true;
+		cond_resched();
+	}
 	return false;
 }
 
