@@ -63,8 +63,9 @@ struct ioasid_device_ops {
 
 /**
  * struct ioasid_pasid_gone - a PASID of the machine that goes
- * @vpasid: what user space called it
- * @pasid: the number
+ * @vpasid: what user space called it.  Devices that do not have common numbers
+ *	may call others the same
+ * @pasid: the number, of which there is one in the machine
  */
 struct ioasid_pasid_gone {
 	u32 vpasid;

@@ -364,7 +364,8 @@ void ioasid_numbers_exit(struct ioasid_ctx *ctx)
  * first.
  *
  * Context: any that can use RCU.
- * Return: 0; -ENOENT, @vpasid is not attached.
+ * Return: 0, also while the attach is under way: the IOMMU blocks the number until
+ * it is done; -ENOENT, @vpasid is not attached.
  */
 int ioasid_pasid_translate(struct ioasid_ctx *ctx, u32 vpasid, u32 *pasid)
 {

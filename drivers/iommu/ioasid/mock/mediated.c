@@ -76,7 +76,9 @@ static int mediated_gone(struct notifier_block *nb, unsigned long event,
 
 	/* Waits for an access that is under way */
 	down_write(&med->sem);
-	xa_erase(&med->numbers, gone->vpasid);
+	/* Another device may have a number of its own for the same vPASID */
+	xa_cmpxchg(&med->numbers, gone->vpasid, xa_mk_value(gone->pasid), NULL,
+		   0);
 	up_write(&med->sem);
 	return NOTIFY_OK;
 }
@@ -286,11 +288,12 @@ static int mediated_release(struct inode *inode, struct file *filp)
 	struct mediated *med = filp->private_data;
 
 	mutex_lock(&mediated_lock);
-	list_del(&med->node);
-	mutex_unlock(&mediated_lock);
 	mutex_lock(&med->lock);
 	mediated_unbind(med);
 	mutex_unlock(&med->lock);
+	/* Not before: until then, an unplug waits for it */
+	list_del(&med->node);
+	mutex_unlock(&mediated_lock);
 	mutex_destroy(&med->lock);
 	xa_destroy(&med->numbers);
 	kfree(med);
