@@ -933,7 +933,8 @@ TEST_F_TIMEOUT(longlock, pasids_of_tables, 3600)
 	ASSERT_NE(NULL, entries);
 	for (i = 0; i < n; i++)
 		entries[i] = (struct ioasid_invalidate){
-			.flags = IOASID_INVALIDATE_IOTLB,
+			.flags = IOASID_INVALIDATE_IOTLB |
+				 IOASID_INVALIDATE_RANGE,
 			.start = i * PG, .last = i * PG + PG - 1,
 		};
 	ASSERT_EQ(0, nested_parent(self->s.fd, &root));
