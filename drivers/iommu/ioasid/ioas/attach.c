@@ -107,21 +107,74 @@ static bool memory_outside(struct ioas *ioas,
 	return memory_within(ioas, start, U64_MAX, at);
 }
 
-/* Narrow the permitted ranges to those that @attachment can use in @dom too */
+static struct ioas_reach *find_reach(struct ioas *ioas,
+				     const struct iommu_group *group,
+				     const struct ioas_domain *dom)
+{
+	struct ioas_reach *reach;
+
+	lockdep_assert_held(&ioas->attach_lock);
+	hlist_for_each_entry(reach, &ioas->reaches, node)
+		if (reach->group == group && reach->dom == dom)
+			return reach;
+	return NULL;
+}
+
+static struct ioas_reach *alloc_reach(struct iommu_group *group,
+				      const struct ioas_domain *dom,
+				      phys_addr_t *sw_msi)
+{
+	struct ioas_reach *reach;
+	int ret;
+
+	reach = kzalloc(sizeof(*reach), GFP_KERNEL_ACCOUNT);
+	if (!reach)
+		return ERR_PTR(-ENOMEM);
+	reach->ranges = ioas_ranges_of_group(group, dom->iommu, sw_msi);
+	if (IS_ERR(reach->ranges)) {
+		ret = PTR_ERR(reach->ranges);
+		kfree(reach);
+		return ERR_PTR(ret);
+	}
+	reach->group = group;
+	reach->dom = dom;
+	reach->users = 1;
+	return reach;
+}
+
+static void free_reach(struct ioas_reach *reach)
+{
+	kfree(reach->ranges);
+	kfree(reach);
+}
+
+/*
+ * Narrow the permitted ranges to those that @attachment can use in @dom too.  They
+ * are narrow enough if its group is attached there already, such as by another
+ * PASID.  @before: out, what widen() or kfree() takes.
+ */
 static int narrow(struct ioas *ioas, struct ioas_attachment *attachment,
 		  struct ioas_domain *dom, struct ioas_ranges **before,
 		  u64 *fault_addr)
 {
-	struct ioas_ranges *ranges, *both;
+	struct ioas_reach *reach;
+	struct ioas_ranges *both;
 	phys_addr_t sw_msi;
 	int ret;
 
-	ranges = ioas_ranges_of_group(attachment->group, dom->iommu, &sw_msi);
-	if (IS_ERR(ranges))
-		return PTR_ERR(ranges);
-	both = ioas_ranges_and(ioas->permitted ?: ranges, ranges);
+	*before = NULL;
+	reach = find_reach(ioas, attachment->group, dom);
+	if (reach) {
+		reach->users++;
+		attachment->reach = reach;
+		return 0;
+	}
+	reach = alloc_reach(attachment->group, dom, &sw_msi);
+	if (IS_ERR(reach))
+		return PTR_ERR(reach);
+	both = ioas_ranges_and(ioas->permitted ?: reach->ranges, reach->ranges);
 	if (!both) {
-		kfree(ranges);
+		free_reach(reach);
 		return -ENOMEM;
 	}
 	/* Before the test, so that nothing is mapped outside after it */
@@ -136,32 +189,26 @@ static int narrow(struct ioas *ioas, struct ioas_attachment *attachment,
 			goto err;
 		dom->has_msi = true;
 	}
-	attachment->ranges = ranges;
+	hlist_add_head(&reach->node, &ioas->reaches);
+	attachment->reach = reach;
 	return 0;
 err:
 	swap_permitted(ioas, before);
 	kfree(both);
-	kfree(ranges);
+	free_reach(reach);
 	return ret;
 }
 
-/*
- * An attachment of the same group to the same domain, such as that of another
- * PASID, has narrowed the ranges already: use those.  The last one that was made
- * is asked.
- */
-static bool share_ranges(struct ioas *ioas, struct ioas_attachment *attachment,
-			 const struct ioas_domain *dom)
+/* Returns true if no other attachment has the reach of this one */
+static bool put_reach(struct ioas_attachment *attachment)
 {
-	struct ioas_attachment *other;
+	struct ioas_reach *reach = attachment->reach;
 
-	lockdep_assert_held(&ioas->attach_lock);
-	other = hlist_entry_safe(ioas->attachments.first,
-				 struct ioas_attachment, node);
-	if (!other || other->dom != dom || other->group != attachment->group)
+	attachment->reach = NULL;
+	if (--reach->users)
 		return false;
-	other->ranges->sharers++;
-	attachment->ranges = other->ranges;
+	hlist_del(&reach->node);
+	free_reach(reach);
 	return true;
 }
 
@@ -169,41 +216,21 @@ static bool share_ranges(struct ioas *ioas, struct ioas_attachment *attachment,
 static void widen(struct ioas *ioas, struct ioas_attachment *attachment,
 		  struct ioas_ranges *before)
 {
+	if (!put_reach(attachment))
+		return;
 	swap_permitted(ioas, &before);
 	kfree(before);
-	ioas_ranges_put(attachment->ranges);
-	attachment->ranges = NULL;
-}
-
-/*
- * Remove an attachment from the list.  Returns false if another one permits no
- * more: only its neighbours are asked, which are often PASIDs of the same device.
- */
-static bool del_attachment(struct ioas *ioas,
-			   struct ioas_attachment *attachment)
-{
-	struct ioas_attachment *next, *prev = NULL;
-
-	next = hlist_entry_safe(attachment->node.next, struct ioas_attachment,
-				node);
-	if (ioas->attachments.first != &attachment->node)
-		prev = container_of(attachment->node.pprev,
-				    struct ioas_attachment, node.next);
-	hlist_del(&attachment->node);
-	return !(next && ioas_ranges_equal(next->ranges, attachment->ranges)) &&
-	       !(prev && ioas_ranges_equal(prev->ranges, attachment->ranges));
 }
 
 /* Compute what all attachments can use; without memory it stays as it is */
 static void recompute_permitted(struct ioas *ioas)
 {
 	struct ioas_ranges *ranges = NULL, *both;
-	struct ioas_attachment *attachment;
+	struct ioas_reach *reach;
 
 	lockdep_assert_held(&ioas->attach_lock);
-	hlist_for_each_entry(attachment, &ioas->attachments, node) {
-		both = ioas_ranges_and(ranges ?: attachment->ranges,
-				       attachment->ranges);
+	hlist_for_each_entry(reach, &ioas->reaches, node) {
+		both = ioas_ranges_and(ranges ?: reach->ranges, reach->ranges);
 		kfree(ranges);
 		if (!both)
 			return;
@@ -331,14 +358,12 @@ static int lead(struct ioas *ioas, struct ioas_attachment *attachment,
 	return ioas_route_lead(attachment, dom->iommu, dom->finalized_on_attach);
 }
 
-static void add_attachment(struct ioas *ioas,
-			   struct ioas_attachment *attachment,
+static void add_attachment(struct ioas_attachment *attachment,
 			   struct ioas_domain *dom)
 {
 	dom->users++;
 	attachment->dom = dom;
 	attachment->blocked = false;
-	hlist_add_head(&attachment->node, &ioas->attachments);
 }
 
 static int join_existing(struct ioas *ioas,
@@ -346,32 +371,22 @@ static int join_existing(struct ioas *ioas,
 			 struct ioas_domain *dom, u64 *fault_addr)
 {
 	struct ioas_ranges *before;
-	bool shared;
 	int ret;
 
 	if (!ioas_route_suits(attachment, dom))
 		return -EINVAL;
-	shared = share_ranges(ioas, attachment, dom);
-	if (!shared) {
-		ret = narrow(ioas, attachment, dom, &before, fault_addr);
-		if (ret)
-			return ret;
-	}
+	ret = narrow(ioas, attachment, dom, &before, fault_addr);
+	if (ret)
+		return ret;
 	ioas_tables_lock(ioas);
 	ret = dom->poisoned ? -EIO : lead(ioas, attachment, dom);
 	ioas_tables_unlock(ioas);
 	if (ret) {
-		if (!shared) {
-			widen(ioas, attachment, before);
-		} else {
-			ioas_ranges_put(attachment->ranges);
-			attachment->ranges = NULL;
-		}
+		widen(ioas, attachment, before);
 		return ret;
 	}
-	if (!shared)
-		kfree(before);
-	add_attachment(ioas, attachment, dom);
+	kfree(before);
+	add_attachment(attachment, dom);
 	return 0;
 }
 
@@ -422,7 +437,7 @@ static int join_new(struct ioas *ioas, struct ioas_attachment *attachment,
 		goto err_narrow;
 
 	kfree(before);
-	add_attachment(ioas, attachment, dom);
+	add_attachment(attachment, dom);
 	return 0;
 
 err_narrow:
@@ -555,7 +570,6 @@ static void leave(struct ioas *ioas, struct ioas_attachment *attachment,
 		  bool moved)
 {
 	struct ioas_domain *dom = attachment->dom;
-	bool more;
 
 	lockdep_assert_held(&ioas->attach_lock);
 	if (attachment->nests)
@@ -563,7 +577,6 @@ static void leave(struct ioas *ioas, struct ioas_attachment *attachment,
 	ioas_tables_lock(ioas);
 	if (!moved && !attachment->blocked && !attachment->nests)
 		ioas_route_block(attachment, dom->iommu);
-	more = del_attachment(ioas, attachment);
 	attachment->dom = NULL;
 	if (--dom->users)
 		dom = NULL;
@@ -571,9 +584,7 @@ static void leave(struct ioas *ioas, struct ioas_attachment *attachment,
 		ioas_tables_del(ioas, dom);
 	ioas_tables_unlock(ioas);
 
-	ioas_ranges_put(attachment->ranges);
-	attachment->ranges = NULL;
-	if (more)
+	if (put_reach(attachment))
 		recompute_permitted(ioas);
 	if (dom)
 		free_domain(ioas, dom);
@@ -582,8 +593,8 @@ static void leave(struct ioas *ioas, struct ioas_attachment *attachment,
 /**
  * ioas_attach() - attach a group, or a PASID of a device, to an address space
  * @ioas: the address space
- * @attachment: the group and one of its devices, or the device and its PASID; in
- *	the list on success, until ioas_detach()
+ * @attachment: the group and one of its devices, or the device and its PASID; it
+ *	has joined on success, until ioas_detach()
  * @fault_addr: out on -EADDRINUSE, an address that the group cannot use
  *
  * The group is blocked, or attached to a domain of another address space that

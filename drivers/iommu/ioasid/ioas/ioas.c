@@ -56,7 +56,7 @@ void ioas_init(struct ioas *ioas,
 	init_waitqueue_head(&ioas->wait);
 	ioas_tables_init(ioas);
 	mutex_init(&ioas->attach_lock);
-	INIT_HLIST_HEAD(&ioas->attachments);
+	INIT_HLIST_HEAD(&ioas->reaches);
 }
 EXPORT_SYMBOL_IF_KUNIT(ioas_init);
 

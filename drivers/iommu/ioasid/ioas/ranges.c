@@ -155,30 +155,6 @@ struct ioas_ranges *ioas_ranges_and(const struct ioas_ranges *a,
 EXPORT_SYMBOL_IF_KUNIT(ioas_ranges_and);
 
 /**
- * ioas_ranges_equal() - compare ranges
- * @a: some ranges
- * @b: some other ranges
- *
- * Return: true if they are the same.
- */
-bool ioas_ranges_equal(const struct ioas_ranges *a, const struct ioas_ranges *b)
-{
-	return a == b || (a->nr == b->nr &&
-			  !memcmp(a->range, b->range,
-				  flex_array_size(a, range, a->nr)));
-}
-
-/**
- * ioas_ranges_put() - drop the ranges of an attachment
- * @ranges: the ranges; freed if no other attachment has them
- */
-void ioas_ranges_put(struct ioas_ranges *ranges)
-{
-	if (!ranges->sharers--)
-		kfree(ranges);
-}
-
-/**
  * ioas_ranges_hold() - test whether one of the ranges contains all of a range
  * @ranges: the ranges
  * @start: first byte

@@ -15,9 +15,6 @@ struct ioas_ranges *ioas_ranges_of_group(struct iommu_group *group,
 					 phys_addr_t *sw_msi);
 struct ioas_ranges *ioas_ranges_and(const struct ioas_ranges *a,
 				    const struct ioas_ranges *b);
-bool ioas_ranges_equal(const struct ioas_ranges *a,
-		       const struct ioas_ranges *b);
-void ioas_ranges_put(struct ioas_ranges *ranges);
 bool ioas_ranges_hold(const struct ioas_ranges *ranges, u64 start,
 		      u64 last, u64 *bad);
 

@@ -65,13 +65,10 @@ struct iommu_group;
 
 /**
  * struct ioas_ranges - IOVA ranges, ascending, disjoint
- * @sharers: of an attachment: number of other attachments that have the same
- *	object; protected by ioas.attach_lock
  * @nr: number of ranges
  * @range: the ranges
  */
 struct ioas_ranges {
-	unsigned int sharers;
 	unsigned int nr;
 	struct ioasid_iova_range range[] __counted_by(nr);
 };
@@ -403,9 +400,24 @@ struct ioas_nest {
 };
 
 /**
+ * struct ioas_reach - the IOVAs that a group can use in a domain
+ * @node: in ioas.reaches
+ * @group: the group
+ * @dom: the domain
+ * @ranges: the IOVAs
+ * @users: attachments of the group, or of PASIDs of its device, to the domain
+ */
+struct ioas_reach {
+	struct hlist_node node;
+	const struct iommu_group *group;
+	const struct ioas_domain *dom;
+	struct ioas_ranges *ranges;
+	unsigned int users;
+};
+
+/**
  * struct ioas_attachment - the route of DMA to an address space: of an iommu
  *	group, or of one PASID of a device
- * @node: in ioas.attachments
  * @group: the group
  * @dev: one of its devices, bound; NULL if the group was bound as a whole; with
  *	a PASID, the device
@@ -416,7 +428,7 @@ struct ioas_nest {
  *	one takes its place when the PASID moves
  * @handle_nr: the index of the one that is used
  * @dom: the domain that the group is attached to; NULL while there is none
- * @ranges: IOVAs that its devices can use
+ * @reach: the IOVAs that its group can use in @dom
  * @blocked: the group's DMA is blocked, since its domain is poisoned or the
  *	group is about to move
  * @nests: the table of user space that translates its DMA before @dom does; NULL
@@ -429,14 +441,13 @@ struct ioas_nest {
  * protected by ioas.attach_lock; @in_nests, @nest and @moving by ioas_nests.sem.
  */
 struct ioas_attachment {
-	struct hlist_node node;
 	struct iommu_group *group;
 	struct device *dev;
 	u32 pasid;
 	struct iommu_domain *on;
 	struct iommu_attach_handle handle[2];
 	struct ioas_domain *dom;
-	struct ioas_ranges *ranges;
+	struct ioas_reach *reach;
 	u8 handle_nr : 1;
 	bool blocked;
 	bool moving;
@@ -527,8 +538,9 @@ struct ioas_ops {
  * @devmem: device memory; NULL until some is mapped; set with tables.sem held
  *	for reading
  * @tables: the domains
- * @attach_lock: serialises attach and detach; protects @attachments
- * @attachments: the attachments
+ * @attach_lock: serialises attach and detach; protects @reaches
+ * @reaches: what limits @permitted, one for each group and domain, however many
+ *	PASIDs of the group's device are attached
  *
  * Lock order: attach_lock, tables.sem, lock, lock of the parent.  A thread
  * that waits for a mapping to change state holds none of them; one that has
@@ -566,8 +578,8 @@ struct ioas {
 
 	struct ioas_tables tables;
 
-	struct mutex attach_lock;	/* protects attachments */
-	struct hlist_head attachments;
+	struct mutex attach_lock;	/* protects reaches */
+	struct hlist_head reaches;
 };
 
 /**

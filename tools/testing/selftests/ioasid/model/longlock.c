@@ -916,6 +916,44 @@ TEST_F_TIMEOUT(longlock, pasids, 3600)
 	EXPECT_EQ(0, model_unplug(&dev, 0));
 }
 
+/* Detaches would take N squared steps if each looked at all that stay. */
+TEST_F_TIMEOUT(longlock, pasids_by_turns, 3600)
+{
+	const struct model_params params[] = {
+		{ .pasid_bits = 20 },
+		{ .pasid_bits = 20, .nr_resv = 1,
+		  .resv = { { .start = FAR, .length = SZ_1M,
+			      .type = MODEL_RESV_RESERVED } } },
+	};
+	struct ioasid_info info;
+	struct model_device dev[2];
+	unsigned long i;
+	__u32 id;
+	int d;
+
+	ASSERT_EQ(0, ia_alloc(self->s.fd, &id));
+	ASSERT_EQ(0, ia_map(self->s.fd, id, BASE, self->page, PG));
+	for (d = 0; d < 2; d++) {
+		ASSERT_EQ(0, model_plug(&self->s.model, &dev[d], &params[d], 0));
+		ASSERT_EQ(0, model_bind(&dev[d]));
+	}
+	for (i = 1; i <= self->s.n / 4; i++)
+		for (d = 0; d < 2; d++)
+			ASSERT_EQ(0, pasid_attach(&dev[d], id, i));
+	ASSERT_EQ(0, ia_info(self->s.fd, id, &info));
+	EXPECT_EQ(2, info.nr_ranges);
+	START();
+	model_release(&dev[1]);
+	BOUNDED("a device with half of the PASIDs is closed");
+	ASSERT_EQ(0, ia_info(self->s.fd, id, &info));
+	EXPECT_EQ(1, info.nr_ranges);
+	START();
+	model_release(&dev[0]);
+	BOUNDED("the one with the others is");
+	for (d = 0; d < 2; d++)
+		EXPECT_EQ(0, model_unplug(&dev[d], 0));
+}
+
 TEST_F_TIMEOUT(longlock, pasids_of_tables, 3600)
 {
 	const struct model_params params = {
