@@ -61,4 +61,27 @@ void ioasid_pgtable_stats(struct ioasid *ioasid, struct ioas_stats *stats);
 struct ioas_ranges *ioasid_pgtable_info(struct ioasid *ioasid,
 					struct ioasid_info *info);
 
+/* The ops that both kinds have: all but @init and @attach */
+#define IOASID_PGTABLE_OPS						\
+	.size = sizeof(struct ioasid_pgtable),				\
+	.check = ioasid_pgtable_check,					\
+	.exit = ioasid_pgtable_exit,					\
+	.kill = ioasid_map_kill,					\
+	.free = ioasid_map_free,					\
+	.end = ioasid_pgtable_end,					\
+	.format = ioasid_pgtable_format,				\
+	.bind = ioasid_pgtable_bind,					\
+	.unbind = ioasid_pgtable_unbind,				\
+	.invalidate = ioasid_pgtable_invalidate,			\
+	.hold = ioasid_pgtable_hold,					\
+	.release = ioasid_pgtable_release,				\
+	.set_partial = ioasid_pgtable_set_partial,			\
+	.detach = ioasid_pgtable_detach,				\
+	.begin_move = ioasid_pgtable_begin_move,			\
+	.abort_move = ioasid_pgtable_abort_move,			\
+	.block_poisoned = ioasid_pgtable_block_poisoned,		\
+	.is_through = ioasid_pgtable_is_through,			\
+	.stats = ioasid_pgtable_stats,					\
+	.info = ioasid_pgtable_info
+
 #endif /* _IOASID_KIND_PGTABLE_H */
