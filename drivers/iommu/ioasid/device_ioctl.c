@@ -17,6 +17,9 @@
 
 #include "attach.h"
 
+#define BY_PASID	(IOASID_ATTACH_PASID | IOASID_ATTACH_PASID_ANY)
+#define ATTACH_FLAGS	(BY_PASID | IOASID_ATTACH_NEW | IOASID_ATTACH_HITLESS)
+
 /**
  * ioasid_device_id() - get the id of a device
  * @idev: the device
@@ -51,6 +54,43 @@ bool ioasid_exists(struct ioasid_ctx *ctx, u32 id)
 }
 EXPORT_SYMBOL_GPL(ioasid_exists);
 
+/* Attach a device, or one of its PASIDs if @flags say so */
+static int do_attach(struct ioasid_device *idev, u32 id, u32 vpasid, u32 flags,
+		     u64 *fault_addr)
+{
+	struct ioasid *ioasid;
+	int ret = -ENOENT;
+
+	ioasid = ioasid_get(idev->obj.ctx, id);
+	if (ioasid) {
+		if (flags & BY_PASID || idev->numbers)
+			ret = ioasid_pasid_attach(idev, ioasid, vpasid, flags,
+						  fault_addr);
+		else if (idev->group)
+			ret = ioasid_group_attach(idev, ioasid, fault_addr);
+		else
+			ret = ioasid_access_attach(idev, ioasid);
+		ioasid_put(ioasid);
+	}
+	trace_ioasid_attach(idev->obj.id, vpasid, id, ret);
+	return ret;
+}
+
+/* Detach a device, or one of its PASIDs */
+static int do_detach(struct ioasid_device *idev, u32 id, u32 vpasid)
+{
+	int ret;
+
+	if (vpasid != IOMMU_NO_PASID || idev->numbers)
+		ret = ioasid_pasid_detach(idev, id, vpasid);
+	else if (idev->group)
+		ret = ioasid_group_detach(idev, id);
+	else
+		ret = ioasid_access_detach(idev, id);
+	trace_ioasid_detach(idev->obj.id, vpasid, id, ret);
+	return ret;
+}
+
 /**
  * ioasid_attach() - attach a device to an IOASID, or move it there
  * @idev: the device
@@ -75,22 +115,7 @@ EXPORT_SYMBOL_GPL(ioasid_exists);
  */
 int ioasid_attach(struct ioasid_device *idev, u32 id, u64 *fault_addr)
 {
-	struct ioasid *ioasid;
-	int ret = -ENOENT;
-
-	ioasid = ioasid_get(idev->obj.ctx, id);
-	if (ioasid) {
-		if (!idev->group)
-			ret = ioasid_access_attach(idev, ioasid);
-		else if (idev->numbers)
-			ret = ioasid_pasid_attach(idev, ioasid, IOMMU_NO_PASID,
-						  0, fault_addr);
-		else
-			ret = ioasid_group_attach(idev, ioasid, fault_addr);
-		ioasid_put(ioasid);
-	}
-	trace_ioasid_attach(idev->obj.id, IOMMU_NO_PASID, id, ret);
-	return ret;
+	return do_attach(idev, id, IOMMU_NO_PASID, 0, fault_addr);
 }
 EXPORT_SYMBOL_GPL(ioasid_attach);
 
@@ -104,16 +129,7 @@ EXPORT_SYMBOL_GPL(ioasid_attach);
  */
 int ioasid_detach(struct ioasid_device *idev, u32 id)
 {
-	int ret;
-
-	if (!idev->group)
-		ret = ioasid_access_detach(idev, id);
-	else if (idev->numbers)
-		ret = ioasid_pasid_detach(idev, id, IOMMU_NO_PASID);
-	else
-		ret = ioasid_group_detach(idev, id);
-	trace_ioasid_detach(idev->obj.id, IOMMU_NO_PASID, id, ret);
-	return ret;
+	return do_detach(idev, id, IOMMU_NO_PASID);
 }
 EXPORT_SYMBOL_GPL(ioasid_detach);
 
@@ -180,9 +196,6 @@ static bool is_attached(struct ioasid_device *idev)
 }
 
 /* ---- Commands of device files ---- */
-
-#define ATTACH_FLAGS	(IOASID_ATTACH_PASID | IOASID_ATTACH_PASID_ANY | \
-			 IOASID_ATTACH_NEW | IOASID_ATTACH_HITLESS)
 
 /**
  * ioasid_arg_from_user() - copy in the argument of a command
@@ -360,22 +373,6 @@ int ioasid_attach_vpasid_to_user(void __user *arg,
 }
 EXPORT_SYMBOL_GPL(ioasid_attach_vpasid_to_user);
 
-static int attach_pasid(struct ioasid_device *idev,
-			struct ioasid_device_attach *attach)
-{
-	struct ioasid *ioasid;
-	int ret = -ENOENT;
-
-	ioasid = ioasid_get(idev->obj.ctx, attach->ioasid);
-	if (ioasid) {
-		ret = ioasid_pasid_attach(idev, ioasid, attach->vpasid,
-					  attach->flags, &attach->fault_addr);
-		ioasid_put(ioasid);
-	}
-	trace_ioasid_attach(idev->obj.id, attach->vpasid, attach->ioasid, ret);
-	return ret;
-}
-
 /**
  * ioasid_attach_command() - execute an attach command
  * @idev: the device
@@ -388,11 +385,11 @@ static int attach_pasid(struct ioasid_device *idev,
 int ioasid_attach_command(struct ioasid_device *idev,
 			  struct ioasid_device_attach *attach)
 {
-	if (attach->flags & (IOASID_ATTACH_PASID | IOASID_ATTACH_PASID_ANY))
-		return attach_pasid(idev, attach);
-	if (attach->flags & IOASID_ATTACH_NEW && is_attached(idev))
+	if (!(attach->flags & BY_PASID) && attach->flags & IOASID_ATTACH_NEW &&
+	    is_attached(idev))
 		return -EEXIST;
-	return ioasid_attach(idev, attach->ioasid, &attach->fault_addr);
+	return do_attach(idev, attach->ioasid, attach->vpasid, attach->flags,
+			 &attach->fault_addr);
 }
 EXPORT_SYMBOL_GPL(ioasid_attach_command);
 
@@ -447,12 +444,6 @@ EXPORT_SYMBOL_GPL(ioasid_detach_from_user);
 int ioasid_detach_command(struct ioasid_device *idev,
 			  const struct ioasid_device_detach *detach)
 {
-	int ret;
-
-	if (!(detach->flags & IOASID_DETACH_PASID))
-		return ioasid_detach(idev, detach->ioasid);
-	ret = ioasid_pasid_detach(idev, detach->ioasid, detach->vpasid);
-	trace_ioasid_detach(idev->obj.id, detach->vpasid, detach->ioasid, ret);
-	return ret;
+	return do_detach(idev, detach->ioasid, detach->vpasid);
 }
 EXPORT_SYMBOL_GPL(ioasid_detach_command);
