@@ -294,8 +294,8 @@ struct ioasid_model_mediate {
  * @write: 1 to write to @address, 0 to read
  * @address: I/O address
  * @length: bytes, up to the size of a page
- * @pasid: out, the PASID that the device had on the wire: for tests, a driver
- *	shows it to nobody
+ * @pasid: out, the PASID that the device had on the wire.  It is for tests: a
+ *	driver keeps it from user space
  * @data: pointer to the data
  * @reason: out, enum model_reason
  * @reserved: 0
