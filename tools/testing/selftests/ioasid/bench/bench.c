@@ -71,7 +71,6 @@
  */
 #define _GNU_SOURCE
 #include <getopt.h>
-#include <time.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 
@@ -79,6 +78,7 @@
 
 #include "backend.h"
 #include "hw.h"
+#include "stopwatch.h"
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 #define SZ_4K 0x1000ULL
@@ -253,27 +253,6 @@ static void die(const char *what)
 {
 	fprintf(stderr, "bench: %s: %s\n", what, strerror(errno));
 	exit(2);
-}
-
-static uint64_t now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
-}
-
-static int compare_u64(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-static double median(uint64_t *v, unsigned int n)
-{
-	qsort(v, n, sizeof(*v), compare_u64);
-	return n % 2 ? v[n / 2] : (v[n / 2 - 1] + v[n / 2]) / 2.0;
 }
 
 /* --- memory --- */

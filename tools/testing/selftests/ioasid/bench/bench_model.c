@@ -18,12 +18,12 @@
  *	  -c  exit with status 1 if a bar was missed
  */
 #include <getopt.h>
-#include <time.h>
 
 #include "ioasid_util.h"
 #include "family.h"
 #include "nested.h"
 #include "pasid.h"
+#include "stopwatch.h"
 
 /* set_dev_pasid() and remove_dev_pasid() by the core, with the model's part */
 #define CORE_ATTACH_DETACH 5388
@@ -48,26 +48,12 @@ static void must(const char *what, int rc)
 	exit(2);
 }
 
-static __u64 now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
-}
-
-static int compare(const void *a, const void *b)
-{
-	__u64 x = *(const __u64 *)a, y = *(const __u64 *)b;
-
-	return x < y ? -1 : x > y;
-}
-
 /* Print the instructions of one of @count calls of @op; @bar 0: there is none */
 static void measure(const char *name, const char *key, int (*op)(void),
 		    unsigned int bar)
 {
-	__u64 taken[MAX_RUNS + 1], start;
+	uint64_t taken[MAX_RUNS], start;
+	unsigned long long result;
 	unsigned int run, i;
 	bool over;
 
@@ -75,20 +61,20 @@ static void measure(const char *name, const char *key, int (*op)(void),
 		start = now();
 		for (i = 0; i < count; i++)
 			must(name, op());
-		taken[run] = (now() - start) / count;
+		/* The first one warms up */
+		if (run)
+			taken[run - 1] = (now() - start) / count;
 	}
-	/* The first one warms up */
-	qsort(taken + 1, runs, sizeof(taken[0]), compare);
-	taken[0] = taken[1 + runs / 2];
-	over = bar && taken[0] > bar;
+	result = median(taken, runs);
+	over = bar && result > bar;
 	missed |= over;
-	printf("%-44s %9llu", name, taken[0]);
+	printf("%-44s %9llu", name, result);
 	if (bar)
 		printf("   bar %u%s", bar, over ? ": missed" : "");
 	putchar('\n');
 	if (json)
 		fprintf(json, "%s\t\"%s\": %llu", ftell(json) > 2 ? ",\n" : "",
-			key, taken[0]);
+			key, result);
 }
 
 /* ---- Operations ---- */

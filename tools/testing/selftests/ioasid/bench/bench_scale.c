@@ -36,12 +36,12 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
-#include <time.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
 #include "model.h"
+#include "stopwatch.h"
 
 #define SZ_4K 0x1000ULL
 #define SZ_4M 0x400000ULL
@@ -77,14 +77,6 @@ static void must(const char *what, int rc)
 {
 	if (rc < 0)
 		die(what, rc);
-}
-
-static uint64_t now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
 }
 
 /* Between two rows of JSON */
