@@ -17,6 +17,7 @@
 #define THREADS 4
 #define CHILDREN 3
 #define PASIDS 6
+#define COMMANDS 8
 #define STORM { .flags = MODEL_NESTING | MODEL_USER_PASID_TABLE | MODEL_ATS | \
 			 MODEL_EVICT_RANDOM, .pasid_bits = 6 }
 #define STORM_1 { .flags = MODEL_NESTING | MODEL_USER_PASID_TABLE | \
@@ -32,6 +33,7 @@ struct storm {
 	unsigned long done;
 	int bad;
 	const char *what;
+	unsigned long succeeded[COMMANDS];
 };
 
 static __u32 any_ioasid(struct storm *s)
@@ -207,7 +209,7 @@ static const struct {
 	const char *name;
 	int (*run)(struct storm *s);
 	unsigned int weight;
-} commands[] = {
+} commands[COMMANDS] = {
 	{ "attach", attach_some, 8 },
 	{ "detach", detach_some, 6 },
 	{ "bind", bind_some, 6 },
@@ -235,6 +237,7 @@ static void *storm_thread(void *arg)
 		for (i = 0; n >= commands[i].weight; i++)
 			n -= commands[i].weight;
 		rc = commands[i].run(s);
+		s->succeeded[i] += !rc;
 		if (allowed(rc) || s->bad)
 			continue;
 		s->bad = rc;
@@ -349,6 +352,9 @@ TEST_F_TIMEOUT(nested, storm, 3600)
 		EXPECT_EQ(0, storm[i].bad)
 			TH_LOG("%s: %s", storm[i].what, strerror(-storm[i].bad));
 		EXPECT_EQ(storm[i].ops, storm[i].done);
+		for (j = 0; j < COMMANDS; j++)
+			EXPECT_LT(0, storm[i].succeeded[j])
+				TH_LOG("command %d", j);
 	}
 	storm_stop(&self->a);
 	storm_stop(&self->b);
