@@ -195,6 +195,22 @@ FIXTURE_TEARDOWN(mediated)
 
 #define IS_COMMON (variant->flags & IOASID_MODEL_COMMON)
 
+/* A mediated device in a context of its own, with an IOASID that maps page 3 */
+static int med_elsewhere(struct _test_data_mediated *self, int *ctx, __u32 *id,
+			 struct mediated *med)
+{
+	int rc;
+
+	*ctx = ia_open();
+	if (*ctx < 0)
+		return *ctx;
+	rc = ia_alloc(*ctx, id);
+	rc = rc ?: ia_map(*ctx, *id, BASE, self->mem + 3 * PG, PG);
+	rc = rc ?: mediate(&self->model, self->parent.id, IOASID_MODEL_COMMON,
+			   med);
+	return rc ?: med_bind(med, *ctx, 3);
+}
+
 TEST_F(mediated, routes)
 {
 	struct ioasid_device_info info = med_info(self->fd, &self->a);
@@ -308,13 +324,7 @@ TEST_F(mediated, gone)
 	ASSERT_EQ(0, med_attach(&self->a, self->space[0], 9));
 	EXPECT_EQ(-EBUSY, med_attach(&d, self->space[0], 9));
 	ASSERT_EQ(0, med_detach(&self->a, 9));
-	ctx = ia_open();
-	ASSERT_LE(0, ctx);
-	ASSERT_EQ(0, ia_alloc(ctx, &id));
-	ASSERT_EQ(0, ia_map(ctx, id, BASE, self->mem + 3 * PG, PG));
-	ASSERT_EQ(0, mediate(&self->model, self->parent.id, IOASID_MODEL_COMMON,
-			     &c));
-	ASSERT_EQ(0, med_bind(&c, ctx, 3));
+	ASSERT_EQ(0, med_elsewhere(self, &ctx, &id, &c));
 	for (i = 0; i < 20; i++) {
 		ASSERT_EQ(0, med_attach(&self->a, self->space[0], 9));
 		ASSERT_EQ(0, med_page(&d, 9, &number));
@@ -367,13 +377,7 @@ TEST_F(mediated, gone_race)
 	ASSERT_EQ(0, mediate(&self->model, self->parent.id, IOASID_MODEL_COMMON,
 			     &d));
 	ASSERT_EQ(0, med_bind(&d, self->fd, 2));
-	ctx = ia_open();
-	ASSERT_LE(0, ctx);
-	ASSERT_EQ(0, ia_alloc(ctx, &id));
-	ASSERT_EQ(0, ia_map(ctx, id, BASE, self->mem + 3 * PG, PG));
-	ASSERT_EQ(0, mediate(&self->model, self->parent.id, IOASID_MODEL_COMMON,
-			     &c));
-	ASSERT_EQ(0, med_bind(&c, ctx, 3));
+	ASSERT_EQ(0, med_elsewhere(self, &ctx, &id, &c));
 	ASSERT_EQ(0, pthread_create(&thread, NULL, access_thread, &acc));
 	for (i = 0; i < rounds; i++) {
 		ASSERT_EQ(0, med_attach(&self->a, self->space[0], 9));

@@ -291,16 +291,8 @@ TEST_F(nested, tables_that_lie)
 		scribble(self->mem, &seed);
 		if (i % 7 == 0)
 			FLUSH(0, 0);
-		/* Pages come and go below the table; a pin made of other memory */
-		if (i % 31 == 0) {
-			int page = DATA + i % (PAGES - DATA);
-
-			ia_unmap_full(self->fd, self->root.id,
-				      IOASID_UNMAP_CASCADE, GPA(page), PG, NULL);
-			madvise(self->mem + page * PG, PG, MADV_DONTNEED);
-			ia_map(self->fd, self->root.id, GPA(page),
-			       self->mem + page * PG, PG);
-		}
+		if (i % 31 == 0)
+			renew_page(self, DATA + i % (PAGES - DATA));
 		if (i % 97 == 0) {
 			UNBIND();
 			s1_init(self->mem, TABLE_A);

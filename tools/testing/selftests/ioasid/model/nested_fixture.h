@@ -30,6 +30,15 @@ static inline bool reads_by(struct model_device *dev, int table)
 	return reads(dev, VA(DATA), first) && reads(dev, VA(PAGES - 1), last);
 }
 
+/* Unmap a page below the tables, and map other memory there */
+static inline void renew_page(struct _test_data_nested *self, int page)
+{
+	ia_unmap_full(self->fd, self->root.id, IOASID_UNMAP_CASCADE, GPA(page),
+		      PG, NULL);
+	madvise(self->mem + page * PG, PG, MADV_DONTNEED);
+	ia_map(self->fd, self->root.id, GPA(page), self->mem + page * PG, PG);
+}
+
 FIXTURE_SETUP(nested)
 {
 	int i;

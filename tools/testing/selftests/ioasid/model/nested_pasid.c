@@ -612,15 +612,8 @@ TEST_F(nested, delegated_lies)
 		if (i % 5 == 0)
 			flush_pasids(self->fd, id, INV(PASID_CACHE) |
 				     INV(IOTLB) | INV(DEVTLB), 0);
-		if (i % 61 == 0) {
-			int page = DATA + i % (PASID_PAGE - DATA);
-
-			ia_unmap_full(self->fd, self->root.id,
-				      IOASID_UNMAP_CASCADE, GPA(page), PG, NULL);
-			madvise(self->mem + page * PG, PG, MADV_DONTNEED);
-			ia_map(self->fd, self->root.id, GPA(page),
-			       self->mem + page * PG, PG);
-		}
+		if (i % 61 == 0)
+			renew_page(self, DATA + i % (PASID_PAGE - DATA));
 	}
 	for (i = 0; i < 4; i++)
 		ASSERT_EQ(0, model_stop(&self->a, 1 + i, NULL));

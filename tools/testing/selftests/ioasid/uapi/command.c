@@ -512,36 +512,29 @@ static void fill_bind(int fd, __u32 id, void *mem, union args *args)
 	args->bind.data = IA_PTR(mem);
 }
 
+#define BIND_TABLE							\
+	.size = sizeof(struct ioasid_bind_table),			\
+	.flags = IOASID_BIND_REPLACE,					\
+	.rc = -EOPNOTSUPP,						\
+	.id_at = offsetof(struct ioasid_bind_table, ioasid),		\
+	.reserved_at = {						\
+		offsetof(struct ioasid_bind_table, __reserved),		\
+		offsetof(struct ioasid_bind_table, __reserved) + 4,	\
+		offsetof(struct ioasid_bind_table, __reserved) + 8,	\
+		offsetof(struct ioasid_bind_table, __reserved) + 12,	\
+	},								\
+	.fill = fill_bind
+
 FIXTURE_VARIANT_ADD(command, bind_pgtable)
 {
 	.cmd = IOASID_BIND_PGTABLE,
-	.size = sizeof(struct ioasid_bind_table),
-	.flags = IOASID_BIND_REPLACE,
-	.rc = -EOPNOTSUPP,
-	.id_at = offsetof(struct ioasid_bind_table, ioasid),
-	.reserved_at = {
-		offsetof(struct ioasid_bind_table, __reserved),
-		offsetof(struct ioasid_bind_table, __reserved) + 4,
-		offsetof(struct ioasid_bind_table, __reserved) + 8,
-		offsetof(struct ioasid_bind_table, __reserved) + 12,
-	},
-	.fill = fill_bind,
+	BIND_TABLE,
 };
 
 FIXTURE_VARIANT_ADD(command, bind_pasid_table)
 {
 	.cmd = IOASID_BIND_PASID_TABLE,
-	.size = sizeof(struct ioasid_bind_table),
-	.flags = IOASID_BIND_REPLACE,
-	.rc = -EOPNOTSUPP,
-	.id_at = offsetof(struct ioasid_bind_table, ioasid),
-	.reserved_at = {
-		offsetof(struct ioasid_bind_table, __reserved),
-		offsetof(struct ioasid_bind_table, __reserved) + 4,
-		offsetof(struct ioasid_bind_table, __reserved) + 8,
-		offsetof(struct ioasid_bind_table, __reserved) + 12,
-	},
-	.fill = fill_bind,
+	BIND_TABLE,
 };
 
 static void fill_unbind(int fd, __u32 id, void *mem, union args *args)
@@ -549,24 +542,25 @@ static void fill_unbind(int fd, __u32 id, void *mem, union args *args)
 	args->unbind.ioasid = id;
 }
 
+#define UNBIND_TABLE							\
+	.size = sizeof(struct ioasid_unbind_table),			\
+	.rc = -EOPNOTSUPP,						\
+	.id_at = offsetof(struct ioasid_unbind_table, ioasid),		\
+	.reserved_at = {						\
+		offsetof(struct ioasid_unbind_table, __reserved),	\
+	},								\
+	.fill = fill_unbind
+
 FIXTURE_VARIANT_ADD(command, unbind_pgtable)
 {
 	.cmd = IOASID_UNBIND_PGTABLE,
-	.size = sizeof(struct ioasid_unbind_table),
-	.rc = -EOPNOTSUPP,
-	.id_at = offsetof(struct ioasid_unbind_table, ioasid),
-	.reserved_at = { offsetof(struct ioasid_unbind_table, __reserved) },
-	.fill = fill_unbind,
+	UNBIND_TABLE,
 };
 
 FIXTURE_VARIANT_ADD(command, unbind_pasid_table)
 {
 	.cmd = IOASID_UNBIND_PASID_TABLE,
-	.size = sizeof(struct ioasid_unbind_table),
-	.rc = -EOPNOTSUPP,
-	.id_at = offsetof(struct ioasid_unbind_table, ioasid),
-	.reserved_at = { offsetof(struct ioasid_unbind_table, __reserved) },
-	.fill = fill_unbind,
+	UNBIND_TABLE,
 };
 
 static void fill_invalidate(int fd, __u32 id, void *mem, union args *args)
