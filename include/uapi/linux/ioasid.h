@@ -965,9 +965,11 @@ enum ioasid_bind_flags {
  *  * EMEDIUMTYPE: the IOMMU of an attached device does not take such a table.
  *  * EDEADLK: see IOASID_STATE_PARTIAL_GROUP.
  *  * ENODEV: see IOASID_STATE_ORPHAN.
- *  * EIO: an IOMMU failed, or see IOASID_STATE_POISONED.  Devices that had
- *    the new table already got the old one back; one that could not is blocked
- *    until the next bind. Some IOMMUs block a device that they fail to attach.
+ *  * EIO: an IOMMU failed, or see IOASID_STATE_POISONED.
+ *
+ * After any error devices that had the new table already have the old one again;
+ * one whose IOMMU could not go back is blocked until the next bind.  Some IOMMUs
+ * block a device that they fail to attach.
  */
 struct ioasid_bind_table {
 	__u32 argsz;
@@ -1431,7 +1433,8 @@ enum ioasid_attach_flags {
  *
  * Errors:
  *
- *  * ENODEV: the device is not bound.
+ *  * ENODEV: the device is not bound; or the IOASID has a table of user space,
+ *    and its parent was freed.
  *  * ENOENT: there is no such IOASID.
  *  * EINVAL: flags that exclude each other, or @vpasid is not a PASID of the
  *    device.
