@@ -7,6 +7,7 @@
  *
  * Locks: formats_lock, a leaf.
  */
+#include <kunit/visibility.h>
 #include <linux/ioasid.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
@@ -116,6 +117,7 @@ const struct ioasid_table_format *ioas_format_get(u32 type)
 	mutex_unlock(&formats_lock);
 	return found;
 }
+EXPORT_SYMBOL_IF_KUNIT(ioas_format_get);
 
 /**
  * ioas_format_put() - undo ioas_format_get()
@@ -125,3 +127,4 @@ void ioas_format_put(const struct ioasid_table_format *format)
 {
 	module_put(format->owner);
 }
+EXPORT_SYMBOL_IF_KUNIT(ioas_format_put);
