@@ -948,7 +948,11 @@ enum ioasid_bind_flags {
  * can be unmapped: devices that come there fault.
  *
  * With IOASID_BIND_REPLACE devices go from one table to the other without being
- * blocked, where the IOMMU can do that.
+ * blocked, where the IOMMU can do that.  No DMA goes through the old table when
+ * the command returns.
+ *
+ * While a device that is attached moves to another IOASID, the command waits for
+ * it; a fatal signal ends that.
  *
  * A device that is attached to an IOASID of the kind IOASID_KIND_PASID_TABLE, by
  * requester id, has the PASIDs of that table, and none of its PASIDs can be
@@ -989,7 +993,8 @@ struct ioasid_bind_table {
  *	IOASID_UNBIND_PASID_TABLE, IOASID_KIND_PASID_TABLE
  * @__reserved: must be 0
  *
- * Takes the table away: attached devices are blocked, and stay attached.
+ * Takes the table away: attached devices are blocked, and stay attached.  Waits
+ * for devices that move to another IOASID, as IOASID_BIND_PGTABLE does.
  *
  * Errors:
  *

@@ -566,14 +566,18 @@ static int join(struct ioas *ioas, struct ioas_attachment *attachment,
 	return ret;
 }
 
-static void leave(struct ioas *ioas, struct ioas_attachment *attachment,
-		  bool moved)
+static int leave(struct ioas *ioas, struct ioas_attachment *attachment,
+		 bool moved, bool killable)
 {
 	struct ioas_domain *dom = attachment->dom;
+	int ret;
 
 	lockdep_assert_held(&ioas->attach_lock);
-	if (attachment->nests)
-		ioas_nests_leave(attachment, moved);
+	if (attachment->nests) {
+		ret = ioas_nests_leave(attachment, moved, killable);
+		if (ret)
+			return ret;
+	}
 	ioas_tables_lock(ioas);
 	if (!moved && !attachment->blocked && !attachment->nests)
 		ioas_route_block(attachment, dom->iommu);
@@ -588,6 +592,7 @@ static void leave(struct ioas *ioas, struct ioas_attachment *attachment,
 		recompute_permitted(ioas);
 	if (dom)
 		free_domain(ioas, dom);
+	return 0;
 }
 
 /**
@@ -638,7 +643,7 @@ int ioas_attach(struct ioas *ioas, struct ioas_attachment *attachment,
 	if (!ret && attachment->nests) {
 		ret = ioas_nests_join(attachment);
 		if (ret)
-			leave(ioas, attachment, true);
+			leave(ioas, attachment, true, false);
 	}
 	mutex_unlock(&ioas->attach_lock);
 	return ret;
@@ -660,7 +665,7 @@ void ioas_detach(struct ioas *ioas,
 		 struct ioas_attachment *attachment, bool moved)
 {
 	mutex_lock(&ioas->attach_lock);
-	leave(ioas, attachment, moved);
+	leave(ioas, attachment, moved, false);
 	mutex_unlock(&ioas->attach_lock);
 }
 
@@ -674,11 +679,13 @@ void ioas_detach(struct ioas *ioas,
  */
 int ioas_detach_killable(struct ioas *ioas, struct ioas_attachment *attachment)
 {
+	int ret;
+
 	if (mutex_lock_killable(&ioas->attach_lock))
 		return -EINTR;
-	leave(ioas, attachment, false);
+	ret = leave(ioas, attachment, false, true);
 	mutex_unlock(&ioas->attach_lock);
-	return 0;
+	return ret;
 }
 
 /**

@@ -172,7 +172,7 @@ int ioas_nests_abort_move(struct ioas_attachment *attachment);
 int ioas_nests_bind(struct ioas_nests *nests, struct ioas_table **table,
 		    bool replace);
 struct ioas_table *ioas_nests_unbind(struct ioas_nests *nests);
-unsigned int ioas_nests_count(struct ioas_nests *nests);
+unsigned int ioas_nests_count(const struct ioas_nests *nests);
 int ioas_nests_invalidate(struct ioas_nests *nests,
 			  const struct iommu_group *only,
 			  const void *entries, size_t size, u32 *nr);

@@ -14,15 +14,16 @@
  *    populated: a bind makes nested domains, and moves no memory.
  *  - A bind makes all nested domains before it leads an attachment elsewhere.  If
  *    that fails, those before it go back; one that cannot go back is blocked.
- *  - An attachment that is about to be attached to another IOASID is left alone
- *    by binds: it may be there already.  If it stays, it follows the table that
- *    is bound by then.
+ *  - While an attachment is about to be attached to another IOASID, binds and
+ *    unbinds wait: it may be there already, or come back.  So no DMA goes through
+ *    a table that was taken away when an unbind or a bind in its place returns.
  *  - A table is copied from user space once.  What attaches later gets the copy.
  *
  * Waits: @sem is held for reading during one call of the IOMMU driver per nested
  * domain, with a bounded number of invalidations, and for writing during one
  * attach by the driver for each attachment; a fatal signal ends a bind between two
- * of them.  Only attach_lock, outside of it, is held for longer.
+ * of them, and so does the poison of a domain.  An unbound device that leaves waits
+ * for one bind.  Binds and unbinds wait for moves killably, with no lock held.
  *
  * Locks: ioas_nests.sem, inside of attach_lock, outside of tables.sem, both of
  * the parent.
@@ -51,6 +52,9 @@ void ioas_nests_init(struct ioas_nests *nests, struct ioas *parent,
 	nests->format = format;
 	init_rwsem(&nests->sem);
 	nests->table = NULL;
+	nests->moving = 0;
+	init_waitqueue_head(&nests->still);
+	nests->nr = 0;
 	INIT_LIST_HEAD(&nests->list);
 	INIT_HLIST_HEAD(&nests->attachments);
 }
@@ -66,11 +70,13 @@ static struct ioas_nest *find_nest(struct list_head *list,
 	return NULL;
 }
 
-static void put_nest(struct ioas_nest *nest)
+static void put_nest(struct ioas_nests *nests, struct ioas_nest *nest)
 {
+	lockdep_assert_held_write(&nests->sem);
 	if (--nest->users)
 		return;
 	list_del(&nest->node);
+	WRITE_ONCE(nests->nr, nests->nr - 1);
 	ioas_iommu_free(nest->iommu);
 	kfree(nest);
 }
@@ -103,7 +109,7 @@ static void ask_nest(struct device *dev, void *arg)
  * Find the nested domain for an attachment in a list, or add it.  The caller puts
  * it.
  */
-static struct ioas_nest *get_nest(const struct ioas_nests *nests,
+static struct ioas_nest *get_nest(struct ioas_nests *nests,
 				  const struct ioas_table *table,
 				  const struct ioas_attachment *attachment,
 				  struct list_head *list)
@@ -136,6 +142,7 @@ static struct ioas_nest *get_nest(const struct ioas_nests *nests,
 	nest->iommu = query.iommu;
 	nest->users = 1;
 	list_add_tail(&nest->node, list);
+	WRITE_ONCE(nests->nr, nests->nr + 1);
 	return nest;
 }
 
@@ -143,8 +150,22 @@ static struct ioas_nest *get_nest(const struct ioas_nests *nests,
 static void set_nest(struct ioas_attachment *attachment, struct ioas_nest *nest)
 {
 	if (attachment->nest)
-		put_nest(attachment->nest);
+		put_nest(attachment->nests, attachment->nest);
 	attachment->nest = nest;
+}
+
+/* The attachment does not move any longer: binds may go on */
+static void end_move(struct ioas_attachment *attachment)
+{
+	struct ioas_nests *nests = attachment->nests;
+
+	lockdep_assert_held_write(&nests->sem);
+	if (!attachment->moving)
+		return;
+	attachment->moving = false;
+	WRITE_ONCE(nests->moving, nests->moving - 1);
+	if (!nests->moving)
+		wake_up_all(&nests->still);
 }
 
 /* Lead the DMA of an attachment through a nested domain */
@@ -192,7 +213,7 @@ static int follow_table(struct ioas_nests *nests,
 	if (nest != attachment->nest)
 		ret = lead(nests, attachment, nest);
 	if (ret)
-		put_nest(nest);
+		put_nest(nests, nest);
 	else
 		set_nest(attachment, nest);
 	return ret;
@@ -230,22 +251,30 @@ int ioas_nests_join(struct ioas_attachment *attachment)
  * ioas_nests_leave() - undo ioas_nests_join(), if it was done
  * @attachment: the attachment, which has its domain still
  * @moved: it is attached elsewhere; otherwise it is blocked
+ * @killable: a fatal signal ends the wait for a bind
  *
  * Context: may sleep; attach_lock of the parent is held.  Needs no memory.
+ * Return: 0; with @killable -EINTR, a fatal signal: nothing was done.
  */
-void ioas_nests_leave(struct ioas_attachment *attachment, bool moved)
+int ioas_nests_leave(struct ioas_attachment *attachment, bool moved,
+		     bool killable)
 {
 	struct ioas_nests *nests = attachment->nests;
 
 	lockdep_assert_held(&nests->parent->attach_lock);
 	if (hlist_unhashed(&attachment->in_nests))
-		return;
-	down_write(&nests->sem);
+		return 0;
+	if (!killable)
+		down_write(&nests->sem);
+	else if (down_write_killable(&nests->sem))
+		return -EINTR;
 	if (!moved && attachment->nest)
 		block(nests, attachment);
 	set_nest(attachment, NULL);
 	hlist_del_init(&attachment->in_nests);
+	end_move(attachment);
 	up_write(&nests->sem);
+	return 0;
 }
 
 /**
@@ -274,8 +303,8 @@ bool ioas_nests_block(struct ioas_attachment *attachment)
  * @attachment: the attachment, which has joined
  * @hitless: fail if its DMA would have to be blocked
  *
- * Binds leave it alone from here on: only the caller changes its route, until
- * ioas_detach() or ioas_nests_abort_move().
+ * Binds and unbinds wait from here on, until ioas_detach() or
+ * ioas_nests_abort_move(): only the caller changes its route.
  *
  * Context: may sleep.
  * Return: 0; 1, it is blocked; -EOPNOTSUPP; -EINTR, a fatal signal.
@@ -295,8 +324,10 @@ int ioas_nests_begin_move(struct ioas_attachment *attachment, bool hitless)
 	} else if (attachment->pasid != IOMMU_NO_PASID) {
 		ret = !attachment->nest;
 	}
-	if (ret >= 0)
+	if (ret >= 0) {
 		attachment->moving = true;
+		WRITE_ONCE(nests->moving, nests->moving + 1);
+	}
 	up_write(&nests->sem);
 	return ret;
 }
@@ -306,8 +337,8 @@ int ioas_nests_begin_move(struct ioas_attachment *attachment, bool hitless)
  * @attachment: the attachment
  *
  * Context: may sleep.
- * Return: 0, it follows the table that is bound now; or an errno of
- * ioas_nests_join(): it is blocked.
+ * Return: 0, it follows the table again; or an errno of ioas_nests_join(): it is
+ * blocked.
  */
 int ioas_nests_abort_move(struct ioas_attachment *attachment)
 {
@@ -315,7 +346,7 @@ int ioas_nests_abort_move(struct ioas_attachment *attachment)
 	int ret = 0;
 
 	down_write(&nests->sem);
-	attachment->moving = false;
+	end_move(attachment);
 	if (!attachment->blocked)
 		ret = follow_table(nests, attachment);
 	if (ret)
@@ -325,6 +356,21 @@ int ioas_nests_abort_move(struct ioas_attachment *attachment)
 }
 
 /* ---- Bind ---- */
+
+/* Lock for a bind or an unbind: no attachment is about to move then */
+static int lock_still(struct ioas_nests *nests)
+{
+	for (;;) {
+		if (down_write_killable(&nests->sem))
+			return -EINTR;
+		if (!nests->moving)
+			return 0;
+		up_write(&nests->sem);
+		if (wait_event_killable(nests->still,
+					!READ_ONCE(nests->moving)))
+			return -EINTR;
+	}
+}
 
 /* Lead attachments back that moved before @failed could not */
 static void lead_back(struct ioas_nests *nests, struct ioas_attachment *failed)
@@ -338,8 +384,6 @@ static void lead_back(struct ioas_nests *nests, struct ioas_attachment *failed)
 		if (attachment == failed)
 			return;
 		cond_resched();
-		if (attachment->moving)
-			continue;
 		if (!attachment->nest ||
 		    lead(nests, attachment, attachment->nest))
 			block(nests, attachment);
@@ -355,8 +399,6 @@ static int lead_all(struct ioas_nests *nests, struct list_head *list)
 
 	hlist_for_each_entry(attachment, &nests->attachments, in_nests) {
 		cond_resched();
-		if (attachment->moving)
-			continue;
 		ret = fatal_signal_pending(current) ? -EINTR :
 		      lead(nests, attachment, find_nest(list, attachment->dom));
 		if (ret) {
@@ -366,8 +408,6 @@ static int lead_all(struct ioas_nests *nests, struct list_head *list)
 	}
 	hlist_for_each_entry(attachment, &nests->attachments, in_nests) {
 		cond_resched();
-		if (attachment->moving)
-			continue;
 		nest = find_nest(list, attachment->dom);
 		nest->users++;
 		set_nest(attachment, nest);
@@ -376,21 +416,12 @@ static int lead_all(struct ioas_nests *nests, struct list_head *list)
 }
 
 /* Put the nested domains that a bind has made: those that are used stay */
-static void put_made(struct list_head *list)
+static void put_made(struct ioas_nests *nests, struct list_head *list)
 {
 	struct ioas_nest *nest, *next;
 
 	list_for_each_entry_safe(nest, next, list, node)
-		put_nest(nest);
-}
-
-/* Attachments that are about to move keep nested domains of a former table */
-static void forget_nests(struct ioas_nests *nests)
-{
-	struct ioas_nest *nest, *next;
-
-	list_for_each_entry_safe(nest, next, &nests->list, node)
-		list_del_init(&nest->node);
+		put_nest(nests, nest);
 }
 
 /**
@@ -415,7 +446,7 @@ int ioas_nests_bind(struct ioas_nests *nests, struct ioas_table **table,
 	LIST_HEAD(list);
 	int ret = 0;
 
-	if (down_write_killable(&nests->sem))
+	if (lock_still(nests))
 		return -EINTR;
 	if (nests->table && !replace) {
 		ret = -EEXIST;
@@ -423,7 +454,7 @@ int ioas_nests_bind(struct ioas_nests *nests, struct ioas_table **table,
 	}
 	hlist_for_each_entry(attachment, &nests->attachments, in_nests) {
 		cond_resched();
-		if (attachment->moving || find_nest(&list, attachment->dom))
+		if (find_nest(&list, attachment->dom))
 			continue;
 		nest = get_nest(nests, *table, attachment, &list);
 		ret = PTR_ERR_OR_ZERO(nest);
@@ -436,14 +467,14 @@ int ioas_nests_bind(struct ioas_nests *nests, struct ioas_table **table,
 	old = nests->table;
 	WRITE_ONCE(nests->table, *table);
 	*table = old;
-	forget_nests(nests);
-	put_made(&list);
+	/* No attachment has a nested domain of the old table any longer */
+	put_made(nests, &list);
 	list_splice_init(&list, &nests->list);
 	up_write(&nests->sem);
 	return 0;
 
 err_made:
-	put_made(&list);
+	put_made(nests, &list);
 unlock:
 	up_write(&nests->sem);
 	return ret;
@@ -462,7 +493,7 @@ struct ioas_table *ioas_nests_unbind(struct ioas_nests *nests)
 	struct ioas_attachment *attachment;
 	struct ioas_table *table;
 
-	if (down_write_killable(&nests->sem))
+	if (lock_still(nests))
 		return ERR_PTR(-EINTR);
 	table = nests->table;
 	if (!table) {
@@ -470,11 +501,10 @@ struct ioas_table *ioas_nests_unbind(struct ioas_nests *nests)
 		goto unlock;
 	}
 	hlist_for_each_entry(attachment, &nests->attachments, in_nests) {
-		if (attachment->nest && !attachment->moving)
+		if (attachment->nest)
 			block(nests, attachment);
 		cond_resched();
 	}
-	forget_nests(nests);
 	WRITE_ONCE(nests->table, NULL);
 unlock:
 	up_write(&nests->sem);
@@ -485,17 +515,11 @@ unlock:
  * ioas_nests_count() - count the nested domains of a table of user space
  * @nests: the nests
  *
- * Context: may sleep, for as long as groups move.
- * Return: number of nested domains.
+ * Return: number of nested domains, those of a bind in progress among them.
  */
-unsigned int ioas_nests_count(struct ioas_nests *nests)
+unsigned int ioas_nests_count(const struct ioas_nests *nests)
 {
-	unsigned int nr;
-
-	down_read(&nests->sem);
-	nr = list_count_nodes(&nests->list);
-	up_read(&nests->sem);
-	return nr;
+	return READ_ONCE(nests->nr);
 }
 
 /* ---- Invalidate ---- */

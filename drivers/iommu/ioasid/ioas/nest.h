@@ -6,7 +6,8 @@
 #include "types.h"
 
 int ioas_nests_join(struct ioas_attachment *attachment);
-void ioas_nests_leave(struct ioas_attachment *attachment, bool moved);
+int ioas_nests_leave(struct ioas_attachment *attachment, bool moved,
+		     bool killable);
 bool ioas_nests_block(struct ioas_attachment *attachment);
 
 #endif /* _IOASID_IOAS_NEST_H */

@@ -368,6 +368,9 @@ struct ioas_table {
  * @format: its format
  * @sem: protects what follows; held for reading while caches are invalidated
  * @table: the table; NULL: none is bound
+ * @moving: number of attachments that are about to be attached elsewhere
+ * @still: threads that wait until @moving is 0
+ * @nr: number of nested domains; read without @sem, too
  * @list: its nested domains, one for each domain of @parent below which it is
  *	used
  * @attachments: attachments of groups and PASIDs to @parent, whose DMA it
@@ -380,14 +383,16 @@ struct ioas_nests {
 	const struct ioasid_table_format *format;
 	struct rw_semaphore sem;	/* see above */
 	struct ioas_table *table;
+	unsigned int moving;
+	wait_queue_head_t still;
+	unsigned int nr;
 	struct list_head list;
 	struct hlist_head attachments;
 };
 
 /**
  * struct ioas_nest - a page table of user space over one domain
- * @node: in ioas_nests.list; or in none, if the table is not bound any more, and
- *	attachments that are about to move use it still
+ * @node: in ioas_nests.list, or in that of a bind in progress
  * @dom: the domain, of the parent
  * @iommu: the nested domain
  * @users: attachments that use it, and a bind that made it
@@ -435,7 +440,7 @@ struct ioas_reach {
  *	if the group is attached to @dom itself
  * @in_nests: in ioas_nests.attachments
  * @nest: what translates its DMA: @nests over @dom; NULL: it is blocked
- * @moving: it is about to be attached elsewhere: a bind leaves it alone
+ * @moving: it is about to be attached elsewhere: it counts in ioas_nests.moving
  *
  * @group, @dev and @pasid do not change while it has joined.  The rest is
  * protected by ioas.attach_lock; @in_nests, @nest and @moving by ioas_nests.sem.

@@ -374,6 +374,62 @@ TEST_F(nested, bind_while_leaving)
 	EXPECT_EQ(0, crowd.error);
 }
 
+struct mover {
+	struct _test_data_nested *self;
+	__u32 id;
+	__u32 pasid;
+	int error;
+};
+
+static void *move_thread(void *arg)
+{
+	struct mover *mover = arg;
+	struct model_space space = {
+		.model = &mover->self->model, .container = -1, .id = mover->id,
+	};
+
+	mover->error = mover->pasid ?
+			       pasid_attach(&mover->self->a, mover->id, mover->pasid) :
+			       model_attach(&mover->self->a, &space);
+	return NULL;
+}
+
+/*
+ * No DMA goes through a table that was taken away, not even that of a device whose
+ * move takes long to populate its new domain.
+ */
+TEST_F(nested, unbind_while_moving)
+{
+	const int pages = ia_slow_kernel() ? 1000 : 20000;
+	struct mover mover = { .self = self };
+	pthread_t thread;
+	int i;
+
+	ASSERT_EQ(0, ia_alloc(self->fd, &mover.id));
+	for (i = 0; i < pages; i++)
+		ASSERT_EQ(0, ia_map(self->fd, mover.id, SZ_1G + 2 * i * PG,
+				    self->mem, PG));
+	PLUG(&self->a, PASIDS);
+	ASSERT_EQ(0, model_bind(&self->a));
+	for (i = 0; i < 24; i++) {
+		mover.pasid = i % 2 ? 4 : 0;
+		ASSERT_EQ(0, BIND(IOASID_BIND_REPLACE, TABLE_A));
+		ASSERT_EQ(0, mover.pasid ? pasid_attach(&self->a, self->child.id, 4) :
+					   model_attach(&self->a, &self->child));
+		REACHES_A(&self->a, mover.pasid);
+		ASSERT_EQ(0, pthread_create(&thread, NULL, move_thread, &mover));
+		usleep(i * 300);
+		ASSERT_EQ(0, i % 4 < 2 ? UNBIND() :
+					 BIND(IOASID_BIND_REPLACE, TABLE_B));
+		EXPECT_NE(DATA, pasid_page_at(&self->a, mover.pasid, VA(DATA)));
+		ASSERT_EQ(0, pthread_join(thread, NULL));
+		EXPECT_EQ(0, mover.error);
+		EXPECT_EQ(-MODEL_FAULT_ABSENT,
+			  pasid_page_at(&self->a, mover.pasid, VA(DATA)));
+	}
+	EXPECT_EQ(0, model_counters(&self->a).stale);
+}
+
 /* ---- Tables by PASID ---- */
 
 /* The page of the memory that has the table */
