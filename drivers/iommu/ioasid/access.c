@@ -164,9 +164,11 @@ int ioasid_access_attach(struct ioasid_device *idev, struct ioasid *ioasid)
 	if (ret)
 		goto err_release;
 	ret = -ENOMEM;
+	if (xa_reserve(&idev->attachments, IOMMU_NO_PASID, GFP_KERNEL_ACCOUNT))
+		goto err_release;
 	attachment = ioasid_attachment_alloc(idev, ioasid, IOMMU_NO_PASID);
 	if (!attachment)
-		goto err_release;
+		goto err_place;
 	attachment->devices = 1;
 	attachment->ioas = ioas;
 	attachment->access.unmap = access_unmap;
@@ -179,6 +181,9 @@ int ioasid_access_attach(struct ioasid_device *idev, struct ioasid *ioasid)
 	set_route(idev, attachment);
 	return 0;
 
+err_place:
+	/* Only if the device is not attached */
+	xa_release(&idev->attachments, IOMMU_NO_PASID);
 err_release:
 	ioas_release(ioas, 1);
 	return ret;

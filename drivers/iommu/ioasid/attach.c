@@ -9,7 +9,8 @@
  *    IOMMU_NO_PASID that of its group, once the device has joined it, or its
  *    own if it is emulated; with a PASID see pasid.c.
  *  - A place in ioasid_device.attachments is reserved before an attach begins,
- *    so that no route needs memory to take effect, to change or to end.
+ *    so that no route needs memory to take effect, to change or to end.  It is
+ *    reserved, and given back, with attaches of the device serialised.
  *  - Routing by requester id belongs to the iommu group.  The first device that
  *    attaches moves the whole group.  Its siblings may join the same IOASID
  *    only.  An attach of a joined device to another IOASID moves all of them.
@@ -48,8 +49,8 @@
  * @ioasid: the IOASID; the attachment holds a reference
  * @vpasid: the PASID of user space; IOMMU_NO_PASID, by requester id
  *
- * Reserves the place in ioasid_device.attachments: xa_release() follows if the
- * attachment does not get there.
+ * Its place in ioasid_device.attachments is not reserved: that is for the thread
+ * which serialises attaches of @idev.
  *
  * Context: may sleep.
  * Return: the attachment, which routes nothing yet; or NULL.
@@ -60,13 +61,9 @@ struct ioasid_attachment *ioasid_attachment_alloc(struct ioasid_device *idev,
 {
 	struct ioasid_attachment *attachment;
 
-	if (xa_reserve(&idev->attachments, vpasid, GFP_KERNEL_ACCOUNT))
-		return NULL;
 	attachment = kzalloc(sizeof(*attachment), GFP_KERNEL_ACCOUNT);
-	if (!attachment) {
-		xa_release(&idev->attachments, vpasid);
+	if (!attachment)
 		return NULL;
-	}
 	attachment->vpasid = vpasid;
 	attachment->ioasid = ioasid;
 	refcount_inc(&ioasid->obj.users);
@@ -367,8 +364,10 @@ int ioasid_group_attach(struct ioasid_device *idev, struct ioasid *ioasid,
 	/* A sibling's attach may be long */
 	if (mutex_lock_killable(&group->lock))
 		goto out;
+	if (xa_reserve(&idev->attachments, IOMMU_NO_PASID, GFP_KERNEL_ACCOUNT))
+		ret = -ENOMEM;
 	/* Its PASIDs would be those of a table of user space */
-	if (ioasid_kind_of(ioasid)->takes_pasids && !list_empty(&group->pasids))
+	else if (ioasid_kind_of(ioasid)->takes_pasids && !list_empty(&group->pasids))
 		ret = -EBUSY;
 	else if (!group->rid)
 		ret = attach_first(idev, next, fault_addr);
@@ -380,11 +379,11 @@ int ioasid_group_attach(struct ioasid_device *idev, struct ioasid *ioasid,
 		ret = move_group(idev, next, fault_addr);
 	if (group->rid == next)
 		unused = NULL;
+	/* Only if the place was not taken */
+	xa_release(&idev->attachments, IOMMU_NO_PASID);
 	ioasid_group_unlock(group);
 out:
 	ioasid_attachment_free(unused);
-	/* Only if the place was not taken */
-	xa_release(&idev->attachments, IOMMU_NO_PASID);
 	return ret;
 }
 

@@ -134,9 +134,6 @@ int ioasid_pasid_reserve(struct ioasid_device *idev, u32 *vpasid)
  * ioasid_pasid_unreserve() - undo ioasid_pasid_reserve()
  * @idev: the device
  * @vpasid: the number, reserved or attached since
- *
- * Other attaches of the device may be under way: they reserve their place once
- * more, with ioasid_group.lock held.
  */
 void ioasid_pasid_unreserve(struct ioasid_device *idev, u32 vpasid)
 {
@@ -286,7 +283,7 @@ static int attach_locked(struct ioasid_attachment *next, u32 flags,
 	void *entry;
 
 	lockdep_assert_held(&next->group->lock);
-	/* ioasid_pasid_unreserve() of another attach may have taken the place away */
+	/* A number that was chosen has its place */
 	if (xa_reserve(&idev->attachments, next->vpasid, GFP_KERNEL_ACCOUNT))
 		return -ENOMEM;
 	entry = xa_load(&idev->attachments, next->vpasid);
@@ -362,11 +359,11 @@ int ioasid_pasid_attach(struct ioasid_device *idev, struct ioasid *ioasid,
 	ret = attach_locked(next, flags, fault_addr);
 	if (find(idev, vpasid) == next)
 		unused = NULL;
+	/* Only if the place was not taken */
+	xa_release(&idev->attachments, vpasid);
 	ioasid_group_unlock(idev->group);
 out:
 	ioasid_attachment_free(unused);
-	/* Only if the place was not taken */
-	xa_release(&idev->attachments, vpasid);
 	return ret;
 }
 
