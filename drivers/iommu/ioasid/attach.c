@@ -522,15 +522,18 @@ static bool is_routed_through(struct ioasid_ctx *ctx,
 	return routed;
 }
 
-/* A domain is poisoned: block the groups and the PASIDs that are on it */
-static void attach_poisoned(struct ioas *ioas)
+/* Block those of the groups, and of their PASIDs, that are on a poisoned domain */
+static void block_groups(struct ioasid_ctx *ctx, struct list_head *groups,
+			 struct ioas *ioas)
 {
-	struct ioasid_ctx *ctx = ioasid_of(ioas)->obj.ctx;
 	struct ioasid_group *group;
+	struct list_head *at, *next;
 
-	mutex_lock(&ctx->lock);
-again:
-	list_for_each_entry(group, &ctx->groups, node) {
+	lockdep_assert_held(&ctx->lock);
+	for (at = groups->next; at != groups; at = next) {
+		cond_resched();
+		group = list_entry(at, struct ioasid_group, node);
+		next = at->next;
 		if (!is_routed_through(ctx, group, ioas))
 			continue;
 		WRITE_ONCE(group->poisoned, true);
@@ -541,9 +544,18 @@ again:
 			continue;
 		ioasid_group_visit(ctx, group);
 		ioasid_group_unlock(group);
-		if (!ioasid_group_leave(ctx, group))
-			goto again;
+		next = ioasid_group_leave(ctx, group);
 	}
+}
+
+/* A domain is poisoned: block the groups and the PASIDs that are on it */
+static void attach_poisoned(struct ioas *ioas)
+{
+	struct ioasid_ctx *ctx = ioasid_of(ioas)->obj.ctx;
+
+	mutex_lock(&ctx->lock);
+	block_groups(ctx, &ctx->groups, ioas);
+	block_groups(ctx, &ctx->shared, ioas);
 	mutex_unlock(&ctx->lock);
 }
 

@@ -46,6 +46,7 @@ struct ioasid_ctx *ioasid_ctx_alloc(void)
 	ctx->patience = IOAS_PATIENCE;
 	mutex_init(&ctx->lock);
 	INIT_LIST_HEAD(&ctx->groups);
+	INIT_LIST_HEAD(&ctx->shared);
 	spin_lock_init(&ctx->routes_lock);
 	ioasid_numbers_init(ctx);
 	mutex_init(&ctx->container.lock);

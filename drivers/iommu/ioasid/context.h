@@ -63,10 +63,13 @@ struct ioasid_numbers {
  * @limit_pasids: limit of @nr_pasids, U64_MAX for none
  * @patience: jiffies that close and destruction may still wait for drivers
  * @has_parents: an IOASID has had a parent, or was exported; never cleared
- * @lock: protects the options, @sealed and @groups; taken before the lock of a
- *	group
+ * @lock: protects the options, @sealed, @groups and @shared; taken before the
+ *	lock of a group
  * @sealed: bit per enum ioasid_option: the option cannot be changed
- * @groups: iommu groups with a bound device
+ * @groups: iommu groups that are owned for bound devices: at most those of the
+ *	machine
+ * @shared: those of devices that their kernel drivers share, one for each bind:
+ *	as many as a driver permits
  * @routes_lock: protects the routes of devices and groups, for readers that
  *	must not wait for an attach; a leaf
  * @numbers: PASIDs of the machine
@@ -84,9 +87,10 @@ struct ioasid_ctx {
 	u64 limit_pasids;
 	long patience;
 	bool has_parents;
-	struct mutex lock;		/* options, groups */
+	struct mutex lock;		/* options, groups, shared */
 	unsigned int sealed;
 	struct list_head groups;
+	struct list_head shared;
 	spinlock_t routes_lock;		/* routes of devices and groups */
 	struct ioasid_numbers numbers;
 	struct ioasid_container container;

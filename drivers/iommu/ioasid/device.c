@@ -148,8 +148,7 @@ static struct ioasid_group *find_group(struct ioasid_ctx *ctx,
 
 	lockdep_assert_held(&ctx->lock);
 	list_for_each_entry(group, &ctx->groups, node)
-		if (group->group == iommu_group &&
-		    group->owner != IOASID_OWNER_DRIVER)
+		if (group->group == iommu_group && group->bound)
 			return group;
 	return NULL;
 }
@@ -165,6 +164,7 @@ static struct ioasid_group *group_alloc(struct iommu_group *iommu_group)
 		return NULL;
 	}
 	group->group = iommu_group;
+	INIT_LIST_HEAD(&group->node);
 	mutex_init(&group->lock);
 	INIT_LIST_HEAD(&group->devices);
 	INIT_LIST_HEAD(&group->pasids);
@@ -173,6 +173,7 @@ static struct ioasid_group *group_alloc(struct iommu_group *iommu_group)
 
 static void group_free(struct ioasid_group *group)
 {
+	list_del(&group->node);
 	iommu_group_put(group->group);
 	mutex_destroy(&group->lock);
 	kfree(group);
@@ -196,10 +197,7 @@ static struct ioasid_group *group_get(struct ioasid_ctx *ctx,
 static void group_put(struct ioasid_ctx *ctx, struct ioasid_group *group)
 {
 	lockdep_assert_held(&ctx->lock);
-	if (--group->bound)
-		return;
-	list_del(&group->node);
-	if (!group->visitors)
+	if (!--group->bound && !group->visitors)
 		group_free(group);
 }
 
@@ -218,19 +216,20 @@ void ioasid_group_visit(struct ioasid_ctx *ctx, struct ioasid_group *group)
 /**
  * ioasid_group_leave() - undo ioasid_group_visit()
  * @ctx: the context; locked on return
- * @group: the group
+ * @group: the group: until then it was in its list, maybe without a device
  *
- * Return: true if @group is in the list of the context still.
+ * Return: the next one in the list, or its head.
  */
-bool ioasid_group_leave(struct ioasid_ctx *ctx, struct ioasid_group *group)
+struct list_head *ioasid_group_leave(struct ioasid_ctx *ctx,
+				     struct ioasid_group *group)
 {
-	bool bound;
+	struct list_head *next;
 
 	mutex_lock(&ctx->lock);
-	bound = group->bound;
-	if (!--group->visitors && !bound)
+	next = group->node.next;
+	if (!--group->visitors && !group->bound)
 		group_free(group);
-	return bound;
+	return next;
 }
 
 /**
@@ -253,6 +252,28 @@ bool ioasid_ctx_has_group(struct ioasid_ctx *ctx,
 }
 EXPORT_SYMBOL_GPL(ioasid_ctx_has_group);
 
+/* Test whether a device of one of these groups owns a file */
+static bool own_file(struct ioasid_ctx *ctx, struct list_head *groups,
+		     struct file *file)
+{
+	struct ioasid_group *group;
+	struct ioasid_device *idev;
+	bool owns = false;
+
+	lockdep_assert_held(&ctx->lock);
+	list_for_each_entry(group, groups, node) {
+		spin_lock(&ctx->routes_lock);
+		list_for_each_entry(idev, &group->devices, node)
+			owns |= idev->ops && idev->ops->owns_file &&
+				idev->ops->owns_file(idev->data, file);
+		spin_unlock(&ctx->routes_lock);
+		if (owns)
+			break;
+		cond_resched();
+	}
+	return owns;
+}
+
 /**
  * ioasid_ctx_owns_file() - check if a device bound to a context owns a file
  * @ctx: the context
@@ -263,17 +284,11 @@ EXPORT_SYMBOL_GPL(ioasid_ctx_has_group);
  */
 bool ioasid_ctx_owns_file(struct ioasid_ctx *ctx, struct file *file)
 {
-	struct ioasid_group *group;
-	struct ioasid_device *idev;
-	bool owns = false;
+	bool owns;
 
 	mutex_lock(&ctx->lock);
-	spin_lock(&ctx->routes_lock);
-	list_for_each_entry(group, &ctx->groups, node)
-		list_for_each_entry(idev, &group->devices, node)
-			owns |= idev->ops && idev->ops->owns_file &&
-				idev->ops->owns_file(idev->data, file);
-	spin_unlock(&ctx->routes_lock);
+	owns = own_file(ctx, &ctx->groups, file) ||
+	       own_file(ctx, &ctx->shared, file);
 	mutex_unlock(&ctx->lock);
 	return owns;
 }
@@ -575,7 +590,7 @@ struct ioasid_device *ioasid_bind_shared(struct ioasid_ctx *ctx,
 		return ERR_PTR(-EINTR);
 	}
 	group->bound = 1;
-	list_add_tail(&group->node, &ctx->groups);
+	list_add_tail(&group->node, &ctx->shared);
 	mutex_unlock(&ctx->lock);
 
 	idev->numbers = common ? IOASID_NUMBERS_COMMON :

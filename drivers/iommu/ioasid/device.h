@@ -20,8 +20,8 @@ struct ioasid_attachment;
  * @IOASID_OWNER_GROUP: the group has one, until its last device is unbound
  * @IOASID_OWNER_CALLER: the caller of ioasid_bind_group() has one
  * @IOASID_OWNER_DRIVER: none: the kernel driver of the device has its DMA by
- *	requester id; the structure is of one device, and not in ioasid_ctx.groups
- *	for others
+ *	requester id; the structure is of one bind of one device, and in
+ *	ioasid_ctx.shared
  */
 enum ioasid_group_owner {
 	IOASID_OWNER_DEVICES,
@@ -44,7 +44,7 @@ enum ioasid_numbers_of {
 
 /**
  * struct ioasid_group - an iommu group with a device bound to a context
- * @node: in ioasid_ctx.groups
+ * @node: in ioasid_ctx.groups, or ioasid_ctx.shared
  * @group: the iommu group
  * @bound: number of bound devices; protected by ioasid_ctx.lock
  * @owner: enum ioasid_group_owner; constant since the first bind
@@ -137,7 +137,8 @@ ioasid_group_device_alloc(struct ioasid_ctx *ctx,
 			  struct iommu_group *iommu_group, u64 cookie);
 void ioasid_device_gone(struct ioasid_device *idev);
 void ioasid_group_visit(struct ioasid_ctx *ctx, struct ioasid_group *group);
-bool ioasid_group_leave(struct ioasid_ctx *ctx, struct ioasid_group *group);
+struct list_head *ioasid_group_leave(struct ioasid_ctx *ctx,
+				     struct ioasid_group *group);
 bool ioasid_ctx_owns_file(struct ioasid_ctx *ctx, struct file *file);
 struct ioas_ranges *ioasid_device_describe(struct ioasid_device *idev,
 					   struct ioasid_device_info *info,

@@ -12,9 +12,12 @@
  * Longer than 900 lines: a test for each list that user space can make long. They
  * need a kernel and a VM that no other program runs in, and run together.
  */
+#include <glob.h>
+
 #include "ioasid_test.h"
 #include "family.h"
 #include "latency.h"
+#include "mediated.h"
 #include "mock.h"
 #include "nested.h"
 #include "pasid.h"
@@ -1003,6 +1006,79 @@ TEST_F_TIMEOUT(longlock, pasids_of_tables, 3600)
 	BOUNDED("the device is closed");
 	EXPECT_EQ(0, model_unplug(&dev, 0));
 	free(entries);
+}
+
+/* A page of a device that is bound to no context, or NULL */
+static char *foreign_memory(void)
+{
+	char *p = NULL;
+	glob_t found;
+	size_t i;
+	int fd;
+
+	if (glob("/sys/bus/pci/devices/*/resource0", 0, NULL, &found))
+		return NULL;
+	for (i = 0; !p && i < found.gl_pathc; i++) {
+		fd = open(found.gl_pathv[i], O_RDWR | O_CLOEXEC);
+		if (fd < 0)
+			continue;
+		p = mmap(NULL, PG, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+		if (p == MAP_FAILED)
+			p = NULL;
+		close(fd);
+	}
+	globfree(&found);
+	return p;
+}
+
+/* A kernel driver's device is bound for N users. */
+TEST_F_TIMEOUT(longlock, shared, 3600)
+{
+	const struct model_params params = { .pasid_bits = 20 };
+	/* As many files as a process can have, less those that it has */
+	unsigned long n = self->s.n < 1000000 ? self->s.n : 1000000, i;
+	struct model_device parent, other;
+	struct mediated *med;
+	__u32 id;
+	char *p;
+
+	med = calloc(n, sizeof(*med));
+	ASSERT_NE(NULL, med);
+	ASSERT_EQ(0, ia_alloc(self->s.fd, &id));
+	ASSERT_EQ(0, ia_map(self->s.fd, id, BASE, self->page, PG));
+	ASSERT_EQ(0, mediated_plug(&self->s.model, &parent, &params));
+	ASSERT_EQ(0, model_plug(&self->s.model, &other, NULL, 0));
+	for (i = 0; i < n; i++)
+		ASSERT_EQ(0, mediate(&self->s.model, parent.id, 0, &med[i]));
+	START();
+	for (i = 0; i < n; i++)
+		ASSERT_EQ(0, med_bind(&med[i], self->s.fd, i));
+	BOUNDED("N users bind");
+	START();
+	ASSERT_EQ(0, model_bind(&other));
+	BOUNDED("a device of its own is bound");
+	p = foreign_memory();
+	ASSERT_NE(NULL, p);
+	START();
+	EXPECT_EQ(-EFAULT, ia_map(self->s.fd, id, BASE + PG, p, PG));
+	BOUNDED("the owner of a file is looked for");
+	munmap(p, PG);
+	for (i = 0; i < n; i += 16)
+		ASSERT_EQ(0, med_attach(&med[i], id, 1));
+	ASSERT_EQ(0, model_inject(&parent, MODEL_INJECT_UNMAP, 1, 0));
+	START();
+	ASSERT_EQ(-EIO, ia_unmap_all(self->s.fd, id, NULL));
+	BOUNDED("the IOASID of many is poisoned");
+	EXPECT_EQ(-MODEL_FAULT_PASID, med_read(&med[0], 1, BASE, NULL));
+	START();
+	for (i = 0; i < n; i++)
+		close(med[i].fd);
+	BOUNDED("N users leave");
+	model_release(&other);
+	EXPECT_EQ(0, model_unplug(&other, 0));
+	EXPECT_EQ(0, model_counters(&parent).attached);
+	EXPECT_EQ(0, model_unplug(&parent, 0));
+	free(med);
 }
 
 /* A software device pins N pages. */

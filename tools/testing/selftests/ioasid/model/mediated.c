@@ -9,6 +9,7 @@
 
 #include "ioasid_test.h"
 #include "family.h"
+#include "mediated.h"
 #include "nested.h"
 
 #define BITS 6
@@ -16,12 +17,6 @@
 #undef BASE
 #define BASE (4ULL * SZ_1G)
 #define MAX_PASIDS "/sys/module/ioasid/parameters/max_pasids"
-
-/* One file, of a mediated device */
-struct mediated {
-	int fd;
-	__u32 devid;
-};
 
 FIXTURE(mediated)
 {
@@ -48,90 +43,12 @@ FIXTURE_VARIANT_ADD(mediated, translated_block) {
 
 FIXTURE_VARIANT_ADD(mediated, common) { .flags = IOASID_MODEL_COMMON };
 
-static int mediate(struct model *model, __u32 id, __u32 flags,
-		   struct mediated *med)
-{
-	struct ioasid_model_mediate cmd = { .id = id, .flags = flags };
-	int rc = ia_cmd(model->control, IOASID_MODEL_MEDIATE, &cmd);
+#define NOT_THERE MED_ERRNO(ENOENT)
 
-	med->fd = rc ? -1 : cmd.fd;
-	return rc;
-}
-
-static int med_bind(struct mediated *med, int ctx, __u64 cookie)
-{
-	struct ioasid_device_bind cmd = {
-		.argsz = sizeof(cmd), .ioasid_fd = ctx, .cookie = cookie,
-	};
-	int rc = ia_cmd(med->fd, VFIO_DEVICE_BIND_IOASID_FD, &cmd);
-
-	med->devid = cmd.devid;
-	return rc;
-}
-
-/* @vpasid 0: without a PASID */
-static int med_attach_flags(struct mediated *med, __u32 id, __u32 vpasid,
-			    __u32 flags)
-{
-	struct ioasid_device_attach cmd = {
-		.argsz = sizeof(cmd),
-		.flags = flags | (vpasid ? IOASID_ATTACH_PASID : 0),
-		.ioasid = id,
-		.vpasid = vpasid,
-	};
-
-	return ia_cmd(med->fd, VFIO_DEVICE_ATTACH_IOASID, &cmd);
-}
-
-static int med_attach(struct mediated *med, __u32 id, __u32 vpasid)
-{
-	return med_attach_flags(med, id, vpasid, 0);
-}
-
-static int med_attach_any(struct mediated *med, __u32 id, __u32 *vpasid)
-{
-	struct ioasid_device_attach cmd = {
-		.argsz = sizeof(cmd),
-		.flags = IOASID_ATTACH_PASID_ANY,
-		.ioasid = id,
-	};
-	int rc = ia_cmd(med->fd, VFIO_DEVICE_ATTACH_IOASID, &cmd);
-
-	*vpasid = cmd.vpasid;
-	return rc;
-}
-
-static int med_detach(struct mediated *med, __u32 vpasid)
-{
-	struct ioasid_device_detach cmd = {
-		.argsz = sizeof(cmd),
-		.flags = vpasid ? IOASID_DETACH_PASID : 0,
-		.vpasid = vpasid,
-	};
-
-	return ia_cmd(med->fd, VFIO_DEVICE_DETACH_IOASID, &cmd);
-}
-
-/* The page that DMA reads, -enum model_reason, or -1000 - errno; out: the number */
 static int med_page(struct mediated *med, __u32 vpasid, __u32 *pasid)
 {
-	__u8 byte = 0;
-	struct ioasid_model_mediated_dma cmd = {
-		.vpasid = vpasid,
-		.address = BASE,
-		.length = 1,
-		.data = IA_PTR(&byte),
-	};
-	int rc = ia_cmd(med->fd, IOASID_MODEL_MEDIATED_DMA, &cmd);
-
-	if (pasid)
-		*pasid = cmd.pasid;
-	if (rc)
-		return -1000 + rc;
-	return cmd.reason ? -(int)cmd.reason : byte - 1;
+	return med_read(med, vpasid, BASE, pasid);
 }
-
-#define NOT_THERE (-1000 - ENOENT)
 
 static struct ioasid_device_info med_info(int fd, struct mediated *med)
 {
@@ -140,21 +57,6 @@ static struct ioasid_device_info med_info(int fd, struct mediated *med)
 	if (ia_device_info(fd, med->devid, &info))
 		memset(&info, 0xff, sizeof(info));
 	return info;
-}
-
-static int plug_shared(struct model *model, struct model_device *dev,
-		       const struct model_params *params)
-{
-	struct ioasid_model_create cmd = {
-		.kind = IOASID_MODEL_SHARED, .params = *params,
-	};
-	int rc = model_create(model, &cmd);
-
-	*dev = (struct model_device){
-		.model = model, .id = cmd.id, .fd = -1, .group = -1,
-	};
-	memcpy(dev->name, cmd.name, sizeof(dev->name));
-	return rc;
 }
 
 FIXTURE_SETUP(mediated)
@@ -170,8 +72,8 @@ FIXTURE_SETUP(mediated)
 		ASSERT_EQ(0, ia_map(self->fd, self->space[i], BASE,
 				    self->mem + i * PG, PG));
 	}
-	ASSERT_EQ(0, plug_shared(&self->model, &self->parent, &params));
-	ASSERT_EQ(0, plug_shared(&self->model, &self->other, &params));
+	ASSERT_EQ(0, mediated_plug(&self->model, &self->parent, &params));
+	ASSERT_EQ(0, mediated_plug(&self->model, &self->other, &params));
 	ASSERT_EQ(0, mediate(&self->model, self->parent.id, variant->flags,
 			     &self->a));
 	ASSERT_EQ(0, mediate(&self->model, self->other.id, variant->flags,
@@ -509,12 +411,12 @@ TEST_F(mediated, unplugged)
 	ASSERT_EQ(0, med_attach(&self->a, self->space[0], 1));
 	ASSERT_EQ(0, med_attach(&self->a, self->space[1], 0));
 	ASSERT_EQ(0, model_unplug(&self->parent, 0));
-	EXPECT_EQ(-1000 - ENODEV, med_page(&self->a, 1, NULL));
+	EXPECT_EQ(MED_ERRNO(ENODEV), med_page(&self->a, 1, NULL));
 	EXPECT_EQ(-ENODEV, med_attach(&self->a, self->space[0], 2));
 	EXPECT_EQ(0, info_of(self->fd, self->space[0]).nr_devices);
 	EXPECT_EQ(0, info_of(self->fd, self->space[1]).nr_devices);
 	EXPECT_EQ(0, fdinfo_value(self->fd, "ioasid-user-pasids:"));
-	ASSERT_EQ(0, plug_shared(&self->model, &self->parent,
+	ASSERT_EQ(0, mediated_plug(&self->model, &self->parent,
 				 &(struct model_params){ .pasid_bits = BITS }));
 }
 
