@@ -8,7 +8,8 @@ export KSRC KERNEL
 
 help:
 	@echo 'make kernel [FLAVOUR=debug]   build a test kernel with /dev/ioasid'
-	@echo 'make test                     build all, run all tests and checks'
+	@echo 'make test                     build all, run each test and check once'
+	@echo 'make test-all                 the same in all variants: before a release'
 	@echo 'make check                    only the static checks'
 	@echo 'make test-fresh               make demo twice on a fresh machine (a chroot); for root'
 	@echo 'make mutants                  see that deliberate bugs are noticed; not part of make test'
@@ -42,6 +43,9 @@ selftests:
 test:
 	@scripts/test $(TESTS)
 
+test-all:
+	@scripts/test --all
+
 check:
 	@scripts/check $(CHECKS)
 
@@ -70,4 +74,4 @@ series:
 	@scripts/overlay --series $(or $(OUT),$(error OUT=DIR is missing)) \
 		$(or $(KSRC),$(shell scripts/kernel prepare && scripts/kernel print-tree))
 
-.PHONY: help kernel print-image print-tree selftests test test-fresh check mutants demo demo-nested deb bench overlay series
+.PHONY: help kernel print-image print-tree selftests test test-all test-fresh check mutants demo demo-nested deb bench overlay series
