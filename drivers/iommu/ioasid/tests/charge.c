@@ -9,6 +9,7 @@
 #include <linux/cred.h>
 #include <linux/err.h>
 #include <linux/file.h>
+#include <linux/iopoll.h>
 #include <linux/kthread.h>
 #include <linux/mm.h>
 #include <linux/overflow.h>
@@ -44,12 +45,33 @@ static struct model *model_init(struct kunit *test, unsigned int charge)
 	return model;
 }
 
-/* Do as exit() does, then as a task that has closed its files */
-static void model_end_mm(struct model *model)
+static bool is_charged(struct mm_struct *mm)
 {
-	kthread_unuse_mm(model->mm);
-	mmput(model->mm);
+	bool charged;
+
+	/* Both sides of a charge that moves to the user change under the lock */
+	mmap_read_lock(mm);
+	charged = mm->locked_vm;
+	mmap_read_unlock(mm);
+	return charged;
+}
+
+/* Do as exit() does, then as a task that has closed its files */
+static void model_end_mm(struct kunit *test, struct model *model)
+{
+	struct mm_struct *mm = model->mm;
+	bool charged;
+	int ret;
+
+	mmgrab(mm);
+	kthread_unuse_mm(mm);
+	mmput(mm);
+	/* A work on another CPU may have taken the file from the list already */
 	flush_delayed_fput();
+	ret = read_poll_timeout(is_charged, charged, !charged, 1000,
+				60 * USEC_PER_SEC, false, mm);
+	KUNIT_EXPECT_EQ(test, ret, 0);
+	mmdrop(mm);
 }
 
 static void piece_runs(struct ioasid_runs *runs, u64 *ext, unsigned long frame,
@@ -139,7 +161,7 @@ static void random_pieces(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, model->mm->locked_vm, 0);
 	KUNIT_EXPECT_EQ(test, ioasid_account_charged(&model->account), 0);
 	ioasid_account_exit(&model->account);
-	model_end_mm(model);
+	model_end_mm(test, model);
 }
 
 /* The longest run, over many pieces: each step counts one page */
@@ -168,7 +190,7 @@ static void one_over_many(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, model->mm->locked_vm, 0);
 	}
 	ioasid_account_exit(&model->account);
-	model_end_mm(model);
+	model_end_mm(test, model);
 }
 
 /* At the end of the mm its charge moves to the user */
@@ -187,7 +209,7 @@ static void mm_ends(struct kunit *test)
 	piece_uncharge(model, c, 200, 10);
 	KUNIT_EXPECT_EQ(test, model->mm->locked_vm, 150);
 	KUNIT_EXPECT_EQ(test, atomic_long_read(locked), before);
-	model_end_mm(model);
+	model_end_mm(test, model);
 	KUNIT_EXPECT_EQ(test, model->mm->locked_vm, 0);
 	KUNIT_EXPECT_EQ(test, atomic_long_read(locked), before + 150);
 	ioasid_charge_cut(a, true);
@@ -204,7 +226,7 @@ static void mm_ends(struct kunit *test)
 	model = model_init(test, IOASID_CHARGE_MM);
 	a = ioasid_charge(&model->account, 7);
 	KUNIT_ASSERT_FALSE(test, IS_ERR(a));
-	model_end_mm(model);
+	model_end_mm(test, model);
 	KUNIT_EXPECT_EQ(test, atomic_long_read(locked), before + 7);
 	model->mm = mm_alloc();
 	KUNIT_ASSERT_NOT_NULL(test, model->mm);
@@ -214,7 +236,7 @@ static void mm_ends(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, model->mm->locked_vm, 5);
 	ioasid_uncharge(&model->account, a, 7);
 	KUNIT_EXPECT_EQ(test, atomic_long_read(locked), before);
-	model_end_mm(model);
+	model_end_mm(test, model);
 	KUNIT_EXPECT_EQ(test, atomic_long_read(locked), before + 5);
 	ioasid_uncharge(&model->account, b, 5);
 	KUNIT_EXPECT_EQ(test, atomic_long_read(locked), before);
