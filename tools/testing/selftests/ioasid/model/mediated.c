@@ -417,7 +417,7 @@ TEST_F(mediated, unplugged)
 	EXPECT_EQ(0, info_of(self->fd, self->space[1]).nr_devices);
 	EXPECT_EQ(0, fdinfo_value(self->fd, "ioasid-user-pasids:"));
 	ASSERT_EQ(0, mediated_plug(&self->model, &self->parent,
-				 &(struct model_params){ .pasid_bits = BITS }));
+				   &(struct model_params){ .pasid_bits = BITS }));
 }
 
 TEST_F(mediated, poison)
