@@ -242,62 +242,16 @@ static long vfio_ioasid_bind_ioctl(struct vfio_device_file *df,
 	return 0;
 }
 
-static long vfio_ioasid_attach_ioctl(struct vfio_device *device,
-				     void __user *arg)
-{
-	struct vfio_ioasid_bond *bond = device->iommu_data;
-	struct ioasid_device_attach attach;
-	int ret;
-
-	ret = ioasid_attach_from_user(arg, &attach);
-	if (ret)
-		return ret;
-
-	ret = ioasid_attach_reserve(bond->idev, &attach);
-	if (ret)
-		return ret;
-	ret = ioasid_attach_vpasid_to_user(arg, &attach);
-	if (!ret)
-		ret = mutex_lock_killable(&bond->lock);
-	if (!ret) {
-		ret = ioasid_attach_command(bond->idev, &attach);
-		mutex_unlock(&bond->lock);
-	}
-	if (ret)
-		ioasid_attach_abort(bond->idev, &attach);
-	if (ret == -EADDRINUSE &&
-	    ioasid_attach_fault_to_user(arg, attach.fault_addr))
-		return -EFAULT;
-	return ret;
-}
-
-static long vfio_ioasid_detach_ioctl(struct vfio_device *device,
-				     void __user *arg)
-{
-	struct vfio_ioasid_bond *bond = device->iommu_data;
-	struct ioasid_device_detach detach;
-	int ret;
-
-	ret = ioasid_detach_from_user(arg, &detach);
-	if (ret)
-		return ret;
-
-	ret = mutex_lock_killable(&bond->lock);
-	if (ret)
-		return ret;
-	ret = ioasid_detach_command(bond->idev, &detach);
-	mutex_unlock(&bond->lock);
-	return ret;
-}
-
 static long vfio_ioasid_ioctl(struct vfio_device_file *df, unsigned int cmd,
 			      void __user *arg)
 {
+	struct vfio_ioasid_bond *bond = df->device->iommu_data;
+
 	switch (cmd) {
 	case VFIO_DEVICE_ATTACH_IOASID:
-		return vfio_ioasid_attach_ioctl(df->device, arg);
+		return ioasid_attach_ioctl(bond->idev, arg, &bond->lock);
 	case VFIO_DEVICE_DETACH_IOASID:
-		return vfio_ioasid_detach_ioctl(df->device, arg);
+		return ioasid_detach_ioctl(bond->idev, arg, &bond->lock);
 	default:
 		return -ENOIOCTLCMD;
 	}

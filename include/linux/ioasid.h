@@ -25,11 +25,10 @@ struct iommu_group;
 struct iommu_iotlb_gather;
 struct ioasid_ctx;
 struct ioasid_device;
-struct ioasid_device_attach;
 struct ioasid_device_bind;
-struct ioasid_device_detach;
 struct ioasid_invalidate;
 struct module;
+struct mutex;
 struct notifier_block;
 struct page;
 
@@ -199,20 +198,9 @@ int ioasid_arg_from_user(void *to, size_t size, size_t min, void __user *arg);
 int ioasid_bind_from_user(void __user *arg, struct ioasid_device_bind *bind);
 int ioasid_bind_to_user(void __user *arg, u32 devid);
 void ioasid_bind_fault_to_user(void __user *arg, u64 fault_addr);
-int ioasid_attach_from_user(void __user *arg,
-			    struct ioasid_device_attach *attach);
-int ioasid_attach_reserve(struct ioasid_device *idev,
-			  struct ioasid_device_attach *attach);
-int ioasid_attach_vpasid_to_user(void __user *arg,
-				 const struct ioasid_device_attach *attach);
-int ioasid_attach_command(struct ioasid_device *idev,
-			  struct ioasid_device_attach *attach);
-void ioasid_attach_abort(struct ioasid_device *idev,
-			 const struct ioasid_device_attach *attach);
-int ioasid_attach_fault_to_user(void __user *arg, u64 fault_addr);
-int ioasid_detach_from_user(void __user *arg,
-			    struct ioasid_device_detach *detach);
-int ioasid_detach_command(struct ioasid_device *idev,
-			  const struct ioasid_device_detach *detach);
+int ioasid_attach_ioctl(struct ioasid_device *idev, void __user *arg,
+			struct mutex *lock);
+int ioasid_detach_ioctl(struct ioasid_device *idev, void __user *arg,
+			struct mutex *lock);
 
 #endif /* _LINUX_IOASID_H */

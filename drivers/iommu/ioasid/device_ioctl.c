@@ -5,11 +5,13 @@
  * every framework.
  *
  * Locks: none of its own.  A framework calls for one device from one thread at
- * a time.
+ * a time: it lends the commands the lock that sees to that.  User memory is
+ * accessed without it.
  */
 #include <linux/export.h>
 #include <linux/ioasid.h>
 #include <linux/mm.h>
+#include <linux/mutex.h>
 #include <linux/uaccess.h>
 
 #include <trace/events/ioasid.h>
@@ -288,16 +290,7 @@ void ioasid_bind_fault_to_user(void __user *arg, u64 fault_addr)
 }
 EXPORT_SYMBOL_GPL(ioasid_bind_fault_to_user);
 
-/**
- * ioasid_attach_from_user() - copy in the argument of an attach command
- * @arg: user address
- * @attach: out
- *
- * Context: may sleep, for as long as a page fault takes.
- * Return: 0; or an error as of ioasid_bind_from_user(), or -EINVAL, the flags or
- * the PASID do not fit together.
- */
-int ioasid_attach_from_user(void __user *arg,
+static int attach_from_user(void __user *arg,
 			    struct ioasid_device_attach *attach)
 {
 	bool any, hitless;
@@ -319,105 +312,79 @@ int ioasid_attach_from_user(void __user *arg,
 		return -EOPNOTSUPP;
 	return 0;
 }
-EXPORT_SYMBOL_GPL(ioasid_attach_from_user);
 
-/**
- * ioasid_attach_reserve() - choose a PASID for an attach command
- * @idev: the device
- * @attach: the command; @attach->vpasid is set if it has IOASID_ATTACH_PASID_ANY
- *
- * ioasid_attach_vpasid_to_user() follows, and then ioasid_attach_command(); or
- * ioasid_attach_abort(), if the latter is not called or fails.
- *
- * Context: may sleep.
- * Return: 0; -EOPNOTSUPP, -ENOSPC or -ENOMEM as of VFIO_DEVICE_ATTACH_IOASID.
- */
-int ioasid_attach_reserve(struct ioasid_device *idev,
-			  struct ioasid_device_attach *attach)
+/* With IOASID_ATTACH_PASID_ANY, choose a PASID, and tell user space which one */
+static int reserve_pasid(struct ioasid_device *idev,
+			 struct ioasid_device_attach *attach,
+			 struct ioasid_device_attach __user *to)
 {
-	if (!(attach->flags & IOASID_ATTACH_PASID_ANY))
-		return 0;
-	return ioasid_pasid_reserve(idev, &attach->vpasid);
-}
-EXPORT_SYMBOL_GPL(ioasid_attach_reserve);
-
-/**
- * ioasid_attach_abort() - undo ioasid_attach_reserve()
- * @idev: the device
- * @attach: the command, not executed or failed
- */
-void ioasid_attach_abort(struct ioasid_device *idev,
-			 const struct ioasid_device_attach *attach)
-{
-	if (attach->flags & IOASID_ATTACH_PASID_ANY)
-		ioasid_pasid_unreserve(idev, attach->vpasid);
-}
-EXPORT_SYMBOL_GPL(ioasid_attach_abort);
-
-/**
- * ioasid_attach_vpasid_to_user() - copy out the PASID that was chosen
- * @arg: user address
- * @attach: the command, after ioasid_attach_reserve()
- *
- * Context: may sleep, for as long as a page fault takes.
- * Return: 0; -EFAULT.
- */
-int ioasid_attach_vpasid_to_user(void __user *arg,
-				 const struct ioasid_device_attach *attach)
-{
-	struct ioasid_device_attach __user *to = arg;
+	int ret;
 
 	if (!(attach->flags & IOASID_ATTACH_PASID_ANY))
 		return 0;
-	return put_user(attach->vpasid, &to->vpasid);
+	ret = ioasid_pasid_reserve(idev, &attach->vpasid);
+	if (ret || !put_user(attach->vpasid, &to->vpasid))
+		return ret;
+	ioasid_pasid_unreserve(idev, attach->vpasid);
+	return -EFAULT;
 }
-EXPORT_SYMBOL_GPL(ioasid_attach_vpasid_to_user);
 
-/**
- * ioasid_attach_command() - execute an attach command
- * @idev: the device
- * @attach: the command, from ioasid_attach_from_user(); @attach->fault_addr is
- *	set on -EADDRINUSE
- *
- * Context: may sleep, for as long as it takes to populate a domain.
- * Return: 0; or an error as of VFIO_DEVICE_ATTACH_IOASID.
- */
-int ioasid_attach_command(struct ioasid_device *idev,
+static int attach_command(struct ioasid_device *idev,
 			  struct ioasid_device_attach *attach)
 {
+	/* By PASID, the attach sees for itself if it is new */
 	if (!(attach->flags & BY_PASID) && attach->flags & IOASID_ATTACH_NEW &&
 	    is_attached(idev))
 		return -EEXIST;
 	return do_attach(idev, attach->ioasid, attach->vpasid, attach->flags,
 			 &attach->fault_addr);
 }
-EXPORT_SYMBOL_GPL(ioasid_attach_command);
 
 /**
- * ioasid_attach_fault_to_user() - copy out the IOVA at which an attach failed
- * @arg: user address
- * @fault_addr: from ioasid_attach(), with -EADDRINUSE
+ * ioasid_attach_ioctl() - execute the attach command of a device file
+ * @idev: the device
+ * @arg: user address of a struct ioasid_device_attach
+ * @lock: what serialises the calls for @idev, held during the attach itself, and
+ *	not while user memory is accessed; NULL, the caller serialises all of it
  *
- * Context: may sleep, for as long as a page fault takes.
- * Return: 0; -EFAULT.
+ * Context: may sleep, for as long as it takes to populate a domain, or as a page
+ * fault takes.
+ * Return: 0;
+ * -EFAULT, @arg cannot be read or written;
+ * -EINVAL, its size is too small, or the flags or the PASID do not fit together;
+ * -E2BIG, its unknown tail is not 0;
+ * -EOPNOTSUPP, an unknown flag;
+ * -EINTR, a fatal signal;
+ * or an error as of VFIO_DEVICE_ATTACH_IOASID.
  */
-int ioasid_attach_fault_to_user(void __user *arg, u64 fault_addr)
+int ioasid_attach_ioctl(struct ioasid_device *idev, void __user *arg,
+			struct mutex *lock)
 {
 	struct ioasid_device_attach __user *to = arg;
+	struct ioasid_device_attach attach;
+	int ret;
 
-	return put_user(fault_addr, &to->fault_addr);
+	ret = attach_from_user(arg, &attach);
+	if (ret)
+		return ret;
+	ret = reserve_pasid(idev, &attach, to);
+	if (ret)
+		return ret;
+	ret = lock ? mutex_lock_killable(lock) : 0;
+	if (!ret) {
+		ret = attach_command(idev, &attach);
+		if (lock)
+			mutex_unlock(lock);
+	}
+	if (ret && attach.flags & IOASID_ATTACH_PASID_ANY)
+		ioasid_pasid_unreserve(idev, attach.vpasid);
+	if (ret == -EADDRINUSE && put_user(attach.fault_addr, &to->fault_addr))
+		return -EFAULT;
+	return ret;
 }
-EXPORT_SYMBOL_GPL(ioasid_attach_fault_to_user);
+EXPORT_SYMBOL_GPL(ioasid_attach_ioctl);
 
-/**
- * ioasid_detach_from_user() - copy in the argument of a detach command
- * @arg: user address
- * @detach: out
- *
- * Context: may sleep, for as long as a page fault takes.
- * Return: 0; or an error as of ioasid_bind_from_user().
- */
-int ioasid_detach_from_user(void __user *arg,
+static int detach_from_user(void __user *arg,
 			    struct ioasid_device_detach *detach)
 {
 	int ret;
@@ -431,19 +398,31 @@ int ioasid_detach_from_user(void __user *arg,
 		return -EINVAL;
 	return 0;
 }
-EXPORT_SYMBOL_GPL(ioasid_detach_from_user);
 
 /**
- * ioasid_detach_command() - execute a detach command
+ * ioasid_detach_ioctl() - execute the detach command of a device file
  * @idev: the device
- * @detach: the command, from ioasid_detach_from_user()
+ * @arg: user address of a struct ioasid_device_detach
+ * @lock: as of ioasid_attach_ioctl()
  *
- * Context: may sleep; needs no memory.
- * Return: 0; or an error as of VFIO_DEVICE_DETACH_IOASID.
+ * Context: may sleep, for as long as a page fault takes; needs no memory.
+ * Return: 0; -EFAULT, -EINVAL, -E2BIG, -EOPNOTSUPP or -EINTR as of
+ * ioasid_attach_ioctl(); or an error as of VFIO_DEVICE_DETACH_IOASID.
  */
-int ioasid_detach_command(struct ioasid_device *idev,
-			  const struct ioasid_device_detach *detach)
+int ioasid_detach_ioctl(struct ioasid_device *idev, void __user *arg,
+			struct mutex *lock)
 {
-	return do_detach(idev, detach->ioasid, detach->vpasid);
+	struct ioasid_device_detach detach;
+	int ret;
+
+	ret = detach_from_user(arg, &detach);
+	if (ret)
+		return ret;
+	if (lock && mutex_lock_killable(lock))
+		return -EINTR;
+	ret = do_detach(idev, detach.ioasid, detach.vpasid);
+	if (lock)
+		mutex_unlock(lock);
+	return ret;
 }
-EXPORT_SYMBOL_GPL(ioasid_detach_command);
+EXPORT_SYMBOL_GPL(ioasid_detach_ioctl);

@@ -141,43 +141,6 @@ static long mediated_bind(struct mediated *med, void __user *arg)
 	return ret;
 }
 
-/* ---- Attach ---- */
-
-static long mediated_attach(struct mediated *med, void __user *arg)
-{
-	struct ioasid_device_attach attach;
-	int ret;
-
-	ret = ioasid_attach_from_user(arg, &attach);
-	if (ret)
-		return ret;
-	if (!med->idev)
-		return -ENODEV;
-	ret = ioasid_attach_reserve(med->idev, &attach);
-	if (ret)
-		return ret;
-	ret = ioasid_attach_vpasid_to_user(arg, &attach);
-	if (!ret)
-		ret = ioasid_attach_command(med->idev, &attach);
-	if (ret)
-		ioasid_attach_abort(med->idev, &attach);
-	if (ret == -EADDRINUSE &&
-	    ioasid_attach_fault_to_user(arg, attach.fault_addr))
-		return -EFAULT;
-	return ret;
-}
-
-static long mediated_detach(struct mediated *med, void __user *arg)
-{
-	struct ioasid_device_detach detach;
-	int ret;
-
-	ret = ioasid_detach_from_user(arg, &detach);
-	if (ret)
-		return ret;
-	return med->idev ? ioasid_detach_command(med->idev, &detach) : -ENODEV;
-}
-
 /* ---- DMA ---- */
 
 /* The number of a vPASID, of any device of the context */
@@ -261,9 +224,11 @@ static long mediated_command(struct mediated *med, unsigned int cmd,
 	case VFIO_DEVICE_BIND_IOASID_FD:
 		return mediated_bind(med, arg);
 	case VFIO_DEVICE_ATTACH_IOASID:
-		return mediated_attach(med, arg);
+		return med->idev ? ioasid_attach_ioctl(med->idev, arg, NULL) :
+				   -ENODEV;
 	case VFIO_DEVICE_DETACH_IOASID:
-		return mediated_detach(med, arg);
+		return med->idev ? ioasid_detach_ioctl(med->idev, arg, NULL) :
+				   -ENODEV;
 	case IOASID_MODEL_MEDIATED_DMA:
 		return mediated_dma(med, arg);
 	}
