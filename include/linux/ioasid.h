@@ -51,10 +51,55 @@ struct ioasid_access_ops {
  * @owns_file: return true if @file is a file of the device. Device memory that
  *	is mmap()ed by this file can be mapped to IOASIDs. unmap_mapping_range()
  *	revokes these mappings, too: the framework calls it before the device is
- *	reset or bound to another driver. Called under spinlocks.
+ *	reset or bound to another driver. Called under spinlocks. NULL, it has none
+ * @may_attach: test whether the device may be attached now. Called from
+ *	ioasid_attach() and ioasid_attach_ioctl() only, with the lock that serialises
+ *	them held. Returns 0, or an errno, which the attach fails with. NULL, it always
+ *	may
  */
 struct ioasid_device_ops {
 	bool (*owns_file)(void *data, struct file *file);
+	int (*may_attach)(void *data);
+};
+
+/**
+ * struct ioasid_mirror_ops - the tables of a device that translates by itself
+ * @alloc: allocate a table for the address space @asid of the device, which does
+ *	not use it yet. Called from ioasid_attach_ioctl() and ioasid_attach() only.
+ *	Returns it, or an ERR_PTR, which the attach fails with
+ * @free: free a table, with all that is in it; the device does not use it
+ * @map: add @size bytes from @iova on, at @phys; nothing is there yet. @prot is of
+ *	IOMMU_READ and IOMMU_WRITE. Allocates with @gfp, which may be GFP_NOWAIT.
+ *	Returns 0, -ENOMEM or -ENOSPC; any other errno becomes -EIO
+ * @unmap: remove @size bytes from @iova on, all of them mapped, maybe in parts.
+ *	Cannot fail
+ * @protect: change the permission of @size bytes from @iova on, all of them mapped.
+ *	Returns 0; on failure nothing has changed, and they are removed and added
+ *	again. NULL, it never can
+ * @phys: the address that @iova is mapped to; 0, nothing is mapped there
+ * @commit: let the device see what was added and removed before, if it uses the
+ *	table. When it returns 0, the device reaches nothing that was removed. When
+ *	it returns an errno, it may
+ * @attach: let the device use the table, in place of the one that it uses. Returns
+ *	0; an errno, it uses that one still, or nothing
+ * @detach: let the device use nothing, if it uses this table. Cannot fail
+ *
+ * Of one table, @map, @unmap, @protect and @commit are called in parallel, for
+ * different IOVAs, and beside @attach and @detach. What one thread commits may
+ * include what another one has added or removed, and not committed yet. All may
+ * sleep, but not wait for a thread that maps, unmaps, attaches or detaches.
+ */
+struct ioasid_mirror_ops {
+	void *(*alloc)(void *data, u32 asid);
+	void (*free)(void *table);
+	int (*map)(void *table, u64 iova, u64 size, phys_addr_t phys, int prot,
+		   gfp_t gfp);
+	void (*unmap)(void *table, u64 iova, u64 size);
+	int (*protect)(void *table, u64 iova, u64 size, int prot);
+	phys_addr_t (*phys)(void *table, u64 iova);
+	int (*commit)(void *table);
+	int (*attach)(void *table);
+	void (*detach)(void *table);
 };
 
 /* Event of ioasid_pasid_register_notifier() */
@@ -109,8 +154,20 @@ struct ioasid_device *ioasid_bind_shared(struct ioasid_ctx *ctx,
 					 struct device *dev, bool common,
 					 const struct ioasid_device_ops *ops,
 					 void *data, u64 cookie);
+struct ioasid_device *ioasid_bind_lent(struct ioasid_ctx *ctx,
+				       struct device *dev,
+				       struct iommu_domain *home, u64 start,
+				       u64 last,
+				       const struct ioasid_device_ops *ops,
+				       void *data, u64 cookie);
+struct ioasid_device *ioasid_bind_mirror(struct ioasid_ctx *ctx,
+					 struct device *dev,
+					 const struct ioasid_mirror_ops *ops,
+					 void *data, u32 nr_asids, u64 start,
+					 u64 last, u64 cookie);
 void ioasid_unbind(struct ioasid_device *idev);
 u32 ioasid_device_id(struct ioasid_device *idev);
+bool ioasid_is_attached(struct ioasid_device *idev);
 
 bool ioasid_exists(struct ioasid_ctx *ctx, u32 ioasid);
 int ioasid_attach(struct ioasid_device *idev, u32 ioasid, u64 *fault_addr);
@@ -198,9 +255,7 @@ int ioasid_arg_from_user(void *to, size_t size, size_t min, void __user *arg);
 int ioasid_bind_from_user(void __user *arg, struct ioasid_device_bind *bind);
 int ioasid_bind_to_user(void __user *arg, u32 devid);
 void ioasid_bind_fault_to_user(void __user *arg, u64 fault_addr);
-int ioasid_attach_ioctl(struct ioasid_device *idev, void __user *arg,
-			struct mutex *lock);
-int ioasid_detach_ioctl(struct ioasid_device *idev, void __user *arg,
-			struct mutex *lock);
+int ioasid_attach_ioctl(struct ioasid_device *idev, void __user *arg, struct mutex *lock);
+int ioasid_detach_ioctl(struct ioasid_device *idev, void __user *arg, struct mutex *lock);
 
 #endif /* _LINUX_IOASID_H */

@@ -72,6 +72,11 @@ struct ioasid_attachment *ioasid_attachment_alloc(struct ioasid_device *idev,
 		attachment->domain.group = idev->group->group;
 		attachment->domain.dev = idev->dev;
 		attachment->domain.pasid = vpasid;
+		if (idev->numbers == IOASID_NUMBERS_TABLES)
+			attachment->domain.by = &idev->by;
+		attachment->domain.home = idev->home;
+		if (idev->home)
+			attachment->domain.limit = &idev->by.range;
 	}
 	if (!idev->group || vpasid != IOMMU_NO_PASID || idev->numbers)
 		attachment->device = idev;

@@ -10,7 +10,8 @@
  *    never on its default domain: the DMA of its devices is blocked, or
  *    translated by an IOASID of the context.
  *    But for a device that its kernel driver shares: that keeps its DMA by
- *    requester id.
+ *    requester id.  A driver may lend the group instead: the lender's domain, which
+ *    maps nothing, blocks it then.
  *  - A bound device holds a reference to its context.
  *  - The framework keeps the struct device until it unbinds the device.  All
  *    other users of ioasid_device.dev hold ioasid_device.lock, and check gone.
@@ -349,6 +350,12 @@ static int check_device(struct device *dev, struct iommu_group *iommu_group,
 	return check_interrupts(iommu_group, unsafe);
 }
 
+static void warn_unsafe(struct device *dev)
+{
+	dev_warn_ratelimited(dev,
+			     "ioasid: bound without interrupt isolation: its user can send interrupts to the host\n");
+}
+
 /* Add a device to its group, and publish it */
 static void add_device(struct ioasid_device *idev, struct ioasid_group *group,
 		       const struct ioasid_device_ops *ops, void *data)
@@ -444,8 +451,7 @@ struct ioasid_device *ioasid_bind_device(struct ioasid_ctx *ctx,
 		group_free(spare);
 
 	if (unsafe)
-		dev_warn_ratelimited(dev,
-				     "ioasid: bound without interrupt isolation: its user can send interrupts to the host\n");
+		warn_unsafe(dev);
 	add_device(idev, group, ops, data);
 	return idev;
 
@@ -531,6 +537,24 @@ err_gone:
 }
 EXPORT_SYMBOL_GPL(ioasid_bind_group);
 
+/* Publish a device that has a group of its own, which no owner has claimed */
+static int add_alone(struct ioasid_device *idev, struct ioasid_group *group)
+{
+	struct ioasid_ctx *ctx = idev->obj.ctx;
+
+	if (mutex_lock_killable(&ctx->lock)) {
+		ioasid_device_gone(idev);
+		group_free(group);
+		return -EINTR;
+	}
+	group->owner = IOASID_OWNER_DRIVER;
+	group->bound = 1;
+	list_add_tail(&group->node, &ctx->shared);
+	mutex_unlock(&ctx->lock);
+	add_device(idev, group, idev->ops, idev->data);
+	return 0;
+}
+
 /**
  * ioasid_bind_shared() - bind a device that its kernel driver shares among users
  * @ctx: the context; referenced until ioasid_unbind()
@@ -567,6 +591,7 @@ struct ioasid_device *ioasid_bind_shared(struct ioasid_ctx *ctx,
 	struct iommu_group *iommu_group = iommu_group_get(dev);
 	struct ioasid_device *idev;
 	struct ioasid_group *group;
+	int ret;
 
 	if (!iommu_group || !ioas_iommu_present(dev) ||
 	    !ioas_iommu_is_coherent(dev) || ioas_iommu_max_pasids(dev) < 2 ||
@@ -578,27 +603,145 @@ struct ioasid_device *ioasid_bind_shared(struct ioasid_ctx *ctx,
 	group = group_alloc(iommu_group);
 	if (!group)
 		return ERR_PTR(-ENOMEM);
-	group->owner = IOASID_OWNER_DRIVER;
 	idev = ioasid_device_alloc(ctx, dev, cookie);
 	if (IS_ERR(idev)) {
 		group_free(group);
 		return idev;
 	}
-	if (mutex_lock_killable(&ctx->lock)) {
-		ioasid_device_gone(idev);
-		group_free(group);
-		return ERR_PTR(-EINTR);
-	}
-	group->bound = 1;
-	list_add_tail(&group->node, &ctx->shared);
-	mutex_unlock(&ctx->lock);
-
 	idev->numbers = common ? IOASID_NUMBERS_COMMON :
 				 IOASID_NUMBERS_TRANSLATED;
-	add_device(idev, group, ops, data);
-	return idev;
+	idev->ops = ops;
+	idev->data = data;
+	ret = add_alone(idev, group);
+	return ret ? ERR_PTR(ret) : idev;
 }
 EXPORT_SYMBOL_GPL(ioasid_bind_shared);
+
+/**
+ * ioasid_bind_lent() - bind a device whose kernel driver lends its DMA
+ * @ctx: the context; referenced until ioasid_unbind()
+ * @dev: the device; the caller keeps it until ioasid_unbind()
+ * @home: the domain that the device's group is attached to. It maps nothing while
+ *	the device is bound, and stays until ioasid_unbind()
+ * @start: first IOVA that the device can use
+ * @last: last IOVA that it can use
+ * @ops: the caller's callbacks, or NULL
+ * @data: passed to @ops
+ * @cookie: an arbitrary number of user space
+ *
+ * The kernel driver of @dev owns the group, so that nothing can be claimed, and
+ * leaves its DMA to the caller: it does none by itself.  The group goes from @home
+ * to the IOASID that the device is attached to, and back to @home, and never to its
+ * default domain meanwhile: as long as it is bound its DMA is blocked, or
+ * translated by an IOASID of @ctx.  It has one address space of user space, ASID 0,
+ * and no PASIDs.
+ *
+ * Context: may sleep.
+ * Return: the bound device, or an ERR_PTR:
+ * -EOPNOTSUPP, @dev has no IOMMU, or its DMA is not coherent;
+ * -EBUSY, the group has other devices;
+ * -EPERM, the interrupts of the group are not isolated;
+ * -ENOSPC, no id is left;
+ * -EINTR, a fatal signal;
+ * -ENOMEM.
+ */
+struct ioasid_device *ioasid_bind_lent(struct ioasid_ctx *ctx,
+				       struct device *dev,
+				       struct iommu_domain *home, u64 start,
+				       u64 last,
+				       const struct ioasid_device_ops *ops,
+				       void *data, u64 cookie)
+{
+	struct iommu_group *iommu_group = iommu_group_get(dev);
+	struct ioasid_device *idev;
+	struct ioasid_group *group;
+	bool unsafe;
+	int ret;
+
+	ret = -EOPNOTSUPP;
+	if (!iommu_group || !ioas_iommu_present(dev))
+		goto err_put;
+	ret = -EBUSY;
+	if (!ioas_iommu_is_singleton(iommu_group))
+		goto err_put;
+	ret = check_device(dev, iommu_group, &unsafe);
+	if (ret)
+		goto err_put;
+	group = group_alloc(iommu_group);
+	if (!group)
+		return ERR_PTR(-ENOMEM);
+	idev = ioasid_device_alloc(ctx, dev, cookie);
+	if (IS_ERR(idev)) {
+		group_free(group);
+		return idev;
+	}
+	idev->nr_asids = 1;
+	idev->home = home;
+	idev->ops = ops;
+	idev->data = data;
+	idev->by.range.start = start;
+	idev->by.range.last = last;
+	if (unsafe)
+		warn_unsafe(dev);
+	ret = add_alone(idev, group);
+	return ret ? ERR_PTR(ret) : idev;
+
+err_put:
+	iommu_group_put(iommu_group);
+	return ERR_PTR(ret);
+}
+EXPORT_SYMBOL_GPL(ioasid_bind_lent);
+
+/**
+ * ioasid_bind_mirror() - bind a device that translates by itself
+ * @ctx: the context; referenced until ioasid_unbind()
+ * @dev: the device, for its name; the caller keeps it until ioasid_unbind()
+ * @ops: the ops of its tables
+ * @data: passed to @ops
+ * @nr_asids: number of its tables, 1 or more. User space attaches each one by its
+ *	number, from 0 on, with IOASID_ATTACH_ASID
+ * @start: first IOVA that it can translate, page aligned
+ * @last: last IOVA that it can translate, of a page
+ * @cookie: an arbitrary number of user space
+ *
+ * There is no iommu group: nothing is claimed.  The caller has seen to it that the
+ * tables translate nothing.  It calls ioasid_attach_ioctl(), ioasid_detach_ioctl()
+ * and ioasid_unbind(), and lends a mutex to the first two: @ops are called back
+ * from within these, and from maps and unmaps of any thread.
+ *
+ * Context: may sleep.
+ * Return: the bound device, or an ERR_PTR:
+ * -ENOSPC, no id is left;
+ * -EINTR, a fatal signal;
+ * -ENOMEM.
+ */
+struct ioasid_device *ioasid_bind_mirror(struct ioasid_ctx *ctx,
+					 struct device *dev,
+					 const struct ioasid_mirror_ops *ops,
+					 void *data, u32 nr_asids, u64 start,
+					 u64 last, u64 cookie)
+{
+	struct ioasid_group *group = group_alloc(NULL);
+	struct ioasid_device *idev;
+	int ret;
+
+	if (!group)
+		return ERR_PTR(-ENOMEM);
+	idev = ioasid_device_alloc(ctx, dev, cookie);
+	if (IS_ERR(idev)) {
+		group_free(group);
+		return idev;
+	}
+	idev->numbers = IOASID_NUMBERS_TABLES;
+	idev->nr_asids = nr_asids;
+	idev->by.ops = ops;
+	idev->by.data = data;
+	idev->by.range.start = start;
+	idev->by.range.last = last;
+	ret = add_alone(idev, group);
+	return ret ? ERR_PTR(ret) : idev;
+}
+EXPORT_SYMBOL_GPL(ioasid_bind_mirror);
 
 /* ---- State ---- */
 
@@ -636,7 +779,7 @@ static void describe_pasids(struct ioasid_device *idev,
 			      IOASID_DEVICE_PASID_TRANSLATED;
 }
 
-static struct ioas_ranges *whole_space(void)
+static struct ioas_ranges *one_range(u64 start, u64 last)
 {
 	struct ioas_ranges *ranges;
 
@@ -644,7 +787,8 @@ static struct ioas_ranges *whole_space(void)
 	if (!ranges)
 		return ERR_PTR(-ENOMEM);
 	ranges->nr = 1;
-	ranges->range[0].last = U64_MAX;
+	ranges->range[0].start = start;
+	ranges->range[0].last = last;
 	return ranges;
 }
 
@@ -676,15 +820,26 @@ struct ioas_ranges *ioasid_device_describe(struct ioasid_device *idev,
 		info->group = -1;
 		info->pgsizes = PAGE_SIZE;
 		info->addr_width = 64;
-		return whole_space();
+		return one_range(0, U64_MAX);
+	}
+	if (idev->numbers == IOASID_NUMBERS_TABLES) {
+		info->caps = IOASID_DEVICE_TRANSLATES;
+		info->group = -1;
+		info->pgsizes = PAGE_SIZE;
+		info->addr_width = fls64(idev->by.range.last);
+		return one_range(idev->by.range.start, idev->by.range.last);
 	}
 
 	mutex_lock(&idev->lock);
 	if (idev->gone)
 		ranges = ERR_PTR(-ENODEV);
 	else
-		ranges = ioas_describe(idev->dev, idev->group->group, info,
-				       hw_data);
+		ranges = ioas_describe(idev->dev, idev->group->group,
+				       idev->home ? &idev->by.range : NULL,
+				       info, hw_data);
+	/* A driver that lends its DMA has no PASIDs to lend */
+	if (idev->nr_asids)
+		info->pasid_width = 0;
 	if (!IS_ERR(ranges) && info->pasid_width)
 		describe_pasids(idev, info);
 	mutex_unlock(&idev->lock);
@@ -758,7 +913,8 @@ static void device_show(struct seq_file *m, struct ioasid_object *obj)
 	if (!idev->gone)
 		seq_printf(m, "device:\tid=%u cookie=0x%llx name=%s group=%d ioasid=%u pasids=%u\n",
 			   obj->id, idev->cookie, ioasid_device_name(idev),
-			   idev->group ? iommu_group_id(idev->group->group) : -1,
+			   idev->group && idev->group->group ?
+				iommu_group_id(idev->group->group) : -1,
 			   attached_to(idev), READ_ONCE(idev->nr_pasids));
 	mutex_unlock(&idev->lock);
 }

@@ -20,8 +20,8 @@ struct ioasid_attachment;
  * @IOASID_OWNER_GROUP: the group has one, until its last device is unbound
  * @IOASID_OWNER_CALLER: the caller of ioasid_bind_group() has one
  * @IOASID_OWNER_DRIVER: none: the kernel driver of the device has its DMA by
- *	requester id; the structure is of one bind of one device, and in
- *	ioasid_ctx.shared
+ *	requester id, or the device translates by itself; the structure is of one
+ *	bind of one device, and in ioasid_ctx.shared
  */
 enum ioasid_group_owner {
 	IOASID_OWNER_DEVICES,
@@ -35,17 +35,20 @@ enum ioasid_group_owner {
  * @IOASID_NUMBERS_OWN: those of user space: all are the device's own
  * @IOASID_NUMBERS_TRANSLATED: of the pool of the machine, one for each attachment
  * @IOASID_NUMBERS_COMMON: of that pool, one for each IOASID of the context
+ * @IOASID_NUMBERS_TABLES: none: they are numbers of tables that the device has by
+ *	itself, the first of which is IOMMU_NO_PASID
  */
 enum ioasid_numbers_of {
 	IOASID_NUMBERS_OWN,
 	IOASID_NUMBERS_TRANSLATED,
 	IOASID_NUMBERS_COMMON,
+	IOASID_NUMBERS_TABLES,
 };
 
 /**
  * struct ioasid_group - an iommu group with a device bound to a context
  * @node: in ioasid_ctx.groups, or ioasid_ctx.shared
- * @group: the iommu group
+ * @group: the iommu group; NULL of a device that translates by itself
  * @bound: number of bound devices; protected by ioasid_ctx.lock
  * @owner: enum ioasid_group_owner; constant since the first bind
  * @visitors: threads that look at it without ioasid_ctx.lock, which protects this
@@ -88,6 +91,11 @@ struct ioasid_group {
  *	IOASID_PASID_RESERVED for a number that was chosen for an attach
  * @nr_pasids: number of attachments by PASID
  * @numbers: the PASIDs that it has on the wire
+ * @by: of IOASID_NUMBERS_TABLES: how it translates; with @home: its IOVAs
+ * @home: of a device whose kernel driver lends its group: the domain that it goes
+ *	back to, which maps nothing; or NULL
+ * @nr_asids: number of address spaces that user space tells apart by
+ *	IOASID_ATTACH_ASID; 0: it has PASIDs
  * @waiting: the device counts in ioasid_attachment.waiting of its group's
  *	attachment
  * @ops: the framework's callbacks, or NULL
@@ -111,6 +119,9 @@ struct ioasid_device {
 	struct xarray attachments;
 	u32 nr_pasids;
 	enum ioasid_numbers_of numbers;
+	struct ioas_translator by;
+	struct iommu_domain *home;
+	u32 nr_asids;
 	bool waiting;
 	const struct ioasid_device_ops *ops;
 	void *data;

@@ -21,6 +21,7 @@
 
 #define BY_PASID	(IOASID_ATTACH_PASID | IOASID_ATTACH_PASID_ANY)
 #define ATTACH_FLAGS	(BY_PASID | IOASID_ATTACH_NEW | IOASID_ATTACH_HITLESS)
+#define ASID_FLAGS	(IOASID_ATTACH_ASID | IOASID_ATTACH_NEW)
 
 /**
  * ioasid_device_id() - get the id of a device
@@ -56,6 +57,23 @@ bool ioasid_exists(struct ioasid_ctx *ctx, u32 id)
 }
 EXPORT_SYMBOL_GPL(ioasid_exists);
 
+static int attach_to(struct ioasid_device *idev, struct ioasid *ioasid,
+		     u32 vpasid, u32 flags, u64 *fault_addr)
+{
+	int ret = 0;
+
+	if (idev->ops && idev->ops->may_attach)
+		ret = idev->ops->may_attach(idev->data);
+	if (ret)
+		return ret;
+	if (flags & BY_PASID || idev->numbers)
+		return ioasid_pasid_attach(idev, ioasid, vpasid, flags,
+					   fault_addr);
+	if (idev->group)
+		return ioasid_group_attach(idev, ioasid, fault_addr);
+	return ioasid_access_attach(idev, ioasid);
+}
+
 /* Attach a device, or one of its PASIDs if @flags say so */
 static int do_attach(struct ioasid_device *idev, u32 id, u32 vpasid, u32 flags,
 		     u64 *fault_addr)
@@ -65,13 +83,7 @@ static int do_attach(struct ioasid_device *idev, u32 id, u32 vpasid, u32 flags,
 
 	ioasid = ioasid_get(idev->obj.ctx, id);
 	if (ioasid) {
-		if (flags & BY_PASID || idev->numbers)
-			ret = ioasid_pasid_attach(idev, ioasid, vpasid, flags,
-						  fault_addr);
-		else if (idev->group)
-			ret = ioasid_group_attach(idev, ioasid, fault_addr);
-		else
-			ret = ioasid_access_attach(idev, ioasid);
+		ret = attach_to(idev, ioasid, vpasid, flags, fault_addr);
 		ioasid_put(ioasid);
 	}
 	trace_ioasid_attach(idev->obj.id, vpasid, id, ret);
@@ -185,8 +197,17 @@ void ioasid_unbind(struct ioasid_device *idev)
 }
 EXPORT_SYMBOL_GPL(ioasid_unbind);
 
-/* The framework calls for one device at a time: this does not change meanwhile */
-static bool is_attached(struct ioasid_device *idev)
+/**
+ * ioasid_is_attached() - test whether a device is attached without a PASID
+ * @idev: the device; of one that translates by itself, its address space 0
+ *
+ * The framework calls for one device at a time: this does not change meanwhile.
+ * But siblings in its group can detach it, by a move that fails.
+ *
+ * Context: any but interrupts.
+ * Return: true if it is.
+ */
+bool ioasid_is_attached(struct ioasid_device *idev)
 {
 	struct ioasid_ctx *ctx = idev->obj.ctx;
 	bool attached;
@@ -196,6 +217,7 @@ static bool is_attached(struct ioasid_device *idev)
 	spin_unlock(&ctx->routes_lock);
 	return attached;
 }
+EXPORT_SYMBOL_GPL(ioasid_is_attached);
 
 /* ---- Commands of device files ---- */
 
@@ -290,7 +312,15 @@ void ioasid_bind_fault_to_user(void __user *arg, u64 fault_addr)
 }
 EXPORT_SYMBOL_GPL(ioasid_bind_fault_to_user);
 
-static int attach_from_user(void __user *arg,
+/* @named: a flag says that @asid is the number of an address space */
+static int check_asid(const struct ioasid_device *idev, bool named, u32 asid)
+{
+	if (named)
+		return asid < idev->nr_asids ? 0 : -EINVAL;
+	return asid ? -EINVAL : 0;
+}
+
+static int attach_from_user(const struct ioasid_device *idev, void __user *arg,
 			    struct ioasid_device_attach *attach)
 {
 	bool any, hitless;
@@ -299,6 +329,12 @@ static int attach_from_user(void __user *arg,
 	ret = ioasid_arg_from_user(attach, sizeof(*attach), sizeof(*attach), arg);
 	if (ret)
 		return ret;
+	if (idev->nr_asids) {
+		if (attach->flags & ~ASID_FLAGS)
+			return -EOPNOTSUPP;
+		return check_asid(idev, attach->flags & IOASID_ATTACH_ASID,
+				  attach->vpasid);
+	}
 	if (attach->flags & ~ATTACH_FLAGS)
 		return -EOPNOTSUPP;
 	any = attach->flags & IOASID_ATTACH_PASID_ANY;
@@ -333,8 +369,8 @@ static int attach_command(struct ioasid_device *idev,
 			  struct ioasid_device_attach *attach)
 {
 	/* By PASID, the attach sees for itself if it is new */
-	if (!(attach->flags & BY_PASID) && attach->flags & IOASID_ATTACH_NEW &&
-	    is_attached(idev))
+	if (!attach->vpasid && attach->flags & IOASID_ATTACH_NEW &&
+	    ioasid_is_attached(idev))
 		return -EEXIST;
 	return do_attach(idev, attach->ioasid, attach->vpasid, attach->flags,
 			 &attach->fault_addr);
@@ -364,7 +400,7 @@ int ioasid_attach_ioctl(struct ioasid_device *idev, void __user *arg,
 	struct ioasid_device_attach attach;
 	int ret;
 
-	ret = attach_from_user(arg, &attach);
+	ret = attach_from_user(idev, arg, &attach);
 	if (ret)
 		return ret;
 	ret = reserve_pasid(idev, &attach, to);
@@ -384,7 +420,7 @@ int ioasid_attach_ioctl(struct ioasid_device *idev, void __user *arg,
 }
 EXPORT_SYMBOL_GPL(ioasid_attach_ioctl);
 
-static int detach_from_user(void __user *arg,
+static int detach_from_user(const struct ioasid_device *idev, void __user *arg,
 			    struct ioasid_device_detach *detach)
 {
 	int ret;
@@ -392,6 +428,11 @@ static int detach_from_user(void __user *arg,
 	ret = ioasid_arg_from_user(detach, sizeof(*detach), sizeof(*detach), arg);
 	if (ret)
 		return ret;
+	if (idev->nr_asids) {
+		if (detach->flags & ~IOASID_DETACH_ASID)
+			return -EOPNOTSUPP;
+		return check_asid(idev, detach->flags, detach->vpasid);
+	}
 	if (detach->flags & ~IOASID_DETACH_PASID)
 		return -EOPNOTSUPP;
 	if (!detach->flags != !detach->vpasid)
@@ -415,7 +456,7 @@ int ioasid_detach_ioctl(struct ioasid_device *idev, void __user *arg,
 	struct ioasid_device_detach detach;
 	int ret;
 
-	ret = detach_from_user(arg, &detach);
+	ret = detach_from_user(idev, arg, &detach);
 	if (ret)
 		return ret;
 	if (lock && mutex_lock_killable(lock))

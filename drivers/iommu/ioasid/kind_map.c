@@ -121,7 +121,7 @@ static int map_begin_move(struct ioasid *ioasid,
 static int map_abort_move(struct ioasid *ioasid,
 			  struct ioasid_attachment *attachment)
 {
-	if (!attachment->domain.blocked)
+	if (!attachment->domain.blocked && !attachment->domain.by)
 		return 0;
 	return ioas_unblock(ioasid_map_ioas(ioasid), &attachment->domain);
 }

@@ -26,7 +26,8 @@ static int pasid_table_attach(struct ioasid *ioasid,
 			      struct ioasid_attachment *attachment,
 			      u64 *fault_addr)
 {
-	if (attachment->domain.pasid != IOMMU_NO_PASID ||
+	if (attachment->domain.by ||
+	    attachment->domain.pasid != IOMMU_NO_PASID ||
 	    !ioas_iommu_is_singleton(attachment->domain.group))
 		return -EOPNOTSUPP;
 	return ioasid_pgtable_attach(ioasid, attachment, fault_addr);

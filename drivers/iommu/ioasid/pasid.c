@@ -20,6 +20,9 @@
  *    replace a domain may fail to attach it there again: then it is detached.
  *  - An attachment counts in ioas.devices, ioasid_device.nr_pasids and
  *    ioasid_ctx.nr_pasids, from before it takes effect until after its end.
+ *  - The tables of a device that translates by itself are attached like its PASIDs,
+ *    and counted like them but for ioasid_ctx.nr_pasids.  They have numbers, too,
+ *    which are no PASIDs.
  *  - A number that was chosen for an attach is IOASID_PASID_RESERVED until that
  *    attach begins: user space has been told the number by then.
  *
@@ -41,6 +44,10 @@ static int check_device(struct ioasid_device *idev, u32 *last)
 {
 	u32 pasids;
 
+	if (idev->nr_asids) {
+		*last = idev->nr_asids - 1;
+		return idev->numbers ? 0 : -EOPNOTSUPP;
+	}
 	if (!idev->group || !idev->dev)
 		return -EOPNOTSUPP;
 	pasids = ioas_iommu_max_pasids(idev->dev);
@@ -65,16 +72,25 @@ static struct ioasid_attachment *find(struct ioasid_device *idev, u32 vpasid)
 }
 
 /* Count an attachment, up to the limit of the context */
-static bool count_pasid(struct ioasid_ctx *ctx)
+static bool count_pasid(const struct ioasid_device *idev)
 {
+	struct ioasid_ctx *ctx = idev->obj.ctx;
 	u64 limit = READ_ONCE(ctx->limit_pasids);
 	int old = atomic_read(&ctx->nr_pasids);
 
+	if (idev->nr_asids)
+		return true;
 	do {
 		if ((u32)old >= limit || old == INT_MAX)
 			return false;
 	} while (!atomic_try_cmpxchg(&ctx->nr_pasids, &old, old + 1));
 	return true;
+}
+
+static void uncount_pasid(const struct ioasid_device *idev)
+{
+	if (!idev->nr_asids)
+		atomic_dec(&idev->obj.ctx->nr_pasids);
 }
 
 /**
@@ -193,16 +209,15 @@ static void end_route(struct ioasid_attachment *attachment)
 	spin_unlock(&ctx->routes_lock);
 	ioasid_attachment_release(attachment, 1);
 	ioasid_number_put(attachment);
-	atomic_dec(&ctx->nr_pasids);
+	uncount_pasid(idev);
 	ioasid_attachment_free(attachment);
 }
 
 static int attach_first(struct ioasid_attachment *next, u64 *fault_addr)
 {
-	struct ioasid_ctx *ctx = next->device->obj.ctx;
 	int ret;
 
-	if (!count_pasid(ctx))
+	if (!count_pasid(next->device))
 		return -EDQUOT;
 	ret = ioasid_number_get(next);
 	if (ret)
@@ -223,7 +238,7 @@ err_route:
 err_number:
 	ioasid_number_put(next);
 err_count:
-	atomic_dec(&ctx->nr_pasids);
+	uncount_pasid(next->device);
 	return ret;
 }
 
@@ -389,7 +404,8 @@ int ioasid_pasid_detach(struct ioasid_device *idev, u32 id, u32 vpasid)
 	struct ioasid_attachment *attachment;
 	int ret = -ENOENT;
 
-	if (!group || !idev->dev || !ioas_iommu_max_pasids(idev->dev))
+	if (!idev->nr_asids &&
+	    (!group || !idev->dev || !ioas_iommu_max_pasids(idev->dev)))
 		return -EOPNOTSUPP;
 	if (!is_vpasid(idev, vpasid))
 		return -EINVAL;

@@ -413,6 +413,9 @@ struct ioasid_info {
  *	and a PASID does not move
  * @IOASID_DEVICE_SHARED: a kernel driver shares the device among users, and keeps
  *	its requester id: what is attached without a PASID has one on the wire, too
+ * @IOASID_DEVICE_TRANSLATES: the device, or its kernel driver, translates by
+ *	itself: its tables mirror the IOASIDs that they are attached to. There is no
+ *	IOMMU; memory of other devices is refused, with EOPNOTSUPP
  * @IOASID_DEVICE_PASID_HITLESS: a PASID can move from one IOASID to another
  *	without being blocked in between; see IOASID_ATTACH_HITLESS
  */
@@ -426,6 +429,7 @@ enum ioasid_device_caps {
 	IOASID_DEVICE_PASID_TRANSLATED = 1 << 6,
 	IOASID_DEVICE_PASID_COMMON = 1 << 7,
 	IOASID_DEVICE_SHARED = 1 << 8,
+	IOASID_DEVICE_TRANSLATES = 1 << 9,
 	IOASID_DEVICE_PASID_HITLESS = 1 << 10,
 };
 
@@ -436,7 +440,8 @@ enum ioasid_device_caps {
  * @devid: id of the device, from its bind
  * @caps: out, enum ioasid_device_caps
  * @cookie: out, as given when the device was bound
- * @group: out, number of its iommu group, -1 for an emulated device
+ * @group: out, number of its iommu group, -1 if it has none: an emulated device, or
+ *	one with IOASID_DEVICE_TRANSLATES
  * @ioasid: out, the IOASID it is attached to, or 0
  * @pgsizes: out, bitmap of the IOPTE sizes its IOMMU can use
  * @addr_width: out, width of an IOVA in bits
@@ -604,8 +609,10 @@ enum ioasid_map_flags {
  *  * EHWPOISON: memory is poisoned.
  *  * EOVERFLOW: a page is pinned as often as its count allows, 1.5 million
  *    times.
- *  * EOPNOTSUPP: @fd is a file of another type, or IOASID_EXT_MAP_FILE is 0.
- *  * ENOSPC: no free range is large enough.
+ *  * EOPNOTSUPP: @fd is a file of another type, or IOASID_EXT_MAP_FILE is 0; or it is
+ *    memory of a device, and a device with IOASID_DEVICE_TRANSLATES is attached.
+ *  * ENOSPC: no free range is large enough; or a device with
+ *    IOASID_DEVICE_TRANSLATES cannot hold one more mapping.
  *  * EDQUOT: RLIMIT_MEMLOCK or IOASID_OPTION_LIMIT_PINNED would be
  *    exceeded. Of a child: the export permits no more mappings.
  *  * EDEADLK: see IOASID_STATE_PARTIAL_GROUP.
@@ -1403,12 +1410,15 @@ struct ioasid_device_bind {
  * @IOASID_ATTACH_HITLESS: if the PASID is attached, let its DMA go on while it
  *	moves, or fail with EOPNOTSUPP. Needs IOASID_ATTACH_PASID; excludes
  *	IOASID_ATTACH_NEW.
+ * @IOASID_ATTACH_ASID: of a vDPA device: attach its address space @vpasid; without
+ *	it, address space 0. Excludes all flags but IOASID_ATTACH_NEW.
  */
 enum ioasid_attach_flags {
 	IOASID_ATTACH_PASID = 1 << 0,
 	IOASID_ATTACH_PASID_ANY = 1 << 1,
 	IOASID_ATTACH_NEW = 1 << 2,
 	IOASID_ATTACH_HITLESS = 1 << 3,
+	IOASID_ATTACH_ASID = 1 << 4,
 };
 
 /**
@@ -1416,8 +1426,9 @@ enum ioasid_attach_flags {
  * @argsz: sizeof(struct ioasid_device_attach)
  * @flags: enum ioasid_attach_flags
  * @ioasid: the IOASID, of the context that the device was bound to
- * @vpasid: with IOASID_ATTACH_PASID the PASID, 1 or more; must be 0 without it; out
- *	with IOASID_ATTACH_PASID_ANY
+ * @vpasid: with IOASID_ATTACH_PASID the PASID, 1 or more; with IOASID_ATTACH_ASID
+ *	the number of the vDPA address space; must be 0 without them; out with
+ *	IOASID_ATTACH_PASID_ANY
  * @fault_addr: out on EADDRINUSE: the first IOVA that is mapped and that the
  *	device cannot use
  *
@@ -1436,14 +1447,22 @@ enum ioasid_attach_flags {
  * nor the other way round.  A PASID moves without being blocked where
  * IOASID_DEVICE_PASID_HITLESS is set.  Elsewhere its DMA fails during the move.
  *
+ * A vDPA device has address spaces, whose number is that of VHOST_VDPA_GET_AS_NUM.
+ * Each has an IOASID of its own.  While it is attached, and IOASID_DEVICE_TRANSLATES
+ * is set, what is mapped and unmapped takes effect in the device before the command
+ * returns.  It moves without being blocked in between, if the device can replace all
+ * of its translations at once.
+ *
  * Errors:
  *
  *  * ENODEV: the device is not bound; or the IOASID has a table of user space,
  *    and its parent was freed.
  *  * ENOENT: there is no such IOASID.
- *  * EINVAL: flags that exclude each other, or @vpasid is not a PASID of the
- *    device.
- *  * EOPNOTSUPP: an unknown flag; the device has no PASIDs or shares its group;
+ *  * EINVAL: flags that exclude each other, or @vpasid is not a PASID, or an address
+ *    space, of the device.
+ *  * EOPNOTSUPP: an unknown flag, or one that is not for this framework; with
+ *    IOASID_DEVICE_TRANSLATES, memory of other devices is mapped, or the IOASID has
+ *    a table of user space; the device has no PASIDs or shares its group;
  *    the IOASID is of the kind IOASID_KIND_PASID_TABLE, and the attach is by
  *    PASID or the device shares its group; or is of a kind with a table of user
  *    space, and the device lacks IOASID_DEVICE_NESTING; or the PASID, or the
@@ -1459,9 +1478,11 @@ enum ioasid_attach_flags {
  *    has CAP_SYS_RESOURCE.
  *  * EADDRINUSE: memory is mapped at IOVAs that the device cannot use.
  *  * EMEDIUMTYPE: the device's IOMMU cannot serve this IOASID, or not by PASID.
+ *  * ENOSPC: with IOASID_DEVICE_TRANSLATES, the device cannot hold all mappings.
  *  * EBUSY: another device of the group is attached elsewhere; or the IOASID, or
  *    the one that the requester id is attached to, is of the kind
- *    IOASID_KIND_PASID_TABLE, and PASIDs would be attached beside it; or with
+ *    IOASID_KIND_PASID_TABLE, and PASIDs would be attached beside it; or the vDPA
+ *    address space has mappings of IOTLB messages, or is in a batch of these; or with
  *    IOASID_DEVICE_PASID_COMMON, another user of the same hardware has the IOASID
  *    attached.
  *  * EIO: the IOMMU failed, or see IOASID_STATE_POISONED.
@@ -1483,9 +1504,12 @@ struct ioasid_device_attach {
 /**
  * enum ioasid_detach_flags - flags of struct ioasid_device_detach
  * @IOASID_DETACH_PASID: detach the PASID @vpasid of the device, and nothing else
+ * @IOASID_DETACH_ASID: of a vDPA device: detach its address space @vpasid; without
+ *	it, address space 0
  */
 enum ioasid_detach_flags {
 	IOASID_DETACH_PASID = 1 << 0,
+	IOASID_DETACH_ASID = 1 << 1,
 };
 
 /**
@@ -1493,7 +1517,8 @@ enum ioasid_detach_flags {
  * @argsz: sizeof(struct ioasid_device_detach)
  * @flags: enum ioasid_detach_flags
  * @ioasid: the IOASID it is attached to, or 0 for any
- * @vpasid: with IOASID_DETACH_PASID the PASID, 1 or more; must be 0 without it
+ * @vpasid: with IOASID_DETACH_PASID the PASID, 1 or more; with IOASID_DETACH_ASID
+ *	the number of the vDPA address space; must be 0 without them
  *
  * The group is blocked when its last attached device detaches.  A PASID is
  * blocked, and its translations are flushed, before the command returns: its
@@ -1504,8 +1529,10 @@ enum ioasid_detach_flags {
  *
  *  * ENODEV: the device is not bound.
  *  * ENOENT: it, or its PASID, is not attached, or not to @ioasid.
- *  * EINVAL: @vpasid is 0 with IOASID_DETACH_PASID, or not 0 without it.
- *  * EOPNOTSUPP: an unknown flag, or the device has no PASIDs.
+ *  * EINVAL: both flags; @vpasid is 0 with IOASID_DETACH_PASID, not 0 with none, or
+ *    no address space of the device.
+ *  * EOPNOTSUPP: an unknown flag, one that is not for this framework, or the device
+ *    has no PASIDs.
  */
 struct ioasid_device_detach {
 	__u32 argsz;

@@ -15,6 +15,9 @@
  *    populate_next of the domain is its progress.  A mapping that begins below
  *    populate_next is in the domain: populate() wrote it, or, if it was
  *    published after populate() passed, the thread that mapped it.
+ *  - The table of a device that translates by itself, a mirror, has one
+ *    attachment.  It is populated before the device knows of it, and attached
+ *    while maps and unmaps go on: it is serialised with them by itself.
  *  - A group whose DMA a table of user space translates first is not attached
  *    to the domain itself: its attachment keeps the domain, populated, for the
  *    nested domains of ioas/nest.c.
@@ -35,6 +38,7 @@
 #include "ioas.h"
 #include "iommu.h"
 #include "mapping.h"
+#include "mirror.h"
 #include "nest.h"
 #include "ranges.h"
 #include "route.h"
@@ -120,7 +124,7 @@ static struct ioas_reach *find_reach(struct ioas *ioas,
 	return NULL;
 }
 
-static struct ioas_reach *alloc_reach(struct iommu_group *group,
+static struct ioas_reach *alloc_reach(const struct ioas_attachment *attachment,
 				      const struct ioas_domain *dom,
 				      phys_addr_t *sw_msi)
 {
@@ -130,13 +134,19 @@ static struct ioas_reach *alloc_reach(struct iommu_group *group,
 	reach = kzalloc(sizeof(*reach), GFP_KERNEL_ACCOUNT);
 	if (!reach)
 		return ERR_PTR(-ENOMEM);
-	reach->ranges = ioas_ranges_of_group(group, dom->iommu, sw_msi);
+	*sw_msi = PHYS_ADDR_MAX;
+	if (attachment->by)
+		reach->ranges = ioas_mirror_ranges(attachment->by);
+	else
+		reach->ranges = ioas_ranges_of_group(attachment->group,
+						     dom->iommu, sw_msi);
+	reach->ranges = ioas_ranges_limit(reach->ranges, attachment->limit);
 	if (IS_ERR(reach->ranges)) {
 		ret = PTR_ERR(reach->ranges);
 		kfree(reach);
 		return ERR_PTR(ret);
 	}
-	reach->group = group;
+	reach->group = attachment->group;
 	reach->dom = dom;
 	reach->users = 1;
 	return reach;
@@ -169,7 +179,7 @@ static int narrow(struct ioas *ioas, struct ioas_attachment *attachment,
 		attachment->reach = reach;
 		return 0;
 	}
-	reach = alloc_reach(attachment->group, dom, &sw_msi);
+	reach = alloc_reach(attachment, dom, &sw_msi);
 	if (IS_ERR(reach))
 		return PTR_ERR(reach);
 	both = ioas_ranges_and(ioas->permitted ?: reach->ranges, reach->ranges);
@@ -530,6 +540,61 @@ static int why_not_nested(const struct ioas_attachment *attachment)
 	return ret ?: can ? -EMEDIUMTYPE : -EOPNOTSUPP;
 }
 
+/* Populate a mirror, and let its device translate by it */
+static int populate_mirror(struct ioas *ioas, struct ioas_domain *dom)
+{
+	int ret;
+
+	ioas_tables_lock(ioas);
+	ioas_tables_populate_begin(ioas, dom);
+	ret = ioas_devmem_populate(ioas);
+	ioas_tables_unlock(ioas);
+	if (!ret)
+		ret = populate(ioas, dom);
+	/* Maps and unmaps go on, and write to the domain that is populated */
+	if (!ret)
+		ret = ioas_mirror_attach(dom);
+
+	ioas_tables_lock(ioas);
+	if (!ret && dom->poisoned)
+		ret = -EIO;
+	/* Before unmaps stop seeing the domain */
+	if (ret)
+		ioas_mirror_detach(dom);
+	ioas_tables_populate_end(ioas, !ret);
+	ioas_tables_unlock(ioas);
+	return ret;
+}
+
+static int join_mirror(struct ioas *ioas, struct ioas_attachment *attachment,
+		       u64 *fault_addr)
+{
+	struct ioas_ranges *before;
+	struct ioas_domain *dom;
+	int ret;
+
+	if (attachment->nests)
+		return -EOPNOTSUPP;
+	dom = ioas_mirror_alloc(attachment->by, attachment->pasid);
+	if (IS_ERR(dom))
+		return PTR_ERR(dom);
+	ret = narrow(ioas, attachment, dom, &before, fault_addr);
+	if (ret)
+		goto err_free;
+	ret = populate_mirror(ioas, dom);
+	if (ret)
+		goto err_narrow;
+	kfree(before);
+	add_attachment(attachment, dom);
+	return 0;
+
+err_narrow:
+	widen(ioas, attachment, before);
+err_free:
+	free_domain(ioas, dom);
+	return ret;
+}
+
 static int join(struct ioas *ioas, struct ioas_attachment *attachment,
 		u64 *fault_addr)
 {
@@ -539,6 +604,8 @@ static int join(struct ioas *ioas, struct ioas_attachment *attachment,
 	};
 	int ret;
 
+	if (attachment->by)
+		return join_mirror(ioas, attachment, fault_addr);
 	for (;;) {
 		ret = ioas_iommu_ask(attachment->group, attachment->dev,
 				     ask_next_fit, &query);
@@ -614,12 +681,15 @@ static int leave(struct ioas *ioas, struct ioas_attachment *attachment,
  * -EADDRINUSE, memory is mapped where the group cannot do DMA;
  * -EMEDIUMTYPE, no domain suits the group;
  * -EOPNOTSUPP, with @attachment->nests: its IOMMU walks no table of user space;
+ * with @attachment->by: the address space has a table of user space, or memory of a
+ * device;
  * -EIO, the address space is poisoned;
  * -ENODEV, the group was bound as a whole, and has no device; or, with
  * @attachment->nests, the address space is being freed;
  * -ENOMEM;
  * -EINTR;
- * or an errno of ioas_nests_join(), or of the IOMMU driver.
+ * or an errno of ioas_nests_join(), of the IOMMU driver, or of
+ * ioasid_mirror_ops.alloc and attach.
  */
 int ioas_attach(struct ioas *ioas, struct ioas_attachment *attachment,
 		u64 *fault_addr)
@@ -709,6 +779,8 @@ bool ioas_attachment_poisoned(const struct ioas_attachment *attachment)
  */
 bool ioas_attachment_must_block(const struct ioas_attachment *attachment)
 {
+	if (attachment->by)
+		return false;
 	if (attachment->pasid != IOMMU_NO_PASID)
 		return attachment->blocked ||
 		       !ioas_iommu_replaces_pasids(attachment->dev);
@@ -780,7 +852,9 @@ int ioas_unblock(struct ioas *ioas, struct ioas_attachment *attachment)
 	int ret = 0;
 
 	mutex_lock(&ioas->attach_lock);
-	if (attachment->blocked && !attachment->dom->poisoned) {
+	/* Another mirror may have taken the place of this one, and failed */
+	if ((attachment->blocked || attachment->by) &&
+	    !attachment->dom->poisoned) {
 		ioas_tables_lock(ioas);
 		ret = ioas_route_unblock(attachment);
 		ioas_tables_unlock(ioas);

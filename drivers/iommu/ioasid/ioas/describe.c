@@ -94,6 +94,7 @@ static void describe_dev(struct device *dev, void *arg)
  * ioas_describe() - describe a device and its IOMMU
  * @dev: the device; NULL for one of the group
  * @group: its group
+ * @limit: what else limits its IOVAs, or NULL
  * @info: out, the fields about the hardware
  * @hw_data: out, the IOMMU driver's description, @info->hw_len bytes, to be
  *	freed by kfree(), or NULL
@@ -103,6 +104,7 @@ static void describe_dev(struct device *dev, void *arg)
  * -ENODEV, the group has no device; -ENOMEM, or an errno of the IOMMU driver.
  */
 struct ioas_ranges *ioas_describe(struct device *dev, struct iommu_group *group,
+				  const struct ioasid_iova_range *limit,
 				  struct ioasid_device_info *info,
 				  void **hw_data)
 {
@@ -121,6 +123,7 @@ struct ioas_ranges *ioas_describe(struct device *dev, struct iommu_group *group,
 		return ERR_CAST(to.iommu);
 	ranges = ioas_ranges_of_group(group, to.iommu, &sw_msi);
 	ioas_iommu_free(to.iommu);
+	ranges = ioas_ranges_limit(ranges, limit);
 	if (IS_ERR(ranges))
 		kfree(to.hw_data);
 	else

@@ -417,7 +417,8 @@ EXPORT_SYMBOL_IF_KUNIT(ioas_domain_map);
  * @dom->poisoned is set.
  *
  * Context: may sleep, but does not reclaim.
- * Return: 0; -ENOMEM; -ENOSPC; -EIO, the driver failed.
+ * Return: 0; -EOPNOTSUPP, @dom is a mirror; -ENOMEM; -ENOSPC; -EIO, the driver
+ * failed.
  */
 int ioas_domain_map_device(struct ioas_domain *dom, u64 iova,
 			   const struct ioasid_memory *mem,
@@ -428,6 +429,8 @@ int ioas_domain_map_device(struct ioas_domain *dom, u64 iova,
 	struct ioasid_run run;
 	size_t done = 0;
 
+	if (dom->mirror)
+		return -EOPNOTSUPP;
 	ioasid_runs_start(&runs, mem);
 	while (!ret && ioasid_runs_next(&runs, &run)) {
 		ret = map_run(dom, iova + done, PFN_PHYS(run.pfn),
@@ -527,6 +530,7 @@ bool ioas_gather_protect(struct ioas_gather *gather, u64 iova, u64 length,
 	gather->begun = true;
 	return true;
 }
+EXPORT_SYMBOL_IF_KUNIT(ioas_gather_protect);
 
 /**
  * ioas_gather_finish() - flush the removed IOPTEs
@@ -594,6 +598,9 @@ int ioas_domain_split(struct ioas_domain *dom, u64 iova,
 	size_t done = 0, pgsize;
 	phys_addr_t phys;
 
+	/* Any page of a mirror can be removed */
+	if (dom->mirror)
+		return 0;
 	/* The run that contains @at, and so every IOPTE that may span it */
 	ioasid_runs_start(&runs, mem);
 	while (ioasid_runs_next(&runs, &run) && index + run.npages <= cut)

@@ -32,6 +32,7 @@ struct ioasid_domain_extension;
  * @deferred_flush: ranges that do not touch can share one flush
  * @nest_parent: can be the stage 2 of tables of user space
  * @has_msi: MSIs are mapped by software
+ * @mirror: a table that a device has by itself: see mirror.c
  * @poisoned: an IOPTE could not be removed; never cleared
  * @extension: extension of the driver's ops; or NULL
  * @unit: the IOMMU that it was allocated for; only to be compared
@@ -47,6 +48,7 @@ struct ioas_domain {
 	bool deferred_flush : 1;
 	bool nest_parent : 1;
 	bool has_msi : 1;
+	bool mirror : 1;
 	bool poisoned;
 	const struct ioasid_domain_extension *extension;
 	const void *unit;

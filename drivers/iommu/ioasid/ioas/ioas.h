@@ -123,6 +123,7 @@ void ioas_iommu_release_group(struct iommu_group *group);
 bool ioas_iommu_group_claimed(struct iommu_group *group);
 char *ioas_iommu_device_name(struct iommu_group *group);
 struct ioas_ranges *ioas_describe(struct device *dev, struct iommu_group *group,
+				  const struct ioasid_iova_range *limit,
 				  struct ioasid_device_info *info,
 				  void **hw_data);
 struct ioas_ranges *ioas_copy_permitted(struct ioas *ioas, bool *limited);

@@ -155,6 +155,33 @@ struct ioas_ranges *ioas_ranges_and(const struct ioas_ranges *a,
 EXPORT_SYMBOL_IF_KUNIT(ioas_ranges_and);
 
 /**
+ * ioas_ranges_limit() - keep what is within a range
+ * @ranges: the ranges, or an ERR_PTR
+ * @limit: the range, of whole pages; NULL, there is no limit
+ *
+ * Return: @ranges, with what is left of them.
+ */
+struct ioas_ranges *ioas_ranges_limit(struct ioas_ranges *ranges,
+				      const struct ioasid_iova_range *limit)
+{
+	unsigned int i, n = 0;
+
+	if (IS_ERR(ranges) || !limit)
+		return ranges;
+	for (i = 0; i < ranges->nr; i++) {
+		struct ioasid_iova_range *range = &ranges->range[n];
+
+		*range = ranges->range[i];
+		range->start = max(range->start, limit->start);
+		range->last = min(range->last, limit->last);
+		if (range->start <= range->last)
+			n++;
+	}
+	ranges->nr = n;
+	return ranges;
+}
+
+/**
  * ioas_ranges_hold() - test whether one of the ranges contains all of a range
  * @ranges: the ranges
  * @start: first byte

@@ -18,4 +18,7 @@ struct ioas_ranges *ioas_ranges_and(const struct ioas_ranges *a,
 bool ioas_ranges_hold(const struct ioas_ranges *ranges, u64 start,
 		      u64 last, u64 *bad);
 
+struct ioas_ranges *ioas_ranges_limit(struct ioas_ranges *ranges,
+				      const struct ioasid_iova_range *limit);
+
 #endif /* _IOASID_IOAS_RANGES_H */

@@ -8,6 +8,9 @@
  *    domain of another address space.
  *  - DMA with a PASID never takes the route of its group, nor the other way
  *    round: without a route of its own it is blocked.
+ *  - A group that its kernel driver lends is blocked by a domain of the lender,
+ *    which maps nothing.  The core's way to block would be the default domain, where
+ *    the driver's DMA goes, since no owner has claimed the group.
  *  - A PASID is blocked when all of its translations are out of the IOTLBs, and
  *    not before: another attachment may have its number from then on.
  *  - What the IOMMU driver has a PASID attached to is ioas_attachment.on of the
@@ -19,6 +22,7 @@
 #include "domain.h"
 #include "ioas.h"
 #include "iommu.h"
+#include "mirror.h"
 #include "route.h"
 
 /**
@@ -34,7 +38,11 @@
 bool ioas_route_suits(const struct ioas_attachment *attachment,
 		      const struct ioas_domain *dom)
 {
+	/* There is no way to such a domain but through the default domain */
+	if (attachment->home && dom->finalized_on_attach)
+		return false;
 	return attachment->pasid == IOMMU_NO_PASID || attachment->nests ||
+	       attachment->by ||
 	       (!dom->finalized_on_attach &&
 		ioas_iommu_translates_pasids(dom->iommu));
 }
@@ -114,7 +122,7 @@ int ioas_route_lead(struct ioas_attachment *attachment,
 
 /**
  * ioas_route_block() - block an attachment
- * @attachment: the attachment
+ * @attachment: the attachment; it has joined, if its device translates by itself
  * @iommu: the domain of a group
  *
  * Context: may sleep; needs no memory.
@@ -122,9 +130,12 @@ int ioas_route_lead(struct ioas_attachment *attachment,
 void ioas_route_block(struct ioas_attachment *attachment,
 		      struct iommu_domain *iommu)
 {
-	if (attachment->pasid != IOMMU_NO_PASID)
+	if (attachment->by)
+		ioas_mirror_detach(attachment->dom);
+	else if (attachment->pasid != IOMMU_NO_PASID)
 		block_pasid(attachment);
-	else
+	else if (!attachment->home ||
+		 ioas_iommu_replace(attachment->group, attachment->home))
 		ioas_iommu_block(attachment->group, iommu);
 }
 
@@ -139,7 +150,11 @@ int ioas_route_unblock(struct ioas_attachment *attachment)
 {
 	struct iommu_domain *iommu = attachment->dom->iommu;
 
+	if (attachment->by)
+		return ioas_mirror_attach(attachment->dom);
 	if (attachment->pasid != IOMMU_NO_PASID)
 		return attach_pasid(attachment, iommu);
+	if (attachment->home)
+		return ioas_iommu_replace(attachment->group, iommu);
 	return ioas_iommu_attach(attachment->group, iommu);
 }

@@ -55,6 +55,7 @@
 
 struct file;
 struct ioasid_account;
+struct ioasid_mirror_ops;
 struct ioas_devmem_range;
 struct ioas_domain;
 struct ioasid_payer;
@@ -421,12 +422,30 @@ struct ioas_reach {
 };
 
 /**
+ * struct ioas_translator - a device that translates by itself
+ * @ops: the ops of its framework
+ * @data: passed to @ops
+ * @range: the IOVAs that it translates
+ */
+struct ioas_translator {
+	const struct ioasid_mirror_ops *ops;
+	void *data;
+	struct ioasid_iova_range range;
+};
+
+/**
  * struct ioas_attachment - the route of DMA to an address space: of an iommu
- *	group, or of one PASID of a device
+ *	group, of one PASID of a device, or of one table of a device that translates
+ *	by itself
  * @group: the group
  * @dev: one of its devices, bound; NULL if the group was bound as a whole; with
  *	a PASID, the device
- * @pasid: the PASID; IOMMU_NO_PASID for the group
+ * @pasid: the PASID; IOMMU_NO_PASID for the group; with @by the number of the table
+ * @by: the device, if it translates by itself; @dom is a mirror, and @group NULL
+ * @home: the domain that the group goes to when it is blocked, and that maps
+ *	nothing; NULL, the blocking domain of the core.  @dom is never finalized on
+ *	attach if it is set
+ * @limit: its IOVAs, if the IOMMU and the group do not limit them enough; or NULL
  * @on: with a PASID: what the IOMMU driver has attached it to, which may still be
  *	a domain of another address space; NULL, it is blocked
  * @handle: identify attaches of a PASID to the IOMMU core: one is used, the other
@@ -442,13 +461,16 @@ struct ioas_reach {
  * @nest: what translates its DMA: @nests over @dom; NULL: it is blocked
  * @moving: it is about to be attached elsewhere: it counts in ioas_nests.moving
  *
- * @group, @dev and @pasid do not change while it has joined.  The rest is
+ * @group, @dev, @pasid and @by to @limit do not change while it has joined.  The rest is
  * protected by ioas.attach_lock; @in_nests, @nest and @moving by ioas_nests.sem.
  */
 struct ioas_attachment {
 	struct iommu_group *group;
 	struct device *dev;
 	u32 pasid;
+	const struct ioas_translator *by;
+	struct iommu_domain *home;
+	const struct ioasid_iova_range *limit;
 	struct iommu_domain *on;
 	struct iommu_attach_handle handle[2];
 	struct ioas_domain *dom;
