@@ -1350,7 +1350,8 @@ struct ioasid_set_option {
  *
  * Device frameworks give their device files three commands of their own
  * numbers, which take these structures: VFIO_DEVICE_BIND_IOASID_FD,
- * VFIO_DEVICE_ATTACH_IOASID and VFIO_DEVICE_DETACH_IOASID.
+ * VFIO_DEVICE_ATTACH_IOASID and VFIO_DEVICE_DETACH_IOASID; and
+ * VHOST_VDPA_BIND_IOASID_FD, VHOST_VDPA_ATTACH_IOASID and VHOST_VDPA_DETACH_IOASID.
  */
 
 /**
