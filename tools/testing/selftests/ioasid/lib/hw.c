@@ -88,8 +88,7 @@ bool hw_has_driver(const char *name, const char *driver)
 	       (!driver || !strcmp(now, driver));
 }
 
-/* Bind the device to @driver, or to any driver that matches. */
-static int hw_set_driver(const char *name, const char *driver)
+int hw_set_driver(const char *name, const char *driver)
 {
 	char path[128];
 

@@ -50,6 +50,9 @@ int hw_find(const struct hw_id *id, char names[][HW_NAME], int max);
 
 bool hw_has_driver(const char *name, const char *driver);
 
+/* Bind the device to @driver, or with NULL to any driver that matches. */
+int hw_set_driver(const char *name, const char *driver);
+
 /* Bind the device to vfio-pci, and back to its driver. */
 int hw_take(const char *name);
 
