@@ -13,12 +13,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <linux/vfio.h>
+#include <linux/vhost.h>
 
 #include "libioasid.h"
 #include "vfio_ioasid.h"
+#include "vhost_ioasid.h"
 
 static __thread __u64 fault_addr;
 
@@ -421,7 +425,8 @@ static int open_group(const char *sysfs, struct ioasid_device *dev,
 }
 
 static int init_device(int fd, const char *name, struct ioasid_device *dev,
-		       char sysfs[PATH_MAX])
+		       char sysfs[PATH_MAX],
+		       int (*find)(const char *name, char sysfs[PATH_MAX]))
 {
 	const char *base;
 	int ret;
@@ -431,7 +436,7 @@ static int init_device(int fd, const char *name, struct ioasid_device *dev,
 	dev->ctx = fd;
 	dev->group = -1;
 	dev->container = -1;
-	ret = find_sysfs(name, sysfs);
+	ret = find(name, sysfs);
 	if (ret)
 		return ret == -ENOENT ? -ENODEV : ret;
 	base = strrchr(sysfs, '/') + 1;
@@ -456,7 +461,9 @@ static int bind_device(struct ioasid_device *dev, __u64 cookie)
 	int ret;
 
 	if (dev->container < 0)
-		ret = do_ioctl(dev->fd, VFIO_DEVICE_BIND_IOASID_FD, &arg);
+		ret = do_ioctl(dev->fd, dev->vdpa ? VHOST_VDPA_BIND_IOASID_FD :
+						    VFIO_DEVICE_BIND_IOASID_FD,
+			       &arg);
 	else
 		ret = do_ioctl(dev->container, IOASID_VFIO_BIND_GROUP, &group);
 	if (ret) {
@@ -474,7 +481,7 @@ static int open_by_group(int fd, const char *name, __u64 cookie,
 	char sysfs[PATH_MAX];
 	int ret;
 
-	ret = init_device(fd, name, dev, sysfs);
+	ret = init_device(fd, name, dev, sysfs, find_sysfs);
 	if (!ret)
 		ret = open_group(sysfs, dev, container);
 	return ret ? ret : bind_device(dev, cookie);
@@ -498,7 +505,7 @@ int ioasid_device_open(int fd, const char *name, __u64 cookie,
 	char sysfs[PATH_MAX];
 	int ret;
 
-	ret = init_device(fd, name, dev, sysfs);
+	ret = init_device(fd, name, dev, sysfs, find_sysfs);
 	if (ret)
 		return ret;
 	ret = open_node(sysfs, dev);
@@ -525,6 +532,68 @@ int ioasid_device_open_container(int fd, const char *name, __u64 cookie,
 	return open_by_group(fd, name, cookie, dev, true);
 }
 
+/* The directory of a vDPA device in sysfs, as find_sysfs() */
+static int find_vdpa(const char *name, char sysfs[PATH_MAX])
+{
+	static const char node[] = "/dev/vhost-vdpa-";
+	char path[PATH_MAX];
+	int n;
+
+	if (!strncmp(name, node, strlen(node))) {
+		struct stat st;
+
+		if (stat(name, &st))
+			return -errno;
+		n = snprintf(path, sizeof(path), "/sys/dev/char/%u:%u/..",
+			     major(st.st_rdev), minor(st.st_rdev));
+	} else {
+		n = snprintf(path, sizeof(path), "%s%s",
+			     strchr(name, '/') ? "" : "/sys/bus/vdpa/devices/",
+			     name);
+	}
+	if (n >= (int)sizeof(path))
+		return -ENAMETOOLONG;
+	return realpath(path, sysfs) ? 0 : -errno;
+}
+
+/* Open the file that vhost-vdpa has for the device, and own it. */
+static int open_vdpa(const char *sysfs, struct ioasid_device *dev)
+{
+	char path[PATH_MAX];
+	struct dirent *entry;
+	int ret = -ENODEV;
+	DIR *dir;
+
+	dir = opendir(sysfs);
+	if (!dir)
+		return -errno;
+	while (ret == -ENODEV && (entry = readdir(dir))) {
+		if (strncmp(entry->d_name, "vhost-vdpa-", 11))
+			continue;
+		snprintf(path, sizeof(path), "/dev/%s", entry->d_name);
+		dev->fd = open(path, O_RDWR | O_CLOEXEC);
+		ret = dev->fd < 0 ? -errno : do_ioctl(dev->fd, VHOST_SET_OWNER, NULL);
+	}
+	closedir(dir);
+	if (ret)
+		ioasid_device_close(dev);
+	return ret;
+}
+
+int ioasid_device_open_vdpa(int fd, const char *name, __u64 cookie,
+			    struct ioasid_device *dev)
+{
+	char sysfs[PATH_MAX];
+	int ret;
+
+	ret = init_device(fd, name, dev, sysfs, find_vdpa);
+	if (ret)
+		return ret;
+	dev->vdpa = 1;
+	ret = open_vdpa(sysfs, dev);
+	return ret ? ret : bind_device(dev, cookie);
+}
+
 int ioasid_device_attach(struct ioasid_device *dev, __u32 ioasid)
 {
 	struct ioasid_device_attach arg = {
@@ -539,7 +608,9 @@ int ioasid_device_attach(struct ioasid_device *dev, __u32 ioasid)
 	int ret;
 
 	if (dev->container < 0)
-		ret = do_ioctl(dev->fd, VFIO_DEVICE_ATTACH_IOASID, &arg);
+		ret = do_ioctl(dev->fd, dev->vdpa ? VHOST_VDPA_ATTACH_IOASID :
+						    VFIO_DEVICE_ATTACH_IOASID,
+			       &arg);
 	else
 		ret = do_ioctl(dev->container, IOASID_VFIO_ATTACH_GROUP, &group);
 	if (ret)
@@ -560,13 +631,32 @@ int ioasid_device_attach_pasid(struct ioasid_device *dev, __u32 ioasid,
 	int ret;
 
 	/* A group in a container has only its requester id */
-	if (dev->container >= 0)
+	if (dev->container >= 0 || dev->vdpa)
 		return -EOPNOTSUPP;
 	ret = do_ioctl(dev->fd, VFIO_DEVICE_ATTACH_IOASID, &arg);
 	if (ret)
 		fault_addr = arg.fault_addr;
 	else
 		*pasid = arg.vpasid;
+	return ret;
+}
+
+int ioasid_device_attach_asid(struct ioasid_device *dev, __u32 ioasid,
+			      __u32 asid)
+{
+	struct ioasid_device_attach arg = {
+		.argsz = sizeof(arg),
+		.flags = IOASID_ATTACH_ASID,
+		.ioasid = ioasid,
+		.vpasid = asid,
+	};
+	int ret;
+
+	if (!dev->vdpa)
+		return -EOPNOTSUPP;
+	ret = do_ioctl(dev->fd, VHOST_VDPA_ATTACH_IOASID, &arg);
+	if (ret)
+		fault_addr = arg.fault_addr;
 	return ret;
 }
 
@@ -581,7 +671,9 @@ int ioasid_device_detach(struct ioasid_device *dev)
 	};
 
 	if (dev->container < 0)
-		return do_ioctl(dev->fd, VFIO_DEVICE_DETACH_IOASID, &arg);
+		return do_ioctl(dev->fd, dev->vdpa ? VHOST_VDPA_DETACH_IOASID :
+						     VFIO_DEVICE_DETACH_IOASID,
+				&arg);
 	return do_ioctl(dev->container, IOASID_VFIO_DETACH_GROUP, &group);
 }
 
@@ -593,9 +685,22 @@ int ioasid_device_detach_pasid(struct ioasid_device *dev, __u32 pasid)
 		.vpasid = pasid,
 	};
 
-	if (dev->container >= 0)
+	if (dev->container >= 0 || dev->vdpa)
 		return -EOPNOTSUPP;
 	return do_ioctl(dev->fd, VFIO_DEVICE_DETACH_IOASID, &arg);
+}
+
+int ioasid_device_detach_asid(struct ioasid_device *dev, __u32 asid)
+{
+	struct ioasid_device_detach arg = {
+		.argsz = sizeof(arg),
+		.flags = IOASID_DETACH_ASID,
+		.vpasid = asid,
+	};
+
+	if (!dev->vdpa)
+		return -EOPNOTSUPP;
+	return do_ioctl(dev->fd, VHOST_VDPA_DETACH_IOASID, &arg);
 }
 
 void ioasid_device_close(struct ioasid_device *dev)

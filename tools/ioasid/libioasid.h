@@ -243,20 +243,22 @@ int ioasid_get_info(int fd, __u32 ioasid, struct ioasid_info *info,
  *
  * Return: the fault_addr of the kernel when ioasid_map(), ioasid_map_file(),
  * ioasid_map_parent(), ioasid_batch(), ioasid_device_open(),
- * ioasid_device_attach() or ioasid_device_attach_pasid() last failed in this
- * thread: the IOVA that is taken, the address that cannot be pinned, ...; or 0 if
- * there was none.
+ * ioasid_device_open_vdpa(), ioasid_device_attach(), ioasid_device_attach_pasid()
+ * or ioasid_device_attach_asid() last failed in this thread: the IOVA that is
+ * taken, the address that cannot be pinned, ...; or 0 if there was none.
  */
 __u64 ioasid_fault_addr(void);
 
 /**
  * struct ioasid_device - an open device
- * @fd: the VFIO device file, for the VFIO_DEVICE ioctls, mmap(), ...
+ * @fd: the VFIO device file, for the VFIO_DEVICE ioctls, mmap(), ...; or the file
+ *	of vhost-vdpa, for its ioctls
  * @ctx: the context it is bound to
  * @group: the VFIO group file if it was opened through one, or -1
  * @container: the VFIO container if the group is in one, or -1
  * @id: its id in the context (devid)
- * @name: its name in sysfs: "0000:00:04.0"
+ * @name: its name in sysfs: "0000:00:04.0", "vdpa0"
+ * @vdpa: 1 for a vDPA device, 0 for a VFIO device
  */
 struct ioasid_device {
 	int fd;
@@ -265,6 +267,7 @@ struct ioasid_device {
 	int container;
 	__u32 id;
 	char name[64];
+	int vdpa;
 };
 
 /**
@@ -311,10 +314,27 @@ int ioasid_device_open_container(int fd, const char *name, __u64 cookie,
 				 struct ioasid_device *dev);
 
 /**
+ * ioasid_device_open_vdpa - open a vDPA device and bind it to a context
+ * @fd: the context
+ * @name: the name of a vDPA device ("vdpa0"), its directory in sysfs, or its
+ *	device node ("/dev/vhost-vdpa-0")
+ * @cookie: as of ioasid_device_open()
+ * @dev: out
+ *
+ * The device must have been given to vhost-vdpa (-ENODEV otherwise), and only one
+ * program at a time can open it (-EBUSY).  The program owns the file as by
+ * VHOST_SET_OWNER, and drives the device by the ioctls of vhost-vdpa.
+ */
+int ioasid_device_open_vdpa(int fd, const char *name, __u64 cookie,
+			    struct ioasid_device *dev);
+
+/**
  * ioasid_device_attach - attach a device to an IOASID
  * @dev: the device
  * @ioasid: an IOASID of the context. If the device is attached to another one,
  *	it moves.
+ *
+ * Of a vDPA device, attaches address space 0.
  */
 int ioasid_device_attach(struct ioasid_device *dev, __u32 ioasid);
 
@@ -333,6 +353,18 @@ int ioasid_device_attach_pasid(struct ioasid_device *dev, __u32 ioasid,
 			       __u32 flags, __u32 *pasid);
 
 /**
+ * ioasid_device_attach_asid - attach an address space of a vDPA device to an IOASID
+ * @dev: the device
+ * @ioasid: an IOASID of the context
+ * @asid: the address space, of those that VHOST_VDPA_GET_AS_NUM counts; it moves if
+ *	it is attached
+ *
+ * -EOPNOTSUPP if it is no vDPA device.
+ */
+int ioasid_device_attach_asid(struct ioasid_device *dev, __u32 ioasid,
+			      __u32 asid);
+
+/**
  * ioasid_device_detach - detach a device; its DMA is blocked from then on
  * @dev: the device
  *
@@ -346,6 +378,13 @@ int ioasid_device_detach(struct ioasid_device *dev);
  * @pasid: the PASID; its number can be used again afterwards
  */
 int ioasid_device_detach_pasid(struct ioasid_device *dev, __u32 pasid);
+
+/**
+ * ioasid_device_detach_asid - detach an address space of a vDPA device
+ * @dev: the device
+ * @asid: the address space
+ */
+int ioasid_device_detach_asid(struct ioasid_device *dev, __u32 asid);
 
 /**
  * ioasid_device_close - detach, unbind and close a device
