@@ -24,7 +24,7 @@
 struct line {
 	char *key;
 	char *value;
-	unsigned int id;
+	unsigned int id;	/* of an attachment, that of the device */
 	unsigned int link;	/* parent of an IOASID, IOASID of a device */
 };
 
@@ -104,6 +104,12 @@ static bool is_device(const struct line *line)
 	return !strcmp(line->key, "device");
 }
 
+/* Of an address space of a vDPA device */
+static bool is_attachment(const struct line *line)
+{
+	return !strcmp(line->key, "attachment");
+}
+
 static void add_line(struct context *ctx, char *text)
 {
 	char *value = strchr(text, ':');
@@ -121,7 +127,7 @@ static void add_line(struct context *ctx, char *text)
 	line = &ctx->lines[ctx->nr_lines++];
 	line->key = check_alloc(strdup(text));
 	line->value = check_alloc(strdup(value));
-	line->id = number(value, "id");
+	line->id = number(value, is_attachment(line) ? "device" : "id");
 	line->link = number(value, is_device(line) ? "ioasid" : "parent");
 }
 
@@ -294,7 +300,7 @@ static bool is_child(const struct context *ctx, const struct line *line,
 	return !has_ioasid(ctx, line->link);
 }
 
-static void print_device(const char *value, unsigned int ioasid)
+static void print_device(const char *value, bool attached, bool has_asids)
 {
 	int name_len, cookie_len, group_len;
 	const char *name = find_field(value, "name", &name_len);
@@ -303,9 +309,37 @@ static void print_device(const char *value, unsigned int ioasid)
 
 	printf("%.*s: device %llu, group %.*s, cookie %.*s", name_len, name,
 	       number(value, "id"), group_len, group, cookie_len, cookie);
-	if (number(value, "pasids"))
+	if (number(value, "pasids") && !has_asids)
 		printf(", %llu PASIDs attached", number(value, "pasids"));
-	puts(ioasid ? "" : ", blocked: attached to no IOASID");
+	puts(attached ? "" : ", blocked: attached to no IOASID");
+}
+
+static bool is_attachment_of(const struct line *line, const struct line *device)
+{
+	return is_attachment(line) && line->id == device->id;
+}
+
+/* A device, with the address spaces that it has attached */
+static void print_device_tree(const struct context *ctx, const char *prefix,
+			      const struct line *device)
+{
+	const char *name, *value;
+	size_t i, last = 0;
+	int len;
+
+	for (i = 0; i < ctx->nr_lines; i++)
+		if (is_attachment_of(&ctx->lines[i], device))
+			last = i;
+	print_device(device->value, device->link || last, last);
+	name = find_field(device->value, "name", &len);
+	for (i = 0; i < ctx->nr_lines; i++) {
+		if (!is_attachment_of(&ctx->lines[i], device))
+			continue;
+		value = ctx->lines[i].value;
+		print_branch(prefix, i == last);
+		printf("%.*s: asid %llu -> IOASID %llu\n", len, name,
+		       number(value, "asid"), number(value, "ioasid"));
+	}
 }
 
 static void print_ioasid(const char *value)
@@ -340,7 +374,9 @@ static void print_below(const struct context *ctx, const char *prefix,
 			continue;
 		print_branch(prefix, i == last && !more);
 		if (is_device(line)) {
-			print_device(line->value, line->link);
+			longer = longer_prefix(prefix, i == last && !more);
+			print_device_tree(ctx, longer, line);
+			free(longer);
 			continue;
 		}
 		print_ioasid(line->value);
@@ -506,6 +542,7 @@ static void show_json(struct context *ctx)
 	}
 	print_list(ctx, "ioasids", is_ioasid);
 	print_list(ctx, "devices", is_device);
+	print_list(ctx, "attachments", is_attachment);
 	putchar('}');
 	comma = ",";
 }

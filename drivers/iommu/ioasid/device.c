@@ -904,18 +904,41 @@ static unsigned int device_list(struct ioasid_object *obj, unsigned long *at,
 	return entry[1].ioasid ? 2 : 1;
 }
 
+/* One line for each address space that is attached */
+static void show_asids(struct seq_file *m, struct ioasid_device *idev)
+{
+	struct ioasid_list_entry entry[IOASID_LIST_MAX];
+	u32 ioasid = attached_to(idev);
+	unsigned long at = 1;
+	unsigned int i, n;
+
+	if (ioasid)
+		seq_printf(m, "attachment:\tdevice=%u asid=0 ioasid=%u\n",
+			   idev->obj.id, ioasid);
+	do {
+		n = list_pasids(idev, &at, entry);
+		for (i = 0; i < n; i++)
+			seq_printf(m, "attachment:\tdevice=%u asid=%u ioasid=%u\n",
+				   idev->obj.id, entry[i].vpasid,
+				   entry[i].ioasid);
+	} while (at);
+}
+
 static void device_show(struct seq_file *m, struct ioasid_object *obj)
 {
 	struct ioasid_device *idev = container_of(obj, struct ioasid_device,
 						  obj);
 
 	mutex_lock(&idev->lock);
-	if (!idev->gone)
+	if (!idev->gone) {
 		seq_printf(m, "device:\tid=%u cookie=0x%llx name=%s group=%d ioasid=%u pasids=%u\n",
 			   obj->id, idev->cookie, ioasid_device_name(idev),
 			   idev->group && idev->group->group ?
 				iommu_group_id(idev->group->group) : -1,
 			   attached_to(idev), READ_ONCE(idev->nr_pasids));
+		if (idev->nr_asids)
+			show_asids(m, idev);
+	}
 	mutex_unlock(&idev->lock);
 }
 
