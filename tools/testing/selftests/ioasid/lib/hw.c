@@ -148,22 +148,20 @@ bool hw_have_cdevs(void)
 	return found;
 }
 
-int hw_open_cdev(const char *name)
+int hw_open_child(const char *device, const char *prefix, const char *nodes)
 {
-	char path[300];
 	struct dirent *entry;
 	int fd = -ENODEV;
+	char path[300];
 	DIR *dir;
 
-	snprintf(path, sizeof(path), HW_PCI "%s/vfio-dev", name);
-	dir = opendir(path);
+	dir = opendir(device);
 	if (!dir)
 		return -errno;
 	while ((entry = readdir(dir))) {
-		if (strncmp(entry->d_name, "vfio", 4))
+		if (strncmp(entry->d_name, prefix, strlen(prefix)))
 			continue;
-		snprintf(path, sizeof(path), "/dev/vfio/devices/%s",
-			 entry->d_name);
+		snprintf(path, sizeof(path), "%s%s", nodes, entry->d_name);
 		fd = open(path, O_RDWR | O_CLOEXEC);
 		if (fd < 0)
 			fd = -errno;
@@ -171,6 +169,14 @@ int hw_open_cdev(const char *name)
 	}
 	closedir(dir);
 	return fd;
+}
+
+int hw_open_cdev(const char *name)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), HW_PCI "%s/vfio-dev", name);
+	return hw_open_child(path, "vfio", "/dev/vfio/devices/");
 }
 
 int hw_open_group(const char *name)

@@ -66,6 +66,12 @@ bool hw_have_cdevs(void);
 
 #define HW_NO_CDEVS	"this VFIO has no files of devices without groups"
 
+/*
+ * Open the file in the folder @nodes, which ends with a slash, of the first child of a
+ * device's folder in sysfs that has a name with @prefix. -ENODEV: there is none.
+ */
+int hw_open_child(const char *device, const char *prefix, const char *nodes);
+
 /* The character device of a device that vfio-pci drives. */
 int hw_open_cdev(const char *name);
 

@@ -185,26 +185,10 @@ bool vdpa_exists(const char *name)
 
 int vdpa_open(const char *name)
 {
-	struct dirent *entry;
-	int fd = -ENODEV;
-	char path[300];
-	DIR *dir;
+	char path[96];
 
 	snprintf(path, sizeof(path), VDPA_BUS "%s", name);
-	dir = opendir(path);
-	if (!dir)
-		return -errno;
-	while ((entry = readdir(dir))) {
-		if (strncmp(entry->d_name, "vhost-vdpa-", 11))
-			continue;
-		snprintf(path, sizeof(path), "/dev/%s", entry->d_name);
-		fd = open(path, O_RDWR | O_CLOEXEC);
-		if (fd < 0)
-			fd = -errno;
-		break;
-	}
-	closedir(dir);
-	return fd;
+	return hw_open_child(path, "vhost-vdpa-", "/dev/");
 }
 
 int vdpa_find_pci(unsigned int type, char names[][HW_NAME], int max)
