@@ -711,8 +711,8 @@ static long vdpa_bind(struct vhost_vdpa_link *link, void __user *arg)
 {
 	struct ioasid_device_bind bind;
 	struct ioasid_ctx *ctx;
+	struct vdpa_bond *bond;
 	u64 fault_addr = 0;
-	u32 devid = 0;
 	int ret;
 
 	ret = ioasid_bind_from_user(arg, &bind);
@@ -723,12 +723,8 @@ static long vdpa_bind(struct vhost_vdpa_link *link, void __user *arg)
 		return PTR_ERR(ctx);
 	ret = mutex_lock_killable(link->mutex);
 	if (!ret) {
-		struct vdpa_bond *bond;
-
 		ret = bind_locked(link, ctx, &bind, &fault_addr);
 		bond = link->bond;
-		if (!ret)
-			devid = ioasid_device_id(bond->idev);
 		mutex_unlock(link->mutex);
 	}
 	ioasid_ctx_put(ctx);
@@ -738,12 +734,12 @@ static long vdpa_bind(struct vhost_vdpa_link *link, void __user *arg)
 		return ret;
 
 	/* No other command uses the bond before its id is in user space */
-	ret = ioasid_bind_to_user(arg, devid);
+	ret = ioasid_bind_to_user(arg, ioasid_device_id(bond->idev));
 	mutex_lock(link->mutex);
 	if (ret)
 		vdpa_unbind(link);
 	else
-		((struct vdpa_bond *)link->bond)->published = true;
+		bond->published = true;
 	mutex_unlock(link->mutex);
 	return ret;
 }

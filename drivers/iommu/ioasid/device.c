@@ -537,22 +537,44 @@ err_gone:
 }
 EXPORT_SYMBOL_GPL(ioasid_bind_group);
 
-/* Publish a device that has a group of its own, which no owner has claimed */
-static int add_alone(struct ioasid_device *idev, struct ioasid_group *group)
+/*
+ * Allocate a device, and a group of its own, which no owner has claimed. A reference
+ * to @iommu_group, which may be NULL, goes to *@group, or is dropped.
+ */
+static struct ioasid_device *alloc_alone(struct ioasid_ctx *ctx,
+					 struct device *dev,
+					 struct iommu_group *iommu_group,
+					 u64 cookie,
+					 struct ioasid_group **group)
+{
+	struct ioasid_device *idev;
+
+	*group = group_alloc(iommu_group);
+	if (!*group)
+		return ERR_PTR(-ENOMEM);
+	idev = ioasid_device_alloc(ctx, dev, cookie);
+	if (IS_ERR(idev))
+		group_free(*group);
+	return idev;
+}
+
+/* Publish what alloc_alone() returned, or free it and return an ERR_PTR */
+static struct ioasid_device *add_alone(struct ioasid_device *idev,
+				       struct ioasid_group *group)
 {
 	struct ioasid_ctx *ctx = idev->obj.ctx;
 
 	if (mutex_lock_killable(&ctx->lock)) {
 		ioasid_device_gone(idev);
 		group_free(group);
-		return -EINTR;
+		return ERR_PTR(-EINTR);
 	}
 	group->owner = IOASID_OWNER_DRIVER;
 	group->bound = 1;
 	list_add_tail(&group->node, &ctx->shared);
 	mutex_unlock(&ctx->lock);
 	add_device(idev, group, idev->ops, idev->data);
-	return 0;
+	return idev;
 }
 
 /**
@@ -591,7 +613,6 @@ struct ioasid_device *ioasid_bind_shared(struct ioasid_ctx *ctx,
 	struct iommu_group *iommu_group = iommu_group_get(dev);
 	struct ioasid_device *idev;
 	struct ioasid_group *group;
-	int ret;
 
 	if (!iommu_group || !ioas_iommu_present(dev) ||
 	    !ioas_iommu_is_coherent(dev) || ioas_iommu_max_pasids(dev) < 2 ||
@@ -600,20 +621,14 @@ struct ioasid_device *ioasid_bind_shared(struct ioasid_ctx *ctx,
 		iommu_group_put(iommu_group);
 		return ERR_PTR(-EOPNOTSUPP);
 	}
-	group = group_alloc(iommu_group);
-	if (!group)
-		return ERR_PTR(-ENOMEM);
-	idev = ioasid_device_alloc(ctx, dev, cookie);
-	if (IS_ERR(idev)) {
-		group_free(group);
+	idev = alloc_alone(ctx, dev, iommu_group, cookie, &group);
+	if (IS_ERR(idev))
 		return idev;
-	}
 	idev->numbers = common ? IOASID_NUMBERS_COMMON :
 				 IOASID_NUMBERS_TRANSLATED;
 	idev->ops = ops;
 	idev->data = data;
-	ret = add_alone(idev, group);
-	return ret ? ERR_PTR(ret) : idev;
+	return add_alone(idev, group);
 }
 EXPORT_SYMBOL_GPL(ioasid_bind_shared);
 
@@ -667,14 +682,9 @@ struct ioasid_device *ioasid_bind_lent(struct ioasid_ctx *ctx,
 	ret = check_device(dev, iommu_group, &unsafe);
 	if (ret)
 		goto err_put;
-	group = group_alloc(iommu_group);
-	if (!group)
-		return ERR_PTR(-ENOMEM);
-	idev = ioasid_device_alloc(ctx, dev, cookie);
-	if (IS_ERR(idev)) {
-		group_free(group);
+	idev = alloc_alone(ctx, dev, iommu_group, cookie, &group);
+	if (IS_ERR(idev))
 		return idev;
-	}
 	idev->nr_asids = 1;
 	idev->home = home;
 	idev->ops = ops;
@@ -683,8 +693,7 @@ struct ioasid_device *ioasid_bind_lent(struct ioasid_ctx *ctx,
 	idev->by.range.last = last;
 	if (unsafe)
 		warn_unsafe(dev);
-	ret = add_alone(idev, group);
-	return ret ? ERR_PTR(ret) : idev;
+	return add_alone(idev, group);
 
 err_put:
 	iommu_group_put(iommu_group);
@@ -721,25 +730,19 @@ struct ioasid_device *ioasid_bind_mirror(struct ioasid_ctx *ctx,
 					 void *data, u32 nr_asids, u64 start,
 					 u64 last, u64 cookie)
 {
-	struct ioasid_group *group = group_alloc(NULL);
 	struct ioasid_device *idev;
-	int ret;
+	struct ioasid_group *group;
 
-	if (!group)
-		return ERR_PTR(-ENOMEM);
-	idev = ioasid_device_alloc(ctx, dev, cookie);
-	if (IS_ERR(idev)) {
-		group_free(group);
+	idev = alloc_alone(ctx, dev, NULL, cookie, &group);
+	if (IS_ERR(idev))
 		return idev;
-	}
 	idev->numbers = IOASID_NUMBERS_TABLES;
 	idev->nr_asids = nr_asids;
 	idev->by.ops = ops;
 	idev->by.data = data;
 	idev->by.range.start = start;
 	idev->by.range.last = last;
-	ret = add_alone(idev, group);
-	return ret ? ERR_PTR(ret) : idev;
+	return add_alone(idev, group);
 }
 EXPORT_SYMBOL_GPL(ioasid_bind_mirror);
 
