@@ -278,7 +278,7 @@ TEST_F(vdpa_life, move_under_traffic)
 		EXPECT_EQ(0, t.lost);
 }
 
-/* When the unmap has returned, the page is not written any more, whoever has it. */
+/* When the unmap has returned, the device writes the page no more, in use or free. */
 TEST_F(vdpa_life, unmap_under_traffic)
 {
 	struct vdpa_setup *s = &self->s;
