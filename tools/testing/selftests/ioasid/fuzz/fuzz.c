@@ -253,10 +253,17 @@ static long session(struct options *o)
 		if (o->threads)
 			setting.threads = o->threads;
 		setting.physical = FUZZ_EMULATED;
-		if (fuzz_have_physical && (o->physical || how % 2))
-			setting.physical = FUZZ_PHYSICAL + how / 2 % 2;
+		/* every second one with PASIDs, and tables of user space */
+		if (fuzz_have_physical && how % 2)
+			setting.physical = FUZZ_WITH_PASIDS;
+		else if (fuzz_have_physical && (o->physical || how / 2 % 2))
+			setting.physical = FUZZ_PHYSICAL;
+		/* the devices that show a mistake soon */
+		if (fuzz_have_physical && o->plant)
+			setting.physical = o->plant >= PLANT_PASID ?
+					   FUZZ_WITH_PASIDS : FUZZ_EMULATED;
 		setting.rlimit = fuzz_mix(&random) % 5 ? 0 : 8 << 20;
-		nr = o->quiet ? QUIET_OPS : ROUND_OPS;
+		nr = o->plant ? QUIET_OPS : ROUND_OPS;
 		if (nr > o->ops - done)
 			nr = o->ops - done;
 		rc = run_round(&r, &setting, o->race, fuzz_mix(&random), nr);
@@ -369,12 +376,6 @@ TEST_F(fuzz, seed_2)
 TEST_F(fuzz, seed_3)
 {
 	run_seed(_metadata, &self->o, 3);
-}
-
-/* A batch of an importer that is at its quota, and unmaps before it maps. */
-TEST_F(fuzz, seed_120)
-{
-	run_seed(_metadata, &self->o, 120);
 }
 
 TEST_F(fuzz, seed_random)

@@ -2,7 +2,7 @@
 /*
  * The fuzzer of /dev/ioasid: declarations that its parts share.
  *
- * fuzz.c runs operations, in several threads; fuzz_make.c and fuzz_corpus.c make
+ * fuzz.c runs operations, in several threads; fuzz_make*.c and fuzz_corpus.c make
  * them up; fuzz_run.c does one of them, fuzz_chaos.c one on "chaos" (see below);
  * fuzz_model*.c, the reference model, judge what came of it: they know
  * operations and results (fuzz_op.h), but not how they are run; fuzz_shrink.c
@@ -19,6 +19,13 @@
  *
  * Without --threads and --race, workers are not threads of the system: they
  * take turns in one thread, so that a seed repeats exactly.
+ *
+ * Tables of user space are in MEM_TABLE, see fuzz_tables(), and anywhere else, where
+ * they make no sense.  With FUZZ_WITH_PASIDS the device of the first thread is
+ * behind an IOMMU that walks them.  Only that thread changes them, and invalidates
+ * them before it does anything else.  The model has a copy, to which it does what
+ * the IOMMU does.  DMA is left out if what it would read as an entry is a word that
+ * DMA of other threads writes to.
  *
  * To add a command: a name in enum fuzz_type, and a row in each of fuzz_types[]
  * (fuzz_make.c), fuzz_runs[] (fuzz_run.c), fuzz_judges[] (fuzz_model.c),

@@ -145,7 +145,10 @@ void run_chaos_check(struct fuzz_world *w, const struct fuzz_op *op,
 		snprintf(r->text, sizeof(r->text), "mapped, pinned, charged differ");
 		r->rc = -EPROTO;
 	}
-	if (!r->rc && d && d->bound) {
+	/* not away from a table of user space: it may have no way back */
+	if (!r->rc && d && d->bound &&
+	    (d->routes[0] < 0 ||
+	     !model_is_table(&w->model->spaces[d->routes[0]]))) {
 		int device = w->device[op->thread];
 
 		r->rc = attach(device, w->chaos) ?:

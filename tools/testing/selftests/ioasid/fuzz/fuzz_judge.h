@@ -200,6 +200,21 @@ void judge_attach(struct judge *j);
 void judge_detach(struct judge *j);
 void judge_reopen(struct judge *j);
 
+/* fuzz_model_table.c */
+bool table_kind(__u32 kind);
+
+/* The caches have nothing of the entries of a table by PASID any more. */
+void forget_pasids(struct fuzz_space *s);
+
+/* As model_walk(), for DMA that was done: units cache, and set bits in entries. */
+int walk_and_set(struct fuzz_model *m, const struct fuzz_op *op,
+		 struct fuzz_space **s, __u64 *iova, bool write);
+
+void judge_bind_table(struct judge *j);
+void judge_unbind_table(struct judge *j);
+void judge_invalidate(struct judge *j);
+void judge_entry(struct judge *j);
+
 /* fuzz_model_state.c */
 void judge_dma_read(struct judge *j);
 void judge_dma_write(struct judge *j);

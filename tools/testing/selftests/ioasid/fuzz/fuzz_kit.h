@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Shared by the fuzzer of /dev/ioasid and the programs that it prints: memory
- * to map, one piece of every type, and ways to pass a structure to a command.
- * Needs the C library only.
+ * to map, one piece of every type, tables of user space, and ways to pass a
+ * structure to a command.  Needs the C library only.
  *
  * Every piece lies between inaccessible pages, so that a range beyond its end
  * cannot be pinned.
@@ -26,11 +26,17 @@
 #include <sys/syscall.h>
 
 #include <linux/capability.h>
+#include <linux/ioasid.h>
 #include <linux/memfd.h>
 #include <linux/types.h>
 
+#include "model_abi.h"
+
 #define FUZZ_PAGE 4096ULL
 #define FUZZ_HUGE 0x200000ULL
+
+/* Size of most pieces of memory. */
+#define FUZZ_PIECE (64 * FUZZ_PAGE)
 
 /* The largest piece of memory, in pages. */
 #define FUZZ_MEM_PAGES (2 * FUZZ_HUGE / FUZZ_PAGE)
@@ -43,6 +49,7 @@ enum fuzz_mem {
 	MEM_HUGETLB,	/* a memfd of huge pages, and a view of it */
 	MEM_READONLY,	/* private memory that cannot be written */
 	MEM_HOLED,	/* private memory with a hole in the middle */
+	MEM_TABLE,	/* private memory that begins with fuzz_tables() */
 	MEM_NONE,	/* addresses that cannot be accessed */
 	MEM_SPARSE,	/* a memfd that ends in a hole; only as a file */
 	MEM_RDONLY_FD,	/* the same, not open for writing */
@@ -95,6 +102,113 @@ static inline void fuzz_fill(enum fuzz_mem kind, char *at, __u64 length)
 
 	for (offset = 0; offset < length; offset += 8)
 		*(__u64 *)(at + offset) = fuzz_pattern(kind, offset);
+}
+
+/*
+ * Tables of user space, in the format of the model IOMMU.
+ *
+ * All addresses in them are the parent's: of tables, where it has MEM_TABLE mapped
+ * at FUZZ_TABLES; of data, what it has mapped from FUZZ_DATA on, if anything.
+ * Each root leads to the windows: FUZZ_VA(1) to FUZZ_VA(FUZZ_VAS) have entries,
+ * good ones and others.
+ */
+#define FUZZ_DATA 0x100000000ULL
+#define FUZZ_TABLES 0x110000000ULL
+#define FUZZ_VAS 5
+#define FUZZ_VA(window) ((window) * FUZZ_HUGE)
+#define FUZZ_VA_PAGES 64
+
+/* Pages of MEM_TABLE; the name of a root is the number of its levels. */
+enum fuzz_table {
+	TABLE_3,
+	TABLE_2,
+	TABLE_LEAF,
+	TABLE_LEAF_BACK,
+	TABLE_4,
+	TABLE_5,
+	TABLE_PASIDS,
+	TABLE_PASIDS_BAD,
+	TABLE_NR,
+};
+
+static inline __u64 *fuzz_entry(char *base, enum fuzz_table table, int index)
+{
+	return (__u64 *)(base + table * FUZZ_PAGE) + index;
+}
+
+/* An entry that leads to a table. */
+static inline __u64 fuzz_to_table(enum fuzz_table table)
+{
+	return (FUZZ_TABLES + table * FUZZ_PAGE) | MODEL_S1_PRESENT |
+	       MODEL_S1_WRITE;
+}
+
+/* An entry for a page, by its number from FUZZ_DATA on. */
+static inline __u64 fuzz_to_page(__u64 page)
+{
+	return (FUZZ_DATA + page * FUZZ_PAGE) | MODEL_S1_PRESENT |
+	       MODEL_S1_WRITE;
+}
+
+/* The entry of a PASID. */
+static inline __u64 fuzz_to_root(enum fuzz_table table, __u64 levels)
+{
+	return (FUZZ_TABLES + table * FUZZ_PAGE) | MODEL_PASID_VALID |
+	       levels << MODEL_PASID_LEVELS_SHIFT;
+}
+
+/* The entry of a page of the first window. */
+static inline __u64 fuzz_leaf(int index)
+{
+	const __u64 entry = fuzz_to_page(index);
+
+	if (index == 20)
+		return entry | 1 << 9;
+	if (index == 21)
+		return fuzz_to_table(TABLE_LEAF);
+	switch (index % 8) {
+	case 3:
+		return 0;
+	case 7:
+		return entry & ~MODEL_S1_WRITE;
+	}
+	return entry;
+}
+
+static inline void fuzz_tables(char *base)
+{
+	const __u64 far = FUZZ_HUGE / FUZZ_PAGE;
+	int i;
+
+	memset(base, 0, FUZZ_PIECE);
+	*fuzz_entry(base, TABLE_5, 0) = fuzz_to_table(TABLE_4);
+	*fuzz_entry(base, TABLE_4, 0) = fuzz_to_table(TABLE_3);
+	*fuzz_entry(base, TABLE_3, 0) = fuzz_to_table(TABLE_2);
+	*fuzz_entry(base, TABLE_2, 1) = fuzz_to_table(TABLE_LEAF);
+	*fuzz_entry(base, TABLE_2, 2) = fuzz_to_page(0) | MODEL_S1_HUGE;
+	*fuzz_entry(base, TABLE_2, 3) =
+		(fuzz_to_page(far) | MODEL_S1_HUGE) & ~MODEL_S1_WRITE;
+	*fuzz_entry(base, TABLE_2, 4) =
+		fuzz_to_table(TABLE_LEAF_BACK) & ~MODEL_S1_WRITE;
+	/* not aligned */
+	*fuzz_entry(base, TABLE_2, 5) = fuzz_to_page(1) | MODEL_S1_HUGE;
+	for (i = 0; i < FUZZ_VA_PAGES; i++) {
+		*fuzz_entry(base, TABLE_LEAF, i) = fuzz_leaf(i);
+		*fuzz_entry(base, TABLE_LEAF_BACK, i) =
+			fuzz_to_page(FUZZ_VA_PAGES - 1 - i);
+	}
+	*fuzz_entry(base, TABLE_PASIDS, 0) = fuzz_to_root(TABLE_3, 3);
+	*fuzz_entry(base, TABLE_PASIDS, 2) = fuzz_to_root(TABLE_2, 2);
+	*fuzz_entry(base, TABLE_PASIDS, 4) =
+		MODEL_PASID_VALID | MODEL_PASID_BYPASS;
+	*fuzz_entry(base, TABLE_PASIDS, 6) = fuzz_to_root(TABLE_5, 5);
+	*fuzz_entry(base, TABLE_PASIDS_BAD, 0) = fuzz_to_root(TABLE_3, 3);
+	/* too few levels; a bit that is unknown, in each word */
+	*fuzz_entry(base, TABLE_PASIDS_BAD, 2) = fuzz_to_root(TABLE_2, 1);
+	*fuzz_entry(base, TABLE_PASIDS_BAD, 4) =
+		fuzz_to_root(TABLE_2, 2) | 1 << 8;
+	*fuzz_entry(base, TABLE_PASIDS_BAD, 6) = fuzz_to_root(TABLE_2, 2);
+	*fuzz_entry(base, TABLE_PASIDS_BAD, 7) = 1;
 }
 
 /* Reserve @size bytes of address space, aligned to a huge page. */
@@ -167,7 +281,7 @@ static inline int fuzz_memory_make(struct fuzz_memory *m, enum fuzz_mem kind)
 	int rc = 0, pipes[2];
 
 	*m = (struct fuzz_memory) {
-		.size = 64 * FUZZ_PAGE,
+		.size = FUZZ_PIECE,
 		.hole = -1ULL,
 		.hole_end = -1ULL,
 		.file_hole = -1ULL,
@@ -216,6 +330,14 @@ static inline int fuzz_memory_make(struct fuzz_memory *m, enum fuzz_mem kind)
 		m->hole = 24 * FUZZ_PAGE;
 		m->hole_end = 26 * FUZZ_PAGE;
 		break;
+	case MEM_TABLE:
+		m->name = "table";
+		rc = fuzz_view(m, rw, MAP_PRIVATE);
+		if (rc)
+			return rc;
+		madvise(m->base, m->size, MADV_NOHUGEPAGE);
+		fuzz_tables(m->base);
+		return 0;
 	case MEM_NONE:
 		m->name = "none";
 		m->base = fuzz_place(m->size);
@@ -344,6 +466,23 @@ static inline int fuzz_ioctl(int fd, unsigned long nr, void *arg)
 	int rc = ioctl(fd, nr, arg);
 
 	return rc < 0 ? -errno : rc;
+}
+
+/* Drop all that caches have of a table of user space. */
+static inline int fuzz_flush(int fd, __u32 id, bool by_pasid)
+{
+	const struct ioasid_invalidate all = {
+		.flags = IOASID_INVALIDATE_IOTLB | IOASID_INVALIDATE_DEVTLB |
+			 (by_pasid ? IOASID_INVALIDATE_PASID_CACHE : 0),
+	};
+	struct ioasid_invalidate_cache arg = {
+		.argsz = sizeof(arg),
+		.ioasid = id,
+		.nr = 1,
+		.entries = (__u64)(unsigned long)&all,
+	};
+
+	return fuzz_ioctl(fd, IOASID_INVALIDATE_CACHE, &arg);
 }
 
 /* Issue a command with the structure @arg, passed as @how says. */

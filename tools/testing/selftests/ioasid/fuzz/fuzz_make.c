@@ -14,8 +14,7 @@ __u64 below(struct worker *t, __u64 n)
 	return fuzz_mix(&t->random) % n;
 }
 
-static const struct fuzz_space *space_of(struct worker *t,
-					 const struct fuzz_op *op)
+const struct fuzz_space *space_of(struct worker *t, const struct fuzz_op *op)
 {
 	return &t->w->model->spaces[op->space];
 }
@@ -25,15 +24,13 @@ bool is_window(const struct fuzz_op *op)
 	return op->space >= FUZZ_WINDOW(0);
 }
 
-/* A random mapping of the space, NULL if it has none. */
-static const struct fuzz_mapping *some_mapping(struct worker *t,
-					       const struct fuzz_space *s)
+const struct fuzz_mapping *some_mapping(struct worker *t,
+					const struct fuzz_space *s)
 {
 	return s->nr ? &s->maps[below(t, s->nr)] : NULL;
 }
 
-/* A random id, mostly of an existing IOASID. */
-static void make_id(struct worker *t, struct fuzz_op *op)
+void make_id(struct worker *t, struct fuzz_op *op)
 {
 	int try;
 
@@ -48,7 +45,7 @@ static void make_id(struct worker *t, struct fuzz_op *op)
 		  REF_SPACE;
 }
 
-static __u64 make_iova(struct worker *t, const struct fuzz_space *s)
+__u64 make_iova(struct worker *t, const struct fuzz_space *s)
 {
 	const struct fuzz_mapping *map = some_mapping(t, s);
 	const __u64 arena = 0x100000000ULL;
@@ -113,7 +110,7 @@ static __u64 make_cookie(struct worker *t)
 
 static void make_check(struct worker *t, struct fuzz_op *op)
 {
-	op->cut = below(t, 14);
+	op->cut = below(t, 16);
 	if (one_in(t, 8))
 		op->value = 1;
 }
@@ -186,6 +183,9 @@ static void make_alloc(struct worker *t, struct fuzz_op *op)
 {
 	make_id(t, op);
 	op->space = t->nr * FUZZ_OWN + below(t, FUZZ_OWN);
+	op->value = make_cookie(t);
+	if (make_table(t, op))
+		return;
 	op->addr = IOASID_KIND_MAP;
 	if (one_in(t, 20))
 		op->addr = ONE_OF(t, 0, IOASID_KIND_PGTABLE,
@@ -193,7 +193,8 @@ static void make_alloc(struct worker *t, struct fuzz_op *op)
 				  IOASID_KIND_IMPORT, -1U);
 	if (one_in(t, 2))
 		op->iova = one_in(t, 40) ? 0x7ffffff0 : make_parent(t);
-	op->value = make_cookie(t);
+	if (one_in(t, op->iova ? 24 : 2))
+		op->flags = IOASID_ALLOC_NEST_PARENT;
 	op->cut = make_grid(t);
 	if (one_in(t, 8))
 		op->align = ONE_OF(t, 0, 1, 2, 3);
@@ -219,8 +220,7 @@ static void make_info(struct worker *t, struct fuzz_op *op)
 	op->addr = one_in(t, 20);
 }
 
-/* A random piece of memory; the system has at least one. */
-static void make_memory(struct worker *t, struct fuzz_op *op)
+void make_memory(struct worker *t, struct fuzz_op *op)
 {
 	const struct fuzz_memory *mem;
 	__u64 page;
@@ -295,6 +295,8 @@ static void make_map(struct worker *t, struct fuzz_op *op)
 	const __u32 rw = IOASID_MAP_READ | IOASID_MAP_WRITE;
 
 	make_id(t, op);
+	if (make_below_table(t, op))
+		return;
 	op->flags = ONE_OF(t, rw, rw, rw, rw, IOASID_MAP_READ, IOASID_MAP_READ,
 			   IOASID_MAP_WRITE, IOASID_MAP_RESERVE);
 	if (one_in(t, 40))
@@ -527,6 +529,7 @@ static void make_nothing(struct worker *t, struct fuzz_op *op)
 static void make_bind(struct worker *t, struct fuzz_op *op)
 {
 	make_id(t, op);
+	prefer_table(t, op);
 	if (one_in(t, 3))
 		op->ref = REF_ZERO;
 	op->mem = one_in(t, 8) ? ONE_OF(t, MEM_CLOSED, MEM_PIPE, MEM_MEMFD) :
@@ -539,6 +542,7 @@ static void make_bind(struct worker *t, struct fuzz_op *op)
 static void make_attach(struct worker *t, struct fuzz_op *op)
 {
 	make_id(t, op);
+	prefer_table(t, op);
 	if (one_in(t, 16))
 		op->value = 1;
 	if (one_in(t, 16))
@@ -553,6 +557,7 @@ static void make_attach(struct worker *t, struct fuzz_op *op)
 			    ONE_OF(t, 0, 0, IOASID_ATTACH_NEW);
 		op->value = 0;
 	}
+	aim_at_pasids(t, op);
 }
 
 static void make_detach(struct worker *t, struct fuzz_op *op)
@@ -571,6 +576,7 @@ static void make_dma(struct worker *t, struct fuzz_op *op)
 	const struct fuzz_device *d = model_device(t->w->model, t->nr);
 	const struct fuzz_mapping *map;
 	const struct fuzz_space *s;
+	int to;
 
 	if (!d)
 		return;
@@ -580,25 +586,34 @@ static void make_dma(struct worker *t, struct fuzz_op *op)
 		if (d->routes[op->cut] < 0 && !one_in(t, 8))
 			op->cut = below(t, FUZZ_PASIDS + 1);
 	}
-	if (!d->bound || (d->routes[op->cut] < 0 && (!op->cut || one_in(t, 2)))) {
+	to = model_route(t->w->model, op);
+	if (!d->bound || (to < 0 && (!op->cut || one_in(t, 2)))) {
 		const __u64 pasid = op->cut;
 
 		op->cut = 0;
 		make_id(t, op);
+		prefer_table(t, op);
 		if (d->bound && pasid) {
 			op->flags = IOASID_ATTACH_PASID;
 			op->value = pasid;
 		}
 		op->type = d->bound ? OP_ATTACH : OP_BIND;
 		op->mem = MEM_RAW;
+		if (d->bound)
+			aim_at_pasids(t, op);
 		return;
 	}
-	if (d->routes[op->cut] >= 0)
-		op->space = d->routes[op->cut];
+	if (to >= 0 && make_way_to(t, op, to))
+		return;
+	if (to >= 0)
+		op->space = to;
 	s = space_of(t, op);
+	/* some PASIDs of a table are not translated by it */
+	if (s->kind == IOASID_KIND_PASID_TABLE && s->parent >= 0 && one_in(t, 4))
+		s = &t->w->model->spaces[s->parent];
 	map = some_mapping(t, s);
-	op->iova = make_iova(t, s);
-	if (map && !one_in(t, 6)) {
+	op->iova = model_is_table(s) ? make_va(t, s) : make_iova(t, s);
+	if (map && !model_is_table(s) && !one_in(t, 6)) {
 		op->iova = map->start;
 		if (map->last - map->start >= FUZZ_PAGE)
 			op->iova += below(t, (map->last - map->start) /
@@ -636,8 +651,8 @@ const struct fuzz_maker fuzz_types[OP_NR] = {
 	[OP_ALLOC] = { "alloc", 44, make_alloc },
 	[OP_FREE] = { "free", 15, make_free },
 	[OP_INFO] = { "info", 50, make_info },
-	[OP_MAP] = { "map", 235, make_map },
-	[OP_UNMAP] = { "unmap", 190, make_unmap },
+	[OP_MAP] = { "map", 223, make_map },
+	[OP_UNMAP] = { "unmap", 180, make_unmap },
 	[OP_LIST] = { "list", 8, make_list },
 	[OP_OPTION] = { "option", 10, make_option },
 	[OP_BATCH] = { "batch", 50, make_batch },
@@ -646,14 +661,20 @@ const struct fuzz_maker fuzz_types[OP_NR] = {
 	[OP_REPLACE] = { "replace", 32, make_replace },
 	[OP_EXPORT] = { "export", 7, make_export },
 	[OP_IMPORT] = { "import", 14, make_import },
+	[OP_BIND_TABLE] = { "bind_table", 9, make_bind_table },
+	[OP_UNBIND_TABLE] = { "unbind_table", 2, make_unbind_table },
+	[OP_BIND_PASIDS] = { "bind_pasids", 4, make_bind_table },
+	[OP_UNBIND_PASIDS] = { "unbind_pasids", 1, make_unbind_table },
+	[OP_INVALIDATE] = { "invalidate", 6, make_invalidate },
 	[OP_DEVICE_INFO] = { "device_info", 8, make_device_info },
 	[OP_UNKNOWN] = { "unknown", 2, make_nothing },
 	[OP_BIND] = { "bind", 5, make_bind },
 	[OP_ATTACH] = { "attach", 22, make_attach },
 	[OP_DETACH] = { "detach", 6, make_detach },
 	[OP_REOPEN] = { "reopen", 1, make_nothing },
-	[OP_DMA_READ] = { "dma_read", 135, make_dma },
+	[OP_DMA_READ] = { "dma_read", 127, make_dma },
 	[OP_DMA_WRITE] = { "dma_write", 50, make_dma },
+	[OP_ENTRY] = { "entry", 8, make_entry },
 	[OP_STATE] = { "state", 6, make_nothing },
 	[OP_CHAOS] = { "chaos", 55, make_chaos },
 	[OP_CHAOS_CHECK] = { "chaos_check", 2, make_nothing },

@@ -156,6 +156,11 @@ static void (*const fuzz_judges[OP_NR])(struct judge *j) = {
 	[OP_REPLACE] = judge_map,
 	[OP_EXPORT] = judge_export,
 	[OP_IMPORT] = judge_import,
+	[OP_BIND_TABLE] = judge_bind_table,
+	[OP_UNBIND_TABLE] = judge_unbind_table,
+	[OP_BIND_PASIDS] = judge_bind_table,
+	[OP_UNBIND_PASIDS] = judge_unbind_table,
+	[OP_INVALIDATE] = judge_invalidate,
 	[OP_DEVICE_INFO] = judge_device_info,
 	[OP_UNKNOWN] = judge_unknown,
 	[OP_BIND] = judge_bind,
@@ -164,6 +169,7 @@ static void (*const fuzz_judges[OP_NR])(struct judge *j) = {
 	[OP_REOPEN] = judge_reopen,
 	[OP_DMA_READ] = judge_dma_read,
 	[OP_DMA_WRITE] = judge_dma_write,
+	[OP_ENTRY] = judge_entry,
 	[OP_STATE] = judge_state,
 	[OP_CHAOS] = judge_chaos,
 	[OP_CHAOS_CHECK] = judge_chaos_check,
@@ -188,6 +194,7 @@ void model_init(struct fuzz_model *m, const struct fuzz_setting *setting,
 	m->plant = setting->plant;
 	m->physical = setting->physical;
 	m->rlimit = setting->rlimit;
+	fuzz_tables((char *)m->tables);
 	m->option[LIMIT_PINNED] = ALL_ONES;
 	m->option[LIMIT_IOASIDS] = ALL_ONES;
 	m->option[LIMIT_PASIDS] = ALL_ONES;

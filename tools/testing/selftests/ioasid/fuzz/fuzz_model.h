@@ -26,6 +26,7 @@ enum fuzz_plant {
 	PLANT_PERMISSION,	/* DMA may read memory that it may only write */
 	PLANT_PROTECT,	/* a protect keeps all permission */
 	PLANT_PASID,	/* a detached PASID still counts */
+	PLANT_TABLE,	/* devices reach through a table that was unbound */
 	PLANT_NR,
 };
 
@@ -81,6 +82,15 @@ struct fuzz_export {
  * @orphaned: number of imports that were freed while they were parents: they
  *	may count as children until their children are freed
  * @level: 1 for a root
+ * @kind: enum ioasid_kind
+ * @nest_parent: it can be the parent of tables of user space
+ * @format: of a table
+ * @bound: a table is bound
+ * @root: address of the last table that was bound
+ * @levels: of that table; of a table by PASID, its bits
+ * @reference: where the space refers to the parent's page where it begins
+ * @tables: number of references so far, each at a place of its own
+ * @pasids: of a table by PASID: first words of its entries in the cache, or 0
  * @devices: number of attached devices (not of a window)
  * @nr: number of mappings
  * @maps: mappings in ascending order
@@ -100,6 +110,15 @@ struct fuzz_space {
 	int children;
 	int orphaned;
 	int level;
+	__u32 kind;
+	bool nest_parent;
+	__u32 format;
+	bool bound;
+	__u64 root;
+	__u32 levels;
+	__u64 reference;
+	__u64 tables;
+	__u64 pasids[FUZZ_PASIDS + 1];
 	int devices;
 	size_t nr;
 	size_t room;
@@ -127,18 +146,22 @@ struct fuzz_device {
  * @have_devices: there are devices to bind
  * @pgsizes: page sizes of IOASIDs that no physical device restricts
  * @depth: maximum number of levels of IOASIDs
+ * @takes_tables: the kernel has the kinds of tables of user space
  * @fd: the context, for @query
  * @query: the first mapping of an IOASID from @iova on; false if there is none.
  *	A cascading unmap that fails may have unmapped from any descendant.
+ * @mappings: number of mappings of an IOASID, for the same with a table
  */
 struct fuzz_machine {
 	const struct fuzz_memory *mems;
 	bool have_devices;
 	__u64 pgsizes;
 	int depth;
+	bool takes_tables;
 	int fd;
 	bool (*query)(int fd, __u32 id, __u64 iova,
 		      struct ioasid_query_entry *entry);
+	__u64 (*mappings)(int fd, __u32 id);
 };
 
 struct fuzz_model {
@@ -162,6 +185,9 @@ struct fuzz_model {
 	__u16 users[MEM_NR][FUZZ_MEM_PAGES];
 	__u64 option[5];
 	bool sealed[5];
+	/* contents of MEM_TABLE; caches may have older ones */
+	__u64 tables[FUZZ_PIECE / 8];
+	bool stale;
 	/* of chaos; only right while no thread runs */
 	__u64 chaos_pinned;
 	__u32 chaos;
@@ -184,6 +210,23 @@ struct fuzz_device *model_device(struct fuzz_model *m, int thread);
 struct fuzz_mapping *model_find(const struct fuzz_space *s, __u64 iova);
 /* Offset from an address of a child to the parent's. */
 __u64 model_base(const struct fuzz_model *m, const struct fuzz_space *s);
+/* Whether it is a table of user space. */
+bool model_is_table(const struct fuzz_space *s);
+/* Whether the IOMMU of this thread's device walks tables of user space. */
+bool model_nests(const struct fuzz_model *m, int thread);
+/*
+ * Where an access of a page goes below a table of user space, if it goes through
+ * one: @s becomes the parent, NULL for none, and @iova an address of it.  Returns
+ * 0, or the errno of the runner for the fault; -ECANCELED, the unit reads entries
+ * that DMA writes to, or writes to ones that the model does not know.  @op is some
+ * DMA.
+ */
+int model_walk(const struct fuzz_model *m, const struct fuzz_op *op,
+	       struct fuzz_space **s, __u64 *iova, bool write);
+/* Whether the model knows what the DMA comes to, if it goes through a table. */
+bool model_may_walk(const struct fuzz_model *m, const struct fuzz_op *op);
+/* The caches have nothing of the tables of the thread any more. */
+void model_flushed(struct fuzz_model *m, int thread);
 /* The memory that is mapped at @iova; @offset in its piece. */
 int model_memory(const struct fuzz_model *m, const struct fuzz_space *s,
 		 __u64 iova, __u64 *offset);

@@ -16,12 +16,16 @@ static void see_child(struct judge *j, struct fuzz_space *s, __u64 start,
 	__u64 at, end, more;
 	size_t i;
 
+	/* a table has one, which is not shown */
+	if (model_is_table(c) && j->m->machine.mappings(j->m->machine.fd, c->id))
+		return;
 	for (i = 0; i < c->nr && !j->v->bad; i++) {
 		map = &c->maps[i];
 		if (!is_memory(map))
 			continue;
-		if (!j->m->machine.query(j->m->machine.fd, c->id,
-					 map->start, &entry))
+		if (model_is_table(c) ||
+		    !j->m->machine.query(j->m->machine.fd, c->id, map->start,
+					 &entry))
 			entry.iova = ALL_ONES;
 		if (entry.iova <= map->start) {
 			end = entry.iova + (entry.length - 1);
@@ -404,6 +408,14 @@ void judge_map(struct judge *j)
 	fails_if(j, !range, EINVAL);
 	malformed = j->nr;
 	fails_if(j, !s, ENOENT);
+	if (s && model_is_table(s)) {
+		fails_if(j, true, EOPNOTSUPP);
+		/* no child has files */
+		fails_if(j, in->flags & IOASID_MAP_FILE, EINVAL);
+		succeeded(j);
+		judge_map_failed(j);
+		return;
+	}
 	if (protects) {
 		/* without a parent, no map succeeds */
 		fails_if(j, s && is_orphan(s), ENODEV);
@@ -499,6 +511,7 @@ void judge_unmap(struct judge *j)
 	fails_if(j, !all && (!is_range(in->iova, in->length) ||
 			     !page_aligned(in->iova | in->length)), EINVAL);
 	fails_if(j, !s, ENOENT);
+	fails_if(j, s && model_is_table(s), EOPNOTSUPP);
 	malformed = j->nr;
 	if (!malformed && !all && !split)
 		fails_if(j, cuts(s, in->iova) ||
@@ -576,13 +589,15 @@ void judge_batch(struct judge *j)
 {
 	const struct ioasid_dma_batch *in = &j->r->in.batch;
 	const struct ioasid_dma_batch *out = &j->r->arg.batch;
+	const struct fuzz_space *s = named(j->m, j->op);
 	__u64 unmapped = 0;
 	unsigned int i;
 
 	common(j, in->flags, 0, WRITES);
 	fails_if(j, !in->nr, EINVAL);
 	fails_if(j, in->ops == FUZZ_NOWHERE, EFAULT);
-	fails_if(j, !named(j->m, j->op), ENOENT);
+	fails_if(j, !s, ENOENT);
+	fails_if(j, s && model_is_table(s), EOPNOTSUPP);
 	if (j->nr) {
 		succeeded(j);
 		return;
@@ -630,6 +645,7 @@ void judge_query(struct judge *j)
 	common(j, in->flags, 0, WRITES);
 	fails_if(j, in->__reserved, EINVAL);
 	fails_if(j, !s, ENOENT);
+	fails_if(j, s && model_is_table(s), EOPNOTSUPP);
 	fails_if(j, nr && in->nr && in->entries == FUZZ_NOWHERE, EFAULT);
 	if (!succeeded(j))
 		return;

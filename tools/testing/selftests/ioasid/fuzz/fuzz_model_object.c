@@ -43,6 +43,11 @@ void judge_check(struct judge *j)
 		if (j->r->rc < 1)
 			bad(j, 1, j->r->rc, "at least", "rc");
 		break;
+	case IOASID_EXT_PGTABLE:
+	case IOASID_EXT_PASID_TABLE:
+		if (j->r->rc != j->m->machine.takes_tables)
+			bad(j, j->m->machine.takes_tables, j->r->rc, "", "rc");
+		break;
 	}
 }
 
@@ -54,9 +59,40 @@ static void fails_beyond_limit(struct judge *j)
 		 EDQUOT);
 }
 
-static bool is_table(__u32 kind)
+/* Whether the format is one of the kind, and known. */
+static bool has_format(const struct fuzz_model *m, const struct ioasid_alloc *in)
 {
-	return kind == IOASID_KIND_PGTABLE || kind == IOASID_KIND_PASID_TABLE;
+	const bool model = m->machine.have_devices;
+
+	if (in->kind == IOASID_KIND_PASID_TABLE)
+		return model && in->format == MODEL_HWPT_DATA_PASID_TABLE;
+	return in->format == FUZZ_OTHER_FORMAT ||
+	       (model && in->format == MODEL_HWPT_DATA_S1);
+}
+
+/* Errors that depend on the kind. */
+static void judge_new_kind(struct judge *j, const struct fuzz_space *parent)
+{
+	const struct ioasid_alloc *in = &j->r->in.alloc;
+	const bool table = table_kind(in->kind);
+
+	fails_if(j, in->kind != IOASID_KIND_MAP && !table, EOPNOTSUPP);
+	fails_if(j, parent && model_is_table(parent), EOPNOTSUPP);
+	fails_if(j, in->flags && in->parent, EOPNOTSUPP);
+	fails_if(j, (table || in->flags) && !j->m->machine.takes_tables,
+		 EOPNOTSUPP);
+	if (!table) {
+		fails_if(j, in->snoop > IOASID_SNOOP_ON, EOPNOTSUPP);
+		fails_if(j, in->format, EINVAL);
+		fails_if(j, in->format, EOPNOTSUPP);
+		return;
+	}
+	fails_if(j, in->flags, EOPNOTSUPP);
+	fails_if(j, !in->parent || !in->format || in->cut_size || in->snoop,
+		 EINVAL);
+	/* that of an import is false, too */
+	fails_if(j, parent && !parent->nest_parent, EOPNOTSUPP);
+	fails_if(j, !has_format(j->m, in), EOPNOTSUPP);
 }
 
 void judge_alloc(struct judge *j)
@@ -68,18 +104,14 @@ void judge_alloc(struct judge *j)
 		parent = &j->m->spaces[fuzz_parent(j->op)];
 	if (parent && !parent->live)
 		parent = NULL;
-	common(j, in->flags, 0, WRITES);
-	/* No parent can have a table of user space: none was made for that */
-	fails_if(j, in->kind != IOASID_KIND_MAP, EOPNOTSUPP);
-	fails_if(j, is_table(in->kind) && (!in->parent || !in->format ||
-					   in->cut_size || in->snoop), EINVAL);
+	common(j, in->flags, IOASID_ALLOC_NEST_PARENT, WRITES);
+	judge_new_kind(j, parent);
 	fails_if(j, in->parent && !parent, ENOENT);
 	fails_if(j, parent && parent->level >= j->m->machine.depth, ELOOP);
 	fails_if(j, parent && is_import(parent) && parent->parent < 0, ENODEV);
 	fails_if(j, in->cut_size && !grid(in->cut_size), EINVAL);
-	fails_if(j, in->snoop > IOASID_SNOOP_ON, EOPNOTSUPP);
-	fails_if(j, in->format || in->fault_queue, EINVAL);
-	fails_if(j, in->format || in->fault_queue, EOPNOTSUPP);
+	fails_if(j, in->fault_queue, EINVAL);
+	fails_if(j, in->fault_queue, EOPNOTSUPP);
 	fails_beyond_limit(j);
 	if (!succeeded(j))
 		return;
@@ -98,6 +130,13 @@ void judge_alloc(struct judge *j)
 		s->parent = parent->parent;
 	}
 	s->parent_id = in->parent;
+	s->kind = in->kind;
+	s->nest_parent = in->flags & IOASID_ALLOC_NEST_PARENT;
+	s->format = in->format;
+	s->bound = false;
+	s->levels = 0;
+	s->tables = 0;
+	forget_pasids(s);
 	s->children = 0;
 	s->orphaned = 0;
 	s->level = parent ? parent->level + 1 : 1;
@@ -197,6 +236,7 @@ void judge_info(struct judge *j)
 	const struct ioasid_info *in = &j->r->in.info;
 	const struct ioasid_info *out = &j->r->arg.info;
 	struct fuzz_space *s = named_any(j->m, j->op);
+	bool table;
 
 	common(j, in->flags, 0, WRITES);
 	fails_if(j, !s, ENOENT);
@@ -207,15 +247,18 @@ void judge_info(struct judge *j)
 		judge_import_info(j, s);
 		return;
 	}
+	table = model_is_table(s);
 	SAME((s->devices ? IOASID_STATE_ATTACHED : 0) |
-	     (is_orphan(s) ? IOASID_STATE_ORPHAN : 0), info.state);
-	SAME(IOASID_KIND_MAP, info.kind);
+	     (is_orphan(s) ? IOASID_STATE_ORPHAN : 0) |
+	     (table && !s->bound ? IOASID_STATE_UNBOUND : 0), info.state);
+	SAME(s->kind, info.kind);
 	SAME(s->parent_id, info.parent);
 	SAME(s->cookie, info.cookie);
 	SAME(s->cut, info.cut_size);
-	SAME(pgsizes(j->m, s), info.pgsizes);
+	SAME(table ? 0 : pgsizes(j->m, s), info.pgsizes);
 	SAME(s->snoop, info.snoop);
-	SAME(restricted(j->m, s), info.nr_domains);
+	SAME(table ? s->bound && s->devices : restricted(j->m, s),
+	     info.nr_domains);
 	SAME(s->devices, info.nr_devices);
 	SAME(seen_children(s, out->nr_children), info.nr_children);
 	SAME(s->nr, info.nr_mappings);
@@ -244,6 +287,7 @@ void judge_export(struct judge *j)
 	fails_if(j, !is_range(in->iova, in->length), EINVAL);
 	fails_if(j, !page_aligned(in->iova | in->length), EINVAL);
 	fails_if(j, !s, ENOENT);
+	fails_if(j, s && model_is_table(s), EOPNOTSUPP);
 	if (!succeeded(j))
 		return;
 	j->m->exports[fuzz_export(j->op)] = (struct fuzz_export) {
@@ -290,6 +334,8 @@ void judge_import(struct judge *j)
 	s->export = *e;
 	s->imports = false;
 	s->parent_id = 0;
+	s->kind = IOASID_KIND_IMPORT;
+	s->nest_parent = false;
 	s->children = 0;
 	s->orphaned = 0;
 	s->level = from->level;
@@ -322,8 +368,7 @@ static size_t list(const struct fuzz_model *m, struct ioasid_list_entry *all)
 				.type = IOASID_LIST_IOASID,
 				.id = m->spaces[i].id,
 				.cookie = m->spaces[i].cookie,
-				.kind = is_import(&m->spaces[i]) ?
-					IOASID_KIND_IMPORT : IOASID_KIND_MAP,
+				.kind = m->spaces[i].kind,
 				.parent = m->spaces[i].parent_id,
 			};
 	*e++ = (struct ioasid_list_entry) {
@@ -483,7 +528,8 @@ void judge_device_info(struct judge *j)
 	SAME(d->cookie, device.cookie);
 	if (j->m->physical) {
 		SAME(IOASID_DEVICE_ENFORCE_SNOOP |
-		     (moves_pasids(j->m, j->op) ? IOASID_DEVICE_PASID_HITLESS : 0),
+		     (moves_pasids(j->m, j->op) ? IOASID_DEVICE_PASID_HITLESS : 0) |
+		     (model_nests(j->m, j->op->thread) ? IOASID_DEVICE_NESTING : 0),
 		     device.caps);
 		SAME(PHYSICAL_PGSIZES, device.pgsizes);
 		SAME(48, device.addr_width);
@@ -524,12 +570,16 @@ static void move(struct fuzz_model *m, struct fuzz_device *d, __u32 pasid,
 {
 	const int old = d->routes[pasid];
 
-	if (old >= 0)
+	if (old == space)
+		return;
+	if (old >= 0) {
 		m->spaces[old].devices--;
+		forget_pasids(&m->spaces[old]);
+	}
 	d->routes[pasid] = space;
 	if (space >= 0)
 		m->spaces[space].devices++;
-	if (!pasid || (old >= 0 && space >= 0) || old == space)
+	if (!pasid || (old >= 0 && space >= 0))
 		return;
 	if (space >= 0)
 		m->pasids++;
@@ -540,10 +590,39 @@ static void move(struct fuzz_model *m, struct fuzz_device *d, __u32 pasid,
 /* Whether memory beyond the device's ranges is in the way of an attach. */
 static void judge_place(struct judge *j, int there, const struct fuzz_space *s)
 {
-	const __u64 beyond = memory_beyond(s, PHYSICAL_LAST);
+	__u64 beyond = 0;
 
-	if (j->m->physical && (there < 0 || s != &j->m->spaces[there]))
-		fails_at(j, beyond, EADDRINUSE, beyond);
+	if (!j->m->physical || (there >= 0 && s == &j->m->spaces[there]))
+		return;
+	/* the parent, which translates all addresses of a table */
+	if (!model_is_table(s))
+		beyond = memory_beyond(s, PHYSICAL_LAST);
+	else if (s->parent >= 0)
+		beyond = memory_beyond(&j->m->spaces[s->parent], PHYSICAL_LAST);
+	fails_at(j, beyond, EADDRINUSE, beyond);
+}
+
+/* Errors of an attach because of tables of user space. */
+static void judge_tables(struct judge *j, const struct fuzz_device *d,
+			 int there, bool by_pasid, const struct fuzz_space *s)
+{
+	const int rid = d->routes[0];
+	bool all_pasids;
+
+	/* the PASIDs are those of a table */
+	fails_if(j, by_pasid && rid >= 0 &&
+		 j->m->spaces[rid].kind == IOASID_KIND_PASID_TABLE, EBUSY);
+	if (!s || !model_is_table(s))
+		return;
+	all_pasids = s->kind == IOASID_KIND_PASID_TABLE;
+	fails_if(j, !model_nests(j->m, j->op->thread), EOPNOTSUPP);
+	fails_if(j, all_pasids && by_pasid, EOPNOTSUPP);
+	fails_if(j, all_pasids && !by_pasid && nr_pasids(d), EBUSY);
+	if (there >= 0 && s == &j->m->spaces[there])
+		return;
+	fails_if(j, is_orphan(s), ENODEV);
+	fails_if(j, all_pasids && s->bound && s->levels > FUZZ_PASID_BITS,
+		 EINVAL);
 }
 
 /* The address that comes with EADDRINUSE. */
@@ -570,8 +649,10 @@ void judge_bind(struct judge *j)
 	fails_if(j, in->ioasid_fd < 0 || j->op->mem != MEM_RAW, EBADF);
 	fails_if(j, d->bound, EBUSY);
 	fails_if(j, in->ioasid && !s, ENOENT);
-	if (in->ioasid && s)
+	if (in->ioasid && s) {
 		judge_place(j, -1, s);
+		judge_tables(j, d, -1, false, s);
+	}
 	if (!succeeded(j)) {
 		judge_told(j, j->r->arg.bind.fault_addr, "bind.fault_addr");
 		return;
@@ -629,6 +710,7 @@ void judge_attach(struct judge *j)
 	fails_if(j, !s, ENOENT);
 	if (s && d->bound)
 		judge_place(j, there, s);
+	judge_tables(j, d, there, any || named_pasid, s);
 	if (!succeeded(j)) {
 		judge_told(j, j->r->arg.attach.fault_addr, "attach.fault_addr");
 		return;

@@ -412,9 +412,25 @@ int model_memory(const struct fuzz_model *m, const struct fuzz_space *s,
 	return model_memory(m, &m->spaces[s->parent], *offset, offset);
 }
 
+/* Whether a device is attached, or attached to a table whose parent it is. */
+static bool in_use(const struct fuzz_model *m, const struct fuzz_space *s)
+{
+	const struct fuzz_space *c;
+
+	if (s->devices)
+		return true;
+	if (!s->children || !s->nest_parent)
+		return false;
+	for (c = m->spaces; c < m->spaces + FUZZ_WINDOW(0); c++)
+		if (c->live && model_is_table(c) && c->devices &&
+		    c->parent == s - m->spaces)
+			return true;
+	return false;
+}
+
 bool restricted(const struct fuzz_model *m, const struct fuzz_space *s)
 {
-	return m->physical && s->devices;
+	return m->physical && !model_is_table(s) && in_use(m, s);
 }
 
 __u64 permitted(const struct fuzz_model *m, const struct fuzz_space *s)
@@ -524,7 +540,12 @@ struct fuzz_device *model_device(struct fuzz_model *m, int thread)
 
 int model_route(const struct fuzz_model *m, const struct fuzz_op *op)
 {
-	return m->devices[op->thread].routes[op->cut];
+	const int *routes = m->devices[op->thread].routes;
+
+	if (routes[0] >= 0 &&
+	    m->spaces[routes[0]].kind == IOASID_KIND_PASID_TABLE)
+		return routes[0];
+	return routes[op->cut];
 }
 
 __u32 model_id(const struct fuzz_model *m, const struct fuzz_op *op)
@@ -563,8 +584,12 @@ bool model_applies(const struct fuzz_model *m, const struct fuzz_op *op)
 		if (!d || !m->machine.have_devices || !d->bound)
 			return false;
 		if (m->physical == FUZZ_WITH_PASIDS)
-			return true;
+			return model_may_walk(m, op);
 		return !op->cut && d->routes[0] >= 0;
+	case OP_ENTRY:
+		/* no unit reads the tables of others */
+		return model_nests(m, op->thread) &&
+		       m->machine.mems[MEM_TABLE].base;
 	}
 	return true;
 }

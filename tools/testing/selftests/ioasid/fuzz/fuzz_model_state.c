@@ -14,13 +14,42 @@ static struct fuzz_space *route(struct judge *j)
 	return space < 0 ? NULL : &j->m->spaces[space];
 }
 
+/* The same through a table of user space: the first page that fails counts. */
+static void judge_walks(struct judge *j, struct fuzz_space *s, __u64 iova,
+			__u64 last, __u32 permission)
+{
+	const struct fuzz_mapping *map;
+	struct fuzz_space *below;
+	int error = 0;
+	__u64 to;
+
+	for (; !error; iova = (iova | (FUZZ_PAGE - 1)) + 1) {
+		below = s;
+		to = iova;
+		error = -walk_and_set(j->m, j->op, &below, &to,
+				      permission == IOASID_MAP_WRITE);
+		map = below && !error ? model_find(below, to) : NULL;
+		if (!error && (!map || !is_memory(map)))
+			error = ENOENT;
+		if (!error && !(map->flags & permission))
+			error = EPERM;
+		fails_if(j, error, error);
+		if ((iova | (FUZZ_PAGE - 1)) >= last)
+			return;
+	}
+}
+
 /* Whether DMA may access all of the range; otherwise, errors. */
-static void judge_reach(struct judge *j, const struct fuzz_space *s,
-			__u64 iova, __u64 length, __u32 permission)
+static void judge_reach(struct judge *j, struct fuzz_space *s, __u64 iova,
+			__u64 length, __u32 permission)
 {
 	struct fuzz_mapping *map;
 	__u64 at, last = iova + length - 1;
 
+	if (s && model_is_table(s)) {
+		judge_walks(j, s, iova, last, permission);
+		return;
+	}
 	fails_if(j, !s, ENXIO);
 	for (at = iova; s; at = map->last + 1) {
 		map = model_find(s, at);
@@ -34,21 +63,25 @@ static void judge_reach(struct judge *j, const struct fuzz_space *s,
 	}
 }
 
-static __u8 expected_byte(const struct fuzz_model *m,
-			  const struct fuzz_space *s, __u64 iova)
+/* The byte that DMA reads; false for tables of user space, which units change. */
+static bool expected_byte(const struct judge *j, struct fuzz_space *s,
+			  __u64 iova, __u8 *byte)
 {
 	__u64 offset, word = 0;
-	const int mem = model_memory(m, s, iova, &offset);
+	int mem;
 
-	if (offset < m->machine.mems[mem].filled)
+	model_walk(j->m, j->op, &s, &iova, false);
+	mem = model_memory(j->m, s, iova, &offset);
+	if (offset < j->m->machine.mems[mem].filled)
 		word = fuzz_pattern(mem, offset & ~7ULL);
-	return word >> (offset % 8 * 8);
+	*byte = word >> (offset % 8 * 8);
+	return mem != MEM_TABLE;
 }
 
 void judge_dma_read(struct judge *j)
 {
 	const struct fuzz_op *op = j->op;
-	const struct fuzz_space *s = route(j);
+	struct fuzz_space *s = route(j);
 	const __u8 *got = (const __u8 *)j->r->data;
 	__u32 permission = IOASID_MAP_READ;
 	__u64 i, iova;
@@ -63,8 +96,7 @@ void judge_dma_read(struct judge *j)
 		iova = op->iova + i;
 		if (iova % FUZZ_PAGE >= FUZZ_SCRATCH(0))
 			continue;
-		want = expected_byte(j->m, s, iova);
-		if (got[i] != want) {
+		if (expected_byte(j, s, iova, &want) && got[i] != want) {
 			bad(j, want, got[i], "", "((__u8 *)data)[%llu]", i);
 			return;
 		}
@@ -117,6 +149,11 @@ static void judge_line(struct judge *j, const char *key, __u64 want)
 static void judge_fields(struct judge *j, int space, const char *line)
 {
 	const struct fuzz_space *s = &j->m->spaces[space];
+	static const char *const kinds[] = {
+		[IOASID_KIND_MAP] = " kind=map ",
+		[IOASID_KIND_PGTABLE] = " kind=pgtable ",
+		[IOASID_KIND_PASID_TABLE] = " kind=pasid-table ",
+	};
 	const struct {
 		const char *name;
 		int base;
@@ -146,6 +183,14 @@ static void judge_fields(struct judge *j, int space, const char *line)
 	}
 	if (!is_import(s) && !field(line, s->devices ? " state=attached" : " state=idle"))
 		bad(j, s->devices, !s->devices, "attached",
+		    "fdinfo(id[%d], \"state\")", space);
+	if (is_import(s))
+		return;
+	if (!field(line, kinds[s->kind]))
+		bad(j, s->kind, 0, kinds[s->kind], "fdinfo(id[%d], \"kind\")",
+		    space);
+	if (!field(line, ",unbound") != !(model_is_table(s) && !s->bound))
+		bad(j, !s->bound, s->bound, "unbound",
 		    "fdinfo(id[%d], \"state\")", space);
 }
 

@@ -12,8 +12,10 @@
 #include <stdio.h>
 
 #include <linux/ioasid.h>
+#include <linux/iommufd.h>
 
 #include "fuzz_kit.h"
+#include "model_abi.h"
 
 #define FUZZ_THREADS	8	/* at most */
 #define FUZZ_DEVICES	2	/* of the threads 0, 1, ... */
@@ -40,6 +42,10 @@
 #define FUZZ_QUERY	40	/* mappings that are read back, at most */
 #define FUZZ_EXPORTS	3	/* files of each thread */
 #define FUZZ_DMA_MAX	512	/* bytes of one DMA */
+#define FUZZ_INVALIDATIONS 8	/* maximum number of one command */
+#define FUZZ_TABLE_DATA	520	/* bytes that say what is bound, at most */
+/* A table of a device that none here has */
+#define FUZZ_OTHER_FORMAT IOMMU_HWPT_DATA_VTD_S1
 #define FUZZ_ENTRIES	(2 * (FUZZ_SPACES + (2 + FUZZ_PASIDS) * FUZZ_DEVICES) + 4)
 #define FUZZ_TEXT	16384
 
@@ -48,6 +54,8 @@
 
 /* DMA writes only to this part of each page; it has a word for each thread. */
 #define FUZZ_SCRATCH(thread) (FUZZ_PAGE - 8 * FUZZ_THREADS + 8 * (thread))
+/* If that is a table of user space: no entry with this index, or a higher one. */
+#define FUZZ_INDEXES (FUZZ_SCRATCH(0) / 8)
 
 enum fuzz_type {
 	OP_CHECK,
@@ -64,6 +72,11 @@ enum fuzz_type {
 	OP_REPLACE,
 	OP_EXPORT,
 	OP_IMPORT,
+	OP_BIND_TABLE,
+	OP_UNBIND_TABLE,
+	OP_BIND_PASIDS,
+	OP_UNBIND_PASIDS,
+	OP_INVALIDATE,
 	OP_DEVICE_INFO,
 	OP_UNKNOWN,	/* no command */
 	OP_BIND,
@@ -72,6 +85,7 @@ enum fuzz_type {
 	OP_REOPEN,	/* close the device's file, and open it again */
 	OP_DMA_READ,
 	OP_DMA_WRITE,
+	OP_ENTRY,	/* change MEM_TABLE, and invalidate */
 	OP_STATE,	/* fdinfo, and the counters of processes */
 	OP_CHAOS,
 	OP_CHAOS_CHECK,
@@ -125,6 +139,15 @@ struct fuzz_op {
 	__u64 value;
 };
 
+/* Devices that OP_INVALIDATE names, in op.mem */
+enum fuzz_devid {
+	DEVID_NONE,
+	DEVID_OWN,
+	DEVID_NEVER,
+	DEVID_SPACE,	/* the id of the IOASID */
+	DEVID_NR,
+};
+
 /* Index of the space to be the parent, or -1: a random id, or none. */
 static inline int fuzz_parent(const struct fuzz_op *op)
 {
@@ -144,6 +167,12 @@ static inline bool fuzz_has_address(const struct fuzz_op *op)
 {
 	return !(op->flags & (IOASID_MAP_FILE | IOASID_MAP_RESERVE |
 			      IOASID_MAP_PROTECT));
+}
+
+/* Whether it is a command for a table by PASID. */
+static inline bool fuzz_by_pasid(const struct fuzz_op *op)
+{
+	return op->type == OP_BIND_PASIDS || op->type == OP_UNBIND_PASIDS;
 }
 
 /* The exported file that the operation uses. */
@@ -167,9 +196,24 @@ union fuzz_arg {
 	struct ioasid_query_map query;
 	struct ioasid_export export;
 	struct ioasid_import import;
+	struct ioasid_bind_table table;
+	struct ioasid_unbind_table untable;
+	struct ioasid_invalidate_cache invalidate;
 	struct ioasid_device_bind bind;
 	struct ioasid_device_attach attach;
 	struct ioasid_device_detach detach;
+};
+
+/* An entry of IOASID_INVALIDATE_CACHE; @own: if it is of the format. */
+union fuzz_invalidation {
+	struct ioasid_invalidate any;
+	struct model_invalidate own;
+};
+
+/* The data of a bind; those of a table by PASID are alike, with bits for levels. */
+union fuzz_root {
+	struct model_s1 s1;
+	__u8 bytes[FUZZ_TABLE_DATA];
 };
 
 /**
@@ -182,6 +226,8 @@ union fuzz_arg {
  * @entries: array that the command filled
  * @ops: of a batch, afterwards
  * @found: array that the command filled
+ * @root: for the command, what to bind
+ * @invalidations: for the command
  * @data: data that DMA read
  * @text: fdinfo
  * @vm_pin: bytes that the process has pinned, as the kernel shows
@@ -199,6 +245,8 @@ struct fuzz_result {
 	struct ioasid_list_entry entries[FUZZ_ENTRIES];
 	struct ioasid_dma_op ops[FUZZ_BATCH];
 	struct ioasid_query_entry found[FUZZ_QUERY + 1];
+	union fuzz_root root;
+	union fuzz_invalidation invalidations[FUZZ_INVALIDATIONS];
 	__u64 data[FUZZ_DMA_MAX / 8 + 1];
 	char text[FUZZ_TEXT];
 	__u64 vm_pin;
@@ -242,5 +290,12 @@ struct fuzz_setting {
 /* fuzz_op.c: the @i-th operation of a batch, as an operation of its own. */
 void fuzz_batch_op(const struct fuzz_op *batch, unsigned int i,
 		   struct fuzz_op *op);
+
+/* What a command binds. */
+void fuzz_root(const struct fuzz_op *op, union fuzz_root *root);
+
+/* The @i-th entry of an invalidation. */
+void fuzz_invalidation(const struct fuzz_op *op, unsigned int i,
+		       union fuzz_invalidation *inv);
 
 #endif /* __SELFTESTS_IOASID_FUZZ_OP_H */

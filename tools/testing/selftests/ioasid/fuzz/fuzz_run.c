@@ -53,8 +53,9 @@ static void plug_devices(void)
 			};
 			if (how == FUZZ_WITH_PASIDS) {
 				one->params.pasid_bits = FUZZ_PASID_BITS;
-				if (i)
-					one->params.flags |= MODEL_NO_REPLACE_PASIDS;
+				one->params.flags |= i ? MODEL_NO_REPLACE_PASIDS :
+						     MODEL_NESTING |
+						     MODEL_USER_PASID_TABLE;
 			}
 			if (ioctl(control, IOASID_MODEL_CREATE, one))
 				return;
@@ -155,11 +156,11 @@ int alloc(int fd, __u64 cookie, __u32 *id)
 	return rc;
 }
 
-static int max_depth(int fd)
+static int extension(int fd, __u32 extension)
 {
 	struct ioasid_check_extension arg = {
 		.argsz = sizeof(arg),
-		.extension = IOASID_EXT_MAX_DEPTH,
+		.extension = extension,
 	};
 
 	return fuzz_ioctl(fd, IOASID_CHECK_EXTENSION, &arg);
@@ -179,6 +180,14 @@ bool fuzz_query(int fd, __u32 id, __u64 iova, struct ioasid_query_entry *entry)
 	return !fuzz_ioctl(fd, IOASID_QUERY_MAP, &arg) && arg.nr;
 }
 
+/* Number of mappings, also of a table of user space. */
+static __u64 nr_mappings(int fd, __u32 id)
+{
+	struct ioasid_info info;
+
+	return get_info(fd, id, &info) ? -1ULL : info.nr_mappings;
+}
+
 void saw_id(struct fuzz_world *w, __u32 id)
 {
 	__u32 newest = w->newest;
@@ -195,6 +204,7 @@ int fuzz_open(struct fuzz_world *w, const struct fuzz_setting *setting)
 		.have_devices = fuzz_have_devices,
 		.pgsizes = cpu_pgsizes,
 		.query = fuzz_query,
+		.mappings = nr_mappings,
 	};
 	__u32 chaos = 0;
 	int i;
@@ -211,7 +221,8 @@ int fuzz_open(struct fuzz_world *w, const struct fuzz_setting *setting)
 	if (w->fd < 0)
 		return -errno;
 	machine.fd = w->fd;
-	machine.depth = max_depth(w->fd);
+	machine.depth = extension(w->fd, IOASID_EXT_MAX_DEPTH);
+	machine.takes_tables = extension(w->fd, IOASID_EXT_PGTABLE) == 1;
 	model_init(w->model, setting, &machine);
 	if (alloc(w->fd, FUZZ_SHARED_COOKIE, &w->shared) ||
 	    alloc(w->fd, FUZZ_CHAOS_COOKIE, &chaos))
@@ -227,8 +238,11 @@ int fuzz_open(struct fuzz_world *w, const struct fuzz_setting *setting)
 		s->parent = -1;
 		s->via = -1;
 		s->id = w->shared;
+		s->kind = IOASID_KIND_MAP;
 		s->cookie = FUZZ_SHARED_COOKIE;
 	}
+	if (fuzz_mems[MEM_TABLE].base)
+		fuzz_tables(fuzz_mems[MEM_TABLE].base);
 	for (i = 0; i < FUZZ_THREADS * FUZZ_EXPORTS; i++)
 		w->exports[i] = -1;
 	for (i = 0; i < FUZZ_DEVICES; i++)
@@ -298,6 +312,21 @@ static void build_batch(const struct fuzz_world *w, const struct fuzz_op *batch)
 		to->fd = arg.map.fd;
 		to->addr = arg.map.addr;
 	}
+}
+
+static __u32 invalidation_devid(const struct fuzz_world *w,
+				const struct fuzz_op *op)
+{
+	switch (op->mem) {
+	case DEVID_OWN:
+		return op->thread < FUZZ_DEVICES ?
+		       w->model->devices[op->thread].id : 0;
+	case DEVID_NEVER:
+		return 0x7ffffff0;
+	case DEVID_SPACE:
+		return w->model->spaces[op->space].id;
+	}
+	return 0;
 }
 
 /* The structure of a command. */
@@ -410,6 +439,30 @@ void fuzz_build(const struct fuzz_world *w, const struct fuzz_op *op,
 		arg->import.cookie = op->value;
 		arg->import.ioasid = (__u32)FUZZ_UNSET;
 		break;
+	case OP_BIND_TABLE:
+	case OP_BIND_PASIDS:
+		*size = sizeof(arg->table);
+		arg->table.ioasid = id;
+		arg->table.length = op->length;
+		arg->table.data = pointer(op, &result->root);
+		arg->table.__reserved[1] = op->value;
+		break;
+	case OP_UNBIND_TABLE:
+	case OP_UNBIND_PASIDS:
+		*size = sizeof(arg->untable);
+		arg->untable.ioasid = id;
+		arg->untable.__reserved = op->value;
+		break;
+	case OP_INVALIDATE:
+		*size = sizeof(arg->invalidate);
+		arg->invalidate.ioasid = id;
+		arg->invalidate.devid = invalidation_devid(w, op);
+		arg->invalidate.entry_size = op->align;
+		arg->invalidate.type = op->align >> 32;
+		arg->invalidate.nr = op->length;
+		arg->invalidate.entries = pointer(op, result->invalidations);
+		arg->invalidate.__reserved = op->iova;
+		break;
 	case OP_DEVICE_INFO:
 		*size = sizeof(arg->device);
 		arg->device.devid = id;
@@ -461,6 +514,11 @@ static const struct {
 	[OP_REPLACE] = { IOASID_MAP_DMA, "IOASID_MAP_DMA" },
 	[OP_EXPORT] = { IOASID_EXPORT, "IOASID_EXPORT" },
 	[OP_IMPORT] = { IOASID_IMPORT, "IOASID_IMPORT" },
+	[OP_BIND_TABLE] = { IOASID_BIND_PGTABLE, "IOASID_BIND_PGTABLE" },
+	[OP_UNBIND_TABLE] = { IOASID_UNBIND_PGTABLE, "IOASID_UNBIND_PGTABLE" },
+	[OP_BIND_PASIDS] = { IOASID_BIND_PASID_TABLE, "IOASID_BIND_PASID_TABLE" },
+	[OP_UNBIND_PASIDS] = { IOASID_UNBIND_PASID_TABLE, "IOASID_UNBIND_PASID_TABLE" },
+	[OP_INVALIDATE] = { IOASID_INVALIDATE_CACHE, "IOASID_INVALIDATE_CACHE" },
 	[OP_DEVICE_INFO] = { IOASID_DEVICE_GET_INFO, "IOASID_DEVICE_GET_INFO" },
 	[OP_UNKNOWN] = { UNKNOWN, "_IO(IOASID_TYPE, IOASID_BASE + 0x3f)" },
 	[OP_BIND] = { VFIO_DEVICE_BIND_IOASID_FD, "VFIO_DEVICE_BIND_IOASID_FD", true },
@@ -517,6 +575,15 @@ static int model_dma(int fd, __u32 op, __u32 pasid, __u64 iova, size_t length)
 		return -ENOENT;
 	case MODEL_FAULT_DENIED:
 		return -EPERM;
+	/* of a table of user space, see model_walk() */
+	case MODEL_FAULT_S1_ABSENT:
+		return -ENODATA;
+	case MODEL_FAULT_S1_DENIED:
+		return -EACCES;
+	case MODEL_FAULT_S1_FORMAT:
+		return -EBADMSG;
+	case MODEL_FAULT_S1_TABLE:
+		return -EFAULT;
 	}
 	return -EPROTO;
 }
@@ -564,22 +631,46 @@ static __u64 take_word(enum fuzz_mem kind, __u64 offset)
 	return got;
 }
 
+/* Drop all that caches have of the tables of a thread. */
+static int flush_tables(struct fuzz_world *w, int thread)
+{
+	const struct fuzz_space *s = &w->model->spaces[thread * FUZZ_OWN];
+	int i, rc = 0;
+
+	for (i = 0; i < FUZZ_OWN && !rc; i++, s++)
+		if (s->live && model_is_table(s))
+			rc = fuzz_flush(w->fd, s->id, s->kind ==
+					IOASID_KIND_PASID_TABLE);
+	model_flushed(w->model, thread);
+	return rc;
+}
+
+/* Before DMA: a table that a unit has changed may have become another one. */
+static int flush_stale(struct fuzz_world *w, int thread)
+{
+	if (!model_nests(w->model, thread) || !w->model->stale)
+		return 0;
+	return flush_tables(w, thread);
+}
+
 static void run_dma_write(struct fuzz_world *w, const struct fuzz_op *op,
 			  struct fuzz_result *r)
 {
+	struct fuzz_mapping *map = NULL;
+	__u64 offset, iova = op->iova;
 	struct fuzz_space *s;
-	struct fuzz_mapping *map;
-	__u64 offset;
 	int mem;
 
-	r->rc = dma_write(w, op->thread, op->cut, op->iova, &op->value, 8);
+	r->rc = flush_stale(w, op->thread) ?:
+		dma_write(w, op->thread, op->cut, op->iova, &op->value, 8);
 	r->data[0] = op->value;
 	if (r->rc || model_route(w->model, op) < 0)
 		return;
 	s = &w->model->spaces[model_route(w->model, op)];
-	map = model_find(s, op->iova);
+	if (!model_walk(w->model, op, &s, &iova, true) && s)
+		map = model_find(s, iova);
 	if (map && map->flags & IOASID_MAP_WRITE) {
-		mem = model_memory(w->model, s, op->iova, &offset);
+		mem = model_memory(w->model, s, iova, &offset);
 		r->data[0] = take_word(mem, offset);
 	}
 }
@@ -587,8 +678,21 @@ static void run_dma_write(struct fuzz_world *w, const struct fuzz_op *op,
 static void run_dma_read(struct fuzz_world *w, const struct fuzz_op *op,
 			 struct fuzz_result *r)
 {
-	r->rc = dma_read(w, op->thread, op->cut, op->iova, r->data,
-			 op->length);
+	r->rc = flush_stale(w, op->thread) ?:
+		dma_read(w, op->thread, op->cut, op->iova, r->data, op->length);
+}
+
+/*
+ * Change a word of a table of user space: all caches drop it before the operation
+ * ends.
+ */
+static void run_entry(struct fuzz_world *w, const struct fuzz_op *op,
+		      struct fuzz_result *r)
+{
+	__u64 *at = fuzz_entry(fuzz_mems[MEM_TABLE].base, op->addr, op->cut);
+
+	__atomic_store_n(at, op->value, __ATOMIC_RELEASE);
+	r->rc = flush_tables(w, op->thread);
 }
 
 /* Observable state */
@@ -640,6 +744,7 @@ static void run_command(struct fuzz_world *w, const struct fuzz_op *op,
 			struct fuzz_result *r)
 {
 	int fd = commands[op->type].on_device ? w->device[op->thread] : w->fd;
+	unsigned int i;
 	size_t size;
 
 	if (op->type == OP_LIST)
@@ -648,6 +753,10 @@ static void run_command(struct fuzz_world *w, const struct fuzz_op *op,
 		build_batch(w, op);
 	if (op->type == OP_QUERY)
 		memset(r->found, 0x5e, sizeof(r->found));
+	if (op->type == OP_BIND_TABLE || op->type == OP_BIND_PASIDS)
+		fuzz_root(op, &r->root);
+	for (i = 0; op->type == OP_INVALIDATE && i < FUZZ_INVALIDATIONS; i++)
+		fuzz_invalidation(op, i, &r->invalidations[i]);
 	memset(r->ranges, 0x5e, sizeof(r->ranges));
 	fuzz_build(w, op, &r->in, &size);
 	r->arg = r->in;
@@ -684,6 +793,11 @@ static void (*const fuzz_runs[OP_NR])(struct fuzz_world *w,
 	[OP_REPLACE] = run_command,
 	[OP_EXPORT] = run_command,
 	[OP_IMPORT] = run_command,
+	[OP_BIND_TABLE] = run_command,
+	[OP_UNBIND_TABLE] = run_command,
+	[OP_BIND_PASIDS] = run_command,
+	[OP_UNBIND_PASIDS] = run_command,
+	[OP_INVALIDATE] = run_command,
 	[OP_DEVICE_INFO] = run_command,
 	[OP_UNKNOWN] = run_command,
 	[OP_BIND] = run_command,
@@ -692,6 +806,7 @@ static void (*const fuzz_runs[OP_NR])(struct fuzz_world *w,
 	[OP_REOPEN] = run_reopen,
 	[OP_DMA_READ] = run_dma_read,
 	[OP_DMA_WRITE] = run_dma_write,
+	[OP_ENTRY] = run_entry,
 	[OP_STATE] = run_state,
 	[OP_CHAOS] = run_chaos,
 	[OP_CHAOS_CHECK] = run_chaos_check,

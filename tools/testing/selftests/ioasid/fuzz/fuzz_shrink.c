@@ -251,6 +251,10 @@ int fuzz_read_ops(FILE *f, struct fuzz_setting *setting, struct fuzz_op **ops,
 		    op->space >= FUZZ_SPACES || op->size >= SIZE_NR ||
 		    (op->type == OP_BATCH && op->cut > FUZZ_BATCH) ||
 		    (op->type == OP_QUERY && op->length > FUZZ_QUERY) ||
+		    (op->type == OP_INVALIDATE &&
+		     op->length > FUZZ_INVALIDATIONS) ||
+		    (op->type == OP_ENTRY &&
+		     (op->addr >= TABLE_NR || op->cut >= FUZZ_INDEXES)) ||
 		    ((op->type == OP_DMA_READ || op->type == OP_DMA_WRITE) &&
 		     op->cut > FUZZ_PASIDS) ||
 		    (op->type == OP_DMA_READ && op->length > FUZZ_DMA_MAX)) {
@@ -273,6 +277,7 @@ static const char *const mem_names[] = {
 	[MEM_HUGETLB] = "MEM_HUGETLB",
 	[MEM_READONLY] = "MEM_READONLY",
 	[MEM_HOLED] = "MEM_HOLED",
+	[MEM_TABLE] = "MEM_TABLE",
 	[MEM_NONE] = "MEM_NONE",
 	[MEM_SPARSE] = "MEM_SPARSE",
 	[MEM_RDONLY_FD] = "MEM_RDONLY_FD",
@@ -476,6 +481,77 @@ static void print_import(FILE *f, const struct fuzz_op *op)
 	print_field(f, "cookie", op->value);
 }
 
+static void print_bind_table(FILE *f, const struct fuzz_op *op)
+{
+	print_id(f, op, "ioasid");
+	print_field(f, "length", op->length);
+	fprintf(f, "\t\t\t.data = %s,\n",
+		op->addr ? "FUZZ_NOWHERE" : "(__u64)root");
+	if (op->value)
+		fprintf(f, "\t\t\t.__reserved = { 0, %#llx },\n", op->value);
+}
+
+static void print_unbind_table(FILE *f, const struct fuzz_op *op)
+{
+	print_id(f, op, "ioasid");
+	print_field(f, "__reserved", op->value);
+}
+
+static void print_invalidate(FILE *f, const struct fuzz_op *op)
+{
+	print_id(f, op, "ioasid");
+	if (op->mem == DEVID_OWN && op->thread < FUZZ_DEVICES)
+		fprintf(f, "\t\t\t.devid = devid[%d],\n", op->thread);
+	if (op->mem == DEVID_NEVER)
+		fprintf(f, "\t\t\t.devid = 0x7ffffff0,\n");
+	if (op->mem == DEVID_SPACE)
+		fprintf(f, "\t\t\t.devid = id[%d],\n", op->space);
+	print_field(f, "type", op->align >> 32);
+	print_field(f, "entry_size", (__u32)op->align);
+	print_field(f, "nr", op->length);
+	fprintf(f, "\t\t\t.entries = %s,\n",
+		op->addr ? "FUZZ_NOWHERE" : "(__u64)invalidations");
+	print_field(f, "__reserved", op->iova);
+}
+
+/* An array that a command points to, in words. */
+static void print_words(FILE *f, const char *name, const void *data,
+			size_t size)
+{
+	const __u64 *word = data;
+	size_t nr, used = size / 8;
+
+	while (used > 1 && !word[used - 1])
+		used--;
+	fprintf(f, "\t\t__u64 %s[%zu] = {\n", name, size / 8);
+	for (nr = 0; nr < used; nr++)
+		fprintf(f, "\t\t\t%#llx,\n", word[nr]);
+	fprintf(f, "\t\t};\n");
+}
+
+static void print_array(FILE *f, const struct fuzz_op *op)
+{
+	union fuzz_invalidation inv[FUZZ_INVALIDATIONS];
+	union fuzz_root root;
+	unsigned int i;
+
+	switch (op->type) {
+	case OP_BATCH:
+		print_batch_ops(f, op);
+		break;
+	case OP_BIND_TABLE:
+	case OP_BIND_PASIDS:
+		fuzz_root(op, &root);
+		print_words(f, "root", &root, sizeof(root));
+		break;
+	case OP_INVALIDATE:
+		for (i = 0; i < FUZZ_INVALIDATIONS; i++)
+			fuzz_invalidation(op, i, &inv[i]);
+		print_words(f, "invalidations", inv, sizeof(inv));
+		break;
+	}
+}
+
 static void print_device_info(FILE *f, const struct fuzz_op *op)
 {
 	print_id(f, op, "devid");
@@ -527,6 +603,14 @@ static const struct {
 	[OP_REPLACE] = { "ioasid_map_dma", "map", print_map },
 	[OP_EXPORT] = { "ioasid_export", "export", print_export },
 	[OP_IMPORT] = { "ioasid_import", "import", print_import },
+	[OP_BIND_TABLE] = { "ioasid_bind_table", "table", print_bind_table },
+	[OP_UNBIND_TABLE] = { "ioasid_unbind_table", "untable",
+			      print_unbind_table },
+	[OP_BIND_PASIDS] = { "ioasid_bind_table", "table", print_bind_table },
+	[OP_UNBIND_PASIDS] = { "ioasid_unbind_table", "untable",
+			       print_unbind_table },
+	[OP_INVALIDATE] = { "ioasid_invalidate_cache", "invalidate",
+			    print_invalidate },
 	[OP_DEVICE_INFO] = { "ioasid_device_info", "device",
 			     print_device_info },
 	[OP_UNKNOWN] = { "ioasid_free", "free", print_nothing },
@@ -540,8 +624,7 @@ static void print_command(FILE *f, const struct fuzz_op *op)
 	const char *name = fuzz_prints[op->type].name;
 	const bool device = op->type >= OP_BIND && op->type <= OP_DETACH;
 
-	if (op->type == OP_BATCH)
-		print_batch_ops(f, op);
+	print_array(f, op);
 	fprintf(f, "\t\tstruct %s %s = {\n", fuzz_prints[op->type].type, name);
 	print_field(f, "flags", op->type == OP_BATCH ? op->length : op->flags);
 	fuzz_prints[op->type].print(f, op);
@@ -590,6 +673,14 @@ static void print_other(FILE *f, const struct fuzz_op *op)
 			op->thread, op->iova);
 		fprintf(f, "\t\t/* the memory behind it has to hold data[0] now */\n");
 		break;
+	case OP_ENTRY:
+		fprintf(f, "\t\t*fuzz_entry(mems[MEM_TABLE].base, %llu, %llu) = %#llx;\n",
+			op->addr, op->cut, op->value);
+		fprintf(f, "\t\tfor (i = %d; i < %d; i++)\n",
+			op->thread * FUZZ_OWN, (op->thread + 1) * FUZZ_OWN);
+		fprintf(f, "\t\t\tif (fuzz_flush(fd, id[i], true))\n");
+		fprintf(f, "\t\t\t\tfuzz_flush(fd, id[i], false);\n");
+		break;
 	case OP_STATE:
 		fprintf(f, "\t\tsprintf((char *)data, \"cd /proc/%%d;\"\n");
 		fprintf(f, "\t\t\t\"cat fdinfo/%%d status\", getpid(), fd);\n");
@@ -604,7 +695,7 @@ static void print_other(FILE *f, const struct fuzz_op *op)
 /* The type of the wrong value follows from the last operation alone. */
 static bool has_value(const struct fuzz_op *op, const struct fuzz_verdict *v)
 {
-	return op->type < OP_STATE && strncmp(v->what, "vm_", 3) &&
+	return op->type < OP_ENTRY && strncmp(v->what, "vm_", 3) &&
 	       strncmp(v->what, "lost", 4) &&
 	       (op->type != OP_DMA_WRITE || !strcmp(v->what, "rc"));
 }
@@ -624,10 +715,13 @@ void fuzz_print_program(FILE *f, const struct fuzz_setting *setting,
 	size_t i;
 
 	for (op = ops; op < ops + nr; op++)
-		device |= op->type >= OP_BIND && op->type <= OP_DMA_WRITE;
+		device |= op->type == OP_INVALIDATE ||
+			  (op->type >= OP_BIND && op->type <= OP_DMA_WRITE);
 	fprintf(f, "// built in the folder above, with " FUZZ_BUILT "\n");
 	fprintf(f, "// %s is %#llx, should be %#llx (%s)\n", v->what, v->got,
 		v->want, v->why);
+	if (setting->physical)
+		fprintf(f, "// with emulated devices instead of those behind a model IOMMU\n");
 	fprintf(f, "#include \"fuzz_kit.h\"\n%s#include <linux/ioasid.h>\n\n",
 		device ? "#include \"mock.h\"\n" : "");
 	fprintf(f, "static struct fuzz_memory mems[MEM_NR];\nstatic struct fuzz_area area;\n");
