@@ -88,6 +88,17 @@ static int complain(const char *what, long long got, long long want)
 	got_ == want_ ? 0 : complain(#expr, got_, want_);		\
 })
 
+/* Of this process; if something else has its mmap_lock, a charge is released later. */
+static int want_locked(__u64 locked)
+{
+	const __u64 start = ia_now_ms();
+
+	while (fuzz_status("VmLck:") != locked &&
+	       ia_now_ms() - start < SETTLE_MS)
+		usleep(1000);
+	return WANT(locked, fuzz_status("VmLck:"));
+}
+
 /*
  * Owners
  */
@@ -152,7 +163,7 @@ static int owner_step(struct owner *o)
 		       WANT(bytes(o->mapped), info.bytes_mapped) ?:
 		       WANT(bytes(o->mapped), info.bytes_pinned) ?:
 		       WANT(bytes(o->mapped), info.bytes_charged) ?:
-		       WANT(bytes(o->mapped), fuzz_status("VmLck:"));
+		       want_locked(bytes(o->mapped));
 	}
 }
 
@@ -462,8 +473,7 @@ static int nothing_left(struct owner *o, long long pinned)
 	while (pins() != pinned && ia_now_ms() - start < SETTLE_MS)
 		usleep(1000);
 	return WANT(pinned, pins()) ?: WANT(0, fuzz_status("VmPin:")) ?:
-	       WANT(0, fuzz_status("VmLck:")) ?:
-	       WANT(0, probe_charge(o->mem));
+	       want_locked(0) ?: WANT(0, probe_charge(o->mem));
 }
 
 /*
