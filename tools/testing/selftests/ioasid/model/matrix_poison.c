@@ -11,10 +11,11 @@
 
 #include "ioasid_test.h"
 #include "family.h"
+#include "nested.h"
 
-#define PG page_size
-#define PAGES 16
-#define BASE (4ULL * SZ_1G)
+/* Pages of the memory: a table of user space, and one by PASID that leads to it */
+#define TABLE 8
+#define TABLE_BY_PASID 11
 
 struct scene {
 	struct model model;
@@ -26,7 +27,9 @@ struct scene {
 	struct model_space child;
 	struct model_space other;
 	struct model_space *at;		/* space that gets poisoned */
-	struct model_device dev;	/* attached to it */
+	struct model_space *nest;	/* table of user space above it, or NULL */
+	bool by_pasid;			/* it is one by PASID */
+	struct model_device dev;	/* attached to it, or to the table */
 	struct model_device second;	/* of another unit */
 	struct model_device spare;
 	bool freed;			/* the root is freed */
@@ -43,6 +46,8 @@ FIXTURE_VARIANT(poison)
 	/* Attach @dev and let the IOMMU fail; returns the expected result. */
 	int (*cause)(struct scene *s);
 	int rc;
+	/* The root can be below tables of user space, and the devices walk them */
+	bool nests;
 };
 
 static bool sealable(int file)
@@ -207,9 +212,134 @@ FIXTURE_VARIANT_ADD(poison, owner_closed)
 	.cause = cause_owner_closed,
 };
 
+/* A word of the memory, which is BASE for the root. */
+static void write_word(struct scene *s, int page, int index, __u64 word)
+{
+	*((__u64 *)(s->mem + page * PG) + index) = word;
+}
+
+/* Let the devices see the memory at BASE through a table, too. */
+static int write_tables(struct scene *s)
+{
+	const __u64 table = BASE + TABLE * PG;
+	int i;
+
+	memset(s->mem + TABLE * PG, 0, 4 * PG);
+	write_word(s, TABLE, BASE >> 30, (table + PG) | S1_RW);
+	write_word(s, TABLE + 1, 0, (table + 2 * PG) | S1_RW);
+	for (i = 0; i < PAGES; i++)
+		write_word(s, TABLE + 2, i, (BASE + i * PG) | S1_RW);
+	write_word(s, TABLE_BY_PASID, 0, table | MODEL_PASID_VALID |
+		   3 << MODEL_PASID_LEVELS_SHIFT);
+	return pwrite(s->file, s->mem, PAGES * PG, 0) == PAGES * PG ? 0 : -EIO;
+}
+
+static int bind_nest(struct scene *s, __u32 flags)
+{
+	struct model_pasid_table pasids = {
+		.table = BASE + TABLE_BY_PASID * PG, .pasid_bits = 1,
+	};
+	struct model_s1 s1 = { .root = BASE + TABLE * PG, .levels = 3 };
+
+	return s->by_pasid ?
+	       bind_pasids(s->fd, s->nest->id, flags, &pasids, sizeof(pasids)) :
+	       bind_data(s->fd, s->nest->id, flags, &s1, sizeof(s1));
+}
+
+static int on_nest(struct scene *s, __u32 kind, __u32 format)
+{
+	unsigned char byte;
+	int rc;
+
+	s->at = &s->root;
+	s->nest = &s->child;
+	s->by_pasid = kind == IOASID_KIND_PASID_TABLE;
+	rc = ia_free(s->fd, s->child.id);
+	rc = rc ?: nested_alloc(s->fd, 0, kind, s->root.id, format,
+				&s->child.id);
+	rc = rc ?: write_tables(s);
+	rc = rc ?: map_file(s->fd, s->root.id, s->file);
+	rc = rc ?: bind_nest(s, 0);
+	rc = rc ?: model_attach(&s->dev, s->nest);
+	rc = rc ?: model_get(&s->dev, BASE + 5 * PG, &byte, 1);
+	if (!rc && byte != 6)
+		rc = -EILSEQ;
+	return rc ?: stop_next_unmap(s);
+}
+
+static int cause_below_pgtable(struct scene *s)
+{
+	return on_nest(s, IOASID_KIND_PGTABLE, MODEL_HWPT_DATA_S1) ?:
+	       ia_unmap_cascade(s->fd, s->root.id, BASE, PAGES * PG);
+}
+
+FIXTURE_VARIANT_ADD(poison, below_pgtable)
+{
+	.cause = cause_below_pgtable,
+	.rc = -EIO,
+	.nests = true,
+};
+
+static int cause_below_pasid_table(struct scene *s)
+{
+	return on_nest(s, IOASID_KIND_PASID_TABLE,
+		       MODEL_HWPT_DATA_PASID_TABLE) ?:
+	       ia_unmap_cascade(s->fd, s->root.id, BASE, PAGES * PG);
+}
+
+FIXTURE_VARIANT_ADD(poison, below_pasid_table)
+{
+	.cause = cause_below_pasid_table,
+	.rc = -EIO,
+	.nests = true,
+};
+
+/* The fault of devices that have a good domain again, without the memory. */
+static enum model_reason absent(const struct scene *s)
+{
+	return s->nest ? MODEL_FAULT_S1_TABLE : MODEL_FAULT_ABSENT;
+}
+
+/* No device gets to the poisoned domain through a table, whatever it is. */
+static void nest_is_poisoned(struct __test_metadata *_metadata,
+			     struct scene *s)
+{
+	EXPECT_EQ(IOASID_STATE_ATTACHED | IOASID_STATE_POISONED,
+		  info_of(s->fd, s->nest->id).state);
+	EXPECT_EQ(-EIO, hw_attach(s->spare.fd, s->nest->id));
+	EXPECT_EQ(-EEXIST, bind_nest(s, 0));
+	EXPECT_EQ(-ENXIO, bind_nest(s, IOASID_BIND_REPLACE));
+	EXPECT_EQ(-EBUSY, ia_free(s->fd, s->nest->id));
+}
+
+/* The same table leads to memory again. */
+static int nest_usable(struct scene *s)
+{
+	unsigned char byte;
+	int rc;
+
+	if (info_of(s->fd, s->nest->id).state & IOASID_STATE_POISONED)
+		return -EIO;
+	rc = ia_map(s->fd, s->root.id, BASE, s->mem, PAGES * PG);
+	rc = rc ?: bind_nest(s, IOASID_BIND_REPLACE);
+	rc = rc ?: model_attach(&s->spare, s->nest);
+	rc = rc ?: model_get(&s->spare, BASE + 5 * PG, &byte, 1);
+	if (!rc && byte != 6)
+		rc = -EILSEQ;
+	rc = rc ?: model_detach(&s->spare);
+	rc = rc ?: s->by_pasid ? unbind_pasids(s->fd, s->nest->id) :
+				 unbind_table(s->fd, s->nest->id);
+	return rc ?: ia_unmap(s->fd, s->root.id, BASE, PAGES * PG, NULL);
+}
+
 FIXTURE_SETUP(poison)
 {
 	struct scene *s = &self->scene;
+	struct model_params nests = {
+		.flags = MODEL_NESTING | MODEL_USER_PASID_TABLE | MODEL_ATS,
+		.pasid_bits = 8,
+	};
+	struct model_params *params = variant->nests ? &nests : NULL;
 	struct model_params other_unit = { .unit = 1 };
 	struct model_space none = { .model = &s->model, .container = -1 };
 	int rc = model_open(&s->model, MODEL_IOASID);
@@ -223,11 +353,16 @@ FIXTURE_SETUP(poison)
 	s->root = none;
 	s->child = none;
 	s->other = none;
-	ASSERT_EQ(0, ia_alloc(s->fd, &s->root.id));
+	if (variant->nests && !ia_check(s->fd, IOASID_EXT_PGTABLE)) {
+		model_close(&s->model);
+		SKIP(return, "the kernel lacks a patch to the IOMMU core");
+	}
+	ASSERT_EQ(0, variant->nests ? nested_parent(s->fd, &s->root.id) :
+				      ia_alloc(s->fd, &s->root.id));
 	ASSERT_EQ(0, ia_child(s->fd, s->root.id, 0, &s->child.id));
 	ASSERT_EQ(0, ia_alloc(s->fd, &s->other.id));
-	ASSERT_EQ(0, model_plug(&s->model, &s->dev, NULL, 0));
-	ASSERT_EQ(0, model_plug(&s->model, &s->spare, NULL, 0));
+	ASSERT_EQ(0, model_plug(&s->model, &s->dev, params, 0));
+	ASSERT_EQ(0, model_plug(&s->model, &s->spare, params, 0));
 	ASSERT_EQ(0, model_plug(&s->model, &s->second, &other_unit, 0));
 	ASSERT_EQ(0, model_bind(&s->spare));
 	s->mem = family_memory(PAGES);
@@ -259,6 +394,9 @@ FIXTURE_SETUP(poison)
 					   BASE, PG, IA_RW));
 	}
 	EXPECT_EQ(-EBUSY, ia_free(s->fd, s->at->id));
+	if (s->nest)
+		nest_is_poisoned(_metadata, s);
+	EXPECT_EQ(MODEL_FAULT_BLOCKED, model_put(&s->dev, BASE, "x", 1));
 	EXPECT_NO_HARM(&s->dev);
 	EXPECT_FALSE(sealable(s->file));
 }
@@ -291,6 +429,10 @@ static int usable(struct scene *s)
 
 	if (info_of(s->fd, at->id).state & IOASID_STATE_POISONED)
 		return -EIO;
+	if (s->nest)
+		rc = nest_usable(s);
+	if (rc)
+		return rc;
 	if (!s->freed) {
 		rc = ia_map(s->fd, s->root.id, 8 * BASE, s->mem, PG);
 		if (!rc && at != &s->root)
@@ -328,13 +470,13 @@ TEST_F(poison, attach_again)
 	unsigned char byte;
 
 	ASSERT_EQ(0, model_detach(&s->dev));
-	ASSERT_EQ(0, model_attach(&s->dev, s->at));
+	ASSERT_EQ(0, model_attach(&s->dev, s->nest ?: s->at));
 	EXPECT_FALSE(info_of(s->fd, s->at->id).state &
 		     IOASID_STATE_POISONED);
 	/* the other mappings are there, and no more */
-	EXPECT_EQ(info_of(s->fd, s->at->id).bytes_mapped ? 0 :
-		  MODEL_FAULT_ABSENT, model_get(&s->dev, BASE, &byte, 1));
-	EXPECT_EQ(MODEL_FAULT_ABSENT,
+	EXPECT_EQ(info_of(s->fd, s->at->id).bytes_mapped ? 0 : absent(s),
+		  model_get(&s->dev, BASE, &byte, 1));
+	EXPECT_EQ(absent(s),
 		  model_get(&s->dev, BASE + 5 * PG, &byte, 1));
 	ASSERT_EQ(0, model_detach(&s->dev));
 	if (s->second.space)

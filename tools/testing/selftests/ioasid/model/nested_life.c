@@ -21,9 +21,9 @@ TEST_F(nested, poison)
 	EXPECT_EQ(ATTACHED | IOASID_STATE_POISONED, info.state);
 	BLOCKED(&self->a);
 	/* Its domain has no fault: but there is no memory any more */
-	EXPECT_NE(0, model_reason(&self->b, VA(DATA)));
+	FAULTS(MODEL_FAULT_S1_TABLE, &self->b, VA(DATA));
 	EXPECT_EQ(-EIO, ia_map(self->fd, self->root.id, GUEST, self->mem, PG));
-	EXPECT_GT(0, BIND(IOASID_BIND_REPLACE, TABLE_A));
+	EXPECT_EQ(-ENXIO, BIND(IOASID_BIND_REPLACE, TABLE_A));
 	BLOCKED(&self->a);
 	EXPECT_NO_HARM(&self->a);
 	ASSERT_EQ(0, UNBIND());
@@ -32,6 +32,33 @@ TEST_F(nested, poison)
 	ASSERT_EQ(0, model_detach(&self->b));
 	EXPECT_EQ(0, ia_free(self->fd, self->child.id));
 	EXPECT_EQ(0, ia_free(self->fd, self->root.id));
+}
+
+/* The tables stay mapped: a bind fails at the poisoned domain, and changes nothing */
+TEST_F(nested, poison_of_one)
+{
+	PLUG(&self->a, NESTING);
+	PLUG(&self->b, NESTING_1);
+	ATTACH(&self->a, &self->child);
+	ATTACH(&self->b, &self->child);
+	ASSERT_EQ(0, BIND(0, TABLE_A));
+	ASSERT_EQ(0, model_inject(&self->a, MODEL_INJECT_UNMAP, 1, 0));
+	EXPECT_EQ(-EIO, ia_unmap_cascade(self->fd, self->root.id, GPA(DATA + 1),
+					 PG));
+	STATE(ATTACHED | IOASID_STATE_POISONED, 2, 1);
+	BLOCKED(&self->a);
+	READS_A(&self->b);
+	EXPECT_EQ(-EIO, BIND(IOASID_BIND_REPLACE, TABLE_B));
+	BLOCKED(&self->a);
+	READS_A(&self->b);
+	EXPECT_NO_HARM(&self->a);
+	/* Without that domain, the same is possible */
+	ASSERT_EQ(0, model_detach(&self->a));
+	STATE(ATTACHED, 1, 1);
+	ASSERT_EQ(0, BIND(IOASID_BIND_REPLACE, TABLE_B));
+	READS_B(&self->b);
+	ATTACH(&self->a, &self->child);
+	READS_B(&self->a);
 }
 
 TEST_F(nested, orphan)
