@@ -21,6 +21,7 @@
  * Locks: ioasid_numbers.lock, inside of ioasid_group.lock, protects the common
  * numbers of a context; readers of @by_vpasid use RCU.  users_lock is a leaf.
  */
+#include <kunit/visibility.h>
 #include <linux/capability.h>
 #include <linux/cred.h>
 #include <linux/export.h>
@@ -141,6 +142,7 @@ u32 ioasid_numbers_used(void)
 	mutex_unlock(&users_lock);
 	return used;
 }
+EXPORT_SYMBOL_IF_KUNIT(ioasid_numbers_used);
 
 /**
  * ioasid_numbers_limit() - read the limit of numbers of a user
@@ -151,6 +153,7 @@ u32 ioasid_numbers_limit(void)
 {
 	return READ_ONCE(max_pasids);
 }
+EXPORT_SYMBOL_IF_KUNIT(ioasid_numbers_limit);
 
 /**
  * ioasid_numbers_left() - count the numbers that the current user may still take
@@ -164,6 +167,7 @@ u32 ioasid_numbers_left(void)
 
 	return limit > used ? limit - used : 0;
 }
+EXPORT_SYMBOL_IF_KUNIT(ioasid_numbers_left);
 
 /* ---- Numbers ---- */
 
@@ -292,6 +296,7 @@ int ioasid_number_get(struct ioasid_attachment *attachment)
 	attachment->domain.pasid = number->pasid;
 	return 0;
 }
+EXPORT_SYMBOL_IF_KUNIT(ioasid_number_get);
 
 /**
  * ioasid_number_put() - undo ioasid_number_get()
@@ -320,6 +325,7 @@ void ioasid_number_put(struct ioasid_attachment *attachment)
 	}
 	mutex_unlock(&numbers->lock);
 }
+EXPORT_SYMBOL_IF_KUNIT(ioasid_number_put);
 
 /**
  * ioasid_number_move() - let an attachment have the number of another one
@@ -333,6 +339,7 @@ void ioasid_number_move(struct ioasid_attachment *from,
 	to->domain.pasid = from->domain.pasid;
 	from->number = NULL;
 }
+EXPORT_SYMBOL_IF_KUNIT(ioasid_number_move);
 
 /* ---- Contexts ---- */
 
