@@ -461,7 +461,9 @@ enum ioasid_device_caps {
  * @nr_pasids: out, number of PASIDs that are attached
  * @pasids_left: out, number of PASIDs that can be attached beside these: what the
  *	device and IOASID_OPTION_LIMIT_PASIDS leave; with IOASID_DEVICE_SHARED, also
- *	what the limit of the caller's user leaves
+ *	what the limit of the caller's user leaves.  While the device is attached to
+ *	an IOASID of kind IOASID_KIND_PASID_TABLE, no PASID can be: it is the number
+ *	of those that can be attached once it has left
  *
  * The values are known before any attach: an IOASID that the device attaches to
  * will permit these ranges.

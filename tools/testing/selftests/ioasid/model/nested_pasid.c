@@ -528,6 +528,7 @@ TEST_F(nested, delegated)
 /* The PASIDs of a device are the user's, or attached: never both */
 TEST_F(nested, delegated_excludes_pasids)
 {
+	struct ioasid_device_info info = { .argsz = sizeof(info) };
 	struct model_space space = self->root;
 	__u32 id, one;
 
@@ -552,6 +553,10 @@ TEST_F(nested, delegated_excludes_pasids)
 	ASSERT_EQ(0, bind_pasids(self->fd, id, 0, PASID_DATA()));
 	EXPECT_EQ(-EBUSY, pasid_attach(&self->a, self->root.id, 1));
 	REACHES_A(&self->a, 1);
+	/* Those that could be attached if the device left the table */
+	ASSERT_EQ(0, ia_device_info(self->fd, self->a.devid, &info));
+	EXPECT_EQ(0, info.nr_pasids);
+	EXPECT_EQ((1 << BITS) - 1, info.pasids_left);
 	ATTACH(&self->a, &self->root);
 	EXPECT_EQ(0, pasid_attach(&self->a, self->root.id, 1));
 	EXPECT_EQ(DATA, pasid_page_at(&self->a, 1, GPA(DATA)));
