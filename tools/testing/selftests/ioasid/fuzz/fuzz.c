@@ -417,8 +417,11 @@ TEST_F(fuzz, seed_repeats)
 	EXPECT_NE(digest, self->o.digest);
 }
 
-/* A planted mistake of the model is found, and is shortened well. */
-TEST_F(fuzz, fuzz_self)
+/*
+ * A planted mistake of the model is found, and is shortened well.  The debug
+ * kernel takes minutes for all of them.
+ */
+TEST_F_TIMEOUT(fuzz, fuzz_self, 1200)
 {
 	int plant;
 	long nr;
