@@ -630,7 +630,9 @@ enum ioasid_map_flags {
  *  * EINVAL: an edge of the range splits a mapping where its cut size does
  *    not allow it.
  *  * EBUSY: a child refers to memory that would be replaced, narrowed, or
- *    split at an edge, or a software device goes on using it.
+ *    split at an edge, or a software device goes on using it.  With
+ *    IOASID_MAP_REPLACE not if all of the range has the same pages already,
+ *    with the same permission and cut size: then nothing is touched.
  *
  * IOASID_MAP_PROTECT only:
  *

@@ -44,26 +44,37 @@ bool ioas_change_is_referred(const struct ioas_change *change,
 			       min(m->last, change->last));
 }
 
+/* A child refers to what would change: an error, unless nothing changes */
+static int referred(struct ioas_change *change)
+{
+	if (!change->new)
+		return -EBUSY;
+	if (!change->referred)
+		change->referred_at = change->fault_addr;
+	change->referred = true;
+	return 0;
+}
+
 /* Check that the edges of the range may cut this mapping */
-static int check_cut(const struct ioas_change *change, struct ioas_mapping *m)
+static int check_cut(struct ioas_change *change, struct ioas_mapping *m)
 {
 	u64 edge[2] = { change->start, change->last + 1 };
 	unsigned int i;
+	int ret = 0;
 
 	for (i = 0; i < 2; i++) {
 		if (edge[i] <= m->start || edge[i] > m->last)
 			continue;
 		if (!change->split && ioas_mapping_off_grid(m, edge[i]))
 			return -EINVAL;
-		if (ioas_refs_span(change->ioas, edge[i]))
-			return -EBUSY;
+		if (!ret && ioas_refs_span(change->ioas, edge[i]))
+			ret = referred(change);
 	}
-	return 0;
+	return ret;
 }
 
 /* Check that this mapping may be changed */
-static int check_mapping(const struct ioas_change *change,
-			 struct ioas_mapping *m)
+static int check_mapping(struct ioas_change *change, struct ioas_mapping *m)
 {
 	unsigned int lost = m->flags & ~change->flags & PERMISSION;
 	int ret;
@@ -79,7 +90,7 @@ static int check_mapping(const struct ioas_change *change,
 	if (ret)
 		return ret;
 	if ((change->new || lost) && ioas_change_is_referred(change, m))
-		return -EBUSY;
+		return referred(change);
 	return 0;
 }
 
@@ -286,6 +297,7 @@ static int claim_range(struct ioas_change *change)
 
 	change->ours = change->leaving;
 	change->claimed_maps = false;
+	change->referred = false;
 	ioas_lock_refs(ioas);
 	ret = check_space(change);
 	while (!ret) {

@@ -22,6 +22,8 @@
  *	memory
  * @claimed_last: the last of these
  * @claimed_maps: fillers stand for mappings whose memory is being pinned
+ * @referred: with @new: a child refers to memory in the range, or across an edge
+ * @referred_at: the first IOVA where one does
  * @leaving: LEAVING mappings that are to be claimed, by @next, ascending
  * @ours: the first of these that is not claimed yet
  * @fillers: preallocated mappings for fillers
@@ -42,6 +44,8 @@ struct ioas_change {
 	struct ioas_mapping *claimed;
 	struct ioas_mapping *claimed_last;
 	bool claimed_maps;
+	bool referred;
+	u64 referred_at;
 	struct ioas_mapping *leaving;
 	struct ioas_mapping *ours;
 	struct ioas_batch_cache fillers;

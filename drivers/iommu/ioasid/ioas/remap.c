@@ -98,18 +98,17 @@ static bool is_repinned(const struct ioas_change *change,
 	       repin->payer->mm == m->payer->mm;
 }
 
-/* Test whether repinning found the pages that children refer to */
-static bool same_pages(const struct ioas_change *change,
-		       const struct ioas_mapping *m,
-		       const struct ioas_mapping *repin)
+/* Test whether a mapping has the pages of @mem at @start */
+static bool same_pages(const struct ioas_mapping *m, u64 start,
+		       const struct ioasid_memory *mem, unsigned long at,
+		       unsigned long npages)
 {
 	struct ioasid_runs was, is;
 	struct ioasid_run a = {}, b = {};
 	unsigned long n;
 
-	ioasid_runs_from(&was, &m->mem, ioas_page_index(m, repin->start),
-			 repin->mem.npages);
-	ioasid_runs_start(&is, &repin->mem);
+	ioasid_runs_from(&was, &m->mem, ioas_page_index(m, start), npages);
+	ioasid_runs_from(&is, mem, at, npages);
 	while ((a.npages || ioasid_runs_next(&was, &a)) &&
 	       (b.npages || ioasid_runs_next(&is, &b))) {
 		if (a.pfn != b.pfn)
@@ -212,12 +211,37 @@ static int check_permission(struct ioas_change *change)
 		ioas_lock_refs(ioas);
 		referred = ioas_change_is_referred(change, m);
 		spin_unlock(&ioas->lock);
-		if (referred && !same_pages(change, m, repin))
+		/* Children refer to the pages that were pinned before */
+		if (referred && !same_pages(m, repin->start, &repin->mem, 0,
+					    repin->mem.npages))
 			return -EBUSY;
 		repin = repin->next;
 		cond_resched();
 	}
 	return 0;
+}
+
+/*
+ * Test whether the new mapping is the same as what it replaces: in pages,
+ * permission and cut size.
+ */
+static bool changes_nothing(const struct ioas_change *change)
+{
+	const struct ioas_mapping *new = change->new, *m;
+	u64 start, last;
+
+	for (m = change->claimed; m; m = m->next) {
+		if (ioas_is_filler(m) || m->cut_shift != new->cut_shift ||
+		    (m->flags & PERMISSION) != change->flags)
+			return false;
+		start = max(m->start, change->start);
+		last = min(m->last, change->last);
+		if (!same_pages(m, start, &new->mem, ioas_page_index(new, start),
+				((last - start) >> PAGE_SHIFT) + 1))
+			return false;
+		cond_resched();
+	}
+	return true;
 }
 
 /* ---- Publish ---- */
@@ -434,6 +458,24 @@ static int carry_out(struct ioas_change *change)
 	return ret;
 }
 
+/*
+ * As carry_out(), for a new mapping that has its memory.  Where children refer
+ * to the range nothing may change.
+ */
+static int carry_out_new(struct ioas_change *change)
+{
+	int ret = 0;
+
+	if (likely(!change->referred))
+		return carry_out(change);
+	if (!changes_nothing(change)) {
+		change->fault_addr = change->referred_at;
+		ret = -EBUSY;
+	}
+	ioas_unclaim(change);
+	return ret;
+}
+
 static int protect(struct ioas_change *change)
 {
 	int ret;
@@ -468,7 +510,7 @@ static int replace_root(struct ioas_change *change,
 		return ret;
 	}
 	ret = ioas_claim(change);
-	return ret ?: carry_out(change);
+	return ret ?: carry_out_new(change);
 }
 
 static int replace_child(struct ioas_change *change,
@@ -488,7 +530,7 @@ static int replace_child(struct ioas_change *change,
 		if (ret)
 			ioas_unclaim(change);
 		else
-			ret = carry_out(change);
+			ret = carry_out_new(change);
 		if (ret != -EAGAIN)
 			return ret;
 		/* A cascading unmap of the parent comes first */

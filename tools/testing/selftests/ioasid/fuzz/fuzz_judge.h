@@ -39,6 +39,8 @@ struct judge {
 	/* the command may fail in this way, or succeed */
 	int perhaps[8];
 	int nr_perhaps;
+	/* children refer to what is replaced by itself */
+	bool untouched;
 	/* of a batch: total length that its operations unmap */
 	__u64 *unmapped;
 };

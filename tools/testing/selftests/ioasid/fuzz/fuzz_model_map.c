@@ -285,6 +285,40 @@ static __u64 judge_widening(struct judge *j, const struct fuzz_space *s,
 	return to - from + 1;
 }
 
+/*
+ * Whether IOASID_MAP_REPLACE finds what it would map, so that nothing changes
+ * under children. The pages may be the same at different addresses: of a
+ * child, and where nothing was written.
+ */
+enum same { SAME_NO, SAME_PERHAPS, SAME_YES };
+
+static enum same same_memory(struct judge *j, const struct fuzz_space *s,
+			     const struct ioasid_map_dma *in)
+{
+	const __u32 rw = IOASID_MAP_READ | IOASID_MAP_WRITE;
+	const __u64 last = in->iova + in->length - 1;
+	const __u64 offset = piece_offset(j->m, j->op, s, in);
+	const struct fuzz_mapping *map;
+	enum same same = SAME_YES;
+	__u64 from, at;
+
+	for (at = in->iova; ; at = map->last + 1) {
+		map = model_find(s, at);
+		if (!map || !is_memory(map) || (map->flags ^ in->flags) & rw ||
+		    map->cut != (in->cut_size ?: s->cut))
+			return SAME_NO;
+		from = map->offset + (at - map->start);
+		if (from != offset + (at - in->iova) ||
+		    (!is_child(s) && map->mem != j->op->mem)) {
+			if (!is_child(s) && in->flags & IOASID_MAP_WRITE)
+				return SAME_NO;
+			same = SAME_PERHAPS;
+		}
+		if (map->last >= last)
+			return same;
+	}
+}
+
 static void judge_change(struct judge *j, struct fuzz_space *s,
 			 const struct ioasid_map_dma *in)
 {
@@ -293,6 +327,7 @@ static void judge_change(struct judge *j, struct fuzz_space *s,
 	const bool off_grid = in->flags & IOASID_MAP_SPLIT;
 	const struct fuzz_mapping *map;
 	__u64 from, to, at = in->iova, pins = 0, left;
+	const enum same same = protect ? SAME_NO : same_memory(j, s, in);
 	int more = protect ? 0 : 1, cut = 0;
 	bool busy;
 
@@ -320,7 +355,11 @@ static void judge_change(struct judge *j, struct fuzz_space *s,
 			    (IOASID_MAP_READ | IOASID_MAP_WRITE))
 				busy |= referred(j->m, s, from, to);
 			busy = busy && j->m->plant != PLANT_REPLACE;
-			fails_within(j, busy, EBUSY, from, to + 1);
+			if (busy && same == SAME_PERHAPS && !j->untouched)
+				perhaps(j, EBUSY);
+			j->untouched |= busy && same != SAME_NO;
+			fails_within(j, busy && same == SAME_NO, EBUSY, from,
+				     to + 1);
 			if (protect)
 				pins += judge_widening(j, s, map, from, to, in);
 		}
@@ -330,7 +369,8 @@ static void judge_change(struct judge *j, struct fuzz_space *s,
 	if (terms(j->m, s)) {
 		left = mappings_left(j->m, terms(j->m, s));
 		more += cut;
-		fails_if(j, more > 0 && left < (__u64)more, EDQUOT);
+		fails_if(j, !j->untouched && more > 0 && left < (__u64)more,
+			 EDQUOT);
 		/* the order of unmap and map in the limit is unspecified */
 		if (left < (__u64)cut + !protect)
 			perhaps(j, EDQUOT);
@@ -460,6 +500,8 @@ void judge_map(struct judge *j)
 		protect(j->m, s, in);
 		return;
 	}
+	if (j->untouched)
+		return;
 	if (change)
 		cut_out(j->m, s, iova, iova + in->length - 1);
 	new = (struct fuzz_mapping) {

@@ -6,6 +6,7 @@
 #include "ioasid_test.h"
 #include "change.h"
 #include "mock.h"
+#include "state.h"
 
 #define PG page_size
 #define BASE (4ULL * SZ_1G)
@@ -81,7 +82,7 @@ TEST_F(change_child, protect)
 				  IOASID_MAP_READ));
 	EXPECT_EQ(-EBUSY, protect(self->fd, self->root, ROOT + 17 * PG, PG,
 				  IOASID_MAP_READ));
-	EXPECT_EQ(-EBUSY, replace(self->fd, self->root, ROOT, self->mem,
+	EXPECT_EQ(-EBUSY, replace(self->fd, self->root, ROOT, self->mem + PG,
 				  16 * PG, IA_RW, PG));
 	ASSERT_EQ(0, protect(self->fd, self->root, ROOT, 14 * PG,
 			     IOASID_MAP_READ));
@@ -147,6 +148,61 @@ TEST_F(change_child, replace)
 	ASSERT_EQ(0, ia_unmap_full(self->fd, self->root, IOASID_UNMAP_CASCADE,
 				   ROOT + 16 * PG, 16 * PG, NULL));
 	EXPECT_FALSE(can_read(&self->dev, BASE, 1));
+}
+
+/*
+ * The same memory, under a child: nothing is touched. Anything else is refused,
+ * with the first IOVA to which a child refers.
+ */
+TEST_F(change_child, replace_same)
+{
+	struct ia_state before, after;
+	char *other = ia_mem(16 * PG);
+	const char *diff;
+
+	ASSERT_NE(NULL, other);
+	ASSERT_EQ(0, map_cut(self->fd, self->child, BASE, PARENT(12), 8 * PG,
+			     PG));
+	ASSERT_EQ(0, model_hammer(&self->dev, 1, IOASID_MODEL_FILL, BASE, 1, 8,
+				  1));
+	ASSERT_EQ(0, ia_state_read(self->fd, &before));
+	/* all of a mapping, parts, and across an edge that the child spans */
+	EXPECT_EQ(0, replace(self->fd, self->root, ROOT, self->mem, 16 * PG,
+			     IA_RW, PG));
+	EXPECT_EQ(0, replace(self->fd, self->root, ROOT + 13 * PG,
+			     self->mem + 13 * PG, PG, IA_RW, PG));
+	EXPECT_EQ(0, replace(self->fd, self->root, ROOT + 14 * PG,
+			     self->mem + 14 * PG, 6 * PG, IA_RW, PG));
+	EXPECT_EQ(0, replace(self->fd, self->root, ROOT, self->mem, 32 * PG,
+			     IA_RW, PG));
+	/* less permission, another grid, other pages at its end or beyond */
+	EXPECT_EQ(-EBUSY, replace(self->fd, self->root, ROOT, self->mem,
+				  16 * PG, IOASID_MAP_READ, PG));
+	EXPECT_EQ(ROOT, fault);
+	EXPECT_EQ(-EBUSY, replace(self->fd, self->root, ROOT, self->mem,
+				  16 * PG, IA_RW, 2 * PG));
+	EXPECT_EQ(-EBUSY, replace(self->fd, self->root, ROOT + 12 * PG,
+				  self->mem + 13 * PG, 4 * PG, IA_RW, PG));
+	EXPECT_EQ(ROOT + 12 * PG, fault);
+	EXPECT_EQ(-EBUSY, replace(self->fd, self->root, ROOT + 18 * PG, other,
+				  4 * PG, IA_RW, PG));
+	EXPECT_EQ(-EBUSY, replace(self->fd, self->root, ROOT, self->mem,
+				  33 * PG, IA_RW, PG));
+	ASSERT_EQ(0, ia_state_read(self->fd, &after));
+	diff = ia_state_diff(&before, &after);
+	EXPECT_EQ(NULL, diff)
+		TH_LOG("changed: %s", diff);
+	EXPECT_EQ(0, hammer_stop(&self->dev, 1));
+	/* the address holds other pages now */
+	ASSERT_EQ(self->mem + 14 * PG, mmap(self->mem + 14 * PG, PG,
+					    PROT_READ | PROT_WRITE,
+					    MAP_PRIVATE | MAP_ANONYMOUS |
+					    MAP_FIXED, -1, 0));
+	EXPECT_EQ(-EBUSY, replace(self->fd, self->root, ROOT, self->mem,
+				  16 * PG, IA_RW, PG));
+	/* no child refers to these */
+	EXPECT_EQ(0, replace(self->fd, self->root, ROOT + 20 * PG, other,
+			     4 * PG, IA_RW, PG));
 }
 
 /* --- software devices --- */

@@ -354,8 +354,13 @@ TEST_F_TIMEOUT(longlock, references, 3600)
 		START();
 		ASSERT_EQ(-EBUSY, change(self->s.fd, root,
 					 IOASID_MAP_REPLACE | IA_RW, page,
-					 IA_PTR(self->page), PG));
+					 IA_PTR(self->page) + 7 * PG, PG));
 		BOUNDED("whether it can be replaced");
+		START();
+		ASSERT_EQ(0, change(self->s.fd, root,
+				    IOASID_MAP_REPLACE | IA_RW, page,
+				    IA_PTR(self->page) + page, PG));
+		BOUNDED("it is replaced by itself");
 		START();
 		ASSERT_EQ(0, ia_unmap_cascade(self->s.fd, root, (4 + i) * PG, PG));
 		BOUNDED("a page beside it is taken from the children");
