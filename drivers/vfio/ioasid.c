@@ -125,8 +125,100 @@ static bool vfio_ioasid_owns_file(void *data, struct file *file)
 	return vfio_file_is_of_device(file, data);
 }
 
+#ifdef VFIO_MEMORY_WATCH
+/**
+ * struct vfio_ioasid_watch - a watch over memory of a device
+ * @base: the watch
+ * @device: the device, until @closed is set
+ * @region: is told of changes
+ * @lock: protects @closed, which keeps @device
+ * @closed: the device was closed, and knows the watch no more
+ */
+struct vfio_ioasid_watch {
+	struct vfio_memory_watch base;
+	struct vfio_device *device;
+	struct ioasid_region *region;
+	spinlock_t lock;		/* see above */
+	bool closed;
+};
+
+static void vfio_ioasid_memory_changed(struct vfio_memory_watch *base,
+				       enum vfio_memory_change change)
+{
+	struct vfio_ioasid_watch *watch =
+		container_of(base, struct vfio_ioasid_watch, base);
+	struct ioasid_region *region = watch->region;
+
+	if (change == VFIO_MEMORY_BACK) {
+		region->back(region);
+		return;
+	}
+	region->gone(region, change == VFIO_MEMORY_CLOSED);
+	if (change != VFIO_MEMORY_CLOSED)
+		return;
+	/* vfio_ioasid_unwatch() may free it as soon as the lock is dropped */
+	spin_lock(&watch->lock);
+	watch->closed = true;
+	spin_unlock(&watch->lock);
+}
+
+static int vfio_ioasid_watch(void *data, u64 offset, u64 length,
+			     struct ioasid_region *region)
+{
+	struct vfio_device *device = data;
+	struct vfio_ioasid_watch *watch;
+	int ret;
+
+	if (!device->ops->watch_memory)
+		return -EOPNOTSUPP;
+	watch = kzalloc(sizeof(*watch), GFP_KERNEL_ACCOUNT);
+	if (!watch)
+		return -ENOMEM;
+	watch->device = device;
+	watch->region = region;
+	watch->base.change = vfio_ioasid_memory_changed;
+	spin_lock_init(&watch->lock);
+	ret = device->ops->watch_memory(device, offset, length, &watch->base);
+	if (ret) {
+		kfree(watch);
+		return ret;
+	}
+	region->phys = watch->base.phys;
+	region->priv = watch;
+	return 0;
+}
+
+static void vfio_ioasid_unwatch(struct ioasid_region *region)
+{
+	struct vfio_ioasid_watch *watch = region->priv;
+	struct vfio_device *device = NULL;
+	struct module *driver;
+
+	/* An open device has its driver, which waits for references to it */
+	spin_lock(&watch->lock);
+	if (!watch->closed) {
+		device = watch->device;
+		driver = device->dev->driver->owner;
+		get_device(&device->device);
+		__module_get(driver);
+	}
+	spin_unlock(&watch->lock);
+	if (device) {
+		device->ops->unwatch_memory(device, &watch->base);
+		put_device(&device->device);
+		module_put(driver);
+	}
+	kfree(watch);
+}
+#endif
+
 static const struct ioasid_device_ops vfio_ioasid_device_ops = {
 	.owns_file = vfio_ioasid_owns_file,
+#ifdef VFIO_MEMORY_WATCH
+	.watch = vfio_ioasid_watch,
+	.unwatch = vfio_ioasid_unwatch,
+	.owner = THIS_MODULE,
+#endif
 };
 
 /*

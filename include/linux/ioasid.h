@@ -47,11 +47,36 @@ struct ioasid_access_ops {
 };
 
 /**
+ * struct ioasid_region - memory of a device, watched by its framework
+ * @phys: set by &ioasid_device_ops.watch: where the memory is
+ * @priv: for the framework
+ * @gone: the framework calls it before the memory goes: in a reset, in low power,
+ *	or when the device is closed.  Then @closed is true, and it is the last
+ *	call.  Returns when no device reaches the memory by an IOASID.
+ * @back: the framework calls it when the memory is there first, and when it is
+ *	back
+ *
+ * One call at a time.  They may sleep, and allocate memory, but wait for no page
+ * fault.
+ */
+struct ioasid_region {
+	phys_addr_t phys;
+	void *priv;
+	void (*gone)(struct ioasid_region *region, bool closed);
+	void (*back)(struct ioasid_region *region);
+};
+
+/**
  * struct ioasid_device_ops - a framework's callbacks for a device that does DMA
  * @owns_file: return true if @file is a file of the device. Device memory that
  *	is mmap()ed by this file can be mapped to IOASIDs. unmap_mapping_range()
  *	revokes these mappings, too: the framework calls it before the device is
  *	reset or bound to another driver. Called under spinlocks. NULL, it has none
+ * @watch: watch memory of the device, at an offset as for mmap() of its file;
+ *	NULL if that cannot be done. May sleep. Returns 0, or an errno: -EOPNOTSUPP
+ *	of a device that cannot, -EINVAL where there is no memory
+ * @unwatch: undo @watch. May be called after ioasid_unbind(), with no data
+ * @owner: the module of @unwatch
  * @may_attach: test whether the device may be attached now. Called from
  *	ioasid_attach() and ioasid_attach_ioctl() only, with the lock that serialises
  *	them held. Returns 0, or an errno, which the attach fails with. NULL, it always
@@ -59,6 +84,10 @@ struct ioasid_access_ops {
  */
 struct ioasid_device_ops {
 	bool (*owns_file)(void *data, struct file *file);
+	int (*watch)(void *data, u64 offset, u64 length,
+		     struct ioasid_region *region);
+	void (*unwatch)(struct ioasid_region *region);
+	struct module *owner;
 	int (*may_attach)(void *data);
 };
 

@@ -569,9 +569,19 @@ static bool attach_owns_file(struct ioas *ioas, struct file *file)
 	return ioasid_ctx_owns_file(ioasid_of(ioas)->obj.ctx, file);
 }
 
+static int attach_watch(struct ioas *ioas, struct file *file, u64 offset,
+			u64 length, struct ioasid_region *region,
+			const struct ioasid_device_ops **how)
+{
+	return ioasid_ctx_watch(ioasid_of(ioas)->obj.ctx, file, offset, length,
+				region, how);
+}
+
 static const struct ioas_ops attach_ioas_ops = {
 	.poisoned = attach_poisoned,
 	.owns_file = attach_owns_file,
+	.watch = attach_watch,
+	.unwatch = ioasid_unwatch,
 	.get = ioasid_ioas_get,
 	.put = ioasid_ioas_put,
 };

@@ -294,6 +294,80 @@ bool ioasid_ctx_owns_file(struct ioasid_ctx *ctx, struct file *file)
 	return owns;
 }
 
+/* Find the device whose file it is, and refer to it; or NULL */
+static struct ioasid_device *device_of_file(struct ioasid_ctx *ctx,
+					    struct file *file)
+{
+	struct ioasid_device *idev, *found = NULL;
+	struct ioasid_group *group;
+
+	mutex_lock(&ctx->lock);
+	spin_lock(&ctx->routes_lock);
+	list_for_each_entry(group, &ctx->groups, node)
+		list_for_each_entry(idev, &group->devices, node)
+			if (!found && idev->ops && idev->ops->watch &&
+			    idev->ops->owns_file(idev->data, file) &&
+			    refcount_inc_not_zero(&idev->obj.users))
+				found = idev;
+	spin_unlock(&ctx->routes_lock);
+	mutex_unlock(&ctx->lock);
+	return found;
+}
+
+/**
+ * ioasid_ctx_watch() - watch memory of a device that is bound to a context
+ * @ctx: the context
+ * @file: a file of the device
+ * @offset: offset of the memory, as for mmap()
+ * @length: bytes
+ * @region: told of changes, until ioasid_unwatch()
+ * @how: out, for ioasid_unwatch()
+ *
+ * Context: may sleep, for as long as a reset of the device takes.
+ * Return: 0;
+ * -EOPNOTSUPP, @file is of no bound device, or its driver cannot watch;
+ * -ENODEV, the device was unbound;
+ * an errno of the framework.
+ */
+int ioasid_ctx_watch(struct ioasid_ctx *ctx, struct file *file, u64 offset,
+		     u64 length, struct ioasid_region *region,
+		     const struct ioasid_device_ops **how)
+{
+	struct ioasid_device *idev = device_of_file(ctx, file);
+	int ret = -ENODEV;
+
+	if (!idev)
+		return -EOPNOTSUPP;
+	mutex_lock(&idev->lock);
+	if (!idev->gone) {
+		/* A bound device keeps the module of its framework */
+		__module_get(idev->ops->owner);
+		*how = idev->ops;
+		ret = idev->ops->watch(idev->data, offset, length, region);
+		if (ret)
+			module_put(idev->ops->owner);
+	}
+	mutex_unlock(&idev->lock);
+	ioasid_device_put(idev);
+	return ret;
+}
+
+/**
+ * ioasid_unwatch() - undo ioasid_ctx_watch()
+ * @region: the region
+ * @how: from ioasid_ctx_watch()
+ *
+ * Context: may sleep, for as long as a reset of the device takes.
+ */
+void ioasid_unwatch(struct ioasid_region *region,
+		    const struct ioasid_device_ops *how)
+{
+	struct module *owner = how->owner;
+
+	how->unwatch(region);
+	module_put(owner);
+}
+
 /* ---- Bind ---- */
 
 /* Release the ownership of a device's group */

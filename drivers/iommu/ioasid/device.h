@@ -151,6 +151,11 @@ void ioasid_group_visit(struct ioasid_ctx *ctx, struct ioasid_group *group);
 struct list_head *ioasid_group_leave(struct ioasid_ctx *ctx,
 				     struct ioasid_group *group);
 bool ioasid_ctx_owns_file(struct ioasid_ctx *ctx, struct file *file);
+int ioasid_ctx_watch(struct ioasid_ctx *ctx, struct file *file, u64 offset,
+		     u64 length, struct ioasid_region *region,
+		     const struct ioasid_device_ops **how);
+void ioasid_unwatch(struct ioasid_region *region,
+		    const struct ioasid_device_ops *how);
 struct ioas_ranges *ioasid_device_describe(struct ioasid_device *idev,
 					   struct ioasid_device_info *info,
 					   void **hw_data);

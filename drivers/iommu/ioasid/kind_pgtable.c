@@ -52,6 +52,8 @@ int ioasid_pgtable_init(struct ioasid *ioasid,
 	ret = ioasid_map_init(ioasid, params, account, parent);
 	if (ret)
 		goto err_format;
+	/* The pages of tables */
+	pgt->map.ioas.memory_only = true;
 	ioas_nests_init(&pgt->nests, parent->ioas, format);
 	atomic64_set(&pgt->tables, 0);
 	return 0;

@@ -15,6 +15,7 @@
 #include <linux/miscdevice.h>
 #include <linux/module.h>
 #include <linux/uaccess.h>
+#include <linux/vfio.h>
 
 #include <trace/events/ioasid.h>
 
@@ -44,6 +45,7 @@ static long cmd_check_extension(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 	case IOASID_EXT_DMA_BATCH:
 	case IOASID_EXT_EXPORT:
 	case IOASID_EXT_PASID:
+	case IOASID_EXT_CHILD_DEVMEM:
 		return 1;
 	case IOASID_EXT_PGTABLE:
 	case IOASID_EXT_PASID_TABLE:
@@ -54,6 +56,12 @@ static long cmd_check_extension(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 		return IS_ENABLED(CONFIG_IO_URING);
 	case IOASID_EXT_PASID_HITLESS:
 		return ioas_iommu_may_replace_pasids();
+	case IOASID_EXT_DEVICE_REGION:
+#ifdef VFIO_MEMORY_WATCH
+		return IS_ENABLED(CONFIG_VFIO_IOASID);
+#else
+		return 0;
+#endif
 	case IOASID_EXT_MAP_FILE:
 		return ioasid_can_pin_files();
 	case IOASID_EXT_MAX_IOASIDS:

@@ -98,6 +98,11 @@
  *	there; @pasid_width of struct ioasid_device_info tells of each device.
  * @IOASID_EXT_PASID_HITLESS: IOASID_ATTACH_HITLESS. 1 when the kernel has it;
  *	IOASID_DEVICE_PASID_HITLESS tells if the IOMMU of a device has.
+ * @IOASID_EXT_CHILD_DEVMEM: children can refer to memory of devices. 1 when
+ *	there.
+ * @IOASID_EXT_DEVICE_REGION: IOASID_MAP_FILE with a device file. 1 when the
+ *	kernel's VFIO can tell when memory of a device goes, and when it is back;
+ *	not all of its drivers can.
  * @IOASID_EXT_PGTABLE: IOASID_ALLOC_NEST_PARENT and IOASID_KIND_PGTABLE, with
  *	IOASID_BIND_PGTABLE, IOASID_UNBIND_PGTABLE and IOASID_INVALIDATE_CACHE. 1
  *	when there; 0 where the kernel's IOMMU core lacks what they need: the kind
@@ -122,6 +127,8 @@ enum ioasid_extension {
 	IOASID_EXT_PGTABLE = 13,
 	IOASID_EXT_PASID_TABLE = 14,
 	IOASID_EXT_PASID_HITLESS = 19,
+	IOASID_EXT_CHILD_DEVMEM = 20,
+	IOASID_EXT_DEVICE_REGION = 21,
 };
 
 /**
@@ -558,8 +565,8 @@ enum ioasid_map_flags {
  * @argsz: sizeof(struct ioasid_map_dma)
  * @flags: enum ioasid_map_flags, at least one of READ, WRITE and RESERVE
  * @ioasid: the IOASID to map to
- * @fd: with IOASID_MAP_FILE a memfd, a file of a tmpfs or of a hugetlbfs;
- *	must be 0 otherwise
+ * @fd: with IOASID_MAP_FILE a memfd, a file of a tmpfs or of a hugetlbfs, or a
+ *	device file; must be 0 otherwise
  * @iova: with IOASID_MAP_FIXED the IOVA to map at, otherwise 0; out, the IOVA
  *	of the mapping
  * @addr: an address of the calling process, or an offset in @fd; for a child
@@ -590,17 +597,28 @@ enum ioasid_map_flags {
  * Memory of a device is mapped too, for one device to reach another (peer to
  * peer): @addr lies within one mmap() of the device file of a device that is
  * bound to the same context.  It is neither pinned nor charged, cannot be
- * split, and cannot be referred to by children or used by software devices.  It
- * is revoked before the process loses it by munmap(), mremap() or exit, or by
+ * split, and cannot be used by software devices.  With IOASID_EXT_CHILD_DEVMEM
+ * children can refer to it, but those of imports cannot; a child's mapping of
+ * memory and of memory of devices becomes several mappings, one for each run of
+ * memory and for each mapping of memory of a device.  It is revoked, in all
+ * descendants too, before the process loses it by munmap(), mremap() or exit, or by
  * an mprotect() that removes a permission of the mapping, and before the device
  * is reset or its memory switched off.  The mapping stays, see
  * IOASID_STATE_REVOKED.
+ *
+ * With IOASID_EXT_DEVICE_REGION, IOASID_MAP_FILE maps memory of a device by the
+ * device file of a device that is bound to the same context, and an offset, as
+ * for mmap() of that file.  It is revoked before the memory goes, in a reset, in
+ * low power or when it is switched off, and is back, in descendants too, when the
+ * memory is there again.  It can be made while the memory is gone.  When the
+ * device is closed, or unbound, it is revoked for good.
  *
  * Errors:
  *
  *  * EEXIST: the range overlaps a mapping or a reserved range.
  *  * EINVAL: the range is not within one permitted range, or the file ends
- *    before @length; of a child: IOASID_MAP_FILE.
+ *    before @length, or has no memory there that can be mapped; of a child:
+ *    IOASID_MAP_FILE.
  *  * EFAULT: memory cannot be pinned, nor is it memory of a device that can
  *    be mapped.
  *  * EBADF: @fd is not open.
@@ -611,8 +629,10 @@ enum ioasid_map_flags {
  *  * EHWPOISON: memory is poisoned.
  *  * EOVERFLOW: a page is pinned as often as its count allows, 1.5 million
  *    times.
- *  * EOPNOTSUPP: @fd is a file of another type, or IOASID_EXT_MAP_FILE is 0; or it is
- *    memory of a device, and a device with IOASID_DEVICE_TRANSLATES is attached.
+ *  * EOPNOTSUPP: @fd is a file of another type, or IOASID_EXT_MAP_FILE is 0;
+ *    or @fd is a device file of a device that is not bound to the same context,
+ *    or whose driver cannot tell when memory goes; or it is memory of a device,
+ *    and a device with IOASID_DEVICE_TRANSLATES is attached.
  *  * ENOSPC: no free range is large enough; or a device with
  *    IOASID_DEVICE_TRANSLATES cannot hold one more mapping.
  *  * EDQUOT: RLIMIT_MEMLOCK or IOASID_OPTION_LIMIT_PINNED would be
@@ -622,8 +642,10 @@ enum ioasid_map_flags {
  *  * ECANCELED: the range was unmapped or replaced, or the IOASID freed,
  *    while memory was being pinned.
  *  * ENXIO: of a child: part of the range is not mapped in the parent, or
- *    lies beyond the window of the export.
- *  * ENODEV: of a child: the parent was freed.
+ *    lies beyond the window of the export, or is memory of a device that was
+ *    revoked, or that an import cannot refer to.
+ *  * ENODEV: of a child: the parent was freed; of a device file: the device is
+ *    being closed.
  *
  * IOASID_MAP_PROTECT and IOASID_MAP_REPLACE, with an IOVA in @fault_addr:
  *
@@ -646,8 +668,10 @@ enum ioasid_map_flags {
  *
  * IOASID_MAP_REPLACE only:
  *
- *  * EEXIST: part of the range is reserved, or memory of a device.
- *  * EFAULT: the new memory is memory of a device.
+ *  * EEXIST: part of the range is reserved; or the new memory is memory of a
+ *    device, and part of the range is memory.
+ *  * EINVAL: an edge of the range splits memory of a device.
+ *  * EOPNOTSUPP: of a child: the new memory is of several kinds.
  */
 struct ioasid_map_dma {
 	__u32 argsz;

@@ -253,9 +253,25 @@ static void recompute_permitted(struct ioas *ioas)
 /* ---- Populate ---- */
 
 /*
- * Find the next mapping that must be written.  A PINNING or WRITING mapping is
- * left to the thread that maps it, which sees that populate() has passed it.
- * The walk may be long: drops and takes the lock.
+ * True if the mapping is not written by populate().  A PINNING or WRITING one is
+ * left to the thread that maps it, which sees that populate() has passed it;
+ * unless others will take its place, which are written when they are there.
+ */
+static bool populate_skips(const struct ioas_domain *dom,
+			   const struct ioas_mapping *m)
+{
+	if (m->start < dom->populate_next)
+		return true;
+	if (unlikely(m->backing == IOAS_BACKING_PIECES))
+		return false;
+	return !ioas_mapping_has_memory(m) ||
+	       m->state == IOAS_MAPPING_PINNING ||
+	       m->state == IOAS_MAPPING_WRITING;
+}
+
+/*
+ * Find the next mapping that must be written.  The walk may be long: drops and
+ * takes the lock.
  */
 static struct ioas_mapping *populate_first(struct ioas *ioas)
 	__must_hold(&ioas->lock)
@@ -265,10 +281,7 @@ static struct ioas_mapping *populate_first(struct ioas *ioas)
 	unsigned int n = 0;
 
 	m = ioas_mapping_first(ioas, dom->populate_next);
-	while (m && (m->start < dom->populate_next ||
-		     !ioas_mapping_has_memory(m) ||
-		     m->state == IOAS_MAPPING_PINNING ||
-		     m->state == IOAS_MAPPING_WRITING)) {
+	while (m && populate_skips(dom, m)) {
 		if (++n % WALK_BATCH == 0) {
 			dom->populate_next = m->start;
 			spin_unlock(&ioas->lock);
@@ -316,7 +329,7 @@ static int populate(struct ioas *ioas, struct ioas_domain *dom)
 		}
 		if (m->state != IOAS_MAPPING_LIVE &&
 		    m->state != IOAS_MAPPING_LEAVING) {
-			/* It is removed, cut, or becomes LIVE again */
+			/* It is removed, cut, replaced, or becomes LIVE again */
 			addr = m->start;
 			ret = ioas_wait(ioas, !is_changing(ioas, addr),
 					NULL);

@@ -95,12 +95,23 @@ int ioas_mapping_get_memory(struct ioas *ioas, struct ioas_mapping *m,
 
 	ret = ioas_mapping_pin(ioas, m, req->file, req->length >> PAGE_SHIFT,
 			       req->flags & IOASID_MAP_WRITE, &req->fault_addr);
-	if (likely(!ret) || (ret != -EFAULT && ret != -EDQUOT) || req->file)
-		return ret;
+	if (likely(!ret))
+		return 0;
 	/* A device's memory cannot be pinned, and need not be charged */
-	device = ioas_devmem_get(ioas, req, m->start);
-	if (IS_ERR(device))
-		return PTR_ERR(device) == -EFAULT ? ret : PTR_ERR(device);
+	if (req->file) {
+		if (ret != -EOPNOTSUPP)
+			return ret;
+		device = ioas_devmem_get_region(ioas, req, m->start);
+		if (IS_ERR(device))
+			return PTR_ERR(device);
+	} else {
+		if (ret != -EFAULT && ret != -EDQUOT)
+			return ret;
+		device = ioas_devmem_get(ioas, req, m->start);
+		if (IS_ERR(device))
+			return PTR_ERR(device) == -EFAULT ? ret :
+							    PTR_ERR(device);
+	}
 	m->device = device;
 	m->backing = IOAS_BACKING_DEVICE;
 	return 0;
@@ -136,7 +147,9 @@ void ioas_mapping_split_memory(struct ioas *ioas,
 		ioas_ref_split(ioas, m, tail);
 		break;
 	case IOAS_BACKING_DEVICE:	/* edges_check() refuses it */
+	case IOAS_BACKING_PARENT_DEVICE:
 	case IOAS_BACKING_NONE:
+	case IOAS_BACKING_PIECES:
 		break;
 	}
 }
@@ -168,13 +181,16 @@ void ioas_mapping_view(const struct ioas_mapping *m, unsigned long skip,
 		view->addr_known = true;
 		break;
 	case IOAS_BACKING_DEVICE:
-		view->addr_known = ioas_devmem_refer(m->device, &view->mem);
+	case IOAS_BACKING_PARENT_DEVICE:
+		view->addr_known = ioas_devmem_refer(m->device, &view->mem) ||
+				   m->backing == IOAS_BACKING_PARENT_DEVICE;
 		view->revoked = ioas_devmem_is_revoked(m->device);
 		if (view->revoked)
 			ioasid_memory_unrefer(&view->mem);
 		view->cuttable = false;
 		break;
 	case IOAS_BACKING_NONE:
+	case IOAS_BACKING_PIECES:
 		break;
 	}
 }

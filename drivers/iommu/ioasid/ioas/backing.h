@@ -22,10 +22,15 @@ static __always_inline void ioas_mapping_put_memory(struct ioas *ioas,
 		m->next = NULL;
 		ioas_ref_put(ioas, m);
 		break;
+	case IOAS_BACKING_PARENT_DEVICE:
+		m->next = NULL;
+		ioas_ref_put(ioas, m);
+		fallthrough;
 	case IOAS_BACKING_DEVICE:
 		ioas_devmem_put(m->device);
 		break;
 	case IOAS_BACKING_NONE:
+	case IOAS_BACKING_PIECES:
 		break;
 	}
 }

@@ -80,9 +80,16 @@ static int check_mapping(struct ioas_change *change, struct ioas_mapping *m)
 	int ret;
 
 	if (!ioas_mapping_has_memory(m)) {
-		if (change->new)
-			return -EEXIST;
-		return m->backing == IOAS_BACKING_DEVICE ? -EOPNOTSUPP : -ENXIO;
+		if (!ioas_mapping_is_device(m))
+			return change->new ? -EEXIST : -ENXIO;
+		if (!change->new)
+			return -EOPNOTSUPP;
+		/* Device memory goes as a whole */
+		if (m->start < change->start || m->last > change->last)
+			return -EINVAL;
+		change->devices = true;
+		return ioas_change_is_referred(change, m) ? referred(change) :
+							    0;
 	}
 	if (!ioas_change_differs(change, m))
 		return 0;
@@ -298,6 +305,7 @@ static int claim_range(struct ioas_change *change)
 	change->ours = change->leaving;
 	change->claimed_maps = false;
 	change->referred = false;
+	change->devices = false;
 	ioas_lock_refs(ioas);
 	ret = check_space(change);
 	while (!ret) {

@@ -121,7 +121,8 @@ static bool find_piece(struct side *side, u64 at, struct piece *piece)
 		whole_piece(change->new, piece);
 		return true;
 	}
-	while (side->m && (side->m->last < at || ioas_is_filler(side->m)))
+	while (side->m && (side->m->last < at ||
+			   !ioas_mapping_has_memory(side->m)))
 		side->m = side->m->next;
 	if (!side->m)
 		return false;

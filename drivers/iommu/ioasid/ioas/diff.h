@@ -22,6 +22,7 @@
  *	memory
  * @claimed_last: the last of these
  * @claimed_maps: fillers stand for mappings whose memory is being pinned
+ * @devices: with @new: device memory may be in the range
  * @referred: with @new: a child refers to memory in the range, or across an edge
  * @referred_at: the first IOVA where one does
  * @leaving: LEAVING mappings that are to be claimed, by @next, ascending
@@ -44,6 +45,7 @@ struct ioas_change {
 	struct ioas_mapping *claimed;
 	struct ioas_mapping *claimed_last;
 	bool claimed_maps;
+	bool devices;
 	bool referred;
 	u64 referred_at;
 	struct ioas_mapping *leaving;

@@ -35,6 +35,7 @@ void ioas_init(struct ioas *ioas,
 	ioas->cut_shift = 0;
 	ioas->enforce_cache_coherency = false;
 	ioas->nest_parent = false;
+	ioas->memory_only = false;
 	ioas->dead = false;
 	ioas->poisoned = false;
 	ioas->knows_gaps = false;

@@ -23,6 +23,7 @@
 #include "ioas.h"
 #include "map.h"
 #include "mapping.h"
+#include "pieces.h"
 #include "ranges.h"
 #include "ref.h"
 #include "tables.h"
@@ -202,7 +203,7 @@ static int write_mapping(struct ioas *ioas, struct ioas_mapping *m)
 	__must_hold(&ioas->lock)
 {
 	lockdep_assert_held_read(&ioas->tables.sem);
-	if (unlikely(m->backing == IOAS_BACKING_DEVICE))
+	if (unlikely(ioas_mapping_is_device(m)))
 		return write_device(ioas, m);
 	if (!ioas_mapping_has_memory(m) || ioas_tables_none(ioas)) {
 		ioas_mapping_set_state(m, IOAS_MAPPING_LIVE);
@@ -221,7 +222,7 @@ static __always_inline int
 publish(struct ioas *ioas, struct ioas_mapping *m, int ret)
 	__releases(&ioas->lock)
 {
-	bool poisoned = false;
+	bool poisoned = false, kept = false;
 
 	if (likely(!ret)) {
 		ioas->nr_mappings++;
@@ -229,18 +230,22 @@ publish(struct ioas *ioas, struct ioas_mapping *m, int ret)
 			ioas->bytes_mapped += ioas_mapping_bytes(m);
 	} else {
 		ioas_mapping_erase(ioas, m);
-		poisoned = ioas_mapping_has_memory(m) &&
+		poisoned = m->backing != IOAS_BACKING_NONE &&
 			   ioas_tables_poisoned(ioas);
-		if (poisoned)
+		if (poisoned) {
+			ioas->poisoned = true;
+			kept = ioas_mapping_has_memory(m);
+		}
+		if (kept)
 			ioas_quarantine_add(ioas, m);
 	}
 	ioas_wake(ioas);
 	spin_unlock(&ioas->lock);
 	up_read(&ioas->tables.sem);
+	if (unlikely(ret && !kept))
+		ioas_mapping_release(ioas, m);
 	if (unlikely(poisoned))
 		ioas->ops->poisoned(ioas);
-	else if (unlikely(ret))
-		ioas_mapping_release(ioas, m);
 	return ret;
 }
 
@@ -263,6 +268,34 @@ static __always_inline int write_ref(struct ioas *ioas,
 	return ioas_tables_write(ioas, m);
 }
 
+/* Write and publish a reference to device memory */
+static noinline int publish_device(struct ioas *ioas, struct ioas_mapping *m)
+{
+	int ret;
+
+	spin_lock(&ioas->lock);
+	ret = write_device(ioas, m);
+	return publish(ioas, m, ret);
+}
+
+/*
+ * Refer to the parent's memory by several mappings, write and publish.  On failure
+ * tables.sem is still held, and the range reserved; @poisoned is set if a domain
+ * must be blocked after that.
+ */
+static noinline int publish_pieces(struct ioas *ioas, struct ioas_mapping *m,
+				   const struct ioas_map_request *req,
+				   u64 *addr, bool *poisoned)
+{
+	int ret = ioas_map_pieces(ioas, m, req, addr);
+
+	if (ret)
+		*poisoned = ioas_tables_poisoned(ioas);
+	else
+		up_read(&ioas->tables.sem);
+	return ret;
+}
+
 /**
  * ioas_map_ref() - map by reference, at a fixed IOVA
  * @ioas: a child
@@ -279,6 +312,7 @@ int ioas_map_ref(struct ioas *ioas,
 		 struct ioas_map_request *req)
 {
 	struct ioas_mapping *m;
+	bool poisoned = false;
 	u64 addr;
 	int ret;
 
@@ -298,9 +332,17 @@ int ioas_map_ref(struct ioas *ioas,
 			if (likely(ret != -EAGAIN))
 				return publish(ioas, m, ret);
 			spin_unlock(&ioas->lock);
+		} else if (unlikely(ret == IOAS_REF_DEVICE)) {
+			return publish_device(ioas, m);
+		} else if (unlikely(ret == -EREMOTE)) {
+			ret = publish_pieces(ioas, m, req, &addr, &poisoned);
+			if (!ret)
+				return 0;
 		}
 		ioas_abort_writing(ioas, m);
 		up_read(&ioas->tables.sem);
+		if (unlikely(poisoned))
+			ioas->ops->poisoned(ioas);
 		if (ret != -EAGAIN) {
 			req->fault_addr = addr;
 			return ret;
@@ -358,6 +400,7 @@ static void unlock_mapping(struct ioas *ioas, struct ioas_mapping *m)
 static int commit_reference(struct ioas *ioas, struct ioas_mapping *m,
 			    struct ioas_map_request *req)
 {
+	bool poisoned = false;
 	u64 addr;
 	int ret;
 
@@ -380,13 +423,24 @@ static int commit_reference(struct ioas *ioas, struct ioas_mapping *m,
 			ioas_ref_put(ioas, m);
 			/* An import made it an address of the parent */
 			m->addr = req->addr;
+		} else if (unlikely(ret == IOAS_REF_DEVICE)) {
+			return publish_device(ioas, m);
+		} else if (unlikely(ret == -EREMOTE)) {
+			ret = publish_pieces(ioas, m, req, &addr, &poisoned);
+			if (!ret)
+				return 0;
 		}
 		spin_lock(&ioas->lock);
 		if (likely(ret != -EAGAIN)) {
 			req->fault_addr = addr;
-			return publish(ioas, m, ret);
+			ret = publish(ioas, m, ret);
+			if (unlikely(poisoned))
+				ioas->ops->poisoned(ioas);
+			return ret;
 		}
 		unlock_mapping(ioas, m);
+		if (unlikely(poisoned))
+			ioas->ops->poisoned(ioas);
 		ret = wait_for_parent(ioas, req, addr);
 	} while (!ret);
 	return abandon(ioas, m, ret);

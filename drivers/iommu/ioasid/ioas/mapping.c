@@ -32,6 +32,8 @@ static bool still_busy(struct ioas *ioas, u64 addr)
 	if (!m || m->start > addr || !ioas_mapping_busy(m))
 		return false;
 	WRITE_ONCE(m->wanted, true);
+	if (unlikely(m->backing == IOAS_BACKING_PIECES && m->next))
+		WRITE_ONCE(m->next->wanted, true);
 	return true;
 }
 

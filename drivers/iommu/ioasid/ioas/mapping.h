@@ -35,6 +35,20 @@ static inline bool ioas_mapping_has_memory(const struct ioas_mapping *m)
 	return m->backing >= IOAS_BACKING_PINNED;
 }
 
+/* True if the mapping is one of device memory */
+static inline bool ioas_mapping_is_device(const struct ioas_mapping *m)
+{
+	return m->backing == IOAS_BACKING_DEVICE ||
+	       m->backing == IOAS_BACKING_PARENT_DEVICE;
+}
+
+/* True if the mapping has a reference to the parent */
+static inline bool ioas_mapping_has_ref(const struct ioas_mapping *m)
+{
+	return m->backing == IOAS_BACKING_PARENT ||
+	       unlikely(m->backing == IOAS_BACKING_PARENT_DEVICE);
+}
+
 /* True if a change may be about to put another mapping in its place */
 static inline bool ioas_mapping_changing(const struct ioas_mapping *m)
 {

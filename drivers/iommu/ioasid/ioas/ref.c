@@ -2,6 +2,9 @@
 /*
  * Mappings by reference: a child's memory is that of its parent.
  *
+ * Longer than 700 lines: references to memory and to memory of devices are found,
+ * indexed, split and dropped under the same lock, by the same functions.
+ *
  * Invariants:
  *  - A mapping of a child refers to a range of the parent (struct ioas_ref),
  *    from before its first IOPTE is written until its last one is flushed.  The
@@ -29,6 +32,7 @@
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 
+#include "devmem.h"
 #include "ioas.h"
 #include "mapping.h"
 #include "ref.h"
@@ -298,7 +302,8 @@ bool ioas_range_frozen(const struct ioas *parent, u64 start, u64 last)
 
 /*
  * Get the part of [addr, last] that one mapping of the parent has.  Returns
- * -EAGAIN if the caller must wait for the mapping.
+ * -EAGAIN if the caller must wait for the mapping, -EREMOTE if it is one of
+ * device memory.
  */
 static __always_inline int refer_to_run(struct ioas *parent, u64 addr,
 					u64 last, unsigned int flags,
@@ -317,8 +322,8 @@ static __always_inline int refer_to_run(struct ioas *parent, u64 addr,
 			return -ENXIO;
 		return -EAGAIN;
 	}
-	if (!ioas_mapping_has_memory(m))
-		return -ENXIO;
+	if (unlikely(!ioas_mapping_has_memory(m)))
+		return ioas_mapping_is_device(m) ? -EREMOTE : -ENXIO;
 	if (flags & ~m->flags & (IOASID_MAP_READ | IOASID_MAP_WRITE))
 		return -EACCES;
 	length = min(m->last, last) - addr + 1;
@@ -392,6 +397,59 @@ static noinline int refer_more(struct ioas *parent,
 	return ret;
 }
 
+/* Refer to device memory, which one mapping of the parent has */
+static int refer_device(struct ioas *parent, struct ioas_mapping *m,
+			struct ioas_devmem_range *range, u64 last)
+{
+	struct ioas_mapping *owner;
+
+	lockdep_assert_held(&parent->lock);
+	if (parent->dead)
+		return -ENODEV;
+	if (ioas_range_frozen(parent, m->addr, last))
+		return -EAGAIN;
+	owner = ioas_mapping_first(parent, m->addr);
+	if (!owner || owner->start > m->addr ||
+	    owner->state != IOAS_MAPPING_LIVE || !ioas_mapping_is_device(owner))
+		return -EAGAIN;
+	if (m->flags & ~owner->flags & (IOASID_MAP_READ | IOASID_MAP_WRITE))
+		return -EACCES;
+	/* See ioas_map_pieces() */
+	if (owner->last < last)
+		return -EREMOTE;
+	if (ioas_devmem_is_lost(owner->device))
+		return -ENXIO;
+	ioas_devmem_share(range, owner->device,
+			  (m->addr - owner->start) >> PAGE_SHIFT,
+			  ((last - m->addr) >> PAGE_SHIFT) + 1);
+	ref_add(parent, m, last);
+	return 0;
+}
+
+static noinline int ref_get_device(struct ioas *ioas, struct ioas_mapping *m,
+				   u64 last)
+{
+	struct ioas *parent = ioas->parent;
+	struct ioas_devmem_range *range;
+	int ret;
+
+	if (ioas->import || ioas->memory_only)
+		return -EREMOTE;
+	range = ioas_devmem_prepare(ioas, m->start, m->flags);
+	if (!range)
+		return -ENOMEM;
+	spin_lock(&parent->lock);
+	ret = refer_device(parent, m, range, last);
+	spin_unlock(&parent->lock);
+	if (ret) {
+		ioas_devmem_put(range);
+		return ret;
+	}
+	m->device = range;
+	m->backing = IOAS_BACKING_PARENT_DEVICE;
+	return 0;
+}
+
 /* Count one more mapping by reference through the imports of an export */
 static int export_charge(struct ioas_export *export)
 {
@@ -442,15 +500,17 @@ static void import_leave(struct ioas_import *import, struct ioas_mapping *m,
  * @m: WRITING, with @start, @last, @addr and @flags; on success it has memory,
  *	and refers to the range of the parent
  * @nowait: allocate nothing: -EAGAIN if more than one mapping of the parent is
- *	referred to
+ *	referred to, or device memory
  * @fault_addr: out on -ENXIO and -EACCES, the first address that failed
  *
  * Context: may sleep, for a bounded time.
- * Return: 0; or
- * -ENXIO, not all of it is mapped in the parent;
+ * Return: 0; IOAS_REF_DEVICE, it is device memory; or
+ * -ENXIO, not all of it is mapped in the parent, or not for imports;
  * -EACCES, the parent or the export lacks the permission;
  * -ENODEV, the parent or the import was freed;
  * -EDQUOT, the export permits no more mappings;
+ * -EREMOTE, several mappings of the parent have it, one with device memory: see
+ * ioas_map_pieces();
  * -EAGAIN, try again after ioas_ref_wait(), with no lock held;
  * -ENOMEM; -EINTR.
  */
@@ -485,7 +545,15 @@ int ioas_ref_get(struct ioas *ioas, struct ioas_mapping *m,
 		drop_ref(parent, m);
 		spin_unlock(&parent->lock);
 		ioasid_memory_unrefer(&m->mem);
+	} else if (unlikely(ret == -EREMOTE)) {
+		m->mem.npages = 0;
+		ret = nowait ? -EAGAIN : ref_get_device(ioas, m, last);
+		if (!ret)
+			return IOAS_REF_DEVICE;
 	}
+	/* An export is of memory: the device is of another context */
+	if (unlikely(ret == -EREMOTE) && (import || ioas->memory_only))
+		ret = -ENXIO;
 	m->mem.npages = 0;
 	*fault_addr = at;
 	if (unlikely(import))
@@ -535,7 +603,7 @@ int ioas_ref_wait(struct ioas *ioas, u64 addr, u64 last)
  * ioas_ref_put() - undo ioas_ref_get()
  * @ioas: the child
  * @list: mappings of it, by @next, at most as many as are removed together; in
- *	no table
+ *	no table.  Of device memory only the reference is undone.
  */
 void ioas_ref_put(struct ioas *ioas,
 		  struct ioas_mapping *list)
@@ -547,8 +615,13 @@ void ioas_ref_put(struct ioas *ioas,
 
 	spin_lock(&parent->lock);
 	for (m = list; m; m = m->next) {
-		if (m->backing != IOAS_BACKING_PARENT)
+		if (unlikely(m->backing != IOAS_BACKING_PARENT)) {
+			if (m->backing == IOAS_BACKING_PARENT_DEVICE) {
+				m->backing = IOAS_BACKING_DEVICE;
+				drop_ref(parent, m);
+			}
 			continue;
+		}
 		m->backing = IOAS_BACKING_NONE;
 		drop_ref(parent, m);
 		n++;
@@ -562,6 +635,47 @@ void ioas_ref_put(struct ioas *ioas,
 		ioasid_memory_unrefer(&m->mem);
 	if (unlikely(ioas->import))
 		atomic64_sub(n, &ioas->import->export->used);
+}
+
+/**
+ * ioas_ref_piece() - find the part of a range that can be referred to by one
+ *	mapping
+ * @ioas: the child
+ * @addr: first byte in the parent, which is no import
+ * @length: bytes of the range
+ *
+ * It is all memory, of however many mappings of the parent, or device memory of
+ * one of them.
+ *
+ * Return: its length, not 0; a guess where something is not mapped.
+ */
+u64 ioas_ref_piece(struct ioas *ioas, u64 addr, u64 length)
+{
+	struct ioas *parent = ioas->parent;
+	u64 at = addr, last = addr + (length - 1);
+	struct ioas_mapping *m;
+	unsigned int n = 0;
+
+	spin_lock(&parent->lock);
+	for (;;) {
+		m = ioas_mapping_first(parent, at);
+		if (!m || m->start > last)
+			break;
+		if (ioas_mapping_is_device(m)) {
+			if (m->start <= addr)
+				last = min(last, m->last);
+			else
+				last = m->start - 1;
+			break;
+		}
+		if (m->last >= last)
+			break;
+		at = m->last + 1;
+		if (++n % INDEX_BATCH == 0)
+			ioas_relax(parent);
+	}
+	spin_unlock(&parent->lock);
+	return last - addr + 1;
 }
 
 /**

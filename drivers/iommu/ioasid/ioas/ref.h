@@ -3,6 +3,7 @@
 #ifndef _IOASID_IOAS_REF_H
 #define _IOASID_IOAS_REF_H
 
+#include "mapping.h"
 #include "types.h"
 
 void ioas_refs_index_all(struct ioas *ioas);
@@ -57,10 +58,13 @@ static inline void ioas_lock_refs(struct ioas *ioas)
 static inline u64 ioas_mapping_addr(const struct ioas *ioas,
 				    const struct ioas_mapping *m)
 {
-	if (unlikely(ioas->import) && m->backing == IOAS_BACKING_PARENT)
+	if (unlikely(ioas->import) && ioas_mapping_has_ref(m))
 		return m->addr - ioas->import->export->start;
 	return m->addr;
 }
+
+/* ioas_ref_get(): it is device memory, which ioas_devmem_map() writes */
+#define IOAS_REF_DEVICE	1
 
 struct ioas_ref_key ioas_ref_key_of(const struct ioas_mapping *m);
 bool ioas_refs_index(struct ioas *ioas);
@@ -79,6 +83,7 @@ int ioas_ref_get(struct ioas *ioas, struct ioas_mapping *m,
 int ioas_ref_wait(struct ioas *ioas, u64 addr, u64 last);
 void ioas_ref_put(struct ioas *ioas,
 		  struct ioas_mapping *list);
+u64 ioas_ref_piece(struct ioas *ioas, u64 addr, u64 length);
 int ioas_ref_may_split(struct ioas *ioas);
 void ioas_ref_split_done(struct ioas *ioas);
 void ioas_ref_split(struct ioas *ioas, struct ioas_mapping *m,

@@ -2,6 +2,9 @@
 /*
  * Change mappings in place: IOASID_MAP_PROTECT and IOASID_MAP_REPLACE.
  *
+ * Longer than 700 lines: a change is prepared, carried out and published or undone
+ * as a whole, of memory and of memory of devices.
+ *
  * Invariants:
  *  - All memory is pinned or referred to, and all that a cut may need is
  *    allocated, before a table is touched.  The old memory is unpinned after
@@ -29,6 +32,7 @@
 #include "access.h"
 #include "backing.h"
 #include "claim.h"
+#include "devmem.h"
 #include "diff.h"
 #include "domain.h"
 #include "ioas.h"
@@ -98,16 +102,23 @@ static bool is_repinned(const struct ioas_change *change,
 	       repin->payer->mm == m->payer->mm;
 }
 
+static const struct ioasid_memory *pages_of(const struct ioas_mapping *m)
+{
+	return ioas_mapping_is_device(m) ? ioas_devmem_pages(m->device) :
+					   &m->mem;
+}
+
 /* Test whether a mapping has the pages of @mem at @start */
 static bool same_pages(const struct ioas_mapping *m, u64 start,
 		       const struct ioasid_memory *mem, unsigned long at,
 		       unsigned long npages)
 {
+	const struct ioasid_memory *old = pages_of(m);
 	struct ioasid_runs was, is;
 	struct ioasid_run a = {}, b = {};
 	unsigned long n;
 
-	ioasid_runs_from(&was, &m->mem, ioas_page_index(m, start), npages);
+	ioasid_runs_from(&was, old, ioas_page_index(m, start), npages);
 	ioasid_runs_from(&is, mem, at, npages);
 	while ((a.npages || ioasid_runs_next(&was, &a)) &&
 	       (b.npages || ioasid_runs_next(&is, &b))) {
@@ -232,11 +243,15 @@ static bool changes_nothing(const struct ioas_change *change)
 
 	for (m = change->claimed; m; m = m->next) {
 		if (ioas_is_filler(m) || m->cut_shift != new->cut_shift ||
-		    (m->flags & PERMISSION) != change->flags)
+		    (m->flags & PERMISSION) != change->flags ||
+		    ioas_mapping_is_device(m) != ioas_mapping_is_device(new))
+			return false;
+		if (ioas_mapping_is_device(m) &&
+		    ioas_devmem_is_revoked(m->device))
 			return false;
 		start = max(m->start, change->start);
 		last = min(m->last, change->last);
-		if (!same_pages(m, start, &new->mem, ioas_page_index(new, start),
+		if (!same_pages(m, start, pages_of(new), ioas_page_index(new, start),
 				((last - start) >> PAGE_SHIFT) + 1))
 			return false;
 		cond_resched();
@@ -363,7 +378,8 @@ static void publish_new(struct ioas_change *change)
 		}
 		if (!ioas_is_filler(m)) {
 			ioas->nr_mappings--;
-			ioas->bytes_mapped -= m->last - m->start + 1;
+			if (ioas_mapping_has_memory(m))
+				ioas->bytes_mapped -= ioas_mapping_bytes(m);
 		}
 		if (++n % CLAIM_BATCH == 0)
 			ioas_relax(ioas);
@@ -372,7 +388,8 @@ static void publish_new(struct ioas_change *change)
 	ioas_mapping_set_state(change->new, IOAS_MAPPING_LIVE);
 	ioas_mapping_insert(ioas, change->new);
 	ioas->nr_mappings++;
-	ioas->bytes_mapped += change->last - change->start + 1;
+	if (ioas_mapping_has_memory(change->new))
+		ioas->bytes_mapped += ioas_mapping_bytes(change->new);
 	ioas_wake(ioas);
 	spin_unlock(&ioas->lock);
 	change->new = NULL;
@@ -400,8 +417,10 @@ static void keep_new(struct ioas_change *change)
 
 	spin_lock(&ioas->lock);
 	ioas->poisoned = true;
-	if (change->new)
+	if (change->new && ioas_mapping_has_memory(change->new)) {
 		ioas_quarantine_add(ioas, change->new);
+		change->new = NULL;
+	}
 	for (m = change->repinned; m; m = next) {
 		next = m->next;
 		ioas_quarantine_add(ioas, m);
@@ -409,8 +428,45 @@ static void keep_new(struct ioas_change *change)
 			ioas_relax(ioas);
 	}
 	spin_unlock(&ioas->lock);
-	change->new = NULL;
 	change->repinned = NULL;
+}
+
+/* Remove the device memory in the range from the tables, or put it back */
+static void remove_devices(struct ioas_change *change)
+{
+	struct ioas_mapping *m;
+
+	if (likely(!change->devices))
+		return;
+	for (m = change->claimed; m; m = m->next)
+		if (ioas_mapping_is_device(m))
+			ioas_devmem_unmap(m->device);
+}
+
+static void restore_devices(struct ioas_change *change)
+{
+	struct ioas_mapping *m;
+
+	if (likely(!change->devices))
+		return;
+	for (m = change->claimed; m; m = m->next)
+		if (ioas_mapping_is_device(m))
+			ioas_devmem_restore(m->device);
+}
+
+static int write_tables(struct ioas_change *change)
+{
+	struct ioas_mapping *new = change->new;
+	int ret;
+
+	remove_devices(change);
+	if (unlikely(new && ioas_mapping_is_device(new)))
+		ret = ioas_devmem_map(new->device);
+	else
+		ret = ioas_diff_tables(change);
+	if (ret)
+		restore_devices(change);
+	return ret;
 }
 
 /*
@@ -429,7 +485,7 @@ static int carry_out(struct ioas_change *change)
 		ret = ioas_ref_may_split(ioas);
 	more = ret ? i - 1 : i;
 	if (!ret)
-		ret = ioas_diff_tables(change);
+		ret = write_tables(change);
 	poisoned = ret && ioas_tables_poisoned(ioas);
 	if (ret) {
 		if (poisoned) {
@@ -458,6 +514,20 @@ static int carry_out(struct ioas_change *change)
 	return ret;
 }
 
+/* Test whether there is memory in the range; device memory does not replace it */
+static bool replaces_memory(struct ioas_change *change)
+{
+	struct ioas_mapping *m;
+
+	for (m = change->claimed; m; m = m->next) {
+		if (ioas_mapping_has_memory(m)) {
+			change->fault_addr = max(m->start, change->start);
+			return true;
+		}
+	}
+	return false;
+}
+
 /*
  * As carry_out(), for a new mapping that has its memory.  Where children refer
  * to the range nothing may change.
@@ -466,9 +536,12 @@ static int carry_out_new(struct ioas_change *change)
 {
 	int ret = 0;
 
-	if (likely(!change->referred))
-		return carry_out(change);
-	if (!changes_nothing(change)) {
+	if (likely(!change->referred)) {
+		if (likely(!ioas_mapping_is_device(change->new)) ||
+		    !replaces_memory(change))
+			return carry_out(change);
+		ret = -EEXIST;
+	} else if (!changes_nothing(change)) {
 		change->fault_addr = change->referred_at;
 		ret = -EBUSY;
 	}
@@ -502,9 +575,7 @@ static int replace_root(struct ioas_change *change,
 	struct ioas_mapping *new = change->new;
 	int ret;
 
-	ret = ioas_mapping_pin(change->ioas, new, req->file,
-			       req->length >> PAGE_SHIFT,
-			       req->flags & IOASID_MAP_WRITE, &req->fault_addr);
+	ret = ioas_mapping_get_memory(change->ioas, new, req);
 	if (ret) {
 		change->fault_addr = req->fault_addr;
 		return ret;
@@ -527,16 +598,19 @@ static int replace_child(struct ioas_change *change,
 		ioas_mapping_set_state(new, IOAS_MAPPING_WRITING);
 		ret = ioas_ref_get(ioas, new, false,
 				   &change->fault_addr);
-		if (ret)
+		if (ret < 0)
 			ioas_unclaim(change);
 		else
 			ret = carry_out_new(change);
+		/* Of several kinds of memory: see ioas_map_pieces() */
+		if (ret == -EREMOTE)
+			ret = -EOPNOTSUPP;
 		if (ret != -EAGAIN)
 			return ret;
 		/* A cascading unmap of the parent comes first */
-		if (new->backing == IOAS_BACKING_PARENT) {
-			new->next = NULL;
-			ioas_ref_put(ioas, new);
+		if (ioas_mapping_has_ref(new)) {
+			ioas_mapping_put_memory(ioas, new);
+			new->backing = IOAS_BACKING_NONE;
 			/* An import made it an address of the parent */
 			new->addr = req->addr;
 			change->fault_addr = req->addr;
@@ -594,13 +668,14 @@ static void free_spares(struct ioas_change *change)
  * Context: may sleep, for as long as a page fault takes.
  * Return: 0; on failure nothing has changed:
  * -ENXIO, a part of the range is not mapped, or of a child not in its parent;
- * -EEXIST, a range is reserved, or is device memory;
+ * -EEXIST, a range is reserved, or has memory that device memory would replace;
  * -EINVAL, the IOVAs are not permitted, or an edge cuts a mapping off its grid;
  * -EBUSY, a child refers to what would change, or an access still holds pages;
  * -EPERM, another process pinned memory that must be pinned for writing;
  * -EACCES, memory of a file must be pinned for writing, or the parent lacks the
  * permission;
- * -EOPNOTSUPP, device memory;
+ * -EOPNOTSUPP, IOASID_MAP_PROTECT of device memory, or several kinds of memory
+ * of the parent;
  * -EINTR, a fatal signal;
  * -ENOMEM, -ENOSPC or -EIO of an IOMMU driver;
  * errnos of ioasid_memory_get(), ioas_reserve() and ioas_ref_get().

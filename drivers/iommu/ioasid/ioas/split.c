@@ -123,7 +123,7 @@ static int edges_check(struct ioas_edges *edges, bool split)
 		if (!split && ioas_mapping_off_grid(e->m, e->at))
 			return -EINVAL;
 		/* Device memory is unmapped as a whole */
-		if (e->m->backing == IOAS_BACKING_DEVICE)
+		if (ioas_mapping_is_device(e->m))
 			return -EINVAL;
 	}
 	return 0;

@@ -123,7 +123,8 @@ struct ioas_domain *ioas_tables_next_fit(struct ioas *ioas,
 
 /**
  * ioas_tables_poisoned() - test whether a domain may reach removed memory
- * @ioas: the address space; ioas_tables.sem or attach_lock is held
+ * @ioas: the address space; ioas_tables.sem, attach_lock or ioas_devmem.lock is
+ *	held
  *
  * Return: true if a domain is poisoned.
  */
@@ -132,7 +133,9 @@ bool ioas_tables_poisoned(struct ioas *ioas)
 	struct ioas_domain *dom;
 
 	lockdep_assert(lockdep_is_held(&ioas->tables.sem) ||
-		       lockdep_is_held(&ioas->attach_lock));
+		       lockdep_is_held(&ioas->attach_lock) ||
+		       (ioas->devmem &&
+			lockdep_is_held(&ioas->devmem->lock)));
 	if (ioas->tables.populating &&
 	    READ_ONCE(ioas->tables.populating->poisoned))
 		return true;
@@ -179,6 +182,34 @@ bool ioas_mapping_populated(struct ioas *ioas,
 	return unlikely(populating) && ioas_mapping_has_memory(m) &&
 	       (populating->populate_done ||
 		m->start < populating->populate_next);
+}
+
+/**
+ * ioas_tables_begin_pieces() - announce mappings that will take the place of one
+ * @ioas: the address space; ioas_tables.sem is held for reading
+ * @m: WRITING, with no memory; its backing becomes IOAS_BACKING_PIECES, until which
+ *	has changed populate() does not pass it
+ *
+ * Return: true if populate() was beyond it, or in it: the pieces must be written
+ * to the domain being populated, which ioas_tables_write() does.
+ */
+bool ioas_tables_begin_pieces(struct ioas *ioas, struct ioas_mapping *m)
+{
+	struct ioas_domain *populating;
+	bool passed;
+
+	lockdep_assert_held_read(&ioas->tables.sem);
+	spin_lock(&ioas->lock);
+	populating = ioas->tables.populating;
+	passed = populating && (populating->populate_done ||
+				m->start < populating->populate_next);
+	/* Nothing was mapped there that populate() might have to write again */
+	if (passed && m->last >= populating->populate_next)
+		populating->populate_next = min(m->last, U64_MAX - 1) + 1;
+	m->next = NULL;
+	m->backing = IOAS_BACKING_PIECES;
+	spin_unlock(&ioas->lock);
+	return passed;
 }
 
 /* ---- All or none ---- */

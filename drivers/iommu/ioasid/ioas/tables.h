@@ -21,6 +21,7 @@ struct ioas_domain *ioas_tables_next_fit(struct ioas *ioas,
 bool ioas_tables_poisoned(struct ioas *ioas);
 bool ioas_tables_sync_later(struct ioas *ioas);
 bool ioas_mapping_populated(struct ioas *ioas, struct ioas_mapping *m);
+bool ioas_tables_begin_pieces(struct ioas *ioas, struct ioas_mapping *m);
 
 int ioas_tables_change(struct ioas *ioas,
 		       int (*change)(struct ioas_domain *dom, void *arg),

@@ -55,7 +55,9 @@
 
 struct file;
 struct ioasid_account;
+struct ioasid_device_ops;
 struct ioasid_mirror_ops;
+struct ioasid_region;
 struct ioas_devmem_range;
 struct ioas_domain;
 struct ioasid_payer;
@@ -188,7 +190,9 @@ struct ioas_ref {
  * enum ioas_backing - the memory behind a mapping
  * @IOAS_BACKING_NONE: none: a reserved range, a filler, or a mapping that does
  *	not have its memory yet, or no longer
+ * @IOAS_BACKING_PIECES: none: several mappings will take its place
  * @IOAS_BACKING_DEVICE: memory of a device, which is not pinned
+ * @IOAS_BACKING_PARENT_DEVICE: the same, by a reference to the parent
  * @IOAS_BACKING_PINNED: memory that the mapping pins and charges
  * @IOAS_BACKING_PARENT: memory of the parent, by a reference to it
  *
@@ -196,7 +200,9 @@ struct ioas_ref {
  */
 enum ioas_backing {
 	IOAS_BACKING_NONE,
+	IOAS_BACKING_PIECES,
 	IOAS_BACKING_DEVICE,
+	IOAS_BACKING_PARENT_DEVICE,
 	IOAS_BACKING_PINNED,
 	IOAS_BACKING_PARENT,
 };
@@ -210,13 +216,15 @@ enum ioas_backing {
  *	bytes of memory of this mapping and of those after it
  * @subtree_gap: the largest @gap in this subtree
  * @mem: the memory, if ioas_mapping_has_memory(); otherwise empty
+ * @device: if ioas_mapping_is_device(): the device memory, in place of the
+ *	extents of @mem, which is empty
  * @payer: of IOAS_BACKING_PINNED: the payer of the memory
- * @device: of IOAS_BACKING_DEVICE: the device memory, in place of @mem
- * @ioas: of IOAS_BACKING_PARENT: the child
- * @ref: of IOAS_BACKING_PARENT: the reference to the parent
+ * @ioas: if ioas_mapping_has_ref(): the child
+ * @ref: if ioas_mapping_has_ref(): the reference to the parent
  * @addr: user address, file offset or address in the parent that @start maps;
  *	ioas_mapping_addr() returns the last relative to an import
- * @next: in a list of mappings that are changed or removed together
+ * @next: in a list of mappings that are changed or removed together; with
+ *	IOAS_BACKING_PIECES: the one that is being written, or NULL
  * @readers: number of threads that read @mem now; they wait for nothing
  * @flags: IOASID_MAP_READ, IOASID_MAP_WRITE, IOASID_MAP_FILE,
  *	IOASID_MAP_RESERVE
@@ -234,10 +242,12 @@ struct ioas_mapping {
 	u64 last;
 	u64 gap;
 	u64 subtree_gap;
-	struct ioasid_memory mem;
+	union {
+		struct ioasid_memory mem;
+		struct ioas_devmem_range *device;
+	};
 	union {
 		struct ioasid_payer *payer;
-		struct ioas_devmem_range *device;
 		struct {
 			struct ioas *ioas;
 			struct ioas_ref ref;
@@ -521,6 +531,10 @@ struct ioas_devmem {
  *	to it.  May sleep; called with no lock of the address space held.
  * @owns_file: test whether a file belongs to a device whose memory can be
  *	mapped here.  May sleep; called with no lock held.
+ * @watch: watch memory of a device, at an offset in its file: see struct
+ *	ioasid_device_ops.  @unwatch undoes it with what is returned in @how.  May
+ *	sleep; called with no lock held.
+ * @unwatch: undo @watch
  * @get: take a reference that keeps the structure allocated; false while it is
  *	being destroyed.  Called with a lock of its parent held.
  * @put: undo @get.  May sleep.
@@ -528,6 +542,11 @@ struct ioas_devmem {
 struct ioas_ops {
 	void (*poisoned)(struct ioas *ioas);
 	bool (*owns_file)(struct ioas *ioas, struct file *file);
+	int (*watch)(struct ioas *ioas, struct file *file, u64 offset,
+		     u64 length, struct ioasid_region *region,
+		     const struct ioasid_device_ops **how);
+	void (*unwatch)(struct ioasid_region *region,
+			const struct ioasid_device_ops *how);
 	bool (*get)(struct ioas *ioas);
 	void (*put)(struct ioas *ioas);
 };
@@ -545,6 +564,7 @@ struct ioas_ops {
  * @enforce_cache_coherency: no-snoop DMA must be made coherent
  * @nest_parent: its domains can be the stage 2 of tables of user space, where
  *	the IOMMU can do that
+ * @memory_only: its mappings cannot refer to memory of devices
  * @dead: freed: no new mapping, device or child
  * @poisoned: a domain is poisoned
  * @knows_gaps: @gap and @subtree_gap of the mappings are up to date
@@ -585,6 +605,7 @@ struct ioas {
 	u8 cut_shift;
 	bool enforce_cache_coherency : 1;
 	bool nest_parent : 1;
+	bool memory_only : 1;
 	bool dead : 1;
 	bool poisoned : 1;
 	bool knows_gaps : 1;

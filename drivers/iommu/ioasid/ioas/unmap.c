@@ -142,7 +142,7 @@ int ioas_remove_mappings(struct ioas *ioas, struct ioas_removal *removal,
 		ioas_mapping_wait_readers(ioas, m);
 	if (unlikely(ioas->devmem))
 		for (m = removal->first; m; m = m->next)
-			if (m->backing == IOAS_BACKING_DEVICE)
+			if (ioas_mapping_is_device(m))
 				ioas_devmem_unmap(m->device);
 	poisoned = ioas_tables_remove(ioas, removal);
 
