@@ -339,25 +339,74 @@ TEST_F(undo, split)
  */
 TEST_F(undo, device_memory)
 {
+	const __u64 at = variant->child ? BASE + SZ_1G : BASE;
 	char *mem, buf[8] = "written";
 	int i;
 
-	if (variant->child)
-		SKIP(return, "a child has no device memory");
 	REMEMBER();
 	FAIL_SYNC();
 	mem = model_map_memory(self->fails);
 	ASSERT_NE(MAP_FAILED, mem);
-	EXPECT_EQ(0, ia_map(self->fd, self->root, BASE, mem, 2 * PG));
+	EXPECT_EQ(0, ia_map(self->fd, self->root, at, mem, 2 * PG));
+	if (variant->child)
+		EXPECT_EQ(0, ia_map(self->fd, self->space.id, BASE,
+				    (void *)(uintptr_t)at, 2 * PG));
 	for (i = 0; i < 2; i++) {
 		buf[0] = 'a' + i;
 		EXPECT_EQ(0, model_put(&self->dev[i], BASE, buf, sizeof(buf)));
 		EXPECT_EQ(0, memcmp(mem, buf, sizeof(buf)));
 	}
-	EXPECT_EQ(0, ia_unmap(self->fd, self->root, BASE, 2 * PG, NULL));
+	EXPECT_EQ(0, ia_unmap_full(self->fd, self->root, IOASID_UNMAP_CASCADE,
+				   at, 2 * PG, NULL));
 	EXPECT_TRUE(both_fault(self, BASE, 2));
 	munmap(mem, IOASID_MODEL_MEMORY_SIZE);
 	EXPECT_AS_BEFORE();
+}
+
+/*
+ * Memory, device memory and memory again become three mappings of a child, which
+ * are written from the last one on: all of them, or none.  Device memory is
+ * written again after a failure.
+ */
+TEST_F(undo, pieces)
+{
+	const __u64 from = FAMILY_ROOT_BASE + (PAGES - 2) * PG;
+	const __u64 device = FAMILY_ROOT_BASE + PAGES * PG;
+	char *mem, buf[8] = "written";
+	int i, fails;
+
+	if (!variant->child)
+		SKIP(return, "a root pins its memory");
+	mem = model_map_memory(self->fails);
+	ASSERT_NE(MAP_FAILED, mem);
+	EXPECT_EQ(0, ia_map(self->fd, self->root, device, mem, 2 * PG));
+	EXPECT_EQ(0, ia_map(self->fd, self->root, device + 2 * PG, self->mem,
+			    PG));
+	EXPECT_EQ(0, ia_state_read(self->fd, &self->before));
+	for (fails = 1; fails <= 3; fails += 2) {
+		EXPECT_EQ(0, model_inject(self->fails, MODEL_INJECT_SYNC, fails,
+					  0));
+		EXPECT_EQ(-ENOMEM, ia_map(self->fd, self->space.id, BASE,
+					  (void *)(uintptr_t)from, 5 * PG));
+		EXPECT_TRUE(both_fault(self, BASE, 5));
+		EXPECT_AS_BEFORE();
+	}
+	EXPECT_EQ(0, model_inject(self->fails, MODEL_INJECT_SYNC, 2, 0));
+	EXPECT_EQ(0, ia_map(self->fd, self->space.id, BASE,
+			    (void *)(uintptr_t)from, 5 * PG));
+	EXPECT_TRUE(both_read(self, BASE, PAGES - 2, 2));
+	EXPECT_TRUE(both_read(self, BASE + 4 * PG, 0, 1));
+	for (i = 0; i < 2; i++) {
+		buf[0] = 'a' + i;
+		EXPECT_EQ(0, model_put(&self->dev[i], BASE + 3 * PG, buf,
+				       sizeof(buf)));
+		EXPECT_EQ(0, memcmp(mem + PG, buf, sizeof(buf)));
+	}
+	EXPECT_EQ(0, ia_unmap(self->fd, self->space.id, BASE, 5 * PG, NULL));
+	EXPECT_TRUE(both_fault(self, BASE, 5));
+	EXPECT_AS_BEFORE();
+	EXPECT_EQ(0, ia_unmap(self->fd, self->root, device, 3 * PG, NULL));
+	munmap(mem, IOASID_MODEL_MEMORY_SIZE);
 }
 
 TEST_HARNESS_MAIN
