@@ -6,10 +6,8 @@
  */
 #include "ioasid_test.h"
 #include "dut.h"
+#include "hw_devmem.h"
 #include "state.h"
-
-#define CMB_BAR 2
-#define CMB_LEN (64 * page_size)
 
 FIXTURE(hw_devmem)
 {
@@ -28,33 +26,6 @@ FIXTURE_VARIANT(hw_devmem)
 
 FIXTURE_VARIANT_ADD(hw_devmem, edu) { .engine = &engine_edu, };
 FIXTURE_VARIANT_ADD(hw_devmem, nvme) { .engine = &engine_nvme, };
-
-/* Map the memory once more; NULL if that fails. */
-static char *map_memory(struct dut *peer, int prot)
-{
-	struct vfio_region_info info = {
-		.argsz = sizeof(info),
-		.index = CMB_BAR,
-	};
-	char *p;
-
-	if (ioctl(peer->fd, VFIO_DEVICE_GET_REGION_INFO, &info) ||
-	    info.size < CMB_LEN)
-		return NULL;
-	p = mmap(NULL, CMB_LEN, prot, MAP_SHARED, peer->fd, info.offset);
-	return p == MAP_FAILED ? NULL : p;
-}
-
-static int set_memory(struct dut *peer, bool on)
-{
-	__u16 command;
-	int rc;
-
-	rc = vfio_pci_read_config(peer->fd, 4, &command, sizeof(command));
-	command = on ? command | 2 : command & ~2;
-	return rc ? rc : vfio_pci_write_config(peer->fd, 4, &command,
-					       sizeof(command));
-}
 
 FIXTURE_SETUP(hw_devmem)
 {
@@ -99,15 +70,6 @@ FIXTURE_TEARDOWN(hw_devmem)
 #define MISSES(iova)							\
 	ASSERT_TRUE(dut_misses(&self->dut, iova, self->view))
 #define REVOKED() revoked(self->ctx, self->id)
-
-static int revoked(int ctx, __u32 id)
-{
-	struct ioasid_info info;
-
-	if (ia_info(ctx, id, &info))
-		return -1;
-	return !!(info.state & IOASID_STATE_REVOKED);
-}
 
 TEST_F(hw_devmem, map)
 {
