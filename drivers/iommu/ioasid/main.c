@@ -127,7 +127,9 @@ static long cmd_set_option(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 		cmd->value = option_get(ctx, cmd->option);
 		cmd->sealed = !!(ctx->sealed & BIT(cmd->option));
 	} else if (ctx->sealed & BIT(cmd->option)) {
-		ret = -EPERM;
+		/* A program that was passed the file may ask for what is set */
+		if (cmd->value != option_get(ctx, cmd->option))
+			ret = -EPERM;
 	} else {
 		ret = option_set(ctx, cmd->option, cmd->value);
 		if (!ret && cmd->flags & IOASID_OPTION_SEAL)

@@ -1339,8 +1339,8 @@ enum ioasid_charge {
 /**
  * enum ioasid_option_flags - flags of IOASID_SET_OPTION
  * @IOASID_OPTION_GET: do not set the option but read it
- * @IOASID_OPTION_SEAL: set the option and forbid further changes.
- *	Excludes IOASID_OPTION_GET.
+ * @IOASID_OPTION_SEAL: set the option and forbid further changes: only the value
+ *	that it has can be set. Excludes IOASID_OPTION_GET.
  */
 enum ioasid_option_flags {
 	IOASID_OPTION_GET = 1 << 0,
@@ -1361,7 +1361,7 @@ enum ioasid_option_flags {
  *
  * Errors:
  *
- *  * EPERM: the option is sealed.
+ *  * EPERM: the option is sealed, and has another value.
  *  * EBUSY: it is too late to set IOASID_OPTION_CHARGE.
  *  * EOPNOTSUPP: no such option or value.
  */
