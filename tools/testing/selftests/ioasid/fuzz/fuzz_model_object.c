@@ -462,7 +462,8 @@ void judge_option(struct judge *j)
 	fails_if(j, get && in->value, EINVAL);
 	fails_if(j, !known, EOPNOTSUPP);
 	if (!get && known) {
-		fails_if(j, m->sealed[in->option], EPERM);
+		fails_if(j, m->sealed[in->option] &&
+			 in->value != m->option[in->option], EPERM);
 		fails_if(j, in->option == CHARGE &&
 			 in->value > IOASID_CHARGE_ONCE, EOPNOTSUPP);
 		/* the current value can always be set */

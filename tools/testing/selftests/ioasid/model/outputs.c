@@ -918,6 +918,8 @@ TEST_F(outputs, options)
 	cmd.flags = IOASID_OPTION_SEAL;
 	cmd.value = 5;
 	CALL(IOASID_SET_OPTION, cmd, 0);
+	CALL(IOASID_SET_OPTION, cmd, 0);
+	cmd.value = 6;
 	CALL(IOASID_SET_OPTION, cmd, -EPERM);
 	cmd = good;
 	CALL(IOASID_SET_OPTION, cmd, 0, IS(ioasid_set_option, value, 5),

@@ -87,8 +87,13 @@ TEST_F(options, options)
 		EXPECT_EQ(1, sealed);
 		EXPECT_EQ(-EPERM, ia_set_option(self->fd, option,
 						table[i].other, 0));
+		/* the value that it has can be set, and seals nothing else */
+		EXPECT_EQ(0, ia_set_option(self->fd, option, table[i].value,
+					   0));
+		EXPECT_EQ(0, ia_set_option(self->fd, option, table[i].value,
+					   IOASID_OPTION_SEAL));
 		EXPECT_EQ(-EPERM, ia_set_option(self->fd, option,
-						table[i].value, 0));
+						table[i].value + 1, 0));
 		EXPECT_EQ(-EPERM, ia_set_option(self->fd, option,
 						table[i].other,
 						IOASID_OPTION_SEAL));
