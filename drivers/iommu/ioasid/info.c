@@ -50,7 +50,7 @@ long ioasid_cmd_get_info(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 	ioasid = ioasid_get(ctx, cmd->ioasid);
 	if (!ioasid)
 		return ioasid_share_info(ctx, cmd, user);
-	info.mappings_left = U64_MAX;
+	info.mappings_left = ioasid_mappings_left(&ctx->account);
 	info.permission = IOASID_MAP_READ | IOASID_MAP_WRITE;
 	info.kind = ioasid->obj.kind;
 	info.parent = ioasid->obj.parent;
@@ -230,6 +230,11 @@ void ioasid_fops_show_fdinfo(struct seq_file *m, struct file *filp)
 	show_limit(m, "ioasid-limit-ioasids", READ_ONCE(ctx->limit_ioasids));
 	seq_printf(m, "ioasid-pasids:\t%u\n", atomic_read(&ctx->nr_pasids));
 	show_limit(m, "ioasid-limit-pasids", READ_ONCE(ctx->limit_pasids));
+	if (READ_ONCE(ctx->account.counting))
+		seq_printf(m, "ioasid-mappings:\t%llu\n",
+			   (u64)atomic64_read(&ctx->account.mappings));
+	show_limit(m, "ioasid-limit-mappings",
+		   READ_ONCE(ctx->account.limit_mappings));
 	seq_printf(m, "ioasid-user-pasids:\t%u\n", ioasid_numbers_used());
 	show_limit(m, "ioasid-limit-user-pasids", ioasid_numbers_limit());
 

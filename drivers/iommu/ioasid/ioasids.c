@@ -10,7 +10,8 @@
  * Waits: a free waits for drivers that must unpin pages, and for threads that
  * use the mappings, at most IOAS_PATIENCE jiffies in all.
  *
- * Locks: none of its own.
+ * Locks: none of its own.  The lock of the xarray is held while the mappings of
+ * an IOASID are first counted, so that it is not freed meanwhile.
  */
 #include <kunit/visibility.h>
 #include <linux/bitops.h>
@@ -97,6 +98,53 @@ static void ioasid_destroy(struct ioasid *ioasid)
 		free_child(ioasid, parent);
 }
 
+/* The object is in the xarray, and maybe not published */
+static void count_mappings(struct ioasid_object *obj)
+{
+	struct ioas *ioas;
+
+	if (obj->type != IOASID_OBJECT_IOASID)
+		return;
+	ioas = ioasid_ioas(container_of(obj, struct ioasid, obj));
+	if (!IS_ERR(ioas))
+		ioas_count_mappings(ioas);
+}
+
+/* Objects that are looked at with the lock of the xarray held */
+#define COUNT_BATCH	64
+
+/**
+ * ioasid_count_mappings() - count all mappings of a context from now on
+ * @ctx: the context; its lock is held
+ *
+ * Mappings of an IOASID that is being freed are not counted.
+ *
+ * Context: may sleep.
+ */
+void ioasid_count_mappings(struct ioasid_ctx *ctx)
+{
+	XA_STATE(xas, &ctx->objects, 0);
+	struct ioasid_object *obj;
+	unsigned int n = 0;
+
+	lockdep_assert_held(&ctx->lock);
+	if (ctx->account.counting)
+		return;
+	/* An IOASID that the walk misses sees it once it is in the xarray */
+	WRITE_ONCE(ctx->account.counting, true);
+	xas_lock(&xas);
+	xas_for_each(&xas, obj, UINT_MAX) {
+		count_mappings(obj);
+		if (++n % COUNT_BATCH)
+			continue;
+		xas_pause(&xas);
+		xas_unlock(&xas);
+		cond_resched();
+		xas_lock(&xas);
+	}
+	xas_unlock(&xas);
+}
+
 /**
  * ioasid_ioas_get() - take a reference to the IOASID of an address space
  * @ioas: the address space; the caller keeps its memory allocated
@@ -169,6 +217,9 @@ struct ioasid *ioasid_alloc(struct ioasid_ctx *ctx,
 	ret = ioasid_object_reserve(ctx, &ioasid->obj, IOASID_OBJECT_IOASID);
 	if (ret)
 		goto err_destroy;
+	/* The lock of the xarray orders this with ioasid_count_mappings() */
+	if (unlikely(READ_ONCE(ctx->account.counting)))
+		count_mappings(&ioasid->obj);
 	return ioasid;
 
 err_destroy:

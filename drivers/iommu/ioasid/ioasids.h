@@ -46,6 +46,7 @@ struct ioasid *ioasid_alloc(struct ioasid_ctx *ctx,
 			    const struct ioasid_params *params);
 struct ioasid *ioasid_get(struct ioasid_ctx *ctx, u32 id);
 void ioasid_put(struct ioasid *ioasid);
+void ioasid_count_mappings(struct ioasid_ctx *ctx);
 int __init ioasid_ioasids_init(void);
 void ioasid_ioasids_exit(void);
 

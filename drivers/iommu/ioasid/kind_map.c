@@ -154,6 +154,9 @@ static struct ioas_ranges *map_info(struct ioasid *ioasid,
 
 	info->snoop = ioas->enforce_cache_coherency ? IOASID_SNOOP_ON :
 						      IOASID_SNOOP_AUTO;
+	if (ioas->import)
+		info->mappings_left = min(info->mappings_left,
+					  ioas_export_left(ioas->import->export));
 	info->pgsizes = ioas_pgsizes(ioas, &nr_tables);
 	info->nr_domains = nr_tables;
 	return ioas_copy_permitted(ioas, &limited);

@@ -80,6 +80,8 @@ static u64 option_get(struct ioasid_ctx *ctx, u32 option)
 		return ctx->account.limit;
 	case IOASID_OPTION_LIMIT_PASIDS:
 		return ctx->limit_pasids;
+	case IOASID_OPTION_LIMIT_MAPPINGS:
+		return ctx->account.limit_mappings;
 	default:
 		return ctx->limit_ioasids;
 	}
@@ -101,6 +103,12 @@ static int option_set(struct ioasid_ctx *ctx, u32 option, u64 value)
 	case IOASID_OPTION_LIMIT_PASIDS:
 		WRITE_ONCE(ctx->limit_pasids, value);
 		return 0;
+	case IOASID_OPTION_LIMIT_MAPPINGS:
+		/* Without a limit, maps do not pay for a counter */
+		if (value != U64_MAX)
+			ioasid_count_mappings(ctx);
+		WRITE_ONCE(ctx->account.limit_mappings, value);
+		return 0;
 	default:
 		WRITE_ONCE(ctx->limit_ioasids, value);
 		return 0;
@@ -118,7 +126,7 @@ static long cmd_set_option(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 				    cmd->flags & IOASID_OPTION_SEAL)))
 		return -EINVAL;
 	if (cmd->option < IOASID_OPTION_CHARGE ||
-	    cmd->option > IOASID_OPTION_LIMIT_PASIDS)
+	    cmd->option > IOASID_OPTION_LIMIT_MAPPINGS)
 		return -EOPNOTSUPP;
 
 	if (mutex_lock_killable(&ctx->lock))

@@ -338,21 +338,17 @@ int ioasid_share_info(struct ioasid_ctx *ctx, const struct ioasid_info *cmd,
 	struct ioasid_iova_range range;
 	struct share_import *import;
 	struct ioasid_object *obj;
-	s64 used;
 
 	obj = ioasid_object_get(ctx, cmd->ioasid, IOASID_OBJECT_IMPORT);
 	if (!obj)
 		return -ENOENT;
 	import = import_of(obj);
 	base = import->base.export;
-	used = atomic64_read(&base->used);
 	info.cookie = import->cookie;
 	info.nr_children = READ_ONCE(import->base.children);
-	info.nr_mappings = used;
-	if (base->limit == U64_MAX)
-		info.mappings_left = U64_MAX;
-	else if (used < base->limit)
-		info.mappings_left = base->limit - used;
+	info.nr_mappings = atomic64_read(&base->used);
+	info.mappings_left = min(ioas_export_left(base),
+				 ioasid_mappings_left(&ctx->account));
 	info.permission = base->permission;
 	if (ioas_export_shut(parent_of(import)))
 		info.state |= IOASID_STATE_ORPHAN;

@@ -361,8 +361,9 @@ enum ioasid_state {
  * @ranges: pointer to an array of struct ioasid_iova_range, filled with the
  *	permitted IOVA ranges in ascending order. Not looked at when
  *	@nr_ranges is 0.
- * @mappings_left: out, of an import: number of mappings that its children may
- *	still make; otherwise all ones
+ * @mappings_left: out, number of mappings that can still be made before
+ *	IOASID_OPTION_LIMIT_MAPPINGS is met, or of an import and of its children
+ *	@max_mappings of the export; all ones when there is no limit
  * @permission: out, IOASID_MAP_READ and IOASID_MAP_WRITE: the most that
  *	children can have
  * @__reserved: out, 0
@@ -635,8 +636,9 @@ enum ioasid_map_flags {
  *    and a device with IOASID_DEVICE_TRANSLATES is attached.
  *  * ENOSPC: no free range is large enough; or a device with
  *    IOASID_DEVICE_TRANSLATES cannot hold one more mapping.
- *  * EDQUOT: RLIMIT_MEMLOCK or IOASID_OPTION_LIMIT_PINNED would be
- *    exceeded. Of a child: the export permits no more mappings.
+ *  * EDQUOT: RLIMIT_MEMLOCK, IOASID_OPTION_LIMIT_PINNED or
+ *    IOASID_OPTION_LIMIT_MAPPINGS would be exceeded. Of a child: the export
+ *    permits no more mappings.
  *  * EDEADLK: see IOASID_STATE_PARTIAL_GROUP.
  *  * EIO: the IOMMU failed, or see IOASID_STATE_POISONED.
  *  * ECANCELED: the range was unmapped or replaced, or the IOASID freed,
@@ -663,7 +665,8 @@ enum ioasid_map_flags {
  *  * EACCES: it is of a file that was mapped without permission to write,
  *    or the parent does not permit as much.
  *  * EFAULT: it cannot be pinned for writing.
- *  * EDQUOT: pinning it for writing would exceed a limit.
+ *  * EDQUOT: pinning it for writing would exceed a limit, or the mappings that
+ *    the edges of the range add.
  *  * EOPNOTSUPP: it is memory of a device.
  *
  * IOASID_MAP_REPLACE only:
@@ -732,14 +735,16 @@ enum ioasid_unmap_flags {
  *    given: nothing was unmapped. Or a child would have to be split off its
  *    grid: nothing has changed, in children either. Or a software device
  *    goes on using the memory.
- *  * EDQUOT: see struct ioasid_import. Nothing was unmapped.
+ *  * EDQUOT: the range lies inside of one mapping, which it splits in two, and
+ *    there may be no more: see IOASID_OPTION_LIMIT_MAPPINGS, and struct
+ *    ioasid_import. Nothing was unmapped.
  *  * EINTR: a fatal signal.
  *  * EIO: the IOMMU failed, see IOASID_STATE_POISONED.
  *
  * With IOASID_UNMAP_CASCADE a child that causes EBUSY or EIO does not keep
- * the others from losing their mappings. With EIO, ENOMEM, ENOSPC, EINTR, or
- * EBUSY of a software device, mappings of children that remain may have been
- * split.
+ * the others from losing their mappings. With EIO, EDQUOT, ENOMEM, ENOSPC,
+ * EINTR, or EBUSY of a software device, mappings of children that remain may
+ * have been split.
  */
 struct ioasid_unmap_dma {
 	__u32 argsz;
@@ -1290,12 +1295,18 @@ struct ioasid_list {
  * @IOASID_OPTION_LIMIT_PASIDS: possible number of attachments by PASID, of all
  *	devices of the context; all ones for no limit, the default. What is
  *	attached already stays, even if it is more.
+ * @IOASID_OPTION_LIMIT_MAPPINGS: possible number of mappings of all IOASIDs of
+ *	the context together, with reserved ranges, and with mappings that are
+ *	being made; all ones for no limit, the default. What is mapped already
+ *	stays, even if it is more. While there has been no limit, maps need not
+ *	count.
  */
 enum ioasid_option {
 	IOASID_OPTION_CHARGE = 1,
 	IOASID_OPTION_LIMIT_PINNED = 2,
 	IOASID_OPTION_LIMIT_IOASIDS = 3,
 	IOASID_OPTION_LIMIT_PASIDS = 4,
+	IOASID_OPTION_LIMIT_MAPPINGS = 5,
 };
 
 /**

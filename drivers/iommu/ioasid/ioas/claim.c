@@ -159,7 +159,7 @@ void ioas_claim_cancel(struct ioas_change *change)
 		if (m->state == IOAS_MAPPING_CLAIMED) {
 			end_claimed(ioas, m, true);
 			ioas_mapping_set_state(m, IOAS_MAPPING_CHANGING);
-			ioas_mapping_insert(ioas, m);
+			ioas_mapping_insert_filler(ioas, m);
 		}
 		if (++n % CLAIM_BATCH == 0) {
 			ioas_wake(ioas);
@@ -263,7 +263,7 @@ static int claim_one(struct ioas_change *change, u64 cursor, u64 *next,
 		if (!filler)
 			return -ENOBUFS;
 		m = filler;
-		ioas_mapping_insert(ioas, m);
+		ioas_mapping_insert_filler(ioas, m);
 	} else if (m->state == IOAS_MAPPING_PINNING) {
 		if (!change->new)
 			return -ENXIO;

@@ -8,6 +8,7 @@
 #include <linux/overflow.h>
 #include <linux/slab.h>
 
+#include "../mem/charge.h"
 #include "access.h"
 #include "backing.h"
 #include "devmem.h"
@@ -39,6 +40,7 @@ void ioas_init(struct ioas *ioas,
 	ioas->dead = false;
 	ioas->poisoned = false;
 	ioas->knows_gaps = false;
+	ioas->counted = false;
 	ioas->changes = 0;
 	ioas->partial = 0;
 	ioas->devices = 0;
@@ -111,6 +113,8 @@ void ioas_exit(struct ioas *ioas)
 			cond_resched();
 		}
 		ioas->mappings = RB_ROOT;
+		if (ioas->counted)
+			ioasid_mappings_uncharge(ioas->account, ioas->nr_nodes);
 	}
 	if (unlikely(ioas->holds)) {
 		ioas_holds_free(ioas->holds);
@@ -124,6 +128,23 @@ void ioas_exit(struct ioas *ioas)
 	}
 }
 EXPORT_SYMBOL_IF_KUNIT(ioas_exit);
+
+/**
+ * ioas_count_mappings() - count the mappings in the account from now on
+ * @ioas: the address space
+ *
+ * Those that it has count as well.  Does not sleep.
+ */
+void ioas_count_mappings(struct ioas *ioas)
+{
+	spin_lock(&ioas->lock);
+	if (!ioas->counted) {
+		ioas->counted = true;
+		/* Fillers, too: see ioas_mapping_insert_filler() */
+		atomic64_add(ioas->nr_nodes, &ioas->account->mappings);
+	}
+	spin_unlock(&ioas->lock);
+}
 
 /* ---- Devices ---- */
 

@@ -95,6 +95,21 @@ static inline u64 ioas_quarantine_bytes(const struct ioas *ioas)
 	return ioas->quarantine ? ioas->quarantine->gap : 0;
 }
 
+/**
+ * ioas_export_left() - tell how many more mappings an export permits
+ * @export: the export
+ *
+ * Return: the number; U64_MAX for no limit.
+ */
+static inline u64 ioas_export_left(const struct ioas_export *export)
+{
+	u64 used = atomic64_read(&export->used);
+
+	if (export->limit == U64_MAX)
+		return U64_MAX;
+	return used < export->limit ? export->limit - used : 0;
+}
+
 void ioas_init(struct ioas *ioas,
 	       struct ioasid_account *account,
 	       const struct ioas_ops *ops);
@@ -102,6 +117,7 @@ int ioas_kill(struct ioas *ioas, bool cascade);
 int ioas_hold(struct ioas *ioas, unsigned int devices);
 void ioas_release(struct ioas *ioas, unsigned int devices);
 void ioas_set_partial(struct ioas *ioas, bool partial);
+void ioas_count_mappings(struct ioas *ioas);
 void ioas_get_stats(struct ioas *ioas, struct ioas_stats *stats);
 unsigned long ioas_pgsizes(struct ioas *ioas, unsigned int *nr);
 bool ioas_enforces_coherency(struct ioas *ioas);

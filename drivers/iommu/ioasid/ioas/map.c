@@ -18,6 +18,7 @@
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 
+#include "../mem/charge.h"
 #include "backing.h"
 #include "devmem.h"
 #include "ioas.h"
@@ -33,10 +34,9 @@
 static __always_inline int check_space(const struct ioas *ioas)
 {
 	lockdep_assert_held(&ioas->lock);
-	if (unlikely(ioas->dead))
-		return -ENOENT;
-	if (unlikely(ioas->poisoned))
-		return -EIO;
+	/* One test for two of them */
+	if (unlikely(ioas->dead || ioas->poisoned))
+		return ioas->dead ? -ENOENT : -EIO;
 	if (unlikely(ioas->partial))
 		return -EDEADLK;
 	return 0;
@@ -56,6 +56,7 @@ static __always_inline int check_space(const struct ioas *ioas)
  * -EDEADLK, it waits for a sibling;
  * -EINVAL, the IOVAs are not permitted;
  * -EEXIST, something is mapped there;
+ * -EDQUOT, the context permits no more mappings;
  * -ENOSPC, no range of IOVAs is free;
  * -ENOMEM;
  * -EINTR, a fatal signal.
@@ -105,8 +106,15 @@ again:
 	}
 	m->start = req->iova;
 	m->last = req->iova + (req->length - 1);
+	if (unlikely(ioas->counted)) {
+		ret = ioasid_mappings_charge(ioas->account, 1);
+		if (ret)
+			goto err;
+	}
 	if (!req->cache || !ioas_mapping_insert_next(ioas, m, req->cache)) {
 		if (unlikely(!ioas_mapping_insert(ioas, m))) {
+			if (unlikely(ioas->counted))
+				ioasid_mappings_uncharge(ioas->account, 1);
 			taken = ioas_mapping_first(ioas, m->start);
 			req->fault_addr = max(taken->start, m->start);
 			ret = -EEXIST;

@@ -22,6 +22,7 @@
  */
 #include <linux/sched/signal.h>
 
+#include "../mem/charge.h"
 #include "backing.h"
 #include "devmem.h"
 #include "mapping.h"
@@ -40,12 +41,14 @@
  * @ioas: the child
  * @whole: the mapping that reserved the range
  * @first: the pieces, descending, linked by @next
+ * @nr: number of pieces
  * @in_populating: they are written to the domain being populated
  */
 struct pieces {
 	struct ioas *ioas;
 	struct ioas_mapping *whole;
 	struct ioas_mapping *first;
+	unsigned int nr;
 	bool in_populating;
 };
 
@@ -92,6 +95,7 @@ static int refer_piece(struct pieces *pieces,
 	}
 	m->next = pieces->first;
 	pieces->first = m;
+	pieces->nr++;
 	return 0;
 }
 
@@ -189,6 +193,8 @@ static void publish(struct pieces *pieces)
 		} else {
 			ioas_mapping_erase(ioas, whole);
 			ioas_mapping_insert(ioas, m);
+			if (unlikely(ioas->counted))
+				atomic64_inc(&ioas->account->mappings);
 			ioas->nr_mappings++;
 		}
 		if (++n % INSERT_BATCH == 0 && next)
@@ -211,6 +217,7 @@ static void publish(struct pieces *pieces)
  * Return: 0, all is mapped and published; on failure nothing is, and a domain
  * may be poisoned:
  * errnos of ioas_ref_get() and ioas_devmem_map();
+ * -EDQUOT, the context permits no more mappings;
  * -ENOMEM, -ENOSPC or -EIO of the IOMMU driver;
  * -EAGAIN, try again after ioas_ref_wait(), with no lock held;
  * -EINTR, a fatal signal.
@@ -222,30 +229,35 @@ int ioas_map_pieces(struct ioas *ioas, struct ioas_mapping *whole,
 		.ioas = ioas,
 		.whole = whole,
 	};
-	struct ioas_mapping *m = NULL;
+	struct ioas_mapping *m;
 	u64 at = whole->start;
+	u64 charged = 0;
 	int ret;
 
 	lockdep_assert_held_read(&ioas->tables.sem);
 	pieces.in_populating = ioas_tables_begin_pieces(ioas, whole);
-	for (;;) {
+	do {
 		ret = refer_piece(&pieces, req, at, fault_addr);
-		if (ret || pieces.first->last == whole->last)
+		if (ret)
 			break;
 		at = pieces.first->last + 1;
+	} while (pieces.first->last != whole->last);
+	/* The whole is counted already */
+	if (!ret && unlikely(ioas->counted) && pieces.nr > 1) {
+		ret = ioasid_mappings_charge(ioas->account, pieces.nr - 1);
+		charged = ret ? 0 : pieces.nr - 1;
 	}
-	if (!ret) {
-		for (m = pieces.first; m && !ret; m = m->next) {
-			ret = write_piece(&pieces, m);
-			if (ret)
-				break;
-		}
-	} else {
-		m = pieces.first;
+	for (m = pieces.first; m && !ret; m = m->next) {
+		ret = write_piece(&pieces, m);
+		if (ret)
+			break;
 	}
 	if (ret)
 		undo(&pieces, m);
 	else
 		publish(&pieces);
+	/* The tree has counted the pieces by itself */
+	if (unlikely(charged))
+		ioasid_mappings_uncharge(ioas->account, charged);
 	return ret;
 }

@@ -28,6 +28,7 @@
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 
+#include "../mem/charge.h"
 #include "../mem/memory.h"
 #include "access.h"
 #include "backing.h"
@@ -288,6 +289,27 @@ static unsigned int nr_more(const struct ioas_change *change)
 }
 
 /*
+ * Count the mappings that a change adds to the context, where that counts them:
+ * with IOASID_MAP_REPLACE the new one, and the parts that edges cut off, less
+ * those that are replaced, or whose maps are cancelled.
+ */
+static u64 nr_charged(const struct ioas_change *change)
+{
+	u64 more = cuts_left(change) + cuts_right(change), less = 0;
+	const struct ioas_mapping *m;
+
+	if (likely(!change->ioas->counted))
+		return 0;
+	if (!change->new)
+		return more;
+	for (m = change->claimed; m; m = m->next) {
+		less += !ioas_is_filler(m) || m->state == IOAS_MAPPING_CLAIMED;
+		cond_resched();
+	}
+	return more + 1 > less ? more + 1 - less : 0;
+}
+
+/*
  * Split mappings at the edges of the range, after the tables have changed.
  * Afterwards nothing claimed is outside of the range.
  */
@@ -372,7 +394,7 @@ static void publish_new(struct ioas_change *change)
 			ioas_mapping_erase(ioas, m);
 			stand_in->start = m->start;
 			stand_in->last = m->last;
-			ioas_mapping_insert(ioas, stand_in);
+			ioas_mapping_insert_filler(ioas, stand_in);
 		} else {
 			ioas_mapping_absorb(ioas, stand_in, m);
 		}
@@ -387,6 +409,8 @@ static void publish_new(struct ioas_change *change)
 	ioas_mapping_erase(ioas, stand_in);
 	ioas_mapping_set_state(change->new, IOAS_MAPPING_LIVE);
 	ioas_mapping_insert(ioas, change->new);
+	if (unlikely(ioas->counted))
+		atomic64_inc(&ioas->account->mappings);
 	ioas->nr_mappings++;
 	if (ioas_mapping_has_memory(change->new))
 		ioas->bytes_mapped += ioas_mapping_bytes(change->new);
@@ -478,8 +502,16 @@ static int carry_out(struct ioas_change *change)
 	struct ioas *ioas = change->ioas;
 	unsigned int more = nr_more(change), i;
 	bool replace = change->new, poisoned;
+	u64 charged = nr_charged(change);
 	int ret = 0;
 
+	if (unlikely(charged)) {
+		ret = ioasid_mappings_charge(ioas->account, charged);
+		if (ret) {
+			ioas_unclaim(change);
+			return ret;
+		}
+	}
 	lock_map_acquire(&ioas_changing_map);
 	for (i = 0; i < more && !ret; i++)
 		ret = ioas_ref_may_split(ioas);
@@ -511,6 +543,9 @@ static int carry_out(struct ioas_change *change)
 	}
 	while (more--)
 		ioas_ref_split_done(ioas);
+	/* The trees have counted the mappings by themselves */
+	if (unlikely(charged))
+		ioasid_mappings_uncharge(ioas->account, charged);
 	return ret;
 }
 

@@ -6,6 +6,7 @@
  */
 #include <linux/slab.h>
 
+#include "../mem/charge.h"
 #include "backing.h"
 #include "mapping.h"
 #include "ref.h"
@@ -65,6 +66,8 @@ void ioas_mapping_split_object(struct ioas *ioas,
 	m->last = at - 1;
 	ioas_mapping_set_state(tail, IOAS_MAPPING_LIVE);
 	ioas_mapping_insert(ioas, tail);
+	if (unlikely(ioas->counted))
+		atomic64_inc(&ioas->account->mappings);
 	ioas->nr_mappings++;
 	/*
 	 * LIVE mappings do not use it: populate_next tells whether @tail is
@@ -254,19 +257,29 @@ static int edges_cut(struct ioas *ioas, struct ioas_edges *edges)
 	__releases(&ioas->lock)
 {
 	struct ioas_edge *left = &edges->edge[0], *right = &edges->edge[1], *e;
-	bool poisoned = false, counted = false;
+	bool poisoned = false, counted = false, charged = false;
 	int ret = 0;
 
-	/* One mapping becomes two, which an export counts if it has memory */
-	if (left->m && left->m == right->m &&
-	    ioas_mapping_has_memory(left->m)) {
-		ret = ioas_ref_may_split(ioas);
+	/*
+	 * One mapping becomes two, which the context counts, and an export if
+	 * it has memory
+	 */
+	if (left->m && left->m == right->m) {
+		if (unlikely(ioas->counted)) {
+			ret = ioasid_mappings_charge(ioas->account, 1);
+			charged = !ret;
+		}
+		if (!ret && ioas_mapping_has_memory(left->m)) {
+			ret = ioas_ref_may_split(ioas);
+			counted = !ret;
+		}
 		if (ret) {
 			spin_unlock(&ioas->lock);
 			up_read(&ioas->tables.sem);
+			if (charged)
+				ioasid_mappings_uncharge(ioas->account, 1);
 			return ret;
 		}
-		counted = true;
 	}
 	for (e = edges->edge; e < edges->edge + 2; e++) {
 		if (!e->m)
@@ -301,6 +314,9 @@ static int edges_cut(struct ioas *ioas, struct ioas_edges *edges)
 	up_read(&ioas->tables.sem);
 	if (counted)
 		ioas_ref_split_done(ioas);
+	/* The split has counted its mapping by itself */
+	if (unlikely(charged))
+		ioasid_mappings_uncharge(ioas->account, 1);
 	if (unlikely(poisoned))
 		ioas->ops->poisoned(ioas);
 	return ret;
@@ -317,7 +333,7 @@ static int edges_cut(struct ioas *ioas, struct ioas_edges *edges)
  * Return: 0; on failure nothing has changed:
  * -EINVAL, an edge cuts a mapping off its grid;
  * -EBUSY, a child refers to memory across an edge;
- * -EDQUOT, the export permits no more mappings;
+ * -EDQUOT, the context or the export permits no more mappings;
  * -EIO, an IOMMU failed;
  * -EINTR, a fatal signal;
  * -ENOMEM; -ENOSPC.

@@ -17,6 +17,7 @@
 #include <linux/rbtree_augmented.h>
 #include <linux/sched/signal.h>
 
+#include "../mem/charge.h"
 #include "domain.h"
 #include "mapping.h"
 #include "ranges.h"
@@ -105,7 +106,7 @@ bool ioas_mapping_insert_next(struct ioas *ioas, struct ioas_mapping *m,
 /**
  * ioas_mapping_insert() - insert a mapping into the tree
  * @ioas: the address space; its lock is held
- * @m: the mapping
+ * @m: the mapping; the caller counts it, if ioas.counted
  *
  * Return: false if it overlaps another one.
  */
@@ -146,18 +147,28 @@ bool ioas_mapping_insert(struct ioas *ioas, struct ioas_mapping *m)
 }
 
 /**
- * ioas_mapping_erase() - erase a mapping from the tree
+ * ioas_mapping_insert_filler() - insert a filler of a claim into the tree
  * @ioas: the address space; its lock is held
- * @m: the mapping
+ * @m: the filler; overlaps nothing
+ *
+ * A filler is not counted.  One that is in the tree already when the address
+ * space becomes ioas.counted is, until it is erased.
  */
-void ioas_mapping_erase(struct ioas *ioas, struct ioas_mapping *m)
+void ioas_mapping_insert_filler(struct ioas *ioas, struct ioas_mapping *m)
+{
+	if (unlikely(ioas->counted))
+		m->flags |= IOAS_MAPPING_UNCOUNTED;
+	ioas_mapping_insert(ioas, m);
+}
+
+/* Erase a mapping that counts, or with gaps that are up to date */
+static noinline void erase_counted(struct ioas *ioas, struct ioas_mapping *m)
 {
 	struct ioas_mapping *next;
 
-	lockdep_assert_held(&ioas->lock);
-	ioas->nr_nodes--;
-	ioas->changes++;
-	if (likely(!ioas->knows_gaps)) {
+	if (ioas->counted && !(m->flags & IOAS_MAPPING_UNCOUNTED))
+		ioasid_mappings_uncharge(ioas->account, 1);
+	if (!ioas->knows_gaps) {
 		rb_erase(&m->rb, &ioas->mappings);
 		return;
 	}
@@ -168,6 +179,23 @@ void ioas_mapping_erase(struct ioas *ioas, struct ioas_mapping *m)
 	/* Later users may not need the gaps */
 	if (RB_EMPTY_ROOT(&ioas->mappings))
 		ioas->knows_gaps = false;
+}
+
+/**
+ * ioas_mapping_erase() - erase a mapping from the tree
+ * @ioas: the address space; its lock is held
+ * @m: the mapping, which counts no longer
+ */
+void ioas_mapping_erase(struct ioas *ioas, struct ioas_mapping *m)
+{
+	lockdep_assert_held(&ioas->lock);
+	ioas->nr_nodes--;
+	ioas->changes++;
+	/* One test of both */
+	if (unlikely(ioas->knows_gaps || ioas->counted))
+		erase_counted(ioas, m);
+	else
+		rb_erase(&m->rb, &ioas->mappings);
 }
 
 /**

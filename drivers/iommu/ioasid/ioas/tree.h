@@ -42,6 +42,7 @@ bool ioas_mapping_insert_next(struct ioas *ioas, struct ioas_mapping *m,
 			      struct ioas_batch_cache *cache);
 bool ioas_mapping_insert(struct ioas *ioas,
 			 struct ioas_mapping *m);
+void ioas_mapping_insert_filler(struct ioas *ioas, struct ioas_mapping *m);
 void ioas_mapping_erase(struct ioas *ioas, struct ioas_mapping *m);
 void ioas_mapping_absorb(struct ioas *ioas, struct ioas_mapping *m,
 			 struct ioas_mapping *next);

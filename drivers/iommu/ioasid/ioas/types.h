@@ -207,6 +207,9 @@ enum ioas_backing {
 	IOAS_BACKING_PARENT,
 };
 
+/* In ioas_mapping.flags: a filler, which ioasid_account.mappings does not count */
+#define IOAS_MAPPING_UNCOUNTED	IOASID_MAP_PROTECT
+
 /**
  * struct ioas_mapping - a range of IOVAs with one permission
  * @rb: in ioas.mappings
@@ -227,7 +230,7 @@ enum ioas_backing {
  *	IOAS_BACKING_PIECES: the one that is being written, or NULL
  * @readers: number of threads that read @mem now; they wait for nothing
  * @flags: IOASID_MAP_READ, IOASID_MAP_WRITE, IOASID_MAP_FILE,
- *	IOASID_MAP_RESERVE
+ *	IOASID_MAP_RESERVE, IOAS_MAPPING_UNCOUNTED
  * @cut_shift: log2 of the cut size, 0 for none
  * @state: enum ioas_mapping_state
  * @backing: enum ioas_backing
@@ -568,6 +571,7 @@ struct ioas_ops {
  * @dead: freed: no new mapping, device or child
  * @poisoned: a domain is poisoned
  * @knows_gaps: @gap and @subtree_gap of the mappings are up to date
+ * @counted: its mappings are counted in ioasid_account.mappings; never cleared
  * @changes: number of changes of the tree, modulo 2^32
  * @partial: number of groups that wait for a sibling
  * @devices: number of attached devices
@@ -609,6 +613,7 @@ struct ioas {
 	bool dead : 1;
 	bool poisoned : 1;
 	bool knows_gaps : 1;
+	bool counted : 1;
 	u32 changes;
 	unsigned int partial;
 	unsigned int devices;

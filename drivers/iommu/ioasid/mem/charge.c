@@ -368,6 +368,53 @@ int ioasid_account_set_charge(struct ioasid_account *account,
 EXPORT_SYMBOL_IF_KUNIT(ioasid_account_set_charge);
 
 /**
+ * ioasid_mappings_charge() - count mappings, up to the limit
+ * @account: the account
+ * @n: number of mappings
+ *
+ * Return: 0; -EDQUOT, there would be more than the limit.
+ */
+int ioasid_mappings_charge(struct ioasid_account *account, u64 n)
+{
+	u64 limit = READ_ONCE(account->limit_mappings);
+	s64 old = atomic64_read(&account->mappings);
+
+	do {
+		if ((u64)old > limit || n > limit - old)
+			return -EDQUOT;
+	} while (!atomic64_try_cmpxchg(&account->mappings, &old, old + n));
+	return 0;
+}
+EXPORT_SYMBOL_IF_KUNIT(ioasid_mappings_charge);
+
+/**
+ * ioasid_mappings_uncharge() - undo ioasid_mappings_charge()
+ * @account: the account
+ * @n: number of mappings
+ */
+void ioasid_mappings_uncharge(struct ioasid_account *account, u64 n)
+{
+	atomic64_sub(n, &account->mappings);
+}
+EXPORT_SYMBOL_IF_KUNIT(ioasid_mappings_uncharge);
+
+/**
+ * ioasid_mappings_left() - tell how many more mappings the limit permits
+ * @account: the account
+ *
+ * Return: the number; U64_MAX for no limit.
+ */
+u64 ioasid_mappings_left(struct ioasid_account *account)
+{
+	u64 limit = READ_ONCE(account->limit_mappings);
+	u64 used = atomic64_read(&account->mappings);
+
+	if (limit == U64_MAX)
+		return U64_MAX;
+	return used < limit ? limit - used : 0;
+}
+
+/**
  * ioasid_account_init() - initialise an account with no limit that charges
  *	users
  * @account: the account
@@ -376,6 +423,9 @@ void ioasid_account_init(struct ioasid_account *account)
 {
 	atomic64_set(&account->pinned, 0);
 	account->limit = U64_MAX;
+	atomic64_set(&account->mappings, 0);
+	account->limit_mappings = U64_MAX;
+	account->counting = false;
 	spin_lock_init(&account->lock);
 	RCU_INIT_POINTER(account->cache, NULL);
 	account->charge = IOASID_CHARGE_USER;

@@ -41,9 +41,13 @@ struct ioasid_payer {
 };
 
 /**
- * struct ioasid_account - pinned memory of a context, and its limit
+ * struct ioasid_account - pinned memory and mappings of a context, and their
+ *	limits
  * @pinned: bytes pinned
  * @limit: maximum of @pinned, U64_MAX for no limit
+ * @mappings: mappings of the address spaces that are ioas.counted
+ * @limit_mappings: maximum of @mappings, U64_MAX for no limit
+ * @counting: new address spaces are ioas.counted; never cleared
  * @lock: protects @cache against other writers, @charge and @used
  * @cache: the payer that was charged last
  * @charge: enum ioasid_charge, the mode of new payers
@@ -52,6 +56,9 @@ struct ioasid_payer {
 struct ioasid_account {
 	atomic64_t pinned;
 	u64 limit;
+	atomic64_t mappings;
+	u64 limit_mappings;
+	bool counting;
 	spinlock_t lock;		/* cache, charge, used */
 	struct ioasid_payer __rcu *cache;
 	u8 charge;
@@ -71,6 +78,9 @@ u64 ioasid_account_left(struct ioasid_account *account);
 u64 ioasid_account_charged(struct ioasid_account *account);
 int ioasid_account_set_charge(struct ioasid_account *account,
 			      unsigned int charge);
+int ioasid_mappings_charge(struct ioasid_account *account, u64 n);
+void ioasid_mappings_uncharge(struct ioasid_account *account, u64 n);
+u64 ioasid_mappings_left(struct ioasid_account *account);
 void ioasid_account_init(struct ioasid_account *account);
 void ioasid_account_exit(struct ioasid_account *account);
 int __init ioasid_charge_init(void);
