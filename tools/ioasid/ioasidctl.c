@@ -399,6 +399,8 @@ static void print_context(const struct context *ctx)
 	const char *pinned = find_value(ctx, "ioasid-pinned");
 	const char *limit = find_value(ctx, "ioasid-limit-pinned");
 	const char *charge = find_value(ctx, "ioasid-charge");
+	const char *mappings = find_value(ctx, "ioasid-mappings");
+	const char *most = find_value(ctx, "ioasid-limit-mappings");
 
 	printf("fd %u: %s", ctx->fd, count);
 	if (max && strcmp(max, "max"))
@@ -409,7 +411,10 @@ static void print_context(const struct context *ctx)
 		printf(" of ");
 		print_bytes(strtoull(limit, NULL, 10));
 	}
-	printf(" pinned, charged to the %s\n",
+	printf(" pinned, ");
+	if (mappings && most && strcmp(most, "max"))
+		printf("%s of %s mappings, ", mappings, most);
+	printf("charged to the %s\n",
 	       !charge || !strcmp(charge, "user") ? "user" :
 	       !strcmp(charge, "once") ? "process, once" : "process");
 }
