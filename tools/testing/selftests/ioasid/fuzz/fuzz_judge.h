@@ -18,6 +18,7 @@
 #define LIMIT_PINNED IOASID_OPTION_LIMIT_PINNED
 #define LIMIT_IOASIDS IOASID_OPTION_LIMIT_IOASIDS
 #define LIMIT_PASIDS IOASID_OPTION_LIMIT_PASIDS
+#define LIMIT_MAPPINGS IOASID_OPTION_LIMIT_MAPPINGS
 
 /*
  * An error that the documentation permits, and the addresses it may come with.

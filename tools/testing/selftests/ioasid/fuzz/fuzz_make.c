@@ -445,7 +445,7 @@ static void make_option(struct worker *t, struct fuzz_op *op)
 {
 	const __u64 pinned = t->w->model->pinned;
 
-	op->cut = one_in(t, 16) ? ONE_OF(t, 0, 5, -1U) : 1 + below(t, 4);
+	op->cut = one_in(t, 16) ? ONE_OF(t, 0, 6, -1U) : 1 + below(t, 5);
 	op->flags = one_in(t, 2) ? IOASID_OPTION_GET : 0;
 	if (one_in(t, 40))
 		op->flags |= IOASID_OPTION_SEAL;
@@ -453,7 +453,9 @@ static void make_option(struct worker *t, struct fuzz_op *op)
 		if (op->cut == IOASID_OPTION_CHARGE)
 			op->value = one_in(t, 8) ? ONE_OF(t, 3, -1ULL) :
 				    below(t, 3);
-		else if (!one_in(t, 4))
+		/* the model does not count the mappings of all threads */
+		else if (op->cut == IOASID_OPTION_LIMIT_MAPPINGS ||
+			 !one_in(t, 4))
 			op->value = -1ULL;
 		else if (op->cut == IOASID_OPTION_LIMIT_PINNED)
 			op->value = one_in(t, 4) ? ONE_OF(t, 0, 1, 1 << 20) :

@@ -198,6 +198,7 @@ void model_init(struct fuzz_model *m, const struct fuzz_setting *setting,
 	m->option[LIMIT_PINNED] = ALL_ONES;
 	m->option[LIMIT_IOASIDS] = ALL_ONES;
 	m->option[LIMIT_PASIDS] = ALL_ONES;
+	m->option[LIMIT_MAPPINGS] = ALL_ONES;
 	for (i = 0; i < FUZZ_DEVICES; i++)
 		for (pasid = 0; pasid <= FUZZ_PASIDS; pasid++)
 			m->devices[i].routes[pasid] = -1;

@@ -183,8 +183,8 @@ struct fuzz_model {
 	/* with IOASID_CHARGE_ONCE: bytes charged, mappings of each page */
 	__u64 once;
 	__u16 users[MEM_NR][FUZZ_MEM_PAGES];
-	__u64 option[5];
-	bool sealed[5];
+	__u64 option[6];
+	bool sealed[6];
 	/* contents of MEM_TABLE; caches may have older ones */
 	__u64 tables[FUZZ_PIECE / 8];
 	bool stale;

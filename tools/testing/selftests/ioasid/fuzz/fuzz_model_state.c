@@ -213,6 +213,8 @@ static void judge_text(struct judge *j)
 	judge_line(j, "\nioasid-limit-ioasids:\t", m->option[LIMIT_IOASIDS]);
 	judge_line(j, "\nioasid-pasids:\t", m->pasids);
 	judge_line(j, "\nioasid-limit-pasids:\t", m->option[LIMIT_PASIDS]);
+	judge_line(j, "\nioasid-limit-mappings:\t",
+		   m->option[LIMIT_MAPPINGS]);
 	if (!strstr(text, payers[m->option[CHARGE]]))
 		bad(j, m->option[CHARGE], !m->option[CHARGE], "",
 		    "fdinfo(\"ioasid-charge\")");

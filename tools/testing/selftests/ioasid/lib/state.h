@@ -21,7 +21,7 @@
 #define IA_STATE_RANGES 128
 #define IA_STATE_MAPPINGS 512
 #define IA_STATE_TEXT 16384
-#define IA_STATE_OPTIONS 4
+#define IA_STATE_OPTIONS 5
 
 struct ia_state {
 	__u32 nr;
