@@ -344,6 +344,8 @@ static long vfio_ioasid_ioctl(struct vfio_device_file *df, unsigned int cmd,
 		return ioasid_attach_ioctl(bond->idev, arg, &bond->lock);
 	case VFIO_DEVICE_DETACH_IOASID:
 		return ioasid_detach_ioctl(bond->idev, arg, &bond->lock);
+	case IOASID_DEVICE_GET_ID:
+		return ioasid_device_id_ioctl(bond->idev, arg);
 	default:
 		return -ENOIOCTLCMD;
 	}

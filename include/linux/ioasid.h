@@ -286,5 +286,6 @@ int ioasid_bind_to_user(void __user *arg, u32 devid);
 void ioasid_bind_fault_to_user(void __user *arg, u64 fault_addr);
 int ioasid_attach_ioctl(struct ioasid_device *idev, void __user *arg, struct mutex *lock);
 int ioasid_detach_ioctl(struct ioasid_device *idev, void __user *arg, struct mutex *lock);
+int ioasid_device_id_ioctl(struct ioasid_device *idev, void __user *arg);
 
 #endif /* _LINUX_IOASID_H */

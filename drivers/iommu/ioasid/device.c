@@ -932,7 +932,7 @@ static void device_put(struct ioasid_object *obj)
 
 /* The next attachments by PASID, from *@at on */
 static unsigned int list_pasids(struct ioasid_device *idev, unsigned long *at,
-				struct ioasid_list_entry *entry)
+				struct ioasid_list_long_entry *to)
 {
 	struct ioasid_ctx *ctx = idev->obj.ctx;
 	struct ioasid_attachment *attachment;
@@ -947,7 +947,7 @@ static unsigned int list_pasids(struct ioasid_device *idev, unsigned long *at,
 			break;
 		}
 		if (!xa_is_value(attachment))
-			entry[n++] = (struct ioasid_list_entry){
+			to[n++].entry = (struct ioasid_list_entry){
 				.type = IOASID_LIST_ATTACHMENT,
 				.id = idev->obj.id,
 				.cookie = idev->cookie,
@@ -960,31 +960,44 @@ static unsigned int list_pasids(struct ioasid_device *idev, unsigned long *at,
 	return n;
 }
 
+/* The device, and its attachment by requester id */
+static unsigned int list_rid(struct ioasid_device *idev, unsigned long *at,
+			     struct ioasid_list_long_entry *to)
+{
+	if (READ_ONCE(idev->nr_pasids))
+		*at = 1;
+	to[0].entry = (struct ioasid_list_entry){
+		.type = IOASID_LIST_DEVICE,
+		.id = idev->obj.id,
+		.cookie = idev->cookie,
+	};
+	to[1].entry = to[0].entry;
+	to[1].entry.type = IOASID_LIST_ATTACHMENT;
+	to[1].entry.ioasid = attached_to(idev);
+	return to[1].entry.ioasid ? 2 : 1;
+}
+
 static unsigned int device_list(struct ioasid_object *obj, unsigned long *at,
-				struct ioasid_list_entry *entry)
+				struct ioasid_list_long_entry *to, bool named)
 {
 	struct ioasid_device *idev = container_of(obj, struct ioasid_device,
 						  obj);
+	unsigned int n, i;
 
-	if (*at)
-		return list_pasids(idev, at, entry);
-	if (READ_ONCE(idev->nr_pasids))
-		*at = 1;
-	entry[0] = (struct ioasid_list_entry){
-		.type = IOASID_LIST_DEVICE,
-		.id = obj->id,
-		.cookie = idev->cookie,
-	};
-	entry[1] = entry[0];
-	entry[1].type = IOASID_LIST_ATTACHMENT;
-	entry[1].ioasid = attached_to(idev);
-	return entry[1].ioasid ? 2 : 1;
+	n = *at ? list_pasids(idev, at, to) : list_rid(idev, at, to);
+	/* After a fatal signal the list ends here */
+	if (!named || mutex_lock_killable(&idev->lock))
+		return n;
+	for (i = 0; i < n && !idev->gone; i++)
+		strscpy(to[i].name, ioasid_device_name(idev));
+	mutex_unlock(&idev->lock);
+	return n;
 }
 
 /* One line for each address space that is attached */
 static void show_asids(struct seq_file *m, struct ioasid_device *idev)
 {
-	struct ioasid_list_entry entry[IOASID_LIST_MAX];
+	struct ioasid_list_long_entry to[IOASID_LIST_MAX];
 	u32 ioasid = attached_to(idev);
 	unsigned long at = 1;
 	unsigned int i, n;
@@ -993,11 +1006,11 @@ static void show_asids(struct seq_file *m, struct ioasid_device *idev)
 		seq_printf(m, "attachment:\tdevice=%u asid=0 ioasid=%u\n",
 			   idev->obj.id, ioasid);
 	do {
-		n = list_pasids(idev, &at, entry);
+		n = list_pasids(idev, &at, to);
 		for (i = 0; i < n; i++)
 			seq_printf(m, "attachment:\tdevice=%u asid=%u ioasid=%u\n",
-				   idev->obj.id, entry[i].vpasid,
-				   entry[i].ioasid);
+				   idev->obj.id, to[i].entry.vpasid,
+				   to[i].entry.ioasid);
 	} while (at);
 }
 

@@ -118,46 +118,63 @@ long ioasid_cmd_device_get_info(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 /* Entries that are copied out together */
 #define LIST_BATCH	32
 
+/* The largest element; the kernel has nothing to fill that with */
+#define LIST_ENTRY_MAX	256
+
+/**
+ * struct list_out - the array of the caller, and elements that will get there
+ * @nr: number of elements in @buf
+ * @total: number of entries
+ * @room: number of elements that the array has room for
+ * @size: bytes of an element
+ * @to: where the next one goes
+ * @buf: up to LIST_BATCH elements; what lies behind an entry is never written
+ */
 struct list_out {
-	struct ioasid_list_entry entry[LIST_BATCH];
 	u32 nr;
 	u32 total;
 	u32 room;
+	u32 size;
 	u64 to;
+	u8 buf[];
 };
 
 static int list_flush(struct list_out *out)
 {
 	u32 n = min(out->nr, out->room);
 
-	if (n && copy_to_user(u64_to_user_ptr(out->to), out->entry,
-			      n * sizeof(out->entry[0])))
+	if (n && copy_to_user(u64_to_user_ptr(out->to), out->buf,
+			      n * out->size))
 		return -EFAULT;
-	out->to += (u64)n * sizeof(out->entry[0]);
+	out->to += (u64)n * out->size;
 	out->room -= n;
 	out->nr = 0;
 	return 0;
 }
 
 static int list_add_entry(struct list_out *out,
-			  const struct ioasid_list_entry *entry)
+			  const struct ioasid_list_long_entry *entry)
 {
 	out->total++;
 	if (out->room <= out->nr)
 		return 0;
-	out->entry[out->nr++] = *entry;
+	memcpy(out->buf + out->nr++ * out->size, entry,
+	       min_t(u32, out->size, sizeof(*entry)));
 	return out->nr == LIST_BATCH ? list_flush(out) : 0;
 }
 
 static int list_object(struct list_out *out, struct ioasid_object *obj)
 {
-	struct ioasid_list_entry entry[IOASID_LIST_MAX];
+	bool named = out->size > sizeof(struct ioasid_list_entry);
+	struct ioasid_list_long_entry entry[IOASID_LIST_MAX];
 	unsigned long at = 0;
 	unsigned int n, i;
 	int ret = 0;
 
 	do {
-		n = ioasid_object_ops_of(obj)->list(obj, &at, entry);
+		if (named)
+			memset(entry, 0, sizeof(entry));
+		n = ioasid_object_ops_of(obj)->list(obj, &at, entry, named);
 		for (i = 0; i < n && !ret; i++)
 			ret = list_add_entry(out, &entry[i]);
 		if (fatal_signal_pending(current))
@@ -174,12 +191,20 @@ long ioasid_cmd_list(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 	struct ioasid_list *cmd = &arg->list;
 	unsigned long id = cmd->start;
 	struct ioasid_object *obj;
+	u32 size = cmd->entry_size ?: sizeof(struct ioasid_list_entry);
 	struct list_out *out;
 	int ret = 0;
 
-	out = kzalloc(sizeof(*out), GFP_KERNEL_ACCOUNT);
+	if (cmd->__reserved || size < sizeof(struct ioasid_list_entry) ||
+	    size % sizeof(u64))
+		return -EINVAL;
+	if (size > LIST_ENTRY_MAX)
+		return -E2BIG;
+	out = kzalloc(struct_size(out, buf, size * LIST_BATCH),
+		      GFP_KERNEL_ACCOUNT);
 	if (!out)
 		return -ENOMEM;
+	out->size = size;
 	out->room = cmd->nr;
 	out->to = cmd->entries;
 	for (; !ret && (obj = ioasid_object_first(ctx, &id)); id++) {

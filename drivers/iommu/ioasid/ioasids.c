@@ -338,11 +338,12 @@ static void ioasid_object_end(struct ioasid_object *obj)
 
 static unsigned int ioasid_object_list(struct ioasid_object *obj,
 				       unsigned long *at,
-				       struct ioasid_list_entry *entry)
+				       struct ioasid_list_long_entry *to,
+				       bool named)
 {
 	const struct ioasid *ioasid = container_of(obj, struct ioasid, obj);
 
-	*entry = (struct ioasid_list_entry){
+	to->entry = (struct ioasid_list_entry){
 		.type = IOASID_LIST_IOASID,
 		.id = obj->id,
 		.cookie = ioasid->cookie,

@@ -380,6 +380,43 @@ struct ioasid_ctx *ioasid_ctx_from_fd(int fd)
 }
 EXPORT_SYMBOL_GPL(ioasid_ctx_from_fd);
 
+/**
+ * ioasid_device_id_ioctl() - execute IOASID_DEVICE_GET_ID
+ * @idev: the device
+ * @arg: user address of a struct ioasid_device_get_id
+ *
+ * Context: may sleep, for as long as a page fault takes.
+ * Return: 0; or an error as of ioasid_bind_from_user(), or
+ * -EBADF, the file descriptor in it is not of a context;
+ * -EXDEV, @idev is bound to another context.
+ */
+int ioasid_device_id_ioctl(struct ioasid_device *idev, void __user *arg)
+{
+	struct ioasid_device_get_id cmd;
+	struct ioasid_ctx *ctx;
+	int ret;
+
+	ret = ioasid_arg_from_user(&cmd, sizeof(cmd), sizeof(cmd), arg);
+	if (ret)
+		return ret;
+	if (cmd.flags)
+		return -EOPNOTSUPP;
+	if (cmd.ioasid_fd != -1) {
+		ctx = ioasid_ctx_from_fd(cmd.ioasid_fd);
+		if (IS_ERR(ctx))
+			return PTR_ERR(ctx);
+		if (ctx != idev->obj.ctx)
+			ret = -EXDEV;
+		ioasid_ctx_put(ctx);
+		if (ret)
+			return ret;
+	}
+	cmd.devid = idev->obj.id;
+	cmd.cookie = idev->cookie;
+	return copy_to_user(arg, &cmd, sizeof(cmd)) ? -EFAULT : 0;
+}
+EXPORT_SYMBOL_GPL(ioasid_device_id_ioctl);
+
 static struct miscdevice ioasid_misc = {
 	.minor = MISC_DYNAMIC_MINOR,
 	.name = "ioasid",

@@ -14,7 +14,7 @@
 struct ioas;
 struct ioas_import;
 struct ioasid_ctx;
-struct ioasid_list_entry;
+struct ioasid_list_long_entry;
 struct ioasid_object;
 struct seq_file;
 
@@ -49,7 +49,8 @@ enum ioasid_object_type {
  *	NULL: none is left when the context ends.
  * @list: describe the object in up to IOASID_LIST_MAX entries. Returns how
  *	many. *@at is 0 at first; if it is not 0 on return, there are more: the
- *	next call gets the same value.
+ *	next call gets the same value. @named: all is zeroed, and names are
+ *	wanted, for which it may sleep; otherwise names are not looked at.
  * @show: describe the object in a line of fdinfo.
  */
 struct ioasid_object_ops {
@@ -63,7 +64,7 @@ struct ioasid_object_ops {
 	void (*revoke)(struct ioasid_object *obj, long *patience);
 	void (*end)(struct ioasid_object *obj);
 	unsigned int (*list)(struct ioasid_object *obj, unsigned long *at,
-			     struct ioasid_list_entry *entry);
+			     struct ioasid_list_long_entry *to, bool named);
 	void (*show)(struct seq_file *m, struct ioasid_object *obj);
 };
 

@@ -388,9 +388,9 @@ static struct ioas *import_as_parent(struct ioasid_object *obj,
 }
 
 static unsigned int import_list(struct ioasid_object *obj, unsigned long *at,
-				struct ioasid_list_entry *entry)
+				struct ioasid_list_long_entry *to, bool named)
 {
-	*entry = (struct ioasid_list_entry){
+	to->entry = (struct ioasid_list_entry){
 		.type = IOASID_LIST_IOASID,
 		.id = obj->id,
 		.cookie = import_of(obj)->cookie,

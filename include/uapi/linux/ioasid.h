@@ -71,6 +71,9 @@
 #define IOASID_SET_OPTION	_IO(IOASID_TYPE, IOASID_BASE + 0x14)
 #define IOASID_VFIO_IOASID	_IO(IOASID_TYPE, IOASID_BASE + 0x16)
 
+/* Only on the file of a bound device: see struct ioasid_device_get_id */
+#define IOASID_DEVICE_GET_ID	_IO(IOASID_TYPE, IOASID_BASE + 0x1a)
+
 /* Only on the file of a VFIO container: see IOASID_VFIO_FILE */
 #define IOASID_VFIO_BIND_GROUP	_IO(IOASID_TYPE, IOASID_BASE + 0x17)
 #define IOASID_VFIO_ATTACH_GROUP _IO(IOASID_TYPE, IOASID_BASE + 0x18)
@@ -1260,19 +1263,39 @@ struct ioasid_list_entry {
 };
 
 /**
+ * struct ioasid_list_long_entry - one entry of IOASID_LIST, with a name
+ * @entry: as in the short form
+ * @name: of a device, and of its attachments: its name in sysfs, cut off after 63
+ *	bytes; of other entries, and of a device that is being unbound, empty.
+ *	Filled up with zeroes
+ */
+struct ioasid_list_long_entry {
+	struct ioasid_list_entry entry;
+	char name[64];
+};
+
+/**
  * struct ioasid_list - ioctl(IOASID_LIST)
  * @argsz: sizeof(struct ioasid_list)
  * @flags: must be 0
  * @start: list objects with this id or a higher one
  * @nr: in, how many elements @entries has room for; out, how many entries
  *	there are from @start on
- * @entries: pointer to an array of struct ioasid_list_entry, filled in
+ * @entries: pointer to an array of elements of @entry_size bytes, filled in
  *	ascending order of ids; the attachments of a device follow it, in
  *	ascending order of PASIDs. Not looked at when @nr is 0.
+ * @entry_size: sizeof(struct ioasid_list_long_entry), or 0 for struct
+ *	ioasid_list_entry. In general a multiple of 8 from 32 on: an element has
+ *	as much of struct ioasid_list_long_entry as fits, and zeroes behind it
+ * @__reserved: must be 0
  *
  * For a process that took the file over and needs its contents.  To continue a
  * list that did not fit, set @start to the id that follows the last object
  * whose entries all fitted.
+ *
+ * Errors:
+ *
+ *  * E2BIG: @entry_size is larger than 256; or the kernel has no @entry_size.
  */
 struct ioasid_list {
 	__u32 argsz;
@@ -1280,6 +1303,8 @@ struct ioasid_list {
 	__u32 start;
 	__u32 nr;
 	__aligned_u64 entries;
+	__u32 entry_size;
+	__u32 __reserved;
 };
 
 /**
@@ -1391,7 +1416,34 @@ struct ioasid_set_option {
  * numbers, which take these structures: VFIO_DEVICE_BIND_IOASID_FD,
  * VFIO_DEVICE_ATTACH_IOASID and VFIO_DEVICE_DETACH_IOASID; and
  * VHOST_VDPA_BIND_IOASID_FD, VHOST_VDPA_ATTACH_IOASID and VHOST_VDPA_DETACH_IOASID.
+ * IOASID_DEVICE_GET_ID has the same number in all frameworks that have it.
  */
+
+/**
+ * struct ioasid_device_get_id - ioctl(IOASID_DEVICE_GET_ID) on a device file
+ * @argsz: sizeof(struct ioasid_device_get_id)
+ * @flags: must be 0
+ * @ioasid_fd: an open file of /dev/ioasid that the device should be bound to, or
+ *	-1 for any
+ * @devid: out, the id of the device in the file that it is bound to
+ * @cookie: out, as given when it was bound
+ *
+ * For a process that took over files: tells which of its device files belongs to
+ * which entry of IOASID_LIST.  IOASID_DEVICE_GET_INFO says more of a device.
+ *
+ * Errors:
+ *
+ *  * EINVAL: the device is not bound.
+ *  * EBADF: @ioasid_fd is neither -1 nor an open file of /dev/ioasid.
+ *  * EXDEV: the device is bound to another file.
+ */
+struct ioasid_device_get_id {
+	__u32 argsz;
+	__u32 flags;
+	__s32 ioasid_fd;
+	__u32 devid;
+	__u64 cookie;
+};
 
 /**
  * struct ioasid_device_bind - bind a device to a context
