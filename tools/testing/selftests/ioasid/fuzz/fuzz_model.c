@@ -83,7 +83,7 @@ void common(struct judge *j, __u32 flags, __u32 known, enum writes writes)
 		break;
 	case SIZE_SHORT:
 		/* the first release had a shorter structure */
-		fails_if(j, j->op->type != OP_INFO &&
+		fails_if(j, j->op->type != OP_INFO && j->op->type != OP_LIST &&
 			 j->op->type != OP_DEVICE_INFO, EINVAL);
 		break;
 	case SIZE_DIRTY:

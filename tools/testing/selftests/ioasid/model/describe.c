@@ -453,6 +453,105 @@ TEST_F(describe, fdinfo)
 	close(export);
 }
 
+/* Lists with elements of each size, also one that the kernel cannot fill. */
+TEST_F(describe, names)
+{
+	static const __u32 sizes[] = { 32, 40, 96, 104, 256 };
+	unsigned char zero[256] = {}, buf[8 * 256], *at;
+	struct ioasid_list list = { .argsz = sizeof(list) };
+	struct ioasid_list_entry shorts[8];
+	struct ioasid_list_long_entry entry;
+	unsigned int i, k, named;
+	__u32 nr;
+
+	PLUG(dev, .unit = 6);
+	ASSERT_EQ(0, model_attach(&self->dev, &self->space));
+	nr = ARRAY_SIZE(shorts);
+	ASSERT_EQ(0, ia_list(self->fd, 0, shorts, &nr));
+	ASSERT_EQ(3, nr);	/* IOASID, device, attachment */
+	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
+		memset(buf, 0xa5, sizeof(buf));
+		list.nr = 8;
+		list.entries = IA_PTR(buf);
+		list.entry_size = sizes[i];
+		ASSERT_EQ(0, ia_cmd(self->fd, IOASID_LIST, &list));
+		ASSERT_EQ(nr, list.nr);
+		for (k = 0, named = 0; k < nr; k++) {
+			at = buf + k * sizes[i];
+			memset(&entry, 0, sizeof(entry));
+			memcpy(&entry, at, sizes[i] < sizeof(entry) ? sizes[i] :
+			       sizeof(entry));
+			EXPECT_EQ(0, memcmp(&entry.entry, &shorts[k],
+					    sizeof(shorts[k])));
+			if (entry.entry.type == IOASID_LIST_IOASID ||
+			    sizes[i] == 32) {
+				EXPECT_EQ(0, memcmp(entry.name, zero,
+						    sizeof(entry.name)));
+			} else {
+				named++;
+				EXPECT_EQ(0, strncmp(self->dev.name, entry.name,
+						     sizes[i] - 32));
+			}
+			if (sizes[i] > sizeof(entry))
+				EXPECT_EQ(0, memcmp(at + sizeof(entry), zero,
+						    sizes[i] - sizeof(entry)));
+		}
+		EXPECT_EQ(sizes[i] == 32 ? 0 : 2, named);
+		EXPECT_EQ(0xa5, buf[nr * sizes[i]]);
+	}
+}
+
+static int file_id(int file, int ctx, struct ioasid_device_get_id *id)
+{
+	*id = (struct ioasid_device_get_id) {
+		.argsz = sizeof(*id),
+		.ioasid_fd = ctx,
+	};
+	return ia_cmd(file, IOASID_DEVICE_GET_ID, id);
+}
+
+/* A device file tells its id, and whether it is bound to a context. */
+TEST_F(describe, id_of_file)
+{
+	int software = mock_load() ? -1 : mock_open(0);
+	struct ioasid_device_get_id id;
+	int other = ia_open();
+	__u32 devid;
+
+	ASSERT_LE(0, other);
+	PLUG(dev, .unit = 7);
+	ASSERT_EQ(0, model_attach(&self->dev, &self->space));
+	ASSERT_EQ(0, file_id(self->dev.fd, -1, &id));
+	EXPECT_EQ(self->dev.devid, id.devid);
+	ASSERT_EQ(0, file_id(self->dev.fd, self->fd, &id));
+	EXPECT_EQ(self->dev.devid, id.devid);
+	EXPECT_EQ(-EXDEV, file_id(self->dev.fd, other, &id));
+	EXPECT_EQ(0, id.devid);
+	EXPECT_EQ(-EBADF, file_id(self->dev.fd, self->dev.fd, &id));
+	EXPECT_EQ(-EBADF, file_id(self->dev.fd, -2, &id));
+	id.ioasid_fd = -1;
+	id.flags = 1;
+	EXPECT_EQ(-EOPNOTSUPP, ia_cmd(self->dev.fd, IOASID_DEVICE_GET_ID, &id));
+	id.flags = 0;
+	id.argsz = sizeof(id) - 1;
+	EXPECT_EQ(-EINVAL, ia_cmd(self->dev.fd, IOASID_DEVICE_GET_ID, &id));
+	EXPECT_EQ(-EFAULT, ia_cmd(self->dev.fd, IOASID_DEVICE_GET_ID,
+				  (void *)8));
+	/* not a command of the context */
+	id.argsz = sizeof(id);
+	EXPECT_EQ(-ENOTTY, ia_cmd(self->fd, IOASID_DEVICE_GET_ID, &id));
+	if (software >= 0) {
+		EXPECT_EQ(-EINVAL, file_id(software, -1, &id));
+		ASSERT_EQ(0, hw_bind(software, other, 0xc0de, &devid));
+		ASSERT_EQ(0, file_id(software, other, &id));
+		EXPECT_EQ(devid, id.devid);
+		EXPECT_EQ(0xc0de, id.cookie);
+		EXPECT_EQ(-EXDEV, file_id(software, self->fd, &id));
+		close(software);
+	}
+	close(other);
+}
+
 /* Detach an emulated device, with the id of its IOASID or with any id. */
 TEST_F(describe, detach_by_id)
 {

@@ -844,6 +844,16 @@ TEST_F(outputs, query_and_list)
 	EXPECT_EQ(BEFORE32, objects[2].type);
 	list.entries = 8;
 	CALL(IOASID_LIST, list, -EFAULT);
+	/* elements of a size that no entry can have */
+	list.entries = IA_PTR(objects);
+	list.entry_size = 24;
+	CALL(IOASID_LIST, list, -EINVAL);
+	list.entry_size = 36;
+	CALL(IOASID_LIST, list, -EINVAL);
+	list.entry_size = 264;
+	CALL(IOASID_LIST, list, -E2BIG);
+	list.entry_size = ~0U & ~7U;
+	CALL(IOASID_LIST, list, -E2BIG);
 }
 
 TEST_F(outputs, export_and_import)

@@ -398,6 +398,8 @@ FIXTURE_VARIANT_ADD(command, list)
 {
 	.cmd = IOASID_LIST,
 	.size = sizeof(struct ioasid_list),
+	.min = offsetof(struct ioasid_list, entry_size),
+	.reserved_at = { offsetof(struct ioasid_list, __reserved) },
 	.copies_out = true,
 	.fill = fill_list,
 };

@@ -133,7 +133,18 @@ SIZE(ioasid_list_entry, 32);
 AT(ioasid_list, start, 8);
 AT(ioasid_list, nr, 12);
 AT(ioasid_list, entries, 16);
-SIZE(ioasid_list, 24);
+AT(ioasid_list, entry_size, 24);
+AT(ioasid_list, __reserved, 28);
+SIZE(ioasid_list, 32);
+
+AT(ioasid_list_long_entry, entry, 0);
+AT(ioasid_list_long_entry, name, 32);
+SIZE(ioasid_list_long_entry, 96);
+
+AT(ioasid_device_get_id, ioasid_fd, 8);
+AT(ioasid_device_get_id, devid, 12);
+AT(ioasid_device_get_id, cookie, 16);
+SIZE(ioasid_device_get_id, 24);
 
 AT(ioasid_set_option, option, 8);
 AT(ioasid_set_option, sealed, 12);
