@@ -245,30 +245,47 @@ long ioasid_cmd_dma_batch(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 
 /* ---- Query ---- */
 
+/* The largest element; the kernel has nothing to fill that with */
+#define QUERY_ENTRY_MAX	256
+
+/**
+ * struct user_query - a query, and the array of the caller
+ * @query: the query
+ * @entries: address of the array
+ * @size: bytes of an element
+ */
 struct user_query {
 	struct ioas_query query;
-	struct ioasid_query_entry __user *entries;
+	u64 entries;
+	u32 size;
 };
 
 static int tell_user(struct ioas_query *query, u32 nr,
 		     const struct ioas_query_entry *entry)
 {
 	struct user_query *to = container_of(query, struct user_query, query);
-	struct ioasid_query_entry told = {
-		.iova = entry->iova,
-		.length = entry->length,
-		.addr = entry->addr,
-		.cut_size = entry->cut_size,
-		.pgsizes = entry->pgsizes,
-		.flags = entry->flags,
+	struct ioasid_query_long_entry told = {
+		.entry.iova = entry->iova,
+		.entry.length = entry->length,
+		.entry.addr = entry->addr,
+		.entry.cut_size = entry->cut_size,
+		.entry.pgsizes = entry->pgsizes,
+		.entry.flags = entry->flags,
 	};
+	void __user *at = u64_to_user_ptr(to->entries + (u64)nr * to->size);
+	u32 size = min_t(u32, to->size, sizeof(told));
 
 	if (entry->addr_known)
-		told.flags |= IOASID_QUERY_ADDR;
+		told.entry.flags |= IOASID_QUERY_ADDR;
 	if (entry->revoked)
-		told.flags |= IOASID_QUERY_REVOKED;
-	return copy_to_user(to->entries + nr, &told, sizeof(told)) ?
-	       -EFAULT : 0;
+		told.entry.flags |= IOASID_QUERY_REVOKED;
+	if (entry->inode_known && size == sizeof(told)) {
+		told.entry.flags |= IOASID_QUERY_INODE;
+		told.ino = entry->ino;
+		told.dev = entry->dev;
+	}
+	return copy_to_user(at, &told, size) ||
+	       clear_user(at + size, to->size - size) ? -EFAULT : 0;
 }
 
 long ioasid_cmd_query_map(struct ioasid_ctx *ctx, union ioasid_arg *arg,
@@ -279,13 +296,17 @@ long ioasid_cmd_query_map(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 		.query.start = cmd->start,
 		.query.room = cmd->nr,
 		.query.tell = tell_user,
-		.entries = u64_to_user_ptr(cmd->entries),
+		.entries = cmd->entries,
+		.size = cmd->entry_size ?: sizeof(struct ioasid_query_entry),
 	};
 	struct ioasid *ioasid;
 	int ret;
 
-	if (cmd->more || cmd->__reserved || cmd->next)
+	if (cmd->more || cmd->next || to.size % sizeof(u64) ||
+	    to.size < sizeof(struct ioasid_query_entry))
 		return -EINVAL;
+	if (to.size > QUERY_ENTRY_MAX)
+		return -E2BIG;
 	ioasid = ioasid_get(ctx, cmd->ioasid);
 	if (!ioasid)
 		return -ENOENT;

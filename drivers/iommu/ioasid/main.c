@@ -180,7 +180,7 @@ static const struct ioasid_cmd ioasid_cmds[] = {
 	    ioasid_cmd_unmap_dma),
 	CMD(IOASID_DMA_BATCH, struct ioasid_dma_batch, fault_addr, 0,
 	    ioasid_cmd_dma_batch),
-	CMD(IOASID_QUERY_MAP, struct ioasid_query_map, __reserved, 0,
+	CMD(IOASID_QUERY_MAP, struct ioasid_query_map, entry_size, 0,
 	    ioasid_cmd_query_map),
 	CMD(IOASID_BIND_PGTABLE, struct ioasid_bind_table, __reserved,
 	    IOASID_BIND_REPLACE, ioasid_cmd_bind_pgtable),

@@ -888,10 +888,12 @@ struct ioasid_uring_batch {
  * @IOASID_QUERY_ADDR: @addr of struct ioasid_query_entry is set
  * @IOASID_QUERY_REVOKED: memory of a device that is not there any more: nothing
  *	is mapped in the IOMMUs
+ * @IOASID_QUERY_INODE: @dev and @ino of struct ioasid_query_long_entry are set
  */
 enum ioasid_query_flags {
 	IOASID_QUERY_ADDR = 1 << 16,
 	IOASID_QUERY_REVOKED = 1 << 17,
+	IOASID_QUERY_INODE = 1 << 18,
 };
 
 /**
@@ -921,24 +923,50 @@ struct ioasid_query_entry {
 };
 
 /**
+ * struct ioasid_query_long_entry - one mapping, from IOASID_QUERY_MAP, and its file
+ * @entry: as in the short form, but for the flag IOASID_QUERY_INODE
+ * @ino: with IOASID_QUERY_INODE, st_ino of the file that IOASID_MAP_FILE named;
+ *	@addr is the offset in it. Otherwise 0
+ * @dev: with IOASID_QUERY_INODE, st_dev of the file, otherwise 0
+ * @__reserved: out, 0
+ *
+ * Memory that was mapped by address has no file here, whatever is mapped at that
+ * address: it is known to the process only that it belongs to.  Nor has memory of
+ * a parent: IOASID_QUERY_MAP of the parent tells, to owners of its context.
+ */
+struct ioasid_query_long_entry {
+	struct ioasid_query_entry entry;
+	__u64 ino;
+	__u32 dev;
+	__u32 __reserved;
+};
+
+/**
  * struct ioasid_query_map - ioctl(IOASID_QUERY_MAP)
  * @argsz: sizeof(struct ioasid_query_map)
  * @flags: must be 0
  * @ioasid: the IOASID to look at
  * @nr: in, how many elements @entries has room for; out, how many were filled
  * @start: an IOVA, of any alignment
- * @entries: pointer to an array of struct ioasid_query_entry, filled in
+ * @entries: pointer to an array of elements of @entry_size bytes, filled in
  *	ascending order with the mappings and reserved ranges that end at
  *	@start or after it. Not looked at when @nr is 0.
  * @next: must be 0; out, with @more the @start to go on with, otherwise 0
  * @more: must be 0; out, 1 when there are more than fitted, otherwise 0
- * @__reserved: must be 0
+ * @entry_size: sizeof(struct ioasid_query_long_entry), or 0 for struct
+ *	ioasid_query_entry. In general a multiple of 8 from 48 on: an element has
+ *	as much of struct ioasid_query_long_entry as fits, and zeroes behind it
  *
  * Reads mappings back.  Each piece of a mapping that was split has an entry.
  * Each entry was true at some moment of the command; mappings that other
  * threads map and unmap meanwhile may have one or not.  Mappings whose memory
  * is still being pinned have none.  IOASID_GET_INFO returns the number of
  * mappings.
+ *
+ * Errors:
+ *
+ *  * EINVAL: also if the kernel has no @entry_size, and it is not 0.
+ *  * E2BIG: @entry_size is larger than 256.
  */
 struct ioasid_query_map {
 	__u32 argsz;
@@ -949,7 +977,7 @@ struct ioasid_query_map {
 	__aligned_u64 entries;
 	__u64 next;
 	__u32 more;
-	__u32 __reserved;
+	__u32 entry_size;
 };
 
 /**

@@ -9,6 +9,8 @@
  *    charged, until no domain is poisoned.
  */
 #include <linux/err.h>
+#include <linux/fs.h>
+#include <linux/kdev_t.h>
 #include <linux/slab.h>
 
 #include "../mem/memory.h"
@@ -75,6 +77,10 @@ int ioas_mapping_pin(struct ioas *ioas, struct ioas_mapping *m,
 		return PTR_ERR(payer);
 	m->payer = payer;
 	m->backing = IOAS_BACKING_PINNED;
+	if (file) {
+		m->ino = file_inode(file)->i_ino;
+		m->dev = new_encode_dev(file_inode(file)->i_sb->s_dev);
+	}
 	return 0;
 }
 

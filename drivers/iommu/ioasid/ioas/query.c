@@ -6,7 +6,8 @@
  *  - An entry was true at one moment between the begin and the end of the
  *    command: it is read under the lock.  A CHANGING mapping is waited for; a
  *    REMOVING one is reported until it is gone.
- *  - A user address is reported only to the process that mapped it.
+ *  - A user address is reported only to the process that mapped it; a file to all
+ *    that have the context, since its offset says nothing without it.
  *  - The long walk through the extents needs no lock: it uses a copy that
  *    refers to them.  It keeps no thread waiting for the mapping.
  *
@@ -63,6 +64,11 @@ static void take_shot(struct ioas *ioas, struct ioas_mapping *m,
 	entry->addr_known = shot->view.addr_known;
 	if (entry->addr_known)
 		entry->addr = ioas_mapping_addr(ioas, m) + (from - m->start);
+	if (m->backing == IOAS_BACKING_PINNED && m->flags & IOASID_MAP_FILE) {
+		entry->inode_known = true;
+		entry->ino = m->ino;
+		entry->dev = m->dev;
+	}
 }
 
 static bool is_cut(struct ioas *ioas, u64 addr)

@@ -170,7 +170,10 @@ struct ioas_batch_source {
  * @pgsizes: bitmap of the IOPTE sizes that drivers were asked for
  * @cut_size: bytes; 0 for none
  * @flags: enum ioasid_map_flags
+ * @ino: if @inode_known, inode number of the file that it was made from
+ * @dev: the same: device number of its file system
  * @addr_known: the calling process may know @addr
+ * @inode_known: there is a file, which the owner of the mapping has named
  * @revoked: device memory that was revoked
  */
 struct ioas_query_entry {
@@ -179,8 +182,11 @@ struct ioas_query_entry {
 	u64 addr;
 	u64 pgsizes;
 	u64 cut_size;
+	u64 ino;
+	u32 dev;
 	unsigned int flags;
 	bool addr_known;
+	bool inode_known;
 	bool revoked;
 };
 

@@ -222,6 +222,8 @@ enum ioas_backing {
  * @device: if ioas_mapping_is_device(): the device memory, in place of the
  *	extents of @mem, which is empty
  * @payer: of IOAS_BACKING_PINNED: the payer of the memory
+ * @ino: of IOAS_BACKING_PINNED, with IOASID_MAP_FILE: inode number of the file
+ * @dev: the same: device number of its file system, as stat() has it
  * @ioas: if ioas_mapping_has_ref(): the child
  * @ref: if ioas_mapping_has_ref(): the reference to the parent
  * @addr: user address, file offset or address in the parent that @start maps;
@@ -250,7 +252,11 @@ struct ioas_mapping {
 		struct ioas_devmem_range *device;
 	};
 	union {
-		struct ioasid_payer *payer;
+		struct {
+			struct ioasid_payer *payer;
+			u64 ino;
+			u32 dev;
+		};
 		struct {
 			struct ioas *ioas;
 			struct ioas_ref ref;
