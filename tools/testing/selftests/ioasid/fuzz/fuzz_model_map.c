@@ -685,7 +685,8 @@ void judge_query(struct judge *j)
 		first++;
 	nr = s ? s->nr - first : 0;
 	common(j, in->flags, 0, WRITES);
-	fails_if(j, in->__reserved, EINVAL);
+	/* an odd size, or none */
+	fails_if(j, in->entry_size, EINVAL);
 	fails_if(j, !s, ENOENT);
 	fails_if(j, s && model_is_table(s), EOPNOTSUPP);
 	fails_if(j, nr && in->nr && in->entries == FUZZ_NOWHERE, EFAULT);

@@ -423,7 +423,7 @@ void fuzz_build(const struct fuzz_world *w, const struct fuzz_op *op,
 		arg->query.start = op->iova;
 		arg->query.nr = op->length;
 		arg->query.entries = pointer(op, result->found);
-		arg->query.__reserved = op->value;
+		arg->query.entry_size = op->value;
 		break;
 	case OP_EXPORT:
 		*size = sizeof(arg->export);

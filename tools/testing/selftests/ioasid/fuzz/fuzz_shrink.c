@@ -461,7 +461,7 @@ static void print_query(FILE *f, const struct fuzz_op *op)
 	print_field(f, "nr", op->length);
 	fprintf(f, "\t\t\t.entries = %s,\n",
 		op->addr ? "FUZZ_NOWHERE" : "(__u64)found");
-	print_field(f, "__reserved", op->value);
+	print_field(f, "entry_size", op->value);
 }
 
 static void print_export(FILE *f, const struct fuzz_op *op)

@@ -832,8 +832,14 @@ TEST_F(outputs, query_and_list)
 	cmd.ioasid = 0x7ffffff0;
 	CALL(IOASID_QUERY_MAP, cmd, -ENOENT);
 	cmd = good;
-	cmd.__reserved = 1;
+	cmd.entry_size = 1;
 	CALL(IOASID_QUERY_MAP, cmd, -EINVAL);
+	cmd.entry_size = 40;
+	CALL(IOASID_QUERY_MAP, cmd, -EINVAL);
+	cmd.entry_size = 52;
+	CALL(IOASID_QUERY_MAP, cmd, -EINVAL);
+	cmd.entry_size = 264;
+	CALL(IOASID_QUERY_MAP, cmd, -E2BIG);
 
 	MALFORMED(self->fd, IOASID_LIST, list);
 	memset(objects, BEFORE, sizeof(objects));

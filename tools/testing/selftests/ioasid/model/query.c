@@ -248,6 +248,88 @@ TEST_F(query, child)
 		     SZ_1G + 3 * PG, 0);
 }
 
+/* A successor finds the files that mappings are of. */
+TEST_F(query, file)
+{
+	static const __u32 sizes[] = { 48, 56, 64, 72, 256 };
+	struct ioasid_query_long_entry e;
+	struct ioasid_query_map cmd;
+	struct stat stats[2], *st;
+	char buf[6 * 256], zero[256] = {};
+	__u64 iova[2] = { BASE, BASE + SZ_1G };
+	struct ioasid_alloc alloc = {
+		.argsz = sizeof(alloc),
+		.kind = IOASID_KIND_MAP,
+		.parent = self->id,
+	};
+	unsigned int i, k, pass;
+	int file[2];
+
+	if (ia_check(self->fd, IOASID_EXT_MAP_FILE) <= 0)
+		SKIP(return, "files cannot be mapped");
+	for (i = 0; i < 2; i++) {
+		file[i] = memfd_create("query", MFD_CLOEXEC);
+		ASSERT_LE(0, file[i]);
+		ASSERT_EQ(0, ftruncate(file[i], 16 * PG));
+		ASSERT_EQ(0, fstat(file[i], &stats[i]));
+		ASSERT_EQ(0, ia_map_file(self->fd, self->id, IA_RW_FIXED,
+					 &iova[i], file[i], (i + 1) * PG,
+					 4 * PG));
+		close(file[i]);
+	}
+	ASSERT_NE(stats[0].st_ino, stats[1].st_ino);
+	ASSERT_EQ(0, ia_map(self->fd, self->id, BASE + 2 * SZ_1G, self->mem,
+			    PG));
+	/* a hole leaves two parts of the first file */
+	ASSERT_EQ(0, ia_unmap_full(self->fd, self->id, IOASID_UNMAP_SPLIT,
+				   BASE + PG, PG, NULL));
+	ASSERT_EQ(0, ia_cmd(self->fd, IOASID_ALLOC, &alloc));
+	ASSERT_EQ(0, ia_map(self->fd, alloc.ioasid, BASE,
+			    (void *)(uintptr_t)BASE, PG));
+
+	for (i = 0; i < ARRAY_SIZE(sizes); i++)
+		for (pass = 0; pass < 2; pass++) {
+			memset(buf, 0x5a, sizeof(buf));
+			cmd = (struct ioasid_query_map) {
+				.argsz = sizeof(cmd),
+				.ioasid = pass ? alloc.ioasid : self->id,
+				.nr = 5,
+				.entries = IA_PTR(buf),
+				.entry_size = sizes[i],
+			};
+			ASSERT_EQ(0, ia_cmd(self->fd, IOASID_QUERY_MAP, &cmd));
+			ASSERT_EQ(pass ? 1 : 4, cmd.nr);
+			EXPECT_EQ(0x5a, buf[cmd.nr * sizes[i]]);
+			for (k = 0; k < cmd.nr; k++) {
+				memset(&e, 0, sizeof(e));
+				memcpy(&e, buf + k * sizes[i],
+				       sizes[i] < sizeof(e) ? sizes[i] :
+				       sizeof(e));
+				if (sizes[i] > sizeof(e))
+					EXPECT_EQ(0, memcmp(buf + k * sizes[i] +
+							    sizeof(e), zero,
+							    sizes[i] -
+							    sizeof(e)));
+				EXPECT_EQ(0, e.__reserved);
+				/* by address, of a parent, or with no room */
+				if (pass || k == 3 || sizes[i] < sizeof(e)) {
+					EXPECT_EQ(0, e.entry.flags &
+						     IOASID_QUERY_INODE);
+					EXPECT_EQ(0, e.ino);
+					EXPECT_EQ(0, e.dev);
+					continue;
+				}
+				st = &stats[k == 2];
+				EXPECT_EQ(IOASID_QUERY_INODE, e.entry.flags &
+					  IOASID_QUERY_INODE);
+				EXPECT_EQ(st->st_ino, e.ino);
+				EXPECT_EQ(st->st_dev, e.dev);
+				EXPECT_EQ(PG * (k == 0 ? 1 : k == 1 ? 3 : 2),
+					  e.entry.addr);
+			}
+		}
+}
+
 /* All mappings, in order, each once. */
 static bool walk(int fd, __u32 id, __u32 room, __u64 want, __u64 step)
 {

@@ -323,7 +323,6 @@ FIXTURE_VARIANT_ADD(command, query)
 		offsetof(struct ioasid_query_map, next),
 		offsetof(struct ioasid_query_map, next) + 4,
 		offsetof(struct ioasid_query_map, more),
-		offsetof(struct ioasid_query_map, __reserved),
 	},
 	.fill = fill_query,
 };

@@ -191,6 +191,10 @@ AT(ioasid_query_entry, cut_size, 24);
 AT(ioasid_query_entry, pgsizes, 32);
 AT(ioasid_query_entry, flags, 40);
 SIZE(ioasid_query_entry, 48);
+AT(ioasid_query_long_entry, entry, 0);
+AT(ioasid_query_long_entry, ino, 48);
+AT(ioasid_query_long_entry, dev, 56);
+SIZE(ioasid_query_long_entry, 64);
 
 AT(ioasid_query_map, ioasid, 8);
 AT(ioasid_query_map, nr, 12);
@@ -198,6 +202,7 @@ AT(ioasid_query_map, start, 16);
 AT(ioasid_query_map, entries, 24);
 AT(ioasid_query_map, next, 32);
 AT(ioasid_query_map, more, 40);
+AT(ioasid_query_map, entry_size, 44);
 SIZE(ioasid_query_map, 48);
 
 AT(ioasid_bind_table, ioasid, 8);
