@@ -18,27 +18,13 @@
 #include "ioctl.h"
 #include "kind_map.h"
 
-/* True if the flags and fields of PROTECT, REPLACE and SPLIT are consistent */
-static bool change_valid(const struct ioasid_map_dma *cmd)
-{
-	unsigned int flags = cmd->flags;
-
-	if (!(flags & CHANGE_FLAGS))
-		return !(flags & IOASID_MAP_SPLIT);
-	if (!(flags & IOASID_MAP_FIXED) || flags & IOASID_MAP_RESERVE)
-		return false;
-	if (!(flags & IOASID_MAP_PROTECT))
-		return true;
-	return !(flags & (IOASID_MAP_REPLACE | IOASID_MAP_FILE)) &&
-	       !cmd->addr && !cmd->cut_size;
-}
-
 static int check_map(const struct ioasid_map_dma *cmd, unsigned int *cut_shift)
 {
 	unsigned int unused;
 
 	if (!ioas_map_valid(cmd->flags, cmd->iova, cmd->addr, cmd->length,
-			    cmd->fd) || !change_valid(cmd))
+			    cmd->fd) ||
+	    !ioas_change_valid(cmd->flags, cmd->addr, cmd->cut_size))
 		return -EINVAL;
 	if (cmd->flags & IOASID_MAP_FIXED ? cmd->alignment : cmd->iova)
 		return -EINVAL;
@@ -93,7 +79,7 @@ long ioasid_cmd_map_dma(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 		}
 	}
 
-	if (unlikely(cmd->flags & CHANGE_FLAGS))
+	if (unlikely(cmd->flags & IOAS_CHANGE_FLAGS))
 		ret = ioasid_kind_call(ioasid_kind_of(ioasid)->change,
 				       ioasid_map_change, ioasid, &req);
 	else
@@ -170,6 +156,7 @@ static_assert(offsetof(struct ioas_batch_op, length) ==
 	      offsetof(struct ioasid_dma_op, length));
 static_assert((int)IOAS_OP_MAP == (int)IOASID_DMA_OP_MAP);
 static_assert((int)IOAS_OP_UNMAP == (int)IOASID_DMA_OP_UNMAP);
+static_assert((int)IOAS_OP_CUT_SHIFT == (int)IOASID_DMA_OP_CUT_SHIFT);
 
 static int user_batch_read(struct ioas_batch_source *from,
 			   struct ioas_batch_op *ops, u32 first, unsigned int n,

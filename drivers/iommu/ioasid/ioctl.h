@@ -76,10 +76,9 @@ to_user_batch(struct ioas_batch_source *from)
 void ioasid_user_batch_init(struct ioasid_user_batch *batch, u64 ops,
 			    bool nowait);
 
-#define CHANGE_FLAGS	(IOASID_MAP_PROTECT | IOASID_MAP_REPLACE)
 #define MAP_FLAGS	(IOASID_MAP_READ | IOASID_MAP_WRITE | \
 			 IOASID_MAP_FIXED | IOASID_MAP_FILE | \
-			 IOASID_MAP_RESERVE | CHANGE_FLAGS | IOASID_MAP_SPLIT)
+			 IOASID_MAP_RESERVE | IOAS_CHANGE_FLAGS | IOASID_MAP_SPLIT)
 
 /* Check that a size is 0, or a power of two of at least a page; get its log2 */
 static inline int size_to_shift(u64 size, unsigned int *shift)

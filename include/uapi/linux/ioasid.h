@@ -99,6 +99,9 @@
  * @IOASID_EXT_REPLACE: IOASID_MAP_REPLACE. 1 when there.
  * @IOASID_EXT_PASID: IOASID_ATTACH_PASID and IOASID_ATTACH_PASID_ANY. 1 when
  *	there; @pasid_width of struct ioasid_device_info tells of each device.
+ * @IOASID_EXT_BATCH_CHANGE: operations of IOASID_DMA_BATCH can have
+ *	IOASID_MAP_PROTECT, IOASID_MAP_REPLACE, IOASID_MAP_SPLIT and a cut size. 1
+ *	when there.
  * @IOASID_EXT_PASID_HITLESS: IOASID_ATTACH_HITLESS. 1 when the kernel has it;
  *	IOASID_DEVICE_PASID_HITLESS tells if the IOMMU of a device has.
  * @IOASID_EXT_CHILD_DEVMEM: children can refer to memory of devices. 1 when
@@ -132,6 +135,7 @@ enum ioasid_extension {
 	IOASID_EXT_PASID_HITLESS = 19,
 	IOASID_EXT_CHILD_DEVMEM = 20,
 	IOASID_EXT_DEVICE_REGION = 21,
+	IOASID_EXT_BATCH_CHANGE = 22,
 };
 
 /**
@@ -677,7 +681,8 @@ enum ioasid_map_flags {
  *  * EEXIST: part of the range is reserved; or the new memory is memory of a
  *    device, and part of the range is memory.
  *  * EINVAL: an edge of the range splits memory of a device.
- *  * EOPNOTSUPP: of a child: the new memory is of several kinds.
+ *  * EOPNOTSUPP: of a child: the new memory is of several kinds, and part of the
+ *    range is mapped.
  */
 struct ioasid_map_dma {
 	__u32 argsz;
@@ -761,10 +766,9 @@ struct ioasid_unmap_dma {
 
 /**
  * enum ioasid_dma_op_type - types of operations of IOASID_DMA_BATCH
- * @IOASID_DMA_OP_MAP: maps, as IOASID_MAP_DMA. @flags: IOASID_MAP_READ, WRITE,
- *	FIXED, FILE and RESERVE. Cut size and alignment are those of the
- *	IOASID, and none. Where the kernel chooses the IOVA, it is written to
- *	@iova.
+ * @IOASID_DMA_OP_MAP: maps, as IOASID_MAP_DMA. @flags: enum ioasid_map_flags, and
+ *	IOASID_DMA_OP_CUT() for a cut size of its own. There is no alignment.
+ *	Where the kernel chooses the IOVA, it is written to @iova.
  * @IOASID_DMA_OP_UNMAP: unmaps, as IOASID_UNMAP_DMA. @flags:
  *	IOASID_UNMAP_SPLIT, IOASID_UNMAP_CASCADE. @addr and @fd must be 0.
  */
@@ -772,6 +776,13 @@ enum ioasid_dma_op_type {
 	IOASID_DMA_OP_MAP = 1,
 	IOASID_DMA_OP_UNMAP = 2,
 };
+
+/*
+ * In the flags of IOASID_DMA_OP_MAP, bits 10 to 15: log2 of the cut size, not less
+ * than that of the page size, or 0 for the IOASID's own.
+ */
+#define IOASID_DMA_OP_CUT_SHIFT		10
+#define IOASID_DMA_OP_CUT(log2)		((log2) << IOASID_DMA_OP_CUT_SHIFT)
 
 /**
  * struct ioasid_dma_op - an operation of IOASID_DMA_BATCH
@@ -810,8 +821,9 @@ struct ioasid_dma_op {
  * together: when the command returns no device can reach any unmapped memory.
  * An operation that maps where the same batch unmapped waits for that flush.
  *
- * Cheap are operations of a child that map at a fixed IOVA, and those of any
- * IOASID that unmap whole mappings; others are carried out one by one.
+ * Cheap are operations of a child that map at a fixed IOVA, also with
+ * IOASID_MAP_REPLACE where nothing is mapped, and those of any IOASID that unmap
+ * whole mappings; others are carried out one by one.
  *
  * Returns 0 when any operation was done: look at @done.
  *

@@ -17,7 +17,8 @@
  *    fails while others are pending, these are settled, and it is tried again,
  *    whatever the errno: settling may free the range, quota or memory that it
  *    lacked.  An operation that is not simple (of a root, at an IOVA that the
- *    kernel chooses, on parts of several mappings...) is done by itself.
+ *    kernel chooses, on parts of several mappings, a change of what is mapped...)
+ *    is done by itself.
  *  - No map is pending while a domain needs a sync after each write (struct
  *    ioas_domain.finalized_on_attach), or is being populated.
  *
@@ -379,6 +380,63 @@ static int map_ordinary(struct batch *batch, struct ioas_map_request *req,
 			 IOASID_MAP_FIXED | IOASID_MAP_FILE | \
 			 IOASID_MAP_RESERVE)
 
+#define OP_RARE_FLAGS	(IOAS_CHANGE_FLAGS | IOASID_MAP_SPLIT | \
+			 (U16_MAX & ~(BIT(IOAS_OP_CUT_SHIFT) - 1)))
+
+/*
+ * PROTECT or REPLACE as a single operation.  REPLACE where nothing is mapped, of
+ * a child, is a map like any other, which can be pending.
+ */
+static int change(struct batch *batch, const struct ioas_map_request *req,
+		  int fd, u64 *fault_addr)
+{
+	struct ioas_map_request single = *req;
+	int ret;
+
+	if (batch->ioas->parent && req->flags & IOASID_MAP_REPLACE) {
+		single.flags &= ~(IOASID_MAP_REPLACE | IOASID_MAP_SPLIT);
+		ret = map_simple(batch, &single);
+		if (!ret)
+			return 0;
+		single = *req;
+	}
+	ret = batch_settle(batch);
+	if (ret)
+		return ret;
+	if (batch->from->nowait)
+		return -EAGAIN;
+	if (req->flags & IOASID_MAP_FILE) {
+		single.file = fget(fd);
+		if (!single.file)
+			return -EBADF;
+	}
+	ret = ioas_remap(batch->ioas, &single);
+	*fault_addr = single.fault_addr;
+	if (single.file)
+		fput(single.file);
+	return ret;
+}
+
+/*
+ * Check the flags that few operations have.  Returns 0, it is a map with a cut
+ * size; 1, it is a change; or -errno.
+ */
+static noinline int check_rare(const struct ioas_batch_op *op,
+			       struct ioas_map_request *req)
+{
+	unsigned int cut_shift = op->flags >> IOAS_OP_CUT_SHIFT;
+
+	if (op->flags & ~(OP_MAP_FLAGS | OP_RARE_FLAGS))
+		return -EOPNOTSUPP;
+	if (cut_shift && cut_shift < PAGE_SHIFT)
+		return -EINVAL;
+	if (!ioas_change_valid(op->flags, op->addr, cut_shift))
+		return -EINVAL;
+	req->cut_shift = cut_shift;
+	req->flags &= BIT(IOAS_OP_CUT_SHIFT) - 1;
+	return !!(op->flags & IOAS_CHANGE_FLAGS);
+}
+
 static int op_map(struct batch *batch, const struct ioas_batch_op *op,
 		  struct ioas_batch_result *result)
 {
@@ -391,10 +449,13 @@ static int op_map(struct batch *batch, const struct ioas_batch_op *op,
 		.length = op->length,
 		.flags = op->flags,
 	};
-	int ret;
+	int ret, changes = 0;
 
-	if (unlikely(op->flags & ~OP_MAP_FLAGS))
-		return -EOPNOTSUPP;
+	if (unlikely(op->flags & ~OP_MAP_FLAGS)) {
+		changes = check_rare(op, &req);
+		if (changes < 0)
+			return changes;
+	}
 	if (unlikely(!ioas_map_valid(op->flags, op->iova, op->addr, op->length,
 				     op->fd)))
 		return -EINVAL;
@@ -403,6 +464,10 @@ static int op_map(struct batch *batch, const struct ioas_batch_op *op,
 	if (unlikely(op->flags & IOASID_MAP_FILE && batch->ioas->parent))
 		return -EINVAL;
 
+	if (unlikely(changes)) {
+		ret = change(batch, &req, op->fd, &req.fault_addr);
+		goto out;
+	}
 	if (simple) {
 		ret = map_simple(batch, &req);
 		if (likely(ret != NOT_SIMPLE))

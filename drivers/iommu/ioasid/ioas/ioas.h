@@ -10,10 +10,10 @@
 
 #include <linux/compiler.h>
 #include <linux/mm.h>
-#include <linux/overflow.h>
 
 #include "request.h"
 #include "types.h"
+#include "valid.h"
 
 struct device;
 struct iommu_group;
@@ -33,55 +33,6 @@ extern struct lockdep_map ioas_driver_map;
 #endif
 
 #define IOAS_MAX_DEPTH	4
-
-/* True if [start, start + length) is whole pages, not empty, within 64 bits */
-static inline bool range_valid(u64 start, u64 length)
-{
-	u64 last;
-
-	return length && PAGE_ALIGNED(start) && PAGE_ALIGNED(length) &&
-	       !check_add_overflow(start, length - 1, &last);
-}
-
-/**
- * ioas_map_valid() - check the arguments that all ways to map have
- * @flags: enum ioasid_map_flags
- * @iova: first byte, or 0
- * @addr: user address, file offset or address in the parent
- * @length: bytes
- * @fd: the file
- *
- * Return: true if they are consistent.
- */
-static __always_inline bool ioas_map_valid(unsigned int flags, u64 iova,
-					   u64 addr, u64 length, s32 fd)
-{
-	if (flags & IOASID_MAP_RESERVE) {
-		if (flags & (IOASID_MAP_READ | IOASID_MAP_WRITE |
-			     IOASID_MAP_FILE) || addr)
-			return false;
-	} else if (!(flags & (IOASID_MAP_READ | IOASID_MAP_WRITE))) {
-		return false;
-	}
-	return (flags & IOASID_MAP_FILE || !fd) && range_valid(iova, length) &&
-	       range_valid(addr, length);
-}
-
-/**
- * ioas_map_has_fault_addr() - test whether a failed map tells an address
- * @req: the request
- * @ret: its errno, with arguments that are in order
- *
- * Return: true if @req->fault_addr is valid.
- */
-static inline bool ioas_map_has_fault_addr(const struct ioas_map_request *req,
-					   int ret)
-{
-	return ret == -EEXIST || ret == -EFAULT || ret == -EINVAL ||
-	       ret == -ENXIO || ret == -EBUSY || ret == -EOVERFLOW ||
-	       ret == -EHWPOISON ||
-	       (ret == -EACCES && !req->file);
-}
 
 /**
  * ioas_quarantine_bytes() - count the memory in quarantine

@@ -694,6 +694,29 @@ static void free_spares(struct ioas_change *change)
 	free_repinned(change);
 }
 
+/*
+ * Map by reference if nothing is mapped in the range, which costs no more than a
+ * map.  Returns -EEXIST if there is something.
+ */
+static int replace_nothing(struct ioas *ioas, struct ioas_map_request *req)
+{
+	unsigned int flags = req->flags;
+	struct ioas_mapping *m;
+	bool taken;
+	int ret;
+
+	spin_lock(&ioas->lock);
+	m = ioas_mapping_first(ioas, req->iova);
+	taken = m && m->start <= req->iova + (req->length - 1);
+	spin_unlock(&ioas->lock);
+	if (taken)
+		return -EEXIST;
+	req->flags &= ~(IOASID_MAP_REPLACE | IOASID_MAP_SPLIT);
+	ret = ioas_map_ref(ioas, req);
+	req->flags = flags;
+	return ret;
+}
+
 /**
  * ioas_remap() - change a range in place
  * @ioas: the address space
@@ -728,6 +751,11 @@ int ioas_remap(struct ioas *ioas,
 	};
 	int ret;
 
+	if (ioas->parent && req->flags & IOASID_MAP_REPLACE) {
+		ret = replace_nothing(ioas, req);
+		if (ret != -EEXIST)
+			return ret;
+	}
 	ret = alloc_spares(&change, req);
 	if (!ret) {
 		if (!change.new)

@@ -126,10 +126,14 @@ enum ioas_op {
 	IOAS_OP_UNMAP = 2,
 };
 
+/* In ioas_batch_op.flags of a map: log2 of the cut size, from this bit on */
+#define IOAS_OP_CUT_SHIFT	10
+
 /**
  * struct ioas_batch_op - an operation of a batch, not checked
  * @op: enum ioas_op
- * @flags: enum ioasid_map_flags or enum ioasid_unmap_flags
+ * @flags: enum ioasid_map_flags or enum ioasid_unmap_flags, and of a map the log2
+ *	of the cut size
  * @fd: with IOASID_MAP_FILE: the file
  * @iova: first byte
  * @addr: user address, offset in the file, or address in the parent
