@@ -477,8 +477,9 @@ static void make_batch(struct worker *t, struct fuzz_op *op)
 		make_map(t, op);
 	} while (op->flags & ~0xff);
 	op->flags &= ~IOASID_MAP_FIXED;
-	if (one_in(t, 40))
+	if (one_in(t, 3))
 		op->flags |= ONE_OF(t, IOASID_MAP_PROTECT, IOASID_MAP_REPLACE,
+				    IOASID_MAP_REPLACE | IOASID_MAP_SPLIT,
 				    IOASID_MAP_SPLIT);
 	op->size = SIZE_EXACT;
 	op->iova = make_iova(t, space_of(t, op)) - below(t, 8) * FUZZ_PAGE;

@@ -426,8 +426,6 @@ void judge_map(struct judge *j)
 	common(j, in->flags, rw | IOASID_MAP_FIXED | IOASID_MAP_FILE |
 	       IOASID_MAP_RESERVE | FUZZ_CHANGE,
 	       fixed ? WRITES_PERHAPS : WRITES);
-	/* a batch only maps */
-	fails_if(j, j->unmapped && in->flags & FUZZ_CHANGE, EOPNOTSUPP);
 	fails_if(j, change && (!fixed || reserve), EINVAL);
 	fails_if(j, protects && (in->flags & (IOASID_MAP_REPLACE |
 					      IOASID_MAP_FILE) ||
@@ -602,6 +600,7 @@ static void judge_batch_op(struct judge *j, unsigned int i, int rc,
 		.v = j->v,
 		.unmapped = unmapped,
 	};
+	unsigned int cut;
 
 	fuzz_batch_op(j->op, i, &op);
 	memset(&r.in, 0, sizeof(r.in));
@@ -615,7 +614,9 @@ static void judge_batch_op(struct judge *j, unsigned int i, int rc,
 		judge_unmap(&one);
 		return;
 	}
-	r.in.map.flags = op.flags;
+	cut = op.flags >> IOASID_DMA_OP_CUT_SHIFT;
+	r.in.map.flags = op.flags & (IOASID_DMA_OP_CUT(1) - 1);
+	r.in.map.cut_size = cut ? 1ULL << cut : 0;
 	r.in.map.ioasid = j->r->in.batch.ioasid;
 	r.in.map.fd = after->fd;
 	r.in.map.iova = op.iova;

@@ -49,6 +49,10 @@ void fuzz_batch_op(const struct fuzz_op *batch, unsigned int i,
 	case 2:
 		op->iova++;
 		break;
+	case 3 ... 10:
+		if (op->type == OP_MAP)
+			op->flags |= IOASID_DMA_OP_CUT(x >> 48 & 1 ? 12 : 21);
+		break;
 	}
 }
 

@@ -225,9 +225,8 @@ TEST_F(hw_devmem_child, refused)
 				       page_size, 0, 0, 0, NULL));
 	EXPECT_EQ(-EOPNOTSUPP, ia_map_full(self->ctx, self->child, IA_RW_FIXED |
 					   IOASID_MAP_REPLACE,
-					   &(__u64){ CHILD_IOVA + SZ_1M },
-					   ROOT_MEM, 2 * page_size, 0, 0, 0,
-					   NULL));
+					   &(__u64){ CHILD_IOVA }, ROOT_MEM,
+					   CMB_LEN, 0, 0, 0, NULL));
 	/* less of it, under a child */
 	EXPECT_EQ(-EBUSY, ia_map_full(self->ctx, self->root, IOASID_MAP_READ |
 				      IOASID_MAP_FIXED | IOASID_MAP_REPLACE,

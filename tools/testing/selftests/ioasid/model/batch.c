@@ -227,6 +227,129 @@ TEST_F(batch, removed)
 	EXPECT_TRUE(reads(&self->dev, BASE, 11));
 }
 
+static struct ioasid_dma_op protect_op(__u64 iova, int pages, __u16 flags)
+{
+	return (struct ioasid_dma_op) {
+		.op = IOASID_DMA_OP_MAP,
+		.flags = flags | IOASID_MAP_FIXED | IOASID_MAP_PROTECT,
+		.iova = iova,
+		.length = pages * PG,
+	};
+}
+
+/*
+ * A guest splits a large page without an unmap: the batch replaces parts of it,
+ * some by what is there, narrows others, and maps where nothing was.
+ */
+TEST_F(batch, changes)
+{
+	const __u16 replace = IA_RW_FIXED | IOASID_MAP_REPLACE |
+			      IOASID_MAP_SPLIT;
+	unsigned int i;
+
+	self->ops[0] = map_op(self, IA_RW_FIXED, BASE, 0, 8);
+	self->ops[1] = map_op(self, replace, BASE + 2 * PG, 9, 1);
+	self->ops[2] = map_op(self, replace, BASE + 3 * PG, 3, 1);
+	self->ops[3] = protect_op(BASE + 4 * PG, 1, IOASID_MAP_READ |
+				  IOASID_MAP_SPLIT);
+	self->ops[4] = map_op(self, replace, BASE + 16 * PG, 11, 2);
+	/* all of an operation before, and then some of it */
+	self->ops[5] = map_op(self, replace, BASE + 16 * PG, 13, 1);
+	self->ops[6] = unmap_op(BASE + 2 * PG, 1);
+	self->ops[7] = map_op(self, replace, BASE + 2 * PG, 15, 1);
+	ASSERT_EQ(0, run(self, 8));
+	CAME_TO(8, 0, PG);
+	for (i = 0; i < 8; i++)
+		EXPECT_TRUE(reads(&self->dev, BASE + i * PG, i == 2 ? 15 : i))
+			TH_LOG("page %u", i);
+	EXPECT_TRUE(reads(&self->dev, BASE + 16 * PG, 13));
+	EXPECT_TRUE(reads(&self->dev, BASE + 17 * PG, 12));
+	EXPECT_GT(0, -model_put(&self->dev, BASE + 4 * PG, "w", 1));
+	EXPECT_EQ(0, model_put(&self->dev, BASE + 5 * PG + PG / 2, "w", 1));
+}
+
+/* Changes that fail change nothing, and end the batch with their address. */
+TEST_F(batch, changes_until_it_fails)
+{
+	unsigned int i;
+
+	for (i = 0; i < 4; i++) {
+		self->ops[0] = map_op(self, IA_RW_FIXED, BASE + 8 * i * PG, i,
+				      2);
+		switch (i) {
+		case 0:		/* a hole */
+			self->ops[1] = protect_op(BASE, 3, IOASID_MAP_READ);
+			break;
+		case 1:		/* off the grid */
+			self->ops[1] = protect_op(BASE + 8 * PG, 1,
+						  IOASID_MAP_READ);
+			break;
+		case 2:		/* a reserved range */
+			self->ops[0] = (struct ioasid_dma_op) {
+				.op = IOASID_DMA_OP_MAP,
+				.flags = IOASID_MAP_FIXED | IOASID_MAP_RESERVE,
+				.iova = BASE + 16 * PG,
+				.length = PG,
+			};
+			self->ops[1] = map_op(self, IA_RW_FIXED |
+					      IOASID_MAP_REPLACE,
+					      BASE + 16 * PG, 0, 1);
+			break;
+		case 3:		/* an end of one without SPLIT */
+			self->ops[1] = map_op(self, IA_RW_FIXED |
+					      IOASID_MAP_REPLACE,
+					      BASE + 25 * PG, 0, 1);
+			break;
+		}
+		self->ops[2] = map_op(self, IA_RW_FIXED, BASE + 64 * PG, 0, 1);
+		ASSERT_EQ(0, run(self, 3));
+		CAME_TO(1, i == 0 ? -ENXIO : i == 2 ? -EEXIST : -EINVAL, 0);
+		EXPECT_TRUE(faults(&self->dev, BASE + 64 * PG));
+		if (i == 2)
+			continue;
+		EXPECT_TRUE(reads(&self->dev, BASE + 8 * i * PG, i));
+		EXPECT_TRUE(reads(&self->dev, BASE + (8 * i + 1) * PG, i + 1));
+	}
+}
+
+/* The cut size of an operation is its own. */
+TEST_F(batch, cut_size)
+{
+	struct ioasid_query_entry e[4] = {};
+	struct ioasid_query_map query = {
+		.argsz = sizeof(query),
+		.ioasid = self->id,
+		.nr = 4,
+		.entries = IA_PTR(e),
+	};
+	unsigned int shift = __builtin_ctzl(PG), i;
+	__u64 iova = BASE + 12 * PG;
+
+	self->ops[0] = map_op(self, IA_RW_FIXED | IOASID_DMA_OP_CUT(shift), BASE,
+			      0, 4);
+	self->ops[1] = map_op(self, IA_RW_FIXED | IOASID_DMA_OP_CUT(shift + 1),
+			      BASE + 4 * PG, 4, 4);
+	self->ops[2] = map_op(self, IA_RW_FIXED | IOASID_MAP_REPLACE |
+			      IOASID_DMA_OP_CUT(63), BASE + 8 * PG, 8, 2);
+	ASSERT_EQ(0, run(self, 3));
+	CAME_TO(3, 0, 0);
+	ASSERT_EQ(0, ia_map_full(self->fd, self->id, IA_RW_FIXED |
+				 IOASID_MAP_REPLACE, &iova, page_addr(self, 0),
+				 PG, 0, 0, 0, NULL));
+	ASSERT_EQ(0, ia_cmd(self->fd, IOASID_QUERY_MAP, &query));
+	ASSERT_EQ(4, query.nr);
+	for (i = 0; i < 4; i++)
+		EXPECT_EQ(IA_RW | IOASID_QUERY_ADDR, e[i].flags);
+	EXPECT_EQ(PG, e[0].cut_size);
+	EXPECT_EQ(2 * PG, e[1].cut_size);
+	EXPECT_EQ(1ULL << 63, e[2].cut_size);
+	self->ops[0] = unmap_op(BASE + PG, 1);
+	self->ops[1] = unmap_op(BASE + 6 * PG, 2);
+	self->ops[2] = unmap_op(BASE + 5 * PG, 1);
+	ASSERT_EQ(0, run(self, 3));
+	CAME_TO(2, -EINVAL, 3 * PG);
+}
+
 /* An unmap whose software device keeps its pins. */
 TEST_F(batch, removed_but_what_is_kept)
 {

@@ -677,8 +677,22 @@ TEST_F(outputs, batch)
 	CALL(IOASID_DMA_BATCH, cmd, -EFAULT, DONE(0, -EFAULT, 0));
 
 	OP(op.op = 9, -EOPNOTSUPP);
-	OP(op.flags |= 1 << 15, -EOPNOTSUPP);
-	OP(op.flags |= IOASID_MAP_PROTECT, -EOPNOTSUPP);
+	OP(op.flags |= 1 << 9, -EOPNOTSUPP);
+	/* a cut size below a page, and of a change that has none */
+	OP(op.flags |= IOASID_DMA_OP_CUT(11), -EINVAL);
+	OP(op.flags |= IOASID_DMA_OP_CUT(1), -EINVAL);
+	OP((op.flags |= IOASID_MAP_PROTECT | IOASID_DMA_OP_CUT(12),
+	    op.addr = 0), -EINVAL);
+	/* PROTECT has no address, nor a file; SPLIT is for changes */
+	OP(op.flags |= IOASID_MAP_PROTECT, -EINVAL);
+	OP((op.flags |= IOASID_MAP_PROTECT | IOASID_MAP_FILE, op.addr = 0),
+	   -EINVAL);
+	OP((op.flags |= IOASID_MAP_PROTECT | IOASID_MAP_REPLACE, op.addr = 0),
+	   -EINVAL);
+	OP(op.flags |= IOASID_MAP_SPLIT, -EINVAL);
+	OP((op.flags = IA_RW | IOASID_MAP_REPLACE, op.iova = 0), -EINVAL);
+	OP((op.op = IOASID_DMA_OP_UNMAP, op.addr = 0,
+	    op.flags = IOASID_DMA_OP_CUT(12)), -EOPNOTSUPP);
 	OP(op.length = 0, -EINVAL);
 	OP(op.iova++, -EINVAL);
 	OP(op.addr++, -EINVAL);
