@@ -15,6 +15,7 @@
 
 #include <trace/events/ioasid.h>
 
+#include "context.h"
 #include "ioctl.h"
 #include "kind_map.h"
 
@@ -156,6 +157,7 @@ static_assert(offsetof(struct ioas_batch_op, length) ==
 	      offsetof(struct ioasid_dma_op, length));
 static_assert((int)IOAS_OP_MAP == (int)IOASID_DMA_OP_MAP);
 static_assert((int)IOAS_OP_UNMAP == (int)IOASID_DMA_OP_UNMAP);
+static_assert((int)IOAS_OP_TARGETED == (int)IOASID_DMA_OP_IOASID);
 static_assert((int)IOAS_OP_CUT_SHIFT == (int)IOASID_DMA_OP_CUT_SHIFT);
 
 static int user_batch_read(struct ioas_batch_source *from,
@@ -181,17 +183,65 @@ static int user_batch_write_iova(struct ioas_batch_source *from, u32 nr,
 }
 
 /**
+ * ioasid_batch_get() - get the address space that an operation of a batch names
+ * @from: in struct ioasid_batch
+ * @id: the IOASID
+ *
+ * Return: the address space, with a reference to the IOASID; or an ERR_PTR:
+ * -ENOENT, there is none; -EOPNOTSUPP, it is of another kind.
+ */
+struct ioas *ioasid_batch_get(struct ioas_batch_source *from, u32 id)
+{
+	struct ioasid_batch *batch =
+		container_of(from, struct ioasid_batch, from);
+	struct ioasid_object *obj;
+	struct ioasid *ioasid;
+	struct ioas *ioas;
+	int ret = -ENOENT;
+
+	/* Another kind must not get a reference, since its put may sleep */
+	rcu_read_lock();
+	obj = xa_load(&batch->ctx->objects, id);
+	if (obj && obj->type == IOASID_OBJECT_IOASID)
+		ret = ioasid_kinds[obj->kind]->batch ? 0 : -EOPNOTSUPP;
+	rcu_read_unlock();
+	if (ret)
+		return ERR_PTR(ret);
+	ioasid = ioasid_get(batch->ctx, id);
+	if (!ioasid)
+		return ERR_PTR(-ENOENT);
+	ioas = ioasid_ioas(ioasid);
+	/* Ids ascend: only if all of them were used meanwhile */
+	if (IS_ERR(ioas))
+		ioasid_put(ioasid);
+	return ioas;
+}
+
+/**
+ * ioasid_batch_put() - undo ioasid_batch_get()
+ * @ioas: the address space
+ */
+void ioasid_batch_put(struct ioas *ioas)
+{
+	ioasid_put(ioasid_of(ioas));
+}
+
+/**
  * ioasid_user_batch_init() - read the operations of a batch from user memory
  * @batch: uninitialised
+ * @ctx: the context
  * @ops: address of the array
  * @nowait: see struct ioas_batch_source
  */
-void ioasid_user_batch_init(struct ioasid_user_batch *batch, u64 ops,
-			    bool nowait)
+void ioasid_user_batch_init(struct ioasid_user_batch *batch,
+			    struct ioasid_ctx *ctx, u64 ops, bool nowait)
 {
-	batch->from.read = user_batch_read;
-	batch->from.write_iova = user_batch_write_iova;
-	batch->from.nowait = nowait;
+	batch->base.from.read = user_batch_read;
+	batch->base.from.write_iova = user_batch_write_iova;
+	batch->base.from.get = ioasid_batch_get;
+	batch->base.from.put = ioasid_batch_put;
+	batch->base.from.nowait = nowait;
+	batch->base.ctx = ctx;
 	batch->ops = u64_to_user_ptr(ops);
 }
 
@@ -213,9 +263,10 @@ long ioasid_cmd_dma_batch(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 	ioasid = ioasid_get(ctx, cmd->ioasid);
 	if (!ioasid)
 		return -ENOENT;
-	ioasid_user_batch_init(&batch, cmd->ops, false);
+	ioasid_user_batch_init(&batch, ctx, cmd->ops, false);
 	ret = ioasid_kind_call(ioasid_kind_of(ioasid)->batch,
-			       ioasid_map_batch, ioasid, &batch.from, cmd->nr,
+			       ioasid_map_batch, ioasid, &batch.base.from,
+			       cmd->nr,
 			       &result);
 	trace_ioasid_batch(cmd->ioasid, cmd->nr, result.done, result.unmapped,
 			   ret);

@@ -58,23 +58,36 @@ struct ioasid_cmd {
 };
 
 /**
- * struct ioasid_user_batch - operations of a batch, in user memory
+ * struct ioasid_batch - operations of a batch
  * @from: for ioas_batch()
+ * @ctx: the context whose IOASIDs operations can name
+ */
+struct ioasid_batch {
+	struct ioas_batch_source from;
+	struct ioasid_ctx *ctx;
+};
+
+struct ioas *ioasid_batch_get(struct ioas_batch_source *from, u32 id);
+void ioasid_batch_put(struct ioas *ioas);
+
+/**
+ * struct ioasid_user_batch - operations of a batch, in user memory
+ * @base: the batch
  * @ops: the array
  */
 struct ioasid_user_batch {
-	struct ioas_batch_source from;
+	struct ioasid_batch base;
 	struct ioasid_dma_op __user *ops;
 };
 
 static inline struct ioasid_user_batch *
 to_user_batch(struct ioas_batch_source *from)
 {
-	return container_of(from, struct ioasid_user_batch, from);
+	return container_of(from, struct ioasid_user_batch, base.from);
 }
 
-void ioasid_user_batch_init(struct ioasid_user_batch *batch, u64 ops,
-			    bool nowait);
+void ioasid_user_batch_init(struct ioasid_user_batch *batch,
+			    struct ioasid_ctx *ctx, u64 ops, bool nowait);
 
 #define MAP_FLAGS	(IOASID_MAP_READ | IOASID_MAP_WRITE | \
 			 IOASID_MAP_FIXED | IOASID_MAP_FILE | \

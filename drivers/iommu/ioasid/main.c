@@ -44,6 +44,7 @@ static long cmd_check_extension(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 	case IOASID_EXT_REPLACE:
 	case IOASID_EXT_DMA_BATCH:
 	case IOASID_EXT_BATCH_CHANGE:
+	case IOASID_EXT_BATCH_IOASID:
 	case IOASID_EXT_EXPORT:
 	case IOASID_EXT_PASID:
 	case IOASID_EXT_CHILD_DEVMEM:

@@ -56,7 +56,7 @@ static int get_args(struct io_uring_cmd *cmd, struct ioasid_uring_batch *args)
 /* ---- A batch in a registered buffer, which is pinned ---- */
 
 struct fixed_batch {
-	struct ioas_batch_source from;
+	struct ioasid_batch base;
 	struct iov_iter *ops;		/* those that were not read */
 	struct iov_iter chunk;		/* those that were read last... */
 	u32 first;			/* ...from this one on */
@@ -66,7 +66,8 @@ static int fixed_batch_read(struct ioas_batch_source *from,
 			    struct ioas_batch_op *ops, u32 first,
 			    unsigned int n, bool may_fault)
 {
-	struct fixed_batch *batch = container_of(from, struct fixed_batch, from);
+	struct fixed_batch *batch =
+		container_of(from, struct fixed_batch, base.from);
 
 	batch->chunk = *batch->ops;
 	batch->first = first;
@@ -77,7 +78,8 @@ static int fixed_batch_read(struct ioas_batch_source *from,
 static int fixed_batch_write_iova(struct ioas_batch_source *from, u32 nr,
 				  u64 iova)
 {
-	struct fixed_batch *batch = container_of(from, struct fixed_batch, from);
+	struct fixed_batch *batch =
+		container_of(from, struct fixed_batch, base.from);
 	struct iov_iter to = batch->chunk;
 
 	to.data_source = ITER_DEST;
@@ -108,6 +110,7 @@ int ioasid_fops_uring_cmd(struct io_uring_cmd *cmd, unsigned int issue_flags)
 	struct ioasid_uring_batch *args =
 		io_uring_cmd_to_pdu(cmd, struct ioasid_uring_batch);
 	bool nowait = issue_flags & IO_URING_F_NONBLOCK;
+	struct ioasid_ctx *ctx = cmd->file->private_data;
 	struct ioas_batch_result result = {};
 	struct ioas_batch_source *from;
 	struct ioasid_user_batch user;
@@ -137,16 +140,19 @@ int ioasid_fops_uring_cmd(struct io_uring_cmd *cmd, unsigned int issue_flags)
 						ITER_SOURCE, &ops, cmd);
 		if (ret)
 			return ret;
-		fixed.from.read = fixed_batch_read;
-		fixed.from.write_iova = fixed_batch_write_iova;
-		fixed.from.nowait = nowait;
+		fixed.base.from.read = fixed_batch_read;
+		fixed.base.from.write_iova = fixed_batch_write_iova;
+		fixed.base.from.get = ioasid_batch_get;
+		fixed.base.from.put = ioasid_batch_put;
+		fixed.base.from.nowait = nowait;
+		fixed.base.ctx = ctx;
 		fixed.ops = &ops;
-		from = &fixed.from;
+		from = &fixed.base.from;
 	} else {
-		ioasid_user_batch_init(&user, args->ops, nowait);
-		from = &user.from;
+		ioasid_user_batch_init(&user, ctx, args->ops, nowait);
+		from = &user.base.from;
 	}
-	ioasid = ioasid_get(cmd->file->private_data, args->ioasid);
+	ioasid = ioasid_get(ctx, args->ioasid);
 	if (!ioasid)
 		return -ENOENT;
 	ret = ioasid_kind_call(ioasid_kind_of(ioasid)->batch,

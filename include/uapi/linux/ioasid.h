@@ -102,6 +102,8 @@
  * @IOASID_EXT_BATCH_CHANGE: operations of IOASID_DMA_BATCH can have
  *	IOASID_MAP_PROTECT, IOASID_MAP_REPLACE, IOASID_MAP_SPLIT and a cut size. 1
  *	when there.
+ * @IOASID_EXT_BATCH_IOASID: operations of IOASID_DMA_BATCH can have
+ *	IOASID_DMA_OP_IOASID. 1 when there.
  * @IOASID_EXT_PASID_HITLESS: IOASID_ATTACH_HITLESS. 1 when the kernel has it;
  *	IOASID_DEVICE_PASID_HITLESS tells if the IOMMU of a device has.
  * @IOASID_EXT_CHILD_DEVMEM: children can refer to memory of devices. 1 when
@@ -136,6 +138,7 @@ enum ioasid_extension {
 	IOASID_EXT_CHILD_DEVMEM = 20,
 	IOASID_EXT_DEVICE_REGION = 21,
 	IOASID_EXT_BATCH_CHANGE = 22,
+	IOASID_EXT_BATCH_IOASID = 25,
 };
 
 /**
@@ -777,6 +780,15 @@ enum ioasid_dma_op_type {
 	IOASID_DMA_OP_UNMAP = 2,
 };
 
+/**
+ * enum ioasid_dma_op_flags - flags of operations of both types
+ * @IOASID_DMA_OP_IOASID: the operation is not of the IOASID of the batch, but of the
+ *	one that @fd names, of the same context. Excludes IOASID_MAP_FILE.
+ */
+enum ioasid_dma_op_flags {
+	IOASID_DMA_OP_IOASID = 1 << 8,
+};
+
 /*
  * In the flags of IOASID_DMA_OP_MAP, bits 10 to 15: log2 of the cut size, not less
  * than that of the page size, or 0 for the IOASID's own.
@@ -788,7 +800,8 @@ enum ioasid_dma_op_type {
  * struct ioasid_dma_op - an operation of IOASID_DMA_BATCH
  * @op: enum ioasid_dma_op_type
  * @flags: as @op has it
- * @fd: as in struct ioasid_map_dma
+ * @fd: with IOASID_DMA_OP_IOASID the id of an IOASID; otherwise as in struct
+ *	ioasid_map_dma
  * @iova: first byte
  * @addr: as in struct ioasid_map_dma
  * @length: bytes, not 0
@@ -806,7 +819,8 @@ struct ioasid_dma_op {
  * struct ioasid_dma_batch - ioctl(IOASID_DMA_BATCH)
  * @argsz: sizeof(struct ioasid_dma_batch)
  * @flags: must be 0
- * @ioasid: the IOASID to map to and unmap from
+ * @ioasid: the IOASID to map to and unmap from, for operations without
+ *	IOASID_DMA_OP_IOASID
  * @nr: how many operations, not 0
  * @ops: pointer to an array of struct ioasid_dma_op
  * @done: out, also when the command fails: how many operations were done
@@ -818,7 +832,8 @@ struct ioasid_dma_op {
  *
  * Carries out operations as if one after the other, each of them wholly or not
  * at all, up to the first that fails.  The IOTLBs are flushed for all of them
- * together: when the command returns no device can reach any unmapped memory.
+ * together, once for each hardware page table, also where operations name several
+ * IOASIDs: when the command returns no device can reach any unmapped memory.
  * An operation that maps where the same batch unmapped waits for that flush.
  *
  * Cheap are operations of a child that map at a fixed IOVA, also with
@@ -831,6 +846,8 @@ struct ioasid_dma_op {
  * operation, and:
  *
  *  * EOPNOTSUPP: the first operation is not known.
+ *  * ENOENT: @ioasid, or the IOASID that the first operation names, does not
+ *    exist.
  *  * EINTR: there is a signal for the caller.
  */
 struct ioasid_dma_batch {

@@ -7,11 +7,9 @@
  * the batch settles.  Until then both are pending.
  *
  * Invariants:
- *  - Pending mappings are WRITING or REMOVING, and tables.sem is held: a wait
- *    for them is one for at most PENDING_MAX mappings and PENDING_BYTES.
- *    Everything pending is settled before anything that may take long: touching
- *    user memory (except without a page fault), pinning, waiting, and
- *    allocating memory in a way that may sleep.  Mappings are allocated before
+ *  - Everything pending (see pending.c) is settled before anything that may take
+ *    long: touching user memory (except without a page fault), pinning, waiting,
+ *    and allocating memory in a way that may sleep.  Mappings are allocated before
  *    anything is pending, tables with GFP_NOWAIT.
  *  - The result is that of the operations one after the other.  If an operation
  *    fails while others are pending, these are settled, and it is tried again,
@@ -19,8 +17,8 @@
  *    lacked.  An operation that is not simple (of a root, at an IOVA that the
  *    kernel chooses, on parts of several mappings, a change of what is mapped...)
  *    is done by itself.
- *  - No map is pending while a domain needs a sync after each write (struct
- *    ioas_domain.finalized_on_attach), or is being populated.
+ *  - Operations that name other address spaces make a set of batches, one for each
+ *    of them.  Device memory, whose removal takes a lock, is alone in it.
  *
  * Locks: as for single operations.
  */
@@ -28,16 +26,17 @@
 #include <linux/overflow.h>
 #include <linux/sched/signal.h>
 #include <linux/sizes.h>
+#include <linux/slab.h>
 
 #include "access.h"
 #include "backing.h"
 #include "ioas.h"
 #include "map.h"
 #include "mapping.h"
+#include "pending.h"
 #include "ref.h"
 #include "tables.h"
 #include "tree.h"
-#include "unmap.h"
 
 /* Operations that are read at a time */
 #define BATCH_OPS	32
@@ -45,175 +44,16 @@
 /* Mappings that one operation may add to the pending ones */
 #define BATCH_SPAN	64
 
-/* Limits of what is pending: mappings, and bytes that are unmapped */
-#define PENDING_MAX	256
-#define PENDING_BYTES	SZ_1G
-
 /* A longer operation may take long */
 #define NOWAIT_LENGTH	SZ_2M
-
-/**
- * struct batch - a batch, and what is pending
- * @ioas: the address space
- * @from: the operations
- * @held: tables.sem is held
- * @failed: a driver failed: a domain may be poisoned
- * @may_write: mappings may be pending
- * @writing: WRITING mappings, linked by @next, in order
- * @writing_tail: the @next of the last one
- * @cache: hint and preallocated mappings
- * @nr: number of pending mappings
- * @bytes: bytes that pending operations unmap
- * @spares: number of mappings that the next operations may need
- * @low: first byte that was written
- * @high: last byte that was written
- * @removal: REMOVING mappings
- * @end: first byte after the last of them; 0 for none
- * @at_writing: @op, @removal.nr and @unmapped when @writing was empty
- * @op: number of operations that are done or pending
- * @unmapped: bytes that they unmap
- */
-struct batch {
-	struct ioas *ioas;
-	struct ioas_batch_source *from;
-	bool held;
-	bool failed;
-	bool may_write;
-	struct ioas_mapping *writing;
-	struct ioas_mapping **writing_tail;
-	struct ioas_batch_cache cache;
-	unsigned int nr;
-	u64 bytes;
-	unsigned int spares;
-	u64 low;
-	u64 high;
-	struct ioas_removal removal;
-	u64 end;
-	struct {
-		unsigned int op;
-		unsigned int removal;
-		u64 unmapped;
-	} at_writing;
-	unsigned int op;
-	u64 unmapped;
-};
-
-static void batch_reset(struct batch *batch)
-{
-	batch->writing = NULL;
-	batch->writing_tail = &batch->writing;
-	batch->cache.last = NULL;
-	batch->nr = 0;
-	batch->bytes = 0;
-	batch->low = U64_MAX;
-	batch->high = 0;
-	batch->removal.first = NULL;
-	batch->removal.tail = &batch->removal.first;
-	batch->removal.nr = 0;
-	batch->removal.scattered = false;
-	batch->removal.left_out = false;
-	batch->removal.leaving = NULL;
-	batch->end = 0;
-}
-
-/* Returns false if it would have to wait, and must not, or is killed meanwhile */
-static noinline bool batch_take_hold(struct batch *batch)
-{
-	struct ioas *ioas = batch->ioas;
-
-	if (batch->from->nowait ? !down_read_trylock(&ioas->tables.sem) :
-				  down_read_killable(&ioas->tables.sem))
-		return false;
-	batch->held = true;
-	batch->may_write = ioas_tables_sync_later(ioas);
-	return true;
-}
-
-static __always_inline bool batch_hold(struct batch *batch)
-{
-	return likely(batch->held) || batch_take_hold(batch);
-}
-
-/*
- * iotlb_sync_map() failed, as it can on s390: undo the pending maps, and the
- * unmaps after them.
- */
-static void undo_writing(struct batch *batch)
-{
-	struct ioas *ioas = batch->ioas;
-	struct ioas_mapping **link = &batch->removal.first, *m, *next;
-	unsigned int n = batch->at_writing.removal;
-	struct ioas_removal written = {
-		.first = batch->writing,
-		.scattered = true,
-	};
-
-	ioas_tables_remove(ioas, &written);
-	for (m = batch->writing; m; m = next) {
-		next = m->next;
-		ioas_abort_writing(ioas, m);
-	}
-	spin_lock(&ioas->lock);
-	for (; n; n--)
-		link = &(*link)->next;
-	for (m = *link; m; m = m->next)
-		ioas_mapping_set_state(m, IOAS_MAPPING_LIVE);
-	*link = NULL;
-	ioas_wake(ioas);
-	spin_unlock(&ioas->lock);
-	batch->writing = NULL;
-	batch->op = batch->at_writing.op;
-	batch->unmapped = batch->at_writing.unmapped;
-}
-
-/* Settle everything that is pending */
-static int batch_settle(struct batch *batch)
-{
-	struct ioas *ioas = batch->ioas;
-	struct ioas_mapping *m;
-	int ret = 0, err;
-	u64 unused = 0;
-
-	if (!batch->held)
-		return 0;
-	if (batch->writing) {
-		ret = ioas_tables_sync(ioas, batch->low, batch->high);
-		if (unlikely(ret)) {
-			undo_writing(batch);
-			batch->failed = true;
-		}
-	}
-	if (batch->writing) {
-		spin_lock(&ioas->lock);
-		for (m = batch->writing; m; m = m->next) {
-			ioas_mapping_set_state(m, IOAS_MAPPING_LIVE);
-			ioas->nr_mappings++;
-			if (ioas_mapping_has_memory(m))
-				ioas->bytes_mapped += m->last - m->start + 1;
-		}
-		ioas_wake(ioas);
-		spin_unlock(&ioas->lock);
-	}
-	/* Drops tables.sem; the bytes that it unmaps were counted before */
-	err = ioas_remove_mappings(ioas, &batch->removal, &unused);
-	batch->held = false;
-	batch_reset(batch);
-	if (unlikely(batch->failed)) {
-		batch->failed = false;
-		ioas->ops->poisoned(ioas);
-	}
-	return ret ?: err;
-}
 
 /* ---- Operations ---- */
 
 /* Not possible while something is pending, or only as a single operation */
 #define NOT_SIMPLE	1
 
-static bool batch_pending(const struct batch *batch)
-{
-	return batch->writing || batch->removal.first;
-}
+/* Names another address space: see struct batch_set */
+#define TARGETED	2
 
 /* Preallocate a mapping; false without memory, or if the batch is to settle */
 static bool have_spare(struct batch *batch)
@@ -223,10 +63,10 @@ static bool have_spare(struct batch *batch)
 	/* Settle first */
 	if (batch_pending(batch) || batch->failed)
 		return false;
-	if (batch->held) {
-		up_read(&batch->ioas->tables.sem);
-		batch->held = false;
-	}
+	if (unlikely(batch->set))
+		batch_set_release(batch->set);
+	else
+		batch_release(batch);
 	ioas_batch_cache_fill(&batch->cache,
 			      clamp(batch->spares, 1, PENDING_MAX));
 	return batch->cache.spare;
@@ -419,13 +259,15 @@ static int change(struct batch *batch, const struct ioas_map_request *req,
 
 /*
  * Check the flags that few operations have.  Returns 0, it is a map with a cut
- * size; 1, it is a change; or -errno.
+ * size; 1, it is a change; TARGETED; or -errno.
  */
 static noinline int check_rare(const struct ioas_batch_op *op,
 			       struct ioas_map_request *req)
 {
 	unsigned int cut_shift = op->flags >> IOAS_OP_CUT_SHIFT;
 
+	if (op->flags & IOAS_OP_TARGETED)
+		return TARGETED;
 	if (op->flags & ~(OP_MAP_FLAGS | OP_RARE_FLAGS))
 		return -EOPNOTSUPP;
 	if (cut_shift && cut_shift < PAGE_SHIFT)
@@ -437,8 +279,9 @@ static noinline int check_rare(const struct ioas_batch_op *op,
 	return !!(op->flags & IOAS_CHANGE_FLAGS);
 }
 
-static int op_map(struct batch *batch, const struct ioas_batch_op *op,
-		  struct ioas_batch_result *result)
+static __always_inline int op_map(struct batch *batch,
+				  const struct ioas_batch_op *op,
+				  struct ioas_batch_result *result)
 {
 	bool simple = op->flags & IOASID_MAP_FIXED &&
 		      !(op->flags & IOASID_MAP_FILE) &&
@@ -453,7 +296,7 @@ static int op_map(struct batch *batch, const struct ioas_batch_op *op,
 
 	if (unlikely(op->flags & ~OP_MAP_FLAGS)) {
 		changes = check_rare(op, &req);
-		if (changes < 0)
+		if (changes < 0 || changes == TARGETED)
 			return changes;
 	}
 	if (unlikely(!ioas_map_valid(op->flags, op->iova, op->addr, op->length,
@@ -492,7 +335,8 @@ out:
 	return ret;
 }
 
-static int op_unmap(struct batch *batch, const struct ioas_batch_op *op)
+static __always_inline int op_unmap(struct batch *batch,
+				    const struct ioas_batch_op *op)
 {
 	struct ioas_unmap_request req = {
 		.flags = op->flags,
@@ -502,7 +346,7 @@ static int op_unmap(struct batch *batch, const struct ioas_batch_op *op)
 	int ret;
 
 	if (unlikely(op->flags & ~(IOASID_UNMAP_SPLIT | IOASID_UNMAP_CASCADE)))
-		return -EOPNOTSUPP;
+		return op->flags & IOAS_OP_TARGETED ? TARGETED : -EOPNOTSUPP;
 	if (unlikely(op->addr || op->fd || !range_valid(op->iova, op->length)))
 		return -EINVAL;
 	last = op->iova + (op->length - 1);
@@ -518,6 +362,21 @@ static int op_unmap(struct batch *batch, const struct ioas_batch_op *op)
 	return ret;
 }
 
+/* Inline for each of its callers: there is a fast one */
+static __always_inline int run_op(struct batch *batch,
+				  const struct ioas_batch_op *op,
+				  struct ioas_batch_result *result)
+{
+	switch (op->op) {
+	case IOAS_OP_MAP:
+		return op_map(batch, op, result);
+	case IOAS_OP_UNMAP:
+		return op_unmap(batch, op);
+	default:
+		return -EOPNOTSUPP;
+	}
+}
+
 /* Read operations; nothing is pending during a page fault, which may hang */
 static int read_ops(struct batch *batch, struct ioas_batch_op *ops,
 		    unsigned int n)
@@ -525,7 +384,8 @@ static int read_ops(struct batch *batch, struct ioas_batch_op *ops,
 	struct ioas_batch_source *from = batch->from;
 	int ret;
 
-	if (from->nowait || batch->held) {
+	if (from->nowait || batch->held ||
+	    (batch->set && batch_set_holds(batch->set))) {
 		ret = from->read(from, ops, batch->op, n, false);
 		if (likely(ret != -EAGAIN) || from->nowait)
 			return ret;
@@ -547,9 +407,105 @@ static unsigned int guess_spares(const struct ioas_batch_op *ops,
 	return div_u64((u64)maps * min_t(u32, left, PENDING_MAX), n);
 }
 
+/* ---- Several address spaces ---- */
+
+static noinline int set_run(struct batch_set *set,
+			    const struct ioas_batch_op *op,
+			    struct ioas_batch_result *result)
+{
+	struct batch *main = set->main, *b = main;
+	struct ioas_batch_op one = *op;
+	bool alone;
+	int ret;
+
+	if (one.op != IOAS_OP_MAP && one.op != IOAS_OP_UNMAP)
+		return -EOPNOTSUPP;
+	if (one.flags & IOAS_OP_TARGETED) {
+		if (one.op == IOAS_OP_MAP && one.flags & IOASID_MAP_FILE)
+			return -EINVAL;
+		if (!one.fd)
+			return -ENOENT;
+		b = batch_set_find(set, one.fd);
+		if (IS_ERR(b))
+			return PTR_ERR(b);
+		one.flags &= ~IOAS_OP_TARGETED;
+		one.fd = 0;
+	}
+	alone = unlikely(b->ioas->devmem);
+	if (alone) {
+		ret = batch_settle(main);
+		if (ret)
+			return ret;
+	}
+	if (!batch_set_pending(set)) {
+		set->op = main->op;
+		set->unmapped = main->unmapped;
+	}
+	b->op = main->op;
+	b->unmapped = main->unmapped;
+	b->spares = main->spares;
+	swap(b->cache.spare, main->cache.spare);
+	ret = run_op(b, &one, result);
+	swap(b->cache.spare, main->cache.spare);
+	main->op = b->op;
+	main->unmapped = b->unmapped;
+	if (!ret && alone) {
+		main->op++;
+		ret = batch_settle(main);
+		if (!ret)
+			main->op--;
+	}
+	return ret;
+}
+
+/*
+ * Carry out the operations from the first one on that names another address
+ * space: @i of the @n in @ops, and then those that are not read yet.
+ */
+static noinline int run_set(struct batch *main, struct ioas_batch_op *ops,
+			    unsigned int i, unsigned int n, u32 nr,
+			    struct ioas_batch_result *result)
+{
+	struct ioas_batch_source *from = main->from;
+	int ret;
+
+	ret = batch_set_make(main);
+	while (!ret) {
+		/* As in ioas_batch() */
+		if (main->spares && !batch_set_holds(main->set))
+			have_spare(main);
+		for (; i < n && !ret; i++) {
+			if (from->nowait && ops[i].length > NOWAIT_LENGTH)
+				return -EAGAIN;
+			ret = set_run(main->set, &ops[i], result);
+			if (!ret)
+				main->op++;
+		}
+		if (ret || main->op == nr)
+			break;
+		if (signal_pending(current) && !from->nowait)
+			return -EINTR;
+		if (need_resched() || batch_set_contended(main->set)) {
+			ret = batch_settle(main);
+			cond_resched();
+		}
+		if (ret)
+			break;
+		n = min_t(u32, nr - main->op, BATCH_OPS);
+		ret = read_ops(main, ops, n);
+		if (ret)
+			break;
+		main->spares = guess_spares(ops, n, nr - main->op);
+		i = 0;
+	}
+	return ret;
+}
+
+/* ---- All operations ---- */
+
 /**
  * ioas_batch() - carry out operations one after the other
- * @ioas: the address space
+ * @ioas: the address space of those that name no other one
  * @from: the operations
  * @nr: number of operations
  * @result: all zeroes; out, the progress, also on failure
@@ -568,15 +524,7 @@ int ioas_batch(struct ioas *ioas, struct ioas_batch_source *from, u32 nr,
 	unsigned int i, n;
 	int ret = 0, err;
 
-	batch.ioas = ioas;
-	batch.from = from;
-	batch.held = false;
-	batch.failed = false;
-	batch.op = 0;
-	batch.unmapped = 0;
-	batch.cache.spare = NULL;
-	batch_reset(&batch);
-
+	batch_init(&batch, ioas, from);
 	while (batch.op < nr && !ret) {
 		n = min_t(u32, nr - batch.op, BATCH_OPS);
 		ret = read_ops(&batch, ops, n);
@@ -590,19 +538,12 @@ int ioas_batch(struct ioas *ioas, struct ioas_batch_source *from, u32 nr,
 				ret = -EAGAIN;
 				break;
 			}
-			switch (ops[i].op) {
-			case IOAS_OP_MAP:
-				ret = op_map(&batch, &ops[i], result);
-				break;
-			case IOAS_OP_UNMAP:
-				ret = op_unmap(&batch, &ops[i]);
-				break;
-			default:
-				ret = -EOPNOTSUPP;
-			}
+			ret = run_op(&batch, &ops[i], result);
 			if (likely(!ret))
 				batch.op++;
 		}
+		if (unlikely(ret == TARGETED))
+			ret = run_set(&batch, ops, i - 1, n, nr, result);
 		if (ret || batch.op == nr)
 			break;
 		/* With @nowait the caller handles signals and task work soon */
@@ -616,6 +557,10 @@ int ioas_batch(struct ioas *ioas, struct ioas_batch_source *from, u32 nr,
 	}
 	err = batch_settle(&batch);
 	ioas_batch_cache_empty(&batch.cache);
+	if (unlikely(batch.set)) {
+		batch_set_empty(batch.set);
+		kfree(batch.set);
+	}
 	result->done = batch.op;
 	result->unmapped = batch.unmapped;
 	/* A call that did something must not restart by itself */

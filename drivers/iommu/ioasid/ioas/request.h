@@ -129,12 +129,16 @@ enum ioas_op {
 /* In ioas_batch_op.flags of a map: log2 of the cut size, from this bit on */
 #define IOAS_OP_CUT_SHIFT	10
 
+/* In ioas_batch_op.flags: @fd is the number of another address space */
+#define IOAS_OP_TARGETED	BIT(8)
+
 /**
  * struct ioas_batch_op - an operation of a batch, not checked
  * @op: enum ioas_op
  * @flags: enum ioasid_map_flags or enum ioasid_unmap_flags, and of a map the log2
  *	of the cut size
- * @fd: with IOASID_MAP_FILE: the file
+ * @fd: with IOASID_MAP_FILE: the file; with IOAS_OP_TARGETED: the number of the
+ *	address space
  * @iova: first byte
  * @addr: user address, offset in the file, or address in the parent
  * @length: bytes
@@ -157,12 +161,17 @@ struct ioas_batch_op {
  *	handling a page fault.
  * @write_iova: tell the IOVA that was chosen for operation @nr, one of those
  *	that were read last; may handle a page fault
+ * @get: get the address space that has a number, with a reference; or an ERR_PTR.
+ *	Does not sleep
+ * @put: drop the reference.  May sleep; called with no lock held
  * @nowait: fail with -EAGAIN at the first operation that may take long
  */
 struct ioas_batch_source {
 	int (*read)(struct ioas_batch_source *from, struct ioas_batch_op *ops,
 		    u32 first, unsigned int n, bool may_fault);
 	int (*write_iova)(struct ioas_batch_source *from, u32 nr, u64 iova);
+	struct ioas *(*get)(struct ioas_batch_source *from, u32 number);
+	void (*put)(struct ioas *ioas);
 	bool nowait;
 };
 

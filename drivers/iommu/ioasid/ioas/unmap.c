@@ -116,18 +116,10 @@ static int collect(struct ioas *ioas, u64 *cursor, u64 start,
 	return 0;
 }
 
-/**
- * ioas_remove_mappings() - remove REMOVING mappings
- * @ioas: the address space; tables.sem is held, and dropped
- * @removal: the mappings, if any
- * @removed: the number of bytes is added to it; U64_MAX if it overflows
- *
- * One flush for all of them, if the IOMMU driver permits it.
- *
- * Return: 0; -EIO, an IOMMU failed.
- */
-int ioas_remove_mappings(struct ioas *ioas, struct ioas_removal *removal,
-			 u64 *removed)
+/* As ioas_remove_mappings(); @tell if a domain is poisoned, or return only */
+static __always_inline int remove_mappings(struct ioas *ioas,
+					   struct ioas_removal *removal,
+					   u64 *removed, bool tell)
 {
 	struct ioas_mapping *m, *next, *release = NULL;
 	bool poisoned;
@@ -179,8 +171,40 @@ int ioas_remove_mappings(struct ioas *ioas, struct ioas_removal *removal,
 		ioas_mapping_release_list(ioas, release);
 	if (likely(!poisoned))
 		return 0;
-	ioas->ops->poisoned(ioas);
+	if (tell)
+		ioas->ops->poisoned(ioas);
 	return -EIO;
+}
+
+/**
+ * ioas_remove_mappings() - remove REMOVING mappings
+ * @ioas: the address space; tables.sem is held, and dropped
+ * @removal: the mappings, if any
+ * @removed: the number of bytes is added to it; U64_MAX if it overflows
+ *
+ * One flush for all of them, if the IOMMU driver permits it.
+ *
+ * Return: 0; -EIO, an IOMMU failed.
+ */
+int ioas_remove_mappings(struct ioas *ioas, struct ioas_removal *removal,
+			 u64 *removed)
+{
+	return remove_mappings(ioas, removal, removed, true);
+}
+
+/**
+ * ioas_remove_mappings_untold() - remove REMOVING mappings, with locks of other
+ *	address spaces held
+ * @ioas: as for ioas_remove_mappings()
+ * @removal: the same
+ * @removed: the same
+ *
+ * Return: 0; -EIO, an IOMMU failed: the caller calls ioas_ops.poisoned().
+ */
+int ioas_remove_mappings_untold(struct ioas *ioas,
+				struct ioas_removal *removal, u64 *removed)
+{
+	return remove_mappings(ioas, removal, removed, false);
 }
 
 /* Test whether the range is one mapping that can be removed at once */

@@ -7,5 +7,7 @@
 
 int ioas_remove_mappings(struct ioas *ioas, struct ioas_removal *removal,
 			 u64 *removed);
+int ioas_remove_mappings_untold(struct ioas *ioas,
+				struct ioas_removal *removal, u64 *removed);
 
 #endif /* _IOASID_IOAS_UNMAP_H */
