@@ -553,11 +553,21 @@ static void block_groups(struct ioasid_ctx *ctx, struct list_head *groups,
 	}
 }
 
+static void attach_changed(struct ioas *ioas)
+{
+	ioasid_object_event(&ioasid_of(ioas)->obj);
+}
+
 /* A domain is poisoned: block the groups and the PASIDs that are on it */
 static void attach_poisoned(struct ioas *ioas)
 {
 	struct ioasid_ctx *ctx = ioasid_of(ioas)->obj.ctx;
+	struct ioas_stats stats;
 
+	ioas_get_stats(ioas, &stats);
+	/* A failure may have left nothing behind that a device can reach */
+	if (stats.state & IOASID_STATE_POISONED)
+		attach_changed(ioas);
 	mutex_lock(&ctx->lock);
 	block_groups(ctx, &ctx->groups, ioas);
 	block_groups(ctx, &ctx->shared, ioas);
@@ -578,6 +588,7 @@ static int attach_watch(struct ioas *ioas, struct file *file, u64 offset,
 }
 
 static const struct ioas_ops attach_ioas_ops = {
+	.changed = attach_changed,
 	.poisoned = attach_poisoned,
 	.owns_file = attach_owns_file,
 	.watch = attach_watch,

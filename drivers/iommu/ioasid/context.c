@@ -48,6 +48,8 @@ struct ioasid_ctx *ioasid_ctx_alloc(void)
 	INIT_LIST_HEAD(&ctx->groups);
 	INIT_LIST_HEAD(&ctx->shared);
 	spin_lock_init(&ctx->routes_lock);
+	init_waitqueue_head(&ctx->events);
+	ctx->orphaned = false;
 	ioasid_numbers_init(ctx);
 	mutex_init(&ctx->container.lock);
 	INIT_LIST_HEAD(&ctx->container.groups);

@@ -11,6 +11,7 @@
 #include <linux/notifier.h>
 #include <linux/refcount.h>
 #include <linux/spinlock.h>
+#include <linux/wait.h>
 #include <linux/xarray.h>
 
 #include "mem/charge.h"
@@ -74,6 +75,8 @@ struct ioasid_numbers {
  *	must not wait for an attach; a leaf
  * @numbers: PASIDs of the machine
  * @container: state of the container commands of VFIO
+ * @events: waits for an IOASID in @objects to have IOASID_EVENT_MARK
+ * @orphaned: a parent was freed; its children are not marked yet
  */
 struct ioasid_ctx {
 	refcount_t users;
@@ -94,7 +97,14 @@ struct ioasid_ctx {
 	spinlock_t routes_lock;		/* routes of devices and groups */
 	struct ioasid_numbers numbers;
 	struct ioasid_container container;
+	wait_queue_head_t events;
+	bool orphaned;
 };
+
+/* In ioasid_ctx.objects: the state of an IOASID has changed, and was not read since */
+#define IOASID_EVENT_MARK	XA_MARK_0
+/* The same: it is marked, or was, because its parent was freed */
+#define IOASID_ORPHAN_MARK	XA_MARK_1
 
 /* Look up an object; see ioasid_object_get() */
 static __always_inline struct ioasid_object *
@@ -124,6 +134,10 @@ static inline u32 ioasid_ctx_pasids_left(struct ioasid_ctx *ctx)
 
 /* object.c */
 bool ioasid_ctx_count(struct ioasid_ctx *ctx);
+void ioasid_object_event(struct ioasid_object *obj);
+void ioasid_ctx_orphaned(struct ioasid_ctx *ctx);
+bool ioasid_ctx_has_event(struct ioasid_ctx *ctx);
+struct ioasid_object *ioasid_ctx_next_event(struct ioasid_ctx *ctx);
 void ioasid_ctx_drop(struct ioasid_ctx *ctx);
 
 #endif /* _IOASID_CONTEXT_H */

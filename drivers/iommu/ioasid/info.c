@@ -219,6 +219,65 @@ long ioasid_cmd_list(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 	return ret;
 }
 
+/* ---- Events ---- */
+
+#define EVENT_STATES	(IOASID_STATE_POISONED | IOASID_STATE_ORPHAN | \
+			 IOASID_STATE_REVOKED)
+
+static int tell_event(struct ioasid_object *obj,
+		      struct ioasid_event __user *to)
+{
+	struct ioasid *ioasid = container_of(obj, struct ioasid, obj);
+	struct ioasid_event event = {
+		.ioasid = obj->id,
+		.cookie = ioasid->cookie,
+	};
+	struct ioas_stats stats;
+
+	ioasid_kind_of(ioasid)->stats(ioasid, &stats);
+	event.state = stats.state & EVENT_STATES;
+	if (!copy_to_user(to, &event, sizeof(event)))
+		return 0;
+	/* So that it is not lost */
+	ioasid_object_event(obj);
+	return -EFAULT;
+}
+
+long ioasid_cmd_get_events(struct ioasid_ctx *ctx, union ioasid_arg *arg,
+			   void __user *user)
+{
+	struct ioasid_get_events *cmd = &arg->events;
+	struct ioasid_get_events __user *out = user;
+	struct ioasid_event __user *to;
+	struct ioasid_object *obj;
+	int ret = 0;
+	u32 nr = 0;
+
+	if (cmd->more)
+		return -EINVAL;
+	/* An event that was taken is not lost by a structure that is read-only */
+	if (put_user(0, &out->more))
+		return -EFAULT;
+	to = u64_to_user_ptr(cmd->events);
+	while (nr < cmd->nr && !ret) {
+		obj = ioasid_ctx_next_event(ctx);
+		if (!obj)
+			break;
+		ret = tell_event(obj, to + nr);
+		ioasid_object_ops_of(obj)->put(obj);
+		nr += !ret;
+		if (fatal_signal_pending(current))
+			ret = -EINTR;
+		cond_resched();
+	}
+	/* Those that were told are not told again */
+	if (ret && !nr)
+		return ret;
+	cmd->nr = nr;
+	cmd->more = ioasid_ctx_has_event(ctx);
+	return copy_out(out, cmd, sizeof(*cmd));
+}
+
 /* IOASIDs that have a line of their own in fdinfo */
 #define FDINFO_IOASIDS	1024
 

@@ -76,6 +76,19 @@ static noinline int init_child(struct ioasid_ctx *ctx, struct ioasid *ioasid,
 	return 0;
 }
 
+/*
+ * Test whether the parent was freed before the id of its new child was there: no
+ * search for its children finds the child.  The lock of the xarray orders this with
+ * ioasid_object_kill().
+ */
+static bool lost_parent(struct ioasid *ioasid)
+{
+	const struct ioas *ioas = ioasid_ioas(ioasid);
+
+	return !IS_ERR(ioas) && (ioas->parent->dead ||
+				 (ioas->import && ioas->import->dead));
+}
+
 /* Not inline, as init_child(): the registers that it needs cost a root, too */
 static noinline void free_child(struct ioasid *ioasid,
 				struct ioasid_object *parent)
@@ -220,6 +233,8 @@ struct ioasid *ioasid_alloc(struct ioasid_ctx *ctx,
 	/* The lock of the xarray orders this with ioasid_count_mappings() */
 	if (unlikely(READ_ONCE(ctx->account.counting)))
 		count_mappings(&ioasid->obj);
+	if (unlikely(params->parent && lost_parent(ioasid)))
+		ioasid_ctx_orphaned(ctx);
 	return ioasid;
 
 err_destroy:
@@ -298,7 +313,10 @@ static int ioasid_object_kill(struct ioasid_object *obj, bool cascade)
 static void ioasid_object_release(struct ioasid_object *obj, int killed)
 {
 	struct ioasid *ioasid = container_of(obj, struct ioasid, obj);
+	struct ioas *ioas = ioasid_ioas(ioasid);
 
+	if (!IS_ERR(ioas) && unlikely(READ_ONCE(ioas->children)))
+		ioasid_ctx_orphaned(obj->ctx);
 	ioasid_free(ioasid, killed);
 	ioasid_put(ioasid);
 }

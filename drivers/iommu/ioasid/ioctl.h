@@ -37,6 +37,7 @@ union ioasid_arg {
 	struct ioasid_list list;
 	struct ioasid_set_option option;
 	struct ioasid_vfio_ioasid vfio;
+	struct ioasid_get_events events;
 	struct ioasid_bind_table bind;
 	struct ioasid_unbind_table unbind;
 	struct ioasid_invalidate_cache invalidate;
@@ -155,6 +156,8 @@ long ioasid_cmd_import(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 		       void __user *user);
 long ioasid_cmd_list(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 		     void __user *user);
+long ioasid_cmd_get_events(struct ioasid_ctx *ctx, union ioasid_arg *arg,
+			   void __user *user);
 long ioasid_cmd_vfio_ioasid(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 			    void __user *user);
 long ioasid_container_ioctl(struct ioasid_ctx *ctx, unsigned int nr,

@@ -14,6 +14,7 @@
 #include <linux/fs.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
+#include <linux/poll.h>
 #include <linux/uaccess.h>
 #include <linux/vfio.h>
 
@@ -48,6 +49,7 @@ static long cmd_check_extension(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 	case IOASID_EXT_EXPORT:
 	case IOASID_EXT_PASID:
 	case IOASID_EXT_CHILD_DEVMEM:
+	case IOASID_EXT_EVENTS:
 		return 1;
 	case IOASID_EXT_PGTABLE:
 	case IOASID_EXT_PASID_TABLE:
@@ -202,6 +204,8 @@ static const struct ioasid_cmd ioasid_cmds[] = {
 	    IOASID_OPTION_GET | IOASID_OPTION_SEAL, cmd_set_option),
 	CMD(IOASID_VFIO_IOASID, struct ioasid_vfio_ioasid, __reserved,
 	    IOASID_VFIO_IOASID_SET, ioasid_cmd_vfio_ioasid),
+	CMD(IOASID_GET_EVENTS, struct ioasid_get_events, events, 0,
+	    ioasid_cmd_get_events),
 };
 
 /*
@@ -318,10 +322,21 @@ static int ioasid_fops_release(struct inode *inode, struct file *filp)
 	return 0;
 }
 
+static __poll_t ioasid_fops_poll(struct file *filp, poll_table *wait)
+{
+	struct ioasid_ctx *ctx = filp->private_data;
+
+	poll_wait(filp, &ctx->events, wait);
+	if (ioasid_ctx_has_event(ctx))
+		return EPOLLIN | EPOLLRDNORM | EPOLLPRI;
+	return 0;
+}
+
 static const struct file_operations ioasid_fops = {
 	.owner = THIS_MODULE,
 	.open = ioasid_fops_open,
 	.release = ioasid_fops_release,
+	.poll = ioasid_fops_poll,
 	.unlocked_ioctl = ioasid_fops_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,
 	.uring_cmd = ioasid_fops_uring_cmd,

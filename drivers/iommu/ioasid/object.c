@@ -15,6 +15,7 @@
  * of an address space, is called with it held.
  */
 #include <kunit/visibility.h>
+#include <linux/poll.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 
@@ -216,6 +217,128 @@ int ioasid_object_free(struct ioasid_ctx *ctx, u32 id, bool cascade)
 	return 0;
 }
 EXPORT_SYMBOL_IF_KUNIT(ioasid_object_free);
+
+/* ---- Events ---- */
+
+static void events_wake(struct ioasid_ctx *ctx)
+{
+	wake_up_interruptible_poll(&ctx->events,
+				   EPOLLIN | EPOLLRDNORM | EPOLLPRI);
+}
+
+/**
+ * ioasid_object_event() - tell that the state of an IOASID has changed
+ * @obj: its object; may be freed already, but its memory and that of the context
+ *	stay meanwhile
+ *
+ * Context: any but interrupts; not with the lock of an address space held.
+ */
+void ioasid_object_event(struct ioasid_object *obj)
+{
+	struct ioasid_ctx *ctx = obj->ctx;
+
+	/* Nothing happens if the object was freed */
+	xa_set_mark(&ctx->objects, obj->id, IOASID_EVENT_MARK);
+	events_wake(ctx);
+}
+
+/* Objects that are looked at with the lock of the xarray held */
+#define EVENT_BATCH	128
+
+/**
+ * ioasid_ctx_orphaned() - tell that a parent with children was freed
+ * @ctx: the context
+ *
+ * Its children are looked for when the program wants events: it may free many
+ * parents, with many other IOASIDs in the context.
+ *
+ * Context: any but interrupts; after the parent is out of the xarray.
+ */
+void ioasid_ctx_orphaned(struct ioasid_ctx *ctx)
+{
+	/* Pairs with xchg() in find_orphans() */
+	smp_store_release(&ctx->orphaned, true);
+	events_wake(ctx);
+}
+
+/*
+ * Mark the children of parents that were freed, once each.  Visits all ids, but
+ * only if a parent was freed since.
+ */
+static void find_orphans(struct ioasid_ctx *ctx)
+{
+	XA_STATE(xas, &ctx->objects, 0);
+	struct ioasid_object *obj;
+	unsigned int n = 0;
+	bool any = false;
+
+	if (likely(!READ_ONCE(ctx->orphaned)) || !xchg(&ctx->orphaned, false))
+		return;
+	xas_lock(&xas);
+	xas_for_each(&xas, obj, UINT_MAX) {
+		if (obj->type == IOASID_OBJECT_IOASID && obj->parent &&
+		    !xas_get_mark(&xas, IOASID_ORPHAN_MARK) &&
+		    !xa_load(&ctx->objects, obj->parent)) {
+			xas_set_mark(&xas, IOASID_ORPHAN_MARK);
+			xas_set_mark(&xas, IOASID_EVENT_MARK);
+			any = true;
+		}
+		if (++n % EVENT_BATCH)
+			continue;
+		xas_pause(&xas);
+		xas_unlock(&xas);
+		cond_resched();
+		xas_lock(&xas);
+	}
+	xas_unlock(&xas);
+	/* Another thread may have looked meanwhile */
+	if (any)
+		events_wake(ctx);
+}
+
+/**
+ * ioasid_ctx_has_event() - test whether there is an event
+ * @ctx: the context
+ *
+ * Context: may sleep; if a parent was freed since, visits all ids.
+ * Return: true if there is one that was not taken.
+ */
+bool ioasid_ctx_has_event(struct ioasid_ctx *ctx)
+{
+	find_orphans(ctx);
+	return xa_marked(&ctx->objects, IOASID_EVENT_MARK);
+}
+
+/**
+ * ioasid_ctx_next_event() - take the event with the lowest id
+ * @ctx: the context
+ *
+ * The mark is cleared: if the state changes once more, there is another event.
+ *
+ * Context: may sleep, as ioasid_ctx_has_event().
+ * Return: the object, with a reference; NULL, there is none.
+ */
+struct ioasid_object *ioasid_ctx_next_event(struct ioasid_ctx *ctx)
+{
+	struct ioasid_object *obj;
+	unsigned long id = 0;
+	bool held;
+
+	find_orphans(ctx);
+	for (;;) {
+		xa_lock(&ctx->objects);
+		obj = xa_find(&ctx->objects, &id, UINT_MAX, IOASID_EVENT_MARK);
+		held = obj && refcount_inc_not_zero(&obj->users);
+		/* One that is not published is told once it is */
+		if (held)
+			__xa_clear_mark(&ctx->objects, id, IOASID_EVENT_MARK);
+		xa_unlock(&ctx->objects);
+		if (held || !obj)
+			return obj;
+		id++;
+		cond_resched();
+	}
+}
 
 /**
  * ioasid_ctx_count() - count an IOASID or import, up to the limit

@@ -373,6 +373,8 @@ static void import_free(struct ioasid_object *obj, int killed)
 {
 	struct share_import *import = import_of(obj);
 
+	if (READ_ONCE(import->base.children))
+		ioasid_ctx_orphaned(obj->ctx);
 	import_revoke(import);
 	import_leave(import);
 	import_put(obj);

@@ -70,6 +70,7 @@
 #define IOASID_LIST		_IO(IOASID_TYPE, IOASID_BASE + 0x13)
 #define IOASID_SET_OPTION	_IO(IOASID_TYPE, IOASID_BASE + 0x14)
 #define IOASID_VFIO_IOASID	_IO(IOASID_TYPE, IOASID_BASE + 0x16)
+#define IOASID_GET_EVENTS	_IO(IOASID_TYPE, IOASID_BASE + 0x1b)
 
 /* Only on the file of a bound device: see struct ioasid_device_get_id */
 #define IOASID_DEVICE_GET_ID	_IO(IOASID_TYPE, IOASID_BASE + 0x1a)
@@ -102,6 +103,7 @@
  * @IOASID_EXT_BATCH_CHANGE: operations of IOASID_DMA_BATCH can have
  *	IOASID_MAP_PROTECT, IOASID_MAP_REPLACE, IOASID_MAP_SPLIT and a cut size. 1
  *	when there.
+ * @IOASID_EXT_EVENTS: poll() of the file, and IOASID_GET_EVENTS. 1 when there.
  * @IOASID_EXT_BATCH_IOASID: operations of IOASID_DMA_BATCH can have
  *	IOASID_DMA_OP_IOASID. 1 when there.
  * @IOASID_EXT_PASID_HITLESS: IOASID_ATTACH_HITLESS. 1 when the kernel has it;
@@ -138,6 +140,7 @@ enum ioasid_extension {
 	IOASID_EXT_CHILD_DEVMEM = 20,
 	IOASID_EXT_DEVICE_REGION = 21,
 	IOASID_EXT_BATCH_CHANGE = 22,
+	IOASID_EXT_EVENTS = 24,
 	IOASID_EXT_BATCH_IOASID = 25,
 };
 
@@ -1362,6 +1365,50 @@ struct ioasid_list {
 	__aligned_u64 entries;
 	__u32 entry_size;
 	__u32 __reserved;
+};
+
+/**
+ * struct ioasid_event - an IOASID whose state has changed
+ * @ioasid: its id
+ * @state: IOASID_STATE_POISONED, IOASID_STATE_ORPHAN and IOASID_STATE_REVOKED, as
+ *	far as it is in that state now
+ * @cookie: its cookie
+ */
+struct ioasid_event {
+	__u32 ioasid;
+	__u32 state;
+	__u64 cookie;
+};
+
+/**
+ * struct ioasid_get_events - ioctl(IOASID_GET_EVENTS)
+ * @argsz: sizeof(struct ioasid_get_events)
+ * @flags: must be 0
+ * @nr: in, number of elements that @events has room for; out, number of elements
+ *	that were filled
+ * @more: must be 0; out, 1 when there are more events
+ * @events: pointer to an array of struct ioasid_event. Not looked at when @nr is 0
+ *
+ * An IOASID has an event when an IOMMU failed that serves it
+ * (IOASID_STATE_POISONED), when device memory that it maps was revoked
+ * (IOASID_STATE_REVOKED) or is back, and when its parent in this context was freed
+ * (IOASID_STATE_ORPHAN), each time anew, until this command has told it.  It has at
+ * most one at a time: the command tells which states there are now, and these may
+ * have ended meanwhile.  Events are told in ascending order of ids, and each to one
+ * caller only.  To find one takes as long in a context with a million of IOASIDs as
+ * in one with a few; but after a parent was freed, the next poll() or command looks
+ * at all of them once.
+ *
+ * poll() of the file returns POLLIN, POLLRDNORM and POLLPRI while there is an event
+ * that was not told (level-triggered).  Edge-triggered epoll wakes at each event.
+ * There is nothing to read().
+ */
+struct ioasid_get_events {
+	__u32 argsz;
+	__u32 flags;
+	__u32 nr;
+	__u32 more;
+	__aligned_u64 events;
 };
 
 /**

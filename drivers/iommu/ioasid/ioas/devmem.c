@@ -26,7 +26,7 @@
  * ioas_devmem.lock is held to write, remove and revoke.  Revoking runs below the
  * locks of the mm and of drivers, and must not wait for reclaim: under these
  * locks memory is allocated with GFP_NOWAIT, and no lock is taken but those of
- * IOMMU drivers.
+ * IOMMU drivers, and spinlocks by ioas_ops.changed.
  *
  * For that reason revoking does not take tables.sem either, which is held
  * while memory is allocated.  Instead, a thread that holds it for writing sets
@@ -297,6 +297,7 @@ static void revoke_range(struct ioas_devmem_range *range)
 	devmem->nr_revoked++;
 	WRITE_ONCE(range->revoked, true);
 	mutex_unlock(&devmem->lock);
+	range->ioas->ops->changed(range->ioas);
 	if (unlikely(poisoned))
 		set_poisoned(range);
 }
@@ -338,6 +339,8 @@ static int restore_range(struct ioas_devmem_range *range)
 		WRITE_ONCE(range->revoked, false);
 	}
 	mutex_unlock(&devmem->lock);
+	if (!ret)
+		range->ioas->ops->changed(range->ioas);
 	if (unlikely(poisoned))
 		set_poisoned(range);
 	return ret;

@@ -536,6 +536,8 @@ struct ioas_devmem {
 
 /**
  * struct ioas_ops - callbacks of the owner of an address space
+ * @changed: it is poisoned, or memory of a device was revoked or is back.  Does not
+ *	sleep; called with no spinlock held.
  * @poisoned: one of its domains is poisoned: block the groups that are attached
  *	to it.  May sleep; called with no lock of the address space held.
  * @owns_file: test whether a file belongs to a device whose memory can be
@@ -549,6 +551,7 @@ struct ioas_devmem {
  * @put: undo @get.  May sleep.
  */
 struct ioas_ops {
+	void (*changed)(struct ioas *ioas);
 	void (*poisoned)(struct ioas *ioas);
 	bool (*owns_file)(struct ioas *ioas, struct file *file);
 	int (*watch)(struct ioas *ioas, struct file *file, u64 offset,
