@@ -3,6 +3,8 @@
  * Memory of devices, mapped by its offset in the device file: it goes with the
  * device's memory, comes back with it, and needs no process that has mmap()ed it.
  */
+#include <poll.h>
+
 #include "ioasid_test.h"
 #include "dut.h"
 #include "hw_devmem.h"
@@ -185,6 +187,39 @@ TEST_F(hw_devmem_region, refused)
 	EXPECT_EQ(NULL, diff)
 		TH_LOG("changed: %s", diff);
 	close(other);
+}
+
+/* Each generation has an event when the memory goes, and when it is back. */
+TEST_F(hw_devmem_region, events)
+{
+	struct pollfd p = { .fd = self->ctx, .events = POLLIN };
+	struct ioasid_event e[3];
+	struct ioasid_get_events cmd = {
+		.argsz = sizeof(cmd),
+		.nr = ARRAY_SIZE(e),
+		.events = IA_PTR(e),
+	};
+	bool on = true;
+	int i;
+
+	ASSERT_EQ(0, MAP(TEST_IOVA));
+	ASSERT_EQ(0, refer(self->ctx, self->child, CHILD_IOVA, TEST_IOVA,
+			   CMB_LEN));
+	EXPECT_EQ(0, poll(&p, 1, 0));
+	for (i = 0; i < 4; i++) {
+		on = !on;
+		ASSERT_EQ(0, set_memory(&self->peer, on));
+		EXPECT_EQ(1, poll(&p, 1, 0));
+		cmd.nr = ARRAY_SIZE(e);
+		ASSERT_EQ(0, ia_cmd(self->ctx, IOASID_GET_EVENTS, &cmd));
+		ASSERT_EQ(2, cmd.nr);
+		EXPECT_EQ(0, cmd.more);
+		EXPECT_EQ(self->root, e[0].ioasid);
+		EXPECT_EQ(self->child, e[1].ioasid);
+		EXPECT_EQ(on ? 0 : IOASID_STATE_REVOKED, e[0].state);
+		EXPECT_EQ(on ? 0 : IOASID_STATE_REVOKED, e[1].state);
+		EXPECT_EQ(0, poll(&p, 1, 0));
+	}
 }
 
 /* Gone and back by itself, in children too. */

@@ -403,6 +403,15 @@ FIXTURE_VARIANT_ADD(command, list)
 	.fill = fill_list,
 };
 
+FIXTURE_VARIANT_ADD(command, get_events)
+{
+	.cmd = IOASID_GET_EVENTS,
+	.size = sizeof(struct ioasid_get_events),
+	.reserved_at = { offsetof(struct ioasid_get_events, more) },
+	.copies_out = true,
+	.fill = fill_list,
+};
+
 static void fill_set(int fd, __u32 id, void *mem, union args *args)
 {
 	args->option.option = IOASID_OPTION_LIMIT_IOASIDS;

@@ -146,6 +146,15 @@ AT(ioasid_device_get_id, devid, 12);
 AT(ioasid_device_get_id, cookie, 16);
 SIZE(ioasid_device_get_id, 24);
 
+AT(ioasid_event, state, 4);
+AT(ioasid_event, cookie, 8);
+SIZE(ioasid_event, 16);
+
+AT(ioasid_get_events, nr, 8);
+AT(ioasid_get_events, more, 12);
+AT(ioasid_get_events, events, 16);
+SIZE(ioasid_get_events, 24);
+
 AT(ioasid_set_option, option, 8);
 AT(ioasid_set_option, sealed, 12);
 AT(ioasid_set_option, value, 16);
@@ -259,6 +268,7 @@ union args {
 	struct ioasid_export export;
 	struct ioasid_import import;
 	struct ioasid_list list;
+	struct ioasid_get_events events;
 	struct ioasid_set_option option;
 	struct ioasid_vfio_ioasid vfio;
 	struct ioasid_bind_table bind;

@@ -78,7 +78,7 @@ TEST_F(uapi, unknown_commands)
 {
 	static const __u8 known[] = {
 		0x40, 0x41, 0x42, 0x43, 0x44, 0x45, 0x46, 0x48, 0x51, 0x52, 0x53,
-		0x54, 0x56,
+		0x54, 0x56, 0x5b,
 	};
 	unsigned int nr, i, type;
 	bool is_known;
@@ -142,6 +142,7 @@ TEST_F(uapi, check_extension)
 	EXPECT_EQ(1, ia_check(self->fd, IOASID_EXT_CHILD_DEVMEM));
 	EXPECT_EQ(1, ia_check(self->fd, IOASID_EXT_BATCH_CHANGE));
 	EXPECT_EQ(1, ia_check(self->fd, IOASID_EXT_BATCH_IOASID));
+	EXPECT_EQ(1, ia_check(self->fd, IOASID_EXT_EVENTS));
 	EXPECT_LE(1, ia_check(self->fd, IOASID_EXT_MAX_DEPTH));
 	EXPECT_LE(1 << 20, ia_check(self->fd, IOASID_EXT_MAX_IOASIDS));
 	EXPECT_EQ(0, ia_check(self->fd, 0));
