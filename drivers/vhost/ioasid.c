@@ -776,6 +776,15 @@ static long vdpa_detach(struct vhost_vdpa_link *link, void __user *arg)
 	return ioasid_detach_ioctl(bond->idev, arg, link->mutex);
 }
 
+static long vdpa_get_id(struct vhost_vdpa_link *link, void __user *arg)
+{
+	struct vdpa_bond *bond = published_bond(link);
+
+	if (IS_ERR(bond))
+		return PTR_ERR(bond);
+	return ioasid_device_id_ioctl(bond->idev, arg);
+}
+
 static bool vdpa_has_asid(struct vhost_vdpa_link *link, u32 asid)
 {
 	struct vdpa_bond *bond = link->bond;
@@ -793,6 +802,7 @@ static const struct vhost_vdpa_front vhost_vdpa_ioasid_front = {
 	.bind = vdpa_bind,
 	.attach = vdpa_attach,
 	.detach = vdpa_detach,
+	.get_id = vdpa_get_id,
 	.unbind = vdpa_unbind,
 	.has_asid = vdpa_has_asid,
 };

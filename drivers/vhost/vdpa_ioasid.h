@@ -10,6 +10,8 @@
 #include <linux/types.h>
 #include <linux/vdpa.h>
 
+#include <uapi/linux/ioasid.h>
+
 struct iommu_domain;
 struct vhost_vdpa_front;
 
@@ -45,18 +47,20 @@ struct vhost_vdpa_link {
  *	and not otherwise. From then until @unbind, vhost-vdpa holds @owner
  * @attach: VHOST_VDPA_ATTACH_IOASID
  * @detach: VHOST_VDPA_DETACH_IOASID
+ * @get_id: IOASID_DEVICE_GET_ID
  * @unbind: the file is closed, and the device was reset: undo @bind. Called with
  *	vhost_vdpa_link.mutex held, if @front is set
  * @has_asid: test whether an address space is attached, or about to be. Called with
  *	vhost_vdpa_link.mutex held, if @front is set
  *
- * The first three are called with no lock held.
+ * The first four are called with no lock held.
  */
 struct vhost_vdpa_front {
 	struct module *owner;
 	long (*bind)(struct vhost_vdpa_link *link, void __user *arg);
 	long (*attach)(struct vhost_vdpa_link *link, void __user *arg);
 	long (*detach)(struct vhost_vdpa_link *link, void __user *arg);
+	long (*get_id)(struct vhost_vdpa_link *link, void __user *arg);
 	void (*unbind)(struct vhost_vdpa_link *link);
 	bool (*has_asid)(struct vhost_vdpa_link *link, u32 asid);
 };

@@ -1520,7 +1520,7 @@ struct ioasid_set_option {
  * numbers, which take these structures: VFIO_DEVICE_BIND_IOASID_FD,
  * VFIO_DEVICE_ATTACH_IOASID and VFIO_DEVICE_DETACH_IOASID; and
  * VHOST_VDPA_BIND_IOASID_FD, VHOST_VDPA_ATTACH_IOASID and VHOST_VDPA_DETACH_IOASID.
- * IOASID_DEVICE_GET_ID has the same number in all frameworks that have it.
+ * IOASID_DEVICE_GET_ID has the same number in all frameworks.
  */
 
 /**
@@ -1537,7 +1537,7 @@ struct ioasid_set_option {
  *
  * Errors:
  *
- *  * EINVAL: the device is not bound.
+ *  * EINVAL: the device is not bound; of a file of vhost-vdpa ENODEV.
  *  * EBADF: @ioasid_fd is neither -1 nor an open file of /dev/ioasid.
  *  * EXDEV: the device is bound to another file.
  */

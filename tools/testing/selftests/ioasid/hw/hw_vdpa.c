@@ -46,9 +46,18 @@ TEST_F(hw_vdpa, bind)
 		.ranges = IA_PTR(ranges),
 	};
 	struct ioasid_list_entry entries[8];
+	struct ioasid_device_get_id id = {
+		.argsz = sizeof(id),
+		.ioasid_fd = -1,
+	};
 	__u32 nr = 8;
 
+	EXPECT_EQ(-ENODEV, ia_cmd(s->v.fd, IOASID_DEVICE_GET_ID, &id));
 	ASSERT_EQ(0, vdpa_bind(s->v.fd, s->ctx, VDPA_COOKIE, &s->devid));
+	id.ioasid_fd = s->ctx;
+	ASSERT_EQ(0, ia_cmd(s->v.fd, IOASID_DEVICE_GET_ID, &id));
+	EXPECT_EQ(s->devid, id.devid);
+	EXPECT_EQ(VDPA_COOKIE, id.cookie);
 	info.devid = s->devid;
 	ASSERT_EQ(0, ia_cmd(s->ctx, IOASID_DEVICE_GET_INFO, &info));
 	EXPECT_EQ(VDPA_COOKIE, info.cookie);
