@@ -236,10 +236,17 @@ static void events_wake(struct ioasid_ctx *ctx)
 void ioasid_object_event(struct ioasid_object *obj)
 {
 	struct ioasid_ctx *ctx = obj->ctx;
+	bool any;
 
+	/* ioasid_ctx_next_event() clears the mark before the state is read */
+	xa_lock(&ctx->objects);
+	any = xa_get_mark(&ctx->objects, obj->id, IOASID_EVENT_MARK);
 	/* Nothing happens if the object was freed */
-	xa_set_mark(&ctx->objects, obj->id, IOASID_EVENT_MARK);
-	events_wake(ctx);
+	__xa_set_mark(&ctx->objects, obj->id, IOASID_EVENT_MARK);
+	xa_unlock(&ctx->objects);
+	/* A million mappings may go one by one */
+	if (!any)
+		events_wake(ctx);
 }
 
 /* Objects that are looked at with the lock of the xarray held */

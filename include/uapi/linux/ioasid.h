@@ -1392,7 +1392,11 @@ struct ioasid_event {
  * An IOASID has an event when an IOMMU failed that serves it
  * (IOASID_STATE_POISONED), when device memory that it maps was revoked
  * (IOASID_STATE_REVOKED) or is back, and when its parent in this context was freed
- * (IOASID_STATE_ORPHAN), each time anew, until this command has told it.  It has at
+ * (IOASID_STATE_ORPHAN).  An IOASID below an import also has one when the exporting
+ * context unmaps memory that it maps; if that context, or its IOASID, is gone for
+ * good, the state is IOASID_STATE_ORPHAN.
+ *
+ * There is an event each time anew, until this command has told it.  An IOASID has at
  * most one at a time: the command tells which states there are now, and these may
  * have ended meanwhile.  Events are told in ascending order of ids, and each to one
  * caller only.  To find one takes as long in a context with a million of IOASIDs as

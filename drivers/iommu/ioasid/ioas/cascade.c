@@ -33,6 +33,9 @@
 /* Beside the flags of struct ioas_unmap_request: only children in other contexts */
 #define UNMAP_IMPORTS	BIT(29)
 
+/* Beside these: the call is of another context, which has to be told of it */
+#define UNMAP_OF_OTHERS	BIT(28)
+
 /* The last byte of an unmap: a mapping that has @last may go whole */
 static u64 unmap_end(struct ioas *ioas, u64 last,
 		     const struct ioas_unmap_request *req)
@@ -399,10 +402,8 @@ static int revoke(struct ioas *ioas, u64 start, u64 last,
 		  struct ioas_unmap_request *req)
 {
 	struct ioasid_iova_range range = { .start = start, .last = last };
-	struct ioas_unmap_request theirs = {
-		.flags = req->flags & ~UNMAP_IMPORTS,
-		.of = &range,
-	};
+	unsigned int flags = req->flags & ~UNMAP_IMPORTS;
+	struct ioas_unmap_request theirs = { .of = &range };
 	struct visit visit;
 	int ret = 0, err;
 
@@ -410,10 +411,15 @@ static int revoke(struct ioas *ioas, u64 start, u64 last,
 	if (req->flags & UNMAP_IMPORTS)
 		visit.side = IOAS_REFS_IMPORTS;
 	while ((err = visit_next(&visit, req)) > 0) {
+		theirs.flags = flags;
+		if (visit.child->import)
+			theirs.flags |= UNMAP_OF_OTHERS;
 		theirs.patience = req->patience;
 		err = ioas_unmap(visit.child, visit.start, visit.last,
 				 &theirs);
 		req->patience = theirs.patience;
+		if (unlikely(theirs.flags & UNMAP_OF_OTHERS))
+			visit.child->ops->changed(visit.child);
 		if (unlikely(is_poisoned(visit.child)))
 			err = -EIO;
 		/* Another thread may still be unmapping it */

@@ -536,8 +536,8 @@ struct ioas_devmem {
 
 /**
  * struct ioas_ops - callbacks of the owner of an address space
- * @changed: it is poisoned, or memory of a device was revoked or is back.  Does not
- *	sleep; called with no spinlock held.
+ * @changed: it is poisoned, memory of a device was revoked or is back, or memory of
+ *	an import was revoked.  Does not sleep; called with no spinlock held.
  * @poisoned: one of its domains is poisoned: block the groups that are attached
  *	to it.  May sleep; called with no lock of the address space held.
  * @owns_file: test whether a file belongs to a device whose memory can be
