@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * poll() of a context, and IOASID_GET_EVENTS: parents that are freed, and IOMMUs
- * that fail.
+ * poll() of a context, and IOASID_GET_EVENTS: parents that are freed, IOMMUs that
+ * fail, and exports that are revoked.
  */
 #include <poll.h>
 #include <sys/epoll.h>
@@ -155,6 +155,74 @@ TEST_F(events, poisoned)
 	EXPECT_EQ(IOASID_STATE_POISONED, event.state);
 	NONE();
 	close(epoll);
+}
+
+/* Take the only event, which has to be of this IOASID. */
+#define ONE(id, want)							\
+do {									\
+	struct ioasid_event __e[2];					\
+	__u32 __nr = 2, __more = 7;					\
+									\
+	EXPECT_EQ(POLLIN | POLLPRI, polled(self->fd));			\
+	EXPECT_EQ(0, get(self->fd, __e, &__nr, &__more));		\
+	EXPECT_EQ(1, __nr);						\
+	EXPECT_EQ(0, __more);						\
+	if (__nr) {							\
+		EXPECT_EQ(id, __e[0].ioasid);				\
+		EXPECT_EQ(want, __e[0].state);				\
+	}								\
+} while (0)
+
+/*
+ * IOASIDs below an import have an event when the other context unmaps memory of
+ * theirs, also when it is closed; but not when their own context unmaps it.
+ */
+TEST_F(events, exporter)
+{
+	int other = ia_open(), export;
+	__u32 root, import, child, below, unused, nr = 1, more, i;
+	struct ioasid_event event;
+
+	ASSERT_LE(0, other);
+	ASSERT_EQ(0, ia_alloc(other, &root));
+	for (i = 0; i < PAGES; i++)
+		ASSERT_EQ(0, ia_map(other, root, SZ_1G + i * PG,
+				    self->mem + i * PG, PG));
+	ASSERT_EQ(0, ia_export(other, root, EXPORT_RW, SZ_1G, PAGES * PG, 100,
+			       &export));
+	ASSERT_EQ(0, ia_import(self->fd, export, 0, &import));
+	close(export);
+	ASSERT_EQ(0, ia_child(self->fd, import, 0, &unused));
+	ASSERT_EQ(0, ia_child(self->fd, import, PG, &child));
+	ASSERT_EQ(0, ia_child(self->fd, child, PG, &below));
+	ASSERT_EQ(0, ia_map_ref(self->fd, child, BASE, 0, PAGES * PG, IA_RW));
+	ASSERT_EQ(0, ia_map_ref(self->fd, below, 0, BASE + PG, PG, IA_RW));
+	NONE();
+
+	/* memory that only one of them maps, and all at once */
+	ASSERT_EQ(-EBUSY, ia_unmap(other, root, SZ_1G, PG, NULL));
+	NONE();
+	ASSERT_EQ(0, ia_unmap_cascade(other, root, SZ_1G, PG));
+	ONE(child, 0);
+	NONE();
+	ASSERT_EQ(0, ia_unmap_cascade(other, root, SZ_1G + PG, 2 * PG));
+	ASSERT_EQ(0, get(self->fd, &event, &nr, &more));
+	ASSERT_EQ(1, nr);
+	EXPECT_EQ(1, more);
+	EXPECT_EQ(child, event.ioasid);
+	ONE(below, 0);
+	EXPECT_EQ(0, info_of(self->fd, below).nr_mappings);
+
+	/* their own context */
+	ASSERT_EQ(0, ia_map_ref(self->fd, below, 0, BASE + 3 * PG, PG, IA_RW));
+	ASSERT_EQ(0, ia_unmap_cascade(self->fd, child, BASE, PAGES * PG));
+	EXPECT_EQ(0, info_of(self->fd, below).nr_mappings);
+	NONE();
+
+	ASSERT_EQ(0, ia_map_ref(self->fd, child, BASE, 3 * PG, PG, IA_RW));
+	close(other);
+	ONE(child, IOASID_STATE_ORPHAN);
+	NONE();
 }
 
 TEST_HARNESS_MAIN
