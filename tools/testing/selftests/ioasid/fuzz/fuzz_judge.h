@@ -197,6 +197,7 @@ void judge_import(struct judge *j);
 void judge_list(struct judge *j);
 void judge_option(struct judge *j);
 void judge_device_info(struct judge *j);
+void judge_events(struct judge *j);
 void judge_unknown(struct judge *j);
 void judge_bind(struct judge *j);
 void judge_attach(struct judge *j);

@@ -441,6 +441,14 @@ static void make_list(struct worker *t, struct fuzz_op *op)
 	op->addr = one_in(t, 20);
 }
 
+static void make_events(struct worker *t, struct fuzz_op *op)
+{
+	op->length = one_in(t, 2) ? FUZZ_EVENTS : below(t, 4);
+	op->addr = one_in(t, 20);
+	op->value = one_in(t, 24);
+	op->flags = one_in(t, 40);
+}
+
 static void make_option(struct worker *t, struct fuzz_op *op)
 {
 	const __u64 pinned = t->w->model->pinned;
@@ -471,6 +479,22 @@ static void make_option(struct worker *t, struct fuzz_op *op)
 		op->align = 1;
 }
 
+/* Mostly one that can map the same memory. */
+static __u8 other_space(struct worker *t, const struct fuzz_op *op)
+{
+	const struct fuzz_space *s;
+	int try, at = 0;
+
+	for (try = 0; try < 6; try++) {
+		at = t->nr * FUZZ_OWN + below(t, FUZZ_OWN);
+		s = &t->w->model->spaces[at];
+		if (s->live && at != op->space &&
+		    s->parent == space_of(t, op)->parent)
+			break;
+	}
+	return at + 1;
+}
+
 static void make_batch(struct worker *t, struct fuzz_op *op)
 {
 	do {
@@ -486,6 +510,9 @@ static void make_batch(struct worker *t, struct fuzz_op *op)
 	op->cut = 1 + below(t, one_in(t, 3) ? FUZZ_BATCH : 6);
 	op->length = 0;
 	op->align = 0;
+	if (one_in(t, 3))
+		op->align = fuzz_batch_others(other_space(t, op),
+					      other_space(t, op));
 	op->value = fuzz_mix(&t->random);
 	if (op->mem < MEM_NR && one_in(t, 2))
 		op->addr = below(t, 16) * FUZZ_PAGE;
@@ -494,7 +521,7 @@ static void make_batch(struct worker *t, struct fuzz_op *op)
 		op->cut = 0;
 		break;
 	case 1:
-		op->align = 1;
+		op->align |= 1;
 		break;
 	case 2:
 		op->length = 1;
@@ -670,12 +697,13 @@ const struct fuzz_maker fuzz_types[OP_NR] = {
 	[OP_UNBIND_PASIDS] = { "unbind_pasids", 1, make_unbind_table },
 	[OP_INVALIDATE] = { "invalidate", 6, make_invalidate },
 	[OP_DEVICE_INFO] = { "device_info", 8, make_device_info },
+	[OP_EVENTS] = { "events", 6, make_events },
 	[OP_UNKNOWN] = { "unknown", 2, make_nothing },
 	[OP_BIND] = { "bind", 5, make_bind },
 	[OP_ATTACH] = { "attach", 22, make_attach },
 	[OP_DETACH] = { "detach", 6, make_detach },
 	[OP_REOPEN] = { "reopen", 1, make_nothing },
-	[OP_DMA_READ] = { "dma_read", 127, make_dma },
+	[OP_DMA_READ] = { "dma_read", 121, make_dma },
 	[OP_DMA_WRITE] = { "dma_write", 50, make_dma },
 	[OP_ENTRY] = { "entry", 8, make_entry },
 	[OP_STATE] = { "state", 6, make_nothing },

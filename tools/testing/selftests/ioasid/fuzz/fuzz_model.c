@@ -162,6 +162,7 @@ static void (*const fuzz_judges[OP_NR])(struct judge *j) = {
 	[OP_UNBIND_PASIDS] = judge_unbind_table,
 	[OP_INVALIDATE] = judge_invalidate,
 	[OP_DEVICE_INFO] = judge_device_info,
+	[OP_EVENTS] = judge_events,
 	[OP_UNKNOWN] = judge_unknown,
 	[OP_BIND] = judge_bind,
 	[OP_ATTACH] = judge_attach,

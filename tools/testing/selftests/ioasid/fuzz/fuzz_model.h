@@ -68,6 +68,9 @@ struct fuzz_export {
 	__u64 max;
 };
 
+/* Whether a space has an event that was not told. */
+enum fuzz_event { EVENT_NONE, EVENT_PERHAPS, EVENT_PENDING };
+
 /**
  * struct fuzz_space - an IOASID, or a window of one, or an import
  * @live: the space exists
@@ -81,6 +84,7 @@ struct fuzz_export {
  * @children: number of spaces that have this as parent
  * @orphaned: number of imports that were freed while they were parents: they
  *	may count as children until their children are freed
+ * @event: enum fuzz_event
  * @level: 1 for a root
  * @kind: enum ioasid_kind
  * @nest_parent: it can be the parent of tables of user space
@@ -109,6 +113,7 @@ struct fuzz_space {
 	__u32 parent_id;
 	int children;
 	int orphaned;
+	enum fuzz_event event;
 	int level;
 	__u32 kind;
 	bool nest_parent;

@@ -58,8 +58,11 @@ static void see_children(struct judge *j, struct fuzz_space *s, __u64 start,
 	/* references are found through the spaces in between */
 	for (level = j->m->machine.depth; level > s->level; level--)
 		for (c = j->m->spaces; c < j->m->spaces + FUZZ_WINDOW(0); c++)
-			if (c->level == level && descends(j->m, c, s))
+			if (c->level == level && descends(j->m, c, s)) {
 				see_child(j, s, start, last, c);
+				if (!c->event)
+					c->event = EVENT_PERHAPS;
+			}
 }
 
 /* End of the memory to map, and the reason: errors with addresses. */
@@ -601,13 +604,15 @@ static void judge_batch_op(struct judge *j, unsigned int i, int rc,
 		.unmapped = unmapped,
 	};
 	unsigned int cut;
+	bool named;
 
 	fuzz_batch_op(j->op, i, &op);
+	named = op.flags & IOASID_DMA_OP_IOASID;
+	op.flags &= ~IOASID_DMA_OP_IOASID;
 	memset(&r.in, 0, sizeof(r.in));
 	r.rc = rc;
 	if (op.type == OP_UNMAP) {
 		r.in.unmap.flags = op.flags;
-		r.in.unmap.ioasid = j->r->in.batch.ioasid;
 		r.in.unmap.iova = op.iova;
 		r.in.unmap.length = op.length;
 		r.arg = r.in;
@@ -617,8 +622,8 @@ static void judge_batch_op(struct judge *j, unsigned int i, int rc,
 	cut = op.flags >> IOASID_DMA_OP_CUT_SHIFT;
 	r.in.map.flags = op.flags & (IOASID_DMA_OP_CUT(1) - 1);
 	r.in.map.cut_size = cut ? 1ULL << cut : 0;
-	r.in.map.ioasid = j->r->in.batch.ioasid;
-	r.in.map.fd = after->fd;
+	fails_if(&one, named && op.flags & IOASID_MAP_FILE, EINVAL);
+	r.in.map.fd = named ? 0 : after->fd;
 	r.in.map.iova = op.iova;
 	r.in.map.addr = after->addr;
 	r.in.map.length = op.length;

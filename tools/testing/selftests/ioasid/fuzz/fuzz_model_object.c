@@ -123,6 +123,7 @@ void judge_alloc(struct judge *j)
 	s->snoop = in->snoop;
 	s->parent = parent ? fuzz_parent(j->op) : -1;
 	s->via = -1;
+	s->event = EVENT_NONE;
 	s->export.nr = 0;
 	s->imports = parent && is_import(parent);
 	if (s->imports) {
@@ -170,6 +171,8 @@ void judge_free(struct judge *j)
 		}
 		if (c->live && c->parent == s - j->m->spaces)
 			c->parent = -1;
+		if (c->live && !is_import(c) && c->parent_id == s->id)
+			c->event = EVENT_PENDING;
 	}
 	parent = s->via >= 0 ? &j->m->spaces[s->via] :
 		 s->parent >= 0 ? &j->m->spaces[s->parent] : NULL;

@@ -265,16 +265,27 @@ bool referred(struct fuzz_model *m, const struct fuzz_space *s, __u64 start,
 	return reference(m, s, start, last, &child, &from, &to);
 }
 
-void cascade(struct fuzz_model *m, struct fuzz_space *s, __u64 start,
-	     __u64 last)
+/* @told: the unmap came by an import, of which there are events */
+static void cascade_by(struct fuzz_model *m, struct fuzz_space *s, __u64 start,
+		       __u64 last, bool told)
 {
 	struct fuzz_space *child;
 	__u64 from, to;
+	bool tell;
 
 	while (reference(m, s, start, last, &child, &from, &to)) {
-		cascade(m, child, from, to);
+		tell = told || child->via >= 0;
+		cascade_by(m, child, from, to, tell);
 		cut_out(m, child, from, to);
+		if (tell)
+			child->event = EVENT_PENDING;
 	}
+}
+
+void cascade(struct fuzz_model *m, struct fuzz_space *s, __u64 start,
+	     __u64 last)
+{
+	cascade_by(m, s, start, last, false);
 }
 
 void take_back(struct fuzz_model *m, struct fuzz_space *s)

@@ -261,3 +261,95 @@ void judge_state(struct judge *j)
 		bad(j, 0, 1, j->r->harm, "harm()");
 	judge_text(j);
 }
+
+/* The first IOASID with an id from @id on that may have an event, or NULL. */
+static struct fuzz_space *next_event(struct fuzz_model *m, __u32 id)
+{
+	struct fuzz_space *s, *next = NULL;
+
+	for (s = m->spaces; s < m->spaces + FUZZ_WINDOW(0); s++)
+		if (s->live && !is_import(s) && s->event && s->id >= id &&
+		    (!next || s->id < next->id))
+			next = s;
+	return next;
+}
+
+static bool any_event(struct fuzz_model *m, enum fuzz_event at_least)
+{
+	struct fuzz_space *s = NULL;
+
+	do {
+		s = next_event(m, s ? s->id + 1 : 0);
+	} while (s && s->event < at_least);
+	return s;
+}
+
+/* Judge one entry; returns whether there is one. */
+static bool judge_event(struct judge *j, unsigned int i, __u32 *id)
+{
+	const struct ioasid_event *got = &j->r->told[i];
+	struct fuzz_space *s = next_event(j->m, *id);
+
+	if (i >= j->r->arg.events.nr) {
+		while (s && s->event == EVENT_PERHAPS) {
+			s->event = EVENT_NONE;
+			s = next_event(j->m, s->id);
+		}
+		if (s)
+			bad(j, s->id, 0, "was not told", "told[%u].ioasid", i);
+		return false;
+	}
+	while (s && s->event == EVENT_PERHAPS && s->id != got->ioasid) {
+		s->event = EVENT_NONE;
+		s = next_event(j->m, s->id);
+	}
+	if (!s || s->id != got->ioasid) {
+		bad(j, s ? s->id : 0, got->ioasid, "", "told[%u].ioasid", i);
+		return false;
+	}
+	s->event = EVENT_NONE;
+	*id = s->id + 1;
+	if (got->state != (is_orphan(s) ? IOASID_STATE_ORPHAN : 0))
+		bad(j, is_orphan(s) ? IOASID_STATE_ORPHAN : 0, got->state, "",
+		    "told[%u].state", i);
+	if (got->cookie != s->cookie)
+		bad(j, s->cookie, got->cookie, "", "told[%u].cookie", i);
+	return !j->v->bad;
+}
+
+/* Whether there are events now. */
+static void judge_more(struct judge *j, bool got, const char *what)
+{
+	if (got ? !any_event(j->m, EVENT_PERHAPS) :
+		  any_event(j->m, EVENT_PENDING))
+		bad(j, !got, got, "", "%s", what);
+}
+
+void judge_events(struct judge *j)
+{
+	const struct ioasid_get_events *in = &j->r->in.events;
+	unsigned int i = 0;
+	__u32 id = 0;
+
+	common(j, in->flags, 0, WRITES);
+	fails_if(j, in->more, EINVAL);
+	if (in->nr && in->events == FUZZ_NOWHERE) {
+		fails_if(j, any_event(j->m, EVENT_PENDING), EFAULT);
+		if (any_event(j->m, EVENT_PERHAPS))
+			perhaps(j, EFAULT);
+	}
+	if (succeeded(j)) {
+		if (j->r->arg.events.nr > in->nr) {
+			bad(j, in->nr, j->r->arg.events.nr, "", "events.nr");
+			return;
+		}
+		while (i < in->nr && !j->v->bad && judge_event(j, i, &id))
+			i++;
+		if (*(__u64 *)&j->r->told[j->r->arg.events.nr] != FUZZ_UNSET)
+			bad(j, FUZZ_UNSET,
+			    *(__u64 *)&j->r->told[j->r->arg.events.nr],
+			    "more than there is", "told[%u]", i);
+		judge_more(j, j->r->arg.events.more, "events.more");
+	}
+	judge_more(j, j->r->polled, "polled");
+}

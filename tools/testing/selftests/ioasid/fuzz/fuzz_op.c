@@ -16,6 +16,9 @@ void fuzz_batch_op(const struct fuzz_op *batch, unsigned int i,
 		   struct fuzz_op *op)
 {
 	const __u64 x = scatter(batch->value + i + 1);
+	const __u8 others[] = { batch->align >> 8, batch->align >> 16 };
+	const unsigned int which = x >> 52 & 3;
+	__u32 named = 0;
 
 	*op = *batch;
 	op->size = SIZE_EXACT;
@@ -24,6 +27,12 @@ void fuzz_batch_op(const struct fuzz_op *batch, unsigned int i,
 	op->value = 0;
 	op->iova += (x >> 8) % 8 * FUZZ_PAGE;
 	op->length = (1 + (x >> 16) % (x >> 20 & 3 ? 2 : 8)) * FUZZ_PAGE;
+	if (which < 2 && others[which]) {
+		named = IOASID_DMA_OP_IOASID;
+		op->space = others[which] - 1;
+		if ((x >> 54) % 32 < 2)
+			op->ref = (x >> 54) % 32 ? REF_NEVER : REF_ZERO;
+	}
 	if (x % 8 < 3) {
 		op->type = OP_UNMAP;
 		op->addr = 0;
@@ -39,6 +48,7 @@ void fuzz_batch_op(const struct fuzz_op *batch, unsigned int i,
 			op->iova = 0;
 		}
 	}
+	op->flags |= named;
 	switch ((x >> 40) % 256) {
 	case 0:
 		op->flags |= 1 << 12;

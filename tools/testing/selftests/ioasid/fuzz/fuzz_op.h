@@ -40,6 +40,7 @@
 #define FUZZ_BATCH_SPAN	(16 * FUZZ_PAGE)	/* its IOVAs, from op.iova */
 #define FUZZ_CHANGE	(IOASID_MAP_PROTECT | IOASID_MAP_REPLACE | IOASID_MAP_SPLIT)
 #define FUZZ_QUERY	40	/* mappings that are read back, at most */
+#define FUZZ_EVENTS	8	/* events of one command, at most */
 #define FUZZ_EXPORTS	3	/* files of each thread */
 #define FUZZ_DMA_MAX	512	/* bytes of one DMA */
 #define FUZZ_INVALIDATIONS 8	/* maximum number of one command */
@@ -78,6 +79,7 @@ enum fuzz_type {
 	OP_UNBIND_PASIDS,
 	OP_INVALIDATE,
 	OP_DEVICE_INFO,
+	OP_EVENTS,
 	OP_UNKNOWN,	/* no command */
 	OP_BIND,
 	OP_ATTACH,
@@ -114,7 +116,7 @@ enum fuzz_ref {
  * @length: bytes, or room in an array
  * @cut: cut size, or the option or extension, or operations of a batch, or
  *	which export, or the PASID of DMA, 0 for none
- * @align: alignment, or snoop
+ * @align: alignment, or snoop; of a batch, see fuzz_batch_others()
  * @value: cookie, value, reserved field; what fuzz_batch_op() makes a batch of
  *
  * Commands with more fields use the fields that they leave free otherwise, see
@@ -169,6 +171,15 @@ static inline bool fuzz_has_address(const struct fuzz_op *op)
 			      IOASID_MAP_PROTECT));
 }
 
+/*
+ * Two spaces that operations of a batch may name, each one more than the index, or 0.
+ * Beside them, op.align has 1 if there is no array.
+ */
+static inline __u64 fuzz_batch_others(__u8 one, __u8 another)
+{
+	return (__u64)one << 8 | (__u64)another << 16;
+}
+
 /* Whether it is a command for a table by PASID. */
 static inline bool fuzz_by_pasid(const struct fuzz_op *op)
 {
@@ -199,6 +210,7 @@ union fuzz_arg {
 	struct ioasid_bind_table table;
 	struct ioasid_unbind_table untable;
 	struct ioasid_invalidate_cache invalidate;
+	struct ioasid_get_events events;
 	struct ioasid_device_bind bind;
 	struct ioasid_device_attach attach;
 	struct ioasid_device_detach detach;
@@ -226,6 +238,8 @@ union fuzz_root {
  * @entries: array that the command filled
  * @ops: of a batch, afterwards
  * @found: array that the command filled
+ * @told: array that the command filled
+ * @polled: of IOASID_GET_EVENTS, what poll() returns afterwards
  * @root: for the command, what to bind
  * @invalidations: for the command
  * @data: data that DMA read
@@ -245,6 +259,8 @@ struct fuzz_result {
 	struct ioasid_list_entry entries[FUZZ_ENTRIES];
 	struct ioasid_dma_op ops[FUZZ_BATCH];
 	struct ioasid_query_entry found[FUZZ_QUERY + 1];
+	struct ioasid_event told[FUZZ_EVENTS + 1];
+	short polled;
 	union fuzz_root root;
 	union fuzz_invalidation invalidations[FUZZ_INVALIDATIONS];
 	__u64 data[FUZZ_DMA_MAX / 8 + 1];

@@ -3,6 +3,7 @@
  * The fuzzer of /dev/ioasid: does one operation, and lets the model judge it.
  */
 #define _GNU_SOURCE
+#include <poll.h>
 #include <stdlib.h>
 
 #include "fuzz_model.h"
@@ -305,11 +306,14 @@ static void build_batch(const struct fuzz_world *w, const struct fuzz_op *batch)
 			.iova = op.iova,
 			.length = op.length,
 		};
+		if (op.flags & IOASID_DMA_OP_IOASID)
+			to->fd = model_id(w->model, &op);
 		to->op = op.type == OP_MAP ? IOASID_DMA_OP_MAP :
 			 IOASID_DMA_OP_UNMAP;
 		if (op.type != OP_MAP)
 			continue;
-		to->fd = arg.map.fd;
+		if (!(op.flags & IOASID_DMA_OP_IOASID))
+			to->fd = arg.map.fd;
 		to->addr = arg.map.addr;
 	}
 }
@@ -413,7 +417,7 @@ void fuzz_build(const struct fuzz_world *w, const struct fuzz_op *op,
 		arg->batch.flags = op->length;
 		arg->batch.ioasid = id;
 		arg->batch.nr = op->cut;
-		arg->batch.ops = op->align ? FUZZ_NOWHERE :
+		arg->batch.ops = op->align & 1 ? FUZZ_NOWHERE :
 				 (__u64)(unsigned long)result->ops;
 		arg->batch.fault_addr = FUZZ_UNSET;
 		break;
@@ -424,6 +428,12 @@ void fuzz_build(const struct fuzz_world *w, const struct fuzz_op *op,
 		arg->query.nr = op->length;
 		arg->query.entries = pointer(op, result->found);
 		arg->query.entry_size = op->value;
+		break;
+	case OP_EVENTS:
+		*size = sizeof(arg->events);
+		arg->events.nr = op->length;
+		arg->events.more = op->value;
+		arg->events.events = pointer(op, result->told);
 		break;
 	case OP_EXPORT:
 		*size = sizeof(arg->export);
@@ -520,6 +530,7 @@ static const struct {
 	[OP_UNBIND_PASIDS] = { IOASID_UNBIND_PASID_TABLE, "IOASID_UNBIND_PASID_TABLE" },
 	[OP_INVALIDATE] = { IOASID_INVALIDATE_CACHE, "IOASID_INVALIDATE_CACHE" },
 	[OP_DEVICE_INFO] = { IOASID_DEVICE_GET_INFO, "IOASID_DEVICE_GET_INFO" },
+	[OP_EVENTS] = { IOASID_GET_EVENTS, "IOASID_GET_EVENTS" },
 	[OP_UNKNOWN] = { UNKNOWN, "_IO(IOASID_TYPE, IOASID_BASE + 0x3f)" },
 	[OP_BIND] = { VFIO_DEVICE_BIND_IOASID_FD, "VFIO_DEVICE_BIND_IOASID_FD", true },
 	[OP_ATTACH] = { VFIO_DEVICE_ATTACH_IOASID, "VFIO_DEVICE_ATTACH_IOASID", true },
@@ -740,6 +751,13 @@ static void run_reopen(struct fuzz_world *w, const struct fuzz_op *op,
 	r->rc = w->device[op->thread] < 0 ? w->device[op->thread] : 0;
 }
 
+static short polled(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN | POLLPRI };
+
+	return poll(&p, 1, 0) < 0 ? -1 : p.revents;
+}
+
 static void run_command(struct fuzz_world *w, const struct fuzz_op *op,
 			struct fuzz_result *r)
 {
@@ -753,6 +771,8 @@ static void run_command(struct fuzz_world *w, const struct fuzz_op *op,
 		build_batch(w, op);
 	if (op->type == OP_QUERY)
 		memset(r->found, 0x5e, sizeof(r->found));
+	if (op->type == OP_EVENTS)
+		memset(r->told, 0x5e, sizeof(r->told));
 	if (op->type == OP_BIND_TABLE || op->type == OP_BIND_PASIDS)
 		fuzz_root(op, &r->root);
 	for (i = 0; op->type == OP_INVALIDATE && i < FUZZ_INVALIDATIONS; i++)
@@ -762,6 +782,8 @@ static void run_command(struct fuzz_world *w, const struct fuzz_op *op,
 	r->arg = r->in;
 	r->rc = fuzz_issue(&area, fd, commands[op->type].nr, op->size, &r->arg,
 			   size);
+	if (op->type == OP_EVENTS)
+		r->polled = polled(fd);
 	if (r->rc)
 		return;
 	if (op->type == OP_ALLOC)
@@ -799,6 +821,7 @@ static void (*const fuzz_runs[OP_NR])(struct fuzz_world *w,
 	[OP_UNBIND_PASIDS] = run_command,
 	[OP_INVALIDATE] = run_command,
 	[OP_DEVICE_INFO] = run_command,
+	[OP_EVENTS] = run_command,
 	[OP_UNKNOWN] = run_command,
 	[OP_BIND] = run_command,
 	[OP_ATTACH] = run_command,
@@ -820,7 +843,8 @@ static bool of_all(const struct fuzz_op *op)
 {
 	return (fuzz_maps(op) && op->length >= 1ULL << 40) ||
 	       op->type == OP_LIST || op->type == OP_OPTION ||
-	       op->type == OP_STATE || op->type == OP_CHAOS_CHECK;
+	       op->type == OP_EVENTS || op->type == OP_STATE ||
+	       op->type == OP_CHAOS_CHECK;
 }
 
 /* Tell the model the mappings of chaos, while no thread runs. */

@@ -249,7 +249,10 @@ int fuzz_read_ops(FILE *f, struct fuzz_setting *setting, struct fuzz_op **ops,
 			   &op->value) != 13 ||
 		    op->type >= OP_NR || op->thread >= FUZZ_THREADS ||
 		    op->space >= FUZZ_SPACES || op->size >= SIZE_NR ||
-		    (op->type == OP_BATCH && op->cut > FUZZ_BATCH) ||
+		    (op->type == OP_BATCH &&
+		     (op->cut > FUZZ_BATCH || (__u8)(op->align >> 8) > FUZZ_SPACES ||
+		      (__u8)(op->align >> 16) > FUZZ_SPACES)) ||
+		    (op->type == OP_EVENTS && op->length > FUZZ_EVENTS) ||
 		    (op->type == OP_QUERY && op->length > FUZZ_QUERY) ||
 		    (op->type == OP_INVALIDATE &&
 		     op->length > FUZZ_INVALIDATIONS) ||
@@ -424,7 +427,7 @@ static void print_batch(FILE *f, const struct fuzz_op *op)
 {
 	print_id(f, op, "ioasid");
 	print_field(f, "nr", op->cut);
-	if (op->align)
+	if (op->align & 1)
 		fprintf(f, "\t\t\t.ops = FUZZ_NOWHERE,\n");
 	else
 		fprintf(f, "\t\t\t.ops = (__u64)ops,\n");
@@ -449,6 +452,8 @@ static void print_batch_ops(FILE *f, const struct fuzz_op *batch)
 			print_field(f, "iova", op.iova);
 			print_field(f, "length", op.length);
 		}
+		if (op.flags & IOASID_DMA_OP_IOASID)
+			print_id(f, &op, "fd");
 		fprintf(f, "\t\t\t},\n");
 	}
 	fprintf(f, "\t\t};\n");
@@ -462,6 +467,14 @@ static void print_query(FILE *f, const struct fuzz_op *op)
 	fprintf(f, "\t\t\t.entries = %s,\n",
 		op->addr ? "FUZZ_NOWHERE" : "(__u64)found");
 	print_field(f, "entry_size", op->value);
+}
+
+static void print_events(FILE *f, const struct fuzz_op *op)
+{
+	print_field(f, "nr", op->length);
+	print_field(f, "more", op->value);
+	fprintf(f, "\t\t\t.events = %s,\n",
+		op->addr ? "FUZZ_NOWHERE" : "(__u64)told");
 }
 
 static void print_export(FILE *f, const struct fuzz_op *op)
@@ -613,6 +626,7 @@ static const struct {
 			    print_invalidate },
 	[OP_DEVICE_INFO] = { "ioasid_device_info", "device",
 			     print_device_info },
+	[OP_EVENTS] = { "ioasid_get_events", "events", print_events },
 	[OP_UNKNOWN] = { "ioasid_free", "free", print_nothing },
 	[OP_BIND] = { "ioasid_device_bind", "bind", print_bind, "devid" },
 	[OP_ATTACH] = { "ioasid_device_attach", "attach", print_attach },
@@ -696,7 +710,7 @@ static void print_other(FILE *f, const struct fuzz_op *op)
 static bool has_value(const struct fuzz_op *op, const struct fuzz_verdict *v)
 {
 	return op->type < OP_ENTRY && strncmp(v->what, "vm_", 3) &&
-	       strncmp(v->what, "lost", 4) &&
+	       strncmp(v->what, "lost", 4) && strcmp(v->what, "polled") &&
 	       (op->type != OP_DMA_WRITE || !strcmp(v->what, "rc"));
 }
 
@@ -730,6 +744,8 @@ void fuzz_print_program(FILE *f, const struct fuzz_setting *setting,
 	fprintf(f, "static struct ioasid_iova_range ranges[2];\n");
 	fprintf(f, "static struct ioasid_query_entry found[%d];\n",
 		FUZZ_QUERY + 1);
+	fprintf(f, "static struct ioasid_event told[%d];\n",
+		FUZZ_EVENTS + 1);
 	fprintf(f, "static int exports[%d];\n",
 		FUZZ_THREADS * FUZZ_EXPORTS);
 	fprintf(f, "static __u64 data[%d];\nstatic __u32 id[%d]%s;\n\n",
