@@ -166,8 +166,8 @@ static int visit_next(struct visit *visit, struct ioas_unmap_request *req)
 			ret = 1;
 			break;
 		}
-		ret = ioas_wait(ioas, !ioas_ref_exists(ioas, visit->side,
-						       &visit->key), req);
+		ret = ioas_wait(ioas, !ioas_ref_find(ioas, visit->side,
+						     &visit->key), req);
 		if (ret && !(req->flags & IOAS_UNMAP_FORCED))
 			break;
 		ret = 0;
@@ -176,15 +176,23 @@ static int visit_next(struct visit *visit, struct ioas_unmap_request *req)
 	return ret;
 }
 
-/* Wait until the visited reference ends */
-static int visit_wait(struct visit *visit, struct ioas_unmap_request *req)
+/* True if the visited reference reaches @at */
+static bool reaches(const struct visit *visit, u64 at)
+{
+	const struct ioas_mapping *m = ioas_ref_find(visit->ioas, visit->side,
+						     &visit->key);
+
+	return m && m->ref.last >= at;
+}
+
+/* Wait until the visited reference ends before @at, or at all */
+static int visit_wait(struct visit *visit, u64 at, struct ioas_unmap_request *req)
 {
 	struct ioas *ioas = visit->ioas;
 	int ret;
 
 	spin_lock(&ioas->lock);
-	ret = ioas_wait(ioas, !ioas_ref_exists(ioas, visit->side,
-					       &visit->key), req);
+	ret = ioas_wait(ioas, !reaches(visit, at), req);
 	spin_unlock(&ioas->lock);
 	return ret;
 }
@@ -327,6 +335,9 @@ static int cut_children(struct ioas *ioas, u64 at, bool split,
 				 req);
 		/* Mappings in quarantine are not cut */
 		poisoned = !ret && is_poisoned(visit.child);
+		/* Another thread may be unmapping it, and there is nothing to cut */
+		if (!ret && !poisoned)
+			ret = visit_wait(&visit, at, req);
 		visit_leave(&visit);
 		if (poisoned)
 			ret = -EIO;
@@ -424,7 +435,7 @@ static int revoke(struct ioas *ioas, u64 start, u64 last,
 			err = -EIO;
 		/* Another thread may still be unmapping it */
 		if (likely(!err))
-			err = visit_wait(&visit, req);
+			err = visit_wait(&visit, 0, req);
 		visit_leave(&visit);
 		if (unlikely(err)) {
 			ret = ret ?: err == -EINVAL ? -EBUSY : err;

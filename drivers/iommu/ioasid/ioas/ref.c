@@ -233,19 +233,22 @@ struct ioas_mapping *ioas_ref_after(const struct ioas *parent,
 	return m && m->addr <= to ? m : NULL;
 }
 
-bool ioas_ref_exists(const struct ioas *parent,
-		     enum ioas_refs_side side, const struct ioas_ref_key *key)
+/* Find the one with @key; NULL if it has ended */
+struct ioas_mapping *ioas_ref_find(const struct ioas *parent,
+				   enum ioas_refs_side side,
+				   const struct ioas_ref_key *key)
 {
 	struct rb_node *node = parent->as_parent->refs[side].rb_node;
 	struct ioas_ref_key other;
 
+	lockdep_assert_held(&parent->lock);
 	while (node) {
 		other = ioas_ref_key_of(to_child(node));
 		if (other.addr == key->addr && other.child == key->child)
-			return true;
+			return to_child(node);
 		node = key_before(key, &other) ? node->rb_left : node->rb_right;
 	}
-	return false;
+	return NULL;
 }
 
 /**

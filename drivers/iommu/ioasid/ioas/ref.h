@@ -72,8 +72,9 @@ struct ioas_mapping *ioas_ref_after(const struct ioas *parent,
 				    enum ioas_refs_side side,
 				    const struct ioas_ref_key *key,
 				    u64 from, u64 to);
-bool ioas_ref_exists(const struct ioas *parent, enum ioas_refs_side side,
-		     const struct ioas_ref_key *key);
+struct ioas_mapping *ioas_ref_find(const struct ioas *parent,
+				   enum ioas_refs_side side,
+				   const struct ioas_ref_key *key);
 bool ioas_refs_exist(const struct ioas *ioas, u64 start,
 		     u64 last);
 bool ioas_refs_span(const struct ioas *ioas, u64 at);
