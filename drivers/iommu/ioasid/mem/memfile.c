@@ -441,6 +441,46 @@ bool ioasid_can_pin_files(void)
 }
 
 /**
+ * ioasid_check_file() - check what can be known of a file before it is pinned
+ * @file: the file
+ * @offset: first byte, page aligned
+ * @npages: number of pages, not 0
+ * @writable: the pages are to be pinned for writing
+ * @fault_addr: out on -EINVAL, the offset of the first page that is not in the file
+ *
+ * Return: 0; or
+ * -EOPNOTSUPP, it is no memfd, nor a file of tmpfs or hugetlbfs, or this kernel
+ * cannot pin memory of files;
+ * -EACCES, it is not open for this access, or is append-only;
+ * -EPERM, it is sealed against writing;
+ * -EINVAL, it ends before the range does.
+ */
+int ioasid_check_file(struct file *file, u64 offset, unsigned long npages,
+		      bool writable, u64 *fault_addr)
+{
+	u64 end;
+
+	if (!shmem_file(file) && !is_file_hugepages(file))
+		return -EOPNOTSUPP;
+	if (must_migrate())
+		return -EOPNOTSUPP;
+	if (!(file->f_mode & FMODE_READ) ||
+	    (writable && !(file->f_mode & FMODE_WRITE)))
+		return -EACCES;
+	/* The same rule as in mmap(), also for a read-only mapping */
+	if (IS_APPEND(file_inode(file)) && file->f_mode & FMODE_WRITE)
+		return -EACCES;
+	if (writable && file_seals(file) & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE))
+		return -EPERM;
+	end = file_end(file, offset);
+	if (npages > (end - offset) >> PAGE_SHIFT) {
+		*fault_addr = end;
+		return -EINVAL;
+	}
+	return 0;
+}
+
+/**
  * ioasid_pin_file() - pin memory of a memfd, a file of tmpfs or of hugetlbfs
  * @mem: out, the memory
  * @payer: charged once for each page, part by part; or NULL
@@ -463,23 +503,12 @@ int ioasid_pin_file(struct ioasid_memory *mem, struct ioasid_payer *payer,
 	struct folio **folios;
 	unsigned int failed = 0;
 	long done;
-	int ret = 0;
+	int ret;
 
-	if (!shmem_file(file) && !is_file_hugepages(file))
-		return -EOPNOTSUPP;
-	if (must_migrate())
-		return -EOPNOTSUPP;
-	if (!(file->f_mode & FMODE_READ) ||
-	    (writable && !(file->f_mode & FMODE_WRITE)))
-		return -EACCES;
-	/* The same rule as in mmap(), also for a read-only mapping */
-	if (IS_APPEND(file_inode(file)) && file->f_mode & FMODE_WRITE)
-		return -EACCES;
-	if (npages > LLONG_MAX >> PAGE_SHIFT ||
-	    offset > LLONG_MAX - ((u64)npages << PAGE_SHIFT)) {
-		*fault_addr = file_end(file, offset);
-		return -EINVAL;
-	}
+	*fault_addr = offset;
+	ret = ioasid_check_file(file, offset, npages, writable, fault_addr);
+	if (ret)
+		return ret;
 
 	ioasid_extent_list_init(&list, mem, writable);
 	list.payer = payer;

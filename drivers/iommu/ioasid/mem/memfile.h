@@ -12,6 +12,8 @@ struct ioasid_memory;
 struct ioasid_payer;
 
 bool ioasid_can_pin_files(void);
+int ioasid_check_file(struct file *file, u64 offset, unsigned long npages,
+		      bool writable, u64 *fault_addr);
 int ioasid_pin_file(struct ioasid_memory *mem, struct ioasid_payer *payer,
 		    struct file *file, u64 offset, unsigned long npages,
 		    bool writable, u64 *fault_addr);
