@@ -48,34 +48,6 @@ static int split_iopte(struct ioas *ioas, struct ioas_mapping *m,
 	return ioas_tables_split(ioas, m, floor, at);
 }
 
-/**
- * ioas_mapping_split_object() - split a mapping in the tree
- * @ioas: the address space; its lock is held
- * @m: the mapping
- * @tail: prepared by ioas_mapping_split_memory(); becomes LIVE
- */
-void ioas_mapping_split_object(struct ioas *ioas,
-			       struct ioas_mapping *m,
-			       struct ioas_mapping *tail)
-{
-	u64 at = tail->start;
-
-	lockdep_assert_held(&ioas->lock);
-	/* A cut further right may have shortened @m since */
-	tail->last = m->last;
-	m->last = at - 1;
-	ioas_mapping_set_state(tail, IOAS_MAPPING_LIVE);
-	ioas_mapping_insert(ioas, tail);
-	if (unlikely(ioas->counted))
-		atomic64_inc(&ioas->account->mappings);
-	ioas->nr_mappings++;
-	/*
-	 * LIVE mappings do not use it: populate_next tells whether @tail is
-	 * populated
-	 */
-	tail->in_populating = false;
-}
-
 /* True if the range begins and ends where mappings do */
 bool ioas_edges_fit(struct ioas *ioas, u64 start, u64 last)
 {

@@ -8,9 +8,6 @@
 bool ioas_mapping_off_grid(const struct ioas_mapping *m, u64 at);
 struct ioas_mapping *ioas_mapping_split_by(struct ioas *ioas,
 					   u64 at);
-void ioas_mapping_split_object(struct ioas *ioas,
-			       struct ioas_mapping *m,
-			       struct ioas_mapping *tail);
 bool ioas_edges_fit(struct ioas *ioas, u64 start, u64 last);
 int ioas_check_edges(struct ioas *ioas, u64 start, u64 last,
 		     bool split);

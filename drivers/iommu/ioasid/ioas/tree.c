@@ -214,6 +214,34 @@ void ioas_mapping_absorb(struct ioas *ioas, struct ioas_mapping *m,
 		set_gap(next, next->start - m->last - 1);
 }
 
+/**
+ * ioas_mapping_split_object() - split a mapping in the tree
+ * @ioas: the address space; its lock is held
+ * @m: the mapping
+ * @tail: its upper part, with memory of its own; becomes LIVE
+ */
+void ioas_mapping_split_object(struct ioas *ioas,
+			       struct ioas_mapping *m,
+			       struct ioas_mapping *tail)
+{
+	u64 at = tail->start;
+
+	lockdep_assert_held(&ioas->lock);
+	/* A cut further right may have shortened @m since */
+	tail->last = m->last;
+	m->last = at - 1;
+	ioas_mapping_set_state(tail, IOAS_MAPPING_LIVE);
+	ioas_mapping_insert(ioas, tail);
+	if (unlikely(ioas->counted))
+		atomic64_inc(&ioas->account->mappings);
+	ioas->nr_mappings++;
+	/*
+	 * LIVE mappings do not use it: populate_next tells whether @tail is
+	 * populated
+	 */
+	tail->in_populating = false;
+}
+
 /* Find the leftmost mapping of a subtree with a wide enough gap before it */
 static struct ioas_mapping *leftmost_gap(struct rb_node *node, u64 length)
 {

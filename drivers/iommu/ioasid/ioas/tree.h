@@ -46,6 +46,8 @@ void ioas_mapping_insert_filler(struct ioas *ioas, struct ioas_mapping *m);
 void ioas_mapping_erase(struct ioas *ioas, struct ioas_mapping *m);
 void ioas_mapping_absorb(struct ioas *ioas, struct ioas_mapping *m,
 			 struct ioas_mapping *next);
+void ioas_mapping_split_object(struct ioas *ioas, struct ioas_mapping *m,
+			       struct ioas_mapping *tail);
 int ioas_choose_iova(struct ioas *ioas, struct ioas_map_request *req,
 		     u64 largest);
 
