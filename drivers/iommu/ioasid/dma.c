@@ -315,6 +315,8 @@ static int tell_user(struct ioas_query *query, u32 nr,
 
 	if (entry->addr_known)
 		told.entry.flags |= IOASID_QUERY_ADDR;
+	if (entry->demand)
+		told.entry.flags |= IOASID_QUERY_DEMAND;
 	if (entry->revoked)
 		told.entry.flags |= IOASID_QUERY_REVOKED;
 	if (entry->inode_known && size == sizeof(told)) {

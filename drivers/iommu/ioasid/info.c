@@ -29,6 +29,7 @@ static void info_from_stats(struct ioasid_info *info,
 	info->bytes_mapped = stats->bytes_mapped;
 	info->bytes_pinned = stats->bytes_pinned;
 	info->bytes_charged = stats->bytes_pinned;
+	info->bytes_demand = stats->bytes_demand;
 	info->state = stats->state;
 }
 

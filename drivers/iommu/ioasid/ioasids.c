@@ -396,11 +396,12 @@ static void ioasid_object_show(struct seq_file *m, struct ioasid_object *obj)
 	struct ioas_stats stats;
 
 	ioasid_kind_of(ioasid)->stats(ioasid, &stats);
-	seq_printf(m, "ioasid:\tid=%u kind=%s parent=%u cookie=0x%llx devices=%u children=%u mappings=%llu mapped=%llu pinned=%llu charged=%llu state=",
+	seq_printf(m, "ioasid:\tid=%u kind=%s parent=%u cookie=0x%llx devices=%u children=%u mappings=%llu mapped=%llu pinned=%llu charged=%llu demand=%llu state=",
 		   ioasid->obj.id, ioasid_kind_of(ioasid)->name,
 		   ioasid->obj.parent, ioasid->cookie,
 		   stats.nr_devices, stats.nr_children, stats.nr_mappings,
-		   stats.bytes_mapped, stats.bytes_pinned, stats.bytes_pinned);
+		   stats.bytes_mapped, stats.bytes_pinned, stats.bytes_pinned,
+		   stats.bytes_demand);
 	show_state(m, stats.state);
 }
 
@@ -464,7 +465,8 @@ long ioasid_cmd_alloc(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 		.kind = cmd->kind,
 		.format = cmd->format,
 		.snoop = cmd->snoop,
-		.nest_parent = cmd->flags,
+		.nest_parent = cmd->flags & IOASID_ALLOC_NEST_PARENT,
+		.demand = cmd->flags & IOASID_ALLOC_DEMAND,
 	};
 	struct ioasid *ioasid;
 	unsigned int shift;

@@ -27,6 +27,7 @@ struct ioasid {
  * @format: format of a user's table
  * @snoop: enum ioasid_snoop
  * @nest_parent: it can be the parent of user's tables
+ * @demand: its memory is pinned on demand
  * @cut_shift: log2 of the default cut size, 0 for none
  * @parent: id of the parent, 0 for a root
  */
@@ -37,6 +38,7 @@ struct ioasid_params {
 	u8 kind;
 	u8 snoop;
 	bool nest_parent;
+	bool demand;
 	u8 cut_shift;
 };
 

@@ -72,9 +72,15 @@ static inline int ioasid_map_check(const struct ioasid_alloc *cmd)
 {
 	if (cmd->snoop > IOASID_SNOOP_ON)
 		return -EOPNOTSUPP;
-	/* IOASID_ALLOC_NEST_PARENT */
-	if (unlikely(cmd->flags) && (cmd->parent || !ioas_iommu_takes_tables()))
-		return -EOPNOTSUPP;
+	if (unlikely(cmd->flags)) {
+		if (cmd->parent || (cmd->flags & IOASID_ALLOC_NEST_PARENT &&
+				    !ioas_iommu_takes_tables()))
+			return -EOPNOTSUPP;
+		/* Devices are attached to what a table lies in */
+		if (cmd->flags & IOASID_ALLOC_NEST_PARENT &&
+		    cmd->flags & IOASID_ALLOC_DEMAND)
+			return -EINVAL;
+	}
 	return cmd->format ? -EINVAL : 0;
 }
 
@@ -112,6 +118,8 @@ static inline int ioasid_map_init(struct ioasid *ioasid,
 		ioas->enforce_cache_coherency = true;
 	if (unlikely(params->nest_parent))
 		ioas->nest_parent = true;
+	if (unlikely(params->demand))
+		return ioas_demand_init(ioas);
 	if (likely(!parent))
 		return 0;
 	return ioas_add_child(parent->ioas, parent->import, ioas);

@@ -50,6 +50,7 @@ static long cmd_check_extension(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 	case IOASID_EXT_PASID:
 	case IOASID_EXT_CHILD_DEVMEM:
 	case IOASID_EXT_EVENTS:
+	case IOASID_EXT_DEMAND:
 		return 1;
 	case IOASID_EXT_PGTABLE:
 	case IOASID_EXT_PASID_TABLE:
@@ -169,8 +170,8 @@ static long cmd_set_option(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 static const struct ioasid_cmd ioasid_cmds[] = {
 	CMD(IOASID_CHECK_EXTENSION, struct ioasid_check_extension, __reserved,
 	    0, cmd_check_extension),
-	CMD(IOASID_ALLOC, struct ioasid_alloc, ioasid, IOASID_ALLOC_NEST_PARENT,
-	    ioasid_cmd_alloc),
+	CMD(IOASID_ALLOC, struct ioasid_alloc, ioasid,
+	    IOASID_ALLOC_NEST_PARENT | IOASID_ALLOC_DEMAND, ioasid_cmd_alloc),
 	CMD(IOASID_FREE, struct ioasid_free, __reserved, IOASID_FREE_CASCADE,
 	    ioasid_cmd_free),
 	CMD(IOASID_GET_INFO, struct ioasid_info, ranges, 0,

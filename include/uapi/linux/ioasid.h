@@ -106,6 +106,7 @@
  * @IOASID_EXT_EVENTS: poll() of the file, and IOASID_GET_EVENTS. 1 when there.
  * @IOASID_EXT_BATCH_IOASID: operations of IOASID_DMA_BATCH can have
  *	IOASID_DMA_OP_IOASID. 1 when there.
+ * @IOASID_EXT_DEMAND: IOASID_ALLOC_DEMAND. 1 when there.
  * @IOASID_EXT_PASID_HITLESS: IOASID_ATTACH_HITLESS. 1 when the kernel has it;
  *	IOASID_DEVICE_PASID_HITLESS tells if the IOMMU of a device has.
  * @IOASID_EXT_CHILD_DEVMEM: children can refer to memory of devices. 1 when
@@ -136,6 +137,7 @@ enum ioasid_extension {
 	IOASID_EXT_PASID = 12,
 	IOASID_EXT_PGTABLE = 13,
 	IOASID_EXT_PASID_TABLE = 14,
+	IOASID_EXT_DEMAND = 16,
 	IOASID_EXT_PASID_HITLESS = 19,
 	IOASID_EXT_CHILD_DEVMEM = 20,
 	IOASID_EXT_DEVICE_REGION = 21,
@@ -196,9 +198,12 @@ enum ioasid_snoop {
  * @IOASID_ALLOC_NEST_PARENT: a root that can be the parent of IOASIDs of the kind
  *	IOASID_KIND_PGTABLE. Where an IOMMU can walk tables of user space, its
  *	page tables for this IOASID are of the sort that these need below them.
+ * @IOASID_ALLOC_DEMAND: a root for children, which pins no memory before they refer
+ *	to it. Excludes IOASID_ALLOC_NEST_PARENT.
  */
 enum ioasid_alloc_flags {
 	IOASID_ALLOC_NEST_PARENT = 1 << 0,
+	IOASID_ALLOC_DEMAND = 1 << 2,
 };
 
 /**
@@ -230,6 +235,17 @@ enum ioasid_alloc_flags {
  * from being unmapped, unless by IOASID_UNMAP_CASCADE.  Which devices are
  * attached to the parent, if any are, makes no difference to a child.
  *
+ * With IOASID_ALLOC_DEMAND, IOASID_MAP_DMA pins and charges nothing.  When a child
+ * refers to memory it is pinned and charged, with what else can be pinned in its
+ * windows: ranges of @cut_size, or of 2 MiB where that is 0.  It stays pinned as long
+ * as mappings of children lie in the window; a few MiB stay pinned for a while after
+ * that.  An address of a process stands for the memory that the process has there
+ * when it is pinned, and only that process can refer to what is not pinned yet.
+ * Memory of a file can be pinned for any child.  What is pinned is a mapping of its
+ * own, so that IOASID_QUERY_MAP tells several mappings of what was mapped at once,
+ * and IOASID_UNMAP_DMA can cut between them.  Devices cannot be attached to such an
+ * IOASID.  Memory of devices is mapped by IOASID_MAP_FILE only, and at once.
+ *
  * An IOASID of the kind IOASID_KIND_PGTABLE has a parent that was made with
  * IOASID_ALLOC_NEST_PARENT.  DMA of devices that are attached to it goes through
  * a table of the user's, see struct ioasid_bind_table, and then through the
@@ -246,8 +262,9 @@ enum ioasid_alloc_flags {
  *    IOASID_STATE_PARTIAL_GROUP.
  *  * ENODEV: the IOASID behind an import was freed.
  *  * EOPNOTSUPP: IOASID_ALLOC_NEST_PARENT for a child, or where
- *    IOASID_EXT_PGTABLE is 0; for IOASID_KIND_PGTABLE: @format is not known, or
- *    the parent is an import, or was made without IOASID_ALLOC_NEST_PARENT.
+ *    IOASID_EXT_PGTABLE is 0; IOASID_ALLOC_DEMAND for a child; for
+ *    IOASID_KIND_PGTABLE: @format is not known, or the parent is an import, or was
+ *    made without IOASID_ALLOC_NEST_PARENT.
  */
 struct ioasid_alloc {
 	__u32 argsz;
@@ -380,6 +397,7 @@ enum ioasid_state {
  * @permission: out, IOASID_MAP_READ and IOASID_MAP_WRITE: the most that
  *	children can have
  * @__reserved: out, 0
+ * @bytes_demand: out, bytes that are mapped and not pinned, see IOASID_ALLOC_DEMAND
  *
  * The permitted ranges change with every attach and detach.  While no device
  * is attached they are the whole 64 bit space.
@@ -414,6 +432,7 @@ struct ioasid_info {
 	__u64 mappings_left;
 	__u32 permission;
 	__u32 __reserved;
+	__u64 bytes_demand;
 };
 
 /**
@@ -639,7 +658,8 @@ enum ioasid_map_flags {
  *  * EACCES: @fd is not open for reading, or for writing with
  *    IOASID_MAP_WRITE, or is open for writing and append-only. Of a child:
  *    the mapping of the parent, or the export, does not permit as much.
- *  * EPERM: @fd is sealed against writing.
+ *  * EPERM: @fd is sealed against writing; of a child: it is memory of another
+ *    process, and not pinned yet, see IOASID_ALLOC_DEMAND.
  *  * EHWPOISON: memory is poisoned.
  *  * EOVERFLOW: a page is pinned as often as its count allows, 1.5 million
  *    times.
@@ -920,12 +940,14 @@ struct ioasid_uring_batch {
  * @IOASID_QUERY_ADDR: @addr of struct ioasid_query_entry is set
  * @IOASID_QUERY_REVOKED: memory of a device that is not there any more: nothing
  *	is mapped in the IOMMUs
+ * @IOASID_QUERY_DEMAND: nothing is pinned, see IOASID_ALLOC_DEMAND
  * @IOASID_QUERY_INODE: @dev and @ino of struct ioasid_query_long_entry are set
  */
 enum ioasid_query_flags {
 	IOASID_QUERY_ADDR = 1 << 16,
 	IOASID_QUERY_REVOKED = 1 << 17,
 	IOASID_QUERY_INODE = 1 << 18,
+	IOASID_QUERY_DEMAND = 1 << 19,
 };
 
 /**
@@ -1677,7 +1699,8 @@ enum ioasid_attach_flags {
  *    the limit of the caller's user, of the module parameter max_pasids, unless it
  *    has CAP_SYS_RESOURCE.
  *  * EADDRINUSE: memory is mapped at IOVAs that the device cannot use.
- *  * EMEDIUMTYPE: the device's IOMMU cannot serve this IOASID, or not by PASID.
+ *  * EMEDIUMTYPE: the device's IOMMU cannot serve this IOASID, or not by PASID; or
+ *    the IOASID was made with IOASID_ALLOC_DEMAND.
  *  * ENOSPC: with IOASID_DEVICE_TRANSLATES, the device cannot hold all mappings.
  *  * EBUSY: another device of the group is attached elsewhere; or the IOASID, or
  *    the one that the requester id is attached to, is of the kind

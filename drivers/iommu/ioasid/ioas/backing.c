@@ -15,6 +15,7 @@
 
 #include "../mem/memory.h"
 #include "backing.h"
+#include "demand.h"
 #include "devmem.h"
 #include "ioas.h"
 #include "mapping.h"
@@ -91,7 +92,8 @@ int ioas_mapping_pin(struct ioas *ioas, struct ioas_mapping *m,
  * @req: the map request; @fault_addr is set as by ioasid_memory_get()
  *
  * Context: may sleep, for as long as a page fault takes; with no lock held.
- * Return: 0; or an errno of ioasid_memory_get() or ioas_devmem_get().
+ * Return: 0; or an errno of ioasid_memory_get(), ioas_demand_record() or
+ * ioas_devmem_get().
  */
 int ioas_mapping_get_memory(struct ioas *ioas, struct ioas_mapping *m,
 			    struct ioas_map_request *req)
@@ -99,8 +101,13 @@ int ioas_mapping_get_memory(struct ioas *ioas, struct ioas_mapping *m,
 	struct ioas_devmem_range *device;
 	int ret;
 
-	ret = ioas_mapping_pin(ioas, m, req->file, req->length >> PAGE_SHIFT,
-			       req->flags & IOASID_MAP_WRITE, &req->fault_addr);
+	if (unlikely(ioas->demand))
+		ret = ioas_demand_record(m, req);
+	else
+		ret = ioas_mapping_pin(ioas, m, req->file,
+				       req->length >> PAGE_SHIFT,
+				       req->flags & IOASID_MAP_WRITE,
+				       &req->fault_addr);
 	if (likely(!ret))
 		return 0;
 	/* A device's memory cannot be pinned, and need not be charged */
@@ -141,12 +148,19 @@ void ioas_mapping_split_memory(struct ioas *ioas,
 	*tail = *m;
 	tail->readers = 0;
 	tail->start = at;
+	if (unlikely(ioas->demand))
+		tail->apart = true;
 	if (!(m->flags & IOASID_MAP_RESERVE))
 		tail->addr += at - m->start;
 	switch (m->backing) {
 	case IOAS_BACKING_PINNED:
 		ioasid_memory_cut(&m->mem, index, &tail->mem);
 		ioasid_charge_cut(m->payer, tail->mem.skip);
+		if (unlikely(ioas->demand))
+			refcount_inc(&m->origin->users);
+		break;
+	case IOAS_BACKING_DEMAND:
+		refcount_inc(&m->origin->users);
 		break;
 	case IOAS_BACKING_PARENT:
 		ioasid_memory_cut(&m->mem, index, &tail->mem);
@@ -173,6 +187,7 @@ void ioas_mapping_view(const struct ioas_mapping *m, unsigned long skip,
 	view->mem.is_shared = false;
 	view->addr_known = false;
 	view->revoked = false;
+	view->demand = false;
 	view->cuttable = true;
 	switch (m->backing) {
 	case IOAS_BACKING_PINNED:
@@ -194,6 +209,10 @@ void ioas_mapping_view(const struct ioas_mapping *m, unsigned long skip,
 		if (view->revoked)
 			ioasid_memory_unrefer(&view->mem);
 		view->cuttable = false;
+		break;
+	case IOAS_BACKING_DEMAND:
+		view->addr_known = ioas_origin_known(m->origin);
+		view->demand = true;
 		break;
 	case IOAS_BACKING_NONE:
 	case IOAS_BACKING_PIECES:

@@ -6,6 +6,7 @@
 #include <linux/types.h>
 
 #include "../mem/memory.h"
+#include "demand.h"
 #include "devmem.h"
 #include "ref.h"
 #include "request.h"
@@ -17,6 +18,11 @@ static __always_inline void ioas_mapping_put_memory(struct ioas *ioas,
 	switch (m->backing) {
 	case IOAS_BACKING_PINNED:
 		ioasid_memory_put(&m->mem, ioas->account, m->payer);
+		if (unlikely(ioas->demand))
+			ioas_origin_put(m->origin);
+		break;
+	case IOAS_BACKING_DEMAND:
+		ioas_origin_put(m->origin);
 		break;
 	case IOAS_BACKING_PARENT:
 		m->next = NULL;
@@ -40,12 +46,14 @@ static __always_inline void ioas_mapping_put_memory(struct ioas *ioas,
  * @mem: the memory; see ioasid_memory_refer(); empty if there is none
  * @addr_known: the calling process mapped it, at ioas_mapping.addr
  * @revoked: device memory that was revoked
+ * @demand: it is recorded, and not pinned
  * @cuttable: its IOPTEs keep to the cut grid of the mapping
  */
 struct ioas_backing_view {
 	struct ioasid_memory mem;
 	bool addr_known;
 	bool revoked;
+	bool demand;
 	bool cuttable;
 };
 

@@ -11,6 +11,7 @@
 #include "../mem/charge.h"
 #include "access.h"
 #include "backing.h"
+#include "demand.h"
 #include "devmem.h"
 #include "ioas.h"
 #include "mapping.h"
@@ -56,6 +57,7 @@ void ioas_init(struct ioas *ioas,
 	ioas->import = NULL;
 	ioas->as_parent = NULL;
 	ioas->devmem = NULL;
+	ioas->demand = NULL;
 	init_waitqueue_head(&ioas->wait);
 	ioas_tables_init(ioas);
 	mutex_init(&ioas->attach_lock);
@@ -122,6 +124,8 @@ void ioas_exit(struct ioas *ioas)
 	}
 	if (unlikely(ioas->devmem))
 		ioas_devmem_exit(ioas);
+	if (unlikely(ioas->demand))
+		ioas_demand_exit(ioas);
 	if (unlikely(ioas->permitted)) {
 		kfree(ioas->permitted);
 		ioas->permitted = NULL;
@@ -153,12 +157,15 @@ void ioas_count_mappings(struct ioas *ioas)
  * @ioas: the address space
  * @devices: number of devices
  *
- * Return: 0; -ENOENT, it is being freed; -EIO, it is poisoned.
+ * Return: 0; -ENOENT, it is being freed; -EIO, it is poisoned; -EMEDIUMTYPE, its
+ * memory is pinned on demand, and devices demand nothing.
  */
 int ioas_hold(struct ioas *ioas, unsigned int devices)
 {
 	int ret = 0;
 
+	if (unlikely(ioas->demand))
+		return -EMEDIUMTYPE;
 	spin_lock(&ioas->lock);
 	if (ioas->dead)
 		ret = -ENOENT;
@@ -227,6 +234,7 @@ void ioas_get_stats(struct ioas *ioas, struct ioas_stats *stats)
 	stats->nr_mappings = ioas->nr_mappings;
 	stats->bytes_mapped = ioas->bytes_mapped;
 	stats->bytes_pinned = 0;
+	stats->bytes_demand = ioas->demand ? ioas->demand->bytes : 0;
 	/* The root pins and charges what a child maps */
 	if (!ioas->parent)
 		stats->bytes_pinned = ioas->bytes_mapped +

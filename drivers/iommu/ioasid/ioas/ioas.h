@@ -145,6 +145,7 @@ int ioas_nests_invalidate(struct ioas_nests *nests,
 			  const struct iommu_group *only,
 			  const void *entries, size_t size, u32 *nr);
 
+int ioas_demand_init(struct ioas *ioas);
 int ioas_parent_init(struct ioas *parent);
 bool ioas_import_shut(const struct ioas *parent,
 		      const struct ioas_import *import);

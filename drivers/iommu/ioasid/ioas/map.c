@@ -20,6 +20,7 @@
 
 #include "../mem/charge.h"
 #include "backing.h"
+#include "demand.h"
 #include "devmem.h"
 #include "ioas.h"
 #include "map.h"
@@ -234,8 +235,10 @@ publish(struct ioas *ioas, struct ioas_mapping *m, int ret)
 
 	if (likely(!ret)) {
 		ioas->nr_mappings++;
-		if (ioas_mapping_has_memory(m))
+		if (likely(ioas_mapping_has_memory(m)))
 			ioas->bytes_mapped += ioas_mapping_bytes(m);
+		else
+			ioas_demand_count(ioas, m, true);
 	} else {
 		ioas_mapping_erase(ioas, m);
 		poisoned = m->backing != IOAS_BACKING_NONE &&
@@ -255,12 +258,6 @@ publish(struct ioas *ioas, struct ioas_mapping *m, int ret)
 	if (unlikely(poisoned))
 		ioas->ops->poisoned(ioas);
 	return ret;
-}
-
-static int wait_for_parent(struct ioas *ioas,
-			   const struct ioas_map_request *req, u64 addr)
-{
-	return ioas_ref_wait(ioas, addr, req->addr + (req->length - 1));
 }
 
 /* As write_mapping(), for a reference, and called without the lock */
@@ -304,20 +301,8 @@ static noinline int publish_pieces(struct ioas *ioas, struct ioas_mapping *m,
 	return ret;
 }
 
-/**
- * ioas_map_ref() - map by reference, at a fixed IOVA
- * @ioas: a child
- * @req: the map request
- *
- * Reserve and commit in one, since no step takes long.  A long write stops for
- * a thread that waits for the mapping, or for the memory, and is then tried
- * again.
- *
- * Context: may sleep; waits for no page fault.
- * Return: as ioas_reserve() and ioas_commit().
- */
-int ioas_map_ref(struct ioas *ioas,
-		 struct ioas_map_request *req)
+static __always_inline int map_ref(struct ioas *ioas,
+				   struct ioas_map_request *req)
 {
 	struct ioas_mapping *m;
 	bool poisoned = false;
@@ -356,10 +341,30 @@ int ioas_map_ref(struct ioas *ioas,
 			return ret;
 		}
 		cond_resched();
-		ret = wait_for_parent(ioas, req, addr);
+		ret = ioas_ref_wait(ioas, req, addr);
 		if (ret)
 			return ret;
 	}
+}
+
+/**
+ * ioas_map_ref() - map by reference, at a fixed IOVA
+ * @ioas: a child
+ * @req: the map request
+ *
+ * Reserve and commit in one, since no step takes long, but for a page fault of
+ * memory that the parent pins on demand.  A long write stops for a thread that waits
+ * for the mapping, or for the memory, and is then tried again.
+ *
+ * Context: may sleep; waits for no page fault but that of its memory.
+ * Return: as ioas_reserve() and ioas_commit().
+ */
+int ioas_map_ref(struct ioas *ioas, struct ioas_map_request *req)
+{
+	int ret = map_ref(ioas, req);
+
+	ioas_ref_end(ioas, req);
+	return ret;
 }
 
 /*
@@ -449,7 +454,7 @@ static int commit_reference(struct ioas *ioas, struct ioas_mapping *m,
 		unlock_mapping(ioas, m);
 		if (unlikely(poisoned))
 			ioas->ops->poisoned(ioas);
-		ret = wait_for_parent(ioas, req, addr);
+		ret = ioas_ref_wait(ioas, req, addr);
 	} while (!ret);
 	return abandon(ioas, m, ret);
 }
@@ -495,8 +500,11 @@ int ioas_commit(struct ioas *ioas, struct ioas_mapping *m,
 
 	if (req->flags & IOASID_MAP_RESERVE)
 		return commit_pinned(ioas, m);
-	if (unlikely(ioas->parent))
-		return commit_reference(ioas, m, req);
+	if (unlikely(ioas->parent)) {
+		ret = commit_reference(ioas, m, req);
+		ioas_ref_end(ioas, req);
+		return ret;
+	}
 	ret = ioas_mapping_get_memory(ioas, m, req);
 	if (ret)
 		return abandon(ioas, m, ret);

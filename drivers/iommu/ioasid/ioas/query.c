@@ -61,10 +61,12 @@ static void take_shot(struct ioas *ioas, struct ioas_mapping *m,
 	ioas_mapping_view(m, (from - m->start) >> PAGE_SHIFT, &shot->view);
 	shot->cut_shift = shot->view.cuttable ? m->cut_shift : 0;
 	entry->revoked = shot->view.revoked;
+	entry->demand = shot->view.demand;
 	entry->addr_known = shot->view.addr_known;
 	if (entry->addr_known)
 		entry->addr = ioas_mapping_addr(ioas, m) + (from - m->start);
-	if (m->backing == IOAS_BACKING_PINNED && m->flags & IOASID_MAP_FILE) {
+	if ((m->backing == IOAS_BACKING_PINNED ||
+	     m->backing == IOAS_BACKING_DEMAND) && m->flags & IOASID_MAP_FILE) {
 		entry->inode_known = true;
 		entry->ino = m->ino;
 		entry->dev = m->dev;

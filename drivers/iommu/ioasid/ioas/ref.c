@@ -32,6 +32,7 @@
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 
+#include "demand.h"
 #include "devmem.h"
 #include "ioas.h"
 #include "mapping.h"
@@ -325,8 +326,11 @@ static __always_inline int refer_to_run(struct ioas *parent, u64 addr,
 			return -ENXIO;
 		return -EAGAIN;
 	}
-	if (unlikely(!ioas_mapping_has_memory(m)))
+	if (unlikely(!ioas_mapping_has_memory(m))) {
+		if (m->backing == IOAS_BACKING_DEMAND)
+			return -EAGAIN;
 		return ioas_mapping_is_device(m) ? -EREMOTE : -ENXIO;
+	}
 	if (flags & ~m->flags & (IOASID_MAP_READ | IOASID_MAP_WRITE))
 		return -EACCES;
 	length = min(m->last, last) - addr + 1;
@@ -533,6 +537,11 @@ int ioas_ref_get(struct ioas *ioas, struct ioas_mapping *m,
 	at = m->addr;
 	last = at + (m->last - m->start);
 	m->ioas = ioas;
+	if (unlikely(parent->demand)) {
+		ret = ioas_demand_get(parent, at, last);
+		if (ret)
+			goto failed;
+	}
 	spin_lock(&parent->lock);
 	ret = refer_first(parent, import, m, last);
 	spin_unlock(&parent->lock);
@@ -557,6 +566,9 @@ int ioas_ref_get(struct ioas *ioas, struct ioas_mapping *m,
 	/* An export is of memory: the device is of another context */
 	if (unlikely(ret == -EREMOTE) && (import || ioas->memory_only))
 		ret = -ENXIO;
+	if (unlikely(parent->demand))
+		ioas_demand_put(parent, m->addr, last);
+failed:
 	m->mem.npages = 0;
 	*fault_addr = at;
 	if (unlikely(import))
@@ -579,27 +591,52 @@ static bool must_wait(struct ioas *parent, u64 addr, u64 last)
 		m->state == IOAS_MAPPING_REMOVING);
 }
 
+static u64 offset_of(const struct ioas *ioas)
+{
+	return ioas->import ? ioas->import->export->start : 0;
+}
+
 /**
  * ioas_ref_wait() - wait until ioas_ref_get() can be tried again
  * @ioas: the child
+ * @req: the request; ioas_ref_end() follows once it has ended, or failed
  * @addr: address from ioas_ref_get() when it returned -EAGAIN
- * @last: last byte of the range to refer to
  *
- * Return: 0; -EINTR, a fatal signal.
+ * What the parent pins on demand is pinned, and stays pinned meanwhile.
+ *
+ * Context: may sleep, for as long as a page fault of this memory takes; with no
+ * lock held.
+ * Return: 0; or, with @req->fault_addr set where that is told, an errno of
+ * ioas_demand_pin();
+ * -EINTR, a fatal signal.
  */
-int ioas_ref_wait(struct ioas *ioas, u64 addr, u64 last)
+int ioas_ref_wait(struct ioas *ioas, struct ioas_map_request *req, u64 addr)
 {
+	u64 last = req->addr + (req->length - 1), offset = offset_of(ioas);
 	struct ioas *parent = ioas->parent;
 	int ret;
 
-	if (ioas->import) {
-		addr += ioas->import->export->start;
-		last += ioas->import->export->start;
-	}
 	spin_lock(&parent->lock);
-	ret = ioas_wait(parent, !must_wait(parent, addr, last), NULL);
+	ret = ioas_wait(parent, !must_wait(parent, addr + offset, last + offset),
+			NULL);
 	spin_unlock(&parent->lock);
+	if (ret || likely(!parent->demand))
+		return ret;
+	/* What was pinned before may have been unmapped, and mapped again */
+	ioas_ref_end(ioas, req);
+	ret = ioas_demand_pin(parent, req->addr + offset, last + offset,
+			      &req->fault_addr);
+	req->fault_addr -= offset;
+	req->holds = !ret;
 	return ret;
+}
+
+void ioas_ref_end_demand(struct ioas *ioas, struct ioas_map_request *req)
+{
+	u64 start = req->addr + offset_of(ioas);
+
+	ioas_demand_put(ioas->parent, start, start + (req->length - 1));
+	req->holds = false;
 }
 
 /**
@@ -616,6 +653,10 @@ void ioas_ref_put(struct ioas *ioas,
 	bool shared = false;
 	s64 n = 0;
 
+	if (unlikely(parent->demand))
+		for (m = list; m; m = m->next)
+			if (ioas_mapping_has_ref(m))
+				ioas_demand_put(parent, m->addr, m->ref.last);
 	spin_lock(&parent->lock);
 	for (m = list; m; m = m->next) {
 		if (unlikely(m->backing != IOAS_BACKING_PARENT)) {
@@ -721,6 +762,8 @@ void ioas_ref_split(struct ioas *ioas, struct ioas_mapping *m,
 	u64 last;
 
 	spin_lock(&parent->lock);
+	if (unlikely(parent->demand))
+		ioas_demand_split(parent, tail->addr);
 	last = m->ref.last;
 	m->ref.last = tail->addr - 1;
 	if (m->indexed) {

@@ -81,7 +81,8 @@ bool ioas_refs_span(const struct ioas *ioas, u64 at);
 bool ioas_range_frozen(const struct ioas *parent, u64 start, u64 last);
 int ioas_ref_get(struct ioas *ioas, struct ioas_mapping *m,
 		 bool nowait, u64 *fault_addr);
-int ioas_ref_wait(struct ioas *ioas, u64 addr, u64 last);
+int ioas_ref_wait(struct ioas *ioas, struct ioas_map_request *req, u64 addr);
+void ioas_ref_end_demand(struct ioas *ioas, struct ioas_map_request *req);
 void ioas_ref_put(struct ioas *ioas,
 		  struct ioas_mapping *list);
 u64 ioas_ref_piece(struct ioas *ioas, u64 addr, u64 length);
@@ -89,5 +90,21 @@ int ioas_ref_may_split(struct ioas *ioas);
 void ioas_ref_split_done(struct ioas *ioas);
 void ioas_ref_split(struct ioas *ioas, struct ioas_mapping *m,
 		    struct ioas_mapping *tail);
+
+/**
+ * ioas_ref_end() - end a request for which ioas_ref_wait() may have waited
+ * @ioas: the address space
+ * @req: the request
+ *
+ * What the parent has pinned for it need not stay pinned any longer.
+ *
+ * Context: may sleep; with no lock held.
+ */
+static __always_inline void ioas_ref_end(struct ioas *ioas,
+					 struct ioas_map_request *req)
+{
+	if (unlikely(req->holds))
+		ioas_ref_end_demand(ioas, req);
+}
 
 #endif /* _IOASID_IOAS_REF_H */

@@ -651,10 +651,11 @@ static int replace_child(struct ioas_change *change,
 			change->fault_addr = req->addr;
 		}
 		WRITE_ONCE(new->wanted, false);
-		ret = ioas_ref_wait(ioas, change->fault_addr,
-				    req->addr + (req->length - 1));
-		if (ret)
+		ret = ioas_ref_wait(ioas, req, change->fault_addr);
+		if (ret) {
+			change->fault_addr = req->fault_addr;
 			return ret;
+		}
 	}
 }
 
@@ -733,7 +734,7 @@ static int replace_nothing(struct ioas *ioas, struct ioas_map_request *req)
  * -EACCES, memory of a file must be pinned for writing, or the parent lacks the
  * permission;
  * -EOPNOTSUPP, IOASID_MAP_PROTECT of device memory, or several kinds of memory
- * of the parent;
+ * of the parent, or a root that pins its memory on demand;
  * -EINTR, a fatal signal;
  * -ENOMEM, -ENOSPC or -EIO of an IOMMU driver;
  * errnos of ioasid_memory_get(), ioas_reserve() and ioas_ref_get().
@@ -751,6 +752,9 @@ int ioas_remap(struct ioas *ioas,
 	};
 	int ret;
 
+	/* What is recorded has nothing to change */
+	if (unlikely(ioas->demand))
+		return -EOPNOTSUPP;
 	if (ioas->parent && req->flags & IOASID_MAP_REPLACE) {
 		ret = replace_nothing(ioas, req);
 		if (ret != -EEXIST)
@@ -766,6 +770,7 @@ int ioas_remap(struct ioas *ioas,
 			ret = replace_root(&change, req);
 	}
 	free_spares(&change);
+	ioas_ref_end(ioas, req);
 	req->fault_addr = change.fault_addr;
 	return ret;
 }

@@ -15,6 +15,7 @@
  * @bytes_mapped: bytes of memory in them
  * @bytes_pinned: bytes that it has pinned, quarantine included; 0 for a child,
  *	whose root has pinned them
+ * @bytes_demand: bytes that it has recorded, and not pinned
  * @nr_devices: number of attached devices
  * @nr_children: number of address spaces and imports that have it as parent
  * @cut_shift: log2 of the default cut size, 0 for none
@@ -24,6 +25,7 @@ struct ioas_stats {
 	u64 nr_mappings;
 	u64 bytes_mapped;
 	u64 bytes_pinned;
+	u64 bytes_demand;
 	unsigned int nr_devices;
 	unsigned int nr_children;
 	unsigned int cut_shift;
@@ -57,6 +59,7 @@ struct ioas_batch_cache {
  *	is held
  * @cache: hint and preallocation; or NULL
  * @fault_addr: out on some failures, the address that failed
+ * @holds: windows of the parent are used for it: see ioas_ref_wait()
  */
 struct ioas_map_request {
 	u64 iova;
@@ -69,6 +72,7 @@ struct ioas_map_request {
 	enum ioas_mapping_state state;
 	struct ioas_batch_cache *cache;
 	u64 fault_addr;
+	bool holds;
 };
 
 /* Time in jiffies that one command waits for accesses, in all */
@@ -188,6 +192,7 @@ struct ioas_batch_source {
  * @addr_known: the calling process may know @addr
  * @inode_known: there is a file, which the owner of the mapping has named
  * @revoked: device memory that was revoked
+ * @demand: it is recorded, and not pinned
  */
 struct ioas_query_entry {
 	u64 iova;
@@ -201,6 +206,7 @@ struct ioas_query_entry {
 	bool addr_known;
 	bool inode_known;
 	bool revoked;
+	bool demand;
 };
 
 /**

@@ -8,6 +8,7 @@
 
 #include "../mem/charge.h"
 #include "backing.h"
+#include "demand.h"
 #include "mapping.h"
 #include "ref.h"
 #include "split.h"
@@ -154,8 +155,11 @@ static int edges_look(struct ioas *ioas, struct ioas_edges *edges, bool split)
 		/* A PINNING mapping is not cut, but cancelled as a whole */
 		if (e->m && e->m->state == IOAS_MAPPING_PINNING)
 			e->m = NULL;
-		if (!e->m)
+		if (!e->m) {
+			if (unlikely(ioas->demand))
+				ioas_demand_keep_apart(ioas, e->at);
 			continue;
+		}
 		if (ioas_refs_span(ioas, e->at))
 			return -EBUSY;
 		cuts = true;

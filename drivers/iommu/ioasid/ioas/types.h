@@ -60,6 +60,7 @@ struct ioasid_mirror_ops;
 struct ioasid_region;
 struct ioas_devmem_range;
 struct ioas_domain;
+struct ioas_origin;
 struct ioasid_payer;
 struct ioas_ranges;
 struct ioasid_table_format;
@@ -191,6 +192,7 @@ struct ioas_ref {
  * @IOAS_BACKING_NONE: none: a reserved range, a filler, or a mapping that does
  *	not have its memory yet, or no longer
  * @IOAS_BACKING_PIECES: none: several mappings will take its place
+ * @IOAS_BACKING_DEMAND: none: it is recorded, and pinned on demand
  * @IOAS_BACKING_DEVICE: memory of a device, which is not pinned
  * @IOAS_BACKING_PARENT_DEVICE: the same, by a reference to the parent
  * @IOAS_BACKING_PINNED: memory that the mapping pins and charges
@@ -201,6 +203,7 @@ struct ioas_ref {
 enum ioas_backing {
 	IOAS_BACKING_NONE,
 	IOAS_BACKING_PIECES,
+	IOAS_BACKING_DEMAND,
 	IOAS_BACKING_DEVICE,
 	IOAS_BACKING_PARENT_DEVICE,
 	IOAS_BACKING_PINNED,
@@ -224,6 +227,8 @@ enum ioas_backing {
  * @payer: of IOAS_BACKING_PINNED: the payer of the memory
  * @ino: of IOAS_BACKING_PINNED, with IOASID_MAP_FILE: inode number of the file
  * @dev: the same: device number of its file system, as stat() has it
+ * @origin: with ioas.demand, of IOAS_BACKING_DEMAND and IOAS_BACKING_PINNED: where
+ *	its memory comes from
  * @ioas: if ioas_mapping_has_ref(): the child
  * @ref: if ioas_mapping_has_ref(): the reference to the parent
  * @addr: user address, file offset or address in the parent that @start maps;
@@ -240,6 +245,8 @@ enum ioas_backing {
  * @wanted: another thread waits for the mapping, or a cascading unmap of the
  *	parent for its reference: a long write of its IOPTEs stops, and is undone
  * @indexed: @ref is in a tree; protected by the lock of the parent
+ * @apart: of a root with ioas.demand: it begins where an unmap has begun or ended,
+ *	and does not become one with the mapping before it
  */
 struct ioas_mapping {
 	struct rb_node rb;
@@ -256,6 +263,7 @@ struct ioas_mapping {
 			struct ioasid_payer *payer;
 			u64 ino;
 			u32 dev;
+			struct ioas_origin *origin;
 		};
 		struct {
 			struct ioas *ioas;
@@ -271,7 +279,10 @@ struct ioas_mapping {
 	enum ioas_backing backing : 8;
 	bool in_populating;
 	bool wanted;
-	bool indexed;
+	union {
+		bool indexed;
+		bool apart;
+	};
 };
 
 /* Children of the same context, and children that use an import */
@@ -535,6 +546,25 @@ struct ioas_devmem {
 };
 
 /**
+ * struct ioas_demand - memory of a root that is pinned when children refer to it
+ * @windows: struct window of ioas/demand.c, by address in units of their size
+ * @idle: windows that are not used, whose memory is still pinned; in the order of
+ *	their last use
+ * @nr_idle: number of these
+ * @bytes: bytes that are recorded, and not pinned
+ * @shift: log2 of the size of windows
+ *
+ * Protected by the lock of the address space.
+ */
+struct ioas_demand {
+	struct xarray windows;
+	struct list_head idle;
+	unsigned long nr_idle;
+	u64 bytes;
+	u8 shift;
+};
+
+/**
  * struct ioas_ops - callbacks of the owner of an address space
  * @changed: it is poisoned, memory of a device was revoked or is back, or memory of
  *	an import was revoked.  Does not sleep; called with no spinlock held.
@@ -597,6 +627,7 @@ struct ioas_ops {
  * @holds: accesses and their pins; NULL until it is prepared for them; set once
  * @devmem: device memory; NULL until some is mapped; set with tables.sem held
  *	for reading
+ * @demand: of a root that pins its memory on demand; otherwise NULL; does not change
  * @tables: the domains
  * @attach_lock: serialises attach and detach; protects @reaches
  * @reaches: what limits @permitted, one for each group and domain, however many
@@ -637,6 +668,7 @@ struct ioas {
 	struct ioas_parent *as_parent;
 	struct ioas_holds *holds;
 	struct ioas_devmem *devmem;
+	struct ioas_demand *demand;
 
 	struct ioas_tables tables;
 

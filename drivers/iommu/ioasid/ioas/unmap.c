@@ -18,6 +18,7 @@
 
 #include "access.h"
 #include "backing.h"
+#include "demand.h"
 #include "devmem.h"
 #include "ioas.h"
 #include "mapping.h"
@@ -157,6 +158,8 @@ static __always_inline int remove_mappings(struct ioas *ioas,
 				ioas_quarantine_add(ioas, m);
 				continue;
 			}
+		} else {
+			ioas_demand_count(ioas, m, false);
 		}
 		m->next = release;
 		release = m;
@@ -340,6 +343,10 @@ int ioas_unmap_range(struct ioas *ioas, u64 start, u64 last,
 		}
 		fit = unlikely(whole) ? !ioas_mapping_split_by(ioas, start) :
 					ioas_edges_fit(ioas, start, last);
+		if (unlikely(ioas->demand && fit)) {
+			ioas_demand_keep_apart(ioas, start);
+			ioas_demand_keep_apart(ioas, last + 1);
+		}
 		spin_unlock(&ioas->lock);
 		up_read(&ioas->tables.sem);
 		if (unlikely(whole && !fit))

@@ -388,7 +388,7 @@ TEST_F(describe, one_owner)
 /* fdinfo and GET_INFO of an IOASID agree. */
 TEST_F(describe, fdinfo)
 {
-	unsigned long long n[9], lines = 0;
+	unsigned long long n[10], lines = 0;
 	struct ioasid_info info;
 	char path[64], line[512], state[32];
 	__u32 child, imported;
@@ -415,9 +415,9 @@ TEST_F(describe, fdinfo)
 	ASSERT_NE(NULL, f);
 	while (fgets(line, sizeof(line), f)) {
 		if (sscanf(line,
-			   "ioasid: id=%llu kind=map parent=%llu cookie=%llx devices=%llu children=%llu mappings=%llu mapped=%llu pinned=%llu charged=%llu state=%31s",
+			   "ioasid: id=%llu kind=map parent=%llu cookie=%llx devices=%llu children=%llu mappings=%llu mapped=%llu pinned=%llu charged=%llu demand=%llu state=%31s",
 			   &n[0], &n[1], &n[2], &n[3], &n[4], &n[5], &n[6],
-			   &n[7], &n[8], state) == 10) {
+			   &n[7], &n[8], &n[9], state) == 11) {
 			lines++;
 			info = info_of(self->fd, n[0]);
 			EXPECT_EQ(info.parent, n[1]);
@@ -428,6 +428,7 @@ TEST_F(describe, fdinfo)
 			EXPECT_EQ(info.bytes_mapped, n[6]);
 			EXPECT_EQ(info.bytes_pinned, n[7]);
 			EXPECT_EQ(info.bytes_charged, n[8]);
+			EXPECT_EQ(info.bytes_demand, n[9]);
 			EXPECT_STREQ(info.nr_devices ? "attached" : "idle",
 				     state);
 		} else if (sscanf(line,

@@ -286,7 +286,7 @@ TEST_F(outputs, alloc_and_free)
 
 #define INFO_TAIL							\
 	ANY(ioasid_info, mappings_left), ANY(ioasid_info, permission),	\
-	IS(ioasid_info, __reserved, 0)
+	IS(ioasid_info, __reserved, 0), IS(ioasid_info, bytes_demand, 0)
 
 TEST_F(outputs, get_info)
 {

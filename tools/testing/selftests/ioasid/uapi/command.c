@@ -72,7 +72,7 @@ FIXTURE_VARIANT_ADD(command, alloc)
 {
 	.cmd = IOASID_ALLOC,
 	.size = sizeof(struct ioasid_alloc),
-	.flags = IOASID_ALLOC_NEST_PARENT,
+	.flags = IOASID_ALLOC_NEST_PARENT | IOASID_ALLOC_DEMAND,
 	.copies_out = true,
 	.reserved_at = {
 		offsetof(struct ioasid_alloc, format),

@@ -63,7 +63,8 @@ AT(ioasid_info, ranges, 120);
 AT(ioasid_info, mappings_left, 128);
 AT(ioasid_info, permission, 136);
 AT(ioasid_info, __reserved, 140);
-SIZE(ioasid_info, 144);
+AT(ioasid_info, bytes_demand, 144);
+SIZE(ioasid_info, 152);
 
 AT(ioasid_device_info, devid, 8);
 AT(ioasid_device_info, cookie, 16);

@@ -143,6 +143,7 @@ TEST_F(uapi, check_extension)
 	EXPECT_EQ(1, ia_check(self->fd, IOASID_EXT_BATCH_CHANGE));
 	EXPECT_EQ(1, ia_check(self->fd, IOASID_EXT_BATCH_IOASID));
 	EXPECT_EQ(1, ia_check(self->fd, IOASID_EXT_EVENTS));
+	EXPECT_EQ(1, ia_check(self->fd, IOASID_EXT_DEMAND));
 	EXPECT_LE(1, ia_check(self->fd, IOASID_EXT_MAX_DEPTH));
 	EXPECT_LE(1 << 20, ia_check(self->fd, IOASID_EXT_MAX_IOASIDS));
 	EXPECT_EQ(0, ia_check(self->fd, 0));

@@ -1,0 +1,473 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Memory on demand: what a root maps is recorded, and pinned when a child refers
+ * to it.
+ *
+ * Invariants:
+ *  - A recorded mapping is LIVE, with IOAS_BACKING_DEMAND and no memory.  Once a
+ *    child needs a part of it, that part becomes a mapping of its own, with pinned
+ *    memory.  Both have the origin, so that the part can become a record again.
+ *  - Windows are ranges of the same size, aligned to it.  A part that is pinned
+ *    lies in one window.  A reference uses all windows that it lies in, from
+ *    before it finds its memory until it is dropped, and so does a thread that pins
+ *    for a reference.
+ *  - The parts in a window that is not used are unpinned.  A few windows are kept
+ *    for a while, up to IDLE_BYTES: those that were used last.
+ *  - Records that touch become one when what is between them is unpinned, but not
+ *    where an unmap has an edge: it takes what it has found between its edges.
+ *  - No device is attached to the root itself, and no software device uses it: its
+ *    memory is in no table of its own.
+ *  - A pin may hang in a page fault.  No state tells of it, so that no other thread
+ *    waits for it: two threads may pin the same part, and one of them unpins again.
+ *
+ * Locks: the lock of the root protects the windows, and the number of users of an
+ * origin need not be protected.  Memory is pinned and unpinned without it.
+ */
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/kdev_t.h>
+#include <linux/sched/mm.h>
+#include <linux/sizes.h>
+#include <linux/slab.h>
+#include <linux/xarray.h>
+
+#include "../mem/memfile.h"
+#include "../mem/memory.h"
+#include "demand.h"
+#include "ioas.h"
+#include "mapping.h"
+#include "tree.h"
+
+/* log2 of the size of windows, unless the root has a cut size */
+#define WINDOW_SHIFT	21
+
+/* Memory that is pinned in windows that are not used */
+#define IDLE_BYTES	SZ_4M
+
+/* Parts that are unpinned at a time */
+#define UNPIN_BATCH	8
+
+/**
+ * struct window - a range of IOVAs whose memory is pinned and unpinned together
+ * @idle: in ioas_demand.idle, while @users is 0 and no thread unpins it
+ * @index: its first byte, in units of the size of windows; its index in
+ *	ioas_demand.windows
+ * @users: number of references in it, and of threads that pin in it
+ */
+struct window {
+	struct list_head idle;
+	unsigned long index;
+	unsigned long users;
+};
+
+/* ---- Life ---- */
+
+/**
+ * ioas_demand_init() - let an address space pin its memory on demand
+ * @ioas: a root, new, with its cut size
+ *
+ * Return: 0; -ENOMEM.
+ */
+int ioas_demand_init(struct ioas *ioas)
+{
+	struct ioas_demand *demand;
+
+	demand = kzalloc(sizeof(*demand), GFP_KERNEL_ACCOUNT);
+	if (!demand)
+		return -ENOMEM;
+	xa_init(&demand->windows);
+	INIT_LIST_HEAD(&demand->idle);
+	demand->shift = ioas->cut_shift ?: WINDOW_SHIFT;
+	ioas->demand = demand;
+	return 0;
+}
+
+/**
+ * ioas_demand_exit() - undo ioas_demand_init()
+ * @ioas: the root, with no mapping
+ *
+ * Context: may sleep; yields.
+ */
+void ioas_demand_exit(struct ioas *ioas)
+{
+	struct ioas_demand *demand = ioas->demand;
+	struct window *window;
+	unsigned long index;
+
+	xa_for_each(&demand->windows, index, window) {
+		kfree(window);
+		cond_resched();
+	}
+	xa_destroy(&demand->windows);
+	kfree(demand);
+	ioas->demand = NULL;
+}
+
+/* ---- Origins ---- */
+
+/**
+ * ioas_origin_put() - drop a mapping's reference to its origin
+ * @origin: the origin
+ *
+ * Context: any but interrupts.
+ */
+void ioas_origin_put(struct ioas_origin *origin)
+{
+	if (!refcount_dec_and_test(&origin->users))
+		return;
+	if (origin->file)
+		fput(origin->file);
+	else
+		mmdrop(origin->mm);
+	kfree(origin);
+}
+
+/**
+ * ioas_origin_known() - test whether the calling process may know the address
+ * @origin: the origin
+ *
+ * Return: true if it is an offset in a file, or an address of this process.
+ */
+bool ioas_origin_known(const struct ioas_origin *origin)
+{
+	return origin->file || origin->mm == current->mm;
+}
+
+/**
+ * ioas_demand_record() - record the memory of a mapping, to be pinned on demand
+ * @m: from ioas_reserve(), of a root that was prepared by ioas_demand_init()
+ * @req: the map request; @fault_addr is set as by ioasid_check_file()
+ *
+ * Nothing is known of the memory behind an address of the process.
+ *
+ * Context: may sleep; waits for no page fault.
+ * Return: 0; -ENOMEM; or an errno of ioasid_check_file().
+ */
+int ioas_demand_record(struct ioas_mapping *m, struct ioas_map_request *req)
+{
+	struct file *file = req->file;
+	struct ioas_origin *origin;
+	int ret;
+
+	if (file) {
+		ret = ioasid_check_file(file, req->addr, req->length >> PAGE_SHIFT,
+					req->flags & IOASID_MAP_WRITE,
+					&req->fault_addr);
+		if (ret)
+			return ret;
+	}
+	origin = kzalloc(sizeof(*origin), GFP_KERNEL_ACCOUNT);
+	if (!origin)
+		return -ENOMEM;
+	refcount_set(&origin->users, 1);
+	if (file) {
+		origin->file = get_file(file);
+		m->ino = file_inode(file)->i_ino;
+		m->dev = new_encode_dev(file_inode(file)->i_sb->s_dev);
+	} else {
+		origin->mm = current->mm;
+		mmgrab(origin->mm);
+	}
+	m->origin = origin;
+	m->apart = true;
+	m->backing = IOAS_BACKING_DEMAND;
+	return 0;
+}
+
+/* ---- Unpin ---- */
+
+/**
+ * struct pinned - memory that no mapping has any more
+ * @mem: the memory
+ * @payer: its payer
+ */
+struct pinned {
+	struct ioasid_memory mem;
+	struct ioasid_payer *payer;
+};
+
+/* Test whether one record can take the place of two */
+static bool are_one(const struct ioas_mapping *m, const struct ioas_mapping *next)
+{
+	return m && next && m->last + 1 == next->start && !next->apart &&
+	       m->backing == IOAS_BACKING_DEMAND &&
+	       next->backing == IOAS_BACKING_DEMAND &&
+	       m->state == IOAS_MAPPING_LIVE && next->state == IOAS_MAPPING_LIVE &&
+	       m->origin == next->origin && m->flags == next->flags &&
+	       m->cut_shift == next->cut_shift &&
+	       m->addr + ioas_mapping_bytes(m) == next->addr;
+}
+
+/* Merge a record with the next one, if they are one */
+static void merge_with_next(struct ioas *ioas, struct ioas_mapping *m)
+{
+	struct ioas_mapping *next;
+
+	if (!m)
+		return;
+	next = ioas_mapping_next(m);
+	if (!are_one(m, next))
+		return;
+	ioas_mapping_absorb(ioas, m, next);
+	ioas->nr_mappings--;
+	/* Not the last one */
+	ioas_origin_put(next->origin);
+	ioas_mapping_free(next);
+}
+
+/*
+ * Make records of some of the parts from *@cursor to @last, and move the cursor
+ * behind them.  Returns the number of parts whose memory is in @pinned now; clears
+ * @more if there are no others.
+ */
+static unsigned int make_records(struct ioas *ioas, u64 *cursor, u64 last,
+				 struct pinned *pinned, bool *more)
+{
+	struct ioas_mapping *m, *next;
+	unsigned int n = 0, visited;
+
+	m = ioas_mapping_first(ioas, *cursor);
+	for (visited = 0; visited < IOAS_DEMAND_BATCH && n < UNPIN_BATCH; visited++) {
+		if (!m || m->start > last || *cursor > last) {
+			*more = false;
+			break;
+		}
+		next = ioas_mapping_next(m);
+		*more = m->last < last;
+		*cursor = m->last + 1;
+		if (m->state == IOAS_MAPPING_LIVE &&
+		    m->backing == IOAS_BACKING_PINNED) {
+			pinned[n].mem = m->mem;
+			pinned[n].payer = m->payer;
+			n++;
+			m->mem.npages = 0;
+			m->mem.is_shared = false;
+			m->backing = IOAS_BACKING_DEMAND;
+			ioas->bytes_mapped -= ioas_mapping_bytes(m);
+			ioas_demand_count(ioas, m, true);
+			if (are_one(m, next))
+				next = ioas_mapping_next(next);
+			merge_with_next(ioas, m);
+			merge_with_next(ioas, to_mapping(rb_prev(&m->rb)));
+		}
+		if (!*more)
+			break;
+		m = next;
+	}
+	return n;
+}
+
+/*
+ * Unpin what is in an idle window, which ends to exist unless it is used
+ * meanwhile.  The lock is dropped in between.
+ */
+static void unpin_window(struct ioas *ioas, struct window *window)
+	__must_hold(&ioas->lock)
+{
+	struct ioas_demand *demand = ioas->demand;
+	unsigned long index = window->index;
+	struct pinned pinned[UNPIN_BATCH];
+	u64 cursor = ioas_demand_start(ioas, index);
+	u64 last = ioas_demand_last(ioas, index);
+	unsigned int i, n;
+	bool more = true;
+
+	list_del_init(&window->idle);
+	demand->nr_idle--;
+	do {
+		n = make_records(ioas, &cursor, last, pinned, &more);
+		if (!more) {
+			xa_erase(&demand->windows, index);
+			kfree(window);
+		}
+		spin_unlock(&ioas->lock);
+		for (i = 0; i < n; i++)
+			ioasid_memory_put(&pinned[i].mem, ioas->account,
+					  pinned[i].payer);
+		cond_resched();
+		spin_lock(&ioas->lock);
+		/* If it was used since, it is idle again, or will be */
+	} while (more && xa_load(&demand->windows, index) == window &&
+		 !window->users && list_empty(&window->idle));
+}
+
+/* Unpin what is idle, but for @keep bytes */
+static void unpin_idle(struct ioas *ioas, u64 keep)
+	__must_hold(&ioas->lock)
+{
+	struct ioas_demand *demand = ioas->demand;
+
+	while (demand->nr_idle && demand->nr_idle > keep >> demand->shift)
+		unpin_window(ioas, list_first_entry(&demand->idle, struct window,
+						    idle));
+}
+
+/* ---- Windows ---- */
+
+static void use_window(struct ioas *ioas, struct window *window)
+{
+	if (window->users++ || list_empty(&window->idle))
+		return;
+	list_del_init(&window->idle);
+	ioas->demand->nr_idle--;
+}
+
+static void leave_window(struct ioas *ioas, struct window *window)
+{
+	if (--window->users)
+		return;
+	list_add_tail(&window->idle, &ioas->demand->idle);
+	ioas->demand->nr_idle++;
+}
+
+/* Leave the windows from @start to @last */
+static void leave_windows(struct ioas *ioas, u64 start, u64 last)
+	__must_hold(&ioas->lock)
+{
+	unsigned long index = ioas_demand_window(ioas, start);
+	unsigned long end = ioas_demand_window(ioas, last);
+	unsigned int n = 0;
+
+	for (;;) {
+		leave_window(ioas, xa_load(&ioas->demand->windows, index));
+		if (index++ == end)
+			break;
+		if (++n % IOAS_DEMAND_BATCH)
+			continue;
+		/* With the lock dropped, others may keep many idle */
+		unpin_idle(ioas, IDLE_BYTES);
+		ioas_relax(ioas);
+	}
+	unpin_idle(ioas, IDLE_BYTES);
+}
+
+/**
+ * ioas_demand_keep_apart() - keep what touches an edge of a range in two mappings
+ * @ioas: the root; its lock is held
+ * @at: an edge at which no mapping is to be cut, where one may begin
+ *
+ * An unmap has cut at the edge, or found that it need not.
+ */
+void ioas_demand_keep_apart(struct ioas *ioas, u64 at)
+{
+	struct ioas_mapping *m = ioas_mapping_first(ioas, at);
+
+	if (m && m->start == at)
+		m->apart = true;
+}
+
+/**
+ * ioas_demand_spare() - unpin all memory that no child refers to
+ * @ioas: the root
+ *
+ * Context: may sleep; with no lock held.
+ */
+void ioas_demand_spare(struct ioas *ioas)
+{
+	spin_lock(&ioas->lock);
+	unpin_idle(ioas, 0);
+	spin_unlock(&ioas->lock);
+}
+
+/**
+ * ioas_demand_get() - use the windows of a reference
+ * @ioas: the root
+ * @start: first byte of the reference
+ * @last: last byte
+ *
+ * Context: may sleep; allocates nothing.
+ * Return: 0, ioas_demand_put() follows; -EAGAIN, one of them is not there: see
+ * ioas_demand_pin().
+ */
+int ioas_demand_get(struct ioas *ioas, u64 start, u64 last)
+{
+	unsigned long index = ioas_demand_window(ioas, start);
+	unsigned long end = ioas_demand_window(ioas, last);
+	struct window *window;
+	unsigned int n = 0;
+	int ret = 0;
+
+	spin_lock(&ioas->lock);
+	for (;;) {
+		window = xa_load(&ioas->demand->windows, index);
+		if (!window) {
+			ret = -EAGAIN;
+			break;
+		}
+		use_window(ioas, window);
+		if (index == end)
+			break;
+		index++;
+		if (++n % IOAS_DEMAND_BATCH == 0)
+			ioas_relax(ioas);
+	}
+	if (ret && index != ioas_demand_window(ioas, start))
+		leave_windows(ioas, start, ioas_demand_start(ioas, index) - 1);
+	spin_unlock(&ioas->lock);
+	return ret;
+}
+
+/**
+ * ioas_demand_put() - undo ioas_demand_get() or ioas_demand_pin()
+ * @ioas: the root
+ * @start: first byte
+ * @last: last byte
+ *
+ * Context: may sleep; waits for no page fault.
+ */
+void ioas_demand_put(struct ioas *ioas, u64 start, u64 last)
+{
+	spin_lock(&ioas->lock);
+	leave_windows(ioas, start, last);
+	spin_unlock(&ioas->lock);
+}
+
+/**
+ * ioas_demand_split() - count a reference that becomes two
+ * @ioas: the root; its lock is held
+ * @at: where the second one begins
+ */
+void ioas_demand_split(struct ioas *ioas, u64 at)
+{
+	unsigned long index = ioas_demand_window(ioas, at);
+
+	lockdep_assert_held(&ioas->lock);
+	if (at != ioas_demand_start(ioas, index))
+		use_window(ioas, xa_load(&ioas->demand->windows, index));
+}
+
+/**
+ * ioas_demand_use() - use a window, which is made if there is none
+ * @ioas: the root
+ * @index: the window
+ *
+ * Context: may sleep; with no lock held.
+ * Return: 0, ioas_demand_put() follows; -ENOMEM.
+ */
+int ioas_demand_use(struct ioas *ioas, unsigned long index)
+{
+	struct window *window, *old;
+
+	for (;;) {
+		spin_lock(&ioas->lock);
+		window = xa_load(&ioas->demand->windows, index);
+		if (window)
+			use_window(ioas, window);
+		spin_unlock(&ioas->lock);
+		if (window)
+			return 0;
+		window = kmalloc(sizeof(*window), GFP_KERNEL_ACCOUNT);
+		if (!window)
+			return -ENOMEM;
+		INIT_LIST_HEAD(&window->idle);
+		window->index = index;
+		window->users = 1;
+		old = xa_cmpxchg(&ioas->demand->windows, index, NULL, window,
+				 GFP_KERNEL_ACCOUNT);
+		if (!old)
+			return 0;
+		kfree(window);
+		if (xa_is_err(old))
+			return xa_err(old);
+	}
+}
