@@ -63,19 +63,32 @@ int ioasid_alloc_child(int fd, __u32 parent, __u64 cookie, __u32 *ioasid)
 	return ret;
 }
 
-int ioasid_alloc_nest_parent(int fd, __u64 cookie, __u32 *ioasid)
+/* A root with a flag */
+static int alloc_root(int fd, __u32 flag, __u64 cookie, __u64 cut_size,
+		      __u32 *ioasid)
 {
 	struct ioasid_alloc alloc = {
 		.argsz = sizeof(alloc),
-		.flags = IOASID_ALLOC_NEST_PARENT,
+		.flags = flag,
 		.kind = IOASID_KIND_MAP,
 		.cookie = cookie,
+		.cut_size = cut_size,
 	};
 	int ret = do_ioctl(fd, IOASID_ALLOC, &alloc);
 
 	if (!ret)
 		*ioasid = alloc.ioasid;
 	return ret;
+}
+
+int ioasid_alloc_nest_parent(int fd, __u64 cookie, __u32 *ioasid)
+{
+	return alloc_root(fd, IOASID_ALLOC_NEST_PARENT, cookie, 0, ioasid);
+}
+
+int ioasid_alloc_demand(int fd, __u64 cookie, __u64 cut_size, __u32 *ioasid)
+{
+	return alloc_root(fd, IOASID_ALLOC_DEMAND, cookie, cut_size, ioasid);
 }
 
 int ioasid_alloc_table(int fd, __u32 kind, __u32 parent, __u32 format,

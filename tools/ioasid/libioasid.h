@@ -76,6 +76,20 @@ int ioasid_alloc_child(int fd, __u32 parent, __u64 cookie, __u32 *ioasid);
 int ioasid_alloc_nest_parent(int fd, __u64 cookie, __u32 *ioasid);
 
 /**
+ * ioasid_alloc_demand - allocate an I/O address space that pins what children use
+ * @fd: the context
+ * @cookie: any number
+ * @cut_size: bytes that are pinned together, and the cut size of mappings; 0 for 2
+ *	MiB, and no cut size
+ * @ioasid: out, its id
+ *
+ * It maps memory as any other one does, which is pinned when a child refers to it.
+ * Devices are attached to children only.  -EOPNOTSUPP if the kernel does not know
+ * IOASID_EXT_DEMAND.
+ */
+int ioasid_alloc_demand(int fd, __u64 cookie, __u64 cut_size, __u32 *ioasid);
+
+/**
  * ioasid_alloc_table - allocate an I/O address space whose table the program writes
  * @fd: the context
  * @kind: IOASID_KIND_PGTABLE, or IOASID_KIND_PASID_TABLE
