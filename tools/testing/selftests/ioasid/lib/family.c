@@ -90,7 +90,7 @@ bool reads(struct model_device *dev, __u64 iova, int number)
 	if (model_get(dev, iova, buf, sizeof(buf)))
 		return false;
 	for (i = 0; i < sizeof(buf); i++)
-		if (buf[i] != number + 1)
+		if (buf[i] != (unsigned char)(number + 1))
 			return false;
 	return true;
 }

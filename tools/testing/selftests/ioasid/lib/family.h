@@ -4,7 +4,7 @@
  * that a model device sees through them.
  *
  * Page n of the memory that family_memory() makes holds bytes of the value n +
- * 1, for n below 255.
+ * 1, modulo 256.
  */
 #ifndef __SELFTESTS_IOASID_FAMILY_H
 #define __SELFTESTS_IOASID_FAMILY_H
