@@ -113,6 +113,7 @@ enum row {
 	SPREAD_MAP_4K, SPREAD_UNMAP_4K,
 	BATCH_MAP_2M, BATCH_UNMAP_2M,
 	REF_MAP_64M, REF_UNMAP_64M,
+	DEMAND_MAP_4K, DEMAND_UNMAP_4K,
 	REF_RING_4K, BATCH_RING_4K,
 	NVME_REF, NVME_FRESH,
 	VM_THP, VM_THP_STOP, VM_PAGES, VM_PAGES_STOP,
@@ -180,6 +181,10 @@ static const struct {
 			  20000 },
 	[REF_UNMAP_64M] = { "ref_unmap_64m", "64M THP unmap by reference",
 			    "op", 6000 },
+	[DEMAND_MAP_4K] = { "demand_map_4k", "4K map by reference, on demand",
+			    "op", 0 },
+	[DEMAND_UNMAP_4K] = { "demand_unmap_4k", "4K unmap, on demand", "op",
+			      0 },
 	[REF_RING_4K] = { "ref_ring_4k", "vIOMMU ring of 256 x 4K, strict",
 			  "pair", 4000 },
 	[BATCH_RING_4K] = { "batch_ring_4k", "  the same, batches of 32",
@@ -874,6 +879,40 @@ static void run_refs(struct backend *be, enum backend_id b, double *out)
 	be->free(be->fd, registry);
 }
 
+/* As by reference, where the root pins 2 MiB at the first of them */
+static int run_demand(struct backend *be, double *out)
+{
+	struct ioasid_alloc root = {
+		.argsz = sizeof(root),
+		.flags = IOASID_ALLOC_DEMAND,
+		.kind = IOASID_KIND_MAP,
+	};
+	struct ioasid_alloc child = {
+		.argsz = sizeof(child),
+		.kind = IOASID_KIND_MAP,
+	};
+	struct backend ref = *be;
+	int rc;
+
+	if (ioctl(be->fd, IOASID_ALLOC, &root))
+		return -1;
+	ref.id = root.ioasid;
+	if (be->map(&ref, REGISTERED, mem.small, SZ_4M))
+		return -1;
+	child.parent = root.ioasid;
+	if (ioctl(be->fd, IOASID_ALLOC, &child) ||
+	    be->attach(be, child.ioasid))
+		return -1;
+	ref.id = child.ioasid;
+	ref.map = ioasid_ref;
+	rc = run_list(&ref, DEMAND_MAP_4K, DEMAND_UNMAP_4K, mem.small, 1024,
+		      SZ_4K, 1, out);
+	be->attach(be, be->id);
+	be->free(be->fd, child.ioasid);
+	be->free(be->fd, root.ioasid);
+	return rc;
+}
+
 /* --- memory of the kernel --- */
 
 /* -1 if there is no memory cgroup. */
@@ -1084,6 +1123,8 @@ static void run_backend(struct backend *be, enum backend_id b)
 	if (b == VHOST)
 		goto unprivileged;
 	run_refs(be, b, out);
+	if (b == IOASID)
+		try(run_demand(be, out), be, "on demand");
 	run_many(be, FRESH_1, FRESH_64K, false, out);
 	if (be->attach)
 		run_replace(be, out);
