@@ -55,7 +55,8 @@ static void take_part(struct ioas *ioas, struct ioas_mapping *m, u64 at,
 
 /*
  * Find the next part from *@cursor on that is recorded and not pinned.  Returns 1;
- * 0, there is none up to @last; -ENXIO, nothing is mapped at *@cursor.
+ * 0, there is none up to @last; -ENXIO, no memory is mapped at *@cursor; -EAGAIN,
+ * what is mapped there must be waited for; -ENODEV, the root was freed.
  */
 static int find_part(struct ioas *ioas, u64 *cursor, u64 last, struct part *part)
 {
@@ -66,14 +67,24 @@ static int find_part(struct ioas *ioas, u64 *cursor, u64 last, struct part *part
 	spin_lock(&ioas->lock);
 	for (;;) {
 		m = ioas_mapping_first(ioas, *cursor);
-		if (!m || m->start > *cursor)
+		if (ioas->dead)
+			ret = -ENODEV;
+		if (ioas->dead || !m || m->start > *cursor ||
+		    m->state == IOAS_MAPPING_PINNING ||
+		    m->state == IOAS_MAPPING_WRITING)
 			break;
-		if (m->state == IOAS_MAPPING_LIVE &&
-		    m->backing == IOAS_BACKING_DEMAND) {
+		if (m->state != IOAS_MAPPING_LIVE) {
+			ret = -EAGAIN;
+			break;
+		}
+		if (m->backing == IOAS_BACKING_DEMAND) {
 			take_part(ioas, m, *cursor, part);
 			ret = 1;
 			break;
 		}
+		/* A reserved range may be of any length */
+		if (m->backing == IOAS_BACKING_NONE)
+			break;
 		if (m->last >= last) {
 			ret = 0;
 			break;
@@ -264,7 +275,9 @@ static int pin_window(struct ioas *ioas, u64 start, u64 last, u64 *fault_addr)
  *
  * Context: may sleep, for as long as a page fault takes; with no lock held.
  * Return: 0, ioas_demand_put() follows; on failure no window is used:
- * -ENXIO, part of the range is not mapped;
+ * -ENXIO, part of the range has no memory mapped;
+ * -EAGAIN, what is mapped at *@fault_addr must be waited for;
+ * -ENODEV, the root was freed;
  * -EPERM, it is memory of another process, which has to refer to it first;
  * -EINTR, a fatal signal;
  * errnos of ioasid_memory_get().
@@ -288,6 +301,12 @@ int ioas_demand_pin(struct ioas *ioas, u64 start, u64 last, u64 *fault_addr)
 		if (to == last)
 			return 0;
 		from = to + 1;
+		/* What is pinned already has as many windows */
+		if (fatal_signal_pending(current)) {
+			ret = -EINTR;
+			break;
+		}
+		cond_resched();
 	}
 	if (from != start)
 		ioas_demand_put(ioas, start, from - 1);

@@ -612,21 +612,23 @@ static u64 offset_of(const struct ioas *ioas)
  */
 int ioas_ref_wait(struct ioas *ioas, struct ioas_map_request *req, u64 addr)
 {
-	u64 last = req->addr + (req->length - 1), offset = offset_of(ioas);
+	u64 offset = offset_of(ioas), start = req->addr + offset;
+	u64 last = start + (req->length - 1);
 	struct ioas *parent = ioas->parent;
 	int ret;
 
-	spin_lock(&parent->lock);
-	ret = ioas_wait(parent, !must_wait(parent, addr + offset, last + offset),
-			NULL);
-	spin_unlock(&parent->lock);
-	if (ret || likely(!parent->demand))
-		return ret;
-	/* What was pinned before may have been unmapped, and mapped again */
-	ioas_ref_end(ioas, req);
-	ret = ioas_demand_pin(parent, req->addr + offset, last + offset,
-			      &req->fault_addr);
-	req->fault_addr -= offset;
+	addr += offset;
+	do {
+		spin_lock(&parent->lock);
+		ret = ioas_wait(parent, !must_wait(parent, addr, last), NULL);
+		spin_unlock(&parent->lock);
+		if (ret || likely(!parent->demand))
+			return ret;
+		/* What was pinned before may have been unmapped, and mapped again */
+		ioas_ref_end(ioas, req);
+		ret = ioas_demand_pin(parent, start, last, &addr);
+	} while (ret == -EAGAIN);
+	req->fault_addr = addr - offset;
 	req->holds = !ret;
 	return ret;
 }

@@ -276,6 +276,11 @@ TEST_F(demand, fails)
 				     IA_RW));
 	EXPECT_EQ(ROOT_AT + LENGTH, fault);
 	EXPECT_GE(IDLE, PINNED() - WINDOW);
+	/* A reserved range has no memory, however long it is */
+	ASSERT_EQ(0, ia_reserve(self->fd, self->root, 1ULL << 62, 1ULL << 62));
+	EXPECT_EQ(-ENXIO, ia_map_ref(self->fd, child, 0, 1ULL << 62, 1ULL << 62,
+				     IA_RW));
+	EXPECT_EQ(1ULL << 62, fault);
 }
 
 /* Memory of a file, and of another process. */
@@ -309,7 +314,7 @@ TEST_F(demand, file)
 		EXPECT_EQ(-EPERM, ia_map_ref(fd, child, 0, ROOT_AT, PG, IA_RW));
 		EXPECT_EQ(0, ia_map_ref(fd, child, SZ_2M, iova + PG, 2 * PG,
 					IA_RW));
-		/* By the other context, too: the charge is of who refers first */
+		/* The process that refers first is charged, in any context */
 		EXPECT_EQ(4 * PG >> 10, ia_status("VmPin"));
 		close(fd);
 		_exit(_metadata->exit_code);
