@@ -108,8 +108,8 @@ static void revoke_all(struct ioasid_ctx *ctx)
 }
 
 /*
- * An empty root of the kind MAP: the common case, freed without sleep and indirect
- * call
+ * An empty root of the kind MAP, with nothing whose end may sleep: the common case,
+ * freed without sleep and indirect call
  */
 static bool is_easy(struct ioasid_object *obj)
 {
@@ -118,7 +118,8 @@ static bool is_easy(struct ioasid_object *obj)
 	if (unlikely(obj->type != IOASID_OBJECT_IOASID))
 		return false;
 	ioas = ioasid_ioas(container_of(obj, struct ioasid, obj));
-	return !IS_ERR(ioas) && !ioas->parent && RB_EMPTY_ROOT(&ioas->mappings);
+	return !IS_ERR(ioas) && !ioas->parent && !ioas->demand &&
+	       RB_EMPTY_ROOT(&ioas->mappings);
 }
 
 /* Ids that are erased together: 64 nodes of an xarray */

@@ -238,10 +238,11 @@ enum ioasid_alloc_flags {
  * With IOASID_ALLOC_DEMAND, IOASID_MAP_DMA pins and charges nothing.  When a child
  * refers to memory it is pinned and charged, with what else can be pinned in its
  * windows: ranges of @cut_size, or of 2 MiB where that is 0.  It stays pinned as long
- * as mappings of children lie in the window; a few MiB stay pinned for a while after
- * that.  An address of a process stands for the memory that the process has there
- * when it is pinned, and only that process can refer to what is not pinned yet.
- * Memory of a file can be pinned for any child.  What is pinned is a mapping of its
+ * as mappings of children lie in the window, and a fraction of a second longer; a few
+ * MiB stay pinned until others take their place, or a limit of locked memory is met.
+ * An address of a process stands for the memory that the process has there when it is
+ * pinned, and only that process can refer to what is not pinned yet.  Memory of a
+ * file can be pinned for any child.  What is pinned is a mapping of its
  * own, so that IOASID_QUERY_MAP tells several mappings of what was mapped at once,
  * and IOASID_UNMAP_DMA can cut between them.  Devices cannot be attached to such an
  * IOASID.  Memory of devices is mapped by IOASID_MAP_FILE only, and at once.

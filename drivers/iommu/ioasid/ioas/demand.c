@@ -11,8 +11,11 @@
  *    lies in one window.  A reference uses all windows that it lies in, from
  *    before it finds its memory until it is dropped, and so does a thread that pins
  *    for a reference.
- *  - The parts in a window that is not used are unpinned.  A few windows are kept
- *    for a while, up to IDLE_BYTES: those that were used last.
+ *  - The parts in a window that is not used are unpinned by a worker, IDLE_TIME
+ *    after there were too many: an unmap does not wait for that.  Some windows are
+ *    kept, up to IDLE_BYTES: those that were used last.  A thread that pins a window
+ *    beyond that unpins another one, so that what is pinned cannot grow while the
+ *    worker has no CPU.
  *  - Records that touch become one when what is between them is unpinned, but not
  *    where an unmap has an edge: it takes what it has found between its edges.
  *  - No device is attached to the root itself, and no software device uses it: its
@@ -41,24 +44,27 @@
 /* log2 of the size of windows, unless the root has a cut size */
 #define WINDOW_SHIFT	21
 
-/* Memory that is pinned in windows that are not used */
+/* Memory that stays pinned in windows that are not used, and for how long more does */
 #define IDLE_BYTES	SZ_4M
+#define IDLE_TIME	(HZ / 10)
 
 /* Parts that are unpinned at a time */
 #define UNPIN_BATCH	8
 
 /**
- * struct window - a range of IOVAs whose memory is pinned and unpinned together
+ * struct ioas_window - a range of IOVAs whose memory is pinned and unpinned together
  * @idle: in ioas_demand.idle, while @users is 0 and no thread unpins it
  * @index: its first byte, in units of the size of windows; its index in
  *	ioas_demand.windows
  * @users: number of references in it, and of threads that pin in it
  */
-struct window {
+struct ioas_window {
 	struct list_head idle;
 	unsigned long index;
 	unsigned long users;
 };
+
+static void trim(struct work_struct *work);
 
 /* ---- Life ---- */
 
@@ -78,20 +84,34 @@ int ioas_demand_init(struct ioas *ioas)
 	xa_init(&demand->windows);
 	INIT_LIST_HEAD(&demand->idle);
 	demand->shift = ioas->cut_shift ?: WINDOW_SHIFT;
+	demand->max_idle = IDLE_BYTES >> demand->shift;
+	INIT_DELAYED_WORK(&demand->trim, trim);
+	demand->ioas = ioas;
 	ioas->demand = demand;
 	return 0;
 }
 
 /**
+ * ioas_demand_stop() - see that no worker uses the address space any more
+ * @ioas: the root; no other thread uses it
+ *
+ * Context: may sleep, for as long as unpinning a window takes.
+ */
+void ioas_demand_stop(struct ioas *ioas)
+{
+	cancel_delayed_work_sync(&ioas->demand->trim);
+}
+
+/**
  * ioas_demand_exit() - undo ioas_demand_init()
- * @ioas: the root, with no mapping
+ * @ioas: the root, with no mapping, after ioas_demand_stop()
  *
  * Context: may sleep; yields.
  */
 void ioas_demand_exit(struct ioas *ioas)
 {
 	struct ioas_demand *demand = ioas->demand;
-	struct window *window;
+	struct ioas_window *window;
 	unsigned long index;
 
 	xa_for_each(&demand->windows, index, window) {
@@ -257,11 +277,19 @@ static unsigned int make_records(struct ioas *ioas, u64 *cursor, u64 last,
 	return n;
 }
 
+static void forget_window(struct ioas_demand *demand, struct ioas_window *window)
+{
+	if (demand->recent == window)
+		demand->recent = NULL;
+	xa_erase(&demand->windows, window->index);
+	kfree(window);
+}
+
 /*
  * Unpin what is in an idle window, which ends to exist unless it is used
  * meanwhile.  The lock is dropped in between.
  */
-static void unpin_window(struct ioas *ioas, struct window *window)
+static void unpin_window(struct ioas *ioas, struct ioas_window *window)
 	__must_hold(&ioas->lock)
 {
 	struct ioas_demand *demand = ioas->demand;
@@ -276,10 +304,8 @@ static void unpin_window(struct ioas *ioas, struct window *window)
 	demand->nr_idle--;
 	do {
 		n = make_records(ioas, &cursor, last, pinned, &more);
-		if (!more) {
-			xa_erase(&demand->windows, index);
-			kfree(window);
-		}
+		if (!more)
+			forget_window(demand, window);
 		spin_unlock(&ioas->lock);
 		for (i = 0; i < n; i++)
 			ioasid_memory_put(&pinned[i].mem, ioas->account,
@@ -291,37 +317,65 @@ static void unpin_window(struct ioas *ioas, struct window *window)
 		 !window->users && list_empty(&window->idle));
 }
 
-/* Unpin what is idle, but for @keep bytes */
-static void unpin_idle(struct ioas *ioas, u64 keep)
+/* Unpin what is idle in the window that was used first */
+static void unpin_oldest(struct ioas *ioas)
 	__must_hold(&ioas->lock)
 {
-	struct ioas_demand *demand = ioas->demand;
+	unpin_window(ioas, list_first_entry(&ioas->demand->idle, struct ioas_window,
+					    idle));
+}
 
-	while (demand->nr_idle && demand->nr_idle > keep >> demand->shift)
-		unpin_window(ioas, list_first_entry(&demand->idle, struct window,
-						    idle));
+static void trim(struct work_struct *work)
+{
+	struct ioas_demand *demand = container_of(to_delayed_work(work),
+						  struct ioas_demand, trim);
+	struct ioas *ioas = demand->ioas;
+
+	spin_lock(&ioas->lock);
+	while (demand->nr_idle > demand->max_idle)
+		unpin_oldest(ioas);
+	spin_unlock(&ioas->lock);
 }
 
 /* ---- Windows ---- */
 
-static void use_window(struct ioas *ioas, struct window *window)
+static struct ioas_window *find_window(struct ioas_demand *demand,
+				       unsigned long index)
+{
+	struct ioas_window *window = demand->recent;
+
+	if (likely(window && window->index == index))
+		return window;
+	window = xa_load(&demand->windows, index);
+	if (window)
+		demand->recent = window;
+	return window;
+}
+
+static void use_window(struct ioas_demand *demand, struct ioas_window *window)
 {
 	if (window->users++ || list_empty(&window->idle))
 		return;
 	list_del_init(&window->idle);
-	ioas->demand->nr_idle--;
+	demand->nr_idle--;
 }
 
-static void leave_window(struct ioas *ioas, struct window *window)
+static void leave_window(struct ioas_demand *demand, struct ioas_window *window)
 {
 	if (--window->users)
 		return;
-	list_add_tail(&window->idle, &ioas->demand->idle);
-	ioas->demand->nr_idle++;
+	list_add_tail(&window->idle, &demand->idle);
+	if (demand->nr_idle++ == demand->max_idle)
+		queue_delayed_work(system_unbound_wq, &demand->trim, IDLE_TIME);
 }
 
-/* Leave the windows from @start to @last */
-static void leave_windows(struct ioas *ioas, u64 start, u64 last)
+/**
+ * ioas_demand_leave() - undo ioas_demand_get() or ioas_demand_pin()
+ * @ioas: the root; its lock is held, and may be dropped in between
+ * @start: first byte
+ * @last: last byte
+ */
+void ioas_demand_leave(struct ioas *ioas, u64 start, u64 last)
 	__must_hold(&ioas->lock)
 {
 	unsigned long index = ioas_demand_window(ioas, start);
@@ -329,16 +383,12 @@ static void leave_windows(struct ioas *ioas, u64 start, u64 last)
 	unsigned int n = 0;
 
 	for (;;) {
-		leave_window(ioas, xa_load(&ioas->demand->windows, index));
-		if (index++ == end)
+		leave_window(ioas->demand, find_window(ioas->demand, index));
+		if (likely(index++ == end))
 			break;
-		if (++n % IOAS_DEMAND_BATCH)
-			continue;
-		/* With the lock dropped, others may keep many idle */
-		unpin_idle(ioas, IDLE_BYTES);
-		ioas_relax(ioas);
+		if (++n % IOAS_DEMAND_BATCH == 0)
+			ioas_relax(ioas);
 	}
-	unpin_idle(ioas, IDLE_BYTES);
 }
 
 /**
@@ -364,47 +414,45 @@ void ioas_demand_keep_apart(struct ioas *ioas, u64 at)
  */
 void ioas_demand_spare(struct ioas *ioas)
 {
+	/* What the worker has in its hands counts, too */
+	flush_delayed_work(&ioas->demand->trim);
 	spin_lock(&ioas->lock);
-	unpin_idle(ioas, 0);
+	while (ioas->demand->nr_idle)
+		unpin_oldest(ioas);
 	spin_unlock(&ioas->lock);
 }
 
 /**
  * ioas_demand_get() - use the windows of a reference
- * @ioas: the root
+ * @ioas: the root; its lock is held, and may be dropped in between
  * @start: first byte of the reference
  * @last: last byte
  *
- * Context: may sleep; allocates nothing.
- * Return: 0, ioas_demand_put() follows; -EAGAIN, one of them is not there: see
+ * Return: 0, ioas_demand_leave() follows; -EAGAIN, one of them is not there: see
  * ioas_demand_pin().
  */
 int ioas_demand_get(struct ioas *ioas, u64 start, u64 last)
+	__must_hold(&ioas->lock)
 {
 	unsigned long index = ioas_demand_window(ioas, start);
 	unsigned long end = ioas_demand_window(ioas, last);
-	struct window *window;
+	struct ioas_window *window;
 	unsigned int n = 0;
-	int ret = 0;
 
-	spin_lock(&ioas->lock);
 	for (;;) {
-		window = xa_load(&ioas->demand->windows, index);
-		if (!window) {
-			ret = -EAGAIN;
+		window = find_window(ioas->demand, index);
+		if (unlikely(!window))
 			break;
-		}
-		use_window(ioas, window);
-		if (index == end)
-			break;
+		use_window(ioas->demand, window);
+		if (likely(index == end))
+			return 0;
 		index++;
 		if (++n % IOAS_DEMAND_BATCH == 0)
 			ioas_relax(ioas);
 	}
-	if (ret && index != ioas_demand_window(ioas, start))
-		leave_windows(ioas, start, ioas_demand_start(ioas, index) - 1);
-	spin_unlock(&ioas->lock);
-	return ret;
+	if (index != ioas_demand_window(ioas, start))
+		ioas_demand_leave(ioas, start, ioas_demand_start(ioas, index) - 1);
+	return -EAGAIN;
 }
 
 /**
@@ -413,12 +461,12 @@ int ioas_demand_get(struct ioas *ioas, u64 start, u64 last)
  * @start: first byte
  * @last: last byte
  *
- * Context: may sleep; waits for no page fault.
+ * Context: may sleep; waits for nothing.
  */
 void ioas_demand_put(struct ioas *ioas, u64 start, u64 last)
 {
 	spin_lock(&ioas->lock);
-	leave_windows(ioas, start, last);
+	ioas_demand_leave(ioas, start, last);
 	spin_unlock(&ioas->lock);
 }
 
@@ -433,7 +481,7 @@ void ioas_demand_split(struct ioas *ioas, u64 at)
 
 	lockdep_assert_held(&ioas->lock);
 	if (at != ioas_demand_start(ioas, index))
-		use_window(ioas, xa_load(&ioas->demand->windows, index));
+		use_window(ioas->demand, find_window(ioas->demand, index));
 }
 
 /**
@@ -446,13 +494,13 @@ void ioas_demand_split(struct ioas *ioas, u64 at)
  */
 int ioas_demand_use(struct ioas *ioas, unsigned long index)
 {
-	struct window *window, *old;
+	struct ioas_window *window, *old;
 
 	for (;;) {
 		spin_lock(&ioas->lock);
-		window = xa_load(&ioas->demand->windows, index);
+		window = find_window(ioas->demand, index);
 		if (window)
-			use_window(ioas, window);
+			use_window(ioas->demand, window);
 		spin_unlock(&ioas->lock);
 		if (window)
 			return 0;
@@ -465,9 +513,16 @@ int ioas_demand_use(struct ioas *ioas, unsigned long index)
 		old = xa_cmpxchg(&ioas->demand->windows, index, NULL, window,
 				 GFP_KERNEL_ACCOUNT);
 		if (!old)
-			return 0;
+			break;
 		kfree(window);
 		if (xa_is_err(old))
 			return xa_err(old);
 	}
+
+	/* The worker may be late */
+	spin_lock(&ioas->lock);
+	if (ioas->demand->nr_idle > ioas->demand->max_idle)
+		unpin_oldest(ioas);
+	spin_unlock(&ioas->lock);
+	return 0;
 }

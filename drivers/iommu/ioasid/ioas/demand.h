@@ -25,11 +25,13 @@ struct ioas_origin {
 	struct file *file;
 };
 
+void ioas_demand_stop(struct ioas *ioas);
 void ioas_demand_exit(struct ioas *ioas);
 int ioas_demand_record(struct ioas_mapping *m, struct ioas_map_request *req);
 void ioas_origin_put(struct ioas_origin *origin);
 bool ioas_origin_known(const struct ioas_origin *origin);
 int ioas_demand_get(struct ioas *ioas, u64 start, u64 last);
+void ioas_demand_leave(struct ioas *ioas, u64 start, u64 last);
 void ioas_demand_put(struct ioas *ioas, u64 start, u64 last);
 void ioas_demand_keep_apart(struct ioas *ioas, u64 at);
 void ioas_demand_split(struct ioas *ioas, u64 at);

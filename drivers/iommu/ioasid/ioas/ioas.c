@@ -108,6 +108,8 @@ void ioas_exit(struct ioas *ioas)
 {
 	struct ioas_mapping *m, *next;
 
+	if (unlikely(ioas->demand))
+		ioas_demand_stop(ioas);
 	if (unlikely(!RB_EMPTY_ROOT(&ioas->mappings))) {
 		rbtree_postorder_for_each_entry_safe(m, next, &ioas->mappings,
 						     rb) {

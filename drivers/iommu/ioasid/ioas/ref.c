@@ -537,12 +537,14 @@ int ioas_ref_get(struct ioas *ioas, struct ioas_mapping *m,
 	at = m->addr;
 	last = at + (m->last - m->start);
 	m->ioas = ioas;
+	spin_lock(&parent->lock);
 	if (unlikely(parent->demand)) {
 		ret = ioas_demand_get(parent, at, last);
-		if (ret)
+		if (unlikely(ret)) {
+			spin_unlock(&parent->lock);
 			goto failed;
+		}
 	}
-	spin_lock(&parent->lock);
 	ret = refer_first(parent, import, m, last);
 	spin_unlock(&parent->lock);
 	if (likely(!ret)) {
@@ -655,11 +657,11 @@ void ioas_ref_put(struct ioas *ioas,
 	bool shared = false;
 	s64 n = 0;
 
+	spin_lock(&parent->lock);
 	if (unlikely(parent->demand))
 		for (m = list; m; m = m->next)
 			if (ioas_mapping_has_ref(m))
-				ioas_demand_put(parent, m->addr, m->ref.last);
-	spin_lock(&parent->lock);
+				ioas_demand_leave(parent, m->addr, m->ref.last);
 	for (m = list; m; m = m->next) {
 		if (unlikely(m->backing != IOAS_BACKING_PARENT)) {
 			if (m->backing == IOAS_BACKING_PARENT_DEVICE) {

@@ -47,6 +47,7 @@
 #include <linux/rwsem.h>
 #include <linux/spinlock.h>
 #include <linux/wait.h>
+#include <linux/workqueue.h>
 #include <linux/xarray.h>
 
 #include <uapi/linux/ioasid.h>
@@ -547,10 +548,14 @@ struct ioas_devmem {
 
 /**
  * struct ioas_demand - memory of a root that is pinned when children refer to it
- * @windows: struct window of ioas/demand.c, by address in units of their size
+ * @windows: struct ioas_window, by address in units of their size
+ * @recent: the one of these that was looked for last; or NULL
  * @idle: windows that are not used, whose memory is still pinned; in the order of
  *	their last use
  * @nr_idle: number of these
+ * @max_idle: number of these above which @trim unpins
+ * @trim: unpins what was idle for a while
+ * @ioas: the address space
  * @bytes: bytes that are recorded, and not pinned
  * @shift: log2 of the size of windows
  *
@@ -558,8 +563,12 @@ struct ioas_devmem {
  */
 struct ioas_demand {
 	struct xarray windows;
+	struct ioas_window *recent;
 	struct list_head idle;
 	unsigned long nr_idle;
+	unsigned long max_idle;
+	struct delayed_work trim;
+	struct ioas *ioas;
 	u64 bytes;
 	u8 shift;
 };
