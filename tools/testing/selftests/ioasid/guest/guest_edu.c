@@ -37,6 +37,17 @@ static bool have_iommu(const char *device)
 	return !access(path, F_OK);
 }
 
+/* Some IOMMUs take a device when its driver probes it, and not before */
+static void take(const char *device)
+{
+	if (!hw_take(device))
+		return;
+	if (!have_iommu(device) && hw_write_file(UNSAFE, "1"))
+		die(UNSAFE);
+	if (hw_take(device))
+		die(device);
+}
+
 /* The device of a group that has no IOMMU */
 static int open_unsafe(const char *device)
 {
@@ -113,11 +124,8 @@ int main(int argc, char **argv)
 	if (mem == MAP_FAILED)
 		die("mmap");
 
+	take(device);
 	iommu = have_iommu(device);
-	if (!iommu && hw_write_file(UNSAFE, "1"))
-		die(UNSAFE);
-	if (hw_take(device))
-		die(device);
 	if (iommu && (be->open(be, device) ||
 		      be->map(be, IOVA, mem, NR_PAGES * PAGE)))
 		die("/dev/ioasid");
