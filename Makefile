@@ -17,6 +17,9 @@ help:
 	@echo '                              kernel of Debian, or on that of make kernel'
 	@echo 'make demo-nested              a guest page table that the model IOMMU walks, in a VM'
 	@echo 'make deb                      Debian packages, in out/deb: modules for its kernel, library, tools'
+	@echo 'make qemu                     QEMU with the back end for /dev/ioasid'
+	@echo 'make test-qemu                its tests, in a VM too'
+	@echo 'make bench-qemu               instructions per operation of its back ends, in a VM'
 	@echo 'make bench                    instructions per operation, in a VM'
 	@echo 'make selftests                build the kselftests'
 	@echo 'make overlay KSRC=TREE        lay this repository over a kernel tree of yours'
@@ -64,6 +67,15 @@ demo-nested:
 deb:
 	@scripts/deb
 
+qemu:
+	@scripts/qemu build
+
+test-qemu:
+	@scripts/test qemu 'qemu.*'
+
+bench-qemu:
+	@scripts/bench-qemu
+
 bench:
 	@scripts/bench
 
@@ -74,4 +86,4 @@ series:
 	@scripts/overlay --series $(or $(OUT),$(error OUT=DIR is missing)) \
 		$(or $(KSRC),$(shell scripts/kernel prepare && scripts/kernel print-tree))
 
-.PHONY: help kernel print-image print-tree selftests test test-all test-fresh check mutants demo demo-nested deb bench overlay series
+.PHONY: help kernel print-image print-tree selftests test test-all test-fresh check mutants demo demo-nested deb qemu test-qemu bench-qemu bench overlay series

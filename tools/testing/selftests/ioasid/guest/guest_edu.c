@@ -4,7 +4,7 @@
  * has the device from its host: whether its DMA reaches the memory of the guest.
  *
  *	guest_edu [-w] DEVICE
- *	  -w when the copies were right, copy on and on, until killed
+ *	  -w when the copies were right, copy on and on, until killed or one is wrong
  *
  * In a guest with an IOMMU the device is on an IOASID there. In one without, VFIO
  * gives it to root with no protection, and its addresses are physical ones.
@@ -146,7 +146,11 @@ int main(int argc, char **argv)
 	printf("%u copies of %u bytes, %s\n", NR_PAGES - 1, EDU_MAX,
 	       iommu ? "by IOVA" : "by physical address");
 	fflush(stdout);
-	for (i = 0; wait; i++)
-		copy(&edu, mem, iova, 0, 1, i);
+	for (i = 0; wait; i++) {
+		if (copy(&edu, mem, iova, 0, 1, i)) {
+			fprintf(stderr, "guest_edu: other bytes in copy %u\n", i);
+			return 1;
+		}
+	}
 	return 0;
 }
