@@ -389,6 +389,9 @@ void ioas_demand_leave(struct ioas *ioas, u64 start, u64 last)
 		if (++n % IOAS_DEMAND_BATCH == 0)
 			ioas_relax(ioas);
 	}
+	/* Many references may be left in a row */
+	if (unlikely(n))
+		ioas_relax(ioas);
 }
 
 /**
