@@ -12,8 +12,6 @@
  */
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
 
 #include "qemu_vtd.h"
 
@@ -37,17 +35,10 @@
 
 #define ANSWER 0x800000ULL
 
-static unsigned int seed = 1;
 static unsigned int mode[NR_AREAS];
 static unsigned int place;
 static bool disk_on;
 static unsigned int checks[3];
-
-static unsigned int below(unsigned int n)
-{
-	seed = seed * 1103515245 + 12345;
-	return (seed >> 8) % n;
-}
 
 static unsigned int area_of(uint64_t address)
 {
@@ -70,17 +61,17 @@ static void show_areas(void)
 
 static void change(void)
 {
-	switch (below(4)) {
+	switch (qv_below(4)) {
 	case 0:
-		place = below(NR_PLACES);
+		place = qv_below(NR_PLACES);
 		qv_set_config(DISK, BAR2, PLACE(place));
 		break;
 	case 1:
-		disk_on = below(2);
+		disk_on = qv_below(2);
 		qv_set_config(DISK, COMMAND, disk_on ? ON : 0);
 		break;
 	default:
-		mode[below(NR_AREAS)] = below(4);
+		mode[qv_below(NR_AREAS)] = qv_below(4);
 		show_areas();
 	}
 }
@@ -96,12 +87,12 @@ static int expect(const char *what, uint64_t address, uint64_t got, uint64_t wan
 
 static int check(void)
 {
-	uint64_t at = AREAS + below(AREAS_SIZE / 8) * 8, number;
+	uint64_t at = AREAS + qv_below(AREAS_SIZE / 8) * 8, number;
 	uint64_t *answer = qv_at(ANSWER);
 
-	if (disk_on && below(2)) {
-		at = PLACE(place) + below(512) * 8;
-		qv_command("writeq", at, 0xd15c00000000ULL | seed);
+	if (disk_on && qv_below(2)) {
+		at = PLACE(place) + qv_below(512) * 8;
+		qv_command("writeq", at, 0xd15c00000000ULL | qv_below(1U << 24));
 		checks[0]++;
 	} else {
 		checks[1]++;
@@ -113,7 +104,7 @@ static int check(void)
 	if (at < AREAS + AREAS_SIZE && mode[area_of(at)] != READ_WRITE)
 		return 0;
 	checks[2]++;
-	number = 0xb0b00000000ULL | seed;
+	number = 0xb0b00000000ULL | qv_below(1U << 24);
 	*answer = number;
 	qv_edu_copy(QV_BAR, ANSWER, at);
 	return expect("write of", at, qv_read("readq", at), number);
@@ -136,30 +127,11 @@ static void start(void)
 int main(int argc, char **argv)
 {
 	unsigned int changes = 2000, per_check = 4, i;
-	int c, bad = 0;
+	int bad = 0;
 	pid_t pid;
 
-	while ((c = getopt(argc, argv, "n:c:s:")) != -1) {
-		switch (c) {
-		case 'n':
-			changes = atoi(optarg);
-			break;
-		case 'c':
-			per_check = atoi(optarg);
-			break;
-		case 's':
-			seed = atoi(optarg);
-			break;
-		default:
-			return 2;
-		}
-	}
-	if (optind == argc || !changes || !per_check) {
-		fprintf(stderr, "usage: qemu_sections [-n CHANGES] [-c CHANGES-PER-CHECK] "
-			"[-s SEED] -- QEMU ARG...\n");
-		return 2;
-	}
-	pid = qv_start_plain(argv + optind);
+	argv = qv_options(argc, argv, &changes, &per_check);
+	pid = qv_start_plain(argv);
 	start();
 	for (i = 0; i < changes && !bad; i++) {
 		change();

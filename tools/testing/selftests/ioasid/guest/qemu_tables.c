@@ -10,9 +10,7 @@
  * QEMU's guest does not run, see lib/qemu_vtd.h; the edu device is its 00:06.0.
  */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "qemu_vtd.h"
 
@@ -27,14 +25,6 @@
 #define TABLE(area) (QV_TABLE1 + (area) * QV_PAGE)
 #define READ_WRITE 3
 #define SUPERPAGE 128
-
-static unsigned int seed = 1;
-
-static unsigned int below(unsigned int n)
-{
-	seed = seed * 1103515245 + 12345;
-	return (seed >> 8) % n;
-}
 
 static uint64_t *pte(unsigned int page)
 {
@@ -58,7 +48,7 @@ static uint64_t expected(unsigned int page)
 
 static void invalidate(unsigned int page, unsigned int order)
 {
-	if (below(8))
+	if (qv_below(8))
 		qv_invalidate(QV_IOVA + (page & ~((1U << order) - 1)) * QV_PAGE, order);
 	else
 		qv_invalidate_domain();
@@ -66,14 +56,14 @@ static void invalidate(unsigned int page, unsigned int order)
 
 static void change(void)
 {
-	unsigned int page = below(NR_PAGES), first = page / AREA_PAGES * AREA_PAGES, i;
+	unsigned int page = qv_below(NR_PAGES), first = page / AREA_PAGES * AREA_PAGES, i;
 	unsigned int area = page / AREA_PAGES;
 	uint64_t entry;
 
-	switch (below(16)) {
+	switch (qv_below(16)) {
 	case 0:
 		/* A superpage, in the place of whatever there is */
-		*pde(page) = (QV_DATA + below(NR_DATA / AREA_PAGES) * AREA_PAGES * QV_PAGE) |
+		*pde(page) = (QV_DATA + qv_below(NR_DATA / AREA_PAGES) * AREA_PAGES * QV_PAGE) |
 			     SUPERPAGE | READ_WRITE;
 		invalidate(page, 9);
 		break;
@@ -90,10 +80,10 @@ static void change(void)
 		entry = *pde(page) & ~(0xfffULL | SUPERPAGE);
 		for (i = first; i < first + AREA_PAGES; i++)
 			*pte(i) = (entry + (i - first) * QV_PAGE) | READ_WRITE;
-		*pte(page) = below(2) ? 0 : (QV_DATA + below(NR_DATA) * QV_PAGE) | READ_WRITE;
+		*pte(page) = qv_below(2) ? 0 : (QV_DATA + qv_below(NR_DATA) * QV_PAGE) | READ_WRITE;
 		*pde(page) = TABLE(area) | READ_WRITE;
 		/* Only what has changed need be invalidated */
-		invalidate(page, below(2) ? 9 : 0);
+		invalidate(page, qv_below(2) ? 9 : 0);
 		break;
 	case 4:
 		/* A table */
@@ -109,13 +99,14 @@ static void change(void)
 			break;
 		page &= ~15U;
 		for (i = page; i < page + 16; i++)
-			*pte(i) = below(3) ? (QV_DATA + below(NR_DATA) * QV_PAGE) | READ_WRITE : 0;
+			*pte(i) = qv_below(3) ?
+				(QV_DATA + qv_below(NR_DATA) * QV_PAGE) | READ_WRITE : 0;
 		invalidate(page, 4);
 		break;
 	default:
 		if (!*pde(page) || *pde(page) & SUPERPAGE)
 			break;
-		*pte(page) = below(3) ? (QV_DATA + below(NR_DATA) * QV_PAGE) | READ_WRITE : 0;
+		*pte(page) = qv_below(3) ? (QV_DATA + qv_below(NR_DATA) * QV_PAGE) | READ_WRITE : 0;
 		invalidate(page, 0);
 	}
 }
@@ -139,29 +130,10 @@ int main(int argc, char **argv)
 {
 	unsigned int changes = 100000, per_check = 200, i, j, checks = 0;
 	pid_t pid;
-	int c, bad = 0;
+	int bad = 0;
 
-	while ((c = getopt(argc, argv, "n:c:s:")) != -1) {
-		switch (c) {
-		case 'n':
-			changes = atoi(optarg);
-			break;
-		case 'c':
-			per_check = atoi(optarg);
-			break;
-		case 's':
-			seed = atoi(optarg);
-			break;
-		default:
-			return 2;
-		}
-	}
-	if (optind == argc || !changes || !per_check) {
-		fprintf(stderr, "usage: qemu_tables [-n CHANGES] [-c CHANGES-PER-CHECK] [-s SEED] "
-			"-- QEMU ARG...\n");
-		return 2;
-	}
-	pid = qv_start(argv + optind);
+	argv = qv_options(argc, argv, &changes, &per_check);
+	pid = qv_start(argv);
 	for (i = 0; i < NR_DATA; i++)
 		*qv_at(QV_DATA + i * QV_PAGE) = 0xda7a000000000000ULL | i;
 	for (i = 0; i < 128; i++)
@@ -174,14 +146,14 @@ int main(int argc, char **argv)
 
 	for (i = 0; i < changes && !bad; i++) {
 		change();
-		if (!below(4))
+		if (!qv_below(4))
 			qv_submit();
 		if (i % per_check)
 			continue;
 		qv_submit();
 		/* A page that is mapped, if there is one */
 		for (j = 0; j < NR_PAGES; j++) {
-			unsigned int page = below(NR_PAGES);
+			unsigned int page = qv_below(NR_PAGES);
 
 			if (expected(page)) {
 				bad = check(page);

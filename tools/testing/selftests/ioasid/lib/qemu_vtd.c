@@ -264,3 +264,39 @@ void qv_edu_copy(uint64_t bar, uint64_t from, uint64_t to)
 	edu(bar, from, EDU_BUFFER, 0);
 	edu(bar, EDU_BUFFER, to, EDU_TO_MEMORY);
 }
+
+static unsigned int seed = 1;
+
+unsigned int qv_below(unsigned int n)
+{
+	seed = seed * 1103515245 + 12345;
+	return (seed >> 8) % n;
+}
+
+char **qv_options(int argc, char **argv, unsigned int *changes,
+		  unsigned int *per_check)
+{
+	int c;
+
+	while ((c = getopt(argc, argv, "n:c:s:")) != -1) {
+		switch (c) {
+		case 'n':
+			*changes = atoi(optarg);
+			break;
+		case 'c':
+			*per_check = atoi(optarg);
+			break;
+		case 's':
+			seed = atoi(optarg);
+			break;
+		default:
+			exit(2);
+		}
+	}
+	if (optind == argc || !*changes || !*per_check) {
+		fprintf(stderr, "usage: %s [-n CHANGES] [-c CHANGES-PER-CHECK] [-s SEED] %s\n",
+			argv[0], "-- QEMU ARG...");
+		exit(2);
+	}
+	return argv + optind;
+}

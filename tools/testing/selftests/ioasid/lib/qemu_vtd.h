@@ -31,6 +31,15 @@ extern uint64_t qv_switch_time;
 pid_t qv_start_plain(char **argv);
 void qv_stop(pid_t pid);
 
+/*
+ * The options of a program that changes things at random, "[-n CHANGES]
+ * [-c CHANGES-PER-CHECK] [-s SEED] -- QEMU ARG...": returns QEMU and its arguments
+ */
+char **qv_options(int argc, char **argv, unsigned int *changes,
+		  unsigned int *per_check);
+/* A random number less than this one; the seed decides which */
+unsigned int qv_below(unsigned int n);
+
 /* Configuration space of devices of bus 0; 00:06.0 is an edu device */
 #define QV_EDU 0x30
 uint32_t qv_config(unsigned int devfn, unsigned int where);
