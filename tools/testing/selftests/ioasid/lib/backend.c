@@ -68,7 +68,7 @@ static int ioasid_open(struct backend *be, const char *name)
 	be->fd = open(be->node, O_RDWR | O_CLOEXEC);
 	if (be->fd < 0)
 		return -1;
-	be->device = hw_open_cdev(name);
+	be->device = hw_open_device(name);
 	if (be->device < 0 || ioasid_alloc(be->fd, &be->id))
 		return -1;
 	return hw_bind_full(be->device, be->fd, be->id, 0, NULL, NULL);
