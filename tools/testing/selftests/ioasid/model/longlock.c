@@ -578,6 +578,51 @@ TEST_F_TIMEOUT(longlock, ledger, 3600)
 	self->s.model.ctx = -1;
 }
 
+/* As many windows of one page as there is memory for: a machine has 2 GiB */
+#define WINDOWS 65536UL
+
+/* Memory that is pinned when children refer to it, in windows, and goes when idle. */
+TEST_F_TIMEOUT(longlock, demand, 3600)
+{
+	unsigned long nr = self->s.n < WINDOWS ? self->s.n : WINDOWS;
+	struct ioasid_alloc cmd = {
+		.argsz = sizeof(cmd),
+		.flags = IOASID_ALLOC_DEMAND,
+		.kind = IOASID_KIND_MAP,
+		.cut_size = PG,
+	};
+	int fd = self->s.fd;
+	__u32 child;
+	char *mem;
+
+	mem = family_memory(nr);
+	ASSERT_NE(NULL, mem);
+	ASSERT_EQ(0, ia_cmd(fd, IOASID_ALLOC, &cmd));
+	ASSERT_EQ(0, ia_map(fd, cmd.ioasid, 0, mem, nr * PG));
+	ASSERT_EQ(0, ia_child(fd, cmd.ioasid, 0, &child));
+
+	fill_ops(self->ops, 1, IOASID_DMA_OP_MAP, READ_FIXED, FAR, 0, 0, 0, nr * PG);
+	START();
+	ASSERT_EQ(0, batch(fd, child, self->ops, 1));
+	BOUNDED("one reference pins N windows");
+	START();
+	ASSERT_EQ(0, ia_unmap(fd, child, FAR, nr * PG, NULL));
+	BOUNDED("its unmap leaves N windows");
+	START();
+	sleep(1);
+	BOUNDED("a worker unpins N windows");
+	START();
+	ASSERT_EQ(0, map_many(fd, child, READ_FIXED, FAR, PG, 0, PG, nr));
+	BOUNDED("N references pin a window each");
+	START();
+	ASSERT_EQ(0, ia_unmap(fd, child, FAR, nr * PG, NULL));
+	BOUNDED("one unmap leaves the windows of N");
+	START();
+	ASSERT_EQ(0, ia_free(fd, child));
+	ASSERT_EQ(0, ia_free(fd, cmd.ioasid));
+	BOUNDED("a root with N windows is freed");
+}
+
 /* A process maps N pages, and ends. */
 FIXTURE(longlock_exit)
 {
