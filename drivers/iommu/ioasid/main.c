@@ -161,7 +161,8 @@ static long cmd_set_option(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 #define CMD(_nr, _type, _last, _flags, _fn)				\
 	[_IOC_NR(_nr) - IOASID_BASE] = {				\
 		.size = sizeof(_type) +					\
-			BUILD_BUG_ON_ZERO(sizeof(_type) % sizeof(u64)),	\
+			BUILD_BUG_ON_ZERO(sizeof(_type) % sizeof(u64) || \
+					  sizeof(_type) == sizeof(u64)),\
 		.min = offsetofend(_type, _last),			\
 		.flags = _flags,					\
 		.fn = _fn,						\
@@ -218,16 +219,39 @@ static __always_inline bool copy_same_size(union ioasid_arg *arg,
 					   const void __user *uptr)
 {
 	const u64 __user *from = uptr;
+	unsigned int i, n = size / sizeof(u64);
 	u64 *to = (u64 *)arg;
-	unsigned int i;
 
 	if (!user_read_access_begin(uptr, size))
 		return false;
 	unsafe_get_user(to[0], from, fault);
 	if (unlikely(arg->argsz != size))
 		goto fault;
-	for (i = 1; i < size / sizeof(u64); i++)
+	for (i = n - 1; i >= 8; i--)
 		unsafe_get_user(to[i], from + i, fault);
+	/* All commands pay for this: a loop takes as long as the words do */
+	switch (i) {
+	case 7:
+		unsafe_get_user(to[7], from + 7, fault);
+		fallthrough;
+	case 6:
+		unsafe_get_user(to[6], from + 6, fault);
+		fallthrough;
+	case 5:
+		unsafe_get_user(to[5], from + 5, fault);
+		fallthrough;
+	case 4:
+		unsafe_get_user(to[4], from + 4, fault);
+		fallthrough;
+	case 3:
+		unsafe_get_user(to[3], from + 3, fault);
+		fallthrough;
+	case 2:
+		unsafe_get_user(to[2], from + 2, fault);
+		fallthrough;
+	default:
+		unsafe_get_user(to[1], from + 1, fault);
+	}
 	user_read_access_end();
 	return true;
 
