@@ -111,6 +111,10 @@ long ioasid_cmd_unmap_dma(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 
 	if (cmd->__reserved)
 		return -EINVAL;
+	/* One test, of what plain unmaps leave 0 */
+	if (unlikely((cmd->flags & IOASID_UNMAP_DIRTY) | cmd->bitmap |
+		     cmd->page_size | cmd->told | cmd->__reserved2))
+		return ioasid_unmap_dirty(ctx, cmd, user);
 	if (cmd->flags & IOASID_UNMAP_ALL) {
 		if (cmd->iova || cmd->length ||
 		    cmd->flags & IOASID_UNMAP_SPLIT)

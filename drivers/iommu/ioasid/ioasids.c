@@ -342,7 +342,8 @@ static void ioasid_object_revoke(struct ioasid_object *obj, long *patience)
 
 	if (IS_ERR(ioas))
 		return;
-	if ((ioas->as_parent || ioas->import) && ioas_kill(ioas, true) > 0)
+	if ((ioas->as_parent || ioas_import_of(ioas)) &&
+	    ioas_kill(ioas, true) > 0)
 		ioasid_map_empty(ioas, patience);
 }
 
@@ -374,6 +375,7 @@ static unsigned int ioasid_object_list(struct ioasid_object *obj,
 /* Names of the bits of enum ioasid_state */
 static const char * const state_words[] = {
 	"attached", "partial", "poisoned", "orphan", "revoked", "unbound",
+	[7] = "tracking",
 };
 
 static void show_state(struct seq_file *m, unsigned long state)
@@ -467,6 +469,7 @@ long ioasid_cmd_alloc(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 		.snoop = cmd->snoop,
 		.nest_parent = cmd->flags & IOASID_ALLOC_NEST_PARENT,
 		.demand = cmd->flags & IOASID_ALLOC_DEMAND,
+		.dirty = cmd->flags & IOASID_ALLOC_DIRTY,
 	};
 	struct ioasid *ioasid;
 	unsigned int shift;

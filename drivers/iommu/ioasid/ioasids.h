@@ -28,6 +28,7 @@ struct ioasid {
  * @snoop: enum ioasid_snoop
  * @nest_parent: it can be the parent of user's tables
  * @demand: its memory is pinned on demand
+ * @dirty: its domains have dirty bits
  * @cut_shift: log2 of the default cut size, 0 for none
  * @parent: id of the parent, 0 for a root
  */
@@ -39,6 +40,7 @@ struct ioasid_params {
 	u8 snoop;
 	bool nest_parent;
 	bool demand;
+	bool dirty;
 	u8 cut_shift;
 };
 

@@ -31,6 +31,8 @@ union ioasid_arg {
 	struct ioasid_map_dma map;
 	struct ioasid_unmap_dma unmap;
 	struct ioasid_dma_batch batch;
+	struct ioasid_set_dirty set_dirty;
+	struct ioasid_get_dirty get_dirty;
 	struct ioasid_export export;
 	struct ioasid_import import;
 	struct ioasid_query_map query;
@@ -150,6 +152,12 @@ long ioasid_cmd_unbind_pasid_table(struct ioasid_ctx *ctx,
 				   union ioasid_arg *arg, void __user *user);
 long ioasid_cmd_invalidate_cache(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 				 void __user *user);
+long ioasid_cmd_set_dirty(struct ioasid_ctx *ctx, union ioasid_arg *arg,
+			  void __user *user);
+long ioasid_unmap_dirty(struct ioasid_ctx *ctx, struct ioasid_unmap_dma *cmd,
+			struct ioasid_unmap_dma __user *user);
+long ioasid_cmd_get_dirty(struct ioasid_ctx *ctx, union ioasid_arg *arg,
+			  void __user *user);
 long ioasid_cmd_export(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 		       void __user *user);
 long ioasid_cmd_import(struct ioasid_ctx *ctx, union ioasid_arg *arg,

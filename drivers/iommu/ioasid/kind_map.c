@@ -149,14 +149,15 @@ static struct ioas_ranges *map_info(struct ioasid *ioasid,
 				    struct ioasid_info *info)
 {
 	struct ioas *ioas = ioasid_map_ioas(ioasid);
+	struct ioas_import *import = ioas_import_of(ioas);
 	unsigned int nr_tables;
 	bool limited;
 
 	info->snoop = ioas->enforce_cache_coherency ? IOASID_SNOOP_ON :
 						      IOASID_SNOOP_AUTO;
-	if (ioas->import)
+	if (import)
 		info->mappings_left = min(info->mappings_left,
-					  ioas_export_left(ioas->import->export));
+					  ioas_export_left(import->export));
 	info->pgsizes = ioas_pgsizes(ioas, &nr_tables);
 	info->nr_domains = nr_tables;
 	return ioas_copy_permitted(ioas, &limited);

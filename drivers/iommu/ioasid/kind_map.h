@@ -73,8 +73,13 @@ static inline int ioasid_map_check(const struct ioasid_alloc *cmd)
 	if (cmd->snoop > IOASID_SNOOP_ON)
 		return -EOPNOTSUPP;
 	if (unlikely(cmd->flags)) {
-		if (cmd->parent || (cmd->flags & IOASID_ALLOC_NEST_PARENT &&
-				    !ioas_iommu_takes_tables()))
+		if (cmd->parent && cmd->flags & ~IOASID_ALLOC_DIRTY)
+			return -EOPNOTSUPP;
+		if (cmd->flags & IOASID_ALLOC_NEST_PARENT &&
+		    !ioas_iommu_takes_tables())
+			return -EOPNOTSUPP;
+		if (cmd->flags & IOASID_ALLOC_DIRTY &&
+		    !ioas_iommu_may_track_dirty())
 			return -EOPNOTSUPP;
 		/* Devices are attached to what a table lies in */
 		if (cmd->flags & IOASID_ALLOC_NEST_PARENT &&
@@ -118,6 +123,8 @@ static inline int ioasid_map_init(struct ioasid *ioasid,
 		ioas->enforce_cache_coherency = true;
 	if (unlikely(params->nest_parent))
 		ioas->nest_parent = true;
+	if (unlikely(params->dirty))
+		ioas->wants_dirty = true;
 	if (unlikely(params->demand))
 		return ioas_demand_init(ioas);
 	if (likely(!parent))

@@ -55,6 +55,8 @@ static long cmd_check_extension(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 	case IOASID_EXT_PGTABLE:
 	case IOASID_EXT_PASID_TABLE:
 		return ioas_iommu_takes_tables();
+	case IOASID_EXT_DIRTY:
+		return ioas_iommu_may_track_dirty();
 	case IOASID_EXT_MAX_DEPTH:
 		return IOAS_MAX_DEPTH;
 	case IOASID_EXT_URING_BATCH:
@@ -172,7 +174,8 @@ static const struct ioasid_cmd ioasid_cmds[] = {
 	CMD(IOASID_CHECK_EXTENSION, struct ioasid_check_extension, __reserved,
 	    0, cmd_check_extension),
 	CMD(IOASID_ALLOC, struct ioasid_alloc, ioasid,
-	    IOASID_ALLOC_NEST_PARENT | IOASID_ALLOC_DEMAND, ioasid_cmd_alloc),
+	    IOASID_ALLOC_NEST_PARENT | IOASID_ALLOC_DIRTY | IOASID_ALLOC_DEMAND,
+	    ioasid_cmd_alloc),
 	CMD(IOASID_FREE, struct ioasid_free, __reserved, IOASID_FREE_CASCADE,
 	    ioasid_cmd_free),
 	CMD(IOASID_GET_INFO, struct ioasid_info, ranges, 0,
@@ -182,8 +185,8 @@ static const struct ioasid_cmd ioasid_cmds[] = {
 	CMD(IOASID_MAP_DMA, struct ioasid_map_dma, fault_addr, MAP_FLAGS,
 	    ioasid_cmd_map_dma),
 	CMD(IOASID_UNMAP_DMA, struct ioasid_unmap_dma, unmapped,
-	    IOASID_UNMAP_ALL | IOASID_UNMAP_SPLIT | IOASID_UNMAP_CASCADE,
-	    ioasid_cmd_unmap_dma),
+	    IOASID_UNMAP_ALL | IOASID_UNMAP_SPLIT | IOASID_UNMAP_CASCADE |
+	    IOASID_UNMAP_DIRTY, ioasid_cmd_unmap_dma),
 	CMD(IOASID_DMA_BATCH, struct ioasid_dma_batch, fault_addr, 0,
 	    ioasid_cmd_dma_batch),
 	CMD(IOASID_QUERY_MAP, struct ioasid_query_map, entry_size, 0,
@@ -198,6 +201,11 @@ static const struct ioasid_cmd ioasid_cmds[] = {
 	    0, ioasid_cmd_unbind_pasid_table),
 	CMD(IOASID_INVALIDATE_CACHE, struct ioasid_invalidate_cache, __reserved,
 	    0, ioasid_cmd_invalidate_cache),
+	CMD(IOASID_SET_DIRTY, struct ioasid_set_dirty, __reserved,
+	    IOASID_SET_DIRTY_ON | IOASID_SET_DIRTY_OFF |
+	    IOASID_SET_DIRTY_COARSE, ioasid_cmd_set_dirty),
+	CMD(IOASID_GET_DIRTY, struct ioasid_get_dirty, next,
+	    IOASID_GET_DIRTY_NO_CLEAR, ioasid_cmd_get_dirty),
 	CMD(IOASID_EXPORT, struct ioasid_export, max_mappings,
 	    IOASID_EXPORT_READ | IOASID_EXPORT_WRITE, ioasid_cmd_export),
 	CMD(IOASID_IMPORT, struct ioasid_import, cookie, 0, ioasid_cmd_import),
@@ -503,6 +511,7 @@ module_init(ioasid_module_init);
 static void __exit ioasid_module_exit(void)
 {
 	misc_deregister(&ioasid_misc);
+	ioas_dirty_fini();
 	/* Devices and imports are freed by kfree_rcu() */
 	rcu_barrier();
 	ioasid_ioasids_exit();

@@ -170,7 +170,7 @@ static void import_revoke(struct share_import *import)
 		if (!ioasid)
 			continue;
 		ioas = ioasid_ioas(ioasid);
-		if (!IS_ERR(ioas) && ioas->import == &import->base)
+		if (!IS_ERR(ioas) && ioas_import_of(ioas) == &import->base)
 			ioas_unmap(ioas, 0, U64_MAX, &req);
 		ioasid_put(ioasid);
 	}

@@ -65,6 +65,8 @@
 #define IOASID_BIND_PASID_TABLE	_IO(IOASID_TYPE, IOASID_BASE + 0x0b)
 #define IOASID_UNBIND_PASID_TABLE	_IO(IOASID_TYPE, IOASID_BASE + 0x0c)
 #define IOASID_INVALIDATE_CACHE	_IO(IOASID_TYPE, IOASID_BASE + 0x0d)
+#define IOASID_SET_DIRTY	_IO(IOASID_TYPE, IOASID_BASE + 0x0f)
+#define IOASID_GET_DIRTY	_IO(IOASID_TYPE, IOASID_BASE + 0x10)
 #define IOASID_EXPORT		_IO(IOASID_TYPE, IOASID_BASE + 0x11)
 #define IOASID_IMPORT		_IO(IOASID_TYPE, IOASID_BASE + 0x12)
 #define IOASID_LIST		_IO(IOASID_TYPE, IOASID_BASE + 0x13)
@@ -114,6 +116,9 @@
  * @IOASID_EXT_DEVICE_REGION: IOASID_MAP_FILE with a device file. 1 when the
  *	kernel's VFIO can tell when memory of a device goes, and when it is back;
  *	not all of its drivers can.
+ * @IOASID_EXT_DIRTY: IOASID_SET_DIRTY, IOASID_GET_DIRTY, IOASID_UNMAP_DIRTY and
+ *	IOASID_ALLOC_DIRTY. 1 when there; 0 where the kernel's IOMMU core lacks what
+ *	they need.
  * @IOASID_EXT_PGTABLE: IOASID_ALLOC_NEST_PARENT and IOASID_KIND_PGTABLE, with
  *	IOASID_BIND_PGTABLE, IOASID_UNBIND_PGTABLE and IOASID_INVALIDATE_CACHE. 1
  *	when there; 0 where the kernel's IOMMU core lacks what they need: the kind
@@ -138,6 +143,7 @@ enum ioasid_extension {
 	IOASID_EXT_PGTABLE = 13,
 	IOASID_EXT_PASID_TABLE = 14,
 	IOASID_EXT_DEMAND = 16,
+	IOASID_EXT_DIRTY = 18,
 	IOASID_EXT_PASID_HITLESS = 19,
 	IOASID_EXT_CHILD_DEVMEM = 20,
 	IOASID_EXT_DEVICE_REGION = 21,
@@ -198,11 +204,15 @@ enum ioasid_snoop {
  * @IOASID_ALLOC_NEST_PARENT: a root that can be the parent of IOASIDs of the kind
  *	IOASID_KIND_PGTABLE. Where an IOMMU can walk tables of user space, its
  *	page tables for this IOASID are of the sort that these need below them.
+ * @IOASID_ALLOC_DIRTY: of the kind IOASID_KIND_MAP: where an IOMMU has dirty
+ *	bits, its page tables for this IOASID have them: see struct
+ *	ioasid_set_dirty. An IOMMU may have none where a PASID is attached.
  * @IOASID_ALLOC_DEMAND: a root for children, which pins no memory before they refer
  *	to it. Excludes IOASID_ALLOC_NEST_PARENT.
  */
 enum ioasid_alloc_flags {
 	IOASID_ALLOC_NEST_PARENT = 1 << 0,
+	IOASID_ALLOC_DIRTY = 1 << 1,
 	IOASID_ALLOC_DEMAND = 1 << 2,
 };
 
@@ -263,9 +273,10 @@ enum ioasid_alloc_flags {
  *    IOASID_STATE_PARTIAL_GROUP.
  *  * ENODEV: the IOASID behind an import was freed.
  *  * EOPNOTSUPP: IOASID_ALLOC_NEST_PARENT for a child, or where
- *    IOASID_EXT_PGTABLE is 0; IOASID_ALLOC_DEMAND for a child; for
- *    IOASID_KIND_PGTABLE: @format is not known, or the parent is an import, or was
- *    made without IOASID_ALLOC_NEST_PARENT.
+ *    IOASID_EXT_PGTABLE is 0; IOASID_ALLOC_DEMAND for a child;
+ *    IOASID_ALLOC_DIRTY where IOASID_EXT_DIRTY is 0, or for another kind than
+ *    IOASID_KIND_MAP; for IOASID_KIND_PGTABLE: @format is not known, or the
+ *    parent is an import, or was made without IOASID_ALLOC_NEST_PARENT.
  */
 struct ioasid_alloc {
 	__u32 argsz;
@@ -345,6 +356,7 @@ struct ioasid_iova_range {
  *	ioasid_map_dma.
  * @IOASID_STATE_UNBOUND: of the kind IOASID_KIND_PGTABLE: no table is bound, and
  *	attached devices are blocked
+ * @IOASID_STATE_TRACKING: IOASID_SET_DIRTY was called: writes are logged
  */
 enum ioasid_state {
 	IOASID_STATE_ATTACHED = 1 << 0,
@@ -353,6 +365,7 @@ enum ioasid_state {
 	IOASID_STATE_ORPHAN = 1 << 3,
 	IOASID_STATE_REVOKED = 1 << 4,
 	IOASID_STATE_UNBOUND = 1 << 5,
+	IOASID_STATE_TRACKING = 1 << 7,
 };
 
 /**
@@ -734,11 +747,15 @@ struct ioasid_map_dma {
  * @IOASID_UNMAP_CASCADE: remove the range from children first. Where an edge of
  *	the range lies inside a child's mapping, that is split as well, on its
  *	grid, or with IOASID_UNMAP_SPLIT anywhere.
+ * @IOASID_UNMAP_DIRTY: tell in @bitmap which pages of the range were written, as
+ *	IOASID_GET_DIRTY does; devices write none after that. Excludes
+ *	IOASID_UNMAP_ALL.
  */
 enum ioasid_unmap_flags {
 	IOASID_UNMAP_ALL = 1 << 0,
 	IOASID_UNMAP_SPLIT = 1 << 1,
 	IOASID_UNMAP_CASCADE = 1 << 2,
+	IOASID_UNMAP_DIRTY = 1 << 3,
 };
 
 /**
@@ -752,6 +769,10 @@ enum ioasid_unmap_flags {
  * @unmapped: out, also when the command fails once its arguments were found to
  *	be in order: bytes that were unmapped from this IOASID, reserved ranges
  *	included; all ones for the whole 64 bit space
+ * @bitmap: with IOASID_UNMAP_DIRTY: as in struct ioasid_get_dirty; otherwise 0
+ * @page_size: the same
+ * @told: must be 0; out, with IOASID_UNMAP_DIRTY, enum ioasid_dirty_told
+ * @__reserved2: must be 0
  *
  * The range may span several mappings and holes.  When the command returns no
  * device can reach the memory that it unmapped, which is no longer pinned.
@@ -760,10 +781,25 @@ enum ioasid_unmap_flags {
  * A mapping that is being made by another thread, and still waits for its
  * memory, is cancelled.
  *
+ * With IOASID_UNMAP_DIRTY all writes of devices to the memory that was unmapped
+ * have been told when the command returns, by this @bitmap or before.
+ * IOASID_DIRTY_EXACT is told where an IOMMU can take the permission to write from
+ * IOPTEs in place, so that it reads dirty bits when no device can set one any
+ * more; elsewhere all that could be written counts as written. What children lose
+ * by IOASID_UNMAP_CASCADE always counts so. If @bitmap cannot be written, the
+ * command fails before anything was unmapped. If that becomes so meanwhile, it
+ * fails with EFAULT and @unmapped, and IOASID_GET_DIRTY of the range tells what
+ * @bitmap lacks.
+ *
  * Errors:
  *
  *  * EINVAL: an edge of the range splits a mapping where its cut size does
- *    not allow it. Nothing was unmapped.
+ *    not allow it. Nothing was unmapped. Or @page_size is wrong, or an output
+ *    field is not 0.
+ *  * EFAULT: IOASID_UNMAP_DIRTY, and @bitmap cannot be written.
+ *  * ENOENT: IOASID_UNMAP_DIRTY, and the IOASID's writes are not logged.
+ *  * EOPNOTSUPP: IOASID_UNMAP_DIRTY, and the IOASID is no root of the kind
+ *    IOASID_KIND_MAP, or @page_size is too large.
  *  * ENOMEM: there is no memory to split a mapping. Nothing was unmapped.
  *  * ENOSPC: as ENOMEM, from an IOMMU driver.
  *  * EBUSY: a child refers to the memory, and IOASID_UNMAP_CASCADE is not
@@ -789,6 +825,10 @@ struct ioasid_unmap_dma {
 	__u64 iova;
 	__u64 length;
 	__u64 unmapped;
+	__u64 bitmap;
+	__u64 page_size;
+	__u32 told;
+	__u32 __reserved2;
 };
 
 /**
@@ -1220,6 +1260,132 @@ struct ioasid_invalidate_cache {
 	__aligned_u64 entries;
 	__s32 error;
 	__u32 __reserved;
+};
+
+/**
+ * enum ioasid_set_dirty_flags - flags of IOASID_SET_DIRTY
+ * @IOASID_SET_DIRTY_ON: begin to log writes. Excludes IOASID_SET_DIRTY_OFF.
+ * @IOASID_SET_DIRTY_OFF: forget the log.
+ * @IOASID_SET_DIRTY_COARSE: with IOASID_SET_DIRTY_ON: also if a page table of the
+ *	IOASID has no dirty bits. All that its devices may write then counts as
+ *	written.
+ */
+enum ioasid_set_dirty_flags {
+	IOASID_SET_DIRTY_ON = 1 << 0,
+	IOASID_SET_DIRTY_OFF = 1 << 1,
+	IOASID_SET_DIRTY_COARSE = 1 << 2,
+};
+
+/**
+ * struct ioasid_set_dirty - ioctl(IOASID_SET_DIRTY)
+ * @argsz: sizeof(struct ioasid_set_dirty)
+ * @flags: enum ioasid_set_dirty_flags, exactly one of ON and OFF
+ * @ioasid: a root of the kind IOASID_KIND_MAP
+ * @__reserved: must be 0
+ *
+ * While writes are logged, IOASID_GET_DIRTY tells which pages were written, by
+ * the addresses of the root: by devices that are attached to it, or to its
+ * descendants, also in other contexts, and by software devices.  The log begins
+ * empty: writes are logged from when the command returns.  It costs a bit for
+ * each page that is mapped, charged to the memory cgroup of the caller.
+ *
+ * Page tables have dirty bits if their IOASID was made with IOASID_ALLOC_DIRTY
+ * and the IOMMU has IOASID_DEVICE_DIRTY.  That of a child is its own: give the
+ * flag to children as well.
+ *
+ * Writes to mapped device memory are not logged.
+ *
+ * Errors:
+ *
+ *  * EINVAL: not exactly one of ON and OFF, or OFF with COARSE.
+ *  * EEXIST: ON, and writes are logged already.
+ *  * ENOENT: OFF, and writes are not logged.
+ *  * EOPNOTSUPP: not a root of the kind IOASID_KIND_MAP; a page table has no
+ *    dirty bits, and COARSE is not given; or IOASID_EXT_DIRTY is 0.
+ *  * EIO: the IOMMU failed; writes are not logged.
+ */
+struct ioasid_set_dirty {
+	__u32 argsz;
+	__u32 flags;
+	__u32 ioasid;
+	__u32 __reserved;
+};
+
+/**
+ * enum ioasid_get_dirty_flags - flags of IOASID_GET_DIRTY
+ * @IOASID_GET_DIRTY_NO_CLEAR: leave the pages in the log
+ */
+enum ioasid_get_dirty_flags {
+	IOASID_GET_DIRTY_NO_CLEAR = 1 << 0,
+};
+
+/**
+ * enum ioasid_dirty_told - how far the bits are to be trusted
+ * @IOASID_DIRTY_EXACT: a dirty bit in hardware, or a write of software, is behind
+ *	each bit. Otherwise some pages are told that were perhaps not written.
+ */
+enum ioasid_dirty_told {
+	IOASID_DIRTY_EXACT = 1 << 0,
+};
+
+/**
+ * struct ioasid_get_dirty - ioctl(IOASID_GET_DIRTY)
+ * @argsz: sizeof(struct ioasid_get_dirty)
+ * @flags: enum ioasid_get_dirty_flags
+ * @ioasid: an IOASID whose writes are logged
+ * @told: must be 0; out, enum ioasid_dirty_told
+ * @iova: first byte of the range, a multiple of the page size
+ * @length: bytes, likewise, not 0. Mappings and holes may be in it.
+ * @page_size: bytes of a block that a bit stands for: a power of two from the
+ *	page size to 512 pages. The range need not be aligned to it.
+ * @bitmap: address of an array of __u64. Bit 0 is the block that contains @iova,
+ *	bit 63 of the first word is followed by bit 0 of the second one. All words
+ *	up to the block that contains the last byte are written.
+ * @nr_dirty: must be 0; out, number of bits set
+ * @next: must be 0; out, 0; or, with EFAULT, EINTR, ENOMEM and EIO, where to
+ *	continue
+ *
+ * Tells which pages of the range were written since they were last told or
+ * mapped, or since IOASID_SET_DIRTY, and removes them from the log.  A page is
+ * removed from it only after its bit was copied to @bitmap, so that no bit is
+ * lost with a command that fails: bits of what lies before @next were copied
+ * out, as for a command on that range alone, and those of the rest are kept.
+ * @next is where a word of @bitmap begins.  A long command ends with EINTR when
+ * there is a signal.
+ *
+ * A write that was done before the command was issued is in this bitmap, unless
+ * it was told before.  A write that is concurrent is in this or the next one. A
+ * page whose mapping another command changes at the same time may wait for the
+ * next one as well.
+ *
+ * The hardware knows IOPTEs.  A write to any byte of one is one to all of it; a
+ * cut size limits them.  IOASID_DIRTY_EXACT is not told where a page table has no
+ * dirty bits; or IOPTEs were replaced, by a split or a change, or removed from
+ * children, since then all that devices could write by them counts as written; or
+ * a software device holds pages for writing.
+ *
+ * Errors:
+ *
+ *  * EINVAL: @iova, @length or @page_size, or an output field is not 0.
+ *  * EFAULT: @bitmap cannot be written.
+ *  * ENOENT: the IOASID's writes are not logged.
+ *  * EOPNOTSUPP: not a root of the kind IOASID_KIND_MAP, or @page_size is too
+ *    large.
+ *  * EINTR: a signal.
+ *  * EIO: the IOMMU failed.
+ *  * ENOMEM.
+ */
+struct ioasid_get_dirty {
+	__u32 argsz;
+	__u32 flags;
+	__u32 ioasid;
+	__u32 told;
+	__u64 iova;
+	__u64 length;
+	__u64 page_size;
+	__u64 bitmap;
+	__u64 nr_dirty;
+	__u64 next;
 };
 
 /**

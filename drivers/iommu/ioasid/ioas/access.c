@@ -26,6 +26,7 @@
 #include <linux/slab.h>
 
 #include "access.h"
+#include "dirty.h"
 #include "ioas.h"
 #include "mapping.h"
 #include "tree.h"
@@ -295,6 +296,9 @@ static int pin_one(struct ioas *ioas, u64 iova, bool write,
 		/* An unpin may have freed the reserved entry */
 		ret = xa_err(xa_store(&ioas->holds->held, index,
 				      xa_mk_value(count + 1), GFP_ATOMIC));
+		if (!ret && write)
+			xa_set_mark(&ioas->holds->held, index,
+				    IOAS_HELD_WRITABLE);
 		spin_unlock(&ioas->lock);
 		/* The walk through the extents may be long */
 		if (!ret)
@@ -325,6 +329,10 @@ void ioas_unpin_pages(struct ioas *ioas, u64 iova,
 	if (!npages)
 		return;
 	last = index + (npages - 1);
+	/* What was pinned for writing was written by now */
+	if (ioas_dirty_any())
+		ioas_dirty_mark_held(ioas, iova, ((u64)last << PAGE_SHIFT) |
+						 (PAGE_SIZE - 1));
 	spin_lock(&ioas->lock);
 	/* In a huge range, visit only pages that are pinned */
 	while ((entry = xa_find(&ioas->holds->held, &index, last,
@@ -441,6 +449,8 @@ int ioas_rw(struct ioas *ioas, u64 iova, void *data,
 
 		/* Page by page: a change or an unmap must not wait long */
 		copy_in_page(m, iova - m->start, data, n, write);
+		if (write && ioas_dirty_any())
+			ioas_dirty_mark(ioas, iova, iova + (n - 1));
 
 		spin_lock(&ioas->lock);
 		mapping_read_done(ioas, m);

@@ -34,6 +34,7 @@
 
 #include "backing.h"
 #include "devmem.h"
+#include "dirty.h"
 #include "domain.h"
 #include "ioas.h"
 #include "iommu.h"
@@ -453,6 +454,8 @@ static int join_new(struct ioas *ioas, struct ioas_attachment *attachment,
 	if (ret && pointed) {
 		ioas_route_block(attachment, dom->iommu);
 		pointed = false;
+		if (ioas_dirty_any())
+			ioas_dirty_leave(ioas, dom);
 	}
 	ioas_tables_populate_end(ioas, !ret);
 	ioas_tables_unlock(ioas);
@@ -487,12 +490,14 @@ static void free_domain(struct ioas *ioas, struct ioas_domain *dom)
  * @ioas: the address space
  * @dom: in and out: see the functions that ask
  * @sort: see ioas_domain_alloc()
+ * @dirty: with dirty bits
  * @nests: only domains below which tables of user space can be used
  */
 struct domain_query {
 	struct ioas *ioas;
 	struct ioas_domain *dom;
 	enum ioas_iommu_sort sort;
+	bool dirty;
 	bool nests;
 };
 
@@ -510,17 +515,18 @@ static void ask_alloc(struct device *dev, void *arg)
 {
 	struct domain_query *query = arg;
 
-	query->dom = ioas_domain_alloc(dev, query->sort,
+	query->dom = ioas_domain_alloc(dev, query->sort, query->dirty,
 				       query->ioas->enforce_cache_coherency);
 }
 
-/* Join by a new domain of one of the sorts that drivers allocate */
-static int join_made(struct ioas *ioas, struct ioas_attachment *attachment,
-		     enum ioas_iommu_sort sort, u64 *fault_addr)
+static int join_made_dirty(struct ioas *ioas, struct ioas_attachment *attachment,
+			   enum ioas_iommu_sort sort, bool dirty,
+			   u64 *fault_addr)
 {
 	struct domain_query query = {
 		.ioas = ioas,
 		.sort = sort,
+		.dirty = dirty,
 	};
 	int ret;
 
@@ -534,6 +540,25 @@ static int join_made(struct ioas *ioas, struct ioas_attachment *attachment,
 	if (ret)
 		free_domain(ioas, query.dom);
 	return ret == -EINVAL ? -EMEDIUMTYPE : ret;
+}
+
+/*
+ * Join by a new domain of one of the sorts that drivers allocate, with dirty bits
+ * if it can have them and they are wanted
+ */
+static int join_made(struct ioas *ioas, struct ioas_attachment *attachment,
+		     enum ioas_iommu_sort sort, u64 *fault_addr)
+{
+	int ret = -EMEDIUMTYPE;
+
+	if ((ioas->wants_dirty ||
+	     (!ioas->parent && rcu_access_pointer(ioas->dirty))) &&
+	    sort != IOAS_IOMMU_PAGING)
+		ret = join_made_dirty(ioas, attachment, sort, true, fault_addr);
+	if (ret == -EMEDIUMTYPE)
+		ret = join_made_dirty(ioas, attachment, sort, false,
+				      fault_addr);
+	return ret;
 }
 
 static void ask_can_nest(struct device *dev, void *arg)
@@ -662,7 +687,13 @@ static int leave(struct ioas *ioas, struct ioas_attachment *attachment,
 	if (!moved && !attachment->blocked && !attachment->nests)
 		ioas_route_block(attachment, dom->iommu);
 	attachment->dom = NULL;
-	if (--dom->users)
+	if (!--dom->users && ioas_dirty_any()) {
+		/* Unmaps see the domain until all its dirty bits were read */
+		ioas_tables_unlock(ioas);
+		ioas_dirty_leave(ioas, dom);
+		ioas_tables_lock(ioas);
+	}
+	if (dom->users)
 		dom = NULL;
 	else
 		ioas_tables_del(ioas, dom);

@@ -6,6 +6,7 @@
  *  - The windows of the range are used before anything is pinned in them.
  *  - What is pinned takes the place of its record at once, or is unpinned again if
  *    the record is not there any more.
+ *  - If the root is tracked, the log has the range before the memory can be found.
  *
  * Waits: for page faults, with no lock held.
  *
@@ -17,6 +18,7 @@
 
 #include "../mem/memory.h"
 #include "demand.h"
+#include "dirty.h"
 #include "mapping.h"
 #include "tree.h"
 
@@ -202,6 +204,15 @@ static int pin_part(struct ioas *ioas, const struct part *part, u64 *fault_addr)
 		goto out;
 	spin_lock(&ioas->lock);
 	m = record_of(ioas, part);
+	while (m && ioas_dirty_any() &&
+	       !ioas_dirty_covered(ioas, part->start, part->last)) {
+		spin_unlock(&ioas->lock);
+		ret = ioas_dirty_cover(ioas, part->start, part->last);
+		if (ret)
+			goto out_put;
+		spin_lock(&ioas->lock);
+		m = record_of(ioas, part);
+	}
 	if (m) {
 		refcount_inc(&part->origin->users);
 		whole = cut_out(ioas, m, pinned, &spare);
@@ -209,6 +220,7 @@ static int pin_part(struct ioas *ioas, const struct part *part, u64 *fault_addr)
 		ioas_wake(ioas);
 	}
 	spin_unlock(&ioas->lock);
+out_put:
 	if (pinned)
 		ioasid_memory_put(&pinned->mem, ioas->account, pinned->payer);
 	if (whole) {

@@ -66,9 +66,10 @@ static void describe_dev(struct device *dev, void *arg)
 
 	describe_abilities(dev, info);
 	/* A domain for the device has the limits of its table */
-	to->iommu = ioas_iommu_alloc(dev, IOAS_IOMMU_USER, &finalized_on_attach);
+	to->iommu = ioas_iommu_alloc(dev, IOAS_IOMMU_USER, false,
+				     &finalized_on_attach);
 	if (IS_ERR(to->iommu) && PTR_ERR(to->iommu) != -ENOMEM)
-		to->iommu = ioas_iommu_alloc(dev, IOAS_IOMMU_PAGING,
+		to->iommu = ioas_iommu_alloc(dev, IOAS_IOMMU_PAGING, false,
 					     &finalized_on_attach);
 	if (IS_ERR(to->iommu))
 		return;

@@ -17,6 +17,7 @@
 #include <linux/slab.h>
 
 #include "diff.h"
+#include "dirty.h"
 #include "domain.h"
 #include "iommu.h"
 #include "iopte.h"
@@ -313,11 +314,29 @@ static int write_side(struct side *side, u64 last, gfp_t gfp, size_t *done)
 	return ioas_domain_sync(side->dom, start, last - start + 1);
 }
 
+/* Record what devices may have written by the IOPTEs from @was on, up to @last */
+static void record_lost(const struct ioas_dirty_sink *sink, struct side was,
+			u64 last)
+{
+	struct iopte iopte;
+	u64 bytes;
+
+	while (side_reaches(&was, last)) {
+		side_iopte(&was, &iopte);
+		bytes = iopte.last - iopte.iova + 1;
+		if (iopte.flags & IOASID_MAP_WRITE)
+			sink->record(sink, iopte.iova, bytes, false);
+		side_advance(&was, bytes);
+		cond_resched();
+	}
+}
+
 #define GFP_MUST	(GFP_KERNEL_ACCOUNT | __GFP_NOFAIL)
 
 /* On failure all is as it was, unless the domain is poisoned */
 static int stretch_end(struct stretch *stretch, bool must)
 {
+	const struct ioas_dirty_sink *sink = stretch->was.change->sink;
 	struct ioas_domain *dom = stretch->was.dom;
 	u64 length = stretch->last - stretch->start + 1;
 	size_t done = 0;
@@ -327,6 +346,8 @@ static int stretch_end(struct stretch *stretch, bool must)
 		ioas_gather_range(&stretch->gather, stretch->gone,
 				  stretch->gone_last - stretch->gone + 1);
 	ioas_gather_finish(&stretch->gather);
+	if (unlikely(sink))
+		record_lost(sink, stretch->was, stretch->last);
 	if (READ_ONCE(dom->poisoned))
 		return -EIO;
 	ret = write_side(&stretch->is, stretch->last,
@@ -358,6 +379,54 @@ static int must_stop(const struct ioas_change *change)
 	return change->new && READ_ONCE(change->new->wanted) ? -EAGAIN : 0;
 }
 
+/* Bytes that a driver reads dirty bits of at a time */
+#define READ_STEP	SZ_128M
+
+/*
+ * Record what devices have written by the IOPTEs from @first to @last, which a change
+ * made read-only.  When a change is undone, some between them may be writable: dirty
+ * bits cannot be read outside of a harvest then, and all of them count as written.
+ */
+static void record_protected(const struct ioas_change *change,
+			     struct ioas_domain *dom, bool back, u64 first,
+			     u64 last)
+{
+	struct side was;
+	u64 at, to;
+
+	for (at = first; dom->dirty && !back; at = to + 1) {
+		to = min(last, at | (READ_STEP - 1));
+		if (ioas_iommu_read_dirty(dom->iommu, at, to - at + 1,
+					  change->sink))
+			break;
+		if (to == last)
+			return;
+		cond_resched();
+	}
+	side_init(&was, change, dom, back, first);
+	record_lost(change->sink, was, last);
+}
+
+/*
+ * Change the permission of an IOPTE in place, if it changes; false if that cannot be
+ * done.  Extends @narrowed to it if devices cannot write by it any more.
+ */
+static bool keep_iopte(struct ioas_gather *gather, const struct iopte *was,
+		       const struct iopte *is,
+		       struct ioasid_iova_range *narrowed)
+{
+	if (was->flags == is->flags)
+		return true;
+	if (!ioas_gather_protect(gather, was->iova, was->last - was->iova + 1,
+				 is->flags))
+		return false;
+	if (was->flags & ~is->flags & IOASID_MAP_WRITE) {
+		narrowed->start = min(narrowed->start, was->iova);
+		narrowed->last = was->last;
+	}
+	return true;
+}
+
 /*
  * Change a domain from one side to the other, within @bounds.  On failure
  * @bounds becomes the part that was changed, or @none is set if nothing was.
@@ -371,6 +440,7 @@ static int change_table(const struct ioas_change *change,
 	struct ioas_gather gather;
 	struct side from, to;
 	struct stretch stretch;
+	struct ioasid_iova_range narrowed = { .start = U64_MAX };
 	bool open = false, same;
 	u64 at, last, undone = bounds->start;
 	int ret = 0;
@@ -410,10 +480,7 @@ static int change_table(const struct ioas_change *change,
 			undone = at;
 			break;
 		}
-		if (same && (was->flags == is->flags ||
-			     ioas_gather_protect(&gather, at,
-						 was->last - at + 1,
-						 is->flags))) {
+		if (same && keep_iopte(&gather, was, is, &narrowed)) {
 			side_advance(&from, was->last - at + 1);
 			side_advance(&to, was->last - at + 1);
 			if (need_resched())
@@ -440,6 +507,9 @@ static int change_table(const struct ioas_change *change,
 		stretch.nr++;
 	}
 	ioas_gather_finish(&gather);
+	if (unlikely(change->sink) && narrowed.start <= narrowed.last)
+		record_protected(change, dom, back, narrowed.start,
+				 narrowed.last);
 	*none = !ret || undone == bounds->start;
 	if (!*none)
 		bounds->last = undone - 1;
@@ -471,9 +541,37 @@ static void undo_table(struct ioas_domain *dom, void *arg)
 	change_table(change, dom, true, &bounds, &none);
 }
 
+/*
+ * IOPTEs that stayed may be dirty by another address of the parent: a mapping that
+ * took the place of one that refers to the same page elsewhere.
+ */
+static void record_moved(struct ioas_change *change)
+{
+	const struct ioas_mapping *new = change->new, *m;
+
+	for (m = change->claimed; m; m = m->next)
+		if (m->backing == IOAS_BACKING_PARENT &&
+		    m->addr - m->start != new->addr - new->start)
+			ioas_dirty_lost(change->ioas, m);
+}
+
 /* Change all domains; on failure only poisoned ones stay changed */
 int ioas_diff_tables(struct ioas_change *change)
 {
-	lockdep_assert_held_read(&change->ioas->tables.sem);
-	return ioas_tables_change(change->ioas, diff_table, undo_table, change);
+	struct ioas *ioas = change->ioas;
+	struct ioas_dirty_sink sink;
+	int ret;
+
+	lockdep_assert_held_read(&ioas->tables.sem);
+	if (ioas_dirty_any() && !ioas_tables_none(ioas))
+		change->sink = ioas_dirty_sink(&sink, ioas, NULL);
+	ret = ioas_tables_change(ioas, diff_table, undo_table, change);
+	if (unlikely(change->sink) && change->new && ioas->parent) {
+		if (ret)
+			ioas_dirty_undone(ioas, change->new);
+		else
+			record_moved(change);
+	}
+	change->sink = NULL;
+	return ret;
 }

@@ -26,6 +26,7 @@
 #include "domain.h"
 #include "iommu.h"
 #include "iopte.h"
+#include "types.h"
 
 /* ---- Allocate ---- */
 
@@ -33,6 +34,7 @@
  * ioas_domain_alloc() - allocate a domain that suits a device
  * @dev: the device
  * @sort: see ioas_iommu_alloc()
+ * @dirty: with dirty bits, which the IOMMU sets from the start
  * @enforce_cache_coherency: fail if no-snoop DMA cannot be made coherent
  *
  * If the device's IOMMU can make no-snoop DMA coherent it does, so that what
@@ -40,13 +42,13 @@
  *
  * Context: may sleep.
  * Return: the domain; or an ERR_PTR:
- * -EMEDIUMTYPE, the IOMMU has no domain of this sort, or cannot enforce
- * coherency;
+ * -EMEDIUMTYPE, the IOMMU has no domain of this sort, or with dirty bits, or
+ * cannot enforce coherency;
  * -ENOMEM.
  */
 struct ioas_domain *ioas_domain_alloc(struct device *dev,
 				      enum ioas_iommu_sort sort,
-				      bool enforce_cache_coherency)
+				      bool dirty, bool enforce_cache_coherency)
 {
 	bool enforce = ioas_iommu_can_enforce_coherency(dev);
 	struct ioas_domain *dom;
@@ -59,7 +61,7 @@ struct ioas_domain *ioas_domain_alloc(struct device *dev,
 	dom = kzalloc(sizeof(*dom), GFP_KERNEL_ACCOUNT);
 	if (!dom)
 		return ERR_PTR(-ENOMEM);
-	dom->iommu = ioas_iommu_alloc(dev, sort, &finalized_on_attach);
+	dom->iommu = ioas_iommu_alloc(dev, sort, dirty, &finalized_on_attach);
 	if (IS_ERR(dom->iommu)) {
 		ret = PTR_ERR(dom->iommu);
 		goto err_free;
@@ -77,6 +79,12 @@ struct ioas_domain *ioas_domain_alloc(struct device *dev,
 		if (!ioas_iommu_enforce_coherency(dom->iommu))
 			goto err_domain;
 		dom->enforce_cache_coherency = true;
+	}
+	/* Before a device is attached: the driver need not change those */
+	if (dirty) {
+		if (ioas_iommu_track_dirty(dom->iommu))
+			goto err_domain;
+		dom->dirty = true;
 	}
 	return dom;
 
@@ -566,6 +574,26 @@ void ioas_domain_remove(struct ioas_domain *dom, u64 iova, u64 length)
 	ioas_gather_finish(&gather);
 }
 
+/*
+ * Record if an IOPTE was written, and let no device write by it any more.  Returns
+ * false if that cannot be done in place: its dirty bit may be set until it is
+ * removed.
+ */
+static bool take_dirty(struct ioas_domain *dom, u64 iova, u64 size,
+		       unsigned int flags, const struct ioas_dirty_sink *sink)
+{
+	struct ioas_gather gather;
+	bool protected;
+
+	if (!dom->dirty || !(flags & IOASID_MAP_READ) ||
+	    !ioas_domain_protects(dom))
+		return false;
+	ioas_gather_start(&gather, dom, false);
+	protected = ioas_gather_protect(&gather, iova, size, IOASID_MAP_READ);
+	ioas_gather_finish(&gather);
+	return protected && !ioas_iommu_read_dirty(dom->iommu, iova, size, sink);
+}
+
 /**
  * ioas_domain_split() - split the IOPTE that spans an address
  * @dom: the domain
@@ -576,6 +604,8 @@ void ioas_domain_remove(struct ioas_domain *dom, u64 iova, u64 length)
  * @floor: an address in the mapping, below @at, where an IOPTE begins: the
  *	first byte of the mapping, or the address of an earlier split
  * @at: address inside the mapping where an IOPTE shall begin
+ * @sink: takes what devices have written, or may have, of an IOPTE that is
+ *	replaced; or NULL
  *
  * Only the IOPTE that spans @at is replaced, by smaller ones; DMA to it fails
  * for a moment.  The driver does not tell the size that it chose: the largest
@@ -587,7 +617,8 @@ void ioas_domain_remove(struct ioas_domain *dom, u64 iova, u64 length)
  */
 int ioas_domain_split(struct ioas_domain *dom, u64 iova,
 		      const struct ioasid_memory *mem, unsigned int flags,
-		      unsigned int cut_shift, u64 floor, u64 at)
+		      unsigned int cut_shift, u64 floor, u64 at,
+		      const struct ioas_dirty_sink *sink)
 {
 	unsigned long cut = (at - iova) >> PAGE_SHIFT, index = 0, sizes;
 	int prot = flags_to_prot(flags), ret;
@@ -597,6 +628,7 @@ int ioas_domain_split(struct ioas_domain *dom, u64 iova,
 	u64 start, last, from, to;
 	size_t done = 0, pgsize;
 	phys_addr_t phys;
+	bool exact;
 
 	/* Any page of a mirror can be removed */
 	if (dom->mirror)
@@ -626,9 +658,13 @@ int ioas_domain_split(struct ioas_domain *dom, u64 iova,
 	if (!sizes)
 		return 0;
 
+	exact = sink && take_dirty(dom, from, pgsize, flags, sink);
 	ioas_gather_start(&gather, dom, false);
 	ioas_gather_range(&gather, from, pgsize);
 	ioas_gather_finish(&gather);
+	/* Not before the flush: a record may be told, and cleared, at once */
+	if (sink && !exact)
+		sink->record(sink, from, pgsize, false);
 	if (dom->poisoned)
 		return -EIO;
 

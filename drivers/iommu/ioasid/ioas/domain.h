@@ -33,6 +33,7 @@ struct ioasid_domain_extension;
  * @nest_parent: can be the stage 2 of tables of user space
  * @has_msi: MSIs are mapped by software
  * @mirror: a table that a device has by itself: see mirror.c
+ * @dirty: the IOMMU sets dirty bits
  * @poisoned: an IOPTE could not be removed; never cleared
  * @extension: extension of the driver's ops; or NULL
  * @unit: the IOMMU that it was allocated for; only to be compared
@@ -49,6 +50,7 @@ struct ioas_domain {
 	bool nest_parent : 1;
 	bool has_msi : 1;
 	bool mirror : 1;
+	bool dirty : 1;
 	bool poisoned;
 	const struct ioasid_domain_extension *extension;
 	const void *unit;
@@ -89,7 +91,7 @@ struct ioas_stop {
 
 struct ioas_domain *ioas_domain_alloc(struct device *dev,
 				      enum ioas_iommu_sort sort,
-				      bool enforce_cache_coherency);
+				      bool dirty, bool enforce_cache_coherency);
 bool ioas_domain_usable(struct ioas_domain *dom);
 void ioas_domain_free(struct ioas_domain *dom);
 bool ioas_domain_fits(struct ioas_domain *dom, struct device *dev,
@@ -119,6 +121,14 @@ void ioas_gather_finish(struct ioas_gather *gather);
 void ioas_domain_remove(struct ioas_domain *dom, u64 iova, u64 length);
 int ioas_domain_split(struct ioas_domain *dom, u64 iova,
 		      const struct ioasid_memory *mem, unsigned int flags,
-		      unsigned int cut_shift, u64 floor, u64 at);
+		      unsigned int cut_shift, u64 floor, u64 at,
+		      const struct ioas_dirty_sink *sink);
+bool ioas_domain_protect(struct ioas_gather *gather, u64 iova,
+			 const struct ioasid_memory *mem,
+			 unsigned int cut_shift, unsigned int flags);
+int ioas_domain_read_dirty(struct ioas_domain *dom, u64 iova,
+			   const struct ioasid_memory *mem,
+			   unsigned int cut_shift, u64 from, u64 to,
+			   const struct ioas_dirty_sink *sink);
 
 #endif /* _IOASID_IOAS_DOMAIN_H */

@@ -13,6 +13,7 @@
 #include "backing.h"
 #include "demand.h"
 #include "devmem.h"
+#include "dirty.h"
 #include "ioas.h"
 #include "mapping.h"
 #include "ref.h"
@@ -38,6 +39,7 @@ void ioas_init(struct ioas *ioas,
 	ioas->enforce_cache_coherency = false;
 	ioas->nest_parent = false;
 	ioas->memory_only = false;
+	ioas->wants_dirty = false;
 	ioas->dead = false;
 	ioas->poisoned = false;
 	ioas->knows_gaps = false;
@@ -128,6 +130,8 @@ void ioas_exit(struct ioas *ioas)
 		ioas_devmem_exit(ioas);
 	if (unlikely(ioas->demand))
 		ioas_demand_exit(ioas);
+	if (unlikely(!ioas->parent && rcu_access_pointer(ioas->dirty)))
+		ioas_dirty_exit(ioas);
 	if (unlikely(ioas->permitted)) {
 		kfree(ioas->permitted);
 		ioas->permitted = NULL;
@@ -217,9 +221,13 @@ static u32 ioas_state(const struct ioas *ioas)
 		state |= IOASID_STATE_PARTIAL_GROUP;
 	if (ioas->poisoned)
 		state |= IOASID_STATE_POISONED;
-	if (ioas->import ? ioas_import_shut(parent, ioas->import) :
-			   parent && parent->dead)
+	if (!parent) {
+		if (rcu_access_pointer(ioas->dirty))
+			state |= IOASID_STATE_TRACKING;
+	} else if (ioas->import ? ioas_import_shut(parent, ioas->import) :
+				  parent->dead) {
 		state |= IOASID_STATE_ORPHAN;
+	}
 	return state;
 }
 

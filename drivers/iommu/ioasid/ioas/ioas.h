@@ -114,6 +114,13 @@ int ioas_remap(struct ioas *ioas,
 int ioas_batch(struct ioas *ioas, struct ioas_batch_source *from, u32 nr,
 	       struct ioas_batch_result *result);
 
+/* Dirty tracking */
+int ioas_dirty_start(struct ioas *ioas, bool coarse);
+int ioas_dirty_stop(struct ioas *ioas);
+int ioas_dirty_get(struct ioas *ioas, struct ioas_dirty_request *req);
+int ioas_dirty_started(struct ioas *ioas);
+void ioas_dirty_fini(void);
+
 /* Read back */
 int ioas_query(struct ioas *ioas, struct ioas_query *query);
 
@@ -133,6 +140,7 @@ int ioas_unblock(struct ioas *ioas, struct ioas_attachment *attachment);
 const struct ioasid_table_format *ioas_format_get(u32 type);
 void ioas_format_put(const struct ioasid_table_format *format);
 bool ioas_iommu_takes_tables(void);
+bool ioas_iommu_may_track_dirty(void);
 void ioas_nests_init(struct ioas_nests *nests, struct ioas *parent,
 		     const struct ioasid_table_format *format);
 int ioas_nests_begin_move(struct ioas_attachment *attachment, bool hitless);

@@ -20,6 +20,7 @@
 
 #include "iommu.h"
 #include "ioas.h"
+#include "types.h"
 
 /* Intel's extended capability register: scalable mode, second stage in it */
 #define VTD_ECAP_SMTS	BIT_ULL(43)
@@ -139,7 +140,7 @@ static int check_nesting(struct device *dev)
 	return ret;
 }
 
-static struct iommu_domain *alloc_nest_parent(struct device *dev)
+static struct iommu_domain *alloc_nest_parent(struct device *dev, u32 flags)
 {
 	const struct iommu_ops *ops = dev_iommu_ops(dev);
 	int ret;
@@ -149,14 +150,15 @@ static struct iommu_domain *alloc_nest_parent(struct device *dev)
 	ret = check_nesting(dev);
 	if (ret)
 		return ERR_PTR(ret);
-	return ops->domain_alloc_user(dev, IOMMU_HWPT_ALLOC_NEST_PARENT, NULL,
-				      NULL);
+	return ops->domain_alloc_user(dev, IOMMU_HWPT_ALLOC_NEST_PARENT | flags,
+				      NULL, NULL);
 }
 
 /**
  * ioas_iommu_alloc() - allocate a domain of the IOMMU driver for a device
  * @dev: the device
  * @sort: the sort of domain
+ * @dirty: with dirty bits; not of IOAS_IOMMU_PAGING
  * @finalized_on_attach: out, the driver sets aperture and page sizes when a
  *	device is attached, not before
  *
@@ -169,18 +171,19 @@ static struct iommu_domain *alloc_nest_parent(struct device *dev)
  * -ENOMEM.
  */
 struct iommu_domain *ioas_iommu_alloc(struct device *dev,
-				      enum ioas_iommu_sort sort,
+				      enum ioas_iommu_sort sort, bool dirty,
 				      bool *finalized_on_attach)
 {
+	u32 flags = dirty ? IOMMU_HWPT_ALLOC_DIRTY_TRACKING : 0;
 	const struct iommu_ops *ops = dev_iommu_ops(dev);
 	struct iommu_domain *iommu;
 
 	if (sort == IOAS_IOMMU_PAGING)
 		iommu = iommu_paging_domain_alloc(dev);
 	else if (sort == IOAS_IOMMU_NEST_PARENT)
-		iommu = alloc_nest_parent(dev);
+		iommu = alloc_nest_parent(dev, flags);
 	else if (ops->domain_alloc_user)
-		iommu = ops->domain_alloc_user(dev, 0, NULL, NULL);
+		iommu = ops->domain_alloc_user(dev, flags, NULL, NULL);
 	else
 		iommu = ERR_PTR(-EOPNOTSUPP);
 	if (IS_ERR(iommu))
@@ -192,6 +195,92 @@ struct iommu_domain *ioas_iommu_alloc(struct device *dev,
 		(sort == IOAS_IOMMU_PAGING && !ops->domain_alloc_paging);
 	return iommu;
 }
+
+/**
+ * ioas_iommu_may_track_dirty() - test whether this kernel can read dirty bits
+ *
+ * Return: true if it can, where an IOMMU has them.
+ */
+bool ioas_iommu_may_track_dirty(void)
+{
+	/* Defined by a patch of the IOMMU core */
+#ifdef IOMMU_DIRTY_RECORD
+	return true;
+#else
+	return false;
+#endif
+}
+
+/**
+ * ioas_iommu_track_dirty() - have the IOMMU set dirty bits in a domain
+ * @iommu: the domain, to which no device is attached
+ *
+ * Devices that attach later do, too.
+ *
+ * Context: may sleep.
+ * Return: 0; -EOPNOTSUPP, the domain has none; or an errno of the driver.
+ */
+int ioas_iommu_track_dirty(struct iommu_domain *iommu)
+{
+	if (!iommu->dirty_ops || !ioas_iommu_may_track_dirty())
+		return -EOPNOTSUPP;
+	return iommu->dirty_ops->set_dirty_tracking(iommu, true);
+}
+
+#ifdef IOMMU_DIRTY_RECORD
+
+struct dirty_reader {
+	struct iommu_dirty_bitmap bitmap;
+	const struct ioas_dirty_sink *sink;
+};
+
+static void record_dirty(struct iommu_dirty_bitmap *bitmap, unsigned long iova,
+			 unsigned long length)
+{
+	struct dirty_reader *reader = container_of(bitmap, struct dirty_reader,
+						   bitmap);
+
+	reader->sink->record(reader->sink, iova, length, true);
+}
+
+/**
+ * ioas_iommu_read_dirty() - read and clear the dirty bits of a range, and flush
+ * @iommu: the domain, after ioas_iommu_track_dirty()
+ * @iova: where an IOPTE begins
+ * @length: bytes
+ * @sink: takes each dirty IOPTE
+ *
+ * Called with a lock held that keeps IOPTEs in the range from being removed.
+ *
+ * Context: may sleep.
+ * Return: 0; or -errno of the driver: some bits were cleared and recorded.
+ */
+int ioas_iommu_read_dirty(struct iommu_domain *iommu, u64 iova, u64 length,
+			  const struct ioas_dirty_sink *sink)
+{
+	struct dirty_reader reader = { .sink = sink };
+	struct iommu_iotlb_gather gather;
+	int ret;
+
+	iommu_dirty_bitmap_init(&reader.bitmap, NULL, &gather);
+	reader.bitmap.record = record_dirty;
+	ret = iommu->dirty_ops->read_and_clear_dirty(iommu, iova, length, 0,
+						     &reader.bitmap);
+	/* Cached entries say that no dirty bit is to be set */
+	if (gather.end)
+		iommu_iotlb_sync(iommu, &gather);
+	return ret;
+}
+
+#else
+
+int ioas_iommu_read_dirty(struct iommu_domain *iommu, u64 iova, u64 length,
+			  const struct ioas_dirty_sink *sink)
+{
+	return -EOPNOTSUPP;
+}
+
+#endif /* IOMMU_DIRTY_RECORD */
 
 /**
  * ioas_iommu_free() - free a domain, with all that is mapped in it
@@ -787,7 +876,7 @@ bool ioas_iommu_can_track_dirty(struct device *dev)
 /* Test whether a domain for a device can be the parent of a user's table */
 bool ioas_iommu_can_nest(struct device *dev)
 {
-	struct iommu_domain *parent = alloc_nest_parent(dev);
+	struct iommu_domain *parent = alloc_nest_parent(dev, 0);
 
 	if (IS_ERR_OR_NULL(parent))
 		return false;

@@ -22,6 +22,7 @@
 
 #include <linux/iommu.h>
 
+struct ioas_dirty_sink;
 struct ioasid_domain_extension;
 
 /* ---- Domains ---- */
@@ -39,8 +40,11 @@ enum ioas_iommu_sort {
 };
 
 struct iommu_domain *ioas_iommu_alloc(struct device *dev,
-				      enum ioas_iommu_sort sort,
+				      enum ioas_iommu_sort sort, bool dirty,
 				      bool *finalized_on_attach);
+int ioas_iommu_track_dirty(struct iommu_domain *iommu);
+int ioas_iommu_read_dirty(struct iommu_domain *iommu, u64 iova, u64 length,
+			  const struct ioas_dirty_sink *sink);
 void ioas_iommu_free(struct iommu_domain *iommu);
 bool ioas_iommu_can_enforce_coherency(struct device *dev);
 bool ioas_iommu_enforce_coherency(struct iommu_domain *iommu);

@@ -22,6 +22,7 @@
 #include "backing.h"
 #include "demand.h"
 #include "devmem.h"
+#include "dirty.h"
 #include "ioas.h"
 #include "map.h"
 #include "mapping.h"
@@ -189,8 +190,11 @@ void ioas_abort_writing(struct ioas *ioas,
 		ioas_quarantine_add(ioas, m);
 	ioas_wake(ioas);
 	spin_unlock(&ioas->lock);
-	if (!poisoned)
-		ioas_mapping_release(ioas, m);
+	if (poisoned)
+		return;
+	if (ioas_dirty_any())
+		ioas_dirty_undone(ioas, m);
+	ioas_mapping_release(ioas, m);
 }
 
 static int write_device(struct ioas *ioas, struct ioas_mapping *m)
@@ -253,8 +257,11 @@ publish(struct ioas *ioas, struct ioas_mapping *m, int ret)
 	ioas_wake(ioas);
 	spin_unlock(&ioas->lock);
 	up_read(&ioas->tables.sem);
-	if (unlikely(ret && !kept))
+	if (unlikely(ret && !kept)) {
+		if (ioas_dirty_any())
+			ioas_dirty_undone(ioas, m);
 		ioas_mapping_release(ioas, m);
+	}
 	if (unlikely(poisoned))
 		ioas->ops->poisoned(ioas);
 	return ret;
@@ -432,6 +439,8 @@ static int commit_reference(struct ioas *ioas, struct ioas_mapping *m,
 			if (likely(ret != -EAGAIN))
 				return publish(ioas, m, ret);
 			spin_unlock(&ioas->lock);
+			if (ioas_dirty_any())
+				ioas_dirty_undone(ioas, m);
 			m->next = NULL;
 			ioas_ref_put(ioas, m);
 			/* An import made it an address of the parent */
@@ -506,6 +515,9 @@ int ioas_commit(struct ioas *ioas, struct ioas_mapping *m,
 		return ret;
 	}
 	ret = ioas_mapping_get_memory(ioas, m, req);
+	/* What is pinned on demand is covered then */
+	if (!ret && ioas_dirty_any() && ioas_mapping_has_memory(m))
+		ret = ioas_dirty_cover(ioas, m->start, m->last);
 	if (ret)
 		return abandon(ioas, m, ret);
 	return commit_pinned(ioas, m);

@@ -37,6 +37,7 @@ static void batch_reset(struct batch *batch)
 	batch->removal.nr = 0;
 	batch->removal.scattered = false;
 	batch->removal.left_out = false;
+	batch->removal.tells = false;
 	batch->removal.leaving = NULL;
 	batch->end = 0;
 }

@@ -25,6 +25,7 @@
 #include "../mem/charge.h"
 #include "backing.h"
 #include "devmem.h"
+#include "dirty.h"
 #include "mapping.h"
 #include "pieces.h"
 #include "ref.h"
@@ -165,6 +166,8 @@ static void undo(struct pieces *pieces, struct ioas_mapping *end)
 			ioas_quarantine_add(ioas, m);
 			spin_unlock(&ioas->lock);
 		} else {
+			if (ioas_dirty_any())
+				ioas_dirty_undone(ioas, m);
 			ioas_mapping_release(ioas, m);
 		}
 		cond_resched();

@@ -738,7 +738,9 @@ u64 ioas_ref_piece(struct ioas *ioas, u64 addr, u64 length)
  */
 int ioas_ref_may_split(struct ioas *ioas)
 {
-	return ioas->import ? export_charge(ioas->import->export) : 0;
+	struct ioas_import *import = ioas_import_of(ioas);
+
+	return import ? export_charge(import->export) : 0;
 }
 
 /**
@@ -749,8 +751,10 @@ int ioas_ref_may_split(struct ioas *ioas)
  */
 void ioas_ref_split_done(struct ioas *ioas)
 {
-	if (ioas->import)
-		atomic64_dec(&ioas->import->export->used);
+	struct ioas_import *import = ioas_import_of(ioas);
+
+	if (import)
+		atomic64_dec(&import->export->used);
 }
 
 /**

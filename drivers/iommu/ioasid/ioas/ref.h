@@ -58,7 +58,7 @@ static inline void ioas_lock_refs(struct ioas *ioas)
 static inline u64 ioas_mapping_addr(const struct ioas *ioas,
 				    const struct ioas_mapping *m)
 {
-	if (unlikely(ioas->import) && ioas_mapping_has_ref(m))
+	if (ioas_mapping_has_ref(m) && unlikely(ioas->import))
 		return m->addr - ioas->import->export->start;
 	return m->addr;
 }

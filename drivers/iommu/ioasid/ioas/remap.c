@@ -35,6 +35,7 @@
 #include "claim.h"
 #include "devmem.h"
 #include "diff.h"
+#include "dirty.h"
 #include "domain.h"
 #include "ioas.h"
 #include "mapping.h"
@@ -616,6 +617,14 @@ static int replace_root(struct ioas_change *change,
 		return ret;
 	}
 	ret = ioas_claim(change);
+	if (!ret && ioas_dirty_any()) {
+		ret = ioas_dirty_cover(change->ioas, change->start,
+				       change->last);
+		if (ret) {
+			ioas_unclaim(change);
+			return ret;
+		}
+	}
 	return ret ?: carry_out_new(change);
 }
 

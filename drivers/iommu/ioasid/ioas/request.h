@@ -180,6 +180,33 @@ struct ioas_batch_source {
 };
 
 /**
+ * struct ioas_dirty_request - which pages were written
+ * @start: first byte
+ * @last: last byte
+ * @shift: log2 of the bytes of a block
+ * @keep: leave the pages in the log
+ * @told_only: do not read dirty bits of IOMMUs
+ * @interruptible: any signal ends it; otherwise, a fatal one
+ * @put: take @n words, from number @first on; may handle a page fault
+ * @next: out, on failure: what lies before was put
+ * @nr: out, number of bits set
+ * @exact: out, a dirty bit or a write of software is behind each of them
+ */
+struct ioas_dirty_request {
+	u64 start;
+	u64 last;
+	unsigned int shift;
+	bool keep;
+	bool told_only;
+	bool interruptible;
+	int (*put)(struct ioas_dirty_request *req, u64 first, const u64 *words,
+		   unsigned int n);
+	u64 next;
+	u64 nr;
+	bool exact;
+};
+
+/**
  * struct ioas_query_entry - what a query tells of a mapping
  * @iova: first byte
  * @length: bytes

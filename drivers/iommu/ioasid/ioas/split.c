@@ -9,6 +9,7 @@
 #include "../mem/charge.h"
 #include "backing.h"
 #include "demand.h"
+#include "dirty.h"
 #include "mapping.h"
 #include "ref.h"
 #include "split.h"
@@ -44,9 +45,15 @@ struct ioas_mapping *ioas_mapping_split_by(struct ioas *ioas, u64 at)
 static int split_iopte(struct ioas *ioas, struct ioas_mapping *m,
 		       u64 floor, u64 at)
 {
+	const struct ioas_dirty_sink *to = NULL;
+	struct ioas_dirty_sink sink;
+
 	if (!ioas_mapping_has_memory(m) || !ioas_mapping_off_grid(m, at))
 		return 0;
-	return ioas_tables_split(ioas, m, floor, at);
+	/* The dirty bit of an IOPTE is one of all the smaller ones */
+	if (ioas_dirty_any() && m->flags & IOASID_MAP_WRITE)
+		to = ioas_dirty_sink(&sink, ioas, m);
+	return ioas_tables_split(ioas, m, floor, at, to);
 }
 
 /* True if the range begins and ends where mappings do */

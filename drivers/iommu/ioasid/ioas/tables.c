@@ -385,12 +385,13 @@ int ioas_tables_sync(struct ioas *ioas, u64 start, u64 last)
  * @m: the mapping, CHANGING, with memory
  * @floor: see ioas_domain_split()
  * @at: address inside the mapping where an IOPTE shall begin
+ * @sink: see ioas_domain_split()
  *
  * Return: 0; or the errno of ioas_domain_split(): the same is mapped as before,
  * unless a domain is poisoned, in smaller IOPTEs in some domains.
  */
 int ioas_tables_split(struct ioas *ioas, struct ioas_mapping *m, u64 floor,
-		      u64 at)
+		      u64 at, const struct ioas_dirty_sink *sink)
 {
 	struct ioas_domain *dom;
 	int ret;
@@ -398,7 +399,7 @@ int ioas_tables_split(struct ioas *ioas, struct ioas_mapping *m, u64 floor,
 	lockdep_assert_held_read(&ioas->tables.sem);
 	list_for_each_entry(dom, &ioas->tables.list, node) {
 		ret = ioas_domain_split(dom, m->start, &m->mem, m->flags,
-					m->cut_shift, floor, at);
+					m->cut_shift, floor, at, sink);
 		if (ret)
 			return ret;
 	}
@@ -406,7 +407,7 @@ int ioas_tables_split(struct ioas *ioas, struct ioas_mapping *m, u64 floor,
 	if (m->in_populating)
 		return ioas_domain_split(ioas->tables.populating, m->start,
 					 &m->mem, m->flags, m->cut_shift, floor,
-					 at);
+					 at, NULL);
 	return 0;
 }
 
@@ -466,6 +467,114 @@ void ioas_table_remove_many(struct ioas_domain *dom,
 	if (length)
 		ioas_gather_range(&gather, start, length);
 	ioas_gather_finish(&gather);
+}
+
+/* ---- Dirty bits ---- */
+
+/**
+ * ioas_tables_are_dirty() - test whether all domains have dirty bits
+ * @ioas: the address space; attach_lock is held
+ *
+ * Return: true if they have.
+ */
+bool ioas_tables_are_dirty(struct ioas *ioas)
+{
+	struct ioas_domain *dom;
+
+	lockdep_assert_held(&ioas->attach_lock);
+	list_for_each_entry(dom, &ioas->tables.list, node)
+		if (!dom->dirty)
+			return false;
+	return true;
+}
+
+/**
+ * ioas_tables_read_dirty() - read and clear the dirty bits of a mapping, and
+ *	flush
+ * @ioas: the address space; ioas_tables.sem is held
+ * @m: the mapping, with a reader
+ * @from: first byte
+ * @to: last byte
+ * @sink: takes each dirty IOPTE, which may exceed the range
+ * @coarse: out, set if a domain has no dirty bits
+ *
+ * Return: 0; -EIO, a driver failed: some bits were cleared and recorded.
+ */
+int ioas_tables_read_dirty(struct ioas *ioas, const struct ioas_mapping *m,
+			   u64 from, u64 to, const struct ioas_dirty_sink *sink,
+			   bool *coarse)
+{
+	struct ioas_domain *dom;
+
+	lockdep_assert_held_read(&ioas->tables.sem);
+	list_for_each_entry(dom, &ioas->tables.list, node) {
+		if (!dom->dirty)
+			*coarse = true;
+		else if (ioas_domain_read_dirty(dom, m->start, &m->mem,
+						m->cut_shift, from, to, sink))
+			return -EIO;
+	}
+	return 0;
+}
+
+static bool is_written(const struct ioas_mapping *m)
+{
+	return ioas_mapping_has_memory(m) && m->flags & IOASID_MAP_WRITE;
+}
+
+/* Let no device write by a domain, and read its dirty bits after that */
+static void take_dirty(struct ioas_domain *dom,
+		       const struct ioas_removal *removal,
+		       struct ioas_dirty_sink *sink)
+{
+	bool can = dom->dirty && ioas_domain_protects(dom);
+	struct ioas_gather gather;
+	struct ioas_mapping *m;
+
+	ioas_gather_start(&gather, dom, removal->scattered);
+	for (m = removal->first; m; m = m->next) {
+		if (!is_written(m))
+			continue;
+		/* None is left in place of write permission alone */
+		if (!can || !(m->flags & IOASID_MAP_READ) ||
+		    !ioas_domain_protect(&gather, m->start, &m->mem,
+					 m->cut_shift, IOASID_MAP_READ))
+			m->inexact = true;
+	}
+	ioas_gather_finish(&gather);
+	for (m = removal->first; m && can; m = m->next) {
+		if (!is_written(m) || m->inexact)
+			continue;
+		sink->m = m;
+		if (ioas_domain_read_dirty(dom, m->start, &m->mem, m->cut_shift,
+					   m->start, m->last, sink))
+			m->inexact = true;
+		cond_resched();
+	}
+}
+
+/**
+ * ioas_tables_take_dirty() - read the dirty bits of mappings for the last time
+ * @ioas: the address space; ioas_tables.sem is held for reading
+ * @removal: REMOVING mappings; out, @inexact of them is set where devices can
+ *	write until they are removed
+ * @sink: takes each dirty IOPTE
+ *
+ * The domain being populated does not count: no device that sets dirty bits uses
+ * it.
+ */
+void ioas_tables_take_dirty(struct ioas *ioas,
+			    const struct ioas_removal *removal,
+			    struct ioas_dirty_sink *sink)
+{
+	struct ioas_domain *dom = ioas->tables.populating;
+	struct ioas_mapping *m;
+
+	lockdep_assert_held_read(&ioas->tables.sem);
+	for (m = removal->first; m; m = m->next)
+		m->inexact = dom && dom->finalized_on_attach;
+	list_for_each_entry(dom, &ioas->tables.list, node)
+		take_dirty(dom, removal, sink);
 }
 
 /* ---- Page sizes ---- */

@@ -33,11 +33,19 @@ void ioas_tables_unwrite(struct ioas *ioas, struct ioas_mapping *m,
 			 struct ioas_domain *failed);
 int ioas_tables_sync(struct ioas *ioas, u64 start, u64 last);
 int ioas_tables_split(struct ioas *ioas, struct ioas_mapping *m, u64 floor,
-		      u64 at);
+		      u64 at, const struct ioas_dirty_sink *sink);
 void ioas_table_remove_many(struct ioas_domain *dom,
 			    const struct ioas_removal *removal,
 			    bool populating);
 bool ioas_tables_remove_range(struct ioas *ioas, u64 start, u64 length);
+
+bool ioas_tables_are_dirty(struct ioas *ioas);
+int ioas_tables_read_dirty(struct ioas *ioas, const struct ioas_mapping *m,
+			   u64 from, u64 to, const struct ioas_dirty_sink *sink,
+			   bool *coarse);
+void ioas_tables_take_dirty(struct ioas *ioas,
+			    const struct ioas_removal *removal,
+			    struct ioas_dirty_sink *sink);
 
 unsigned long *ioas_tables_pgsizes(struct ioas *ioas, unsigned int *nr);
 u64 ioas_tables_largest_page(struct ioas *ioas, u64 length);

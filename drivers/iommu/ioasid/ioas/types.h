@@ -60,6 +60,7 @@ struct ioasid_device_ops;
 struct ioasid_mirror_ops;
 struct ioasid_region;
 struct ioas_devmem_range;
+struct ioas_dirty;
 struct ioas_domain;
 struct ioas_origin;
 struct ioasid_payer;
@@ -248,6 +249,8 @@ enum ioas_backing {
  * @indexed: @ref is in a tree; protected by the lock of the parent
  * @apart: of a root with ioas.demand: it begins where an unmap has begun or ended,
  *	and does not become one with the mapping before it
+ * @inexact: while REMOVING, with ioas_removal.tells: devices may have written it
+ *	with no dirty bit that was read
  */
 struct ioas_mapping {
 	struct rb_node rb;
@@ -284,6 +287,7 @@ struct ioas_mapping {
 		bool indexed;
 		bool apart;
 	};
+	bool inexact;
 };
 
 /* Children of the same context, and children that use an import */
@@ -366,6 +370,9 @@ struct ioas_access {
 	unsigned int calls;
 	void (*unmap)(struct ioas_access *access, u64 start, u64 last);
 };
+
+/* Mark of ioas_holds.held: pinned for writing, by any of the accesses */
+#define IOAS_HELD_WRITABLE	XA_MARK_0
 
 /**
  * struct ioas_holds - accesses of an address space, and the pages that they
@@ -607,7 +614,9 @@ struct ioas_ops {
  * @account: account that its mappings are charged to
  * @ops: callbacks of the owner
  * @parent: address space that its mappings refer to, NULL for a root
- * @import: import through which it sees @parent in another context; or NULL
+ * @import: of a child: import through which it sees @parent in another context; or
+ *	NULL; see ioas_import_of()
+ * @dirty: of a root: the log if it is tracked, or NULL; changes with attach_lock held
  * @depth: number of parents above it
  * @left: neither @parent nor @import counts it
  * @lock: protects the mappings and all that follows up to @tables
@@ -616,6 +625,7 @@ struct ioas_ops {
  * @nest_parent: its domains can be the stage 2 of tables of user space, where
  *	the IOMMU can do that
  * @memory_only: its mappings cannot refer to memory of devices
+ * @wants_dirty: its domains have dirty bits, where the IOMMU can do that
  * @dead: freed: no new mapping, device or child
  * @poisoned: a domain is poisoned
  * @knows_gaps: @gap and @subtree_gap of the mappings are up to date
@@ -650,7 +660,10 @@ struct ioas {
 	struct ioasid_account *account;
 	const struct ioas_ops *ops;
 	struct ioas *parent;
-	struct ioas_import *import;
+	union {
+		struct ioas_import *import;
+		struct ioas_dirty __rcu *dirty;
+	};
 
 	spinlock_t lock;		/* protects the mappings */
 	u8 depth : 7;			/* lock of the parent, as the next */
@@ -659,6 +672,7 @@ struct ioas {
 	bool enforce_cache_coherency : 1;
 	bool nest_parent : 1;
 	bool memory_only : 1;
+	bool wants_dirty : 1;
 	bool dead : 1;
 	bool poisoned : 1;
 	bool knows_gaps : 1;
@@ -685,6 +699,27 @@ struct ioas {
 	struct hlist_head reaches;
 };
 
+/* The import of an address space that may be a root */
+static inline struct ioas_import *ioas_import_of(const struct ioas *ioas)
+{
+	return ioas->parent ? ioas->import : NULL;
+}
+
+/**
+ * struct ioas_dirty_sink - where dirty bits go
+ * @record: take a range that a device wrote; or, if not @exact, that it may have
+ *	written.  Does not sleep
+ * @ioas: the address space whose IOPTEs are read
+ * @m: the mapping whose IOPTEs are read, which does not change meanwhile; NULL:
+ *	one of @ioas that is in the tree
+ */
+struct ioas_dirty_sink {
+	void (*record)(const struct ioas_dirty_sink *sink, u64 iova, u64 length,
+		       bool exact);
+	struct ioas *ioas;
+	const struct ioas_mapping *m;
+};
+
 /**
  * struct ioas_removal - mappings that are removed together
  * @first: REMOVING mappings, linked by @next
@@ -692,6 +727,7 @@ struct ioas {
  * @nr: number of mappings
  * @scattered: the mappings do not all touch, or do not ascend
  * @left_out: some mappings were skipped, since children refer to them
+ * @tells: what devices wrote is to stay in the log: with IOASID_UNMAP_DIRTY
  * @leaving: LEAVING mappings, linked by @next, ascending, to be removed later
  */
 struct ioas_removal {
@@ -700,6 +736,7 @@ struct ioas_removal {
 	unsigned int nr;
 	bool scattered;
 	bool left_out;
+	bool tells;
 	struct ioas_mapping *leaving;
 };
 

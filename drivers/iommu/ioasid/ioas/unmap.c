@@ -20,6 +20,7 @@
 #include "backing.h"
 #include "demand.h"
 #include "devmem.h"
+#include "dirty.h"
 #include "ioas.h"
 #include "mapping.h"
 #include "ref.h"
@@ -138,6 +139,8 @@ static __always_inline int remove_mappings(struct ioas *ioas,
 			if (ioas_mapping_is_device(m))
 				ioas_devmem_unmap(m->device);
 	poisoned = ioas_tables_remove(ioas, removal);
+	if (ioas_dirty_any())
+		ioas_dirty_removed(ioas, removal);
 
 	spin_lock(&ioas->lock);
 	for (m = removal->first; m; m = next) {
@@ -227,7 +230,15 @@ static bool is_mapping(struct ioas *ioas, u64 start, u64 last,
 	m->next = NULL;
 	removal->first = m;
 	removal->scattered = false;
+	removal->tells = false;
 	return true;
+}
+
+static void take_dirty(struct ioas *ioas, struct ioas_removal *removal,
+		       const struct ioas_unmap_request *req)
+{
+	if (unlikely(req->flags & IOASID_UNMAP_DIRTY) && ioas_dirty_any())
+		ioas_dirty_take(ioas, removal);
 }
 
 /* Ask accesses to unpin LEAVING mappings, then remove these */
@@ -251,8 +262,10 @@ static int remove_leaving(struct ioas *ioas,
 	if (err)
 		ioas_wake(ioas);
 	spin_unlock(&ioas->lock);
-	if (!err)
+	if (!err) {
+		take_dirty(ioas, &removal, req);
 		err = ioas_remove_mappings(ioas, &removal, &req->removed);
+	}
 	return ret ?: err;
 }
 
@@ -296,6 +309,7 @@ static int unmap_step(struct ioas *ioas, u64 *cursor, u64 start,
 	}
 	if (unlikely(removal.left_out))
 		ret = -EBUSY;
+	take_dirty(ioas, &removal, req);
 	err = ioas_remove_mappings(ioas, &removal, &req->removed);
 	if (unlikely(err))
 		ret = err;
@@ -305,6 +319,23 @@ static int unmap_step(struct ioas *ioas, u64 *cursor, u64 start,
 			ret = err;
 	}
 	return ret;
+}
+
+/* Split at the edges of the range, unless mappings begin and end there */
+static int cut_edges(struct ioas *ioas, u64 start, u64 last,
+		     const struct ioas_unmap_request *req)
+{
+	bool fit;
+
+	spin_lock(&ioas->lock);
+	fit = ioas_edges_fit(ioas, start, last);
+	if (unlikely(ioas->demand && fit)) {
+		ioas_demand_keep_apart(ioas, start);
+		ioas_demand_keep_apart(ioas, last + 1);
+	}
+	spin_unlock(&ioas->lock);
+	return fit ? 0 : ioas_split(ioas, start, last,
+				    req->flags & IOASID_UNMAP_SPLIT);
 }
 
 /**
@@ -322,7 +353,8 @@ static int unmap_step(struct ioas *ioas, u64 *cursor, u64 start,
 int ioas_unmap_range(struct ioas *ioas, u64 start, u64 last,
 		     struct ioas_unmap_request *req)
 {
-	bool edges = !(req->flags & IOASID_UNMAP_ALL) && !req->of;
+	bool edges = !(req->flags & (IOASID_UNMAP_ALL | IOASID_UNMAP_DIRTY)) &&
+		     !req->of;
 	bool forced = req->flags & IOAS_UNMAP_FORCED;
 	struct ioas_removal removal __uninitialized;
 	u64 cursor = start;
@@ -358,6 +390,10 @@ int ioas_unmap_range(struct ioas *ioas, u64 start, u64 last,
 			if (ret)
 				return ret;
 		}
+	} else if (req->flags & IOASID_UNMAP_DIRTY && !req->of) {
+		ret = cut_edges(ioas, start, last, req);
+		if (ret)
+			return ret;
 	}
 	for (;;) {
 		err = unmap_step(ioas, &cursor, start, last, req);

@@ -516,7 +516,7 @@ static void split_at(struct kunit *test, struct table *table,
 	KUNIT_ASSERT_EQ(test,
 			ioas_domain_split(&table->dom, map->iova, &map->mem,
 					  map->flags, map->cut_shift, floor,
-					  at),
+					  at, NULL),
 			0);
 	expect_translation(test, table, map, 0, map->n);
 	KUNIT_ASSERT_EQ(test, unit_at(table, at)->pte, at);
@@ -578,7 +578,7 @@ static void split_fails_one(struct kunit *test, struct rnd_state *rnd,
 	KUNIT_ASSERT_EQ(test,
 			ioas_domain_split(&table->dom, map->iova, &map->mem,
 					  map->flags, map->cut_shift,
-					  map->iova, at),
+					  map->iova, at, NULL),
 			-EIO);
 	KUNIT_ASSERT_TRUE(test, table->dom.poisoned);
 	/* And the rest is right */

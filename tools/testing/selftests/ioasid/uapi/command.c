@@ -72,7 +72,8 @@ FIXTURE_VARIANT_ADD(command, alloc)
 {
 	.cmd = IOASID_ALLOC,
 	.size = sizeof(struct ioasid_alloc),
-	.flags = IOASID_ALLOC_NEST_PARENT | IOASID_ALLOC_DEMAND,
+	.flags = IOASID_ALLOC_NEST_PARENT | IOASID_ALLOC_DIRTY |
+		 IOASID_ALLOC_DEMAND,
 	.copies_out = true,
 	.reserved_at = {
 		offsetof(struct ioasid_alloc, format),
@@ -265,10 +266,17 @@ FIXTURE_VARIANT_ADD(command, unmap)
 {
 	.cmd = IOASID_UNMAP_DMA,
 	.size = sizeof(struct ioasid_unmap_dma),
-	.flags = IOASID_UNMAP_ALL | IOASID_UNMAP_SPLIT | IOASID_UNMAP_CASCADE,
+	.min = offsetof(struct ioasid_unmap_dma, bitmap),
+	.flags = IOASID_UNMAP_ALL | IOASID_UNMAP_SPLIT | IOASID_UNMAP_CASCADE |
+		 IOASID_UNMAP_DIRTY,
 	.copies_out = true,
 	.id_at = offsetof(struct ioasid_unmap_dma, ioasid),
-	.reserved_at = { offsetof(struct ioasid_unmap_dma, __reserved) },
+	.reserved_at = {
+		offsetof(struct ioasid_unmap_dma, __reserved),
+		offsetof(struct ioasid_unmap_dma, bitmap),
+		offsetof(struct ioasid_unmap_dma, told),
+		offsetof(struct ioasid_unmap_dma, __reserved2),
+	},
 	.fill = fill_unmap,
 	.undo = undo_unmap,
 };
@@ -589,6 +597,60 @@ FIXTURE_VARIANT_ADD(command, invalidate_cache)
 	.id_at = offsetof(struct ioasid_invalidate_cache, ioasid),
 	.reserved_at = { offsetof(struct ioasid_invalidate_cache, __reserved) },
 	.fill = fill_invalidate,
+};
+
+static void fill_set_dirty(int fd, __u32 id, void *mem, union args *args)
+{
+	args->set_dirty.flags = IOASID_SET_DIRTY_ON;
+	args->set_dirty.ioasid = id;
+}
+
+static bool undo_set_dirty(int fd, __u32 id, union args *args, int rc)
+{
+	struct ioasid_set_dirty off = {
+		.argsz = sizeof(off),
+		.flags = IOASID_SET_DIRTY_OFF,
+		.ioasid = id,
+	};
+
+	return ia_cmd(fd, IOASID_SET_DIRTY, &off) == (rc ? -ENOENT : 0);
+}
+
+FIXTURE_VARIANT_ADD(command, set_dirty)
+{
+	.cmd = IOASID_SET_DIRTY,
+	.size = sizeof(struct ioasid_set_dirty),
+	.flags = IOASID_SET_DIRTY_ON | IOASID_SET_DIRTY_OFF |
+		 IOASID_SET_DIRTY_COARSE,
+	.id_at = offsetof(struct ioasid_set_dirty, ioasid),
+	.reserved_at = { offsetof(struct ioasid_set_dirty, __reserved) },
+	.fill = fill_set_dirty,
+	.undo = undo_set_dirty,
+};
+
+static void fill_get_dirty(int fd, __u32 id, void *mem, union args *args)
+{
+	args->get_dirty.ioasid = id;
+	args->get_dirty.iova = iova_there;
+	args->get_dirty.length = page_size;
+	args->get_dirty.page_size = page_size;
+	args->get_dirty.bitmap = IA_PTR(mem);
+}
+
+FIXTURE_VARIANT_ADD(command, get_dirty)
+{
+	.cmd = IOASID_GET_DIRTY,
+	.size = sizeof(struct ioasid_get_dirty),
+	.flags = IOASID_GET_DIRTY_NO_CLEAR,
+	.rc = -ENOENT,
+	.copies_out = true,
+	.id_at = offsetof(struct ioasid_get_dirty, ioasid),
+	.reserved_at = {
+		offsetof(struct ioasid_get_dirty, told),
+		offsetof(struct ioasid_get_dirty, nr_dirty),
+		offsetof(struct ioasid_get_dirty, next),
+	},
+	.fill = fill_get_dirty,
 };
 
 FIXTURE_SETUP(command)

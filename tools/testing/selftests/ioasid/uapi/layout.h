@@ -96,7 +96,11 @@ AT(ioasid_unmap_dma, __reserved, 12);
 AT(ioasid_unmap_dma, iova, 16);
 AT(ioasid_unmap_dma, length, 24);
 AT(ioasid_unmap_dma, unmapped, 32);
-SIZE(ioasid_unmap_dma, 40);
+AT(ioasid_unmap_dma, bitmap, 40);
+AT(ioasid_unmap_dma, page_size, 48);
+AT(ioasid_unmap_dma, told, 56);
+AT(ioasid_unmap_dma, __reserved2, 60);
+SIZE(ioasid_unmap_dma, 64);
 
 AT(ioasid_dma_op, flags, 2);
 AT(ioasid_dma_op, fd, 4);
@@ -241,12 +245,28 @@ AT(ioasid_invalidate_cache, error, 40);
 AT(ioasid_invalidate_cache, __reserved, 44);
 SIZE(ioasid_invalidate_cache, 48);
 
+AT(ioasid_set_dirty, ioasid, 8);
+AT(ioasid_set_dirty, __reserved, 12);
+SIZE(ioasid_set_dirty, 16);
+
+AT(ioasid_get_dirty, ioasid, 8);
+AT(ioasid_get_dirty, told, 12);
+AT(ioasid_get_dirty, iova, 16);
+AT(ioasid_get_dirty, length, 24);
+AT(ioasid_get_dirty, page_size, 32);
+AT(ioasid_get_dirty, bitmap, 40);
+AT(ioasid_get_dirty, nr_dirty, 48);
+AT(ioasid_get_dirty, next, 56);
+SIZE(ioasid_get_dirty, 64);
+
 static_assert(IOASID_QUERY_MAP == 0x6948, "number");
 static_assert(IOASID_BIND_PGTABLE == 0x6949, "number");
 static_assert(IOASID_UNBIND_PGTABLE == 0x694a, "number");
 static_assert(IOASID_BIND_PASID_TABLE == 0x694b, "number");
 static_assert(IOASID_UNBIND_PASID_TABLE == 0x694c, "number");
 static_assert(IOASID_INVALIDATE_CACHE == 0x694d, "number");
+static_assert(IOASID_SET_DIRTY == 0x694f, "number");
+static_assert(IOASID_GET_DIRTY == 0x6950, "number");
 static_assert(IOASID_CHECK_EXTENSION == 0x6940, "number");
 static_assert(IOASID_SET_OPTION == 0x6954, "number");
 static_assert(IOASID_VFIO_IOASID == 0x6956, "number");
@@ -266,6 +286,8 @@ union args {
 	struct ioasid_unmap_dma unmap;
 	struct ioasid_dma_batch batch;
 	struct ioasid_query_map query;
+	struct ioasid_set_dirty set_dirty;
+	struct ioasid_get_dirty get_dirty;
 	struct ioasid_export export;
 	struct ioasid_import import;
 	struct ioasid_list list;
