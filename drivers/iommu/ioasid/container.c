@@ -475,6 +475,10 @@ long ioasid_container_ioctl(struct ioasid_ctx *ctx, unsigned int nr,
 	case VFIO_IOMMU_MAP_DMA:
 	case VFIO_IOMMU_UNMAP_DMA:
 		break;
+	case VFIO_IOMMU_DIRTY_PAGES:
+		if (ioas_iommu_may_track_dirty())
+			break;
+		fallthrough;
 	default:
 		return -ENOTTY;
 	}

@@ -447,9 +447,7 @@ static inline void say_info(int fd)
 		}
 	}
 	say("available: %u", avail);
-	/* There are no dirty bits */
-	if (way != TYPE1 && mig)
-		say("migration: %u", mig);
+	say("migration: %u", mig);
 }
 
 /* ---- By all ways ---- */
