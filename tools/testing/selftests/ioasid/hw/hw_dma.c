@@ -4,6 +4,7 @@
  * memory, data that it reads must come from there, and its writes to unmapped
  * IOVAs must change no memory.
  */
+#include "dirty.h"
 #include "hw_dma.h"
 #include "ranges.h"
 
@@ -571,6 +572,44 @@ TEST_F(hw_dma, interrupts)
 		SKIP(return, "no driver for its interrupts");
 	}
 	close(fd);
+}
+
+/*
+ * Emulated IOMMUs have no dirty bits: writes are logged only if it is accepted that
+ * all that the device may write counts as written.
+ */
+TEST_F(hw_dma, dirty)
+{
+	struct ioasid_unmap_dma unmap;
+	struct ioasid_get_dirty get;
+	__u32 id = self->id;
+	__u64 bits;
+
+	if (ia_check(self->ctx, IOASID_EXT_DIRTY) <= 0)
+		SKIP(return, "no dirty tracking");
+	ATTACH();
+	ASSERT_EQ(0, ia_map(self->ctx, id, TEST_IOVA, self->mem,
+			    4 * page_size));
+	EXPECT_EQ(-EOPNOTSUPP, ia_set_dirty(self->ctx, id,
+					    IOASID_SET_DIRTY_ON));
+	ASSERT_EQ(0, ia_set_dirty(self->ctx, id, IOASID_SET_DIRTY_ON |
+				  IOASID_SET_DIRTY_COARSE));
+	ASSERT_TRUE(dut_reaches(&self->dut, TEST_IOVA, self->mem));
+	ASSERT_EQ(0, ia_get_dirty(self->ctx, id, 0, TEST_IOVA, 8, &bits, &get));
+	EXPECT_EQ(0xf, bits);
+	EXPECT_EQ(0, get.told);
+	ASSERT_EQ(0, ia_get_dirty(self->ctx, id, 0, TEST_IOVA, 8, &bits, &get));
+	EXPECT_EQ(0xf, bits);
+	ASSERT_TRUE(dut_reaches(&self->dut, TEST_IOVA, self->mem));
+	ASSERT_EQ(0, ia_unmap_dirty(self->ctx, id, 0, TEST_IOVA, 8, &bits,
+				    &unmap));
+	EXPECT_EQ(0xf, bits);
+	EXPECT_EQ(0, unmap.told);
+	EXPECT_EQ(4 * page_size, unmap.unmapped);
+	ASSERT_TRUE(dut_misses(&self->dut, TEST_IOVA, self->mem));
+	ASSERT_EQ(0, ia_get_dirty(self->ctx, id, 0, TEST_IOVA, 8, &bits, &get));
+	EXPECT_EQ(0, bits);
+	ASSERT_EQ(0, ia_set_dirty(self->ctx, id, IOASID_SET_DIRTY_OFF));
 }
 
 TEST_HARNESS_MAIN

@@ -15,6 +15,7 @@
 #include <glob.h>
 
 #include "ioasid_test.h"
+#include "dirty.h"
 #include "family.h"
 #include "latency.h"
 #include "mediated.h"
@@ -817,6 +818,69 @@ TEST_F_TIMEOUT(longlock, attached, 3600)
 	close(self->s.fd);
 	BOUNDED("a file of N mappings is closed");
 	self->s.model.ctx = -1;
+}
+
+/* A log of what a device writes by N mappings, and by N of a child. */
+TEST_F_TIMEOUT(longlock, dirty, 3600)
+{
+	struct model_params params = { .flags = MODEL_DIRTY | MODEL_PROTECT };
+	__u64 pages = 2 * self->s.n, *bits = ia_mem(pages / 8 + PG);
+	struct model_space root, child;
+	struct ioasid_unmap_dma unmap;
+	struct ioasid_get_dirty get;
+	struct model_device dev[2];
+
+	ASSERT_NE(NULL, bits);
+	if (ia_check(self->s.fd, IOASID_EXT_DIRTY) <= 0)
+		SKIP(return, "no dirty tracking");
+	ASSERT_EQ(0, ia_alloc_dirty(&self->s.model, &root, 0, 0));
+	ASSERT_EQ(0, ia_alloc_dirty(&self->s.model, &child, root.id, 0));
+	ASSERT_EQ(0, model_plug(&self->s.model, &dev[0], &params, 0));
+	ASSERT_EQ(0, model_plug(&self->s.model, &dev[1], &params, 0));
+	ASSERT_EQ(0, model_attach(&dev[0], &root));
+	ASSERT_EQ(0, model_attach(&dev[1], &child));
+	ASSERT_EQ(0, map_many(self->s.fd, root.id, IA_RW, BASE, 2 * PG,
+			      IA_PTR(self->page), 0, self->s.n));
+	ASSERT_EQ(0, map_many(self->s.fd, child.id, IA_RW, BASE, PG, BASE,
+			      2 * PG, self->s.n));
+	/* One page that has N references */
+	ASSERT_EQ(0, map_many(self->s.fd, child.id, IA_RW, FAR, PG, BASE, 0,
+			      self->s.n));
+	START();
+	ASSERT_EQ(0, ia_set_dirty(self->s.fd, root.id, IOASID_SET_DIRTY_ON));
+	BOUNDED("writes are logged from now on");
+	START();
+	ASSERT_EQ(0, ia_get_dirty(self->s.fd, root.id, 0, BASE, pages, bits,
+				  &get));
+	BOUNDED("what was written is told");
+	START();
+	ASSERT_EQ(0, ia_unmap(self->s.fd, child.id, FAR, self->s.n * PG,
+			      NULL));
+	BOUNDED("N references are removed");
+	START();
+	ASSERT_EQ(0, model_detach(&dev[1]));
+	BOUNDED("the child's device is detached");
+	START();
+	ASSERT_EQ(0, ia_unmap_dirty(self->s.fd, root.id, IOASID_UNMAP_CASCADE,
+				    BASE, pages, bits, &unmap));
+	BOUNDED("all is unmapped, and told");
+	/* A log that is as large as can be */
+	ASSERT_EQ(0, map_many(self->s.fd, root.id, IA_RW, BASE, 1ULL << 27,
+			      IA_PTR(self->page), 0, self->s.n / 16));
+	START();
+	ASSERT_EQ(0, ia_unmap(self->s.fd, root.id, BASE,
+			      self->s.n / 16 << 27, NULL));
+	BOUNDED("blocks of the log are not needed any more");
+	START();
+	ASSERT_EQ(0, ia_map(self->s.fd, root.id, FAR, self->page, PG));
+	BOUNDED("they are freed");
+	START();
+	ASSERT_EQ(0, ia_set_dirty(self->s.fd, root.id, IOASID_SET_DIRTY_OFF));
+	BOUNDED("the log is freed");
+	model_release(&dev[0]);
+	model_release(&dev[1]);
+	EXPECT_EQ(0, model_unplug(&dev[0], 0));
+	EXPECT_EQ(0, model_unplug(&dev[1], 0));
 }
 
 /* One mapping replaces N mappings. */

@@ -4,6 +4,7 @@
  * do DMA through both stages.
  */
 #include "nested_fixture.h"
+#include "dirty.h"
 
 TEST_F(nested, attach_then_bind)
 {
@@ -411,6 +412,55 @@ TEST_F(nested, invalidate_arrays)
 					  &cmd));
 		EXPECT_EQ(0, cmd.done);
 	}
+}
+
+/* What a device writes through both stages is told, in the addresses of the root */
+TEST_F(nested, dirty)
+{
+	struct ioasid_get_dirty get;
+	struct ioasid_unmap_dma unmap;
+	struct model_space root, child;
+	__u64 bits;
+
+	if (ia_check(self->fd, IOASID_EXT_DIRTY) <= 0)
+		SKIP(return, "no dirty tracking");
+	root = self->root;
+	child = self->child;
+	ASSERT_EQ(0, nested_alloc(self->fd, IOASID_ALLOC_NEST_PARENT |
+				  IOASID_ALLOC_DIRTY, IOASID_KIND_MAP, 0, 0,
+				  &root.id));
+	ASSERT_EQ(0, ia_map_full(self->fd, root.id, IA_RW_FIXED,
+				 &(__u64){ GPA(0) }, IA_PTR(self->mem),
+				 PAGES * PG, PG, 0, 0, NULL));
+	ASSERT_EQ(0, nested_child(self->fd, root.id, MODEL_HWPT_DATA_S1,
+				  &child.id));
+	PLUG(&self->a, { .flags = MODEL_NESTING | MODEL_ATS | MODEL_DIRTY |
+				  MODEL_PROTECT });
+	ASSERT_EQ(0, bind_table(self->fd, child.id, 0, TABLE_A));
+	ATTACH(&self->a, &child);
+	ASSERT_EQ(0, ia_set_dirty(self->fd, root.id, IOASID_SET_DIRTY_ON));
+	READS_A(&self->a);
+	ASSERT_EQ(0, ia_get_dirty(self->fd, root.id, 0, GPA(0), PAGES, &bits,
+				  &get));
+	/* Accessed bits of the table are written */
+	EXPECT_EQ(0, bits >> DATA);
+	ASSERT_EQ(0, model_put(&self->a, VA(DATA + 1), "x", 1));
+	ASSERT_EQ(0, ia_get_dirty(self->fd, root.id, 0, GPA(0), PAGES, &bits,
+				  &get));
+	EXPECT_EQ(1 << 1, bits >> DATA);
+	EXPECT_EQ(IOASID_DIRTY_EXACT, get.told);
+	/* Caches of both stages have forgotten that it was dirty */
+	ASSERT_EQ(0, model_put(&self->a, VA(DATA + 1), "y", 1));
+	ASSERT_EQ(0, model_put(&self->a, VA(DATA + 2), "y", 1));
+	ASSERT_EQ(0, ia_unmap_dirty(self->fd, root.id, 0, GPA(DATA), 2, &bits,
+				    &unmap));
+	EXPECT_EQ(1 << 1, bits);
+	EXPECT_EQ(IOASID_DIRTY_EXACT, unmap.told);
+	ASSERT_EQ(0, ia_get_dirty(self->fd, root.id, 0, GPA(0), PAGES, &bits,
+				  &get));
+	EXPECT_EQ(1 << 2, bits >> DATA);
+	EXPECT_EQ(-EOPNOTSUPP, ia_set_dirty(self->fd, child.id,
+					    IOASID_SET_DIRTY_ON));
 }
 
 TEST_HARNESS_MAIN

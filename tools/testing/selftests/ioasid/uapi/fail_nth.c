@@ -7,6 +7,7 @@
 #include <linux/memfd.h>
 
 #include "ioasid_test.h"
+#include "dirty.h"
 #include "family.h"
 #include "fault.h"
 #include "nested.h"
@@ -628,6 +629,91 @@ FIXTURE_VARIANT_ADD(command, invalidate_cache)
 {
 	.prepare = prepare_pgtable,
 	.run = run_invalidate,
+};
+
+static int prepare_tracked(struct stage *s)
+{
+	int rc = ia_set_dirty(s->fd, s->id, IOASID_SET_DIRTY_ON);
+
+	return rc == -EEXIST ? 0 : rc;
+}
+
+static int run_set_dirty(struct stage *s)
+{
+	return ia_set_dirty(s->fd, s->id, IOASID_SET_DIRTY_ON);
+}
+
+static int undo_set_dirty(struct stage *s)
+{
+	return ia_set_dirty(s->fd, s->id, IOASID_SET_DIRTY_OFF);
+}
+
+FIXTURE_VARIANT_ADD(command, set_dirty)
+{
+	.run = run_set_dirty,
+	.undo = undo_set_dirty,
+};
+
+static int run_get_dirty(struct stage *s)
+{
+	struct ioasid_get_dirty cmd;
+
+	/* In two parts of the log */
+	return ia_get_dirty(s->fd, s->id, 0, base - 8 * PG, 16, s->fresh, &cmd);
+}
+
+FIXTURE_VARIANT_ADD(command, get_dirty)
+{
+	.prepare = prepare_tracked,
+	.run = run_get_dirty,
+};
+
+static int prepare_unmap_dirty(struct stage *s)
+{
+	int rc = prepare_tracked(s);
+
+	if (!rc)
+		rc = ia_map(s->fd, s->id, base + SZ_1M, s->mem, 100 * PG);
+	return rc == -EEXIST ? 0 : rc;
+}
+
+static int run_unmap_dirty(struct stage *s)
+{
+	struct ioasid_unmap_dma cmd;
+
+	return ia_unmap_dirty(s->fd, s->id, 0, base + SZ_1M, 100, s->fresh,
+			      &cmd);
+}
+
+FIXTURE_VARIANT_ADD(command, unmap_dirty)
+{
+	.prepare = prepare_unmap_dirty,
+	.run = run_unmap_dirty,
+	.takes_away = true,
+};
+
+/* Where the log has no room yet */
+static int prepare_map_tracked(struct stage *s)
+{
+	s->iova = (s->iova ?: base) + SZ_1G;
+	return prepare_tracked(s);
+}
+
+static int run_map_tracked(struct stage *s)
+{
+	return ia_map(s->fd, s->id, s->iova, s->mem, 16 * PG);
+}
+
+static int undo_map_tracked(struct stage *s)
+{
+	return ia_unmap(s->fd, s->id, s->iova, 16 * PG, NULL);
+}
+
+FIXTURE_VARIANT_ADD(command, map_tracked)
+{
+	.prepare = prepare_map_tracked,
+	.run = run_map_tracked,
+	.undo = undo_map_tracked,
 };
 
 static int run_export(struct stage *s)

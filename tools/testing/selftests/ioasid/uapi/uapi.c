@@ -144,6 +144,7 @@ TEST_F(uapi, check_extension)
 	EXPECT_EQ(1, ia_check(self->fd, IOASID_EXT_BATCH_IOASID));
 	EXPECT_EQ(1, ia_check(self->fd, IOASID_EXT_EVENTS));
 	EXPECT_EQ(1, ia_check(self->fd, IOASID_EXT_DEMAND));
+	EXPECT_GE(1, ia_check(self->fd, IOASID_EXT_DIRTY));
 	EXPECT_LE(1, ia_check(self->fd, IOASID_EXT_MAX_DEPTH));
 	EXPECT_LE(1 << 20, ia_check(self->fd, IOASID_EXT_MAX_IOASIDS));
 	EXPECT_EQ(0, ia_check(self->fd, 0));
