@@ -219,6 +219,25 @@ void judge_unbind_table(struct judge *j);
 void judge_invalidate(struct judge *j);
 void judge_entry(struct judge *j);
 
+/* fuzz_model_dirty.c */
+
+/* A device wrote at @iova of a space. */
+void wrote(struct fuzz_model *m, struct fuzz_space *s, __u64 iova);
+
+/* The range is not mapped any more. */
+void forget_written(struct fuzz_space *s, __u64 start, __u64 last);
+
+/* The errors of a bitmap's arguments. */
+void judge_bitmap(struct judge *j, __u64 iova, __u64 length, __u64 page_size,
+		  __u64 bitmap);
+
+/* Everything that was written in the range is told. */
+void judge_dirty(struct judge *j, struct fuzz_space *s, __u64 iova,
+		 __u64 length, __u64 page_size);
+
+void judge_set_dirty(struct judge *j);
+void judge_get_dirty(struct judge *j);
+
 /* fuzz_model_state.c */
 void judge_dma_read(struct judge *j);
 void judge_dma_write(struct judge *j);

@@ -195,6 +195,8 @@ static void make_alloc(struct worker *t, struct fuzz_op *op)
 		op->iova = one_in(t, 40) ? 0x7ffffff0 : make_parent(t);
 	if (one_in(t, op->iova ? 24 : 2))
 		op->flags = IOASID_ALLOC_NEST_PARENT;
+	if (one_in(t, 2))
+		op->flags |= IOASID_ALLOC_DIRTY;
 	op->cut = make_grid(t);
 	if (one_in(t, 8))
 		op->align = ONE_OF(t, 0, 1, 2, 3);
@@ -406,6 +408,15 @@ static void make_replace(struct worker *t, struct fuzz_op *op)
 	}
 }
 
+/* Bytes that a bit of a bitmap stands for */
+static __u64 make_block(struct worker *t)
+{
+	if (one_in(t, 24))
+		return ONE_OF(t, 0, FUZZ_PAGE / 2, 3 * FUZZ_PAGE,
+			      1024 * FUZZ_PAGE, 1ULL << 63);
+	return FUZZ_PAGE << (one_in(t, 2) ? 0 : below(t, 10));
+}
+
 static void make_unmap(struct worker *t, struct fuzz_op *op)
 {
 	const struct fuzz_mapping *map;
@@ -430,6 +441,10 @@ static void make_unmap(struct worker *t, struct fuzz_op *op)
 	}
 	if (one_in(t, 64))
 		op->value = 1;
+	if (one_in(t, space_of(t, op)->tracked ? 2 : 24)) {
+		op->flags |= IOASID_UNMAP_DIRTY;
+		op->cut = make_block(t);
+	}
 }
 
 static void make_list(struct worker *t, struct fuzz_op *op)
@@ -537,6 +552,40 @@ static void make_query(struct worker *t, struct fuzz_op *op)
 	if (one_in(t, 2))
 		op->iova = make_iova(t, space_of(t, op)) + below(t, 3) - 1;
 	op->length = one_in(t, 2) ? FUZZ_QUERY : below(t, 4);
+	op->addr = one_in(t, 20);
+	if (one_in(t, 32))
+		op->value = 1;
+}
+
+static void make_set_dirty(struct worker *t, struct fuzz_op *op)
+{
+	make_id(t, op);
+	op->flags = space_of(t, op)->tracked && one_in(t, 4) ?
+		    IOASID_SET_DIRTY_OFF : IOASID_SET_DIRTY_ON;
+	if (one_in(t, 2))
+		op->flags |= IOASID_SET_DIRTY_COARSE;
+	if (one_in(t, 16))
+		op->flags = below(t, 8);
+	if (one_in(t, 32))
+		op->value = 1;
+}
+
+static void make_get_dirty(struct worker *t, struct fuzz_op *op)
+{
+	const struct fuzz_mapping *map;
+
+	make_id(t, op);
+	map = some_mapping(t, space_of(t, op));
+	if (map && one_in(t, 2)) {
+		op->iova = map->start;
+		op->length = map->last + 1 - map->start;
+	} else {
+		op->iova = make_iova(t, space_of(t, op));
+		op->length = make_length(t, space_of(t, op), op->iova);
+	}
+	op->cut = make_block(t);
+	if (one_in(t, 3))
+		op->flags = IOASID_GET_DIRTY_NO_CLEAR;
 	op->addr = one_in(t, 20);
 	if (one_in(t, 32))
 		op->value = 1;
@@ -680,7 +729,7 @@ const struct fuzz_maker fuzz_types[OP_NR] = {
 	[OP_CHECK] = { "check", 5, make_check },
 	[OP_ALLOC] = { "alloc", 44, make_alloc },
 	[OP_FREE] = { "free", 15, make_free },
-	[OP_INFO] = { "info", 50, make_info },
+	[OP_INFO] = { "info", 34, make_info },
 	[OP_MAP] = { "map", 223, make_map },
 	[OP_UNMAP] = { "unmap", 180, make_unmap },
 	[OP_LIST] = { "list", 8, make_list },
@@ -696,6 +745,8 @@ const struct fuzz_maker fuzz_types[OP_NR] = {
 	[OP_BIND_PASIDS] = { "bind_pasids", 4, make_bind_table },
 	[OP_UNBIND_PASIDS] = { "unbind_pasids", 1, make_unbind_table },
 	[OP_INVALIDATE] = { "invalidate", 6, make_invalidate },
+	[OP_SET_DIRTY] = { "set_dirty", 6, make_set_dirty },
+	[OP_GET_DIRTY] = { "get_dirty", 10, make_get_dirty },
 	[OP_DEVICE_INFO] = { "device_info", 8, make_device_info },
 	[OP_EVENTS] = { "events", 6, make_events },
 	[OP_UNKNOWN] = { "unknown", 2, make_nothing },

@@ -84,7 +84,8 @@ void common(struct judge *j, __u32 flags, __u32 known, enum writes writes)
 	case SIZE_SHORT:
 		/* the first release had a shorter structure */
 		fails_if(j, j->op->type != OP_INFO && j->op->type != OP_LIST &&
-			 j->op->type != OP_DEVICE_INFO, EINVAL);
+			 j->op->type != OP_DEVICE_INFO &&
+			 j->op->type != OP_UNMAP, EINVAL);
 		break;
 	case SIZE_DIRTY:
 	case SIZE_BEYOND:
@@ -161,6 +162,8 @@ static void (*const fuzz_judges[OP_NR])(struct judge *j) = {
 	[OP_BIND_PASIDS] = judge_bind_table,
 	[OP_UNBIND_PASIDS] = judge_unbind_table,
 	[OP_INVALIDATE] = judge_invalidate,
+	[OP_SET_DIRTY] = judge_set_dirty,
+	[OP_GET_DIRTY] = judge_get_dirty,
 	[OP_DEVICE_INFO] = judge_device_info,
 	[OP_EVENTS] = judge_events,
 	[OP_UNKNOWN] = judge_unknown,

@@ -25,10 +25,14 @@ enum fuzz_plant {
 	PLANT_DATA,	/* the part behind a cut is taken for the start */
 	PLANT_PERMISSION,	/* DMA may read memory that it may only write */
 	PLANT_PROTECT,	/* a protect keeps all permission */
+	PLANT_DIRTY,	/* a page that was told is written still */
 	PLANT_PASID,	/* a detached PASID still counts */
 	PLANT_TABLE,	/* devices reach through a table that was unbound */
 	PLANT_NR,
 };
+
+/* Pages that the model remembers as written, of each IOASID */
+#define FUZZ_WRITTEN 32
 
 /**
  * struct fuzz_mapping - a mapping, or a part of one
@@ -96,6 +100,9 @@ enum fuzz_event { EVENT_NONE, EVENT_PERHAPS, EVENT_PENDING };
  * @tables: number of references so far, each at a place of its own
  * @pasids: of a table by PASID: first words of its entries in the cache, or 0
  * @devices: number of attached devices (not of a window)
+ * @tracked: of a root: writes are logged
+ * @nr_written: number of pages in @written
+ * @written: some of the pages that were written and not told
  * @nr: number of mappings
  * @maps: mappings in ascending order
  * @mapped: bytes that map memory
@@ -125,6 +132,9 @@ struct fuzz_space {
 	__u64 tables;
 	__u64 pasids[FUZZ_PASIDS + 1];
 	int devices;
+	bool tracked;
+	unsigned int nr_written;
+	__u64 written[FUZZ_WRITTEN];
 	size_t nr;
 	size_t room;
 	struct fuzz_mapping *maps;
@@ -152,6 +162,7 @@ struct fuzz_device {
  * @pgsizes: page sizes of IOASIDs that no physical device restricts
  * @depth: maximum number of levels of IOASIDs
  * @takes_tables: the kernel has the kinds of tables of user space
+ * @tracks: the kernel can log writes
  * @fd: the context, for @query
  * @query: the first mapping of an IOASID from @iova on; false if there is none.
  *	A cascading unmap that fails may have unmapped from any descendant.
@@ -163,6 +174,7 @@ struct fuzz_machine {
 	__u64 pgsizes;
 	int depth;
 	bool takes_tables;
+	bool tracks;
 	int fd;
 	bool (*query)(int fd, __u32 id, __u64 iova,
 		      struct ioasid_query_entry *entry);

@@ -541,6 +541,7 @@ void judge_unmap(struct judge *j)
 	const bool all = in->flags & IOASID_UNMAP_ALL;
 	const bool split = in->flags & IOASID_UNMAP_SPLIT;
 	const bool with_children = in->flags & IOASID_UNMAP_CASCADE;
+	const bool dirty = in->flags & IOASID_UNMAP_DIRTY;
 	const __u64 start = all ? 0 : in->iova, end = all ? ALL_ONES : last;
 	struct fuzz_space *s = named(j->m, j->op);
 	const struct fuzz_mapping *before;
@@ -548,8 +549,17 @@ void judge_unmap(struct judge *j)
 	bool malformed;
 
 	common(j, in->flags, IOASID_UNMAP_ALL | IOASID_UNMAP_SPLIT |
-	       IOASID_UNMAP_CASCADE, WRITES);
-	fails_if(j, in->__reserved, EINVAL);
+	       IOASID_UNMAP_CASCADE | (j->unmapped ? 0 : IOASID_UNMAP_DIRTY),
+	       WRITES);
+	fails_if(j, in->__reserved || in->__reserved2, EINVAL);
+	if (dirty) {
+		fails_if(j, all || j->op->size == SIZE_SHORT, EINVAL);
+		judge_bitmap(j, in->iova, in->length, in->page_size,
+			     in->bitmap);
+		fails_if(j, s && (model_is_table(s) || is_child(s)),
+			 EOPNOTSUPP);
+		fails_if(j, s && !s->tracked, ENOENT);
+	}
 	fails_if(j, all && (split || in->iova || in->length), EINVAL);
 	fails_if(j, !all && (!is_range(in->iova, in->length) ||
 			     !page_aligned(in->iova | in->length)), EINVAL);
@@ -583,6 +593,8 @@ void judge_unmap(struct judge *j)
 			SAME(0, unmap.unmapped);
 		return;
 	}
+	if (dirty)
+		judge_dirty(j, s, in->iova, in->length, in->page_size);
 	cascade(j->m, s, start, end);
 	if (j->unmapped)
 		*j->unmapped += cut_out(j->m, s, start, end);

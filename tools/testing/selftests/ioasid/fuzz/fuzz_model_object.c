@@ -74,12 +74,13 @@ static bool has_format(const struct fuzz_model *m, const struct ioasid_alloc *in
 static void judge_new_kind(struct judge *j, const struct fuzz_space *parent)
 {
 	const struct ioasid_alloc *in = &j->r->in.alloc;
+	const __u32 flags = in->flags & ~IOASID_ALLOC_DIRTY;
 	const bool table = table_kind(in->kind);
 
 	fails_if(j, in->kind != IOASID_KIND_MAP && !table, EOPNOTSUPP);
 	fails_if(j, parent && model_is_table(parent), EOPNOTSUPP);
-	fails_if(j, in->flags && in->parent, EOPNOTSUPP);
-	fails_if(j, (table || in->flags) && !j->m->machine.takes_tables,
+	fails_if(j, flags && in->parent, EOPNOTSUPP);
+	fails_if(j, (table || flags) && !j->m->machine.takes_tables,
 		 EOPNOTSUPP);
 	if (!table) {
 		fails_if(j, in->snoop > IOASID_SNOOP_ON, EOPNOTSUPP);
@@ -104,7 +105,9 @@ void judge_alloc(struct judge *j)
 		parent = &j->m->spaces[fuzz_parent(j->op)];
 	if (parent && !parent->live)
 		parent = NULL;
-	common(j, in->flags, IOASID_ALLOC_NEST_PARENT, WRITES);
+	common(j, in->flags, IOASID_ALLOC_NEST_PARENT |
+	       (j->m->machine.tracks && in->kind == IOASID_KIND_MAP ?
+		IOASID_ALLOC_DIRTY : 0), WRITES);
 	judge_new_kind(j, parent);
 	fails_if(j, in->parent && !parent, ENOENT);
 	fails_if(j, parent && parent->level >= j->m->machine.depth, ELOOP);
@@ -144,6 +147,8 @@ void judge_alloc(struct judge *j)
 	if (parent)
 		parent->children++;
 	s->devices = 0;
+	s->tracked = false;
+	s->nr_written = 0;
 	j->m->ioasids++;
 }
 
@@ -253,6 +258,7 @@ void judge_info(struct judge *j)
 	table = model_is_table(s);
 	SAME((s->devices ? IOASID_STATE_ATTACHED : 0) |
 	     (is_orphan(s) ? IOASID_STATE_ORPHAN : 0) |
+	     (s->tracked ? IOASID_STATE_TRACKING : 0) |
 	     (table && !s->bound ? IOASID_STATE_UNBOUND : 0), info.state);
 	SAME(s->kind, info.kind);
 	SAME(s->parent_id, info.parent);
@@ -536,7 +542,8 @@ void judge_device_info(struct judge *j)
 	if (j->m->physical) {
 		SAME(IOASID_DEVICE_ENFORCE_SNOOP |
 		     (moves_pasids(j->m, j->op) ? IOASID_DEVICE_PASID_HITLESS : 0) |
-		     (model_nests(j->m, j->op->thread) ? IOASID_DEVICE_NESTING : 0),
+		     (model_nests(j->m, j->op->thread) ? IOASID_DEVICE_NESTING : 0) |
+		     (j->m->physical == FUZZ_PHYSICAL ? IOASID_DEVICE_DIRTY : 0),
 		     device.caps);
 		SAME(PHYSICAL_PGSIZES, device.pgsizes);
 		SAME(48, device.addr_width);

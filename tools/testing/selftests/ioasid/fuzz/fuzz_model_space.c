@@ -168,6 +168,7 @@ __u64 cut_out(struct fuzz_model *m, struct fuzz_space *s, __u64 start,
 	__u64 sum = 0, from, to, length;
 	bool all = false;
 
+	forget_written(s, start, last);
 	while ((map = first_in(s, start, last))) {
 		old = *map;
 		memmove(map, map + 1,
@@ -583,6 +584,10 @@ bool model_applies(const struct fuzz_model *m, const struct fuzz_op *op)
 	case OP_ALLOC:
 	case OP_IMPORT:
 		return !m->spaces[op->space].live;
+	case OP_SET_DIRTY:
+	case OP_GET_DIRTY:
+		/* of the space that all threads share, only one could decide */
+		return m->machine.tracks && op->space < FUZZ_WINDOW(0);
 	case OP_BIND:
 	case OP_ATTACH:
 	case OP_DETACH:

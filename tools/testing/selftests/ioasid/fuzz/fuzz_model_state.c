@@ -106,10 +106,15 @@ void judge_dma_read(struct judge *j)
 void judge_dma_write(struct judge *j)
 {
 	const struct fuzz_op *op = j->op;
+	struct fuzz_space *s = route(j);
+	__u64 iova = op->iova;
 
-	judge_reach(j, route(j), op->iova, 8, IOASID_MAP_WRITE);
+	judge_reach(j, s, op->iova, 8, IOASID_MAP_WRITE);
 	if (!succeeded(j))
 		return;
+	/* through a table of user space */
+	if (!model_walk(j->m, op, &s, &iova, true) && s)
+		wrote(j->m, s, iova);
 	if (j->r->data[0] != op->value)
 		bad(j, op->value, j->r->data[0], "what memory holds then",
 		    "data[0]");

@@ -41,6 +41,7 @@
 #define FUZZ_CHANGE	(IOASID_MAP_PROTECT | IOASID_MAP_REPLACE | IOASID_MAP_SPLIT)
 #define FUZZ_QUERY	40	/* mappings that are read back, at most */
 #define FUZZ_EVENTS	8	/* events of one command, at most */
+#define FUZZ_DIRTY	64	/* words of a bitmap, at most */
 #define FUZZ_EXPORTS	3	/* files of each thread */
 #define FUZZ_DMA_MAX	512	/* bytes of one DMA */
 #define FUZZ_INVALIDATIONS 8	/* maximum number of one command */
@@ -78,6 +79,8 @@ enum fuzz_type {
 	OP_BIND_PASIDS,
 	OP_UNBIND_PASIDS,
 	OP_INVALIDATE,
+	OP_SET_DIRTY,
+	OP_GET_DIRTY,
 	OP_DEVICE_INFO,
 	OP_EVENTS,
 	OP_UNKNOWN,	/* no command */
@@ -211,6 +214,8 @@ union fuzz_arg {
 	struct ioasid_unbind_table untable;
 	struct ioasid_invalidate_cache invalidate;
 	struct ioasid_get_events events;
+	struct ioasid_set_dirty set_dirty;
+	struct ioasid_get_dirty get_dirty;
 	struct ioasid_device_bind bind;
 	struct ioasid_device_attach attach;
 	struct ioasid_device_detach detach;
@@ -240,6 +245,7 @@ union fuzz_root {
  * @found: array that the command filled
  * @told: array that the command filled
  * @polled: of IOASID_GET_EVENTS, what poll() returns afterwards
+ * @dirty: bitmap that the command filled
  * @root: for the command, what to bind
  * @invalidations: for the command
  * @data: data that DMA read
@@ -261,6 +267,7 @@ struct fuzz_result {
 	struct ioasid_query_entry found[FUZZ_QUERY + 1];
 	struct ioasid_event told[FUZZ_EVENTS + 1];
 	short polled;
+	__u64 dirty[FUZZ_DIRTY];
 	union fuzz_root root;
 	union fuzz_invalidation invalidations[FUZZ_INVALIDATIONS];
 	__u64 data[FUZZ_DMA_MAX / 8 + 1];

@@ -52,6 +52,8 @@ static void plug_devices(void)
 				.kind = IOASID_MODEL_PHYSICAL,
 				.params.flags = MODEL_ENFORCE_COHERENCY,
 			};
+			if (how == FUZZ_PHYSICAL)
+				one->params.flags |= MODEL_DIRTY | MODEL_PROTECT;
 			if (how == FUZZ_WITH_PASIDS) {
 				one->params.pasid_bits = FUZZ_PASID_BITS;
 				one->params.flags |= i ? MODEL_NO_REPLACE_PASIDS :
@@ -224,6 +226,7 @@ int fuzz_open(struct fuzz_world *w, const struct fuzz_setting *setting)
 	machine.fd = w->fd;
 	machine.depth = extension(w->fd, IOASID_EXT_MAX_DEPTH);
 	machine.takes_tables = extension(w->fd, IOASID_EXT_PGTABLE) == 1;
+	machine.tracks = extension(w->fd, IOASID_EXT_DIRTY) == 1;
 	model_init(w->model, setting, &machine);
 	if (alloc(w->fd, FUZZ_SHARED_COOKIE, &w->shared) ||
 	    alloc(w->fd, FUZZ_CHAOS_COOKIE, &chaos))
@@ -288,6 +291,16 @@ void fuzz_close(struct fuzz_world *w, struct fuzz_verdict *v)
 static __u64 pointer(const struct fuzz_op *op, const void *good)
 {
 	return op->addr ? FUZZ_NOWHERE : (__u64)(unsigned long)good;
+}
+
+/* A bitmap that is as large as the range, if there is one */
+static __u64 bitmap(const struct fuzz_op *op)
+{
+	__u64 block = op->cut ?: 1;
+
+	if (op->length / block / 64 + 1 >= FUZZ_DIRTY)
+		return FUZZ_NOWHERE;
+	return pointer(op, result->dirty);
 }
 
 static void build_batch(const struct fuzz_world *w, const struct fuzz_op *batch)
@@ -399,6 +412,24 @@ void fuzz_build(const struct fuzz_world *w, const struct fuzz_op *op,
 		arg->unmap.iova = op->iova;
 		arg->unmap.length = op->length;
 		arg->unmap.unmapped = FUZZ_UNSET;
+		if (!(op->flags & IOASID_UNMAP_DIRTY))
+			break;
+		arg->unmap.page_size = op->cut;
+		arg->unmap.bitmap = bitmap(op);
+		break;
+	case OP_SET_DIRTY:
+		*size = sizeof(arg->set_dirty);
+		arg->set_dirty.ioasid = id;
+		arg->set_dirty.__reserved = op->value;
+		break;
+	case OP_GET_DIRTY:
+		*size = sizeof(arg->get_dirty);
+		arg->get_dirty.ioasid = id;
+		arg->get_dirty.iova = op->iova;
+		arg->get_dirty.length = op->length;
+		arg->get_dirty.page_size = op->cut;
+		arg->get_dirty.bitmap = bitmap(op);
+		arg->get_dirty.nr_dirty = op->value;
 		break;
 	case OP_LIST:
 		*size = sizeof(arg->list);
@@ -529,6 +560,8 @@ static const struct {
 	[OP_BIND_PASIDS] = { IOASID_BIND_PASID_TABLE, "IOASID_BIND_PASID_TABLE" },
 	[OP_UNBIND_PASIDS] = { IOASID_UNBIND_PASID_TABLE, "IOASID_UNBIND_PASID_TABLE" },
 	[OP_INVALIDATE] = { IOASID_INVALIDATE_CACHE, "IOASID_INVALIDATE_CACHE" },
+	[OP_SET_DIRTY] = { IOASID_SET_DIRTY, "IOASID_SET_DIRTY" },
+	[OP_GET_DIRTY] = { IOASID_GET_DIRTY, "IOASID_GET_DIRTY" },
 	[OP_DEVICE_INFO] = { IOASID_DEVICE_GET_INFO, "IOASID_DEVICE_GET_INFO" },
 	[OP_EVENTS] = { IOASID_GET_EVENTS, "IOASID_GET_EVENTS" },
 	[OP_UNKNOWN] = { UNKNOWN, "_IO(IOASID_TYPE, IOASID_BASE + 0x3f)" },
@@ -820,6 +853,8 @@ static void (*const fuzz_runs[OP_NR])(struct fuzz_world *w,
 	[OP_BIND_PASIDS] = run_command,
 	[OP_UNBIND_PASIDS] = run_command,
 	[OP_INVALIDATE] = run_command,
+	[OP_SET_DIRTY] = run_command,
+	[OP_GET_DIRTY] = run_command,
 	[OP_DEVICE_INFO] = run_command,
 	[OP_EVENTS] = run_command,
 	[OP_UNKNOWN] = run_command,

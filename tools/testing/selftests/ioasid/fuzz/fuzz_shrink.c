@@ -400,6 +400,13 @@ static void print_map(FILE *f, const struct fuzz_op *op)
 	fprintf(f, "\t\t\t.fault_addr = %#llx,\n", FUZZ_UNSET);
 }
 
+static void print_bitmap(FILE *f, const struct fuzz_op *op)
+{
+	fprintf(f, "\t\t\t.bitmap = %s,\n", op->addr ||
+		op->length / (op->cut ?: 1) / 64 + 1 >= FUZZ_DIRTY ?
+		"FUZZ_NOWHERE" : "(__u64)dirty");
+}
+
 static void print_unmap(FILE *f, const struct fuzz_op *op)
 {
 	print_id(f, op, "ioasid");
@@ -407,6 +414,26 @@ static void print_unmap(FILE *f, const struct fuzz_op *op)
 	print_field(f, "iova", op->iova);
 	print_field(f, "length", op->length);
 	fprintf(f, "\t\t\t.unmapped = %#llx,\n", FUZZ_UNSET);
+	if (!(op->flags & IOASID_UNMAP_DIRTY))
+		return;
+	print_field(f, "page_size", op->cut);
+	print_bitmap(f, op);
+}
+
+static void print_set_dirty(FILE *f, const struct fuzz_op *op)
+{
+	print_id(f, op, "ioasid");
+	print_field(f, "__reserved", op->value);
+}
+
+static void print_get_dirty(FILE *f, const struct fuzz_op *op)
+{
+	print_id(f, op, "ioasid");
+	print_field(f, "iova", op->iova);
+	print_field(f, "length", op->length);
+	print_field(f, "page_size", op->cut);
+	print_bitmap(f, op);
+	print_field(f, "nr_dirty", op->value);
 }
 
 static void print_list(FILE *f, const struct fuzz_op *op)
@@ -624,6 +651,8 @@ static const struct {
 			       print_unbind_table },
 	[OP_INVALIDATE] = { "ioasid_invalidate_cache", "invalidate",
 			    print_invalidate },
+	[OP_SET_DIRTY] = { "ioasid_set_dirty", "set_dirty", print_set_dirty },
+	[OP_GET_DIRTY] = { "ioasid_get_dirty", "get_dirty", print_get_dirty },
 	[OP_DEVICE_INFO] = { "ioasid_device_info", "device",
 			     print_device_info },
 	[OP_EVENTS] = { "ioasid_get_events", "events", print_events },
@@ -746,6 +775,7 @@ void fuzz_print_program(FILE *f, const struct fuzz_setting *setting,
 		FUZZ_QUERY + 1);
 	fprintf(f, "static struct ioasid_event told[%d];\n",
 		FUZZ_EVENTS + 1);
+	fprintf(f, "static __u64 dirty[%d];\n", FUZZ_DIRTY);
 	fprintf(f, "static int exports[%d];\n",
 		FUZZ_THREADS * FUZZ_EXPORTS);
 	fprintf(f, "static __u64 data[%d];\nstatic __u32 id[%d]%s;\n\n",
