@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What PASIDs and page tables of user space cost, on the model IOMMU: no IOMMU that
- * QEMU emulates has them.
+ * What PASIDs, page tables of user space and dirty bits cost, on the model IOMMU: no
+ * IOMMU that QEMU emulates has them.  Dirty bits also through iommufd, on the same
+ * device.
  *
  * How to read the numbers
  *
@@ -19,6 +20,7 @@
  */
 #include <getopt.h>
 
+#include "dirty.h"
 #include "ioasid_util.h"
 #include "family.h"
 #include "nested.h"
@@ -141,6 +143,113 @@ static int invalidate_many(void)
 	return invalidate(RANGES);
 }
 
+/* ---- Dirty bits: 1 GiB of 4 KiB pages ---- */
+
+#define DIRTY_LENGTH SZ_1G
+#define DIRTY_BITS (DIRTY_LENGTH / PG)
+#define DIRTY_RUNS 3
+
+static struct model_space dirty_space;
+static __u32 hwpt;
+static __u64 *dirty_bits;
+
+static int get_dirty(void)
+{
+	struct ioasid_get_dirty cmd;
+
+	return ia_get_dirty(dirty_space.model->ctx, dirty_space.id, 0, BASE,
+			    DIRTY_BITS, dirty_bits, &cmd);
+}
+
+static int get_dirty_iommufd(void)
+{
+	struct iommu_hwpt_get_dirty_bitmap cmd = {
+		.size = sizeof(cmd),
+		.hwpt_id = hwpt,
+		.iova = BASE,
+		.length = DIRTY_LENGTH,
+		.page_size = PG,
+		.data = (unsigned long)dirty_bits,
+	};
+
+	return ioctl(dirty_space.model->ctx, IOMMU_HWPT_GET_DIRTY_BITMAP,
+		     &cmd) ? -errno : 0;
+}
+
+/* An address space with dirty bits, and logging on */
+static void track_iommufd(struct model_device *device)
+{
+	struct iommu_hwpt_alloc alloc = {
+		.size = sizeof(alloc),
+		.flags = IOMMU_HWPT_ALLOC_DIRTY_TRACKING,
+		.dev_id = device->devid,
+		.pt_id = dirty_space.id,
+	};
+	struct iommu_hwpt_set_dirty_tracking set = {
+		.size = sizeof(set),
+		.flags = IOMMU_HWPT_DIRTY_TRACKING_ENABLE,
+	};
+	struct vfio_device_attach_iommufd_pt attach = {
+		.argsz = sizeof(attach),
+	};
+	int ctx = device->model->ctx;
+
+	must("hwpt", ioctl(ctx, IOMMU_HWPT_ALLOC, &alloc) ? -errno : 0);
+	hwpt = alloc.out_hwpt_id;
+	attach.pt_id = hwpt;
+	set.hwpt_id = hwpt;
+	must("attach", ioctl(device->fd, VFIO_DEVICE_ATTACH_IOMMUFD_PT,
+			     &attach) ? -errno : 0);
+	must("track", ioctl(ctx, IOMMU_HWPT_SET_DIRTY_TRACKING, &set) ?
+	     -errno : 0);
+}
+
+static void measure_dirty(enum model_api api, const char *name, const char *key)
+{
+	struct model_params params = {
+		.page_sizes = 1ULL << 12, .flags = MODEL_DIRTY,
+	};
+	struct model_device device = {};
+	unsigned int before[] = { runs, count };
+	struct model other;
+	void *p;
+	int rc;
+
+	rc = model_open(&other, api);
+	if (rc == -ENOENT)
+		return;
+	must("open", rc);
+	p = mmap(NULL, DIRTY_LENGTH, PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	dirty_bits = ia_mem(DIRTY_BITS / 8);
+	if (p == MAP_FAILED || !dirty_bits)
+		must("memory", -ENOMEM);
+	must("plug", model_plug(&other, &device, &params, 0));
+	must("bind", model_bind(&device));
+	if (api == MODEL_IOASID)
+		must("alloc", ia_alloc_dirty(&other, &dirty_space, 0, 0));
+	else
+		must("alloc", model_space_open(&other, &dirty_space));
+	must("map", model_map(&dirty_space, BASE, p, DIRTY_LENGTH, MODEL_RW));
+	if (api == MODEL_IOASID) {
+		must("attach", model_attach(&device, &dirty_space));
+		must("track", ia_set_dirty(other.ctx, dirty_space.id,
+					   IOASID_SET_DIRTY_ON));
+	} else {
+		track_iommufd(&device);
+	}
+	runs = DIRTY_RUNS;
+	count = 1;
+	measure(name, key, api == MODEL_IOASID ? get_dirty : get_dirty_iommufd,
+		0);
+	runs = before[0];
+	count = before[1];
+	model_release(&device);
+	model_unplug(&device, 0);
+	model_close(&other);
+	munmap(p, DIRTY_LENGTH);
+}
+
 /* ---- The setting ---- */
 
 static void set_up(void)
@@ -222,6 +331,9 @@ int main(int argc, char **argv)
 		0);
 	measure("invalidate one range", "invalidate", invalidate_one, 0);
 	measure("  64 ranges", "invalidate_64", invalidate_many, 0);
+	measure_dirty(MODEL_IOASID, "read the dirty bits of 1 GiB, 4 KiB pages",
+		      "get_dirty");
+	measure_dirty(MODEL_IOMMUFD, "  the same by iommufd", "get_dirty_iommufd");
 	if (json) {
 		fprintf(json, "\n}\n");
 		fclose(json);
