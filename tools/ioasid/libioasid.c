@@ -155,6 +155,42 @@ int ioasid_unbind_pasid_table(int fd, __u32 ioasid)
 	return unbind_table(fd, IOASID_UNBIND_PASID_TABLE, ioasid);
 }
 
+int ioasid_alloc_dirty(int fd, __u32 parent, __u64 cookie, __u32 *ioasid)
+{
+	struct ioasid_alloc alloc = {
+		.argsz = sizeof(alloc),
+		.flags = IOASID_ALLOC_DIRTY,
+		.kind = IOASID_KIND_MAP,
+		.parent = parent,
+		.cookie = cookie,
+	};
+	int ret = do_ioctl(fd, IOASID_ALLOC, &alloc);
+
+	if (!ret)
+		*ioasid = alloc.ioasid;
+	return ret;
+}
+
+int ioasid_set_dirty(int fd, __u32 ioasid, __u32 flags)
+{
+	struct ioasid_set_dirty set = {
+		.argsz = sizeof(set),
+		.flags = flags,
+		.ioasid = ioasid,
+	};
+
+	return do_ioctl(fd, IOASID_SET_DIRTY, &set);
+}
+
+int ioasid_get_dirty(int fd, struct ioasid_get_dirty *get)
+{
+	get->argsz = sizeof(*get);
+	get->told = 0;
+	get->nr_dirty = 0;
+	get->next = 0;
+	return do_ioctl(fd, IOASID_GET_DIRTY, get);
+}
+
 int ioasid_invalidate(int fd, __u32 ioasid, __u32 devid,
 		      const struct ioasid_invalidate *entries, __u32 nr,
 		      __u32 *done)
@@ -288,6 +324,26 @@ int ioasid_unmap_all(int fd, __u32 ioasid, __u64 *unmapped)
 	};
 
 	return unmap(fd, &arg, unmapped);
+}
+
+int ioasid_unmap_dirty(int fd, __u32 ioasid, __u64 iova, __u64 len,
+		       __u64 page_size, void *bitmap, int *exact,
+		       __u64 *unmapped)
+{
+	struct ioasid_unmap_dma arg = {
+		.argsz = sizeof(arg),
+		.flags = IOASID_UNMAP_DIRTY,
+		.ioasid = ioasid,
+		.iova = iova,
+		.length = len,
+		.bitmap = (uintptr_t)bitmap,
+		.page_size = page_size,
+	};
+	int ret = unmap(fd, &arg, unmapped);
+
+	if (exact)
+		*exact = !!(arg.told & IOASID_DIRTY_EXACT);
+	return ret;
 }
 
 int ioasid_get_info(int fd, __u32 ioasid, struct ioasid_info *info,

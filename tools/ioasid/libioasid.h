@@ -90,6 +90,35 @@ int ioasid_alloc_nest_parent(int fd, __u64 cookie, __u32 *ioasid);
 int ioasid_alloc_demand(int fd, __u64 cookie, __u64 cut_size, __u32 *ioasid);
 
 /**
+ * ioasid_alloc_dirty - allocate an I/O address space with dirty bits
+ * @fd: the context
+ * @parent: the IOASID whose memory it will map; 0 for none
+ * @cookie: any number
+ * @ioasid: out, its id
+ *
+ * For ioasid_set_dirty() on the root.  -EOPNOTSUPP if the kernel has no dirty
+ * tracking.
+ */
+int ioasid_alloc_dirty(int fd, __u32 parent, __u64 cookie, __u32 *ioasid);
+
+/**
+ * ioasid_set_dirty - begin or end to log which pages are written
+ * @fd: the context
+ * @ioasid: a root
+ * @flags: enum ioasid_set_dirty_flags
+ */
+int ioasid_set_dirty(int fd, __u32 ioasid, __u32 flags);
+
+/**
+ * ioasid_get_dirty - read which pages were written
+ * @fd: the context
+ * @get: the structure of the command; argsz is set, and outputs are cleared, here
+ *
+ * With an error, @get->next tells where to continue.
+ */
+int ioasid_get_dirty(int fd, struct ioasid_get_dirty *get);
+
+/**
  * ioasid_alloc_table - allocate an I/O address space whose table the program writes
  * @fd: the context
  * @kind: IOASID_KIND_PGTABLE, or IOASID_KIND_PASID_TABLE
@@ -239,6 +268,21 @@ int ioasid_unmap(int fd, __u32 ioasid, __u64 iova, __u64 len, __u64 *unmapped);
  * @unmapped: out, also with an error: bytes unmapped. May be NULL.
  */
 int ioasid_unmap_all(int fd, __u32 ioasid, __u64 *unmapped);
+
+/**
+ * ioasid_unmap_dirty - unmap a range, and read which of its pages were written
+ * @fd: the context
+ * @ioasid: a root whose writes are logged: see ioasid_set_dirty()
+ * @iova: first byte
+ * @len: bytes
+ * @page_size: bytes of a block that has a bit
+ * @bitmap: out, an array of __u64, with a bit for each block
+ * @exact: out, not 0 if no block has a bit that was not written. May be NULL.
+ * @unmapped: out, also with an error: bytes unmapped. May be NULL.
+ */
+int ioasid_unmap_dirty(int fd, __u32 ioasid, __u64 iova, __u64 len,
+		       __u64 page_size, void *bitmap, int *exact,
+		       __u64 *unmapped);
 
 /**
  * ioasid_get_info - get information about an IOASID
