@@ -1001,6 +1001,34 @@ static bool is_recoverable(enum model_reason reason, bool stage1)
 	return reason == MODEL_FAULT_ABSENT || reason == MODEL_FAULT_DENIED;
 }
 
+/*
+ * Tell listeners of a fault that ends an access.  Interrupts are off, since
+ * drivers of hardware may do this in their handlers
+ */
+static void tell(struct model_dev *mdev, const struct model_fault *now,
+		 u64 need)
+{
+#ifdef IOMMU_DMA_FAULT_NOTIFIER
+	struct iommu_dma_fault fault = {
+		.dev = model_dev_device(mdev),
+		.flags = IOMMU_DMA_FAULT_ADDR,
+		.pasid = now->pasid == MODEL_NO_PASID ? IOMMU_NO_PASID :
+							now->pasid,
+		.addr = now->address,
+		.reason = now->reason,
+	};
+	unsigned long flags;
+
+	if (need & MODEL_PTE_READ)
+		fault.perm |= IOMMU_FAULT_PERM_READ;
+	if (need & MODEL_PTE_WRITE)
+		fault.perm |= IOMMU_FAULT_PERM_WRITE;
+	local_irq_save(flags);
+	iommu_report_dma_fault(&fault);
+	local_irq_restore(flags);
+#endif
+}
+
 static bool is_atomic_aligned(u64 address, size_t length)
 {
 	return (length == sizeof(u32) || length == sizeof(u64)) &&
@@ -1072,6 +1100,7 @@ enum model_reason model_access(struct model_dev *mdev, u32 pasid, u64 address,
 		now.count = mdev->fault.count + 1;
 		mdev->fault = now;
 		spin_unlock(&mdev->fault_lock);
+		tell(mdev, &now, op_needs(op));
 	}
 	if (fault)
 		*fault = now;
