@@ -11,7 +11,8 @@
  *    of its threads have ended, before close_device() returns, that is before
  *    VFIO takes the device from its address space.
  *  - A channel's threads end in bounded time once &model_channel.stop is set:
- *    they wait for page responses only, and a stop ends that wait.
+ *    they wait for page responses, and to be allowed page requests, only, and a
+ *    stop ends both.
  *  - &model_channel.dma does not change while one of its threads runs.
  *  - The pages of a device's memory live as long as its VFIO device, which
  *    outlives every file and mapping.
@@ -211,22 +212,51 @@ static void model_page_response(void *priv,
 	wake_up_all(&device->wait);
 }
 
+static void model_requests_off(void *priv)
+{
+	struct model_vfio *device = priv;
+
+	wake_up_all(&device->wait);
+}
+
 static const struct model_dev_ops model_dev_ops = {
 	.page_response = model_page_response,
+	.requests_off = model_requests_off,
 };
 
-static int send_request(struct model_vfio *device, u32 pasid, u64 address,
+/* Waits for a credit; -EINTR if the channel is stopped meanwhile */
+static int send_request(struct model_channel *channel, u32 pasid, u64 address,
 			u32 group, unsigned int flags)
 {
+	struct model_vfio *device = channel->device;
+	bool waited = false;
 	int ret;
 
-	ret = model_report_page_request(device->mdev, pasid, address, group,
-					flags);
+	for (;;) {
+		ret = model_report_page_request(device->mdev, pasid, address,
+						group, flags);
+		if (ret != -EAGAIN)
+			break;
+		if (!waited) {
+			waited = true;
+			spin_lock_irq(&device->state_lock);
+			device->state.waits++;
+			spin_unlock_irq(&device->state_lock);
+		}
+		wait_event_idle(device->wait,
+				model_may_request(device->mdev) ||
+				READ_ONCE(channel->stop));
+		if (READ_ONCE(channel->stop))
+			return -EINTR;
+	}
 	spin_lock_irq(&device->state_lock);
 	device->state.requests++;
 	if (ret)
 		device->state.unsent++;
 	spin_unlock_irq(&device->state_lock);
+	/* A group that is lost gives its credits back */
+	if (ret == -ENOSPC)
+		wake_up_all(&device->wait);
 	return ret;
 }
 
@@ -248,7 +278,7 @@ static bool page_request(struct model_channel *channel, u32 pasid, u64 address,
 	list_add_tail(&wait.node, &device->requests);
 	spin_unlock_irq(&device->state_lock);
 
-	if (!send_request(device, pasid, ALIGN_DOWN(address, PAGE_SIZE),
+	if (!send_request(channel, pasid, ALIGN_DOWN(address, PAGE_SIZE),
 			  wait.group, flags))
 		wait_event_timeout(device->wait,
 				   READ_ONCE(wait.code) != -1 ||
@@ -397,6 +427,7 @@ static void do_request(struct model_channel *channel, u64 address)
 	u32 pasid = dma->flags & IOASID_MODEL_DMA_PASID ? dma->pasid :
 							 MODEL_NO_PASID;
 	unsigned int flags = 0;
+	int ret;
 
 	if (dma->operand & IOASID_MODEL_REQUEST_READ)
 		flags |= MODEL_REQUEST_READ;
@@ -404,10 +435,11 @@ static void do_request(struct model_channel *channel, u64 address)
 		flags |= MODEL_REQUEST_WRITE;
 	if (dma->operand & IOASID_MODEL_REQUEST_LAST)
 		flags |= MODEL_REQUEST_LAST;
-	if (send_request(channel->device, pasid, address, dma->compare, flags))
-		note_fault(channel, MODEL_PAGE_REQUEST, address);
-	else
+	ret = send_request(channel, pasid, address, dma->compare, flags);
+	if (!ret)
 		atomic64_inc(&channel->done);
+	else if (ret != -EINTR)
+		note_fault(channel, MODEL_PAGE_REQUEST, address);
 }
 
 /* Copy in pieces of at most a page, the size of the bounce buffer */
@@ -667,8 +699,10 @@ static int channel_start(struct model_channel *channel,
 	mutex_unlock(&device->lock);
 
 	if (dma->flags & IOASID_MODEL_DMA_WAIT &&
-	    wait_event_killable(device->wait, channel_ended(channel)))
+	    wait_event_killable(device->wait, channel_ended(channel))) {
 		WRITE_ONCE(channel->stop, true);
+		wake_up_all(&device->wait);
+	}
 	return 0;
 
 err_free:
@@ -991,6 +1025,7 @@ static void model_reset(struct model_vfio *device)
 
 	mutex_lock(&device->lock);
 	model_stop(device);
+	model_dev_reset(device->mdev);
 	for (i = 0; i < IOASID_MODEL_CHANNELS; i++)
 		channel_clear(&device->channels[i]);
 	memory_zap(device, true);

@@ -175,7 +175,9 @@ struct model_failure {
  * struct model_request - a page request in the queue
  * @mdev: the device that made it
  * @era: &model_slot.era when it was made
- * @fault: the fault to report to the core
+ * @fault: the fault to report to the core.  If it is the last one of its group,
+ *	the private data are the number of credits that the group holds, and
+ *	&model_dev.resets when it was made
  */
 struct model_request {
 	struct model_dev *mdev;
@@ -201,7 +203,7 @@ struct model_request {
  * @counters: the fields of struct model_counters
  * @ledger_lock: protects the ledger's fields in @counters
  * @failures: failures to inject, by enum model_injection
- * @prq_lock: protects the queue of page requests
+ * @prq_lock: protects the queue of page requests, and the credits of devices
  * @prq: the queue
  * @prq_depth: its length
  * @prq_head: index that the next request is written to
@@ -266,6 +268,11 @@ struct model_group {
  * @requests: held for reading while a page request is handed to the core, for
  *	writing to wait until none is
  * @pri: page requests are on; protected by @requests
+ * @credits: number of page requests that it may send before a response comes;
+ *	this and the next two are protected by &model_unit.prq_lock
+ * @held: by number of a group, credits held by its requests until the last one
+ *	is sent
+ * @resets: number of times that the device forgot all its requests
  * @ops: the ops of its driver
  * @priv: argument of the ops
  * @ops_lock: held while one of the ops is called
@@ -281,6 +288,9 @@ struct model_dev {
 	struct xarray pasids;
 	struct rw_semaphore requests; /* See hardware.h's head */
 	bool pri;
+	u32 credits;
+	u32 held[MODEL_GROUPS];
+	u64 resets;
 	struct mutex ops_lock; /* Innermost that sleeps */
 	const struct model_dev_ops *ops;
 	void *priv;

@@ -379,7 +379,9 @@ enum ioasid_model_irq {
  * @IOASID_MODEL_CAS: if 8 bytes are @compare make them @operand, atomically
  * @IOASID_MODEL_REQUEST: no access, but a page request; @operand is flags, see
  *	enum ioasid_model_request, and @compare the number of its group, below
- *	IOASID_MODEL_GROUPS. The device does not wait for the response
+ *	IOASID_MODEL_GROUPS. The device does not wait for the response, but may
+ *	have to wait for those to earlier requests: see @prq_credits of &struct
+ *	model_params
  */
 enum ioasid_model_op {
 	IOASID_MODEL_READ = 1,
@@ -421,7 +423,7 @@ enum ioasid_model_request {
  * @IOASID_MODEL_DMA_ATS: through the TLB of the device
  * @IOASID_MODEL_DMA_PRI: request a page that is absent, and try again when it
  *	is there. Without a response for IOASID_MODEL_PATIENCE_MS the access
- *	faults
+ *	faults; the wait until the device may send the request has no limit
  * @IOASID_MODEL_DMA_NO_SNOOP: past the caches of the CPU, if the IOMMU permits
  *	that
  */
@@ -550,6 +552,7 @@ struct ioasid_model_response {
  * @unsent: page requests that the IOMMU did not take
  * @responses: responses that came, by enum ioasid_model_response_code
  * @unexpected: responses among them to groups that expected none
+ * @waits: page requests that had to wait for a credit, see &model_params
  * @nr_log: number of elements of @log that are filled
  * @reserved: 0
  * @log: the last responses, latest first
@@ -562,6 +565,7 @@ struct ioasid_model_state {
 	__u64 unsent;
 	__u64 responses[3];
 	__u64 unexpected;
+	__u64 waits;
 	__u32 nr_log;
 	__u32 reserved;
 	struct ioasid_model_response log[IOASID_MODEL_LOG];

@@ -23,6 +23,11 @@
  *  - A page request is handed to the core only while the RID or PASID leads to
  *    the domain that it led to when the device asked, and page requests are on;
  *    neither changes while one is handed over.
+ *  - A device has at most &model_params.prq_credits page requests outstanding,
+ *    as PCI has it: a request is that from when it is queued until the response
+ *    to its group.  A request that is not queued holds no credit, nor does a
+ *    group whose last request is not.  A device without credits waits, so that a
+ *    flood of one device leaves room in the queue for the others.
  *  - The ops live in memory of their own, so that devices do not pin the
  *    module: it can be removed at any time, and takes its devices away, if no
  *    domain is left.  Domains pin it.
@@ -47,7 +52,9 @@
 
 #include "hardware.h"
 
-#define MODEL_PRQ_DEPTH		32
+#define MODEL_CREDITS		32
+/* Enough for 32 devices */
+#define MODEL_PRQ_DEPTH		(32 * MODEL_CREDITS)
 #define MODEL_MAX_PRQ_DEPTH	4096
 #define MODEL_MAX_PASID_BITS	20
 
@@ -124,7 +131,7 @@ static void unit_release(struct kref *kref)
 	struct model_unit *unit = container_of(kref, struct model_unit, kref);
 
 	mutex_destroy(&unit->mutex);
-	kfree(unit->prq);
+	kvfree(unit->prq);
 	kfree(unit);
 }
 
@@ -149,6 +156,8 @@ static void complete_params(struct model_params *params)
 		params->levels = default_params.levels;
 	if (!params->prq_depth)
 		params->prq_depth = MODEL_PRQ_DEPTH;
+	if (!params->prq_credits)
+		params->prq_credits = MODEL_CREDITS;
 	if (!params->aperture_last && !params->aperture_start) {
 		width = __ffs64(params->page_sizes) +
 			MODEL_TABLE_BITS * params->levels;
@@ -170,7 +179,10 @@ int model_check_params(const struct model_params *params)
 
 	if (p.levels > MODEL_TABLE_MAX_LEVELS || p.flags & ~MODEL_FLAGS ||
 	    p.pasid_bits > MODEL_MAX_PASID_BITS ||
-	    p.prq_depth > MODEL_MAX_PRQ_DEPTH || p.nr_resv > MODEL_MAX_RESV ||
+	    p.prq_depth > MODEL_MAX_PRQ_DEPTH || p.reserved ||
+	    (p.prq_credits > MODEL_MAX_PRQ_DEPTH &&
+	     p.prq_credits != MODEL_NO_CREDITS) ||
+	    p.nr_resv > MODEL_MAX_RESV ||
 	    p.page_sizes & ~GENMASK_ULL(MODEL_TABLE_MAX_SHIFT,
 					MODEL_TABLE_MIN_SHIFT))
 		return -EINVAL;
@@ -278,7 +290,7 @@ static struct model_unit *unit_add(const struct model_params *params)
 		params->pasid_bits ? 1U << params->pasid_bits : 0;
 
 	ret = -ENOMEM;
-	unit->prq = kcalloc(unit->prq_depth, sizeof(*unit->prq), GFP_KERNEL);
+	unit->prq = kvcalloc(unit->prq_depth, sizeof(*unit->prq), GFP_KERNEL);
 	if (!unit->prq)
 		goto err_put;
 	fwnode_init(&unit->fwnode, &unit_fwnode_ops);
@@ -669,16 +681,16 @@ static struct iommu_device *model_probe_device(struct device *dev)
 	return &mdev->unit->iommu;
 }
 
+static void pri_off(struct model_dev *mdev);
+
 static void model_release_device(struct device *dev)
 {
 	struct model_dev *mdev = to_model_dev(dev);
 
 	/* Done here because of release_domain: no slot has a domain now */
 	down_write(&mdev->requests);
-	if (mdev->pri) {
-		mdev->pri = false;
-		iopf_queue_remove_device(mdev->unit->iopf, dev);
-	}
+	if (mdev->pri)
+		pri_off(mdev);
 	up_write(&mdev->requests);
 }
 
@@ -1506,9 +1518,33 @@ static const struct iommu_domain_ops pasids_ops = {
 
 /* ---- Page requests ---- */
 
+/* The device has nothing outstanding: responses to come return no credit */
+static void credits_reset(struct model_dev *mdev)
+{
+	struct model_unit *unit = mdev->unit;
+
+	spin_lock(&unit->prq_lock);
+	mdev->credits = unit->params.prq_credits;
+	memset(mdev->held, 0, sizeof(mdev->held));
+	mdev->resets++;
+	spin_unlock(&unit->prq_lock);
+}
+
+/* The response for a group returns the credits of all its requests */
+static void credits_return(struct model_dev *mdev,
+			   const struct iommu_fault_page_request *last)
+{
+	spin_lock(&mdev->unit->prq_lock);
+	if (last->private_data[1] == mdev->resets)
+		mdev->credits += last->private_data[0];
+	spin_unlock(&mdev->unit->prq_lock);
+}
+
 static void respond(struct model_dev *mdev,
+		    const struct iommu_fault_page_request *last,
 		    const struct iommu_page_response *response)
 {
+	credits_return(mdev, last);
 	model_count(mdev->unit, responses);
 	mutex_lock(&mdev->ops_lock);
 	if (mdev->ops && mdev->ops->page_response)
@@ -1526,7 +1562,7 @@ static void respond_invalid(struct model_dev *mdev,
 	};
 
 	if (prm->flags & IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE)
-		respond(mdev, &response);
+		respond(mdev, prm, &response);
 }
 
 /* The slot that a request is routed by, or NULL; by either lock of routes */
@@ -1548,7 +1584,36 @@ static void model_page_response(struct device *dev, struct iopf_fault *evt,
 	if (!(evt->fault.prm.flags & IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE) ||
 	    model_should_fail(mdev->unit, MODEL_INJECT_RESPONSE, NULL))
 		return;
-	respond(mdev, msg);
+	respond(mdev, &evt->fault.prm, msg);
+}
+
+static int prq_add(struct model_unit *unit, struct model_request *request)
+{
+	struct iommu_fault_page_request *prm = &request->fault.prm;
+	bool last = prm->flags & IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE;
+	struct model_dev *mdev = request->mdev;
+	u32 *held = &mdev->held[prm->grpid];
+	bool room = unit->prq_head - unit->prq_tail < unit->prq_depth;
+
+	lockdep_assert_held(&unit->prq_lock);
+	if (!mdev->credits)
+		return -EAGAIN;
+	if (room) {
+		mdev->credits--;
+		(*held)++;
+	} else if (last) {
+		/* There will be no response to the group */
+		mdev->credits += *held;
+	}
+	if (last) {
+		prm->private_data[0] = *held;
+		prm->private_data[1] = mdev->resets;
+		*held = 0;
+	}
+	if (!room)
+		return -ENOSPC;
+	unit->prq[unit->prq_head++ % unit->prq_depth] = *request;
+	return 0;
 }
 
 static bool prq_take(struct model_unit *unit, struct model_request *request)
@@ -1567,9 +1632,11 @@ static void prq_work(struct work_struct *work)
 {
 	struct model_unit *unit = container_of(work, struct model_unit,
 					       prq_work);
+	unsigned int left = unit->prq_depth;
 	struct model_request request;
 
-	while (prq_take(unit, &request)) {
+	/* In bounded time, as flush_work() waits for it */
+	for (; left && prq_take(unit, &request); left--) {
 		struct iopf_fault evt = { .fault = request.fault };
 		struct model_dev *mdev = request.mdev;
 		struct model_slot *slot;
@@ -1585,8 +1652,10 @@ static void prq_work(struct work_struct *work)
 		up_read(&mdev->requests);
 		cond_resched();
 	}
+	if (!left)
+		queue_work(unit->prq_wq, &unit->prq_work);
 	/* The last request of a group may be among the lost ones */
-	if (test_and_clear_bit(0, &unit->prq_overflow))
+	else if (test_and_clear_bit(0, &unit->prq_overflow))
 		iopf_queue_discard_partial(unit->iopf);
 }
 
@@ -1595,13 +1664,14 @@ static void prq_work(struct work_struct *work)
  * @mdev: the device
  * @pasid: the PASID, or MODEL_NO_PASID
  * @address: where
- * @group: number of the group that the request belongs to, less than 512
+ * @group: number of the group that the request belongs to, below MODEL_GROUPS
  * @flags: MODEL_REQUEST_READ ...
  *
  * Context: does not sleep.
  * Return: 0, it is queued, and one response follows if it is the last of its
- * group; -ENODEV, page requests are off; -ENOSPC, the queue is full, and all
- * groups that are not complete are lost.
+ * group; -EINVAL, @group is too large; -ENODEV, page requests are off; -EAGAIN,
+ * the device has as many outstanding as it may, see model_may_request();
+ * -ENOSPC, the queue is full, and all groups that are not complete are lost.
  */
 int model_report_page_request(struct model_dev *mdev, u32 pasid, u64 address,
 			      u32 group, unsigned int flags)
@@ -1619,8 +1689,10 @@ int model_report_page_request(struct model_dev *mdev, u32 pasid, u64 address,
 	};
 	struct iommu_fault_page_request *prm = &request.fault.prm;
 	struct model_slot *slot;
-	bool room;
+	int ret;
 
+	if (group >= MODEL_GROUPS)
+		return -EINVAL;
 	if (!READ_ONCE(mdev->pri))
 		return -ENODEV;
 	if (pasid != MODEL_NO_PASID) {
@@ -1648,20 +1720,64 @@ int model_report_page_request(struct model_dev *mdev, u32 pasid, u64 address,
 	read_unlock(&unit->lock);
 
 	spin_lock(&unit->prq_lock);
-	room = unit->prq_head - unit->prq_tail < unit->prq_depth;
-	if (room)
-		unit->prq[unit->prq_head++ % unit->prq_depth] = request;
+	ret = prq_add(unit, &request);
 	spin_unlock(&unit->prq_lock);
-	if (room) {
-		model_count(unit, requests);
-	} else {
+	if (ret == -EAGAIN)
+		return ret;
+	if (ret) {
 		model_count(unit, overflows);
 		set_bit(0, &unit->prq_overflow);
+	} else {
+		model_count(unit, requests);
 	}
 	queue_work(unit->prq_wq, &unit->prq_work);
-	return room ? 0 : -ENOSPC;
+	return ret;
 }
 EXPORT_SYMBOL_IF_KUNIT(model_report_page_request);
+
+/**
+ * model_may_request() - check whether to try a page request again
+ * @mdev: the device
+ *
+ * After -EAGAIN of model_report_page_request().  It changes from false to true
+ * before page_response() and requests_off() of the driver are called, or by its
+ * own calls: a request that got -ENOSPC, a reset.
+ *
+ * Context: does not sleep.
+ * Return: whether the device has a credit, or page requests are off.
+ */
+bool model_may_request(struct model_dev *mdev)
+{
+	return !READ_ONCE(mdev->pri) || READ_ONCE(mdev->credits);
+}
+EXPORT_SYMBOL_IF_KUNIT(model_may_request);
+
+/**
+ * model_dev_reset() - forget the page requests of a device
+ * @mdev: the device, which sends none meanwhile
+ *
+ * The device has all its credits again.  Requests that it had outstanding are
+ * out of the queue, but responses to them may come yet.
+ *
+ * Context: may sleep.
+ */
+void model_dev_reset(struct model_dev *mdev)
+{
+	credits_reset(mdev);
+	flush_work(&mdev->unit->prq_work);
+}
+EXPORT_SYMBOL_IF_KUNIT(model_dev_reset);
+
+static void pri_off(struct model_dev *mdev)
+{
+	lockdep_assert_held_write(&mdev->requests);
+	WRITE_ONCE(mdev->pri, false);
+	iopf_queue_remove_device(mdev->unit->iopf, &mdev->pdev->dev);
+	mutex_lock(&mdev->ops_lock);
+	if (mdev->ops && mdev->ops->requests_off)
+		mdev->ops->requests_off(mdev->priv);
+	mutex_unlock(&mdev->ops_lock);
+}
 
 static int model_dev_enable_feat(struct device *dev,
 				 enum iommu_dev_features feature)
@@ -1672,10 +1788,14 @@ static int model_dev_enable_feat(struct device *dev,
 	if (feature != IOMMU_DEV_FEAT_IOPF ||
 	    !(mdev->unit->params.flags & MODEL_PRI))
 		return -ENODEV;
+	if (model_should_fail(mdev->unit, MODEL_INJECT_FEATURE, NULL))
+		return -ENOMEM;
 	down_write(&mdev->requests);
 	ret = iopf_queue_add_device(mdev->unit->iopf, dev);
-	if (!ret)
-		mdev->pri = true;
+	if (!ret) {
+		credits_reset(mdev);
+		WRITE_ONCE(mdev->pri, true);
+	}
 	up_write(&mdev->requests);
 	return ret;
 }
@@ -1690,8 +1810,7 @@ static int model_dev_disable_feat(struct device *dev,
 		return -ENODEV;
 	down_write(&mdev->requests);
 	if (mdev->pri) {
-		mdev->pri = false;
-		iopf_queue_remove_device(mdev->unit->iopf, dev);
+		pri_off(mdev);
 		ret = 0;
 	}
 	up_write(&mdev->requests);

@@ -27,12 +27,15 @@ struct model_dev;
  *	come before model_report_page_request() returns.  Must not sleep for
  *	long: locks of the IOMMU core are held.  Not called after the device was
  *	unbound from its driver.
+ * @requests_off: page requests were turned off.  A driver that waits for a
+ *	credit tries again, to be told so.  The same rules
  *
  * @response's code is IOMMU_PAGE_RESP_SUCCESS: try again; _INVALID: do not;
  * _FAILURE: send no more.
  */
 struct model_dev_ops {
 	void (*page_response)(void *priv, const struct iommu_page_response *response);
+	void (*requests_off)(void *priv);
 };
 
 int model_init(void);
@@ -84,8 +87,13 @@ enum model_reason model_access(struct model_dev *mdev, u32 pasid, u64 address,
 #define MODEL_REQUEST_PRIV	BIT(3)
 #define MODEL_REQUEST_LAST	BIT(4)	/* of its group, and wants a response */
 
+/* Groups have numbers below */
+#define MODEL_GROUPS		512
+
 int model_report_page_request(struct model_dev *mdev, u32 pasid, u64 address,
 			      u32 group, unsigned int flags);
+bool model_may_request(struct model_dev *mdev);
+void model_dev_reset(struct model_dev *mdev);
 
 void model_last_fault(struct model_dev *mdev, struct model_fault *fault);
 void model_read_counters(struct model_dev *mdev, struct model_counters *counters);

@@ -79,6 +79,8 @@ struct model_resv {
 #define MODEL_NO_REPLACE_PASIDS	_BITUL(12) /* detaches a PASID before it moves */
 #define MODEL_FLAGS		(_BITUL(13) - 1)
 
+#define MODEL_NO_CREDITS	(~0U)
+
 /**
  * struct model_params - properties of a unit
  * @page_sizes: bitmap of page sizes: 2^9 to 2^51
@@ -89,9 +91,15 @@ struct model_resv {
  *	entries are of the smallest page size
  * @pasid_bits: width of PASIDs, 0 for none, at most 20
  * @unit: a number, to have more than one unit with equal properties
- * @prq_depth: number of page requests that fit in the queue, 0 for 32
+ * @prq_depth: number of page requests that fit in the queue, 0 for 1024
  * @nr_resv: number of elements of @resv that are used
+ * @prq_credits: number of page requests that each of its devices may have
+ *	outstanding, 0 for 32; MODEL_NO_CREDITS for devices that do not care
+ * @reserved: 0
  * @resv: reserved regions of all its devices
+ *
+ * The queue overflows only if it is smaller than the sum of what its devices may
+ * have outstanding: with the defaults, if there are more than 32 of them.
  *
  * Devices that are made with equal parameters are behind one unit, and so can
  * share domains; no others can.  All 0 gives 4 KiB, 2 MiB and 1 GiB pages in
@@ -107,6 +115,8 @@ struct model_params {
 	__u32 unit;
 	__u32 prq_depth;
 	__u32 nr_resv;
+	__u32 prq_credits;
+	__u32 reserved;
 	struct model_resv resv[MODEL_MAX_RESV];
 };
 
@@ -244,8 +254,10 @@ enum model_holder {
  * @MODEL_INJECT_MAP: map_pages, after some pages
  * @MODEL_INJECT_UNMAP: unmap_pages, that stops after some pages
  * @MODEL_INJECT_ALLOC: the allocation of a domain
- * @MODEL_INJECT_RESPONSE: a page response, that gets lost
+ * @MODEL_INJECT_RESPONSE: a page response, that gets lost, and with it the
+ *	credits of its group
  * @MODEL_INJECT_SYNC: iotlb_sync_map, that flushes nothing
+ * @MODEL_INJECT_FEATURE: the enable of page requests of a device
  * @MODEL_INJECTIONS: number of kinds
  */
 enum model_injection {
@@ -256,6 +268,7 @@ enum model_injection {
 	MODEL_INJECT_ALLOC,
 	MODEL_INJECT_RESPONSE,
 	MODEL_INJECT_SYNC,
+	MODEL_INJECT_FEATURE,
 	MODEL_INJECTIONS,
 };
 

@@ -14,6 +14,7 @@
 #include <linux/mm.h>
 #include <linux/mman.h>
 #include <linux/module.h>
+#include <linux/notifier.h>
 #include <linux/platform_device.h>
 #include <linux/sizes.h>
 #include <linux/uaccess.h>
@@ -588,7 +589,18 @@ static void injected_failures(struct kunit *test)
 	struct iommu_iotlb_gather gather = { .queued = true };
 	size_t done = 0;
 
-	plug(test, &(struct model_params){ .pasid_bits = 4 });
+	plug(test, &(struct model_params){
+		.pasid_bits = 4,
+		.flags = MODEL_PRI,
+	});
+	model_inject(b->mdev, MODEL_INJECT_FEATURE, 1, 0);
+	KUNIT_EXPECT_EQ(test, iommu_dev_enable_feature(b->dev,
+						       IOMMU_DEV_FEAT_IOPF),
+			-ENOMEM);
+	KUNIT_EXPECT_EQ(test, iommu_dev_enable_feature(b->dev,
+						       IOMMU_DEV_FEAT_IOPF), 0);
+	iommu_dev_disable_feature(b->dev, IOMMU_DEV_FEAT_IOPF);
+
 	model_inject(b->mdev, MODEL_INJECT_ALLOC, 2, 0);
 	other = iommu_paging_domain_alloc(b->dev);
 	KUNIT_ASSERT_FALSE(test, IS_ERR(other));
@@ -937,6 +949,10 @@ struct prq {
 	struct iommu_attach_handle handle;
 	struct completion go;
 	atomic_t handled;
+	atomic_t offs;
+	spinlock_t lock; /* Protects @groups */
+	struct list_head groups;
+	unsigned int nr_groups;
 };
 
 static void prq_response(void *priv, const struct iommu_page_response *response)
@@ -998,6 +1014,7 @@ static void page_requests(struct kunit *test)
 	plug(test, &(struct model_params){
 		.flags = MODEL_PRI,
 		.prq_depth = 4,
+		.prq_credits = 128,
 	});
 	model_dev_set_ops(b->mdev, &prq.ops, &prq);
 	b->domain = iommu_paging_domain_alloc(b->dev);
@@ -1124,6 +1141,358 @@ static void page_requests_and_replace(struct kunit *test)
 	iommu_domain_free(domain);
 	unplug(b);
 }
+
+/* ---- Credits ---- */
+
+static void prq_requests_off(void *priv)
+{
+	struct prq *prq = priv;
+
+	atomic_inc(&prq->offs);
+}
+
+/* The test responds */
+static int keep_handler(struct iopf_group *group)
+{
+	struct prq *prq = group->attach_handle->domain->fault_data;
+
+	atomic_inc(&prq->handled);
+	wait_for_completion(&prq->go);
+	spin_lock(&prq->lock);
+	list_add_tail(&group->node, &prq->groups);
+	prq->nr_groups++;
+	spin_unlock(&prq->lock);
+	return 0;
+}
+
+static void wait_for_groups(struct kunit *test, struct prq *prq, unsigned int n)
+{
+	int i;
+
+	for (i = 0; i < 10000 && READ_ONCE(prq->nr_groups) < n; i++)
+		fsleep(1000);
+	KUNIT_ASSERT_EQ(test, READ_ONCE(prq->nr_groups), n);
+}
+
+/* Respond to the first @n groups; returns the number of requests of the last */
+static size_t answer(struct kunit *test, struct prq *prq, unsigned int n)
+{
+	struct iopf_group *group;
+	size_t requests = 0;
+
+	wait_for_groups(test, prq, n);
+	while (n--) {
+		spin_lock(&prq->lock);
+		group = list_first_entry(&prq->groups, struct iopf_group, node);
+		list_del(&group->node);
+		prq->nr_groups--;
+		spin_unlock(&prq->lock);
+		requests = group->fault_count;
+		iopf_group_response(group, IOMMU_PAGE_RESP_SUCCESS);
+		iopf_free_group(group);
+	}
+	return requests;
+}
+
+static int ask(struct bench *b, u32 group, unsigned int flags)
+{
+	return model_report_page_request(b->mdev, MODEL_NO_PASID, IOVA, group,
+					 MODEL_REQUEST_READ | flags);
+}
+
+#define LAST MODEL_REQUEST_LAST
+
+/* Exactly @n requests can be sent; then respond to them */
+static void expect_credits(struct kunit *test, struct prq *prq, unsigned int n)
+{
+	unsigned int had = READ_ONCE(prq->nr_groups), tries, i;
+	int ret;
+
+	for (i = 0; i < n; i++) {
+		KUNIT_EXPECT_TRUE(test, model_may_request(prq->b->mdev));
+		for (tries = 0; tries < 10000; tries++) {
+			ret = ask(prq->b, 100 + i, LAST);
+			if (ret != -ENOSPC)
+				break;
+			fsleep(1000);
+		}
+		KUNIT_EXPECT_EQ(test, ret, 0);
+		wait_for_groups(test, prq, had + i + 1);
+	}
+	KUNIT_EXPECT_EQ(test, ask(prq->b, 99, LAST), -EAGAIN);
+	KUNIT_EXPECT_FALSE(test, model_may_request(prq->b->mdev));
+	answer(test, prq, had + n);
+}
+
+static void keep(struct kunit *test, struct prq *prq,
+		 const struct model_params *params)
+{
+	struct bench *b = bench(test);
+
+	prq->b = b;
+	prq->ops.page_response = prq_response;
+	prq->ops.requests_off = prq_requests_off;
+	spin_lock_init(&prq->lock);
+	INIT_LIST_HEAD(&prq->groups);
+	init_completion(&prq->go);
+	plug(test, params);
+	model_dev_set_ops(b->mdev, &prq->ops, prq);
+	b->domain = iommu_paging_domain_alloc(b->dev);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(b->domain));
+	b->domain->iopf_handler = keep_handler;
+	b->domain->fault_data = prq;
+	KUNIT_ASSERT_EQ(test, iommu_dev_enable_feature(b->dev,
+						       IOMMU_DEV_FEAT_IOPF), 0);
+	KUNIT_ASSERT_EQ(test, iommu_attach_group_handle(b->domain, b->group,
+							&prq->handle), 0);
+}
+
+static void keep_no_more(struct kunit *test, struct prq *prq)
+{
+	struct bench *b = bench(test);
+
+	iommu_detach_group_handle(b->domain, b->group);
+	KUNIT_EXPECT_EQ(test, iommu_dev_disable_feature(b->dev,
+							IOMMU_DEV_FEAT_IOPF),
+			0);
+	model_dev_set_ops(b->mdev, NULL, NULL);
+	unplug(b);
+}
+
+static void credits(struct kunit *test)
+{
+	struct bench *b = bench(test);
+	struct prq prq = {};
+	int i;
+
+	keep(test, &prq, &(struct model_params){
+		.flags = MODEL_PRI,
+		.prq_credits = 4,
+	});
+	complete_all(&prq.go);
+	KUNIT_EXPECT_EQ(test, ask(b, MODEL_GROUPS, LAST), -EINVAL);
+	expect_credits(test, &prq, 4);
+	KUNIT_EXPECT_EQ(test, prq.code, IOMMU_PAGE_RESP_SUCCESS);
+
+	/* A response returns the credits of its group, and no others */
+	for (i = 0; i < 3; i++)
+		KUNIT_EXPECT_EQ(test, ask(b, 1, 0), 0);
+	KUNIT_EXPECT_EQ(test, ask(b, 2, LAST), 0);
+	KUNIT_EXPECT_EQ(test, ask(b, 1, LAST), -EAGAIN);
+	answer(test, &prq, 1);
+	KUNIT_EXPECT_EQ(test, ask(b, 1, LAST), 0);
+	KUNIT_EXPECT_EQ(test, ask(b, 3, 0), -EAGAIN);
+	KUNIT_EXPECT_EQ(test, answer(test, &prq, 1), 4);
+	expect_credits(test, &prq, 4);
+
+	/* So does the answer that a request gets if its route is gone */
+	KUNIT_EXPECT_EQ(test, ask(b, 3, 0), 0);
+	iommu_detach_group_handle(b->domain, b->group);
+	atomic_set(&prq.responses, 0);
+	KUNIT_EXPECT_EQ(test, ask(b, 3, LAST), 0);
+	wait_for_responses(test, &prq, 1);
+	KUNIT_EXPECT_EQ(test, prq.code, IOMMU_PAGE_RESP_INVALID);
+	KUNIT_ASSERT_EQ(test, iommu_attach_group_handle(b->domain, b->group,
+							&prq.handle), 0);
+	expect_credits(test, &prq, 4);
+
+	/* A response that is lost does not, but a reset does */
+	model_inject(b->mdev, MODEL_INJECT_RESPONSE, 1, 0);
+	KUNIT_EXPECT_EQ(test, ask(b, 1, LAST), 0);
+	answer(test, &prq, 1);
+	expect_credits(test, &prq, 3);
+	model_dev_reset(b->mdev);
+	expect_credits(test, &prq, 4);
+
+	/* Responses to what was sent before a reset return nothing */
+	KUNIT_EXPECT_EQ(test, ask(b, 1, LAST), 0);
+	KUNIT_EXPECT_EQ(test, ask(b, 2, LAST), 0);
+	KUNIT_EXPECT_EQ(test, ask(b, 3, 0), 0);
+	wait_for_groups(test, &prq, 2);
+	model_dev_reset(b->mdev);
+	answer(test, &prq, 2);
+	expect_credits(test, &prq, 4);
+
+	/* As if page requests are turned off */
+	for (i = 0; i < 4; i++)
+		KUNIT_EXPECT_EQ(test, ask(b, i, 0), 0);
+	KUNIT_EXPECT_FALSE(test, model_may_request(b->mdev));
+	iommu_detach_group_handle(b->domain, b->group);
+	iommu_dev_disable_feature(b->dev, IOMMU_DEV_FEAT_IOPF);
+	KUNIT_EXPECT_EQ(test, atomic_read(&prq.offs), 1);
+	KUNIT_EXPECT_TRUE(test, model_may_request(b->mdev));
+	KUNIT_EXPECT_EQ(test, ask(b, 1, LAST), -ENODEV);
+	KUNIT_EXPECT_EQ(test, iommu_dev_enable_feature(b->dev,
+						       IOMMU_DEV_FEAT_IOPF), 0);
+	KUNIT_ASSERT_EQ(test, iommu_attach_group_handle(b->domain, b->group,
+							&prq.handle), 0);
+	expect_credits(test, &prq, 4);
+	keep_no_more(test, &prq);
+}
+
+/* What finds the queue full holds no credit */
+static void credits_and_overflow(struct kunit *test)
+{
+	struct bench *b = bench(test);
+	struct prq prq = {};
+	int i;
+
+	keep(test, &prq, &(struct model_params){
+		.flags = MODEL_PRI,
+		.prq_credits = 4,
+		.prq_depth = 2,
+	});
+	KUNIT_EXPECT_EQ(test, ask(b, 0, LAST), 0);
+	for (i = 0; i < 1000 && !atomic_read(&prq.handled); i++)
+		fsleep(1000);
+	KUNIT_EXPECT_EQ(test, ask(b, 1, 0), 0);
+	KUNIT_EXPECT_EQ(test, ask(b, 1, 0), 0);
+	for (i = 0; i < 4; i++)
+		KUNIT_EXPECT_EQ(test, ask(b, 1, 0), -ENOSPC);
+	KUNIT_EXPECT_EQ(test, ask(b, 1, LAST), -ENOSPC);
+	KUNIT_EXPECT_EQ(test, COUNT(b, overflows), 5);
+	complete_all(&prq.go);
+	wait_for_groups(test, &prq, 1);
+	expect_credits(test, &prq, 3);
+	expect_credits(test, &prq, 4);
+	keep_no_more(test, &prq);
+}
+
+#ifdef IOMMU_FAULT_PARAM_DROPPED
+/* The core bounds the requests that wait for the last of their group */
+static void partial_groups(struct kunit *test)
+{
+	struct iommu_fault_param *param;
+	struct bench *b = bench(test);
+	struct prq prq = {};
+	int i;
+
+	keep(test, &prq, &(struct model_params){
+		.flags = MODEL_PRI,
+		.prq_credits = MODEL_NO_CREDITS,
+	});
+	complete_all(&prq.go);
+	KUNIT_EXPECT_EQ(test, ask(b, 2, 0), 0);
+	for (i = 0; i < 255; i++)
+		KUNIT_EXPECT_EQ(test, ask(b, 1, 0), 0);
+	KUNIT_EXPECT_EQ(test, ask(b, 3, LAST), 0);
+	wait_for_groups(test, &prq, 1);
+	param = list_first_entry(&prq.groups, struct iopf_group, node)->fault_param;
+	KUNIT_EXPECT_EQ(test, READ_ONCE(param->dropped), 0);
+	KUNIT_EXPECT_EQ(test, answer(test, &prq, 1), 1);
+
+	/* Group 2 has waited longest: group 1 has room for one more */
+	KUNIT_EXPECT_EQ(test, ask(b, 1, 0), 0);
+	KUNIT_EXPECT_EQ(test, ask(b, 2, LAST), 0);
+	wait_for_groups(test, &prq, 1);
+	param = list_first_entry(&prq.groups, struct iopf_group, node)->fault_param;
+	KUNIT_EXPECT_EQ(test, READ_ONCE(param->dropped), 1);
+	KUNIT_EXPECT_EQ(test, answer(test, &prq, 1), 1);
+
+	/* Its own requests go; those that follow are delivered */
+	for (i = 0; i < 44; i++)
+		KUNIT_EXPECT_EQ(test, ask(b, 1, 0), 0);
+	KUNIT_EXPECT_EQ(test, ask(b, 1, LAST), 0);
+	wait_for_groups(test, &prq, 1);
+	param = list_first_entry(&prq.groups, struct iopf_group, node)->fault_param;
+	KUNIT_EXPECT_EQ(test, READ_ONCE(param->dropped), 257);
+	KUNIT_EXPECT_EQ(test, answer(test, &prq, 1), 45);
+
+	/* Groups that are complete are not counted */
+	for (i = 0; i < 300; i++)
+		KUNIT_EXPECT_EQ(test, ask(b, i, 0) ?: ask(b, i, LAST), 0);
+	wait_for_groups(test, &prq, 300);
+	param = list_first_entry(&prq.groups, struct iopf_group, node)->fault_param;
+	KUNIT_EXPECT_EQ(test, READ_ONCE(param->dropped), 257);
+	KUNIT_EXPECT_EQ(test, answer(test, &prq, 300), 2);
+	keep_no_more(test, &prq);
+}
+#endif
+
+#ifdef IOMMU_DMA_FAULT_NOTIFIER
+/* ---- Faults ---- */
+
+struct listener {
+	struct notifier_block nb;
+	struct device *dev;
+	struct iommu_dma_fault fault;
+	unsigned int told;
+	bool in_irq;
+};
+
+static int hear(struct notifier_block *nb, unsigned long unused, void *data)
+{
+	struct listener *listener = container_of(nb, struct listener, nb);
+	const struct iommu_dma_fault *fault = data;
+
+	if (fault->dev == listener->dev) {
+		listener->fault = *fault;
+		listener->told++;
+		listener->in_irq = irqs_disabled();
+	}
+	return NOTIFY_OK;
+}
+
+static void listeners(struct kunit *test)
+{
+	struct page *page = get_pages(test, 0);
+	struct listener listener = { .nb.notifier_call = hear };
+	const struct iommu_dma_fault *fault = &listener.fault;
+	struct bench *b = bench(test);
+	u64 value = 1;
+
+	plug(test, &(struct model_params){
+		.flags = MODEL_PRI,
+		.pasid_bits = 4,
+	});
+	listener.dev = b->dev;
+	KUNIT_ASSERT_EQ(test, iommu_register_dma_fault_notifier(&listener.nb), 0);
+	KUNIT_EXPECT_EQ(test, dma_write(b, IOVA + 8, value),
+			MODEL_FAULT_BLOCKED);
+	KUNIT_EXPECT_EQ(test, listener.told, 1);
+	KUNIT_EXPECT_TRUE(test, listener.in_irq);
+	KUNIT_EXPECT_EQ(test, fault->flags, IOMMU_DMA_FAULT_ADDR);
+	KUNIT_EXPECT_EQ(test, fault->pasid, IOMMU_NO_PASID);
+	KUNIT_EXPECT_EQ(test, fault->addr, IOVA + 8);
+	KUNIT_EXPECT_EQ(test, fault->reason, MODEL_FAULT_BLOCKED);
+	KUNIT_EXPECT_EQ(test, fault->perm, IOMMU_FAULT_PERM_WRITE);
+
+	KUNIT_EXPECT_EQ(test, dma(b, 5, IOVA, &value, MODEL_READ),
+			MODEL_FAULT_PASID);
+	KUNIT_EXPECT_EQ(test, listener.told, 2);
+	KUNIT_EXPECT_EQ(test, fault->pasid, 5);
+	KUNIT_EXPECT_EQ(test, fault->reason, MODEL_FAULT_PASID);
+	KUNIT_EXPECT_EQ(test, fault->perm, IOMMU_FAULT_PERM_READ);
+
+	/* An access that works is no fault, nor is one that may yet */
+	attach(test);
+	KUNIT_EXPECT_EQ(test, map_page(b, IOVA, page, IOMMU_READ), 0);
+	KUNIT_EXPECT_EQ(test, dma_read(b, IOVA, &value), MODEL_OK);
+	KUNIT_EXPECT_EQ(test, iommu_dev_enable_feature(b->dev,
+						       IOMMU_DEV_FEAT_IOPF), 0);
+	KUNIT_EXPECT_EQ(test, model_access(b->mdev, MODEL_NO_PASID,
+					   IOVA + PAGE_SIZE, &value, 8,
+					   MODEL_READ, MODEL_ACCESS_PRI, NULL),
+			MODEL_PAGE_REQUEST);
+	KUNIT_EXPECT_EQ(test, listener.told, 2);
+	iommu_dev_disable_feature(b->dev, IOMMU_DEV_FEAT_IOPF);
+
+	KUNIT_EXPECT_EQ(test, dma(b, MODEL_NO_PASID, IOVA, &value,
+				  MODEL_FETCH_ADD), MODEL_FAULT_DENIED);
+	KUNIT_EXPECT_EQ(test, listener.told, 3);
+	KUNIT_EXPECT_EQ(test, fault->perm,
+			IOMMU_FAULT_PERM_READ | IOMMU_FAULT_PERM_WRITE);
+	KUNIT_EXPECT_TRUE(test, iommu_dma_fault_has_listeners());
+	KUNIT_EXPECT_EQ(test,
+			iommu_unregister_dma_fault_notifier(&listener.nb), 0);
+	KUNIT_EXPECT_EQ(test, dma_write(b, IOVA, value), MODEL_FAULT_DENIED);
+	KUNIT_EXPECT_EQ(test, listener.told, 3);
+	iommu_unmap(b->domain, IOVA, PAGE_SIZE);
+	detach(b);
+	unplug(b);
+	put_pages(page);
+}
+#endif
 
 /* ---- The rest ---- */
 
@@ -1365,6 +1734,14 @@ static struct kunit_case model_cases[] = {
 	KUNIT_CASE(pasid_table),
 	KUNIT_CASE(page_requests),
 	KUNIT_CASE(page_requests_and_replace),
+	KUNIT_CASE(credits),
+	KUNIT_CASE(credits_and_overflow),
+#ifdef IOMMU_FAULT_PARAM_DROPPED
+	KUNIT_CASE(partial_groups),
+#endif
+#ifdef IOMMU_DMA_FAULT_NOTIFIER
+	KUNIT_CASE(listeners),
+#endif
 	KUNIT_CASE(reserved_regions),
 	KUNIT_CASE(aperture),
 	KUNIT_CASE(top_of_the_space),

@@ -6,6 +6,9 @@
 
 #define PRQ_DEPTH 4
 
+/* Of a device, unless its parameters say otherwise */
+#define CREDITS 32
+
 /*
  * IOVA of the test's memory in stage 2: its first pages are a table of three
  * levels; the data of page n of the device follow.
@@ -28,6 +31,55 @@ static void s1_map(char *mem, int page)
 			 __ATOMIC_RELEASE);
 }
 
+/*
+ * Plug a device in, and attach it to the table.  @stage2, if not 0, is that of
+ * another device of its IOMMU.
+ */
+static int plug(struct model *model, struct model_space *space,
+		const struct model_params *params, __u32 *stage2,
+		struct model_device *dev, int *faults)
+{
+	struct iommu_fault_alloc queue = { .size = sizeof(queue) };
+	struct model_s1 s1 = { .root = GUEST, .levels = 3 };
+	struct iommu_hwpt_alloc parent = {
+		.size = sizeof(parent),
+		.flags = IOMMU_HWPT_ALLOC_NEST_PARENT,
+		.pt_id = space->id,
+	};
+	struct iommu_hwpt_alloc nested = {
+		.size = sizeof(nested),
+		.flags = IOMMU_HWPT_FAULT_ID_VALID,
+		.data_type = MODEL_HWPT_DATA_S1,
+		.data_len = sizeof(s1),
+		.data_uptr = IA_PTR(&s1),
+	};
+	struct vfio_device_attach_iommufd_pt attach = {
+		.argsz = sizeof(attach),
+	};
+	int rc;
+
+	rc = model_plug(model, dev, params, 0) ?: model_bind(dev) ?:
+	     ia_cmd(model->ctx, IOMMU_FAULT_QUEUE_ALLOC, &queue);
+	if (rc)
+		return rc;
+	*faults = queue.out_fault_fd;
+	if (!*stage2) {
+		parent.dev_id = dev->devid;
+		rc = ia_cmd(model->ctx, IOMMU_HWPT_ALLOC, &parent);
+		if (rc)
+			return rc;
+		*stage2 = parent.out_hwpt_id;
+	}
+	nested.dev_id = dev->devid;
+	nested.pt_id = *stage2;
+	nested.fault_id = queue.out_fault_id;
+	rc = ia_cmd(model->ctx, IOMMU_HWPT_ALLOC, &nested);
+	if (rc)
+		return rc;
+	attach.pt_id = nested.out_hwpt_id;
+	return ia_cmd(dev->fd, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &attach);
+}
+
 FIXTURE(model_page_request)
 {
 	struct model model;
@@ -40,52 +92,26 @@ FIXTURE(model_page_request)
 
 FIXTURE_SETUP(model_page_request)
 {
-	struct iommu_fault_alloc queue = { .size = sizeof(queue) };
-	struct model_s1 s1 = { .root = GUEST, .levels = 3 };
-	struct iommu_hwpt_alloc stage2 = {
-		.size = sizeof(stage2),
-		.flags = IOMMU_HWPT_ALLOC_NEST_PARENT,
-	};
-	struct iommu_hwpt_alloc stage1 = {
-		.size = sizeof(stage1),
-		.flags = IOMMU_HWPT_FAULT_ID_VALID,
-		.data_type = MODEL_HWPT_DATA_S1,
-		.data_len = sizeof(s1),
-		.data_uptr = IA_PTR(&s1),
-	};
-	struct vfio_device_attach_iommufd_pt attach = {
-		.argsz = sizeof(attach),
-	};
 	struct model_params params = {
 		.flags = MODEL_NESTING | MODEL_PRI | MODEL_ATS,
 		.prq_depth = PRQ_DEPTH,
+		.prq_credits = 256,
 	};
+	__u32 stage2 = 0;
 
 	if (model_open(&self->model, MODEL_IOMMUFD) == -ENOENT)
 		SKIP(return, "no model devices, or no /dev/iommu");
 	ASSERT_LE(0, self->model.control);
 	self->mem = ia_mem(NR_PAGES * PG);
 	ASSERT_NE(NULL, self->mem);
-	ASSERT_EQ(0, model_plug(&self->model, &self->dev, &params, 0));
 	ASSERT_EQ(0, model_space_open(&self->model, &self->space));
-	ASSERT_EQ(0, model_bind(&self->dev));
-	ASSERT_EQ(0, ia_cmd(self->model.ctx, IOMMU_FAULT_QUEUE_ALLOC, &queue));
-	self->faults = queue.out_fault_fd;
-	stage2.dev_id = self->dev.devid;
-	stage2.pt_id = self->space.id;
-	ASSERT_EQ(0, ia_cmd(self->model.ctx, IOMMU_HWPT_ALLOC, &stage2));
+	ASSERT_EQ(0, plug(&self->model, &self->space, &params, &stage2,
+			  &self->dev, &self->faults));
 	ASSERT_EQ(0, model_map(&self->space, GUEST, self->mem, NR_PAGES * PG,
 			       MODEL_RW));
 	self->data = self->mem + TABLE_PAGES * PG;
 	*s1_entry(self->mem, 0, BASE >> 30) = (GUEST + PG) | S1_RW;
 	*s1_entry(self->mem, 1, 0) = (GUEST + 2 * PG) | S1_RW;
-	stage1.dev_id = self->dev.devid;
-	stage1.pt_id = stage2.out_hwpt_id;
-	stage1.fault_id = queue.out_fault_id;
-	ASSERT_EQ(0, ia_cmd(self->model.ctx, IOMMU_HWPT_ALLOC, &stage1));
-	attach.pt_id = stage1.out_hwpt_id;
-	ASSERT_EQ(0, ia_cmd(self->dev.fd, VFIO_DEVICE_ATTACH_IOMMUFD_PT,
-			    &attach));
 }
 
 FIXTURE_TEARDOWN(model_page_request)
@@ -255,6 +281,100 @@ TEST_F(model_page_request, overflow)
 	EXPECT_EQ(sent < IOASID_MODEL_LOG ? sent : IOASID_MODEL_LOG,
 		  state.nr_log);
 	EXPECT_EQ(7, state.log[state.nr_log - 1].group);
+}
+
+/* Send requests that nothing answers, on channel 0, until stopped */
+static int flood(struct model_device *dev)
+{
+	struct ioasid_model_dma dma = {
+		.op = IOASID_MODEL_REQUEST,
+		.flags = IOASID_MODEL_DMA_GO_ON | IOASID_MODEL_DMA_LOOP,
+		.threads = 4,
+		.address = AT(0),
+		.length = 1,
+		.stride = PG,
+		.count = 8,
+		.operand = IOASID_MODEL_REQUEST_READ | IOASID_MODEL_REQUEST_LAST,
+		.compare = 7,
+	};
+
+	return model_start(dev, 0, &dma);
+}
+
+/* Until all threads of a flood wait, and have sent @requests */
+static bool exhausted(struct model_device *dev, __u64 waits, __u64 requests)
+{
+	__u64 deadline = ia_now_ms() + PATIENCE_MS;
+	struct ioasid_model_state state;
+
+	do {
+		if (model_state(dev, &state))
+			return false;
+		if (state.waits >= waits)
+			return state.requests == requests && !state.unsent;
+		usleep(1000);
+	} while (ia_now_ms() < deadline);
+	return false;
+}
+
+/* A device that floods the queue waits, and does no harm to another. */
+TEST_F(model_page_request, flood)
+{
+	struct model_params params = {
+		.flags = MODEL_NESTING | MODEL_PRI | MODEL_ATS,
+	};
+	struct ioasid_model_status status;
+	struct ioasid_model_state state;
+	struct iommu_hwpt_pgfault fault;
+	struct model_device bad, good;
+	int bad_faults, good_faults;
+	__u32 stage2 = 0;
+	int i;
+
+	ASSERT_EQ(0, plug(&self->model, &self->space, &params, &stage2, &bad,
+			  &bad_faults));
+	ASSERT_EQ(0, plug(&self->model, &self->space, &params, &stage2, &good,
+			  &good_faults));
+	ASSERT_EQ(0, flood(&bad));
+	EXPECT_TRUE(exhausted(&bad, 4, CREDITS));
+	for (i = 0; i < 8; i++) {
+		ASSERT_EQ(0, ask(&good, i, i));
+		ASSERT_TRUE(asked(good_faults, &fault));
+		EXPECT_EQ(AT(i), fault.addr);
+		s1_map(self->mem, i);
+		ASSERT_TRUE(answer(good_faults, &fault,
+				   IOMMUFD_PAGE_RESP_SUCCESS));
+		ASSERT_EQ(0, ended(&good, &status));
+		EXPECT_EQ(IOASID_MODEL_DONE, status.run);
+	}
+	ASSERT_EQ(0, model_state(&good, &state));
+	EXPECT_EQ(8, state.requests);
+	EXPECT_EQ(0, state.unsent);
+	EXPECT_EQ(0, state.waits);
+	EXPECT_EQ(0, model_counters(&bad).overflows);
+
+	/* each response lets one more through */
+	for (i = 1; i <= 3; i++) {
+		ASSERT_TRUE(asked(bad_faults, &fault));
+		ASSERT_TRUE(answer(bad_faults, &fault,
+				   IOMMUFD_PAGE_RESP_INVALID));
+		EXPECT_TRUE(exhausted(&bad, 4 + i, CREDITS + i));
+	}
+
+	/* a stop, a reset and the close of the file end the wait */
+	ASSERT_EQ(0, model_stop(&bad, 0, &status));
+	EXPECT_EQ(IOASID_MODEL_STOPPED, status.run);
+	EXPECT_EQ(0, status.faults);
+	EXPECT_EQ(CREDITS + 3, status.done);
+	ASSERT_EQ(0, flood(&bad));
+	EXPECT_TRUE(exhausted(&bad, 11, CREDITS + 3));
+	ASSERT_EQ(0, model_reset(&bad));
+	ASSERT_EQ(0, flood(&bad));
+	EXPECT_TRUE(exhausted(&bad, 15, 2 * CREDITS + 3));
+	MODEL_REMOVE(&bad);
+	MODEL_REMOVE(&good);
+	close(bad_faults);
+	close(good_faults);
 }
 
 /* No response is given before it is closed. */
