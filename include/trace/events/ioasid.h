@@ -7,6 +7,8 @@
 
 #include <linux/tracepoint.h>
 
+#include <uapi/linux/ioasid.h>
+
 DECLARE_EVENT_CLASS(ioasid_ioasid,
 	TP_PROTO(u32 ioasid),
 	TP_ARGS(ioasid),
@@ -171,6 +173,57 @@ TRACE_EVENT(ioasid_option,
 	),
 	TP_printk("option=%u value=0x%llx seal=%d", __entry->option,
 		  __entry->value, __entry->seal)
+);
+
+TRACE_EVENT(ioasid_fault,
+	TP_PROTO(const struct ioasid_fault *fault),
+	TP_ARGS(fault),
+	TP_STRUCT__entry(
+		__field(u32, kind)
+		__field(u32, flags)
+		__field(u32, devid)
+		__field(u32, vpasid)
+		__field(u32, ioasid)
+		__field(u32, permission)
+		__field(u32, id)
+		__field(u64, addr)
+	),
+	TP_fast_assign(
+		__entry->kind = fault->kind;
+		__entry->flags = fault->flags;
+		__entry->devid = fault->devid;
+		__entry->vpasid = fault->vpasid;
+		__entry->ioasid = fault->ioasid;
+		__entry->permission = fault->permission;
+		__entry->id = fault->id;
+		__entry->addr = fault->addr;
+	),
+	TP_printk("kind=%u flags=0x%x devid=%u vpasid=%u ioasid=%u addr=0x%llx permission=0x%x id=0x%x",
+		  __entry->kind, __entry->flags, __entry->devid,
+		  __entry->vpasid, __entry->ioasid, __entry->addr,
+		  __entry->permission, __entry->id)
+);
+
+TRACE_EVENT(ioasid_fault_answer,
+	TP_PROTO(u32 devid, u32 vpasid, u32 ioasid, u32 id, u32 code),
+	TP_ARGS(devid, vpasid, ioasid, id, code),
+	TP_STRUCT__entry(
+		__field(u32, devid)
+		__field(u32, vpasid)
+		__field(u32, ioasid)
+		__field(u32, id)
+		__field(u32, code)
+	),
+	TP_fast_assign(
+		__entry->devid = devid;
+		__entry->vpasid = vpasid;
+		__entry->ioasid = ioasid;
+		__entry->id = id;
+		__entry->code = code;
+	),
+	TP_printk("devid=%u vpasid=%u ioasid=%u id=0x%x code=%u",
+		  __entry->devid, __entry->vpasid, __entry->ioasid,
+		  __entry->id, __entry->code)
 );
 
 #endif /* _TRACE_IOASID_H */

@@ -65,6 +65,7 @@
 #define IOASID_BIND_PASID_TABLE	_IO(IOASID_TYPE, IOASID_BASE + 0x0b)
 #define IOASID_UNBIND_PASID_TABLE	_IO(IOASID_TYPE, IOASID_BASE + 0x0c)
 #define IOASID_INVALIDATE_CACHE	_IO(IOASID_TYPE, IOASID_BASE + 0x0d)
+#define IOASID_FAULT_QUEUE	_IO(IOASID_TYPE, IOASID_BASE + 0x0e)
 #define IOASID_SET_DIRTY	_IO(IOASID_TYPE, IOASID_BASE + 0x0f)
 #define IOASID_GET_DIRTY	_IO(IOASID_TYPE, IOASID_BASE + 0x10)
 #define IOASID_EXPORT		_IO(IOASID_TYPE, IOASID_BASE + 0x11)
@@ -108,6 +109,11 @@
  * @IOASID_EXT_EVENTS: poll() of the file, and IOASID_GET_EVENTS. 1 when there.
  * @IOASID_EXT_BATCH_IOASID: operations of IOASID_DMA_BATCH can have
  *	IOASID_DMA_OP_IOASID. 1 when there.
+ * @IOASID_EXT_FAULT_QUEUE: IOASID_FAULT_QUEUE, and @fault_queue of struct
+ *	ioasid_alloc. 1 when there. IOASID_DEVICE_FAULTS tells of each device if it
+ *	requests pages.
+ * @IOASID_EXT_UNREPAIRABLE: records of the kind IOASID_FAULT_UNREPAIRABLE. 1 when
+ *	there; 0 where the kernel's IOMMU core lacks what they need.
  * @IOASID_EXT_DEMAND: IOASID_ALLOC_DEMAND. 1 when there.
  * @IOASID_EXT_PASID_HITLESS: IOASID_ATTACH_HITLESS. 1 when the kernel has it;
  *	IOASID_DEVICE_PASID_HITLESS tells if the IOMMU of a device has.
@@ -142,6 +148,7 @@ enum ioasid_extension {
 	IOASID_EXT_PASID = 12,
 	IOASID_EXT_PGTABLE = 13,
 	IOASID_EXT_PASID_TABLE = 14,
+	IOASID_EXT_FAULT_QUEUE = 15,
 	IOASID_EXT_DEMAND = 16,
 	IOASID_EXT_DIRTY = 18,
 	IOASID_EXT_PASID_HITLESS = 19,
@@ -150,6 +157,7 @@ enum ioasid_extension {
 	IOASID_EXT_BATCH_CHANGE = 22,
 	IOASID_EXT_EVENTS = 24,
 	IOASID_EXT_BATCH_IOASID = 25,
+	IOASID_EXT_UNREPAIRABLE = 26,
 };
 
 /**
@@ -233,7 +241,8 @@ enum ioasid_alloc_flags {
  * @format: format of a user's table: enum iommu_hwpt_data_type of
  *	linux/iommufd.h, or a number that an IOMMU driver has registered. Must be 0
  *	for IOASID_KIND_MAP, and not 0 for IOASID_KIND_PGTABLE
- * @fault_queue: id of a fault queue. Must be 0.
+ * @fault_queue: id of a fault queue, where faults of devices that are attached to
+ *	the IOASID are told; or 0. See struct ioasid_fault_queue
  * @ioasid: out, the id
  *
  * Makes an IOASID.  It is empty, costs no hardware resources before a device
@@ -267,13 +276,15 @@ enum ioasid_alloc_flags {
  * Errors:
  *
  *  * EDQUOT: IOASID_OPTION_LIMIT_IOASIDS is reached.
+ *  * ENOENT: @parent or @fault_queue does not exist.
  *  * ENOSPC: no id is left.
  *  * ELOOP: there would be more than IOASID_EXT_MAX_DEPTH levels.
  *  * EDEADLK: the parent waits for a sibling, see
  *    IOASID_STATE_PARTIAL_GROUP.
  *  * ENODEV: the IOASID behind an import was freed.
  *  * EOPNOTSUPP: IOASID_ALLOC_NEST_PARENT for a child, or where
- *    IOASID_EXT_PGTABLE is 0; IOASID_ALLOC_DEMAND for a child;
+ *    IOASID_EXT_PGTABLE is 0; IOASID_ALLOC_DEMAND for a child, or with
+ *    @fault_queue;
  *    IOASID_ALLOC_DIRTY where IOASID_EXT_DIRTY is 0, or for another kind than
  *    IOASID_KIND_MAP; for IOASID_KIND_PGTABLE: @format is not known, or the
  *    parent is an import, or was made without IOASID_ALLOC_NEST_PARENT.
@@ -305,7 +316,7 @@ enum ioasid_free_flags {
  * struct ioasid_free - ioctl(IOASID_FREE)
  * @argsz: sizeof(struct ioasid_free)
  * @flags: enum ioasid_free_flags
- * @ioasid: the IOASID to free, or an import
+ * @ioasid: the IOASID to free, or an import, or a fault queue
  * @__reserved: must be 0
  *
  * Unmaps everything and frees the IOASID.  With IOASID_FREE_CASCADE a mapping
@@ -316,7 +327,8 @@ enum ioasid_free_flags {
  * Errors:
  *
  *  * EBUSY: a device is attached; or the IOASID is the parent of others, or
- *    imported by another context, and IOASID_FREE_CASCADE is not given.
+ *    imported by another context, and IOASID_FREE_CASCADE is not given; or an
+ *    IOASID was made with the fault queue, and is not freed.
  *
  * A command on the IOASID that runs in another thread goes on; one that is
  * still pinning memory fails with ECANCELED.
@@ -410,7 +422,7 @@ enum ioasid_state {
  *	@max_mappings of the export; all ones when there is no limit
  * @permission: out, IOASID_MAP_READ and IOASID_MAP_WRITE: the most that
  *	children can have
- * @__reserved: out, 0
+ * @fault_queue: out, as given at IOASID_ALLOC
  * @bytes_demand: out, bytes that are mapped and not pinned, see IOASID_ALLOC_DEMAND
  *
  * The permitted ranges change with every attach and detach.  While no device
@@ -445,7 +457,7 @@ struct ioasid_info {
 	__aligned_u64 ranges;
 	__u64 mappings_left;
 	__u32 permission;
-	__u32 __reserved;
+	__u32 fault_queue;
 	__u64 bytes_demand;
 };
 
@@ -518,6 +530,9 @@ enum ioasid_device_caps {
  *	what the limit of the caller's user leaves.  While the device is attached to
  *	an IOASID of kind IOASID_KIND_PASID_TABLE, no PASID can be: it is the number
  *	of those that can be attached once it has left
+ * @faults: out, number of faults that were told in fault queues, a group of page
+ *	requests counting as one
+ * @faults_lost: out, number of those that were not told, though a queue was there
  *
  * The values are known before any attach: an IOASID that the device attaches to
  * will permit these ranges.
@@ -548,6 +563,8 @@ struct ioasid_device_info {
 	__aligned_u64 ranges;
 	__u32 nr_pasids;
 	__u32 pasids_left;
+	__u64 faults;
+	__u64 faults_lost;
 };
 
 /**
@@ -1263,6 +1280,170 @@ struct ioasid_invalidate_cache {
 };
 
 /**
+ * struct ioasid_fault_queue - ioctl(IOASID_FAULT_QUEUE)
+ * @argsz: sizeof(struct ioasid_fault_queue)
+ * @flags: must be 0
+ * @depth: groups of page requests that wait for an answer at most, 1 to 65536
+ * @eventfd: an eventfd that is signalled with each record, or -1
+ * @cookie: any number; shown by IOASID_LIST
+ * @queue: out, id of the queue, for @fault_queue of struct ioasid_alloc; IOASID_FREE
+ *	frees it
+ * @fd: out, the file of the queue; closed on exec
+ *
+ * Makes a queue of faults, and opens its file.  read() of the file takes records, see
+ * struct ioasid_fault; write() answers page requests, see struct
+ * ioasid_fault_response.  poll() tells if there are records.  The file can be passed
+ * to another process.
+ *
+ * Any number of IOASIDs can be made with one queue.  What devices do while they are
+ * attached to one of them is told there.  Faults of devices elsewhere are told
+ * nowhere.
+ *
+ * A device that requests pages is one with IOASID_DEVICE_FAULTS.  It asks for those
+ * that it finds absent, in groups, and waits until a group is answered.  That can
+ * take as long as the program wants.  A group is answered once: by the program, or by
+ * the kernel with IOASID_FAULT_INVALID if
+ *
+ *  * @depth groups wait already, or the device has more than its share of them, which
+ *    is @depth divided by the number of devices of the queue, or 8 if that is more;
+ *  * the device is detached or unbound;
+ *  * the file of the queue is closed, whether the group was read or not.
+ *
+ * When a device is attached to another IOASID instead, the kernel answers its groups
+ * with IOASID_FAULT_SUCCESS: it tries again there.
+ *
+ * A device whose page requests cannot be served attaches all the same, and no page
+ * request of it is told.
+ *
+ * Errors:
+ *
+ *  * EBADF: @eventfd is not an open file.
+ *  * EMFILE: the process can open no more files.
+ *  * ENFILE: the system can open no more files.
+ *  * ENOSPC: no id is left.
+ */
+struct ioasid_fault_queue {
+	__u32 argsz;
+	__u32 flags;
+	__u32 depth;
+	__s32 eventfd;
+	__u64 cookie;
+	__u32 queue;
+	__s32 fd;
+};
+
+/**
+ * enum ioasid_fault_kind - kinds of records of a fault queue
+ * @IOASID_FAULT_PAGE_REQUEST: a device asks for a page
+ * @IOASID_FAULT_UNREPAIRABLE: an access of a device has failed, and is not repeated
+ * @IOASID_FAULT_LOST: records of a device were not told: @lost is their number, a
+ *	group of page requests counting as one. There was no room, or there were more
+ *	than 100 of the kind IOASID_FAULT_UNREPAIRABLE in a second
+ */
+enum ioasid_fault_kind {
+	IOASID_FAULT_PAGE_REQUEST = 1,
+	IOASID_FAULT_UNREPAIRABLE = 2,
+	IOASID_FAULT_LOST = 3,
+};
+
+/**
+ * enum ioasid_fault_flags - flags of a record of a fault queue
+ * @IOASID_FAULT_LAST: the last page request of its group
+ * @IOASID_FAULT_BY_PASID: the access has the PASID @vpasid
+ * @IOASID_FAULT_TABLE: @vpasid is an index of the PASID table of the user's
+ */
+enum ioasid_fault_flags {
+	IOASID_FAULT_LAST = 1 << 0,
+	IOASID_FAULT_BY_PASID = 1 << 1,
+	IOASID_FAULT_TABLE = 1 << 2,
+};
+
+/**
+ * enum ioasid_fault_permission - what a faulting access needs
+ * @IOASID_FAULT_READ: to read
+ * @IOASID_FAULT_WRITE: to write
+ * @IOASID_FAULT_EXEC: to execute
+ * @IOASID_FAULT_PRIV: to be done with privilege
+ */
+enum ioasid_fault_permission {
+	IOASID_FAULT_READ = 1 << 0,
+	IOASID_FAULT_WRITE = 1 << 1,
+	IOASID_FAULT_EXEC = 1 << 2,
+	IOASID_FAULT_PRIV = 1 << 3,
+};
+
+/**
+ * struct ioasid_fault - a record of a fault queue
+ * @kind: enum ioasid_fault_kind
+ * @flags: enum ioasid_fault_flags
+ * @ioasid: the IOASID that the device is attached to; of IOASID_FAULT_LOST 0
+ * @devid: the device
+ * @cookie: its cookie
+ * @addr: address of the access; of a page request, of its page; of an IOMMU that
+ *	does not tell it, all ones
+ * @vpasid: the PASID, as user space knows it; 0, none
+ * @permission: enum ioasid_fault_permission; 0, the IOMMU does not tell
+ * @id: of IOASID_FAULT_PAGE_REQUEST: of the group, for the answer. Not 0
+ * @group: of IOASID_FAULT_PAGE_REQUEST: the number that the device gave to the group
+ * @time: when it came, in nanoseconds of CLOCK_MONOTONIC
+ * @lost: of IOASID_FAULT_LOST: number of records that were not told
+ * @reason: of IOASID_FAULT_UNREPAIRABLE: the number that the IOMMU's manual gives to
+ *	the reason, or 0
+ * @__reserved: 0
+ *
+ * read() returns whole records, and whole groups: the requests of a group follow each
+ * other.  It fails with EINVAL where the first group does not fit; a group has at
+ * most 257 requests.  With O_NONBLOCK it fails with EAGAIN where there is no record.
+ * It returns 0 when the queue was freed, or its context has ended, and nothing is
+ * left to read.  If the buffer cannot be written, EFAULT, nothing is lost.
+ */
+struct ioasid_fault {
+	__u32 kind;
+	__u32 flags;
+	__u32 ioasid;
+	__u32 devid;
+	__u64 cookie;
+	__u64 addr;
+	__u32 vpasid;
+	__u32 permission;
+	__u32 id;
+	__u32 group;
+	__u64 time;
+	__u64 lost;
+	__u64 reason;
+	__u64 __reserved[3];
+};
+
+/**
+ * enum ioasid_fault_code - answers to a group of page requests
+ * @IOASID_FAULT_SUCCESS: the pages are there: the device tries again
+ * @IOASID_FAULT_INVALID: they will not be there: the device's accesses fail
+ */
+enum ioasid_fault_code {
+	IOASID_FAULT_SUCCESS = 0,
+	IOASID_FAULT_INVALID = 1,
+};
+
+/**
+ * struct ioasid_fault_response - an answer to a group of page requests
+ * @id: of struct ioasid_fault
+ * @code: enum ioasid_fault_code
+ * @flags: must be 0
+ * @__reserved: must be 0
+ *
+ * write() takes an array of answers, and returns the bytes of those that were given.
+ * If there is none it fails: EINVAL, no whole answer, an unknown @code, or a reserved
+ * field that is not 0; EOPNOTSUPP, an unknown flag; ENOENT, no group of this queue
+ * that was read and not answered has @id.  The kernel may have answered it.
+ */
+struct ioasid_fault_response {
+	__u32 id;
+	__u32 code;
+	__u32 flags;
+	__u32 __reserved;
+};
+
+/**
  * enum ioasid_set_dirty_flags - flags of IOASID_SET_DIRTY
  * @IOASID_SET_DIRTY_ON: begin to log writes. Excludes IOASID_SET_DIRTY_OFF.
  * @IOASID_SET_DIRTY_OFF: forget the log.
@@ -1484,11 +1665,13 @@ struct ioasid_import {
  * @IOASID_LIST_DEVICE: a device: @id, @cookie
  * @IOASID_LIST_ATTACHMENT: a device attached to an IOASID: @id and @cookie of
  *	the device, @ioasid, @vpasid
+ * @IOASID_LIST_FAULT_QUEUE: a fault queue: @id, @cookie
  */
 enum ioasid_list_type {
 	IOASID_LIST_IOASID = 1,
 	IOASID_LIST_DEVICE = 2,
 	IOASID_LIST_ATTACHMENT = 3,
+	IOASID_LIST_FAULT_QUEUE = 4,
 };
 
 /**

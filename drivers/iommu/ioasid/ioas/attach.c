@@ -36,6 +36,7 @@
 #include "devmem.h"
 #include "dirty.h"
 #include "domain.h"
+#include "fault.h"
 #include "ioas.h"
 #include "iommu.h"
 #include "mapping.h"
@@ -517,6 +518,8 @@ static void ask_alloc(struct device *dev, void *arg)
 
 	query->dom = ioas_domain_alloc(dev, query->sort, query->dirty,
 				       query->ioas->enforce_cache_coherency);
+	if (unlikely(query->ioas->serves_faults) && !IS_ERR(query->dom))
+		ioas_fault_serve(query->dom->iommu);
 }
 
 static int join_made_dirty(struct ioas *ioas, struct ioas_attachment *attachment,

@@ -5,12 +5,11 @@
  * Locks: none.
  */
 #include <linux/bitops.h>
-#include <linux/pci.h>
-#include <linux/pci-ats.h>
 #include <linux/slab.h>
 
 #include <uapi/linux/ioasid.h>
 
+#include "fault.h"
 #include "ioas.h"
 #include "iommu.h"
 #include "ranges.h"
@@ -50,8 +49,7 @@ static void describe_abilities(struct device *dev,
 		info->caps |= IOASID_DEVICE_DIRTY;
 	if (ioas_iommu_can_nest(dev))
 		info->caps |= IOASID_DEVICE_NESTING;
-	if (IS_ENABLED(CONFIG_PCI_PRI) && dev_is_pci(dev) &&
-	    pci_pri_supported(to_pci_dev(dev)))
+	if (ioas_fault_requests(dev))
 		info->caps |= IOASID_DEVICE_FAULTS;
 }
 

@@ -40,6 +40,7 @@ void ioas_init(struct ioas *ioas,
 	ioas->nest_parent = false;
 	ioas->memory_only = false;
 	ioas->wants_dirty = false;
+	ioas->serves_faults = false;
 	ioas->dead = false;
 	ioas->poisoned = false;
 	ioas->knows_gaps = false;

@@ -11,6 +11,7 @@
 #include <linux/compiler.h>
 #include <linux/mm.h>
 
+#include "fault.h"
 #include "request.h"
 #include "types.h"
 #include "valid.h"
@@ -140,6 +141,7 @@ int ioas_unblock(struct ioas *ioas, struct ioas_attachment *attachment);
 const struct ioasid_table_format *ioas_format_get(u32 type);
 void ioas_format_put(const struct ioasid_table_format *format);
 bool ioas_iommu_takes_tables(void);
+bool ioas_iommu_tells_faults(void);
 bool ioas_iommu_may_track_dirty(void);
 void ioas_nests_init(struct ioas_nests *nests, struct ioas *parent,
 		     const struct ioasid_table_format *format);

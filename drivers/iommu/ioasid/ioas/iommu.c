@@ -11,8 +11,10 @@
 #include <linux/mm.h>
 #include <linux/mutex.h>
 #include <linux/pci.h>
+#include <linux/pci-ats.h>
 #include <linux/slab.h>
 
+#include <uapi/linux/ioasid.h>
 #include <uapi/linux/iommufd.h>
 
 #include "../../iommu-pages.h"
@@ -632,14 +634,18 @@ char *ioas_iommu_device_name(struct iommu_group *group)
  * ioas_iommu_attach() - attach a blocked group to a domain
  * @group: the group
  * @iommu: the domain
+ * @handle: identifies the attach to what the core calls for page requests; stays
+ *	until the group is blocked, or another handle or none replaces it; or NULL
  *
  * Context: may sleep.
  * Return: 0; on failure the group is still blocked: -EINVAL, the domain does
  * not suit the group, or the group is not blocked; or the driver's errno.
  */
-int ioas_iommu_attach(struct iommu_group *group, struct iommu_domain *iommu)
+int ioas_iommu_attach(struct iommu_group *group, struct iommu_domain *iommu,
+		      struct iommu_attach_handle *handle)
 {
-	int ret = iommu_attach_group(iommu, group);
+	int ret = handle ? iommu_attach_group_handle(iommu, group, handle) :
+			   iommu_attach_group(iommu, group);
 
 	return ret == -EBUSY ? -EINVAL : ret;
 }
@@ -649,6 +655,7 @@ int ioas_iommu_attach(struct iommu_group *group, struct iommu_domain *iommu)
  *	domain
  * @group: the group
  * @iommu: the domain, not finalized on attach
+ * @handle: as of ioas_iommu_attach()
  *
  * The group is not blocked in between, unless its driver does that.
  *
@@ -656,9 +663,10 @@ int ioas_iommu_attach(struct iommu_group *group, struct iommu_domain *iommu)
  * Return: 0; on failure the group is where it was: -EINVAL, the domain does not
  * suit the group; or the driver's errno.
  */
-int ioas_iommu_replace(struct iommu_group *group, struct iommu_domain *iommu)
+int ioas_iommu_replace(struct iommu_group *group, struct iommu_domain *iommu,
+		       struct iommu_attach_handle *handle)
 {
-	return iommu_group_replace_domain(group, iommu);
+	return iommu_replace_group_handle(group, iommu, handle);
 }
 
 /**
@@ -672,7 +680,7 @@ int ioas_iommu_replace(struct iommu_group *group, struct iommu_domain *iommu)
  */
 void ioas_iommu_block(struct iommu_group *group, struct iommu_domain *iommu)
 {
-	iommu_detach_group(iommu, group);
+	iommu_detach_group_handle(iommu, group);
 }
 
 /**
@@ -830,6 +838,148 @@ void ioas_iommu_resv_regions_free(struct list_head *list)
 
 	list_for_each_entry_safe(resv, next, list, list)
 		kfree(resv);
+}
+
+/* ---- Faults ---- */
+
+/* Test whether this kernel tells of accesses that have failed */
+bool ioas_iommu_tells_faults(void)
+{
+#ifdef IOMMU_DMA_FAULT_NOTIFIER
+	return true;
+#else
+	return false;
+#endif
+}
+
+#ifdef IOMMU_DMA_FAULT_NOTIFIER
+
+static_assert((int)IOASID_FAULT_READ == IOMMU_FAULT_PERM_READ);
+static_assert((int)IOASID_FAULT_WRITE == IOMMU_FAULT_PERM_WRITE);
+static_assert((int)IOASID_FAULT_EXEC == IOMMU_FAULT_PERM_EXEC);
+static_assert((int)IOASID_FAULT_PRIV == IOMMU_FAULT_PERM_PRIV);
+
+static int hear(struct notifier_block *nb, unsigned long action, void *data)
+{
+	const struct ioas_fault_listener *listener =
+		container_of(nb, struct ioas_fault_listener, nb);
+	const struct iommu_dma_fault *fault = data;
+
+	listener->hear(fault->dev, fault->pasid,
+		       fault->flags & IOMMU_DMA_FAULT_ADDR ? fault->addr :
+							     U64_MAX,
+		       fault->perm, fault->reason);
+	return NOTIFY_DONE;
+}
+
+/**
+ * ioas_iommu_listen() - listen to accesses that IOMMUs refuse
+ * @listener: the listener
+ *
+ * Context: may sleep.
+ * Return: 0, also where the kernel does not tell of them; or an errno of the core.
+ */
+int ioas_iommu_listen(struct ioas_fault_listener *listener)
+{
+	listener->nb.notifier_call = hear;
+	return iommu_register_dma_fault_notifier(&listener->nb);
+}
+
+/**
+ * ioas_iommu_unlisten() - undo ioas_iommu_listen()
+ * @listener: the listener; is not called any longer on return
+ *
+ * Context: may sleep.
+ */
+void ioas_iommu_unlisten(struct ioas_fault_listener *listener)
+{
+	iommu_unregister_dma_fault_notifier(&listener->nb);
+}
+
+#else
+
+int ioas_iommu_listen(struct ioas_fault_listener *listener)
+{
+	return 0;
+}
+
+void ioas_iommu_unlisten(struct ioas_fault_listener *listener)
+{
+}
+
+#endif /* IOMMU_DMA_FAULT_NOTIFIER */
+
+/* The responses to a virtual function's requests are those of its physical one */
+static bool can_respond(struct device *dev)
+{
+	struct pci_dev *pdev;
+
+	if (!dev_is_pci(dev))
+		return true;
+	pdev = to_pci_dev(dev);
+	return !pdev->is_virtfn || !pci_pri_supported(pdev);
+}
+
+/**
+ * ioas_iommu_enable_requests() - switch page requests of a device on
+ * @dev: the device
+ *
+ * Context: may sleep.
+ * Return: 0; -EBUSY, they are on; -EMEDIUMTYPE, a failed one would end those of other
+ * devices; -ENOMEM; or an errno of the driver: the device has none.
+ */
+int ioas_iommu_enable_requests(struct device *dev)
+{
+	if (!can_respond(dev))
+		return -EMEDIUMTYPE;
+	return iommu_dev_enable_feature(dev, IOMMU_DEV_FEAT_IOPF);
+}
+
+/**
+ * ioas_iommu_disable_requests() - undo ioas_iommu_enable_requests()
+ * @dev: the device; no group of its page requests waits for an answer
+ *
+ * Context: may sleep.
+ */
+void ioas_iommu_disable_requests(struct device *dev)
+{
+	iommu_dev_disable_feature(dev, IOMMU_DEV_FEAT_IOPF);
+}
+
+/* The PASID on the wire of a group of page requests, or IOMMU_NO_PASID */
+u32 ioas_iommu_group_pasid(const struct iopf_group *group)
+{
+	const struct iommu_fault_page_request *prm =
+		&group->last_fault.fault.prm;
+
+	return prm->flags & IOMMU_FAULT_PAGE_REQUEST_PASID_VALID ?
+	       prm->pasid : IOMMU_NO_PASID;
+}
+
+/**
+ * ioas_iommu_take_group() - take a group of page requests over from the core
+ * @group: the group; ioas_iommu_answer() follows
+ *
+ * Context: the handler of a domain.
+ */
+void ioas_iommu_take_group(struct iopf_group *group)
+{
+	iopf_group_dequeue(group);
+}
+
+/**
+ * ioas_iommu_answer() - answer a group of page requests, and free it
+ * @group: the group
+ * @code: enum ioasid_fault_code
+ *
+ * Context: may sleep.
+ */
+void ioas_iommu_answer(struct iopf_group *group, u32 code)
+{
+	iopf_group_response(group, code == IOASID_FAULT_SUCCESS ?
+				   IOMMU_PAGE_RESP_SUCCESS :
+				   IOMMU_PAGE_RESP_INVALID);
+	iopf_free_group(group);
 }
 
 /* ---- Describe ---- */

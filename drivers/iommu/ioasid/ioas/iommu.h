@@ -3,6 +3,8 @@
  * The door to the kernel's IOMMU core.  No other file calls drivers/iommu or an
  * IOMMU driver, except for references to iommu groups.
  *
+ * Longer than 260 lines: maps and unmaps are inline.
+ *
  * Each function says what the core and its drivers promise, and hides where
  * they differ.  Calls for different IOVAs of a domain run in parallel.  For the
  * same IOVA, and beside an attach to the domain, callers exclude each other.
@@ -13,6 +15,8 @@
  *
  *	IOMMU_USER_DATA_KERNEL	ioas_iommu_takes_tables()
  *	IOMMU_REPLACES_PASIDS	ioas_iommu_replaces_pasids()
+ *	IOMMU_DIRTY_RECORD	ioas_iommu_may_track_dirty()
+ *	IOMMU_DMA_FAULT_NOTIFIER ioas_iommu_tells_faults()
  *
  * Locks: extensions_lock protects the list of extensions that IOMMU drivers
  * registered, and nests inside of everything.
@@ -21,6 +25,7 @@
 #define _IOASID_IOAS_IOMMU_H
 
 #include <linux/iommu.h>
+#include <linux/notifier.h>
 
 struct ioas_dirty_sink;
 struct ioasid_domain_extension;
@@ -82,8 +87,10 @@ int ioas_iommu_invalidate(struct iommu_domain *iommu, u32 type,
 
 /* ---- Attach ---- */
 
-int ioas_iommu_attach(struct iommu_group *group, struct iommu_domain *iommu);
-int ioas_iommu_replace(struct iommu_group *group, struct iommu_domain *iommu);
+int ioas_iommu_attach(struct iommu_group *group, struct iommu_domain *iommu,
+		      struct iommu_attach_handle *handle);
+int ioas_iommu_replace(struct iommu_group *group, struct iommu_domain *iommu,
+		       struct iommu_attach_handle *handle);
 void ioas_iommu_block(struct iommu_group *group, struct iommu_domain *iommu);
 bool ioas_iommu_translates_pasids(const struct iommu_domain *iommu);
 int ioas_iommu_attach_pasid(struct device *dev, u32 pasid,
@@ -99,6 +106,29 @@ int ioas_iommu_ask(struct iommu_group *group, struct device *dev,
 		   void (*ask)(struct device *dev, void *arg), void *arg);
 int ioas_iommu_resv_regions(struct iommu_group *group, struct list_head *list);
 void ioas_iommu_resv_regions_free(struct list_head *list);
+
+/* ---- Faults ---- */
+
+/**
+ * struct ioas_fault_listener - a listener for accesses that IOMMUs refuse
+ * @nb: of the core
+ * @hear: an access of @dev was refused.  @pasid: IOMMU_NO_PASID, it has none.  @addr:
+ *	U64_MAX, it is not known.  @perm: enum ioasid_fault_permission, 0, it is not
+ *	known.  @reason: the code of the IOMMU.  Called in any context.
+ */
+struct ioas_fault_listener {
+	struct notifier_block nb;
+	void (*hear)(const struct device *dev, u32 pasid, u64 addr, u32 perm,
+		     u64 reason);
+};
+
+int ioas_iommu_listen(struct ioas_fault_listener *listener);
+void ioas_iommu_unlisten(struct ioas_fault_listener *listener);
+int ioas_iommu_enable_requests(struct device *dev);
+void ioas_iommu_disable_requests(struct device *dev);
+u32 ioas_iommu_group_pasid(const struct iopf_group *group);
+void ioas_iommu_take_group(struct iopf_group *group);
+void ioas_iommu_answer(struct iopf_group *group, u32 code);
 
 /* ---- Describe ---- */
 

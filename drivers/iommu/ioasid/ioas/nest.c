@@ -33,6 +33,7 @@
 #include <linux/slab.h>
 
 #include "domain.h"
+#include "fault.h"
 #include "ioas.h"
 #include "iommu.h"
 #include "nest.h"
@@ -138,6 +139,8 @@ static struct ioas_nest *get_nest(struct ioas_nests *nests,
 		kfree(nest);
 		return ERR_PTR(ret);
 	}
+	if (attachment->faults)
+		ioas_fault_serve(query.iommu);
 	nest->dom = attachment->dom;
 	nest->iommu = query.iommu;
 	nest->users = 1;

@@ -47,6 +47,29 @@ bool ioas_route_suits(const struct ioas_attachment *attachment,
 		ioas_iommu_translates_pasids(dom->iommu));
 }
 
+/* What identifies the next attach of a group: the handle that is not used */
+static struct iommu_attach_handle *
+next_handle(struct ioas_attachment *attachment)
+{
+	return attachment->faults ? &attachment->handle[!attachment->handle_nr] :
+				    NULL;
+}
+
+static int attach_group(struct ioas_attachment *attachment,
+			struct iommu_domain *iommu, bool finalize)
+{
+	struct iommu_attach_handle *handle = next_handle(attachment);
+	int ret;
+
+	if (finalize)
+		ret = ioas_iommu_attach(attachment->group, iommu, handle);
+	else
+		ret = ioas_iommu_replace(attachment->group, iommu, handle);
+	if (!ret && handle)
+		attachment->handle_nr = !attachment->handle_nr;
+	return ret;
+}
+
 static int attach_pasid(struct ioas_attachment *attachment,
 			struct iommu_domain *iommu)
 {
@@ -115,9 +138,7 @@ int ioas_route_lead(struct ioas_attachment *attachment,
 {
 	if (attachment->pasid != IOMMU_NO_PASID)
 		return lead_pasid(attachment, iommu);
-	if (finalize)
-		return ioas_iommu_attach(attachment->group, iommu);
-	return ioas_iommu_replace(attachment->group, iommu);
+	return attach_group(attachment, iommu, finalize);
 }
 
 /**
@@ -135,7 +156,7 @@ void ioas_route_block(struct ioas_attachment *attachment,
 	else if (attachment->pasid != IOMMU_NO_PASID)
 		block_pasid(attachment);
 	else if (!attachment->home ||
-		 ioas_iommu_replace(attachment->group, attachment->home))
+		 ioas_iommu_replace(attachment->group, attachment->home, NULL))
 		ioas_iommu_block(attachment->group, iommu);
 }
 
@@ -154,7 +175,5 @@ int ioas_route_unblock(struct ioas_attachment *attachment)
 		return ioas_mirror_attach(attachment->dom);
 	if (attachment->pasid != IOMMU_NO_PASID)
 		return attach_pasid(attachment, iommu);
-	if (attachment->home)
-		return ioas_iommu_replace(attachment->group, iommu);
-	return ioas_iommu_attach(attachment->group, iommu);
+	return attach_group(attachment, iommu, !attachment->home);
 }

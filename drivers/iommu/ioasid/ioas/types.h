@@ -486,8 +486,9 @@ struct ioas_translator {
  * @limit: its IOVAs, if the IOMMU and the group do not limit them enough; or NULL
  * @on: with a PASID: what the IOMMU driver has attached it to, which may still be
  *	a domain of another address space; NULL, it is blocked
- * @handle: identify attaches of a PASID to the IOMMU core: one is used, the other
- *	one takes its place when the PASID moves
+ * @faults: page requests are served
+ * @handle: identify attaches of a PASID to the IOMMU core, and with @faults those of
+ *	the group: one is used, the other one takes its place when the route changes
  * @handle_nr: the index of the one that is used
  * @dom: the domain that the group is attached to; NULL while there is none
  * @reach: the IOVAs that its group can use in @dom
@@ -499,7 +500,7 @@ struct ioas_translator {
  * @nest: what translates its DMA: @nests over @dom; NULL: it is blocked
  * @moving: it is about to be attached elsewhere: it counts in ioas_nests.moving
  *
- * @group, @dev, @pasid and @by to @limit do not change while it has joined.  The rest is
+ * @group, @dev, @pasid, @faults and @by to @limit do not change while it has joined.  The rest is
  * protected by ioas.attach_lock; @in_nests, @nest and @moving by ioas_nests.sem.
  */
 struct ioas_attachment {
@@ -510,6 +511,7 @@ struct ioas_attachment {
 	struct iommu_domain *home;
 	const struct ioasid_iova_range *limit;
 	struct iommu_domain *on;
+	bool faults;
 	struct iommu_attach_handle handle[2];
 	struct ioas_domain *dom;
 	struct ioas_reach *reach;
@@ -626,6 +628,7 @@ struct ioas_ops {
  *	the IOMMU can do that
  * @memory_only: its mappings cannot refer to memory of devices
  * @wants_dirty: its domains have dirty bits, where the IOMMU can do that
+ * @serves_faults: its domains lead page requests to routes for faults
  * @dead: freed: no new mapping, device or child
  * @poisoned: a domain is poisoned
  * @knows_gaps: @gap and @subtree_gap of the mappings are up to date
@@ -673,6 +676,7 @@ struct ioas {
 	bool nest_parent : 1;
 	bool memory_only : 1;
 	bool wants_dirty : 1;
+	bool serves_faults : 1;
 	bool dead : 1;
 	bool poisoned : 1;
 	bool knows_gaps : 1;

@@ -229,7 +229,7 @@ static void judge_import_info(struct judge *j, const struct fuzz_space *s)
 	SAME(mappings_left(j->m, &s->export), info.mappings_left);
 	if (j->op->size != SIZE_SHORT) {
 		SAME(s->export.permission, info.permission);
-		SAME(0, info.__reserved);
+		SAME(0, info.fault_queue);
 	}
 	for (i = 0; i < sizeof(unused) / sizeof(*unused); i++)
 		if (unused[i])
@@ -283,7 +283,7 @@ void judge_info(struct judge *j)
 				      ALL_ONES, info.mappings_left);
 	if (j->op->size != SIZE_SHORT) {
 		SAME(IOASID_MAP_READ | IOASID_MAP_WRITE, info.permission);
-		SAME(0, info.__reserved);
+		SAME(0, info.fault_queue);
 	}
 	judge_ranges(j, in->nr_ranges, out->nr_ranges, permitted(j->m, s),
 		     "info.nr_ranges");

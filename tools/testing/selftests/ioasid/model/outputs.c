@@ -286,7 +286,7 @@ TEST_F(outputs, alloc_and_free)
 
 #define INFO_TAIL							\
 	ANY(ioasid_info, mappings_left), ANY(ioasid_info, permission),	\
-	IS(ioasid_info, __reserved, 0), IS(ioasid_info, bytes_demand, 0)
+	IS(ioasid_info, fault_queue, 0), IS(ioasid_info, bytes_demand, 0)
 
 TEST_F(outputs, get_info)
 {
@@ -378,7 +378,9 @@ TEST_F(outputs, device_get_info)
 	     IS(ioasid_device_info, hw_len, sizeof(struct model_hw_info)),
 	     IS(ioasid_device_info, nr_ranges, 1),
 	     IS(ioasid_device_info, nr_pasids, 0),
-	     IS(ioasid_device_info, pasids_left, 0));
+	     IS(ioasid_device_info, pasids_left, 0),
+	     IS(ioasid_device_info, faults, 0),
+	     IS(ioasid_device_info, faults_lost, 0));
 	for (i = sizeof(struct model_hw_info); i < sizeof(hw); i++)
 		EXPECT_EQ(BEFORE, hw[i]);
 	EXPECT_EQ(BEFORE64, ranges[1].start);

@@ -62,7 +62,7 @@ AT(ioasid_info, nr_ranges, 116);
 AT(ioasid_info, ranges, 120);
 AT(ioasid_info, mappings_left, 128);
 AT(ioasid_info, permission, 136);
-AT(ioasid_info, __reserved, 140);
+AT(ioasid_info, fault_queue, 140);
 AT(ioasid_info, bytes_demand, 144);
 SIZE(ioasid_info, 152);
 
@@ -79,7 +79,9 @@ AT(ioasid_device_info, __reserved, 68);
 AT(ioasid_device_info, ranges, 72);
 AT(ioasid_device_info, nr_pasids, 80);
 AT(ioasid_device_info, pasids_left, 84);
-SIZE(ioasid_device_info, 88);
+AT(ioasid_device_info, faults, 88);
+AT(ioasid_device_info, faults_lost, 96);
+SIZE(ioasid_device_info, 104);
 
 AT(ioasid_map_dma, ioasid, 8);
 AT(ioasid_map_dma, fd, 12);
@@ -245,6 +247,33 @@ AT(ioasid_invalidate_cache, error, 40);
 AT(ioasid_invalidate_cache, __reserved, 44);
 SIZE(ioasid_invalidate_cache, 48);
 
+AT(ioasid_fault_queue, depth, 8);
+AT(ioasid_fault_queue, eventfd, 12);
+AT(ioasid_fault_queue, cookie, 16);
+AT(ioasid_fault_queue, queue, 24);
+AT(ioasid_fault_queue, fd, 28);
+SIZE(ioasid_fault_queue, 32);
+
+AT(ioasid_fault, flags, 4);
+AT(ioasid_fault, ioasid, 8);
+AT(ioasid_fault, devid, 12);
+AT(ioasid_fault, cookie, 16);
+AT(ioasid_fault, addr, 24);
+AT(ioasid_fault, vpasid, 32);
+AT(ioasid_fault, permission, 36);
+AT(ioasid_fault, id, 40);
+AT(ioasid_fault, group, 44);
+AT(ioasid_fault, time, 48);
+AT(ioasid_fault, lost, 56);
+AT(ioasid_fault, reason, 64);
+AT(ioasid_fault, __reserved, 72);
+SIZE(ioasid_fault, 96);
+
+AT(ioasid_fault_response, code, 4);
+AT(ioasid_fault_response, flags, 8);
+AT(ioasid_fault_response, __reserved, 12);
+SIZE(ioasid_fault_response, 16);
+
 AT(ioasid_set_dirty, ioasid, 8);
 AT(ioasid_set_dirty, __reserved, 12);
 SIZE(ioasid_set_dirty, 16);
@@ -265,6 +294,7 @@ static_assert(IOASID_UNBIND_PGTABLE == 0x694a, "number");
 static_assert(IOASID_BIND_PASID_TABLE == 0x694b, "number");
 static_assert(IOASID_UNBIND_PASID_TABLE == 0x694c, "number");
 static_assert(IOASID_INVALIDATE_CACHE == 0x694d, "number");
+static_assert(IOASID_FAULT_QUEUE == 0x694e, "number");
 static_assert(IOASID_SET_DIRTY == 0x694f, "number");
 static_assert(IOASID_GET_DIRTY == 0x6950, "number");
 static_assert(IOASID_CHECK_EXTENSION == 0x6940, "number");
@@ -297,6 +327,7 @@ union args {
 	struct ioasid_bind_table bind;
 	struct ioasid_unbind_table unbind;
 	struct ioasid_invalidate_cache invalidate;
+	struct ioasid_fault_queue fault_queue;
 	__u8 bytes[4096];
 };
 
