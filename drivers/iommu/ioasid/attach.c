@@ -77,6 +77,8 @@ struct ioasid_attachment *ioasid_attachment_alloc(struct ioasid_device *idev,
 		attachment->domain.home = idev->home;
 		if (idev->home)
 			attachment->domain.limit = &idev->by.range;
+		attachment->domain.faults = ioasid->faults &&
+					    !attachment->domain.by;
 	}
 	if (!idev->group || vpasid != IOMMU_NO_PASID || idev->numbers)
 		attachment->device = idev;
@@ -186,6 +188,12 @@ static int attach_sibling(struct ioasid_device *idev)
 	ret = ioasid_attachment_hold(rid, 1);
 	if (ret)
 		return ret;
+	ret = ioasid_route_faults(rid, idev, &idev->faults);
+	if (ret) {
+		ioasid_attachment_release(rid, 1);
+		return ret;
+	}
+	ioas_fault_route_begin(NULL, idev->faults);
 	spin_lock(&ctx->routes_lock);
 	ioasid_device_route(idev, rid);
 	rid->devices++;
@@ -230,6 +238,9 @@ static int attach_first(struct ioasid_device *idev,
 	ret = ioasid_attachment_hold(next, 1);
 	if (ret)
 		return ret;
+	ret = ioasid_route_faults(next, idev, &idev->faults);
+	if (ret)
+		goto err_release;
 	spin_lock(&ctx->routes_lock);
 	next->devices = 1;
 	list_for_each_entry(other, &group->devices, node) {
@@ -239,6 +250,7 @@ static int attach_first(struct ioasid_device *idev,
 	begin_route(group, next);
 	spin_unlock(&ctx->routes_lock);
 
+	ioas_fault_route_begin(NULL, idev->faults);
 	ret = ioasid_attachment_ops(next)->attach(next->ioasid, next, fault_addr);
 	spin_lock(&ctx->routes_lock);
 	if (ret) {
@@ -251,8 +263,12 @@ static int attach_first(struct ioasid_device *idev,
 		ioasid_device_route(idev, next);
 	}
 	spin_unlock(&ctx->routes_lock);
-	if (ret)
-		ioasid_attachment_release(next, 1);
+	if (!ret)
+		return 0;
+	ioas_fault_route_abort(NULL, idev->faults);
+	idev->faults = NULL;
+err_release:
+	ioasid_attachment_release(next, 1);
 	return ret;
 }
 
@@ -264,6 +280,7 @@ static void end_route(struct ioasid_group *group)
 	struct ioasid_device *idev;
 
 	lockdep_assert_held(&group->lock);
+	ioasid_group_end_faults(group);
 	spin_lock(&ctx->routes_lock);
 	list_for_each_entry(idev, &group->devices, node) {
 		ioasid_device_route(idev, NULL);
@@ -303,6 +320,11 @@ static int move_group(struct ioasid_device *idev,
 	ret = ioasid_attachment_hold(next, rid->devices);
 	if (ret)
 		return ret;
+	ret = ioasid_group_begin_faults(group, next);
+	if (ret) {
+		ioasid_attachment_release(next, rid->devices);
+		return ret;
+	}
 	spin_lock(&ctx->routes_lock);
 	next->devices = rid->devices;
 	next->waiting = rid->waiting;
@@ -316,6 +338,7 @@ static int move_group(struct ioasid_device *idev,
 		spin_lock(&ctx->routes_lock);
 		abort_route(group);
 		spin_unlock(&ctx->routes_lock);
+		ioasid_group_finish_faults(group, false);
 		ioasid_attachment_release(next, next->devices);
 		return blocked < 0 ? ret : go_back(group, ret);
 	}
@@ -329,6 +352,7 @@ static int move_group(struct ioasid_device *idev,
 	if (rid->waiting)
 		set_partial(rid, false);
 	spin_unlock(&ctx->routes_lock);
+	ioasid_group_finish_faults(group, true);
 
 	ioasid_attachment_ops(rid)->detach(rid->ioasid, rid, IOASID_DETACH_MOVED);
 	ioasid_attachment_release(rid, rid->devices);
@@ -347,6 +371,8 @@ static int move_group(struct ioasid_device *idev,
  * -EBUSY, the group is attached to another IOASID and the device is not; or
  * @ioasid takes PASIDs, and some are attached;
  * -ENOENT, @ioasid is being freed;
+ * -EMEDIUMTYPE, @ioasid tells faults, and page requests of the device cannot be
+ * answered;
  * -EIO, @ioasid is poisoned;
  * -EOPNOTSUPP, no group can attach to the kind of @ioasid;
  * -ENOTCONN, the group could not be moved, and could not be attached where it
@@ -400,13 +426,17 @@ static int detach_locked(struct ioasid_device *idev, enum ioasid_detach how)
 	int ret;
 
 	lockdep_assert_held(&group->lock);
+	ioas_fault_route_begin(idev->faults, NULL);
 	if (rid->devices == 1) {
 		ret = ioasid_attachment_ops(rid)->detach(rid->ioasid, rid, how);
-		if (ret)
+		if (ret) {
+			ioas_fault_route_abort(idev->faults, NULL);
 			return ret;
+		}
 		end_route(group);
 		return 0;
 	}
+	ioasid_device_end_faults(idev);
 	spin_lock(&ctx->routes_lock);
 	ioasid_device_route(idev, NULL);
 	rid->devices--;

@@ -48,6 +48,16 @@ ioasid_attachment_release(const struct ioasid_attachment *attachment,
 	ioasid_attachment_ops(attachment)->release(attachment->ioasid, devices);
 }
 
+/* fault_route.c */
+int ioasid_route_faults(const struct ioasid_attachment *attachment,
+			struct ioasid_device *idev,
+			struct ioas_fault_route **route);
+void ioasid_device_end_faults(struct ioasid_device *idev);
+void ioasid_group_end_faults(struct ioasid_group *group);
+int ioasid_group_begin_faults(struct ioasid_group *group,
+			      const struct ioasid_attachment *next);
+void ioasid_group_finish_faults(struct ioasid_group *group, bool moved);
+
 /* attach.c */
 struct ioasid_attachment *ioasid_attachment_alloc(struct ioasid_device *idev,
 						  struct ioasid *ioasid,

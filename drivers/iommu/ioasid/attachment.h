@@ -23,6 +23,7 @@ struct ioasid_number;
  *	the wire
  * @number: what makes that another one than @vpasid, or NULL
  * @node: of a PASID: in ioasid_group.pasids
+ * @faults: of a PASID: the route of its faults; NULL, they are told nowhere
  * @ioasid: the IOASID, with a reference
  * @devices: number of devices that are attached by it; each counts in
  *	ioas.devices
@@ -36,7 +37,7 @@ struct ioasid_number;
  * @ioas: of an emulated device: the address space that its driver accesses
  * @access: of an emulated device: the pins of its driver
  *
- * @devices, @waiting, @leaving, @node and @number are protected by ioasid_ctx.routes_lock,
+ * @devices, @waiting, @leaving, @node, @faults and @number are protected by ioasid_ctx.routes_lock,
  * and by ioasid_group.lock or ioasid_device.access_sem.  @domain and @access belong
  * to the address space.  The rest does not change.
  */
@@ -46,6 +47,7 @@ struct ioasid_attachment {
 	u32 vpasid;
 	struct ioasid_number *number;
 	struct list_head node;
+	struct ioas_fault_route *faults;
 	struct ioasid *ioasid;
 	unsigned int devices;
 	unsigned int waiting;

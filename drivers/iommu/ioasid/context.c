@@ -119,7 +119,8 @@ static bool is_easy(struct ioasid_object *obj)
 		return false;
 	ioas = ioasid_ioas(container_of(obj, struct ioasid, obj));
 	return !IS_ERR(ioas) && !ioas->parent && !ioas->demand &&
-	       !rcu_access_pointer(ioas->dirty) && RB_EMPTY_ROOT(&ioas->mappings);
+	       !rcu_access_pointer(ioas->dirty) &&
+	       !container_of(obj, struct ioasid, obj)->faults && RB_EMPTY_ROOT(&ioas->mappings);
 }
 
 /* Ids that are erased together: 64 nodes of an xarray */

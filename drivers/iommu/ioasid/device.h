@@ -96,6 +96,9 @@ struct ioasid_group {
  *	back to, which maps nothing; or NULL
  * @nr_asids: number of address spaces that user space tells apart by
  *	IOASID_ATTACH_ASID; 0: it has PASIDs
+ * @faults: by requester id: the route of its faults; NULL, they are told nowhere
+ * @next_faults: the same, of an attachment that it is about to have
+ * @fault_counts: counts of its faults
  * @waiting: the device counts in ioasid_attachment.waiting of its group's
  *	attachment
  * @ops: the framework's callbacks, or NULL
@@ -107,7 +110,8 @@ struct ioasid_group {
  * @access_data: of an emulated device: passed to @access_ops
  * @access_sem: of an emulated device: protects its attachment
  *
- * ioasid_ctx.routes_lock protects @attachments, @nr_pasids and @waiting, too.
+ * ioasid_ctx.routes_lock protects @attachments, @nr_pasids and @waiting, too;
+ * ioasid_group.lock alone @faults and @next_faults.
  */
 struct ioasid_device {
 	struct ioasid_object obj;
@@ -122,6 +126,9 @@ struct ioasid_device {
 	struct ioas_translator by;
 	struct iommu_domain *home;
 	u32 nr_asids;
+	struct ioas_fault_route *faults;
+	struct ioas_fault_route *next_faults;
+	struct ioas_fault_counts fault_counts;
 	bool waiting;
 	const struct ioasid_device_ops *ops;
 	void *data;

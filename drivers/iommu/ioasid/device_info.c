@@ -85,6 +85,8 @@ struct ioas_ranges *ioasid_device_describe(struct ioasid_device *idev,
 	*hw_data = NULL;
 	info->cookie = idev->cookie;
 	info->ioasid = attached_to(idev);
+	info->faults = atomic64_read(&idev->fault_counts.told);
+	info->faults_lost = atomic64_read(&idev->fault_counts.lost);
 	if (!idev->group) {
 		info->caps = IOASID_DEVICE_EMULATED;
 		info->group = -1;
@@ -214,11 +216,13 @@ static void device_show(struct seq_file *m, struct ioasid_object *obj)
 
 	mutex_lock(&idev->lock);
 	if (!idev->gone) {
-		seq_printf(m, "device:\tid=%u cookie=0x%llx name=%s group=%d ioasid=%u pasids=%u\n",
+		seq_printf(m, "device:\tid=%u cookie=0x%llx name=%s group=%d ioasid=%u pasids=%u faults=%lld lost=%lld\n",
 			   obj->id, idev->cookie, ioasid_device_name(idev),
 			   idev->group && idev->group->group ?
 				iommu_group_id(idev->group->group) : -1,
-			   attached_to(idev), READ_ONCE(idev->nr_pasids));
+			   attached_to(idev), READ_ONCE(idev->nr_pasids),
+			   atomic64_read(&idev->fault_counts.told),
+			   atomic64_read(&idev->fault_counts.lost));
 		if (idev->nr_asids)
 			show_asids(m, idev);
 	}

@@ -13,6 +13,7 @@
 
 #include "attach.h"
 #include "device.h"
+#include "faults.h"
 #include "ioctl.h"
 #include "kind.h"
 #include "number.h"
@@ -56,6 +57,8 @@ long ioasid_cmd_get_info(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 	info.kind = ioasid->obj.kind;
 	info.parent = ioasid->obj.parent;
 	info.cookie = ioasid->cookie;
+	if (ioasid->faults)
+		info.fault_queue = ioasid_faults_id(ioasid->faults);
 	ops = ioasid_kind_of(ioasid);
 	ops->stats(ioasid, &stats);
 	info_from_stats(&info, &stats);

@@ -22,6 +22,7 @@
 #include <trace/events/ioasid.h>
 
 #include "context.h"
+#include "faults.h"
 #include "ioasids.h"
 #include "ioctl.h"
 #include "kind_map.h"
@@ -105,6 +106,8 @@ static void ioasid_destroy(struct ioasid *ioasid)
 {
 	struct ioasid_object *parent = ioasid_exit(ioasid);
 
+	if (unlikely(ioasid->faults))
+		ioasid_faults_put(ioasid->faults);
 	if (likely(!parent))
 		kmem_cache_free(ioasid_cache(ioasid->obj.kind), ioasid);
 	else
@@ -215,6 +218,8 @@ struct ioasid *ioasid_alloc(struct ioasid_ctx *ctx,
 	if (!ioasid)
 		goto err_count;
 	ioasid->cookie = params->cookie;
+	/* Until nothing can fail any longer the queue is the caller's */
+	ioasid->faults = NULL;
 	ioasid->obj.kind = params->kind;
 	ioasid->obj.marks = 0;
 	ioasid->obj.ctx = ctx;
@@ -235,6 +240,7 @@ struct ioasid *ioasid_alloc(struct ioasid_ctx *ctx,
 		count_mappings(&ioasid->obj);
 	if (unlikely(params->parent && lost_parent(ioasid)))
 		ioasid_ctx_orphaned(ctx);
+	ioasid->faults = params->faults;
 	return ioasid;
 
 err_destroy:
@@ -255,6 +261,8 @@ static void ioasid_abort(struct ioasid *ioasid)
 
 	xa_erase(&ctx->objects, ioasid->obj.id);
 	atomic_dec(&ctx->nr_ioasids);
+	if (ioasid->faults)
+		ioasid_faults_unname(ioasid->faults);
 	ioasid_destroy(ioasid);
 }
 
@@ -318,6 +326,9 @@ static void ioasid_object_release(struct ioasid_object *obj, int killed)
 	if (!IS_ERR(ioas) && unlikely(READ_ONCE(ioas->children)))
 		ioasid_ctx_orphaned(obj->ctx);
 	ioasid_free(ioasid, killed);
+	/* Not with the last reference: other threads may have some */
+	if (unlikely(ioasid->faults))
+		ioasid_faults_unname(ioasid->faults);
 	ioasid_put(ioasid);
 }
 
@@ -478,15 +489,23 @@ long ioasid_cmd_alloc(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 	ret = ioasid_check(cmd);
 	if (ret)
 		return ret;
-	if (cmd->fault_queue)
-		return -EINVAL;
 	if (size_to_shift(cmd->cut_size, &shift))
 		return -EINVAL;
+	if (unlikely(cmd->fault_queue)) {
+		params.faults = ioasid_faults_name(ctx, cmd->fault_queue);
+		if (!params.faults)
+			return -ENOENT;
+	}
 
 	params.cut_shift = shift;
 	ioasid = ioasid_alloc(ctx, &params);
-	if (IS_ERR(ioasid))
+	if (IS_ERR(ioasid)) {
+		if (params.faults) {
+			ioasid_faults_unname(params.faults);
+			ioasid_faults_put(params.faults);
+		}
 		return PTR_ERR(ioasid);
+	}
 	if (put_user(ioasid->obj.id, &out->ioasid)) {
 		ioasid_abort(ioasid);
 		return -EFAULT;

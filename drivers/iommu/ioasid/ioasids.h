@@ -9,15 +9,18 @@
 #include "object.h"
 
 struct ioasid_account;
+struct ioasid_faults;
 
 /**
  * struct ioasid - an IOASID, the head of what its kind allocates
  * @obj: first: its id and references
  * @cookie: an arbitrary number of user space
+ * @faults: where faults are told, named by the IOASID; or NULL
  */
 struct ioasid {
 	struct ioasid_object obj;
 	u64 cookie;
+	struct ioasid_faults *faults;
 };
 
 /**
@@ -31,9 +34,11 @@ struct ioasid {
  * @dirty: its domains have dirty bits
  * @cut_shift: log2 of the default cut size, 0 for none
  * @parent: id of the parent, 0 for a root
+ * @faults: where faults are told, named by the IOASID once that has its id; or NULL
  */
 struct ioasid_params {
 	u64 cookie;
+	struct ioasid_faults *faults;
 	u32 parent;
 	u32 format;
 	u8 kind;

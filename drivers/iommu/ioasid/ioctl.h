@@ -31,6 +31,7 @@ union ioasid_arg {
 	struct ioasid_map_dma map;
 	struct ioasid_unmap_dma unmap;
 	struct ioasid_dma_batch batch;
+	struct ioasid_fault_queue fault_queue;
 	struct ioasid_set_dirty set_dirty;
 	struct ioasid_get_dirty get_dirty;
 	struct ioasid_export export;
@@ -130,6 +131,8 @@ long ioasid_cmd_alloc(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 		      void __user *user);
 long ioasid_cmd_free(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 		     void __user *user);
+long ioasid_cmd_fault_queue(struct ioasid_ctx *ctx, union ioasid_arg *arg,
+			    void __user *user);
 long ioasid_cmd_get_info(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 			 void __user *user);
 long ioasid_cmd_device_get_info(struct ioasid_ctx *ctx, union ioasid_arg *arg,

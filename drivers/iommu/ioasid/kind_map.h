@@ -73,6 +73,9 @@ static inline int ioasid_map_check(const struct ioasid_alloc *cmd)
 	if (cmd->snoop > IOASID_SNOOP_ON)
 		return -EOPNOTSUPP;
 	if (unlikely(cmd->flags)) {
+		/* No device attaches to it */
+		if (cmd->flags & IOASID_ALLOC_DEMAND && cmd->fault_queue)
+			return -EOPNOTSUPP;
 		if (cmd->parent && cmd->flags & ~IOASID_ALLOC_DIRTY)
 			return -EOPNOTSUPP;
 		if (cmd->flags & IOASID_ALLOC_NEST_PARENT &&
@@ -125,6 +128,8 @@ static inline int ioasid_map_init(struct ioasid *ioasid,
 		ioas->nest_parent = true;
 	if (unlikely(params->dirty))
 		ioas->wants_dirty = true;
+	if (unlikely(params->faults))
+		ioas->serves_faults = true;
 	if (unlikely(params->demand))
 		return ioas_demand_init(ioas);
 	if (likely(!parent))

@@ -23,6 +23,7 @@
 #include "context.h"
 #include "attach.h"
 #include "device.h"
+#include "faults.h"
 #include "ioctl.h"
 #include "ioas/ioas.h"
 #include "ioasids.h"
@@ -51,12 +52,15 @@ static long cmd_check_extension(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 	case IOASID_EXT_CHILD_DEVMEM:
 	case IOASID_EXT_EVENTS:
 	case IOASID_EXT_DEMAND:
+	case IOASID_EXT_FAULT_QUEUE:
 		return 1;
 	case IOASID_EXT_PGTABLE:
 	case IOASID_EXT_PASID_TABLE:
 		return ioas_iommu_takes_tables();
 	case IOASID_EXT_DIRTY:
 		return ioas_iommu_may_track_dirty();
+	case IOASID_EXT_UNREPAIRABLE:
+		return ioas_iommu_tells_faults();
 	case IOASID_EXT_MAX_DEPTH:
 		return IOAS_MAX_DEPTH;
 	case IOASID_EXT_URING_BATCH:
@@ -201,6 +205,8 @@ static const struct ioasid_cmd ioasid_cmds[] = {
 	    0, ioasid_cmd_unbind_pasid_table),
 	CMD(IOASID_INVALIDATE_CACHE, struct ioasid_invalidate_cache, __reserved,
 	    0, ioasid_cmd_invalidate_cache),
+	CMD(IOASID_FAULT_QUEUE, struct ioasid_fault_queue, fd, 0,
+	    ioasid_cmd_fault_queue),
 	CMD(IOASID_SET_DIRTY, struct ioasid_set_dirty, __reserved,
 	    IOASID_SET_DIRTY_ON | IOASID_SET_DIRTY_OFF |
 	    IOASID_SET_DIRTY_COARSE, ioasid_cmd_set_dirty),
@@ -490,6 +496,7 @@ static int __init ioasid_module_init(void)
 	if (ret)
 		goto err_space;
 	ioasid_share_init();
+	ioasid_faults_init();
 	ioasid_device_init();
 	ioasid_attach_init();
 	ret = misc_register(&ioasid_misc);

@@ -15,7 +15,8 @@
  *    neither.
  *  - The order of a detach makes the reuse of a number safe: the IOMMU driver
  *    blocks the PASID, flushes its translations and drains its page requests;
- *    then the attachment leaves the IOASID; then the number is free.
+ *    then the attachment leaves the IOASID; then all that wait are answered; then
+ *    the number is free.
  *  - A move that fails leaves the PASID where it was.  A driver that cannot
  *    replace a domain may fail to attach it there again: then it is detached.
  *  - An attachment counts in ioas.devices, ioasid_device.nr_pasids and
@@ -184,15 +185,14 @@ static void set_route(struct ioasid_attachment *attachment,
 	spin_unlock(&ctx->routes_lock);
 }
 
-/* The attachment did not take effect */
-static void abort_route(struct ioasid_attachment *attachment)
+/* Undo add_route(): the attachment did not take effect */
+static void remove_route(struct ioasid_attachment *attachment)
 {
 	struct ioasid_ctx *ctx = attachment->device->obj.ctx;
 
 	spin_lock(&ctx->routes_lock);
 	list_del(&attachment->node);
 	spin_unlock(&ctx->routes_lock);
-	ioasid_attachment_release(attachment, 1);
 }
 
 /* The PASID was detached from its IOASID: from here on its number is free */
@@ -202,6 +202,7 @@ static void end_route(struct ioasid_attachment *attachment)
 	struct ioasid_ctx *ctx = idev->obj.ctx;
 
 	lockdep_assert_held(&attachment->group->lock);
+	ioas_fault_route_commit(attachment->faults, NULL, false);
 	spin_lock(&ctx->routes_lock);
 	xa_erase(&idev->attachments, attachment->vpasid);
 	list_del(&attachment->node);
@@ -225,7 +226,11 @@ static int attach_first(struct ioasid_attachment *next, u64 *fault_addr)
 	ret = ioasid_attachment_hold(next, 1);
 	if (ret)
 		goto err_number;
+	ret = ioasid_route_faults(next, next->device, &next->faults);
+	if (ret)
+		goto err_release;
 	add_route(next);
+	ioas_fault_route_begin(NULL, next->faults);
 	ret = ioasid_attachment_ops(next)->attach(next->ioasid, next,
 						  fault_addr);
 	if (ret)
@@ -234,7 +239,11 @@ static int attach_first(struct ioasid_attachment *next, u64 *fault_addr)
 	return 0;
 
 err_route:
-	abort_route(next);
+	ioas_fault_route_abort(NULL, next->faults);
+	next->faults = NULL;
+	remove_route(next);
+err_release:
+	ioasid_attachment_release(next, 1);
 err_number:
 	ioasid_number_put(next);
 err_count:
@@ -254,6 +263,15 @@ static int go_back(struct ioasid_attachment *old, int ret)
 	return -ENOTCONN;
 }
 
+static void abort_move(struct ioasid_attachment *old,
+		       struct ioasid_attachment *next)
+{
+	ioas_fault_route_abort(old->faults, next->faults);
+	next->faults = NULL;
+	remove_route(next);
+	ioasid_attachment_release(next, 1);
+}
+
 static int move(struct ioasid_attachment *old, struct ioasid_attachment *next,
 		bool hitless, u64 *fault_addr)
 {
@@ -266,10 +284,18 @@ static int move(struct ioasid_attachment *old, struct ioasid_attachment *next,
 	ret = ioasid_attachment_hold(next, 1);
 	if (ret)
 		return ret;
+	/* The number moves, too */
+	next->domain.pasid = old->domain.pasid;
+	ret = ioasid_route_faults(next, next->device, &next->faults);
+	if (ret) {
+		ioasid_attachment_release(next, 1);
+		return ret;
+	}
 	add_route(next);
+	ioas_fault_route_begin(old->faults, next->faults);
 	blocked = ops->begin_move(old->ioasid, old, hitless);
 	if (blocked < 0) {
-		abort_route(next);
+		abort_move(old, next);
 		return blocked;
 	}
 	/* What it is on now, if that is not blocked */
@@ -279,10 +305,12 @@ static int move(struct ioasid_attachment *old, struct ioasid_attachment *next,
 						  fault_addr);
 	if (ret) {
 		ioasid_number_move(next, old);
-		abort_route(next);
+		abort_move(old, next);
 		return go_back(old, ret);
 	}
 	set_route(next, old);
+	ioas_fault_route_commit(old->faults, next->faults, true);
+	old->faults = NULL;
 	ops->detach(old->ioasid, old, IOASID_DETACH_MOVED);
 	ioasid_attachment_release(old, 1);
 	ioasid_attachment_free(old);
@@ -340,6 +368,8 @@ static int attach_locked(struct ioasid_attachment *next, u32 flags,
  * -EINVAL, the device has no such PASID;
  * -EBUSY, the PASIDs are those of a table of user space: its requester id is
  * attached to an IOASID that takes them;
+ * -EMEDIUMTYPE, @ioasid tells faults, and page requests of the device cannot be
+ * answered;
  * -EEXIST, the PASID is attached, and IOASID_ATTACH_NEW is set; or an attach
  * has reserved it; or as ioasid_number_get(), also if a number that is common would
  * have to move;
@@ -413,11 +443,14 @@ int ioasid_pasid_detach(struct ioasid_device *idev, u32 id, u32 vpasid)
 		return -EINTR;
 	attachment = find(idev, vpasid);
 	if (attachment && (!id || attachment->ioasid->obj.id == id)) {
+		ioas_fault_route_begin(attachment->faults, NULL);
 		ret = ioasid_attachment_ops(attachment)->detach(attachment->ioasid,
 								attachment,
 								IOASID_DETACH_KILLABLE);
 		if (!ret)
 			end_route(attachment);
+		else
+			ioas_fault_route_abort(attachment->faults, NULL);
 	}
 	ioasid_group_unlock(group);
 	return ret;
@@ -438,6 +471,7 @@ void ioasid_pasid_forget(struct ioasid_device *idev)
 	list_for_each_entry_safe(attachment, next, &group->pasids, node) {
 		if (attachment->device != idev)
 			continue;
+		ioas_fault_route_begin(attachment->faults, NULL);
 		ioasid_attachment_ops(attachment)->detach(attachment->ioasid,
 							  attachment,
 							  IOASID_DETACH_BLOCK);
