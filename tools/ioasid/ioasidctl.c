@@ -104,6 +104,11 @@ static bool is_device(const struct line *line)
 	return !strcmp(line->key, "device");
 }
 
+static bool is_queue(const struct line *line)
+{
+	return !strcmp(line->key, "fault-queue");
+}
+
 /* Of an address space of a vDPA device */
 static bool is_attachment(const struct line *line)
 {
@@ -293,7 +298,7 @@ static bool has_ioasid(const struct context *ctx, unsigned int id)
 static bool is_child(const struct context *ctx, const struct line *line,
 		     unsigned int parent)
 {
-	if (!is_ioasid(line) && !is_device(line))
+	if (!is_ioasid(line) && !is_device(line) && !is_queue(line))
 		return false;
 	if (parent || !line->link)
 		return line->link == parent;
@@ -311,6 +316,10 @@ static void print_device(const char *value, bool attached, bool has_asids)
 	       number(value, "id"), group_len, group, cookie_len, cookie);
 	if (number(value, "pasids") && !has_asids)
 		printf(", %llu PASIDs attached", number(value, "pasids"));
+	if (number(value, "faults"))
+		printf(", %llu faults told", number(value, "faults"));
+	if (number(value, "lost"))
+		printf(", %llu faults lost", number(value, "lost"));
 	puts(attached ? "" : ", blocked: attached to no IOASID");
 }
 
@@ -358,6 +367,22 @@ static void print_ioasid(const char *value)
 	printf(" pinned, %.*s\n", state_len, state);
 }
 
+static void print_queue(const char *value)
+{
+	unsigned long long lost = number(value, "lost");
+	int cookie_len;
+	const char *cookie = find_field(value, "cookie", &cookie_len);
+
+	printf("fault queue %llu: cookie %.*s, %llu of %llu groups of page requests wait",
+	       number(value, "id"), cookie_len, cookie, number(value, "groups"),
+	       number(value, "depth"));
+	if (number(value, "events"))
+		printf(", %llu failed accesses to be read", number(value, "events"));
+	if (lost)
+		printf(", %llu lost", lost);
+	putchar('\n');
+}
+
 static void print_below(const struct context *ctx, const char *prefix,
 			unsigned int parent, bool more, unsigned int depth)
 {
@@ -377,6 +402,10 @@ static void print_below(const struct context *ctx, const char *prefix,
 			longer = longer_prefix(prefix, i == last && !more);
 			print_device_tree(ctx, longer, line);
 			free(longer);
+			continue;
+		}
+		if (is_queue(line)) {
+			print_queue(line->value);
 			continue;
 		}
 		print_ioasid(line->value);
@@ -548,6 +577,7 @@ static void show_json(struct context *ctx)
 	print_list(ctx, "ioasids", is_ioasid);
 	print_list(ctx, "devices", is_device);
 	print_list(ctx, "attachments", is_attachment);
+	print_list(ctx, "fault-queues", is_queue);
 	putchar('}');
 	comma = ",";
 }

@@ -171,6 +171,43 @@ int ioasid_alloc_dirty(int fd, __u32 parent, __u64 cookie, __u32 *ioasid)
 	return ret;
 }
 
+int ioasid_fault_queue_open(int fd, __u32 depth, int eventfd, __u64 cookie,
+			    __u32 *queue)
+{
+	struct ioasid_fault_queue arg = {
+		.argsz = sizeof(arg),
+		.depth = depth,
+		.eventfd = eventfd,
+		.cookie = cookie,
+	};
+	int ret = do_ioctl(fd, IOASID_FAULT_QUEUE, &arg);
+
+	if (ret)
+		return ret;
+	*queue = arg.queue;
+	return arg.fd;
+}
+
+int ioasid_alloc_full(int fd, struct ioasid_alloc *alloc)
+{
+	alloc->argsz = sizeof(*alloc);
+	return do_ioctl(fd, IOASID_ALLOC, alloc);
+}
+
+int ioasid_fault_read(int queue_fd, struct ioasid_fault *records, __u32 nr)
+{
+	ssize_t n = read(queue_fd, records, (size_t)nr * sizeof(*records));
+
+	return n < 0 ? -errno : (int)(n / (ssize_t)sizeof(*records));
+}
+
+int ioasid_fault_answer(int queue_fd, __u32 id, __u32 code)
+{
+	struct ioasid_fault_response response = { .id = id, .code = code };
+
+	return write(queue_fd, &response, sizeof(response)) < 0 ? -errno : 0;
+}
+
 int ioasid_set_dirty(int fd, __u32 ioasid, __u32 flags)
 {
 	struct ioasid_set_dirty set = {

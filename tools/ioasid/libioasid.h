@@ -102,6 +102,49 @@ int ioasid_alloc_demand(int fd, __u64 cookie, __u64 cut_size, __u32 *ioasid);
 int ioasid_alloc_dirty(int fd, __u32 parent, __u64 cookie, __u32 *ioasid);
 
 /**
+ * ioasid_fault_queue_open - make a queue of faults, and open its file
+ * @fd: the context
+ * @depth: groups of page requests that wait for an answer at most, 1 to 65536
+ * @eventfd: an eventfd that is signalled with each record; -1 for none
+ * @cookie: any number
+ * @queue: out, the id of the queue, for ioasid_alloc_full() and ioasid_free()
+ *
+ * Return: the file descriptor, to be closed by close(), or -errno.
+ */
+int ioasid_fault_queue_open(int fd, __u32 depth, int eventfd, __u64 cookie,
+			    __u32 *queue);
+
+/**
+ * ioasid_alloc_full - allocate an I/O address space with any attributes
+ * @fd: the context
+ * @alloc: the structure of the command, which gets the id; argsz is set here
+ */
+int ioasid_alloc_full(int fd, struct ioasid_alloc *alloc);
+
+/**
+ * ioasid_fault_read - take records of a fault queue
+ * @queue_fd: its file
+ * @records: out, the records
+ * @nr: number of elements of @records; those of a group are taken together, and there
+ *	are at most 257
+ *
+ * Waits for the first one, unless the file is O_NONBLOCK.
+ *
+ * Return: number of records; 0 if no more will come; or -errno.
+ */
+int ioasid_fault_read(int queue_fd, struct ioasid_fault *records, __u32 nr);
+
+/**
+ * ioasid_fault_answer - answer a group of page requests
+ * @queue_fd: the file of the queue
+ * @id: id of the group, of its records
+ * @code: enum ioasid_fault_code
+ *
+ * -ENOENT if the group was answered: by the kernel, if its device was detached.
+ */
+int ioasid_fault_answer(int queue_fd, __u32 id, __u32 code);
+
+/**
  * ioasid_set_dirty - begin or end to log which pages are written
  * @fd: the context
  * @ioasid: a root
