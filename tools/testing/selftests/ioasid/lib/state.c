@@ -118,7 +118,7 @@ static void ia_state_read_text(int fd, struct ia_state *state, size_t *used)
 		close(file);
 }
 
-/* fdinfo of the context, and of every export of a low number. */
+/* fdinfo of the context, and of exports and fault queues of low numbers. */
 static void ia_state_read_fdinfo(int fd, struct ia_state *state)
 {
 	char path[64], target[64];
@@ -133,7 +133,8 @@ static void ia_state_read_fdinfo(int fd, struct ia_state *state)
 		if (n < 0)
 			continue;
 		target[n] = 0;
-		if (strstr(target, "[ioasid-export]"))
+		if (strstr(target, "[ioasid-export]") ||
+		    strstr(target, "[ioasid-fault-queue]"))
 			ia_state_read_text(i, state, &used);
 	}
 }

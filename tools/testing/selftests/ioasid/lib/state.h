@@ -11,9 +11,9 @@
 /*
  * All state of a context that user space can observe, to compare two of them:
  * LIST; GET_INFO and DEVICE_GET_INFO with their arrays, QUERY_MAP, options,
- * fdinfo of the context and of all exports that the process has open, and the
- * locked and pinned memory of the process. Mapped files are not part of it: see
- * ia_file_read().
+ * fdinfo of the context and of all exports and fault queues that the process has
+ * open, and the locked and pinned memory of the process. Mapped files are not part
+ * of it: see ia_file_read().
  *
  * Entries beyond the room are in the sums.
  */

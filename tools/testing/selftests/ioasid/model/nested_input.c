@@ -141,9 +141,10 @@ do {									\
 	ALLOC(-EINVAL, snoop, IOASID_SNOOP_ON);
 	ALLOC(-EINVAL, format, 0);
 	ALLOC(-EOPNOTSUPP, format, 0x7fffffff);
-	ALLOC(-EINVAL, fault_queue, 1);
+	ALLOC(-ENOENT, fault_queue, 0x7fffffff);
 	/* Parents of the wrong sort */
 	ASSERT_EQ(0, ia_alloc(self->fd, &plain));
+	ALLOC(-ENOENT, fault_queue, plain);
 	ALLOC(-EOPNOTSUPP, parent, plain);
 	EXPECT_EQ(-EOPNOTSUPP,
 		  nested_alloc(self->fd, IOASID_ALLOC_NEST_PARENT,

@@ -75,10 +75,7 @@ FIXTURE_VARIANT_ADD(command, alloc)
 	.flags = IOASID_ALLOC_NEST_PARENT | IOASID_ALLOC_DIRTY |
 		 IOASID_ALLOC_DEMAND,
 	.copies_out = true,
-	.reserved_at = {
-		offsetof(struct ioasid_alloc, format),
-		offsetof(struct ioasid_alloc, fault_queue),
-	},
+	.reserved_at = { offsetof(struct ioasid_alloc, format) },
 	.fill = fill_alloc,
 	.undo = undo_alloc,
 };
@@ -597,6 +594,36 @@ FIXTURE_VARIANT_ADD(command, invalidate_cache)
 	.id_at = offsetof(struct ioasid_invalidate_cache, ioasid),
 	.reserved_at = { offsetof(struct ioasid_invalidate_cache, __reserved) },
 	.fill = fill_invalidate,
+};
+
+static void fill_fault_queue(int fd, __u32 id, void *mem, union args *args)
+{
+	args->fault_queue.depth = 4;
+	args->fault_queue.eventfd = -1;
+	args->fault_queue.fd = -1;
+}
+
+/* As undo_export() */
+static bool undo_fault_queue(int fd, __u32 id, union args *args, int rc)
+{
+	int unused;
+	bool right = rc ||
+		     (fcntl(args->fault_queue.fd, F_GETFD) == FD_CLOEXEC &&
+		      !close(args->fault_queue.fd) &&
+		      !ia_free(fd, args->fault_queue.queue));
+
+	unused = dup(fd);
+	close(unused);
+	return right && unused < fd + 8;
+}
+
+FIXTURE_VARIANT_ADD(command, fault_queue)
+{
+	.cmd = IOASID_FAULT_QUEUE,
+	.size = sizeof(struct ioasid_fault_queue),
+	.copies_out = true,
+	.fill = fill_fault_queue,
+	.undo = undo_fault_queue,
 };
 
 static void fill_set_dirty(int fd, __u32 id, void *mem, union args *args)

@@ -10,6 +10,7 @@
 #include "dirty.h"
 #include "family.h"
 #include "fault.h"
+#include "faults.h"
 #include "nested.h"
 #include "state.h"
 
@@ -24,6 +25,7 @@ struct stage {
 	__u32 id_new;
 	__u32 id_child;
 	__u32 id_parent;	/* of a page table of user space */
+	struct fault_queue queue;
 	int export;
 	__u64 iova;
 	char *mem;		/* 600 pages, no two of them neighbours */
@@ -629,6 +631,40 @@ FIXTURE_VARIANT_ADD(command, invalidate_cache)
 {
 	.prepare = prepare_pgtable,
 	.run = run_invalidate,
+};
+
+static int run_fault_queue(struct stage *s)
+{
+	return fault_queue_open(s->fd, 64, &s->queue);
+}
+
+static int undo_fault_queue(struct stage *s)
+{
+	return close(s->queue.fd) ? -errno : ia_free(s->fd, s->queue.id);
+}
+
+FIXTURE_VARIANT_ADD(command, fault_queue)
+{
+	.run = run_fault_queue,
+	.undo = undo_fault_queue,
+};
+
+static int prepare_with_queue(struct stage *s)
+{
+	return s->queue.id ? 0 : run_fault_queue(s);
+}
+
+static int run_with_queue(struct stage *s)
+{
+	return fault_alloc(s->fd, 0, IOASID_KIND_MAP, 0, 0, &s->queue,
+			   &s->id_new);
+}
+
+FIXTURE_VARIANT_ADD(command, alloc_with_queue)
+{
+	.prepare = prepare_with_queue,
+	.run = run_with_queue,
+	.undo = undo_alloc,
 };
 
 static int prepare_tracked(struct stage *s)

@@ -78,7 +78,7 @@ TEST_F(uapi, unknown_commands)
 {
 	static const __u8 known[] = {
 		0x40, 0x41, 0x42, 0x43, 0x44, 0x45, 0x46, 0x48, 0x51, 0x52, 0x53,
-		0x54, 0x56, 0x5b,
+		0x4e, 0x54, 0x56, 0x5b,
 	};
 	unsigned int nr, i, type;
 	bool is_known;
@@ -144,6 +144,8 @@ TEST_F(uapi, check_extension)
 	EXPECT_EQ(1, ia_check(self->fd, IOASID_EXT_BATCH_IOASID));
 	EXPECT_EQ(1, ia_check(self->fd, IOASID_EXT_EVENTS));
 	EXPECT_EQ(1, ia_check(self->fd, IOASID_EXT_DEMAND));
+	EXPECT_EQ(1, ia_check(self->fd, IOASID_EXT_FAULT_QUEUE));
+	EXPECT_GE(1, ia_check(self->fd, IOASID_EXT_UNREPAIRABLE));
 	EXPECT_GE(1, ia_check(self->fd, IOASID_EXT_DIRTY));
 	EXPECT_LE(1, ia_check(self->fd, IOASID_EXT_MAX_DEPTH));
 	EXPECT_LE(1 << 20, ia_check(self->fd, IOASID_EXT_MAX_IOASIDS));
