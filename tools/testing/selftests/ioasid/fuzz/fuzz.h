@@ -51,6 +51,7 @@ struct fuzz_model;
  * @newest: highest id that was given
  * @device: files of the devices, -1 where there is none
  * @exports: files of exports, -1 where there is none
+ * @queues: files of fault queues, -1 where there is none
  * @lock: held for writing by operations that depend on all threads
  * @limited: answers depend on what other threads do
  * @vm_pin: VmPin before
@@ -66,6 +67,7 @@ struct fuzz_world {
 	atomic_uint newest;
 	int device[FUZZ_DEVICES];
 	int exports[FUZZ_THREADS * FUZZ_EXPORTS];
+	int queues[FUZZ_THREADS];
 	pthread_rwlock_t lock;
 	atomic_bool limited;
 	__u64 vm_pin;

@@ -238,6 +238,15 @@ void judge_dirty(struct judge *j, struct fuzz_space *s, __u64 iova,
 void judge_set_dirty(struct judge *j);
 void judge_get_dirty(struct judge *j);
 
+/* fuzz_model_queue.c */
+
+/* Number of IOASIDs that name the queue of the thread. */
+int queue_users(const struct fuzz_model *m, int thread);
+/* The id of a new object is higher than all from before the command. */
+void judge_new_id(struct judge *j, __u32 id, const char *what);
+void judge_queue(struct judge *j);
+void judge_free_queue(struct judge *j);
+
 /* fuzz_model_state.c */
 void judge_dma_read(struct judge *j);
 void judge_dma_write(struct judge *j);

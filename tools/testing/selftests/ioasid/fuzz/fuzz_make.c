@@ -201,7 +201,10 @@ static void make_alloc(struct worker *t, struct fuzz_op *op)
 	if (one_in(t, 8))
 		op->align = ONE_OF(t, 0, 1, 2, 3);
 	if (one_in(t, 30))
-		op->length = ONE_OF(t, 1, 1ULL << 32);
+		op->length = 1;
+	if (one_in(t, 4))
+		op->length |= one_in(t, 12) ? (__u64)QUEUE_NEVER << 32 :
+					      (__u64)QUEUE_OWN << 32;
 }
 
 static void make_free(struct worker *t, struct fuzz_op *op)
@@ -557,6 +560,26 @@ static void make_query(struct worker *t, struct fuzz_op *op)
 		op->value = 1;
 }
 
+static void make_queue(struct worker *t, struct fuzz_op *op)
+{
+	op->value = make_cookie(t);
+	op->cut = 1 + below(t, 16);
+	if (one_in(t, 12))
+		op->cut = ONE_OF(t, 0, 65536, 65537, -1U);
+	if (one_in(t, 20))
+		op->align = 1;
+	if (one_in(t, 24))
+		op->flags = 1U << below(t, 32);
+}
+
+static void make_free_queue(struct worker *t, struct fuzz_op *op)
+{
+	if (one_in(t, 3))
+		op->flags = IOASID_FREE_CASCADE;
+	if (one_in(t, 16))
+		op->value = 1;
+}
+
 static void make_set_dirty(struct worker *t, struct fuzz_op *op)
 {
 	make_id(t, op);
@@ -729,7 +752,7 @@ const struct fuzz_maker fuzz_types[OP_NR] = {
 	[OP_CHECK] = { "check", 5, make_check },
 	[OP_ALLOC] = { "alloc", 44, make_alloc },
 	[OP_FREE] = { "free", 15, make_free },
-	[OP_INFO] = { "info", 34, make_info },
+	[OP_INFO] = { "info", 26, make_info },
 	[OP_MAP] = { "map", 223, make_map },
 	[OP_UNMAP] = { "unmap", 180, make_unmap },
 	[OP_LIST] = { "list", 8, make_list },
@@ -745,6 +768,8 @@ const struct fuzz_maker fuzz_types[OP_NR] = {
 	[OP_BIND_PASIDS] = { "bind_pasids", 4, make_bind_table },
 	[OP_UNBIND_PASIDS] = { "unbind_pasids", 1, make_unbind_table },
 	[OP_INVALIDATE] = { "invalidate", 6, make_invalidate },
+	[OP_QUEUE] = { "queue", 5, make_queue },
+	[OP_FREE_QUEUE] = { "free_queue", 3, make_free_queue },
 	[OP_SET_DIRTY] = { "set_dirty", 6, make_set_dirty },
 	[OP_GET_DIRTY] = { "get_dirty", 10, make_get_dirty },
 	[OP_DEVICE_INFO] = { "device_info", 8, make_device_info },

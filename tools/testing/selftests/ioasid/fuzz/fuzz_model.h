@@ -99,6 +99,7 @@ enum fuzz_event { EVENT_NONE, EVENT_PERHAPS, EVENT_PENDING };
  * @reference: where the space refers to the parent's page where it begins
  * @tables: number of references so far, each at a place of its own
  * @pasids: of a table by PASID: first words of its entries in the cache, or 0
+ * @queue: id of the fault queue of the thread that it was made with, or 0
  * @devices: number of attached devices (not of a window)
  * @tracked: of a root: writes are logged
  * @nr_written: number of pages in @written
@@ -131,6 +132,7 @@ struct fuzz_space {
 	__u64 reference;
 	__u64 tables;
 	__u64 pasids[FUZZ_PASIDS + 1];
+	__u32 queue;
 	int devices;
 	bool tracked;
 	unsigned int nr_written;
@@ -139,6 +141,18 @@ struct fuzz_space {
 	size_t room;
 	struct fuzz_mapping *maps;
 	__u64 mapped;
+};
+
+/**
+ * struct fuzz_queue - a fault queue
+ * @live: it is there
+ * @id: what it is called, or was
+ * @cookie: what LIST tells of it
+ */
+struct fuzz_queue {
+	bool live;
+	__u32 id;
+	__u64 cookie;
 };
 
 /**
@@ -188,6 +202,8 @@ struct fuzz_model {
 	__u64 rlimit;
 	struct fuzz_space spaces[FUZZ_SPACES];
 	struct fuzz_device devices[FUZZ_DEVICES];
+	/* one of each thread */
+	struct fuzz_queue queues[FUZZ_THREADS];
 	struct fuzz_export exports[FUZZ_THREADS * FUZZ_EXPORTS];
 	/* of the whole context */
 	atomic_ullong pinned;

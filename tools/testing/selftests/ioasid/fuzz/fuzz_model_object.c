@@ -6,8 +6,7 @@
 
 #include "fuzz_judge.h"
 
-/* A new id is higher than all ids from before the command. */
-static void judge_new_id(struct judge *j, __u32 id, const char *what)
+void judge_new_id(struct judge *j, __u32 id, const char *what)
 {
 	if (!id || id <= j->r->newest)
 		bad(j, j->r->newest + 1, id, "not cyclic", "%s", what);
@@ -113,12 +112,14 @@ void judge_alloc(struct judge *j)
 	fails_if(j, parent && parent->level >= j->m->machine.depth, ELOOP);
 	fails_if(j, parent && is_import(parent) && parent->parent < 0, ENODEV);
 	fails_if(j, in->cut_size && !grid(in->cut_size), EINVAL);
-	fails_if(j, in->fault_queue, EINVAL);
-	fails_if(j, in->fault_queue, EOPNOTSUPP);
+	fails_if(j, in->fault_queue && (fuzz_queue_ref(j->op) != QUEUE_OWN ||
+					!j->m->queues[j->op->thread].live),
+		 ENOENT);
 	fails_beyond_limit(j);
 	if (!succeeded(j))
 		return;
 	judge_new_id(j, j->r->arg.alloc.ioasid, "alloc.ioasid");
+	s->queue = in->fault_queue;
 	s->live = true;
 	s->id = j->r->arg.alloc.ioasid;
 	s->cookie = in->cookie;
@@ -283,7 +284,7 @@ void judge_info(struct judge *j)
 				      ALL_ONES, info.mappings_left);
 	if (j->op->size != SIZE_SHORT) {
 		SAME(IOASID_MAP_READ | IOASID_MAP_WRITE, info.permission);
-		SAME(0, info.fault_queue);
+		SAME(s->queue, info.fault_queue);
 	}
 	judge_ranges(j, in->nr_ranges, out->nr_ranges, permitted(j->m, s),
 		     "info.nr_ranges");
@@ -344,6 +345,7 @@ void judge_import(struct judge *j)
 	s->parent = e->space;
 	s->via = -1;
 	s->export = *e;
+	s->queue = 0;
 	s->imports = false;
 	s->parent_id = 0;
 	s->kind = IOASID_KIND_IMPORT;
@@ -396,6 +398,13 @@ static size_t list(const struct fuzz_model *m, struct ioasid_list_entry *all)
 			.cookie = FUZZ_CHAOS_COOKIE,
 			.kind = IOASID_KIND_MAP,
 		};
+	for (i = 0; i < FUZZ_THREADS; i++)
+		if (m->queues[i].live)
+			*e++ = (struct ioasid_list_entry) {
+				.type = IOASID_LIST_FAULT_QUEUE,
+				.id = m->queues[i].id,
+				.cookie = m->queues[i].cookie,
+			};
 	for (i = 0; i < FUZZ_DEVICES; i++) {
 		const struct fuzz_device *d = &m->devices[i];
 

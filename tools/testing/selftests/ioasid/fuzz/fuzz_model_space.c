@@ -584,6 +584,8 @@ bool model_applies(const struct fuzz_model *m, const struct fuzz_op *op)
 	case OP_ALLOC:
 	case OP_IMPORT:
 		return !m->spaces[op->space].live;
+	case OP_QUEUE:
+		return !m->queues[op->thread].live;
 	case OP_SET_DIRTY:
 	case OP_GET_DIRTY:
 		/* of the space that all threads share, only one could decide */

@@ -48,7 +48,7 @@
 #define FUZZ_TABLE_DATA	520	/* bytes that say what is bound, at most */
 /* A table of a device that none here has */
 #define FUZZ_OTHER_FORMAT IOMMU_HWPT_DATA_VTD_S1
-#define FUZZ_ENTRIES	(2 * (FUZZ_SPACES + (2 + FUZZ_PASIDS) * FUZZ_DEVICES) + 4)
+#define FUZZ_ENTRIES	(2 * (FUZZ_SPACES + FUZZ_THREADS + (2 + FUZZ_PASIDS) * FUZZ_DEVICES) + 4)
 #define FUZZ_TEXT	16384
 
 /* Value of an output before the command, if it does not matter. */
@@ -79,6 +79,8 @@ enum fuzz_type {
 	OP_BIND_PASIDS,
 	OP_UNBIND_PASIDS,
 	OP_INVALIDATE,
+	OP_QUEUE,
+	OP_FREE_QUEUE,	/* IOASID_FREE */
 	OP_SET_DIRTY,
 	OP_GET_DIRTY,
 	OP_DEVICE_INFO,
@@ -117,9 +119,10 @@ enum fuzz_ref {
  * @iova: IOVA, or where a list starts; of a new child, see fuzz_parent()
  * @addr: in @mem, or as it is with MEM_RAW
  * @length: bytes, or room in an array
- * @cut: cut size, or the option or extension, or operations of a batch, or
- *	which export, or the PASID of DMA, 0 for none
- * @align: alignment, or snoop; of a batch, see fuzz_batch_others()
+ * @cut: cut size, or the option or extension, or operations of a batch, or the
+ *	depth of a fault queue, or which export, or the PASID of DMA, 0 for none
+ * @align: alignment, or snoop; of a batch, see fuzz_batch_others(); of a fault queue
+ *	what to subtract from -1 for an eventfd
  * @value: cookie, value, reserved field; what fuzz_batch_op() makes a batch of
  *
  * Commands with more fields use the fields that they leave free otherwise, see
@@ -158,6 +161,21 @@ static inline int fuzz_parent(const struct fuzz_op *op)
 {
 	return op->iova && op->iova <= FUZZ_OWN ?
 	       (int)(op->thread * FUZZ_OWN + op->iova - 1) : -1;
+}
+
+/*
+ * The fault queue of IOASID_ALLOC, in the upper half of op.length: none, an id that is
+ * of no queue, or that of the thread's own.
+ */
+enum fuzz_queue_ref {
+	QUEUE_NONE,
+	QUEUE_NEVER,
+	QUEUE_OWN,
+};
+
+static inline enum fuzz_queue_ref fuzz_queue_ref(const struct fuzz_op *op)
+{
+	return op->length >> 32;
 }
 
 /* Whether the command is IOASID_MAP_DMA. */
@@ -214,6 +232,7 @@ union fuzz_arg {
 	struct ioasid_unbind_table untable;
 	struct ioasid_invalidate_cache invalidate;
 	struct ioasid_get_events events;
+	struct ioasid_fault_queue queue;
 	struct ioasid_set_dirty set_dirty;
 	struct ioasid_get_dirty get_dirty;
 	struct ioasid_device_bind bind;

@@ -249,6 +249,8 @@ int fuzz_open(struct fuzz_world *w, const struct fuzz_setting *setting)
 		fuzz_tables(fuzz_mems[MEM_TABLE].base);
 	for (i = 0; i < FUZZ_THREADS * FUZZ_EXPORTS; i++)
 		w->exports[i] = -1;
+	for (i = 0; i < FUZZ_THREADS; i++)
+		w->queues[i] = -1;
 	for (i = 0; i < FUZZ_DEVICES; i++)
 		w->device[i] = fuzz_have_devices ? open_device(w, i) : -1;
 	return 0;
@@ -267,6 +269,9 @@ void fuzz_close(struct fuzz_world *w, struct fuzz_verdict *v)
 	for (i = 0; i < FUZZ_THREADS * FUZZ_EXPORTS; i++)
 		if (w->exports[i] >= 0)
 			close(w->exports[i]);
+	for (i = 0; i < FUZZ_THREADS; i++)
+		if (w->queues[i] >= 0)
+			close(w->queues[i]);
 	pin = fuzz_status("VmPin:");
 	lck = fuzz_status("VmLck:");
 	if (!v->bad && (pin != w->vm_pin || lck != w->vm_lck)) {
@@ -373,7 +378,10 @@ void fuzz_build(const struct fuzz_world *w, const struct fuzz_op *op,
 		arg->alloc.cut_size = op->cut;
 		arg->alloc.snoop = op->align;
 		arg->alloc.format = op->length;
-		arg->alloc.fault_queue = op->length >> 32;
+		arg->alloc.fault_queue = fuzz_queue_ref(op) == QUEUE_OWN ?
+					 w->model->queues[op->thread].id :
+					 fuzz_queue_ref(op) == QUEUE_NONE ? 0 :
+					 0x7ffffff0;
 		arg->alloc.ioasid = (__u32)FUZZ_UNSET;
 		break;
 	case OP_FREE:
@@ -416,6 +424,19 @@ void fuzz_build(const struct fuzz_world *w, const struct fuzz_op *op,
 			break;
 		arg->unmap.page_size = op->cut;
 		arg->unmap.bitmap = bitmap(op);
+		break;
+	case OP_QUEUE:
+		*size = sizeof(arg->queue);
+		arg->queue.depth = op->cut;
+		arg->queue.eventfd = -1 - (__s32)op->align;
+		arg->queue.cookie = op->value;
+		arg->queue.queue = (__u32)FUZZ_UNSET;
+		arg->queue.fd = -1;
+		break;
+	case OP_FREE_QUEUE:
+		*size = sizeof(arg->free);
+		arg->free.ioasid = w->model->queues[op->thread].id;
+		arg->free.__reserved = op->value;
 		break;
 	case OP_SET_DIRTY:
 		*size = sizeof(arg->set_dirty);
@@ -560,6 +581,8 @@ static const struct {
 	[OP_BIND_PASIDS] = { IOASID_BIND_PASID_TABLE, "IOASID_BIND_PASID_TABLE" },
 	[OP_UNBIND_PASIDS] = { IOASID_UNBIND_PASID_TABLE, "IOASID_UNBIND_PASID_TABLE" },
 	[OP_INVALIDATE] = { IOASID_INVALIDATE_CACHE, "IOASID_INVALIDATE_CACHE" },
+	[OP_QUEUE] = { IOASID_FAULT_QUEUE, "IOASID_FAULT_QUEUE" },
+	[OP_FREE_QUEUE] = { IOASID_FREE, "IOASID_FREE" },
 	[OP_SET_DIRTY] = { IOASID_SET_DIRTY, "IOASID_SET_DIRTY" },
 	[OP_GET_DIRTY] = { IOASID_GET_DIRTY, "IOASID_GET_DIRTY" },
 	[OP_DEVICE_INFO] = { IOASID_DEVICE_GET_INFO, "IOASID_DEVICE_GET_INFO" },
@@ -825,6 +848,11 @@ static void run_command(struct fuzz_world *w, const struct fuzz_op *op,
 		saw_id(w, r->arg.import.ioasid);
 	if (op->type == OP_BIND)
 		saw_id(w, r->arg.bind.devid);
+	if (op->type == OP_QUEUE) {
+		saw_id(w, r->arg.queue.queue);
+		close(w->queues[op->thread]);
+		w->queues[op->thread] = r->arg.queue.fd;
+	}
 	if (op->type == OP_EXPORT) {
 		close(w->exports[fuzz_export(op)]);
 		w->exports[fuzz_export(op)] = r->arg.export.fd;
@@ -853,6 +881,8 @@ static void (*const fuzz_runs[OP_NR])(struct fuzz_world *w,
 	[OP_BIND_PASIDS] = run_command,
 	[OP_UNBIND_PASIDS] = run_command,
 	[OP_INVALIDATE] = run_command,
+	[OP_QUEUE] = run_command,
+	[OP_FREE_QUEUE] = run_command,
 	[OP_SET_DIRTY] = run_command,
 	[OP_GET_DIRTY] = run_command,
 	[OP_DEVICE_INFO] = run_command,

@@ -150,6 +150,9 @@ static size_t simplify(const struct fuzz_setting *setting, struct fuzz_op *ops,
 			default:
 				if (op->type == OP_DMA_READ)
 					simple.length = 1;
+				/* no fault queue */
+				if (op->type == OP_ALLOC)
+					simple.length = (__u32)op->length;
 				break;
 			}
 			try_simple(setting, ops, &nr, v, op, &simple);
@@ -194,16 +197,14 @@ size_t fuzz_shrink(const struct fuzz_setting *setting, struct fuzz_op *ops,
 		   size_t nr, struct fuzz_verdict *v)
 {
 	struct fuzz_verdict last;
-	size_t left;
 
 	if (!still_wrong(setting, ops, &nr, v))
 		return 0;
 	nr = drop(setting, ops, nr, v);
 	nr = merge(setting, ops, nr, v);
-	left = simplify(setting, ops, nr, v);
-	if (left < nr)
-		left = drop(setting, ops, left, v);
-	nr = left;
+	nr = simplify(setting, ops, nr, v);
+	/* What the operations named before may not be needed any longer */
+	nr = drop(setting, ops, nr, v);
 	fuzz_replay(setting, ops, nr, &last);
 	if (last.bad)
 		*v = last;
@@ -356,12 +357,28 @@ static void print_alloc(FILE *f, const struct fuzz_op *op)
 	print_field(f, "cut_size", op->cut);
 	print_field(f, "snoop", op->align);
 	print_field(f, "format", (__u32)op->length);
-	print_field(f, "fault_queue", op->length >> 32);
+	if (fuzz_queue_ref(op) == QUEUE_OWN)
+		fprintf(f, "\t\t\t.fault_queue = queue[%d],\n", op->thread);
+	else if (fuzz_queue_ref(op))
+		print_field(f, "fault_queue", 0x7ffffff0);
 }
 
 static void print_free(FILE *f, const struct fuzz_op *op)
 {
 	print_id(f, op, "ioasid");
+	print_field(f, "__reserved", op->value);
+}
+
+static void print_queue(FILE *f, const struct fuzz_op *op)
+{
+	print_field(f, "depth", op->cut);
+	fprintf(f, "\t\t\t.eventfd = %d,\n", -1 - (int)op->align);
+	print_field(f, "cookie", op->value);
+}
+
+static void print_free_queue(FILE *f, const struct fuzz_op *op)
+{
+	fprintf(f, "\t\t\t.ioasid = queue[%d],\n", op->thread);
 	print_field(f, "__reserved", op->value);
 }
 
@@ -651,6 +668,8 @@ static const struct {
 			       print_unbind_table },
 	[OP_INVALIDATE] = { "ioasid_invalidate_cache", "invalidate",
 			    print_invalidate },
+	[OP_QUEUE] = { "ioasid_fault_queue", "queue_cmd", print_queue },
+	[OP_FREE_QUEUE] = { "ioasid_free", "free", print_free_queue },
 	[OP_SET_DIRTY] = { "ioasid_set_dirty", "set_dirty", print_set_dirty },
 	[OP_GET_DIRTY] = { "ioasid_get_dirty", "get_dirty", print_get_dirty },
 	[OP_DEVICE_INFO] = { "ioasid_device_info", "device",
@@ -686,6 +705,9 @@ static void print_command(FILE *f, const struct fuzz_op *op)
 	if (op->type == OP_IMPORT)
 		fprintf(f, "\t\tif (!rc)\n\t\t\tid[%d] = import.ioasid;\n",
 			op->space);
+	if (op->type == OP_QUEUE)
+		fprintf(f, "\t\tif (!rc)\n\t\t\tqueue[%d] = queue_cmd.queue;\n",
+			op->thread);
 	if (op->type == OP_EXPORT)
 		fprintf(f, "\t\tif (!rc)\n\t\t\texports[%d] = export.fd;\n",
 			fuzz_export(op));
@@ -778,6 +800,7 @@ void fuzz_print_program(FILE *f, const struct fuzz_setting *setting,
 	fprintf(f, "static __u64 dirty[%d];\n", FUZZ_DIRTY);
 	fprintf(f, "static int exports[%d];\n",
 		FUZZ_THREADS * FUZZ_EXPORTS);
+	fprintf(f, "static __u32 queue[%d];\n", FUZZ_THREADS);
 	fprintf(f, "static __u64 data[%d];\nstatic __u32 id[%d]%s;\n\n",
 		FUZZ_DMA_MAX / 8 + 1, FUZZ_SPACES, device ? ", devid[2]" : "");
 	fprintf(f, "int main(void)\n{\n\tint fd, rc = 0, wrong = 0, i;\n");
