@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -34,6 +35,8 @@ struct buffer {
 struct demo {
 	int fd;
 	__u32 ioasid;
+	__u32 queue;			/* of faults, and its file; or 0 and -1 */
+	int faults;
 	struct ioasid_device dev;
 	struct nvme nvme;
 	struct buffer queues;
@@ -343,15 +346,58 @@ static void read_again(struct demo *d, struct buffer *b)
 	say("Its first %u KiB can be read again, and are as they were.", SMALL_SIZE >> 10);
 }
 
+/* What the kernel tells the program itself; it may take a moment. */
+static void show_records(const struct demo *d)
+{
+	struct ioasid_fault fault[4];
+	struct pollfd ready = { .fd = d->faults, .events = POLLIN };
+	int i, n;
+
+	say("The queue of faults:");
+	if (poll(&ready, 1, 3000) <= 0) {
+		if (!d->no_fault_log)
+			die("no fault in the queue");
+		say("   (nothing)");
+		return;
+	}
+	n = check("faults", ioasid_fault_read(d->faults, fault, 4));
+	for (i = 0; i < n; i++) {
+		if (fault[i].kind == IOASID_FAULT_LOST)
+			say("   and %llu more", fault[i].lost);
+		else
+			say("   device %u, on IOASID %u, may not %s 0x%llx (reason 0x%llx)",
+			    fault[i].devid, fault[i].ioasid,
+			    fault[i].permission & IOASID_FAULT_WRITE ? "write to" : "read from",
+			    fault[i].addr, fault[i].reason);
+	}
+}
+
+/* Where no queue tells of faults. */
+static void show_kernel_log(const struct demo *d, int log)
+{
+	if (log < 0) {
+		say("The kernel log is for root only.");
+		return;
+	}
+	say("The kernel log:");
+	if (!show_faults(log)) {
+		if (!d->no_fault_log)
+			die("no IOMMU fault in the kernel log");
+		say("   (nothing)");
+	}
+	close(log);
+}
+
 static void make_a_mistake(struct demo *d)
 {
 	struct buffer b;
-	int log, cid, status;
+	int log = -1, cid, status;
 	size_t i;
 
 	make_buffer(d, &b, SMALL_SIZE);
 	memset(b.mem, PATTERN, b.size);
-	log = open_kernel_log();
+	if (d->faults < 0)
+		log = open_kernel_log();
 
 	cid = check("queue", nvme_queue_rw(&d->nvme, 1, NVME_READ, 0,
 					   b.size / d->nvme.block_size, b.iova));
@@ -366,17 +412,10 @@ static void make_a_mistake(struct demo *d)
 		say("The disk reports that the command failed: 0x%03x.", status);
 	else
 		say("The disk did not notice, and believes that all went well.");
-	if (log < 0) {
-		say("The kernel log is for root only.");
-	} else {
-		say("The kernel log:");
-		if (!show_faults(log)) {
-			if (!d->no_fault_log)
-				die("no IOMMU fault in the kernel log");
-			say("   (nothing)");
-		}
-		close(log);
-	}
+	if (d->faults >= 0)
+		show_records(d);
+	else
+		show_kernel_log(d, log);
 	for (i = 0; i < b.size; i++)
 		if (b.mem[i] != PATTERN)
 			die("byte %zu of the unmapped buffer was changed", i);
@@ -432,10 +471,30 @@ static void take_device(struct demo *d, const char *name)
 	say("no memory at all.");
 }
 
+static void make_queue(struct demo *d)
+{
+	struct ioasid_check_extension extension = {
+		.argsz = sizeof(extension),
+		.extension = IOASID_EXT_UNREPAIRABLE,
+	};
+
+	d->faults = -1;
+	if (ioctl(d->fd, IOASID_CHECK_EXTENSION, &extension) <= 0)
+		return;
+	d->faults = check("queue", ioasid_fault_queue_open(d->fd, 8, -1, 0xfa17,
+							   &d->queue));
+	say("Queue %u will tell of faults: what the disk does, and may not do.", d->queue);
+}
+
 static void make_space(struct demo *d)
 {
+	struct ioasid_alloc alloc = { .kind = IOASID_KIND_MAP, .cookie = 0xdee0 };
+
 	title("Make an I/O address space, and map memory into it");
-	check("alloc", ioasid_alloc(d->fd, 0xdee0, &d->ioasid));
+	make_queue(d);
+	alloc.fault_queue = d->queue;
+	check("alloc", ioasid_alloc_full(d->fd, &alloc));
+	d->ioasid = alloc.ioasid;
 	make_buffer(d, &d->queues, nvme_mem_size(NR_QUEUES));
 	make_buffer(d, &d->buffer, BUFFER_SIZE);
 	say("IOASID %u: queues, %4zu KiB at IOVA 0x%llx", d->ioasid,
@@ -480,6 +539,10 @@ static void stop(struct demo *d)
 		die("%llu bytes are still mapped, %llu pinned, %u devices attached",
 		    info.bytes_mapped, info.bytes_pinned, info.nr_devices);
 	check("free", ioasid_free(d->fd, d->ioasid));
+	if (d->faults >= 0) {
+		check("free", ioasid_free(d->fd, d->queue));
+		close(d->faults);
+	}
 	close(d->fd);
 }
 
