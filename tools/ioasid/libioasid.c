@@ -43,6 +43,21 @@ int ioasid_open(void)
 	return fd < 0 ? -errno : fd;
 }
 
+int ioasid_alloc_full(int fd, struct ioasid_alloc *alloc)
+{
+	alloc->argsz = sizeof(*alloc);
+	return do_ioctl(fd, IOASID_ALLOC, alloc);
+}
+
+static int alloc_id(int fd, struct ioasid_alloc *alloc, __u32 *ioasid)
+{
+	int ret = ioasid_alloc_full(fd, alloc);
+
+	if (!ret)
+		*ioasid = alloc->ioasid;
+	return ret;
+}
+
 int ioasid_alloc(int fd, __u64 cookie, __u32 *ioasid)
 {
 	return ioasid_alloc_child(fd, 0, cookie, ioasid);
@@ -51,16 +66,12 @@ int ioasid_alloc(int fd, __u64 cookie, __u32 *ioasid)
 int ioasid_alloc_child(int fd, __u32 parent, __u64 cookie, __u32 *ioasid)
 {
 	struct ioasid_alloc alloc = {
-		.argsz = sizeof(alloc),
 		.kind = IOASID_KIND_MAP,
 		.parent = parent,
 		.cookie = cookie,
 	};
-	int ret = do_ioctl(fd, IOASID_ALLOC, &alloc);
 
-	if (!ret)
-		*ioasid = alloc.ioasid;
-	return ret;
+	return alloc_id(fd, &alloc, ioasid);
 }
 
 /* A root with a flag */
@@ -68,17 +79,13 @@ static int alloc_root(int fd, __u32 flag, __u64 cookie, __u64 cut_size,
 		      __u32 *ioasid)
 {
 	struct ioasid_alloc alloc = {
-		.argsz = sizeof(alloc),
 		.flags = flag,
 		.kind = IOASID_KIND_MAP,
 		.cookie = cookie,
 		.cut_size = cut_size,
 	};
-	int ret = do_ioctl(fd, IOASID_ALLOC, &alloc);
 
-	if (!ret)
-		*ioasid = alloc.ioasid;
-	return ret;
+	return alloc_id(fd, &alloc, ioasid);
 }
 
 int ioasid_alloc_nest_parent(int fd, __u64 cookie, __u32 *ioasid)
@@ -95,17 +102,13 @@ int ioasid_alloc_table(int fd, __u32 kind, __u32 parent, __u32 format,
 		       __u64 cookie, __u32 *ioasid)
 {
 	struct ioasid_alloc alloc = {
-		.argsz = sizeof(alloc),
 		.kind = kind,
 		.parent = parent,
 		.format = format,
 		.cookie = cookie,
 	};
-	int ret = do_ioctl(fd, IOASID_ALLOC, &alloc);
 
-	if (!ret)
-		*ioasid = alloc.ioasid;
-	return ret;
+	return alloc_id(fd, &alloc, ioasid);
 }
 
 static int bind_table(int fd, unsigned long command, __u32 ioasid, __u32 flags,
@@ -158,17 +161,13 @@ int ioasid_unbind_pasid_table(int fd, __u32 ioasid)
 int ioasid_alloc_dirty(int fd, __u32 parent, __u64 cookie, __u32 *ioasid)
 {
 	struct ioasid_alloc alloc = {
-		.argsz = sizeof(alloc),
 		.flags = IOASID_ALLOC_DIRTY,
 		.kind = IOASID_KIND_MAP,
 		.parent = parent,
 		.cookie = cookie,
 	};
-	int ret = do_ioctl(fd, IOASID_ALLOC, &alloc);
 
-	if (!ret)
-		*ioasid = alloc.ioasid;
-	return ret;
+	return alloc_id(fd, &alloc, ioasid);
 }
 
 int ioasid_fault_queue_open(int fd, __u32 depth, int eventfd, __u64 cookie,
@@ -186,12 +185,6 @@ int ioasid_fault_queue_open(int fd, __u32 depth, int eventfd, __u64 cookie,
 		return ret;
 	*queue = arg.queue;
 	return arg.fd;
-}
-
-int ioasid_alloc_full(int fd, struct ioasid_alloc *alloc)
-{
-	alloc->argsz = sizeof(*alloc);
-	return do_ioctl(fd, IOASID_ALLOC, alloc);
 }
 
 int ioasid_fault_read(int queue_fd, struct ioasid_fault *records, __u32 nr)

@@ -99,7 +99,7 @@ static void turn_read(struct racer *r)
 		bad_if(r, record[i].kind != IOASID_FAULT_PAGE_REQUEST, 1001);
 		bad_if(r, !record[i].id, 1002);
 		race->ids[any(r, ARRAY_SIZE(race->ids))] = record[i].id;
-		/* Some are left to those who guess, and to what ends them */
+		/* Some are left to the thread that guesses ids, and to what ends them */
 		if (how == 2)
 			continue;
 		rc = fault_answer(race->queue[q].fd, record[i].id, any(r, 2));
