@@ -81,6 +81,20 @@ struct ioasid_region {
  *	ioasid_attach() and ioasid_attach_ioctl() only, with the lock that serialises
  *	them held. Returns 0, or an errno, which the attach fails with. NULL, it always
  *	may
+ * @pasid_stop: stop the work of the device by a vPASID. Of ioasid_bind_shared()
+ *	only; if it is there, attaches are recorded: ioasid_pasid_begin(). Called
+ *	when work is going on, before its PASID is blocked: by a detach or a move of
+ *	the vPASID, by ioasid_unbind(), and when a failure of the IOMMU has poisoned
+ *	the IOASID, from any thread. When it returns the device does no DMA with the
+ *	PASID, and begins none: not even for a thread that has called
+ *	ioasid_pasid_begin(), but has not handed its work to the device yet. May
+ *	sleep, for a bounded time; a lock of this bind is held, which
+ *	ioasid_pasid_begin(), ioasid_pasid_end() and attaches take, too. So it calls
+ *	none of these for the bind, and neither waits for a thread that may, nor takes
+ *	a lock that is held over them; nor does it wait for a page fault. The calls of
+ *	ioasid_pasid_end() for the work that was stopped are still due. They may come
+ *	after the detach, and after a new attach of the vPASID, but not after
+ *	ioasid_unbind() has returned
  */
 struct ioasid_device_ops {
 	bool (*owns_file)(void *data, struct file *file);
@@ -89,6 +103,7 @@ struct ioasid_device_ops {
 	void (*unwatch)(struct ioasid_region *region);
 	struct module *owner;
 	int (*may_attach)(void *data);
+	void (*pasid_stop)(void *data, u32 vpasid);
 };
 
 /**
@@ -201,9 +216,14 @@ bool ioasid_is_attached(struct ioasid_device *idev);
 bool ioasid_exists(struct ioasid_ctx *ctx, u32 ioasid);
 int ioasid_attach(struct ioasid_device *idev, u32 ioasid, u64 *fault_addr);
 int ioasid_detach(struct ioasid_device *idev, u32 ioasid);
+int ioasid_attach_pasid(struct ioasid_device *idev, u32 ioasid, u32 flags,
+			u32 *vpasid, u64 *fault_addr);
+int ioasid_detach_pasid(struct ioasid_device *idev, u32 ioasid, u32 vpasid);
 
 /* PASIDs of devices of ioasid_bind_shared() */
 int ioasid_device_pasid(struct ioasid_device *idev, u32 vpasid, u32 *pasid);
+int ioasid_pasid_begin(struct ioasid_device *idev, u32 vpasid, u32 *pasid);
+void ioasid_pasid_end(struct ioasid_device *idev, u32 vpasid);
 int ioasid_pasid_translate(struct ioasid_ctx *ctx, u32 vpasid, u32 *pasid);
 int ioasid_pasid_register_notifier(struct ioasid_ctx *ctx,
 				   struct notifier_block *nb);

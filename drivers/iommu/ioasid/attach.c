@@ -71,7 +71,10 @@ struct ioasid_attachment *ioasid_attachment_alloc(struct ioasid_device *idev,
 	if (idev->group) {
 		attachment->domain.group = idev->group->group;
 		attachment->domain.dev = idev->dev;
-		attachment->domain.pasid = vpasid;
+		attachment->domain.recorded = ioasid_device_records(idev);
+		/* It has a number only while work goes on */
+		attachment->domain.pasid = attachment->domain.recorded ?
+						   IOMMU_PASID_INVALID : vpasid;
 		if (idev->numbers == IOASID_NUMBERS_TABLES)
 			attachment->domain.by = &idev->by;
 		attachment->domain.home = idev->home;
@@ -124,8 +127,14 @@ static void set_partial(const struct ioasid_attachment *attachment,
 static void block_poisoned(struct ioasid_attachment *attachment)
 {
 	struct ioasid *ioasid = attachment->ioasid;
+	bool blocked;
 
-	if (ioasid_attachment_ops(attachment)->block_poisoned(ioasid, attachment))
+	if (attachment->domain.recorded)
+		blocked = ioasid_work_block(attachment);
+	else
+		blocked = ioasid_attachment_ops(attachment)->block_poisoned(ioasid,
+									    attachment);
+	if (blocked)
 		trace_ioasid_poison(ioasid->obj.id);
 }
 

@@ -58,6 +58,14 @@ int ioasid_group_begin_faults(struct ioasid_group *group,
 			      const struct ioasid_attachment *next);
 void ioasid_group_finish_faults(struct ioasid_group *group, bool moved);
 
+/* pasid_work.c */
+int ioasid_work_hold(const struct ioasid_attachment *attachment);
+void ioasid_work_drop(const struct ioasid_attachment *attachment);
+void ioasid_work_end(struct ioasid_attachment *attachment);
+void ioasid_work_close(struct ioasid_attachment *attachment);
+void ioasid_work_reopen(struct ioasid_attachment *attachment);
+bool ioasid_work_block(struct ioasid_attachment *attachment);
+
 /* attach.c */
 struct ioasid_attachment *ioasid_attachment_alloc(struct ioasid_device *idev,
 						  struct ioasid *ioasid,

@@ -21,7 +21,8 @@ struct ioasid_number;
  * @vpasid: its index in ioasid_device.attachments: what user space calls the
  *	PASID; IOMMU_NO_PASID for the requester id alone.  @domain has the PASID on
  *	the wire
- * @number: what makes that another one than @vpasid, or NULL
+ * @number: what makes that another one than @vpasid, or NULL; of a recorded one,
+ *	NULL while no work goes on: pasid_work.c
  * @node: of a PASID: in ioasid_group.pasids
  * @faults: of a PASID: the route of its faults; NULL, they are told nowhere
  * @ioasid: the IOASID, with a reference
@@ -30,7 +31,8 @@ struct ioasid_number;
  * @waiting: number of devices of @group that were bound before it began to
  *	attach, and have not attached yet: if there are any, it counts in
  *	ioas.partial
- * @leaving: the driver can unpin, but not pin any more
+ * @leaving: the driver can unpin, but not pin any more; of a recorded one, no work
+ *	can begin
  * @domain: of a group or a PASID: its domain, the IOVAs that it can use, and
  *	whether it is blocked; of the kind PGTABLE: the same in the parent, and the
  *	nested domain
@@ -38,7 +40,8 @@ struct ioasid_number;
  * @access: of an emulated device: the pins of its driver
  *
  * @devices, @waiting, @leaving, @node, @faults and @number are protected by ioasid_ctx.routes_lock,
- * and by ioasid_group.lock or ioasid_device.access_sem.  @domain and @access belong
+ * and by ioasid_group.lock or ioasid_device.access_sem; of a recorded one, @leaving,
+ * @faults and @number by ioasid_device.work_lock.  @domain and @access belong
  * to the address space.  The rest does not change.
  */
 struct ioasid_attachment {

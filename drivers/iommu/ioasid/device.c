@@ -63,6 +63,7 @@ struct ioasid_device *ioasid_device_get(struct ioasid_ctx *ctx, u32 id)
 static void device_free(struct ioasid_device *idev)
 {
 	kfree(idev->name);
+	xa_destroy(&idev->uses);
 	kfree_rcu(idev, rcu);
 }
 
@@ -101,6 +102,8 @@ struct ioasid_device *ioasid_device_alloc(struct ioasid_ctx *ctx,
 	idev->cookie = cookie;
 	INIT_LIST_HEAD(&idev->node);
 	xa_init_flags(&idev->attachments, XA_FLAGS_ALLOC | XA_FLAGS_ACCOUNT);
+	xa_init_flags(&idev->uses, XA_FLAGS_ACCOUNT);
+	mutex_init(&idev->work_lock);
 	mutex_init(&idev->lock);
 	init_rwsem(&idev->access_sem);
 	ret = ioasid_object_reserve(ctx, &idev->obj, IOASID_OBJECT_DEVICE);
@@ -666,6 +669,10 @@ static struct ioasid_device *add_alone(struct ioasid_device *idev,
  * The driver lets a user's work on the device have no other PASIDs than those that
  * user space attached.  It has the DMA API, so that no other owner can claim the
  * group: it does not set driver_managed_dma.
+ *
+ * If @ops has pasid_stop, an attach is only recorded: the IOASID is ready for the
+ * device, but @dev has no PASID for it, and no way there.  Both come with the first
+ * ioasid_pasid_begin(), and go with the last ioasid_pasid_end().
  *
  * The same device can be bound any number of times.
  *

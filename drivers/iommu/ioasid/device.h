@@ -6,6 +6,7 @@
 #define _IOASID_DEVICE_H
 
 #include <linux/device.h>
+#include <linux/ioasid.h>
 #include <linux/rwsem.h>
 
 #include "context.h"
@@ -103,6 +104,10 @@ struct ioasid_group {
  *	attachment
  * @ops: the framework's callbacks, or NULL
  * @data: passed to @ops
+ * @work_lock: see pasid_work.c
+ * @uses: of a device whose driver has pasid_stop: by vPASID, number of
+ *	ioasid_pasid_begin() without an ioasid_pasid_end(), and one more while it is
+ *	attached; protected by @work_lock
  * @lock: protects @gone, and keeps @dev while it is held and @gone is not set
  * @gone: the device was unbound
  * @rcu: frees the device after look-ups that may still see it
@@ -132,6 +137,8 @@ struct ioasid_device {
 	bool waiting;
 	const struct ioasid_device_ops *ops;
 	void *data;
+	struct mutex work_lock;		/* work by PASIDs */
+	struct xarray uses;
 	struct mutex lock;		/* protects gone, keeps dev */
 	bool gone;
 	struct rcu_head rcu;
@@ -166,6 +173,12 @@ void ioasid_unwatch(struct ioasid_region *region,
 struct ioas_ranges *ioasid_device_describe(struct ioasid_device *idev,
 					   struct ioasid_device_info *info,
 					   void **hw_data);
+
+/* Attachments of the device take effect only while its driver works by them */
+static inline bool ioasid_device_records(const struct ioasid_device *idev)
+{
+	return idev->ops && idev->ops->pasid_stop;
+}
 
 /* The caller keeps the device bound, or holds ioasid_device.lock */
 static inline const char *ioasid_device_name(const struct ioasid_device *idev)

@@ -11,14 +11,15 @@
  *  - Of devices whose numbers are common, a vPASID means one IOASID and one number
  *    in all of a context, and an IOASID has one vPASID: so what a CPU or another
  *    device translates for one of them is right for all.
- *  - A number counts for the user that made the attach, from before it is taken
- *    until it is in the pool again.
+ *  - A number counts for the user that made the attach, or began the work, from
+ *    before it is taken until it is in the pool again.
  *  - Listeners have been told that a number goes before it is in the pool again.
  *
  * Waits: ioasid_numbers.lock is held while listeners are called, which are kernel
  * drivers.  An attach waits for it killably.
  *
- * Locks: ioasid_numbers.lock, inside of ioasid_group.lock, protects the common
+ * Locks: ioasid_numbers.lock, inside of ioasid_group.lock and ioasid_device.work_lock,
+ * protects the common
  * numbers of a context; readers of @by_vpasid use RCU.  users_lock is a leaf.
  */
 #include <kunit/visibility.h>
@@ -169,6 +170,33 @@ u32 ioasid_numbers_left(void)
 }
 EXPORT_SYMBOL_IF_KUNIT(ioasid_numbers_left);
 
+/**
+ * ioasid_numbers_count() - count a PASID, up to the limit of a context
+ * @ctx: the context
+ *
+ * Return: true if the limit permits it.
+ */
+bool ioasid_numbers_count(struct ioasid_ctx *ctx)
+{
+	u64 limit = READ_ONCE(ctx->limit_pasids);
+	int old = atomic_read(&ctx->nr_pasids);
+
+	do {
+		if ((u32)old >= limit || old == INT_MAX)
+			return false;
+	} while (!atomic_try_cmpxchg(&ctx->nr_pasids, &old, old + 1));
+	return true;
+}
+
+/**
+ * ioasid_numbers_uncount() - undo ioasid_numbers_count()
+ * @ctx: the context
+ */
+void ioasid_numbers_uncount(struct ioasid_ctx *ctx)
+{
+	atomic_dec(&ctx->nr_pasids);
+}
+
 /* ---- Numbers ---- */
 
 static struct ioasid_number *take_number(struct device *dev)
@@ -260,7 +288,7 @@ err_give:
  * ioasid_number_get() - choose the PASID on the wire of an attachment
  * @attachment: the attachment, which routes nothing yet; out: its PASID
  *
- * Context: may sleep; ioasid_group.lock is held.
+ * Context: may sleep; ioasid_group.lock is held, or ioasid_device.work_lock.
  * Return: 0;
  * -EEXIST, of a device with common numbers: the vPASID is that of another IOASID,
  * or the IOASID has another vPASID;

@@ -9,6 +9,8 @@
 
 struct ioasid_ctx;
 
+bool ioasid_numbers_count(struct ioasid_ctx *ctx);
+void ioasid_numbers_uncount(struct ioasid_ctx *ctx);
 int ioasid_number_get(struct ioasid_attachment *attachment);
 void ioasid_number_put(struct ioasid_attachment *attachment);
 void ioasid_number_move(struct ioasid_attachment *from,

@@ -21,6 +21,9 @@
  *    replace a domain may fail to attach it there again: then it is detached.
  *  - An attachment counts in ioas.devices, ioasid_device.nr_pasids and
  *    ioasid_ctx.nr_pasids, from before it takes effect until after its end.
+ *  - A recorded attachment, of a driver that takes PASIDs only to work, has no number
+ *    here, counts not in ioasid_ctx.nr_pasids, and routes nothing: pasid_work.c gives
+ *    it all that.  To move one ends its work.
  *  - The tables of a device that translates by itself are attached like its PASIDs,
  *    and counted like them but for ioasid_ctx.nr_pasids.  They have numbers, too,
  *    which are no PASIDs.
@@ -31,7 +34,8 @@
  *
  * Locks: ioasid_group.lock serialises attaches, moves and detaches.  It is held
  * while a domain is populated.  ioasid_ctx.routes_lock protects the attachments,
- * too, for readers that must not wait for that.
+ * too, for readers that must not wait for that.  ioasid_device.work_lock, inside of
+ * ioasid_group.lock, keeps work from what a move or a detach takes away.
  */
 #include <linux/slab.h>
 
@@ -75,23 +79,13 @@ static struct ioasid_attachment *find(struct ioasid_device *idev, u32 vpasid)
 /* Count an attachment, up to the limit of the context */
 static bool count_pasid(const struct ioasid_device *idev)
 {
-	struct ioasid_ctx *ctx = idev->obj.ctx;
-	u64 limit = READ_ONCE(ctx->limit_pasids);
-	int old = atomic_read(&ctx->nr_pasids);
-
-	if (idev->nr_asids)
-		return true;
-	do {
-		if ((u32)old >= limit || old == INT_MAX)
-			return false;
-	} while (!atomic_try_cmpxchg(&ctx->nr_pasids, &old, old + 1));
-	return true;
+	return idev->nr_asids || ioasid_numbers_count(idev->obj.ctx);
 }
 
 static void uncount_pasid(const struct ioasid_device *idev)
 {
 	if (!idev->nr_asids)
-		atomic_dec(&idev->obj.ctx->nr_pasids);
+		ioasid_numbers_uncount(idev->obj.ctx);
 }
 
 /**
@@ -209,15 +203,67 @@ static void end_route(struct ioasid_attachment *attachment)
 	WRITE_ONCE(idev->nr_pasids, idev->nr_pasids - 1);
 	spin_unlock(&ctx->routes_lock);
 	ioasid_attachment_release(attachment, 1);
-	ioasid_number_put(attachment);
-	uncount_pasid(idev);
+	if (attachment->domain.recorded) {
+		ioasid_work_drop(attachment);
+	} else {
+		ioasid_number_put(attachment);
+		uncount_pasid(idev);
+	}
 	ioasid_attachment_free(attachment);
+}
+
+/* The attachment has moved: nothing is led by the old one any longer */
+static void end_moved(struct ioasid_attachment *old)
+{
+	ioasid_attachment_ops(old)->detach(old->ioasid, old, IOASID_DETACH_MOVED);
+	ioasid_attachment_release(old, 1);
+	ioasid_attachment_free(old);
+}
+
+/*
+ * Attach in place of @old, or of none, where an attach is only recorded.  Neither of
+ * them is led anywhere by that, so that a failure leaves @old as it was.
+ */
+static int record(struct ioasid_attachment *next, struct ioasid_attachment *old,
+		  u64 *fault_addr)
+{
+	struct ioasid_device *idev = next->device;
+	int ret;
+
+	ret = old ? 0 : ioasid_work_hold(next);
+	if (ret)
+		return ret;
+	ret = ioasid_attachment_hold(next, 1);
+	if (ret)
+		goto err_work;
+	add_route(next);
+	ret = ioasid_attachment_ops(next)->attach(next->ioasid, next, fault_addr);
+	if (ret)
+		goto err_route;
+	mutex_lock(&idev->work_lock);
+	if (old)
+		ioasid_work_end(old);
+	set_route(next, old);
+	mutex_unlock(&idev->work_lock);
+	if (old)
+		end_moved(old);
+	return 0;
+
+err_route:
+	remove_route(next);
+	ioasid_attachment_release(next, 1);
+err_work:
+	if (!old)
+		ioasid_work_drop(next);
+	return ret;
 }
 
 static int attach_first(struct ioasid_attachment *next, u64 *fault_addr)
 {
 	int ret;
 
+	if (next->domain.recorded)
+		return record(next, NULL, fault_addr);
 	if (!count_pasid(next->device))
 		return -EDQUOT;
 	ret = ioasid_number_get(next);
@@ -278,6 +324,9 @@ static int move(struct ioasid_attachment *old, struct ioasid_attachment *next,
 	const struct ioasid_kind_ops *ops = ioasid_attachment_ops(old);
 	int ret, blocked;
 
+	/* To end the work is to block it */
+	if (next->domain.recorded)
+		return hitless ? -EOPNOTSUPP : record(next, old, fault_addr);
 	/* Another IOASID has another number: there is nothing that can move */
 	if (next->device->numbers == IOASID_NUMBERS_COMMON)
 		return -EEXIST;
@@ -311,9 +360,7 @@ static int move(struct ioasid_attachment *old, struct ioasid_attachment *next,
 	set_route(next, old);
 	ioas_fault_route_commit(old->faults, next->faults, true);
 	old->faults = NULL;
-	ops->detach(old->ioasid, old, IOASID_DETACH_MOVED);
-	ioasid_attachment_release(old, 1);
-	ioasid_attachment_free(old);
+	end_moved(old);
 	return 0;
 }
 
@@ -419,7 +466,8 @@ out:
  * @vpasid: the PASID
  *
  * When this returns, no translation of the PASID is in an IOTLB, and its number
- * can be used again.
+ * can be used again.  Work by a recorded attachment has ended, too, if a fatal
+ * signal ends this.
  *
  * Context: may sleep; needs no memory.
  * Return: 0;
@@ -443,14 +491,17 @@ int ioasid_pasid_detach(struct ioasid_device *idev, u32 id, u32 vpasid)
 		return -EINTR;
 	attachment = find(idev, vpasid);
 	if (attachment && (!id || attachment->ioasid->obj.id == id)) {
+		ioasid_work_close(attachment);
 		ioas_fault_route_begin(attachment->faults, NULL);
 		ret = ioasid_attachment_ops(attachment)->detach(attachment->ioasid,
 								attachment,
 								IOASID_DETACH_KILLABLE);
-		if (!ret)
+		if (!ret) {
 			end_route(attachment);
-		else
+		} else {
 			ioas_fault_route_abort(attachment->faults, NULL);
+			ioasid_work_reopen(attachment);
+		}
 	}
 	ioasid_group_unlock(group);
 	return ret;
@@ -471,6 +522,7 @@ void ioasid_pasid_forget(struct ioasid_device *idev)
 	list_for_each_entry_safe(attachment, next, &group->pasids, node) {
 		if (attachment->device != idev)
 			continue;
+		ioasid_work_close(attachment);
 		ioas_fault_route_begin(attachment->faults, NULL);
 		ioasid_attachment_ops(attachment)->detach(attachment->ioasid,
 							  attachment,

@@ -1799,7 +1799,8 @@ struct ioasid_get_events {
  *	ones for no limit, the default.
  * @IOASID_OPTION_LIMIT_PASIDS: possible number of attachments by PASID, of all
  *	devices of the context; all ones for no limit, the default. What is
- *	attached already stays, even if it is more.
+ *	attached already stays, even if it is more. If a driver of a shared device
+ *	takes PASIDs only to work, each counts only while work goes on by it.
  * @IOASID_OPTION_LIMIT_MAPPINGS: possible number of mappings of all IOASIDs of
  *	the context together, with reserved ranges, and with mappings that are
  *	being made; all ones for no limit, the default. What is mapped already

@@ -21,13 +21,16 @@
  *  - A group whose DMA a table of user space translates first is not attached
  *    to the domain itself: its attachment keeps the domain, populated, for the
  *    nested domains of ioas/nest.c.
+ *  - An attachment that is recorded keeps the domain, populated, too, and is led
+ *    there only while it is active.
  *  - Permitted ranges become narrower only while no memory is mapped outside of
  *    them.  They are narrowed first; if memory is found outside, they are
  *    widened again.
  *
  * Locks: everything here takes attach_lock; then tables.sem for writing, by
  * ioas_tables_lock(), around a driver's attach, and around changes of the
- * lists.
+ * lists.  To activate what is recorded takes no attach_lock: it waits for no
+ * domain that is populated.
  */
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
@@ -371,6 +374,29 @@ static int populate(struct ioas *ioas, struct ioas_domain *dom)
 /* ---- Join and leave ---- */
 
 /*
+ * Test whether the driver would lead a recorded attachment to a domain, for a moment
+ * by a number of the pool; with none left, an existing domain is not used.  A driver
+ * takes a domain that was made for the device, unless its dirty bits are in the way,
+ * and one where it has led the device before.
+ */
+static int try_lead(struct ioas_attachment *attachment, struct ioas_domain *dom)
+{
+	int ret;
+
+	if (attachment->reach->users > 1 || (!dom->users && !dom->dirty))
+		return 0;
+	attachment->pasid = ioas_iommu_alloc_pasid(attachment->dev);
+	if (attachment->pasid == IOMMU_PASID_INVALID)
+		return dom->users ? -EINVAL : 0;
+	ret = ioas_route_lead(attachment, dom->iommu, false);
+	if (!ret)
+		ioas_route_block(attachment, dom->iommu);
+	ioas_iommu_free_pasid(attachment->pasid);
+	attachment->pasid = IOMMU_PASID_INVALID;
+	return ret;
+}
+
+/*
  * Lead an attachment to a domain.  With a table of user space ioas_nests_join()
  * does that.
  */
@@ -380,6 +406,8 @@ static int lead(struct ioas *ioas, struct ioas_attachment *attachment,
 	lockdep_assert_held_write(&ioas->tables.sem);
 	if (attachment->nests)
 		return 0;
+	if (attachment->recorded)
+		return try_lead(attachment, dom);
 	return ioas_route_lead(attachment, dom->iommu, dom->finalized_on_attach);
 }
 
@@ -388,7 +416,7 @@ static void add_attachment(struct ioas_attachment *attachment,
 {
 	dom->users++;
 	attachment->dom = dom;
-	attachment->blocked = false;
+	attachment->blocked = attachment->recorded;
 }
 
 static int join_existing(struct ioas *ioas,
@@ -719,7 +747,8 @@ static int leave(struct ioas *ioas, struct ioas_attachment *attachment,
  * The group is blocked, or attached to a domain of another address space that
  * is not finalized on attach.  It moves from there without being blocked in
  * between, unless its driver does that.  A PASID is blocked, or
- * @attachment->on is a domain of another address space.
+ * @attachment->on is a domain of another address space.  With
+ * @attachment->recorded it stays blocked: ioas_activate().
  *
  * Context: may sleep; takes attach_lock, which is held while a domain is
  * populated.
@@ -747,6 +776,7 @@ int ioas_attach(struct ioas *ioas, struct ioas_attachment *attachment,
 	/* The attach of another group may be long */
 	if (mutex_lock_killable(&ioas->attach_lock))
 		return -EINTR;
+	attachment->ioas = ioas;
 	spin_lock(&ioas->lock);
 	poisoned = ioas->poisoned;
 	dead = ioas->dead;
@@ -757,7 +787,7 @@ int ioas_attach(struct ioas *ioas, struct ioas_attachment *attachment,
 		ret = -ENODEV;
 	else
 		ret = join(ioas, attachment, fault_addr);
-	if (!ret && attachment->nests) {
+	if (!ret && attachment->nests && !attachment->recorded) {
 		ret = ioas_nests_join(attachment);
 		if (ret)
 			leave(ioas, attachment, true, false);
@@ -909,4 +939,66 @@ int ioas_unblock(struct ioas *ioas, struct ioas_attachment *attachment)
 	}
 	mutex_unlock(&ioas->attach_lock);
 	return ret;
+}
+
+/* ---- What is recorded ---- */
+
+/**
+ * ioas_activate() - lead the DMA of a recorded attachment
+ * @attachment: the attachment, which has joined, with a PASID that is blocked.  The
+ *	caller serialises this with ioas_deactivate(), and with its detach
+ *
+ * The domain is populated: no memory is mapped.  Without a table of user space that
+ * is bound, the PASID is led when one is.
+ *
+ * Context: may sleep; waits for no attach.
+ * Return: 0; on failure it is still blocked:
+ * -EIO, the domain is poisoned, or the IOMMU failed;
+ * -EMEDIUMTYPE, the IOMMU driver refuses the domain, or does not know the format of
+ * the table;
+ * -EINVAL, it finds the table malformed;
+ * -ENOSPC, the IOMMU driver;
+ * -ENOMEM;
+ * -EINTR, a fatal signal.
+ */
+int ioas_activate(struct ioas_attachment *attachment)
+{
+	struct ioas *ioas = attachment->ioas;
+	int ret = -EIO;
+
+	if (attachment->nests) {
+		ret = ioas_nests_join(attachment);
+	} else {
+		ioas_tables_lock(ioas);
+		if (!attachment->dom->poisoned)
+			ret = ioas_route_unblock(attachment);
+		ioas_tables_unlock(ioas);
+		if (ret)
+			ret = ret == -EINVAL ? -EMEDIUMTYPE : ioas_iommu_errno(ret);
+	}
+	attachment->blocked = ret;
+	return ret;
+}
+
+/**
+ * ioas_deactivate() - undo ioas_activate(), if it was done
+ * @attachment: the attachment, which has joined
+ *
+ * On return no translation of the PASID is in an IOTLB, and no page request of it
+ * is under way.
+ *
+ * Context: may sleep; waits for no attach; needs no memory, cannot fail.
+ */
+void ioas_deactivate(struct ioas_attachment *attachment)
+{
+	if (attachment->blocked)
+		return;
+	attachment->blocked = true;
+	if (attachment->nests) {
+		ioas_nests_leave(attachment, false, false);
+		return;
+	}
+	ioas_tables_lock(attachment->ioas);
+	ioas_route_block(attachment, attachment->dom->iommu);
+	ioas_tables_unlock(attachment->ioas);
 }

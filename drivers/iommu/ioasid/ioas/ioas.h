@@ -136,6 +136,8 @@ bool ioas_attachment_must_block(const struct ioas_attachment *attachment);
 bool ioas_block(struct ioas *ioas, struct ioas_attachment *attachment);
 int ioas_block_killable(struct ioas *ioas, struct ioas_attachment *attachment);
 int ioas_unblock(struct ioas *ioas, struct ioas_attachment *attachment);
+int ioas_activate(struct ioas_attachment *attachment);
+void ioas_deactivate(struct ioas_attachment *attachment);
 
 /* Page tables of user space */
 const struct ioasid_table_format *ioas_format_get(u32 type);

@@ -222,12 +222,20 @@ static int follow_table(struct ioas_nests *nests,
 	return ret;
 }
 
+/* The domain of an attachment stays */
+static void assert_stays(const struct ioas_attachment *attachment)
+{
+	if (!attachment->recorded)
+		lockdep_assert_held(&attachment->nests->parent->attach_lock);
+}
+
 /**
  * ioas_nests_join() - lead the DMA of an attachment through a table of user space
  * @attachment: the attachment, whose domain is populated; it is blocked, or
  *	attached to another address space.  It is blocked if no table is bound.
  *
- * Context: may sleep; attach_lock of the parent is held.
+ * Context: may sleep; attach_lock of the parent is held, unless @attachment is
+ * recorded: then the caller keeps its domain.
  * Return: 0; on failure the attachment is as before, unless its driver blocks it:
  * -EMEDIUMTYPE, the IOMMU does not know the format of the table;
  * -EINVAL, its driver finds the table malformed;
@@ -240,7 +248,7 @@ int ioas_nests_join(struct ioas_attachment *attachment)
 	struct ioas_nests *nests = attachment->nests;
 	int ret;
 
-	lockdep_assert_held(&nests->parent->attach_lock);
+	assert_stays(attachment);
 	if (down_write_killable(&nests->sem))
 		return -EINTR;
 	ret = follow_table(nests, attachment);
@@ -256,7 +264,8 @@ int ioas_nests_join(struct ioas_attachment *attachment)
  * @moved: it is attached elsewhere; otherwise it is blocked
  * @killable: a fatal signal ends the wait for a bind
  *
- * Context: may sleep; attach_lock of the parent is held.  Needs no memory.
+ * Context: may sleep; attach_lock of the parent is held, as for ioas_nests_join().
+ * Needs no memory.
  * Return: 0; with @killable -EINTR, a fatal signal: nothing was done.
  */
 int ioas_nests_leave(struct ioas_attachment *attachment, bool moved,
@@ -264,7 +273,7 @@ int ioas_nests_leave(struct ioas_attachment *attachment, bool moved,
 {
 	struct ioas_nests *nests = attachment->nests;
 
-	lockdep_assert_held(&nests->parent->attach_lock);
+	assert_stays(attachment);
 	if (hlist_unhashed(&attachment->in_nests))
 		return 0;
 	if (!killable)

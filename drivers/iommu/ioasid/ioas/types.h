@@ -478,7 +478,8 @@ struct ioas_translator {
  * @group: the group
  * @dev: one of its devices, bound; NULL if the group was bound as a whole; with
  *	a PASID, the device
- * @pasid: the PASID; IOMMU_NO_PASID for the group; with @by the number of the table
+ * @pasid: the PASID; IOMMU_NO_PASID for the group; with @by the number of the table;
+ *	IOMMU_PASID_INVALID, a PASID that has no number now
  * @by: the device, if it translates by itself; @dom is a mirror, and @group NULL
  * @home: the domain that the group goes to when it is blocked, and that maps
  *	nothing; NULL, the blocking domain of the core.  @dom is never finalized on
@@ -487,21 +488,25 @@ struct ioas_translator {
  * @on: with a PASID: what the IOMMU driver has attached it to, which may still be
  *	a domain of another address space; NULL, it is blocked
  * @faults: page requests are served
+ * @recorded: it joins without being led: only ioas_activate() leads it
+ * @ioas: the address space that it has joined
  * @handle: identify attaches of a PASID to the IOMMU core, and with @faults those of
  *	the group: one is used, the other one takes its place when the route changes
  * @handle_nr: the index of the one that is used
  * @dom: the domain that the group is attached to; NULL while there is none
  * @reach: the IOVAs that its group can use in @dom
- * @blocked: the group's DMA is blocked, since its domain is poisoned or the
- *	group is about to move
+ * @blocked: the group's DMA is blocked, since its domain is poisoned, the
+ *	group is about to move, or it is recorded and not active
  * @nests: the table of user space that translates its DMA before @dom does; NULL
  *	if the group is attached to @dom itself
  * @in_nests: in ioas_nests.attachments
  * @nest: what translates its DMA: @nests over @dom; NULL: it is blocked
  * @moving: it is about to be attached elsewhere: it counts in ioas_nests.moving
  *
- * @group, @dev, @pasid, @faults and @by to @limit do not change while it has joined.  The rest is
- * protected by ioas.attach_lock; @in_nests, @nest and @moving by ioas_nests.sem.
+ * @group, @dev, @pasid, @faults, @recorded, @ioas and @by to @limit do not change while it
+ * has joined; of a recorded one, @pasid does while it is not active.  The rest is
+ * protected by ioas.attach_lock; @in_nests, @nest and @moving by ioas_nests.sem;
+ * @on, @handle and @blocked of a recorded one by the caller of ioas_activate().
  */
 struct ioas_attachment {
 	struct iommu_group *group;
@@ -512,6 +517,8 @@ struct ioas_attachment {
 	const struct ioasid_iova_range *limit;
 	struct iommu_domain *on;
 	bool faults;
+	bool recorded;
+	struct ioas *ioas;
 	struct iommu_attach_handle handle[2];
 	struct ioas_domain *dom;
 	struct ioas_reach *reach;
