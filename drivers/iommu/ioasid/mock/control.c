@@ -38,8 +38,8 @@
  * struct control_device - a device that an open file has made
  * @refs: references: of the open file, then of the work; and of a command that
  *	waits for the work
- * @mdev: the device, if it is of the physical or the shared kind, or NULL
- * @shared: it is of the shared kind
+ * @mdev: the device, if it has an IOMMU, or NULL
+ * @kind: enum ioasid_model_kind
  * @pdev: the device, if it is of the emulated kind, or NULL
  * @number: the number in its name
  * @unplug: the work that unplugs it
@@ -48,7 +48,7 @@
 struct control_device {
 	refcount_t refs;
 	struct model_dev *mdev;
-	bool shared;
+	u32 kind;
 	struct platform_device *pdev;
 	int number;
 	struct work_struct unplug;
@@ -111,6 +111,14 @@ static void control_queue(struct control_device *device)
 	queue_work(control_wq, &device->unplug);
 }
 
+/* By enum ioasid_model_kind */
+static const char * const control_drivers[] = {
+	[IOASID_MODEL_PHYSICAL] = MODEL_DEVICE,
+	[IOASID_MODEL_EMULATED] = MODEL_EMULATED,
+	[IOASID_MODEL_SHARED] = MODEL_SHARED,
+	[IOASID_MODEL_ACCEL] = MODEL_ACCEL,
+};
+
 static struct control_device *
 control_plug(const struct ioasid_model_create *cmd)
 {
@@ -129,10 +137,9 @@ control_plug(const struct ioasid_model_create *cmd)
 		goto err_free;
 	device->number = ret;
 
-	device->shared = cmd->kind == IOASID_MODEL_SHARED;
+	device->kind = cmd->kind;
 	if (cmd->kind != IOASID_MODEL_EMULATED) {
-		device->mdev = model_dev_create(device->shared ? MODEL_SHARED :
-								 MODEL_DEVICE,
+		device->mdev = model_dev_create(control_drivers[cmd->kind],
 						device->number, &cmd->params,
 						cmd->group_key);
 		ret = PTR_ERR_OR_ZERO(device->mdev);
@@ -178,7 +185,7 @@ static long control_create(struct control_file *file, void __user *arg)
 
 	if (copy_from_user(&cmd, arg, sizeof(cmd)))
 		return -EFAULT;
-	if (cmd.reserved || cmd.kind > IOASID_MODEL_SHARED)
+	if (cmd.reserved || cmd.kind >= ARRAY_SIZE(control_drivers))
 		return -EINVAL;
 	if (cmd.kind == IOASID_MODEL_EMULATED) {
 		if (cmd.group_key || !all_zero(&cmd.params, sizeof(cmd.params)))
@@ -310,7 +317,7 @@ static long control_mediate(struct control_file *file, void __user *arg)
 	device = xa_load(&file->devices, cmd.id);
 	if (!device)
 		filp = ERR_PTR(-ENOENT);
-	else if (!device->shared)
+	else if (device->kind != IOASID_MODEL_SHARED)
 		filp = ERR_PTR(-EINVAL);
 	else
 		filp = model_mediate(device->mdev,
@@ -328,6 +335,32 @@ static long control_mediate(struct control_file *file, void __user *arg)
 	return 0;
 }
 
+static long control_accel_job(struct control_file *file, void __user *arg)
+{
+	struct ioasid_model_accel_job cmd;
+	struct control_device *device;
+	int ret;
+
+	if (copy_from_user(&cmd, arg, sizeof(cmd)))
+		return -EFAULT;
+	if (!cmd.length || cmd.length > IOASID_MODEL_ACCEL_LENGTH ||
+	    cmd.length % sizeof(u64))
+		return -EINVAL;
+	mutex_lock(&file->lock);
+	device = xa_load(&file->devices, cmd.id);
+	if (!device)
+		ret = -ENOENT;
+	else if (device->kind != IOASID_MODEL_ACCEL)
+		ret = -EINVAL;
+	else
+		ret = model_accel_job(device->mdev, cmd.seed, cmd.length,
+				      &cmd.sum);
+	mutex_unlock(&file->lock);
+	if (ret)
+		return ret;
+	return copy_to_user(arg, &cmd, sizeof(cmd)) ? -EFAULT : 0;
+}
+
 static long control_ioctl(struct file *filp, unsigned int cmd,
 			  unsigned long arg)
 {
@@ -342,6 +375,8 @@ static long control_ioctl(struct file *filp, unsigned int cmd,
 		return control_inject(file, (void __user *)arg);
 	case IOASID_MODEL_MEDIATE:
 		return control_mediate(file, (void __user *)arg);
+	case IOASID_MODEL_ACCEL_JOB:
+		return control_accel_job(file, (void __user *)arg);
 	case IOASID_MODEL_INSPECT:
 		return control_inspect(file, (void __user *)arg);
 	}
@@ -421,11 +456,16 @@ static int __init ioasid_mock_init(void)
 	ret = model_mediated_init();
 	if (ret)
 		goto err_devices;
-	ret = misc_register(&control_node);
+	ret = model_accel_init();
 	if (ret)
 		goto err_mediated;
+	ret = misc_register(&control_node);
+	if (ret)
+		goto err_accel;
 	return 0;
 
+err_accel:
+	model_accel_exit();
 err_mediated:
 	model_mediated_exit();
 err_devices:
@@ -445,6 +485,7 @@ static void __exit ioasid_mock_exit(void)
 	misc_deregister(&control_node);
 	/* Devices of closed files may not be unplugged yet */
 	destroy_workqueue(control_wq);
+	model_accel_exit();
 	model_mediated_exit();
 	model_devices_exit();
 	model_emulated_exit();

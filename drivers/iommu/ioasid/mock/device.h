@@ -9,6 +9,7 @@
 #define MODEL_DEVICE	"ioasid_model"
 #define MODEL_EMULATED	"ioasid_mock"
 #define MODEL_SHARED	"ioasid_shared"
+#define MODEL_ACCEL	"ioasid_accel"
 
 struct file;
 struct model_dev;
@@ -22,6 +23,10 @@ void model_devices_exit(void);
 int model_mediated_init(void);
 void model_mediated_exit(void);
 struct file *model_mediate(struct model_dev *mdev, bool common);
+
+int model_accel_init(void);
+void model_accel_exit(void);
+int model_accel_job(struct model_dev *mdev, u64 seed, u32 length, u64 *sum);
 
 int model_emulated_init(void);
 void model_emulated_exit(void);

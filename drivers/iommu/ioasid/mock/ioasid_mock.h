@@ -163,11 +163,14 @@ struct ioasid_mock_manners {
  * @IOASID_MODEL_EMULATED: by its driver, with VFIO's functions
  * @IOASID_MODEL_SHARED: by the device, through its IOMMU; a kernel driver has it,
  *	and makes mediated devices of it: IOASID_MODEL_MEDIATE
+ * @IOASID_MODEL_ACCEL: the same, but the driver is that of an accelerator: see
+ *	ioasid_accel.h
  */
 enum ioasid_model_kind {
 	IOASID_MODEL_PHYSICAL = 0,
 	IOASID_MODEL_EMULATED = 1,
 	IOASID_MODEL_SHARED = 2,
+	IOASID_MODEL_ACCEL = 3,
 };
 
 /**
@@ -218,7 +221,7 @@ struct ioasid_model_destroy {
 
 /**
  * struct ioasid_model_inject - ioctl(IOASID_MODEL_INJECT): make something fail
- * @id: a device of the physical or the shared kind
+ * @id: a device that has an IOMMU
  * @what: enum model_injection
  * @nth: the call from now on that fails: 1 is the next; 0 cancels
  * @pages: number of pages that a map or unmap does before it fails
@@ -243,7 +246,7 @@ enum ioasid_model_inspect_flags {
 
 /**
  * struct ioasid_model_inspect - ioctl(IOASID_MODEL_INSPECT): look at an IOMMU
- * @id: a device of the physical or the shared kind
+ * @id: a device that has an IOMMU
  * @flags: enum ioasid_model_inspect_flags
  * @lost_pages: out, with IOASID_MODEL_LEDGER: pages that can be reached, and
  *	were released
@@ -314,6 +317,31 @@ struct ioasid_model_mediated_dma {
 	__u64 data;
 	__u32 reason;
 	__u32 reserved;
+};
+
+/* ---- An accelerator ---- */
+
+#define IOASID_MODEL_ACCEL_JOB \
+	_IOWR(IOASID_MODEL_TYPE, 6, struct ioasid_model_accel_job)
+
+/* Maximum length of a job of the kernel */
+#define IOASID_MODEL_ACCEL_LENGTH	(64 << 10)
+
+/**
+ * struct ioasid_model_accel_job - ioctl(IOASID_MODEL_ACCEL_JOB): have an accelerator
+ *	do a piece of work for the kernel, by requester id
+ * @id: an accelerator
+ * @length: bytes, a multiple of 8, up to IOASID_MODEL_ACCEL_LENGTH
+ * @seed: the data are the pattern of this seed from 0 on, see ioasid_model_word()
+ * @sum: out, the sum of their words, as the accelerator has read them
+ *
+ * Errors: EIO, it could not read them.
+ */
+struct ioasid_model_accel_job {
+	__u32 id;
+	__u32 length;
+	__u64 seed;
+	__u64 sum;
 };
 
 /* ---- A device of the physical kind ---- */
