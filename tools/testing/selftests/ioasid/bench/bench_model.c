@@ -20,6 +20,7 @@
  */
 #include <getopt.h>
 
+#include "accel.h"
 #include "dirty.h"
 #include "ioasid_util.h"
 #include "family.h"
@@ -250,6 +251,62 @@ static void measure_dirty(enum model_api api, const char *name, const char *key)
 	munmap(p, DIRTY_LENGTH);
 }
 
+/* ---- An accelerator ---- */
+
+static int accelerator;
+
+/* A queue and a PASID for each piece of work, of which there is next to nothing */
+static int accel_work(void)
+{
+	return acc_submit(accelerator, &(struct accel_submit){
+		.op = ACCEL_FILL, .vpasid = 1, .dst = BASE, .length = 8,
+	});
+}
+
+/* The same; it leaves alone what the other work waits for */
+static int accel_use(void)
+{
+	return acc_submit(accelerator, &(struct accel_submit){
+		.op = ACCEL_FILL, .vpasid = 1, .dst = BASE + 8, .length = 8,
+	});
+}
+
+/* Work that has the PASID, until the first word of the memory is 0 */
+static void *other_work(void *arg)
+{
+	must("await", acc_await(accelerator, 1, 0));
+	return NULL;
+}
+
+/*
+ * The work itself, and the switches to the device and back, are in both numbers: what
+ * a PASID costs is their difference.
+ */
+static void measure_accel(void)
+{
+	struct model_params params = { .pasid_bits = 16 };
+	struct model_device device;
+	pthread_t other;
+
+	must("plug", acc_plug(&model, &device, &params));
+	accelerator = acc_open(&device, 0);
+	must("open", accelerator);
+	must("bind", acc_bind(accelerator, fd, 2));
+	must("attach", acc_attach(accelerator, plain, 1));
+	measure("take a queue and a PASID, work, and give them back",
+		"accel_work", accel_work, 0);
+	memset(memory, 1, PG);
+	must("thread", -pthread_create(&other, NULL, other_work, NULL));
+	while (!acc_info(accelerator).pasids)
+		usleep(1000);
+	measure("  the same, while other work has the PASID", "accel_use",
+		accel_use, 0);
+	memset(memory, 0, PG);
+	pthread_join(other, NULL);
+	close(accelerator);
+	model_unplug(&device, 0);
+}
+
 /* ---- The setting ---- */
 
 static void set_up(void)
@@ -331,6 +388,7 @@ int main(int argc, char **argv)
 		0);
 	measure("invalidate one range", "invalidate", invalidate_one, 0);
 	measure("  64 ranges", "invalidate_64", invalidate_many, 0);
+	measure_accel();
 	measure_dirty(MODEL_IOASID, "read the dirty bits of 1 GiB, 4 KiB pages",
 		      "get_dirty");
 	measure_dirty(MODEL_IOMMUFD, "  the same by iommufd", "get_dirty_iommufd");

@@ -577,7 +577,7 @@ TEST_F(model_control, malformed)
 	EXPECT_EQ(-EINVAL, ia_cmd(fd, IOASID_MODEL_DESTROY, &destroy));
 	look.flags = 2;
 	EXPECT_EQ(-EINVAL, ia_cmd(fd, IOASID_MODEL_INSPECT, &look));
-	create.kind = IOASID_MODEL_SHARED + 1;
+	create.kind = IOASID_MODEL_ACCEL + 1;
 	EXPECT_EQ(-EINVAL, model_create(&self->model, &create));
 	create = (struct ioasid_model_create){ .reserved = 1 };
 	EXPECT_EQ(-EINVAL, model_create(&self->model, &create));
