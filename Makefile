@@ -16,6 +16,8 @@ help:
 	@echo 'make demo [KERNEL=own]        a userspace NVMe driver on /dev/ioasid, in a VM: on the'
 	@echo '                              kernel of Debian, or on that of make kernel'
 	@echo 'make demo-nested              a guest page table that the model IOMMU walks, in a VM'
+	@echo 'make demo-vsva                processes of a guest on two devices, with page requests,'
+	@echo '                              on the model IOMMU, in a VM'
 	@echo 'make deb                      Debian packages, in out/deb: modules for its kernel, library, tools'
 	@echo 'make qemu                     QEMU with the back end for /dev/ioasid'
 	@echo 'make test-qemu                its tests, in a VM too'
@@ -61,8 +63,8 @@ mutants:
 demo:
 	@scripts/demo
 
-demo-nested:
-	@scripts/demo-nested
+demo-nested demo-vsva:
+	@scripts/demo-guest $(@:demo-%=%)
 
 deb:
 	@scripts/deb
@@ -86,4 +88,4 @@ series:
 	@scripts/overlay --series $(or $(OUT),$(error OUT=DIR is missing)) \
 		$(or $(KSRC),$(shell scripts/kernel prepare && scripts/kernel print-tree))
 
-.PHONY: help kernel print-image print-tree selftests test test-all test-fresh check mutants demo demo-nested deb qemu test-qemu bench-qemu bench overlay series
+.PHONY: help kernel print-image print-tree selftests test test-all test-fresh check mutants demo demo-nested demo-vsva deb qemu test-qemu bench-qemu bench overlay series
