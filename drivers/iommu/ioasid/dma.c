@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Commands that map, unmap and query IOVAs.
+ * Commands that map, unmap and query IOVAs, and move their charge.
  *
  * Invariants:
  *  - Each command checks its arguments, looks the IOASID up, calls its kind,
@@ -361,4 +361,36 @@ long ioasid_cmd_query_map(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 	cmd->next = to.query.more ? to.query.start : 0;
 	cmd->more = to.query.more;
 	return ret ?: copy_out(user, cmd, sizeof(*cmd));
+}
+
+long ioasid_cmd_rehome(struct ioasid_ctx *ctx, union ioasid_arg *arg,
+		       void __user *user)
+{
+	struct ioasid_rehome *cmd = &arg->rehome;
+	struct ioas_rehome rehome = {
+		.probe = cmd->flags & IOASID_REHOME_PROBE,
+	};
+	struct ioasid *ioasid;
+	struct ioas *ioas;
+	int ret;
+
+	if (cmd->__reserved || cmd->moved || cmd->fail_iova)
+		return -EINVAL;
+	ioasid = ioasid_get(ctx, cmd->ioasid);
+	if (!ioasid)
+		return -ENOENT;
+	/* A move cannot be undone */
+	if (copy_out(user, cmd, sizeof(*cmd))) {
+		ret = -EFAULT;
+		goto out_put;
+	}
+	ioas = ioasid_ioas(ioasid);
+	ret = IS_ERR(ioas) ? PTR_ERR(ioas) : ioas_rehome(ioas, &rehome);
+	cmd->moved = rehome.moved;
+	cmd->fail_iova = ret ? rehome.fail_iova : 0;
+	if (copy_out(user, cmd, sizeof(*cmd)))
+		ret = -EFAULT;
+out_put:
+	ioasid_put(ioasid);
+	return ret;
 }

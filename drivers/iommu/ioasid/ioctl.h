@@ -37,6 +37,7 @@ union ioasid_arg {
 	struct ioasid_export export;
 	struct ioasid_import import;
 	struct ioasid_query_map query;
+	struct ioasid_rehome rehome;
 	struct ioasid_list list;
 	struct ioasid_set_option option;
 	struct ioasid_vfio_ioasid vfio;
@@ -145,6 +146,8 @@ long ioasid_cmd_dma_batch(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 			  void __user *user);
 long ioasid_cmd_query_map(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 			  void __user *user);
+long ioasid_cmd_rehome(struct ioasid_ctx *ctx, union ioasid_arg *arg,
+		       void __user *user);
 long ioasid_cmd_bind_pgtable(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 			     void __user *user);
 long ioasid_cmd_unbind_pgtable(struct ioasid_ctx *ctx, union ioasid_arg *arg,

@@ -53,6 +53,7 @@ static long cmd_check_extension(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 	case IOASID_EXT_EVENTS:
 	case IOASID_EXT_DEMAND:
 	case IOASID_EXT_FAULT_QUEUE:
+	case IOASID_EXT_REHOME:
 		return 1;
 	case IOASID_EXT_PGTABLE:
 	case IOASID_EXT_PASID_TABLE:
@@ -218,6 +219,8 @@ static const struct ioasid_cmd ioasid_cmds[] = {
 	CMD(IOASID_LIST, struct ioasid_list, entries, 0, ioasid_cmd_list),
 	CMD(IOASID_SET_OPTION, struct ioasid_set_option, value,
 	    IOASID_OPTION_GET | IOASID_OPTION_SEAL, cmd_set_option),
+	CMD(IOASID_REHOME, struct ioasid_rehome, fail_iova, IOASID_REHOME_PROBE,
+	    ioasid_cmd_rehome),
 	CMD(IOASID_VFIO_IOASID, struct ioasid_vfio_ioasid, __reserved,
 	    IOASID_VFIO_IOASID_SET, ioasid_cmd_vfio_ioasid),
 	CMD(IOASID_GET_EVENTS, struct ioasid_get_events, events, 0,

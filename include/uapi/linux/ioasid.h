@@ -72,6 +72,7 @@
 #define IOASID_IMPORT		_IO(IOASID_TYPE, IOASID_BASE + 0x12)
 #define IOASID_LIST		_IO(IOASID_TYPE, IOASID_BASE + 0x13)
 #define IOASID_SET_OPTION	_IO(IOASID_TYPE, IOASID_BASE + 0x14)
+#define IOASID_REHOME		_IO(IOASID_TYPE, IOASID_BASE + 0x15)
 #define IOASID_VFIO_IOASID	_IO(IOASID_TYPE, IOASID_BASE + 0x16)
 #define IOASID_GET_EVENTS	_IO(IOASID_TYPE, IOASID_BASE + 0x1b)
 
@@ -132,6 +133,7 @@
  *	user's table, IOASID_DEVICE_GET_INFO tells.
  * @IOASID_EXT_PASID_TABLE: the same for IOASID_KIND_PASID_TABLE, with
  *	IOASID_BIND_PASID_TABLE and IOASID_UNBIND_PASID_TABLE.
+ * @IOASID_EXT_REHOME: IOASID_REHOME. 1 when there.
  */
 enum ioasid_extension {
 	IOASID_EXT_MAP = 1,
@@ -158,6 +160,7 @@ enum ioasid_extension {
 	IOASID_EXT_EVENTS = 24,
 	IOASID_EXT_BATCH_IOASID = 25,
 	IOASID_EXT_UNREPAIRABLE = 26,
+	IOASID_EXT_REHOME = 27,
 };
 
 /**
@@ -2113,6 +2116,64 @@ struct ioasid_device_detach {
 	__u32 flags;
 	__u32 ioasid;
 	__u32 vpasid;
+};
+
+/**
+ * enum ioasid_rehome_flags - flags of IOASID_REHOME
+ * @IOASID_REHOME_PROBE: check, and change nothing
+ */
+enum ioasid_rehome_flags {
+	IOASID_REHOME_PROBE = 1 << 0,
+};
+
+/**
+ * struct ioasid_rehome - ioctl(IOASID_REHOME)
+ * @argsz: sizeof(struct ioasid_rehome)
+ * @flags: enum ioasid_rehome_flags
+ * @ioasid: a root of the kind IOASID_KIND_MAP
+ * @__reserved: must be 0
+ * @moved: number of mappings that the caller took over, or would take over; 0 on
+ *	input. Valid on failure, too.
+ * @fail_iova: first byte of the mapping that could not be moved; 0 on input, and
+ *	on success
+ *
+ * The caller becomes the process and the user that pay for the mappings of the
+ * root: their charge moves to it, as IOASID_OPTION_CHARGE says, under its
+ * RLIMIT_MEMLOCK.  So a process that was passed the context's file takes over
+ * from its predecessor, which may run or have ended.  No page is unpinned, and no
+ * translation changes: DMA goes on.
+ *
+ * Mappings of files move, see IOASID_MAP_FILE, in ascending order of IOVAs, each
+ * of them as a whole.  Those that the caller pays for already stay as they are,
+ * as does memory of a device that was mapped by its file.  Mappings that another
+ * thread makes meanwhile are charged to the process of that thread.  Children
+ * need nothing: their memory is charged with the root.
+ *
+ * A charge counts once against a limit that both processes share.  This is the
+ * user's locked memory, with IOASID_CHARGE_USER, and what a user is charged for
+ * processes that ended, with the other modes.
+ *
+ * IOASID_REHOME_PROBE checks the mappings and the limit of the caller.  With
+ * IOASID_CHARGE_ONCE it does not check the limit.
+ *
+ * Errors, with @moved and @fail_iova:
+ *
+ *  * EINVAL: a field that must be 0 is not.
+ *  * EOPNOTSUPP: not a root of the kind IOASID_KIND_MAP; or another process has
+ *    mapped user addresses at @fail_iova. Nothing was moved, unless that was
+ *    mapped during the call.
+ *  * EDQUOT: RLIMIT_MEMLOCK of the caller would be exceeded at @fail_iova. What
+ *    is below has moved. With PROBE, @fail_iova is 0.
+ *  * ENOMEM, EINTR: at @fail_iova. What is below has moved. A repeated call
+ *    continues.
+ */
+struct ioasid_rehome {
+	__u32 argsz;
+	__u32 flags;
+	__u32 ioasid;
+	__u32 __reserved;
+	__u64 moved;
+	__u64 fail_iova;
 };
 
 /**

@@ -125,6 +125,22 @@ void ioas_dirty_fini(void);
 /* Read back */
 int ioas_query(struct ioas *ioas, struct ioas_query *query);
 
+/* Live update */
+
+/**
+ * struct ioas_rehome - a calling process becomes the payer of mappings
+ * @probe: check, and change nothing
+ * @moved: out, number of mappings that it took over, or would; also on failure
+ * @fail_iova: out on failure, first byte of the mapping that could not be moved
+ */
+struct ioas_rehome {
+	bool probe;
+	u64 moved;
+	u64 fail_iova;
+};
+
+int ioas_rehome(struct ioas *ioas, struct ioas_rehome *rehome);
+
 /* Attachments */
 int ioas_attach(struct ioas *ioas, struct ioas_attachment *attachment,
 		u64 *fault_addr);

@@ -3,7 +3,8 @@
  * Accounts of contexts, and what pinned memory is charged to.
  *
  * Invariants:
- *  - The charge of a mapping is released from the payer that it was made to.
+ *  - The charge of a mapping is released from the payer that it was made to, or
+ *    that has taken it over.
  *    Any process may do so.  It allocates no memory.
  *  - The first charge of an account fixes the mode of all its charges.
  *
@@ -128,7 +129,8 @@ static int payer_charge(struct ioasid_payer *payer, unsigned long npages)
 	if (likely(payer->charge == IOASID_CHARGE_USER))
 		return payer_charge_user(payer, npages);
 	if (payer->charge == IOASID_CHARGE_MM)
-		return ioasid_ledger_charge(payer->ledger, payer->ended, npages);
+		return ioasid_ledger_charge(payer->ledger, payer->ended,
+					    npages, NULL);
 	/* ioasid_charge_runs() charges, once the pages are known */
 	return 0;
 }
@@ -254,7 +256,7 @@ int ioasid_charge_runs(struct ioasid_payer *payer, struct ioasid_runs runs,
 		       bool goes_on)
 {
 	return ioasid_ledger_charge_runs(payer->ledger, payer->ended, runs,
-					 goes_on);
+					 goes_on, NULL);
 }
 EXPORT_SYMBOL_IF_KUNIT(ioasid_charge_runs);
 
@@ -289,6 +291,211 @@ void ioasid_charge_cut(struct ioasid_payer *payer, bool inside)
 		ioasid_ledger_cut(payer->ledger);
 }
 EXPORT_SYMBOL_IF_KUNIT(ioasid_charge_cut);
+
+/* ---- Moves ---- */
+
+/* Runs that are charged at a time, with mmap_lock held */
+#define TAKE_RUNS	512
+
+/* Whether a charge can move between two payers with their ledger, or user */
+static bool payer_shares(const struct ioasid_payer *payer,
+			 const struct ioasid_payer *other)
+{
+	if (payer->charge == IOASID_CHARGE_USER)
+		return payer->user == other->user;
+	return payer->ledger == other->ledger;
+}
+
+/* Cut the next runs off the front of others */
+static struct ioasid_runs take_front(struct ioasid_runs *runs)
+{
+	struct ioasid_runs front = *runs;
+	struct ioasid_run run;
+	unsigned int n;
+
+	front.left = 0;
+	for (n = 0; n < TAKE_RUNS && ioasid_runs_next(runs, &run); n++)
+		front.left += run.npages;
+	return front;
+}
+
+static int take_runs(struct ioasid_payer *payer,
+		     const struct ioasid_payer *from,
+		     const struct ioasid_memory *mem)
+{
+	struct ioasid_runs left, front, done;
+	int ret;
+
+	ioasid_runs_start(&left, mem);
+	done = left;
+	done.left = 0;
+	while (left.left) {
+		front = take_front(&left);
+		ret = ioasid_ledger_charge_runs(payer->ledger, payer->ended,
+						front, false, from->ledger);
+		if (ret) {
+			ioasid_ledger_uncharge_runs(payer->ledger, done);
+			return ret;
+		}
+		done.left += front.left;
+	}
+	return 0;
+}
+
+static int payer_take(struct ioasid_payer *payer,
+		      const struct ioasid_payer *from,
+		      const struct ioasid_memory *mem)
+{
+	bool shares = payer_shares(payer, from);
+
+	if (payer->charge == IOASID_CHARGE_USER) {
+		if (!shares)
+			return payer_charge_user(payer, mem->npages);
+		atomic64_add(mem->npages, &payer->mm->pinned_vm);
+		return 0;
+	}
+	if (shares)
+		return 0;
+	if (payer->charge == IOASID_CHARGE_MM)
+		return ioasid_ledger_charge(payer->ledger, payer->ended,
+					    mem->npages, from->ledger);
+	return take_runs(payer, from, mem);
+}
+
+/**
+ * ioasid_payer_is_caller() - check whether the calling process pays
+ * @payer: the payer
+ *
+ * Return: true if @payer is the calling process and its user.
+ */
+bool ioasid_payer_is_caller(const struct ioasid_payer *payer)
+{
+	return payer->mm == current->mm && payer->user == current_user();
+}
+
+/**
+ * ioasid_payer_get() - take a reference to the payer of a mapping
+ * @payer: the payer; the mapping has a reference
+ *
+ * Context: does not sleep.
+ */
+void ioasid_payer_get(struct ioasid_payer *payer)
+{
+	refcount_inc(&payer->users);
+}
+
+/**
+ * ioasid_payer_put() - drop a reference of ioasid_payer_get()
+ * @payer: the payer
+ *
+ * Context: may sleep.
+ */
+void ioasid_payer_put(struct ioasid_payer *payer)
+{
+	payer_put(payer);
+}
+
+/**
+ * ioasid_charge_take() - charge the calling process for charged memory
+ * @account: the context's account; what it has pinned does not change
+ * @from: the payer that is charged
+ * @mem: the memory
+ *
+ * Both payers are charged now, except for what they share: ioasid_charge_leave()
+ * releases the charge of one of them.
+ *
+ * Context: may sleep; takes mmap_lock.
+ * Return: the payer; or an ERR_PTR: -EDQUOT, RLIMIT_MEMLOCK would be exceeded;
+ * -ENOMEM; -EINTR. On failure nothing was charged.
+ */
+struct ioasid_payer *ioasid_charge_take(struct ioasid_account *account,
+					const struct ioasid_payer *from,
+					const struct ioasid_memory *mem)
+{
+	struct ioasid_payer *payer = payer_get(account);
+	int ret;
+
+	if (IS_ERR(payer))
+		return payer;
+	ret = payer_take(payer, from, mem);
+	if (!ret)
+		return payer;
+	payer_put(payer);
+	return ERR_PTR(ret);
+}
+
+/**
+ * ioasid_charge_leave() - release one of two charges for the same memory
+ * @payer: the payer to release; the caller's reference is put
+ * @other: the payer that stays charged
+ * @mem: the memory
+ *
+ * Context: may sleep; does not wait for mmap_lock; needs no memory.
+ */
+void ioasid_charge_leave(struct ioasid_payer *payer,
+			 const struct ioasid_payer *other,
+			 const struct ioasid_memory *mem)
+{
+	bool shares = payer_shares(payer, other);
+	struct ioasid_runs runs;
+
+	if (payer->charge == IOASID_CHARGE_USER) {
+		atomic64_sub(mem->npages, &payer->mm->pinned_vm);
+		if (!shares)
+			atomic_long_sub(mem->npages, &payer->user->locked_vm);
+	} else if (!shares && payer->charge == IOASID_CHARGE_MM) {
+		ioasid_ledger_uncharge(payer->ledger, mem->npages);
+	} else if (!shares) {
+		ioasid_runs_start(&runs, mem);
+		ioasid_ledger_uncharge_runs(payer->ledger, runs);
+	}
+	payer_put(payer);
+}
+
+/**
+ * ioasid_charge_counts() - check whether a charge that moves to the calling
+ *	process counts against its limit
+ * @payer: the payer that is charged
+ *
+ * What a user is charged for an mm that ended counts against the limit of its
+ * other mms already.
+ *
+ * Return: true if it does.
+ */
+bool ioasid_charge_counts(const struct ioasid_payer *payer)
+{
+	if (payer->charge == IOASID_CHARGE_USER)
+		return payer->user != current_user();
+	return payer->mm != current->mm &&
+	       !(payer->user == current_user() &&
+		 ioasid_ledger_has_ended(payer->ledger));
+}
+
+/**
+ * ioasid_charge_probe() - check whether the calling process can be charged
+ * @account: the context's account, which has been charged
+ * @npages: how many pages
+ *
+ * The charge is made, and released at once.  With IOASID_CHARGE_ONCE no limit is
+ * checked.
+ *
+ * Context: may sleep; takes mmap_lock.
+ * Return: 0; or an errno of ioasid_charge_take(). Nothing was charged.
+ */
+int ioasid_charge_probe(struct ioasid_account *account, unsigned long npages)
+{
+	struct ioasid_payer *payer = payer_get(account);
+	int ret;
+
+	if (IS_ERR(payer))
+		return PTR_ERR(payer);
+	ret = payer_charge(payer, npages);
+	if (ret)
+		payer_put(payer);
+	else
+		payer_uncharge(payer, npages);
+	return ret;
+}
 
 /**
  * ioasid_account_left() - tell how much the calling process can still pin

@@ -24,8 +24,8 @@ struct user_struct;
  * @users: references: one for each mapping that was charged, one of the
  *	account's cache
  * @charge: enum ioasid_charge
- * @mm: the mm that mapped; mm_count is held
- * @user: the user that mapped
+ * @mm: the mm that mapped, or took the mapping over; mm_count is held
+ * @user: its user
  * @ledger: the charges of @mm; NULL with IOASID_CHARGE_USER
  * @ended: the charges of @user for mms that ended; NULL with IOASID_CHARGE_USER
  * @rcu: frees the structure after look-ups of the cache
@@ -74,6 +74,18 @@ int ioasid_charge_runs(struct ioasid_payer *payer, struct ioasid_runs runs,
 		       bool goes_on);
 void ioasid_uncharge_runs(struct ioasid_payer *payer, struct ioasid_runs runs);
 void ioasid_charge_cut(struct ioasid_payer *payer, bool inside);
+/* Move a charge to the calling process */
+bool ioasid_payer_is_caller(const struct ioasid_payer *payer);
+void ioasid_payer_get(struct ioasid_payer *payer);
+void ioasid_payer_put(struct ioasid_payer *payer);
+struct ioasid_payer *ioasid_charge_take(struct ioasid_account *account,
+					const struct ioasid_payer *from,
+					const struct ioasid_memory *mem);
+void ioasid_charge_leave(struct ioasid_payer *payer,
+			 const struct ioasid_payer *other,
+			 const struct ioasid_memory *mem);
+bool ioasid_charge_counts(const struct ioasid_payer *payer);
+int ioasid_charge_probe(struct ioasid_account *account, unsigned long npages);
 u64 ioasid_account_left(struct ioasid_account *account);
 u64 ioasid_account_charged(struct ioasid_account *account);
 int ioasid_account_set_charge(struct ioasid_account *account,

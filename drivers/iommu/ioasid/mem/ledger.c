@@ -100,6 +100,7 @@ struct ledger_run {
  * @ended: the user that takes over the charges of @mm when it ends: the first
  *	user that was charged together with @mm
  * @file: released when @mm has ended and its task has closed its files
+ * @ending: @charged moves to @ended; set before that, never cleared
  * @has_ended: @charged has moved to @ended
  * @charged: pages that @mm is charged, @owed included; protected by mmap_lock
  * @owed: pages whose charge is still to be released
@@ -121,6 +122,7 @@ struct ioasid_ledger {
 	struct mm_struct *mm;
 	struct ioasid_ended *ended;
 	struct file *file;
+	bool ending;
 	bool has_ended;
 	unsigned long charged;
 	atomic_long_t owed;
@@ -443,6 +445,10 @@ static void ledger_end(struct ioasid_ledger *ledger)
 	ledger_settle(ledger);
 	__account_locked_vm(ledger->mm, ledger->charged, false, current, true);
 	atomic_long_add(ledger->charged, &ended->user->locked_vm);
+	/* Charges that move away from here do not count twice: ended_pages() */
+	WRITE_ONCE(ledger->ending, true);
+	/* Pairs with ended_pages() */
+	smp_wmb();
 	atomic_long_add(ledger->charged, &ended->pages);
 	/* From here on ledger_give_back() needs no lock */
 	smp_store_release(&ledger->has_ended, true);
@@ -657,10 +663,31 @@ struct ioasid_ledger *ioasid_ledger_get(struct ioasid_ended *ended)
 	return other;
 }
 
-/* Charge an mm, within its limit; mmap_lock is held for writing */
+/*
+ * What a user is charged for mms that ended, except @npages that are about to
+ * move away: the mm of @from, which may be NULL, has ended
+ */
+static unsigned long ended_pages(const struct ioasid_ended *ended,
+				 unsigned long npages,
+				 const struct ioasid_ledger *from)
+{
+	unsigned long pages = atomic_long_read(&ended->pages);
+
+	if (!from || from->ended != ended)
+		return pages;
+	/* Pairs with ledger_end() */
+	smp_rmb();
+	return READ_ONCE(from->ending) ? pages - min(pages, npages) : pages;
+}
+
+/*
+ * Charge an mm, within its limit; mmap_lock is held for writing.  @from is the
+ * ledger that the charge moves from, or NULL.
+ */
 static int ledger_charge_locked(struct ioasid_ledger *ledger,
 				const struct ioasid_ended *ended,
-				unsigned long npages)
+				unsigned long npages,
+				const struct ioasid_ledger *from)
 {
 	unsigned long limit = rlimit(RLIMIT_MEMLOCK) >> PAGE_SHIFT;
 	unsigned long locked;
@@ -672,7 +699,7 @@ static int ledger_charge_locked(struct ioasid_ledger *ledger,
 	 */
 	if (!npages)
 		return 0;
-	locked = ledger->mm->locked_vm + npages + atomic_long_read(&ended->pages);
+	locked = ledger->mm->locked_vm + npages + ended_pages(ended, npages, from);
 	if (locked > limit && !capable(CAP_IPC_LOCK))
 		return -EDQUOT;
 	ledger->charged += npages;
@@ -684,19 +711,21 @@ static int ledger_charge_locked(struct ioasid_ledger *ledger,
  * @ledger: its ledger
  * @ended: what its user is charged for mms that ended
  * @npages: pages
+ * @from: the ledger that the charge moves from, which keeps it for now; or NULL
  *
  * Context: may sleep; takes mmap_lock, killable.
  * Return: 0; -EDQUOT, RLIMIT_MEMLOCK would be exceeded; -ENOMEM; -EINTR.
  */
 int ioasid_ledger_charge(struct ioasid_ledger *ledger,
-			 const struct ioasid_ended *ended, unsigned long npages)
+			 const struct ioasid_ended *ended, unsigned long npages,
+			 const struct ioasid_ledger *from)
 {
 	struct mm_struct *mm = ledger->mm;
 	int ret;
 
 	if (mmap_write_lock_killable(mm))
 		return -EINTR;
-	ret = ledger_charge_locked(ledger, ended, npages);
+	ret = ledger_charge_locked(ledger, ended, npages, from);
 	mmap_write_unlock(mm);
 	return ret;
 }
@@ -764,13 +793,15 @@ void ioasid_ledger_uncharge(struct ioasid_ledger *ledger, unsigned long npages)
  * @ended: what its user is charged for mms that ended
  * @runs: the pages, pinned
  * @goes_on: as for ioasid_charge_runs()
+ * @from: as for ioasid_ledger_charge()
  *
  * Context: may sleep, takes mmap_lock.
  * Return: as ioasid_charge_runs().
  */
 int ioasid_ledger_charge_runs(struct ioasid_ledger *ledger,
 			      const struct ioasid_ended *ended,
-			      struct ioasid_runs runs, bool goes_on)
+			      struct ioasid_runs runs, bool goes_on,
+			      const struct ioasid_ledger *from)
 {
 	struct ioasid_runs walk = runs;
 	unsigned long fresh = 0;
@@ -787,7 +818,7 @@ int ioasid_ledger_charge_runs(struct ioasid_ledger *ledger,
 		fresh += ledger_add(ledger, run.pfn, run.pfn + run.npages - 1);
 	}
 	if (!ret)
-		ret = ledger_charge_locked(ledger, ended, fresh);
+		ret = ledger_charge_locked(ledger, ended, fresh, from);
 	if (ret) {
 		undo_runs(ledger, runs, n, fresh);
 	} else if (goes_on) {
@@ -827,6 +858,17 @@ void ioasid_ledger_uncharge_runs(struct ioasid_ledger *ledger,
 void ioasid_ledger_cut(struct ioasid_ledger *ledger)
 {
 	piece_in(ledger, 0, GFP_KERNEL | __GFP_NOFAIL);
+}
+
+/**
+ * ioasid_ledger_has_ended() - tell whether the charges are with the user
+ * @ledger: the ledger
+ *
+ * Return: true if its mm has ended.
+ */
+bool ioasid_ledger_has_ended(const struct ioasid_ledger *ledger)
+{
+	return READ_ONCE(ledger->ending);
 }
 
 /**
