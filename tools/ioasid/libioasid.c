@@ -221,6 +221,20 @@ int ioasid_get_dirty(int fd, struct ioasid_get_dirty *get)
 	return do_ioctl(fd, IOASID_GET_DIRTY, get);
 }
 
+int ioasid_rehome(int fd, __u32 ioasid, __u32 flags, __u64 *fail_iova)
+{
+	struct ioasid_rehome rehome = {
+		.argsz = sizeof(rehome),
+		.flags = flags,
+		.ioasid = ioasid,
+	};
+	int ret = do_ioctl(fd, IOASID_REHOME, &rehome);
+
+	if (fail_iova)
+		*fail_iova = rehome.fail_iova;
+	return ret;
+}
+
 int ioasid_invalidate(int fd, __u32 ioasid, __u32 devid,
 		      const struct ioasid_invalidate *entries, __u32 nr,
 		      __u32 *done)

@@ -212,6 +212,15 @@ int ioasid_bind_pasid_table(int fd, __u32 ioasid, __u32 flags, const void *data,
 int ioasid_unbind_pasid_table(int fd, __u32 ioasid);
 
 /**
+ * ioasid_rehome - become the process that pays for the mappings of a root
+ * @fd: the context
+ * @ioasid: a root
+ * @flags: enum ioasid_rehome_flags
+ * @fail_iova: NULL; or out, first byte of the mapping that could not be moved
+ */
+int ioasid_rehome(int fd, __u32 ioasid, __u32 flags, __u64 *fail_iova);
+
+/**
  * ioasid_invalidate - invalidate what caches have of a table, after it has changed
  * @fd: the context
  * @ioasid: the IOASID that the table is bound to
