@@ -49,6 +49,9 @@
 /* Requests that wait, of each device and process */
 #define ASKED 3
 
+/* For answers that the kernel gives */
+#define PATIENCE_MS 10000
+
 #define RW (IOASID_MODEL_REQUEST_READ | IOASID_MODEL_REQUEST_WRITE)
 
 /**
@@ -402,16 +405,25 @@ static struct ioasid_model_inspect inspect(struct vmm *vmm)
 	return look;
 }
 
-/* The IOMMU has passed on an answer to all requests but @waiting */
+/*
+ * Wait until all requests but @waiting have an answer.  The kernel may still have those
+ * in its hands that came right before a device was closed.
+ */
 static void expect_unanswered(struct vmm *vmm, uint64_t waiting)
 {
-	struct model_counters counters = inspect(vmm).counters;
+	struct model_counters counters;
+	int i;
 
-	if (counters.requests != counters.responses + waiting)
-		fail("%llu requests, %llu answers, and %llu should wait",
-		     (unsigned long long)counters.requests,
-		     (unsigned long long)counters.responses,
-		     (unsigned long long)waiting);
+	for (i = 0; i < PATIENCE_MS; i++) {
+		counters = inspect(vmm).counters;
+		if (counters.requests == counters.responses + waiting)
+			return;
+		usleep(1000);
+	}
+	fail("%llu requests, %llu answers, and %llu should wait",
+	     (unsigned long long)counters.requests,
+	     (unsigned long long)counters.responses,
+	     (unsigned long long)waiting);
 }
 
 /* ---- The story ---- */

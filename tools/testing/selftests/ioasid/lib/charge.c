@@ -74,3 +74,19 @@ long left(int fd, __u32 id)
 
 	return ia_info(fd, id, &info) ? -1 : (long)(info.bytes_left / PG);
 }
+
+int ia_rehome(int fd, __u32 id, __u32 flags, __u64 *moved, __u64 *fail_iova)
+{
+	struct ioasid_rehome cmd = {
+		.argsz = sizeof(cmd),
+		.flags = flags,
+		.ioasid = id,
+	};
+	int rc = ia_cmd(fd, IOASID_REHOME, &cmd);
+
+	if (moved)
+		*moved = cmd.moved;
+	if (fail_iova)
+		*fail_iova = cmd.fail_iova;
+	return rc;
+}

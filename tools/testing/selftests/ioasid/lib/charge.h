@@ -31,4 +31,7 @@ int map_pages(int fd, __u32 id, char *mem, unsigned long index,
 int unmap_pages(int fd, __u32 id, unsigned long index, unsigned long pages);
 long left(int fd, __u32 id);
 
+/* IOASID_REHOME; @moved and @fail_iova can be NULL. */
+int ia_rehome(int fd, __u32 id, __u32 flags, __u64 *moved, __u64 *fail_iova);
+
 #endif /* __SELFTESTS_IOASID_CHARGE_H */

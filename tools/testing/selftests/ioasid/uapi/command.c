@@ -655,6 +655,26 @@ FIXTURE_VARIANT_ADD(command, set_dirty)
 	.undo = undo_set_dirty,
 };
 
+static void fill_rehome(int fd, __u32 id, void *mem, union args *args)
+{
+	args->rehome.ioasid = id;
+}
+
+FIXTURE_VARIANT_ADD(command, rehome)
+{
+	.cmd = IOASID_REHOME,
+	.size = sizeof(struct ioasid_rehome),
+	.flags = IOASID_REHOME_PROBE,
+	.copies_out = true,
+	.id_at = offsetof(struct ioasid_rehome, ioasid),
+	.reserved_at = {
+		offsetof(struct ioasid_rehome, __reserved),
+		offsetof(struct ioasid_rehome, moved),
+		offsetof(struct ioasid_rehome, fail_iova),
+	},
+	.fill = fill_rehome,
+};
+
 static void fill_get_dirty(int fd, __u32 id, void *mem, union args *args)
 {
 	args->get_dirty.ioasid = id;

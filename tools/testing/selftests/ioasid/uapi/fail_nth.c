@@ -7,6 +7,7 @@
 #include <linux/memfd.h>
 
 #include "ioasid_test.h"
+#include "charge.h"
 #include "dirty.h"
 #include "family.h"
 #include "fault.h"
@@ -50,7 +51,7 @@ FIXTURE_VARIANT(command)
 	int (*run)(struct stage *s);
 	int (*undo)(struct stage *s);
 	/*
-	 * An unmap or free cannot be undone: if its results cannot be copied
+	 * An unmap, free or rehome cannot be undone: if its results cannot be copied
 	 * out, it may have been done completely.
 	 */
 	bool takes_away;
@@ -688,6 +689,81 @@ FIXTURE_VARIANT_ADD(command, set_dirty)
 {
 	.run = run_set_dirty,
 	.undo = undo_set_dirty,
+};
+
+/* Another process maps a page of the file, and ends. */
+static int prepare_rehome(struct stage *s)
+{
+	int status;
+	pid_t pid;
+
+	s->iova = 3 * SZ_4G;
+	pid = ia_fork();
+	if (pid < 0)
+		return -errno;
+	if (!pid)
+		_exit(-ia_map_file(s->fd, s->id, IA_RW_FIXED, &s->iova,
+				   s->file, 0, PG));
+	if (waitpid(pid, &status, 0) != pid || !WIFEXITED(status))
+		return -EIO;
+	/* It stays when the command fails */
+	return WEXITSTATUS(status) == EEXIST ? 0 : -WEXITSTATUS(status);
+}
+
+static int run_rehome(struct stage *s)
+{
+	return ia_rehome(s->fd, s->id, 0, NULL, NULL);
+}
+
+/* Only another process can take the charge away again */
+static int undo_rehome(struct stage *s)
+{
+	int rc = ia_unmap(s->fd, s->id, s->iova, PG, NULL);
+
+	return rc ? rc : prepare_rehome(s);
+}
+
+FIXTURE_VARIANT_ADD(command, rehome)
+{
+	.prepare = prepare_rehome,
+	.run = run_rehome,
+	.undo = undo_rehome,
+	.takes_away = true,
+};
+
+FIXTURE_VARIANT_ADD(command, rehome_mm)
+{
+	.charge = IOASID_CHARGE_MM,
+	.prepare = prepare_rehome,
+	.run = run_rehome,
+	.undo = undo_rehome,
+	.takes_away = true,
+};
+
+/* fdinfo has the charge of the process that mapped last: this one */
+static int prepare_rehome_once(struct stage *s)
+{
+	int rc = prepare_rehome(s);
+
+	if (!rc)
+		rc = ia_map(s->fd, s->id, 4 * SZ_4G, s->mem, PG);
+	return rc ? rc : ia_unmap(s->fd, s->id, 4 * SZ_4G, PG, NULL);
+}
+
+static int undo_rehome_once(struct stage *s)
+{
+	int rc = ia_unmap(s->fd, s->id, s->iova, PG, NULL);
+
+	return rc ? rc : prepare_rehome_once(s);
+}
+
+FIXTURE_VARIANT_ADD(command, rehome_once)
+{
+	.charge = IOASID_CHARGE_ONCE,
+	.prepare = prepare_rehome_once,
+	.run = run_rehome,
+	.undo = undo_rehome_once,
+	.takes_away = true,
 };
 
 static int run_get_dirty(struct stage *s)

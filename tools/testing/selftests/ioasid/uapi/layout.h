@@ -288,6 +288,12 @@ AT(ioasid_get_dirty, nr_dirty, 48);
 AT(ioasid_get_dirty, next, 56);
 SIZE(ioasid_get_dirty, 64);
 
+AT(ioasid_rehome, ioasid, 8);
+AT(ioasid_rehome, __reserved, 12);
+AT(ioasid_rehome, moved, 16);
+AT(ioasid_rehome, fail_iova, 24);
+SIZE(ioasid_rehome, 32);
+
 static_assert(IOASID_QUERY_MAP == 0x6948, "number");
 static_assert(IOASID_BIND_PGTABLE == 0x6949, "number");
 static_assert(IOASID_UNBIND_PGTABLE == 0x694a, "number");
@@ -299,6 +305,7 @@ static_assert(IOASID_SET_DIRTY == 0x694f, "number");
 static_assert(IOASID_GET_DIRTY == 0x6950, "number");
 static_assert(IOASID_CHECK_EXTENSION == 0x6940, "number");
 static_assert(IOASID_SET_OPTION == 0x6954, "number");
+static_assert(IOASID_REHOME == 0x6955, "number");
 static_assert(IOASID_VFIO_IOASID == 0x6956, "number");
 
 /* A structure of any command, with more room behind it. */
@@ -318,6 +325,7 @@ union args {
 	struct ioasid_query_map query;
 	struct ioasid_set_dirty set_dirty;
 	struct ioasid_get_dirty get_dirty;
+	struct ioasid_rehome rehome;
 	struct ioasid_export export;
 	struct ioasid_import import;
 	struct ioasid_list list;
