@@ -27,6 +27,9 @@
  *    gives the queue to no other job before ioasid_pasid_end() has returned.
  *  - Queues are given in the order of the line.  Each waiter has a wait queue of its
  *    own: a queue that is free wakes one thread.
+ *  - A queue has one page request at a time, of a group that no other one has.  It is
+ *    answered before ioasid_pasid_end() returns for the last job by the PASID; of a job
+ *    that was stopped before, the answer finds no group.
  *  - Work is for the process that opened the file.  Others that have inherited it can
  *    close it, and look.
  *
@@ -34,12 +37,14 @@
  *
  * Locks, outermost first: accels_lock, accel.mutex, accel.kernel_lock, accel_file.sem,
  * accel_file.lock, those of /dev/ioasid, accel.lock.  pasid_stop is called with locks of
- * /dev/ioasid held: it takes accel.lock, and no other.
+ * /dev/ioasid held: it takes accel.lock, and no other.  accel.answer_lock is a leaf; it is
+ * taken with locks of the IOMMU core held.
  */
 #include <linux/completion.h>
 #include <linux/delay.h>
 #include <linux/dma-mapping.h>
 #include <linux/fs.h>
+#include <linux/iommu.h>
 #include <linux/ioasid.h>
 #include <linux/jiffies.h>
 #include <linux/kref.h>
@@ -73,6 +78,9 @@ module_param(accel_turn_ms, uint, 0644);
 MODULE_PARM_DESC(accel_turn_ms,
 		 "Milliseconds that a queue is reserved for a file that polls for it.");
 
+/* In accel_queue.group: none */
+#define NO_GROUP	U32_MAX
+
 struct accel_file;
 
 /**
@@ -99,8 +107,10 @@ struct accel_job {
  * @job: the job
  * @work: the device
  * @buffer: a page, which it copies by
+ * @group: number of the page request that it has sent, or NO_GROUP
+ * @answer: what came: enum iommu_page_response_code
  *
- * accel.lock protects @node to @running.
+ * accel.lock protects @node to @running, accel.answer_lock @group and @answer.
  */
 struct accel_queue {
 	struct list_head node;
@@ -113,6 +123,8 @@ struct accel_queue {
 	struct accel_job job;
 	struct work_struct work;
 	void *buffer;
+	u32 group;
+	int answer;
 };
 
 /**
@@ -136,6 +148,10 @@ struct accel_waiter {
  * @refs: of the driver, and of each open file
  * @node: in accels
  * @mdev: the device
+ * @access: flags of its accesses
+ * @answers: queues that wait for answers to page requests
+ * @answer_lock: protects the requests of queues
+ * @last_group: the last number of a request, to be cut to what there is
  * @misc: its node
  * @name: of that
  * @mutex: protects @files, and keeps their bonds until it is unlocked
@@ -157,6 +173,10 @@ struct accel {
 	struct kref refs;
 	struct list_head node;
 	struct model_dev *mdev;
+	unsigned int access;
+	wait_queue_head_t answers;
+	spinlock_t answer_lock;		/* page requests */
+	atomic_t last_group;
 	struct miscdevice misc;
 	char name[IOASID_MODEL_NAME];
 	struct mutex mutex;		/* files */
@@ -203,14 +223,97 @@ static struct workqueue_struct *accel_wq;
 
 /* ---- The device: what hardware does, and a driver does not ---- */
 
+/* The answer to the request of a queue has come */
+static void accel_page_response(void *priv,
+				const struct iommu_page_response *response)
+{
+	struct accel *accel = priv;
+	struct accel_queue *queue;
+	unsigned long flags;
+	unsigned int i;
+
+	spin_lock_irqsave(&accel->answer_lock, flags);
+	for (i = 0; i < accel->nr_queues; i++) {
+		queue = &accel->queues[i];
+		if (queue->group != response->grpid)
+			continue;
+		queue->answer = response->code;
+		WRITE_ONCE(queue->group, NO_GROUP);
+	}
+	spin_unlock_irqrestore(&accel->answer_lock, flags);
+	wake_up_all(&accel->answers);
+}
+
+static void accel_requests_off(void *priv)
+{
+	struct accel *accel = priv;
+
+	wake_up_all(&accel->answers);
+}
+
+static const struct model_dev_ops accel_model_ops = {
+	.page_response = accel_page_response,
+	.requests_off = accel_requests_off,
+};
+
+static void set_group(struct accel_queue *queue, u32 group)
+{
+	spin_lock_irq(&queue->accel->answer_lock);
+	queue->answer = IOMMU_PAGE_RESP_INVALID;
+	WRITE_ONCE(queue->group, group);
+	spin_unlock_irq(&queue->accel->answer_lock);
+}
+
+/* Number of a request: no other queue has it, nor had it lately */
+static u32 next_group(struct accel *accel)
+{
+	return (u32)atomic_inc_return(&accel->last_group) % MODEL_GROUPS;
+}
+
+/* Request a page, and wait for the answer; true: try the access again */
+static bool request_page(struct accel_queue *queue, u64 address, bool write)
+{
+	unsigned int flags = MODEL_REQUEST_READ | MODEL_REQUEST_LAST |
+			     (write ? MODEL_REQUEST_WRITE : 0);
+	struct accel *accel = queue->accel;
+	u32 group = next_group(accel);
+	int ret;
+
+	set_group(queue, group);
+	for (;;) {
+		ret = model_report_page_request(accel->mdev, queue->job.pasid,
+						ALIGN_DOWN(address, PAGE_SIZE),
+						group, flags);
+		if (ret != -EAGAIN || READ_ONCE(queue->stop))
+			break;
+		/* It has too many requests already */
+		wait_event_idle(accel->answers,
+				model_may_request(accel->mdev) ||
+				READ_ONCE(queue->stop));
+	}
+	if (!ret)
+		wait_event_idle(accel->answers,
+				READ_ONCE(queue->group) == NO_GROUP ||
+				READ_ONCE(queue->stop));
+	if (READ_ONCE(queue->group) != NO_GROUP)
+		set_group(queue, NO_GROUP);
+	return queue->answer == IOMMU_PAGE_RESP_SUCCESS;
+}
+
 static bool do_access(struct accel_queue *queue, u64 address, size_t length,
 		      enum model_op op)
 {
 	struct accel_job *job = &queue->job;
 	struct model_fault fault = {};
 
-	job->cmd.reason = model_access(queue->accel->mdev, job->pasid, address,
-				       queue->buffer, length, op, 0, &fault);
+	do {
+		job->cmd.reason = model_access(queue->accel->mdev, job->pasid,
+					       address, queue->buffer, length, op,
+					       queue->accel->access, &fault);
+		if (READ_ONCE(queue->stop))
+			break;
+	} while (job->cmd.reason == MODEL_PAGE_REQUEST &&
+		 request_page(queue, fault.address, op == MODEL_WRITE));
 	if (job->cmd.reason)
 		job->cmd.fault_addr = fault.address;
 	return !job->cmd.reason;
@@ -248,8 +351,10 @@ static void do_job(struct accel_queue *queue)
 		if (job->stopped)
 			return;
 		length = min_t(u64, job->cmd.length - at, PAGE_SIZE);
-		if (!do_part(queue, at, length))
+		if (!do_part(queue, at, length)) {
+			job->stopped = READ_ONCE(queue->stop);
 			return;
+		}
 		if (job->cmd.op != ACCEL_AWAIT || *word == job->cmd.seed)
 			at += length;
 		else
@@ -301,6 +406,7 @@ static int queue_run(struct accel_queue *queue)
 	ret = wait_for_completion_killable(&queue->done);
 	if (ret) {
 		WRITE_ONCE(queue->stop, true);
+		wake_up_all(&queue->accel->answers);
 		/* One access of the device */
 		wait_for_completion(&queue->done);
 		return -EINTR;
@@ -349,8 +455,10 @@ static void accel_pasid_stop(void *data, u32 vpasid)
 		}
 		spin_unlock(&accel->lock);
 		/* Until ioasid_pasid_end(), it gets no other job */
-		if (running)
+		if (running) {
+			wake_up_all(&accel->answers);
 			wait_for_completion(&queue->done);
+		}
 	}
 }
 
@@ -871,6 +979,7 @@ static int queue_init(struct accel_queue *queue, struct accel *accel)
 	INIT_LIST_HEAD(&queue->node);
 	init_completion(&queue->done);
 	INIT_WORK(&queue->work, accel_engine);
+	queue->group = NO_GROUP;
 	queue->buffer = kmalloc(PAGE_SIZE, GFP_KERNEL);
 	return queue->buffer ? 0 : -ENOMEM;
 }
@@ -892,6 +1001,10 @@ static struct accel *accel_alloc(struct platform_device *pdev)
 	mutex_init(&accel->kernel_lock);
 	INIT_LIST_HEAD(&accel->files);
 	spin_lock_init(&accel->lock);
+	spin_lock_init(&accel->answer_lock);
+	init_waitqueue_head(&accel->answers);
+	if (model_dev_params(accel->mdev)->flags & MODEL_PRI)
+		accel->access = MODEL_ACCESS_ATS | MODEL_ACCESS_PRI;
 	INIT_LIST_HEAD(&accel->idle);
 	INIT_LIST_HEAD(&accel->line);
 	INIT_LIST_HEAD(&accel->turns);
@@ -927,6 +1040,7 @@ static int accel_probe(struct platform_device *pdev)
 	if (!accel)
 		return -ENOMEM;
 	platform_set_drvdata(pdev, accel);
+	model_dev_set_ops(accel->mdev, &accel_model_ops, accel);
 	mutex_lock(&accels_lock);
 	list_add(&accel->node, &accels);
 	mutex_unlock(&accels_lock);
@@ -936,6 +1050,7 @@ static int accel_probe(struct platform_device *pdev)
 	mutex_lock(&accels_lock);
 	list_del(&accel->node);
 	mutex_unlock(&accels_lock);
+	model_dev_set_ops(accel->mdev, NULL, NULL);
 	kref_put(&accel->refs, accel_free);
 	return ret;
 }
@@ -956,6 +1071,7 @@ static void accel_kill(struct accel *accel)
 	list_for_each_entry(waiter, &accel->line, node)
 		wake_up(waiter->wait);
 	spin_unlock(&accel->lock);
+	wake_up_all(&accel->answers);
 	list_for_each_entry(file, &accel->files, node)
 		wake_up(&file->wait);
 }
@@ -985,6 +1101,7 @@ static void accel_remove(struct platform_device *pdev)
 	mutex_lock(&accel->kernel_lock);
 	mutex_unlock(&accel->kernel_lock);
 	cancel_delayed_work_sync(&accel->lapse);
+	model_dev_set_ops(accel->mdev, NULL, NULL);
 	kref_put(&accel->refs, accel_free);
 }
 
