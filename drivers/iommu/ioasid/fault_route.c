@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Where the faults of attached devices are told: in the queue that their IOASID names.
+ * Where the faults of attached devices are told: in the queue that their IOASID names,
+ * or that its kind has.
  *
  * Invariants:
  *  - Each device of a group has a route for its faults, since records name it.  It has
@@ -14,6 +15,15 @@
 
 #include "attach.h"
 #include "faults.h"
+
+/* Where faults of devices go that are attached to an IOASID */
+static struct ioas_fault_queue *queue_of(const struct ioasid *ioasid)
+{
+	const struct ioasid_kind_ops *ops = ioasid_kind_of(ioasid);
+
+	return ops->fault_queue ? ops->fault_queue(ioasid) :
+				  ioasid_faults_queue(ioasid->faults);
+}
 
 /**
  * ioasid_route_faults() - allocate the route of a device's faults
@@ -45,7 +55,7 @@ int ioasid_route_faults(const struct ioasid_attachment *attachment,
 	/* A group that was bound as a whole has no device to tell of */
 	if (likely(!attachment->domain.faults) || !idev->dev)
 		return 0;
-	made = ioas_fault_route_alloc(ioasid_faults_queue(ioasid->faults), &origin);
+	made = ioas_fault_route_alloc(queue_of(ioasid), &origin);
 	if (IS_ERR(made))
 		return PTR_ERR(made);
 	*route = made;

@@ -316,7 +316,7 @@ static struct ioas_fault_queue *alloc_queue(const struct ioasid_fault_queue *cmd
 		if (IS_ERR(eventfd))
 			return ERR_CAST(eventfd);
 	}
-	queue = ioas_fault_queue_alloc(cmd->depth, eventfd);
+	queue = ioas_fault_queue_alloc(cmd->depth, eventfd, true);
 	if (queue)
 		return queue;
 	if (eventfd)

@@ -33,6 +33,9 @@ const struct ioasid_kind_ops * const ioasid_kinds[IOASID_KINDS] = {
 	[IOASID_KIND_MAP] = &ioasid_kind_map,
 	[IOASID_KIND_PGTABLE] = &ioasid_kind_pgtable,
 	[IOASID_KIND_PASID_TABLE] = &ioasid_kind_pasid_table,
+#ifdef CONFIG_HMM_MIRROR
+	[IOASID_KIND_PROCESS] = &ioasid_kind_process,
+#endif
 };
 
 /* Find the parent of a new IOASID, and take a reference to it */
@@ -386,7 +389,7 @@ static unsigned int ioasid_object_list(struct ioasid_object *obj,
 /* Names of the bits of enum ioasid_state */
 static const char * const state_words[] = {
 	"attached", "partial", "poisoned", "orphan", "revoked", "unbound",
-	[7] = "tracking",
+	"mm-gone", "tracking",
 };
 
 static void show_state(struct seq_file *m, unsigned long state)

@@ -74,7 +74,7 @@ enum ioasid_detach {
  *	number of entries; out, number of entries that were carried out
  * @hold: count devices that are about to attach.  Does not sleep.  Returns 0;
  *	-ENOENT, it is being freed; -EIO, it is poisoned.  NULL: no group can
- *	attach, and none of the ops from here to @is_through is called
+ *	attach, and none of the ops from here to @fault_queue is called
  * @release: undo @hold
  * @set_partial: count groups that wait for a sibling: commands that add to the
  *	IOASID return -EDEADLK while there are any.  Does not sleep
@@ -94,6 +94,9 @@ enum ioasid_detach {
  * @is_through: test whether the DMA of an IOASID goes through the domains of an
  *	address space, whose poison is its own, too.  Called under
  *	ioasid_ctx.routes_lock
+ * @fault_queue: find the queue where the kernel itself serves page requests of
+ *	devices; lives as long as the IOASID.  NULL: they go to the queue that user
+ *	space has named, if any
  * @stats: read the counters and the state, for fdinfo and IOASID_GET_INFO.  Does
  *	not sleep
  * @info: fill in the fields of IOASID_GET_INFO that depend on the kind and are not
@@ -153,12 +156,14 @@ struct ioasid_kind_ops {
 	bool (*is_through)(const struct ioasid *ioasid,
 			   const struct ioas *ioas);
 
+	struct ioas_fault_queue *(*fault_queue)(const struct ioasid *ioasid);
+
 	void (*stats)(struct ioasid *ioasid, struct ioas_stats *stats);
 	struct ioas_ranges *(*info)(struct ioasid *ioasid,
 				    struct ioasid_info *info);
 };
 
-#define IOASID_KINDS	(IOASID_KIND_PASID_TABLE + 1)
+#define IOASID_KINDS	(IOASID_KIND_PROCESS + 1)
 
 /* By enum ioasid_kind; NULL for a kind that IOASID_ALLOC does not know */
 extern const struct ioasid_kind_ops * const ioasid_kinds[IOASID_KINDS];
@@ -169,6 +174,7 @@ extern struct kmem_cache *ioasid_caches[IOASID_KINDS];
 extern const struct ioasid_kind_ops ioasid_kind_map;
 extern const struct ioasid_kind_ops ioasid_kind_pgtable;
 extern const struct ioasid_kind_ops ioasid_kind_pasid_table;
+extern const struct ioasid_kind_ops ioasid_kind_process;
 
 /* The ops of an IOASID */
 static inline const struct ioasid_kind_ops *

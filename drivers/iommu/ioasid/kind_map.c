@@ -11,7 +11,7 @@
  */
 #include <uapi/linux/ioasid.h>
 
-#include "kind_map.h"
+#include "kind_ioas.h"
 #include "share.h"
 
 /* ---- Life ---- */
@@ -75,28 +75,28 @@ static void map_end(struct ioasid *ioasid)
 
 /* ---- Attachments ---- */
 
-static int map_hold(struct ioasid *ioasid, unsigned int devices)
+int ioasid_map_hold(struct ioasid *ioasid, unsigned int devices)
 {
 	return ioas_hold(ioasid_map_ioas(ioasid), devices);
 }
 
-static void map_release(struct ioasid *ioasid, unsigned int devices)
+void ioasid_map_release(struct ioasid *ioasid, unsigned int devices)
 {
 	ioas_release(ioasid_map_ioas(ioasid), devices);
 }
 
-static void map_set_partial(struct ioasid *ioasid, bool partial)
+void ioasid_map_set_partial(struct ioasid *ioasid, bool partial)
 {
 	ioas_set_partial(ioasid_map_ioas(ioasid), partial);
 }
 
-static int map_attach(struct ioasid *ioasid,
+int ioasid_map_attach(struct ioasid *ioasid,
 		      struct ioasid_attachment *attachment, u64 *fault_addr)
 {
 	return ioas_attach(ioasid_map_ioas(ioasid), &attachment->domain, fault_addr);
 }
 
-static int map_detach(struct ioasid *ioasid,
+int ioasid_map_detach(struct ioasid *ioasid,
 		      struct ioasid_attachment *attachment,
 		      enum ioasid_detach how)
 {
@@ -108,7 +108,7 @@ static int map_detach(struct ioasid *ioasid,
 	return 0;
 }
 
-static int map_begin_move(struct ioasid *ioasid,
+int ioasid_map_begin_move(struct ioasid *ioasid,
 			  struct ioasid_attachment *attachment, bool hitless)
 {
 	if (!ioas_attachment_must_block(&attachment->domain))
@@ -118,7 +118,7 @@ static int map_begin_move(struct ioasid *ioasid,
 	return ioas_block_killable(ioasid_map_ioas(ioasid), &attachment->domain) ?: 1;
 }
 
-static int map_abort_move(struct ioasid *ioasid,
+int ioasid_map_abort_move(struct ioasid *ioasid,
 			  struct ioasid_attachment *attachment)
 {
 	if (!attachment->domain.blocked && !attachment->domain.by)
@@ -126,26 +126,26 @@ static int map_abort_move(struct ioasid *ioasid,
 	return ioas_unblock(ioasid_map_ioas(ioasid), &attachment->domain);
 }
 
-static bool map_block_poisoned(struct ioasid *ioasid,
+bool ioasid_map_block_poisoned(struct ioasid *ioasid,
 			       struct ioasid_attachment *attachment)
 {
 	return ioas_attachment_poisoned(&attachment->domain) &&
 	       ioas_block(ioasid_map_ioas(ioasid), &attachment->domain);
 }
 
-static bool map_is_through(const struct ioasid *ioasid, const struct ioas *ioas)
+bool ioasid_map_is_through(const struct ioasid *ioasid, const struct ioas *ioas)
 {
 	return &container_of(ioasid, struct ioasid_map, ioasid)->ioas == ioas;
 }
 
 /* ---- Look ---- */
 
-static void map_stats(struct ioasid *ioasid, struct ioas_stats *stats)
+void ioasid_map_stats(struct ioasid *ioasid, struct ioas_stats *stats)
 {
 	ioas_get_stats(ioasid_map_ioas(ioasid), stats);
 }
 
-static struct ioas_ranges *map_info(struct ioasid *ioasid,
+struct ioas_ranges *ioasid_map_info(struct ioasid *ioasid,
 				    struct ioasid_info *info)
 {
 	struct ioas *ioas = ioasid_map_ioas(ioasid);
@@ -177,15 +177,8 @@ const struct ioasid_kind_ops ioasid_kind_map = {
 	.unmap = ioasid_map_unmap,
 	.batch = ioasid_map_batch,
 	.query = ioasid_map_query,
-	.hold = map_hold,
-	.release = map_release,
-	.set_partial = map_set_partial,
-	.attach = map_attach,
-	.detach = map_detach,
-	.begin_move = map_begin_move,
-	.abort_move = map_abort_move,
-	.block_poisoned = map_block_poisoned,
-	.is_through = map_is_through,
-	.stats = map_stats,
-	.info = map_info,
+	.attach = ioasid_map_attach,
+	IOASID_MAP_ATTACH_OPS,
+	.stats = ioasid_map_stats,
+	.info = ioasid_map_info,
 };

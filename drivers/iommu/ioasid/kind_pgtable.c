@@ -171,21 +171,6 @@ int ioasid_pgtable_invalidate(struct ioasid *ioasid,
 
 /* ---- Attachments ---- */
 
-int ioasid_pgtable_hold(struct ioasid *ioasid, unsigned int devices)
-{
-	return ioas_hold(ioasid_map_ioas(ioasid), devices);
-}
-
-void ioasid_pgtable_release(struct ioasid *ioasid, unsigned int devices)
-{
-	ioas_release(ioasid_map_ioas(ioasid), devices);
-}
-
-void ioasid_pgtable_set_partial(struct ioasid *ioasid, bool partial)
-{
-	ioas_set_partial(ioasid_map_ioas(ioasid), partial);
-}
-
 int ioasid_pgtable_attach(struct ioasid *ioasid,
 			  struct ioasid_attachment *attachment, u64 *fault_addr)
 {

@@ -5,7 +5,7 @@
 #ifndef _IOASID_KIND_PGTABLE_H
 #define _IOASID_KIND_PGTABLE_H
 
-#include "kind_map.h"
+#include "kind_ioas.h"
 
 /**
  * struct ioasid_pgtable - an IOASID with a table of user space
@@ -40,9 +40,6 @@ const struct ioasid_table_format *ioasid_pgtable_format(struct ioasid *ioasid);
 int ioasid_pgtable_invalidate(struct ioasid *ioasid,
 			      const struct iommu_group *only,
 			      const void *entries, size_t size, u32 *nr);
-int ioasid_pgtable_hold(struct ioasid *ioasid, unsigned int devices);
-void ioasid_pgtable_release(struct ioasid *ioasid, unsigned int devices);
-void ioasid_pgtable_set_partial(struct ioasid *ioasid, bool partial);
 int ioasid_pgtable_attach(struct ioasid *ioasid,
 			  struct ioasid_attachment *attachment, u64 *fault_addr);
 int ioasid_pgtable_detach(struct ioasid *ioasid,
@@ -73,9 +70,9 @@ struct ioas_ranges *ioasid_pgtable_info(struct ioasid *ioasid,
 	.bind = ioasid_pgtable_bind,					\
 	.unbind = ioasid_pgtable_unbind,				\
 	.invalidate = ioasid_pgtable_invalidate,			\
-	.hold = ioasid_pgtable_hold,					\
-	.release = ioasid_pgtable_release,				\
-	.set_partial = ioasid_pgtable_set_partial,			\
+	.hold = ioasid_map_hold,					\
+	.release = ioasid_map_release,					\
+	.set_partial = ioasid_map_set_partial,				\
 	.detach = ioasid_pgtable_detach,				\
 	.begin_move = ioasid_pgtable_begin_move,			\
 	.abort_move = ioasid_pgtable_abort_move,			\

@@ -58,6 +58,8 @@ static long cmd_check_extension(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 	case IOASID_EXT_PGTABLE:
 	case IOASID_EXT_PASID_TABLE:
 		return ioas_iommu_takes_tables();
+	case IOASID_EXT_PROCESS:
+		return IS_ENABLED(CONFIG_HMM_MIRROR);
 	case IOASID_EXT_DIRTY:
 		return ioas_iommu_may_track_dirty();
 	case IOASID_EXT_UNREPAIRABLE:
@@ -495,9 +497,12 @@ static int __init ioasid_module_init(void)
 	ret = ioas_cache_init();
 	if (ret)
 		goto err_memory;
-	ret = ioasid_ioasids_init();
+	ret = ioas_fault_server_setup();
 	if (ret)
 		goto err_space;
+	ret = ioasid_ioasids_init();
+	if (ret)
+		goto err_server;
 	ioasid_share_init();
 	ioasid_faults_init();
 	ioasid_device_init();
@@ -509,6 +514,8 @@ static int __init ioasid_module_init(void)
 
 err_context:
 	ioasid_ioasids_exit();
+err_server:
+	ioas_fault_server_cleanup();
 err_space:
 	ioas_cache_exit();
 err_memory:
@@ -522,6 +529,7 @@ static void __exit ioasid_module_exit(void)
 {
 	misc_deregister(&ioasid_misc);
 	ioas_dirty_fini();
+	ioas_fault_server_cleanup();
 	/* Devices and imports are freed by kfree_rcu() */
 	rcu_barrier();
 	ioasid_ioasids_exit();

@@ -116,6 +116,8 @@
  * @IOASID_EXT_UNREPAIRABLE: records of the kind IOASID_FAULT_UNREPAIRABLE. 1 when
  *	there; 0 where the kernel's IOMMU core lacks what they need.
  * @IOASID_EXT_DEMAND: IOASID_ALLOC_DEMAND. 1 when there.
+ * @IOASID_EXT_PROCESS: IOASID_KIND_PROCESS. 1 when the kernel was built with
+ *	HMM_MIRROR.
  * @IOASID_EXT_PASID_HITLESS: IOASID_ATTACH_HITLESS. 1 when the kernel has it;
  *	IOASID_DEVICE_PASID_HITLESS tells if the IOMMU of a device has.
  * @IOASID_EXT_CHILD_DEVMEM: children can refer to memory of devices. 1 when
@@ -152,6 +154,7 @@ enum ioasid_extension {
 	IOASID_EXT_PASID_TABLE = 14,
 	IOASID_EXT_FAULT_QUEUE = 15,
 	IOASID_EXT_DEMAND = 16,
+	IOASID_EXT_PROCESS = 17,
 	IOASID_EXT_DIRTY = 18,
 	IOASID_EXT_PASID_HITLESS = 19,
 	IOASID_EXT_CHILD_DEVMEM = 20,
@@ -188,6 +191,7 @@ struct ioasid_check_extension {
  * @IOASID_KIND_PASID_TABLE: a table that user space writes, in memory that the
  *	parent maps, with a page table for each PASID: IOASID_BIND_PASID_TABLE and
  *	IOASID_INVALIDATE_CACHE
+ * @IOASID_KIND_PROCESS: the memory of the process that makes it: no command maps it
  * @IOASID_KIND_IMPORT: stands for an IOASID of another context, made by
  *	IOASID_IMPORT and not by IOASID_ALLOC
  */
@@ -195,6 +199,7 @@ enum ioasid_kind {
 	IOASID_KIND_MAP = 1,
 	IOASID_KIND_PGTABLE = 2,
 	IOASID_KIND_PASID_TABLE = 3,
+	IOASID_KIND_PROCESS = 4,
 	IOASID_KIND_IMPORT = 16,
 };
 
@@ -238,12 +243,13 @@ enum ioasid_alloc_flags {
  * @cookie: any number; shown by IOASID_GET_INFO and IOASID_LIST
  * @cut_size: the cut size of mappings that do not state their own, in bytes:
  *	a power of two not below the page size, or 0 for none. Must be 0 for
- *	IOASID_KIND_PGTABLE
+ *	IOASID_KIND_PGTABLE and IOASID_KIND_PROCESS
  * @snoop: enum ioasid_snoop; must be 0 for IOASID_KIND_PGTABLE, whose parent's
  *	counts
  * @format: format of a user's table: enum iommu_hwpt_data_type of
  *	linux/iommufd.h, or a number that an IOMMU driver has registered. Must be 0
- *	for IOASID_KIND_MAP, and not 0 for IOASID_KIND_PGTABLE
+ *	for IOASID_KIND_MAP and IOASID_KIND_PROCESS, and not 0 for
+ *	IOASID_KIND_PGTABLE
  * @fault_queue: id of a fault queue, where faults of devices that are attached to
  *	the IOASID are told; or 0. See struct ioasid_fault_queue
  * @ioasid: out, the id
@@ -276,6 +282,20 @@ enum ioasid_alloc_flags {
  * and cannot be a parent.  One of the kind IOASID_KIND_PASID_TABLE is the same for
  * devices that have a page table for each PASID; they attach by requester id.
  *
+ * An IOASID of the kind IOASID_KIND_PROCESS has no parent.  Devices that are attached to
+ * it use the addresses of the process that made it, with the permissions that the
+ * process has there: all of its memory, as it comes and goes, but what devices are
+ * mapped to.  Nothing is pinned, and nothing is charged but page tables, to the memory
+ * cgroup of the process.  A device must be able to request pages (PCI PRI), and its
+ * IOMMU to translate the addresses of a process, or its attach returns EMEDIUMTYPE.
+ * The kernel answers the requests.  A device is told that it cannot have a page where
+ * the process has none, or lacks the permission, in each 2 MiB of addresses in which
+ * an attached device has reserved ones, and when the process has ended.  After fork()
+ * it is the memory of the parent still, and after execve() nothing: see
+ * IOASID_STATE_MM_GONE.  A child of fork() and other processes that have the file can
+ * use the IOASID, but only devices reach the memory.  It takes none of the commands that
+ * map, unmap and look at mappings, and cannot be a parent.
+ *
  * Errors:
  *
  *  * EDQUOT: IOASID_OPTION_LIMIT_IOASIDS is reached.
@@ -285,7 +305,8 @@ enum ioasid_alloc_flags {
  *  * EDEADLK: the parent waits for a sibling, see
  *    IOASID_STATE_PARTIAL_GROUP.
  *  * ENODEV: the IOASID behind an import was freed.
- *  * EOPNOTSUPP: IOASID_ALLOC_NEST_PARENT for a child, or where
+ *  * EOPNOTSUPP: IOASID_KIND_PROCESS with flags or @fault_queue, or where
+ *    IOASID_EXT_PROCESS is 0; IOASID_ALLOC_NEST_PARENT for a child, or where
  *    IOASID_EXT_PGTABLE is 0; IOASID_ALLOC_DEMAND for a child, or with
  *    @fault_queue;
  *    IOASID_ALLOC_DIRTY where IOASID_EXT_DIRTY is 0, or for another kind than
@@ -371,6 +392,8 @@ struct ioasid_iova_range {
  *	ioasid_map_dma.
  * @IOASID_STATE_UNBOUND: of the kind IOASID_KIND_PGTABLE: no table is bound, and
  *	attached devices are blocked
+ * @IOASID_STATE_MM_GONE: of the kind IOASID_KIND_PROCESS: the process has ended, or
+ *	has executed another program: devices reach nothing
  * @IOASID_STATE_TRACKING: IOASID_SET_DIRTY was called: writes are logged
  */
 enum ioasid_state {
@@ -380,6 +403,7 @@ enum ioasid_state {
 	IOASID_STATE_ORPHAN = 1 << 3,
 	IOASID_STATE_REVOKED = 1 << 4,
 	IOASID_STATE_UNBOUND = 1 << 5,
+	IOASID_STATE_MM_GONE = 1 << 6,
 	IOASID_STATE_TRACKING = 1 << 7,
 };
 
@@ -405,7 +429,8 @@ enum ioasid_state {
  *	import counts as one, whether it has children or not
  * @nr_mappings: out, number of mappings, reserved ranges included; of an
  *	import, number of mappings that all importers of the export have
- * @bytes_mapped: out, bytes that map memory
+ * @bytes_mapped: out, bytes that map memory; of the kind IOASID_KIND_PROCESS, those
+ *	that devices reach just now without a request, in all hardware page tables
  * @bytes_pinned: out, bytes of memory pinned by this IOASID's mappings; 0 for
  *	a child
  * @bytes_charged: out, bytes of locked memory that were charged for them; see

@@ -45,6 +45,7 @@
 #include "mapping.h"
 #include "mirror.h"
 #include "nest.h"
+#include "process.h"
 #include "ranges.h"
 #include "route.h"
 #include "tables.h"
@@ -466,6 +467,11 @@ static int join_new(struct ioas *ioas, struct ioas_attachment *attachment,
 	ret = narrow(ioas, attachment, dom, &before, fault_addr);
 	if (ret)
 		goto err_point;
+	/* Its device may request pages as soon as it is led there */
+	if (unlikely(ioas->mirrors_process))
+		ret = ioas_process_join(ioas, dom);
+	if (ret)
+		goto err_narrow;
 
 	ioas_tables_lock(ioas);
 	ioas_tables_populate_begin(ioas, dom);
@@ -509,6 +515,8 @@ static void free_domain(struct ioas *ioas, struct ioas_domain *dom)
 	bool poisoned = dom->poisoned;
 
 	lockdep_assert_held(&ioas->attach_lock);
+	if (unlikely(ioas->mirrors_process))
+		ioas_process_leave(ioas, dom);
 	ioas_domain_free(dom);
 	if (poisoned && !ioas_tables_poisoned(ioas))
 		ioas_quarantine_release(ioas);
@@ -521,6 +529,7 @@ static void free_domain(struct ioas *ioas, struct ioas_domain *dom)
  * @sort: see ioas_domain_alloc()
  * @dirty: with dirty bits
  * @nests: only domains below which tables of user space can be used
+ * @same_unit: only domains that were allocated for the IOMMU of the device
  */
 struct domain_query {
 	struct ioas *ioas;
@@ -528,7 +537,16 @@ struct domain_query {
 	enum ioas_iommu_sort sort;
 	bool dirty;
 	bool nests;
+	bool same_unit;
 };
+
+/* Test whether a domain that fits the device is one that is asked for */
+static bool is_asked_for(const struct domain_query *query, struct device *dev)
+{
+	if (query->nests && !ioas_domain_can_nest(query->dom, dev))
+		return false;
+	return !query->same_unit || query->dom->unit == ioas_iommu_unit(dev);
+}
 
 static void ask_next_fit(struct device *dev, void *arg)
 {
@@ -536,8 +554,7 @@ static void ask_next_fit(struct device *dev, void *arg)
 
 	do {
 		query->dom = ioas_tables_next_fit(query->ioas, query->dom, dev);
-	} while (query->nests && query->dom &&
-		 !ioas_domain_can_nest(query->dom, dev));
+	} while (query->dom && !is_asked_for(query, dev));
 }
 
 static void ask_alloc(struct device *dev, void *arg)
@@ -670,6 +687,8 @@ static int join(struct ioas *ioas, struct ioas_attachment *attachment,
 	struct domain_query query = {
 		.ioas = ioas,
 		.nests = attachment->nests,
+		/* What mirrors a process is invalidated beside attaches */
+		.same_unit = ioas->mirrors_process,
 	};
 	int ret;
 

@@ -100,10 +100,11 @@ static int handle_group(struct iopf_group *group)
 	route = route_of(dev, pasid);
 	if (route) {
 		spin_lock(&route->queue->lock);
-		if (route->moving)
-			code = IOASID_FAULT_SUCCESS;
-		else
+		if (!route->moving)
 			kept = ioas_fault_keep(route, group);
+		/* The device tries again; a server gets round to it */
+		if (route->moving || route->queue->wake)
+			code = IOASID_FAULT_SUCCESS;
 		spin_unlock(&route->queue->lock);
 	}
 	spin_unlock_irqrestore(&fault_routes_lock, flags);
@@ -314,7 +315,7 @@ static void put_share(struct ioas_fault_queue *queue, struct fault_share *share)
  *
  * Context: may sleep.
  * Return: the route; or an ERR_PTR: -EMEDIUMTYPE, page requests of the device cannot
- * be answered; -ENOMEM.
+ * be answered, or it has none and the queue is that of a server; -ENOMEM.
  */
 struct ioas_fault_route *ioas_fault_route_alloc(struct ioas_fault_queue *queue,
 						const struct ioas_fault_origin *origin)
@@ -330,6 +331,10 @@ struct ioas_fault_route *ioas_fault_route_alloc(struct ioas_fault_queue *queue,
 		goto err;
 	ret = requester_get(origin->dev, &route->requests);
 	if (ret)
+		goto err;
+	ret = -EMEDIUMTYPE;
+	/* All that it is to reach comes by requests */
+	if (queue->wake && !route->requests)
 		goto err;
 	route->origin = *origin;
 	route->queue = queue;

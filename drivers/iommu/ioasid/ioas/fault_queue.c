@@ -46,14 +46,27 @@
 /* The index of a slot takes 16 bits of an id, its turn the others */
 #define TURN_SHIFT	16
 
-static u32 slot_id(const struct ioas_fault_queue *queue,
-		   const struct fault_slot *slot)
+/**
+ * ioas_fault_slot_id() - the id of the group in a slot
+ * @queue: the queue
+ * @slot: one of its slots
+ *
+ * Return: the id, not 0.
+ */
+u32 ioas_fault_slot_id(const struct ioas_fault_queue *queue,
+		       const struct fault_slot *slot)
 {
 	return (u32)slot->turn << TURN_SHIFT | (u32)(slot - queue->slots);
 }
 
-/* The slot of a group that user space was told of, or NULL */
-static struct fault_slot *find_slot(struct ioas_fault_queue *queue, u32 id)
+/**
+ * ioas_fault_slot_find() - find the slot of a group that a reader was told of
+ * @queue: the queue, locked
+ * @id: id of the group
+ *
+ * Return: the slot; NULL, there is none, or the group was answered.
+ */
+struct fault_slot *ioas_fault_slot_find(struct ioas_fault_queue *queue, u32 id)
 {
 	u32 index = id & (BIT(TURN_SHIFT) - 1);
 	struct fault_slot *slot;
@@ -62,7 +75,7 @@ static struct fault_slot *find_slot(struct ioas_fault_queue *queue, u32 id)
 	if (index >= queue->depth)
 		return NULL;
 	slot = &queue->slots[array_index_nospec(index, queue->depth)];
-	return slot->group && slot->told && slot_id(queue, slot) == id ? slot :
+	return slot->group && slot->told && ioas_fault_slot_id(queue, slot) == id ? slot :
 									 NULL;
 }
 
@@ -104,7 +117,7 @@ static void answer_slot(struct ioas_fault_queue *queue, struct fault_slot *slot,
 {
 	struct ioas_fault_route *route = slot->route;
 	const struct ioas_fault_origin *origin = &route->origin;
-	u32 id = slot_id(queue, slot);
+	u32 id = ioas_fault_slot_id(queue, slot);
 	struct iopf_group *group = take_group(queue, slot);
 
 	trace_ioasid_fault_answer(origin->devid, origin->vpasid,
@@ -134,6 +147,10 @@ static bool has_records(const struct ioas_fault_queue *queue)
 static void tell(struct ioas_fault_queue *queue)
 {
 	lockdep_assert_held(&queue->lock);
+	if (queue->wake) {
+		queue->wake(queue);
+		return;
+	}
 	wake_up_interruptible_poll(&queue->wait, EPOLLIN | EPOLLRDNORM);
 	if (queue->eventfd)
 		eventfd_signal(queue->eventfd);
@@ -145,7 +162,7 @@ static void count_lost(struct ioas_fault_route *route)
 
 	lockdep_assert_held(&queue->lock);
 	atomic64_inc(&route->origin.counts->lost);
-	if (queue->closed)
+	if (queue->closed || queue->wake)
 		return;
 	/* One record tells of all that are lost until it is read */
 	if (!route->share->lost++)
@@ -186,7 +203,7 @@ static void describe(const struct ioas_fault_queue *queue,
 		.vpasid = by_pasid && origin->takes_pasids ? prm->pasid :
 							     origin->vpasid,
 		.permission = prm->perm,
-		.id = slot_id(queue, slot),
+		.id = ioas_fault_slot_id(queue, slot),
 		.group = prm->grpid,
 		.time = slot->time,
 	};
@@ -236,7 +253,9 @@ bool ioas_fault_keep(struct ioas_fault_route *route, struct iopf_group *group)
 	if (!slot || queue->closed ||
 	    group->fault_count > IOAS_FAULT_GROUP_MAX ||
 	    route->share->groups >= share_limit(queue)) {
-		count_lost(route);
+		/* The device tries again what the kernel serves */
+		if (!queue->wake)
+			count_lost(route);
 		return false;
 	}
 	slot->group = group;
@@ -284,7 +303,7 @@ void ioas_fault_refused(struct ioas_fault_route *route, u32 pasid, u64 addr,
 	struct ioasid_fault *event;
 
 	lockdep_assert_held(&queue->lock);
-	if (queue->closed || queue->nr_events == EVENTS ||
+	if (queue->closed || !queue->events || queue->nr_events == EVENTS ||
 	    !may_tell(route->share, now)) {
 		count_lost(route);
 		return;
@@ -406,7 +425,7 @@ void ioas_fault_queue_untake(struct ioas_fault_queue *queue,
 	spin_lock_irq(&queue->lock);
 	if (from->id) {
 		/* It may have been answered: the route is gone, or the id guessed */
-		slot = find_slot(queue, from->id);
+		slot = ioas_fault_slot_find(queue, from->id);
 		if (slot) {
 			slot->told = false;
 			list_move(&slot->node, &queue->waiting);
@@ -471,7 +490,7 @@ int ioas_fault_queue_answer(struct ioas_fault_queue *queue, u32 id, u32 code)
 	struct fault_slot *slot;
 
 	spin_lock_irq(&queue->lock);
-	slot = find_slot(queue, id);
+	slot = ioas_fault_slot_find(queue, id);
 	if (slot)
 		answer_slot(queue, slot, code);
 	spin_unlock_irq(&queue->lock);
@@ -560,13 +579,15 @@ void ioas_fault_answer_all(struct ioas_fault_route *route, u32 code)
  * ioas_fault_queue_alloc() - allocate a queue
  * @depth: number of groups of page requests that it has room for, at most 65536
  * @eventfd: signalled with each record, and put with the last reference; or NULL
+ * @events: accesses that have failed are told, too
  *
  * Context: may sleep.
  * Return: the queue, with a reference; NULL, there is no memory: @eventfd is still
  * the caller's.
  */
 struct ioas_fault_queue *ioas_fault_queue_alloc(u32 depth,
-						struct eventfd_ctx *eventfd)
+						struct eventfd_ctx *eventfd,
+						bool events)
 {
 	struct ioas_fault_queue *queue;
 	u32 i;
@@ -574,11 +595,13 @@ struct ioas_fault_queue *ioas_fault_queue_alloc(u32 depth,
 	queue = kvzalloc(struct_size(queue, slots, depth), GFP_KERNEL_ACCOUNT);
 	if (!queue)
 		return NULL;
-	queue->events = kcalloc(EVENTS, sizeof(*queue->events),
-				GFP_KERNEL_ACCOUNT);
-	if (!queue->events) {
-		kvfree(queue);
-		return NULL;
+	if (events) {
+		queue->events = kcalloc(EVENTS, sizeof(*queue->events),
+					GFP_KERNEL_ACCOUNT);
+		if (!queue->events) {
+			kvfree(queue);
+			return NULL;
+		}
 	}
 	refcount_set(&queue->refs, 1);
 	spin_lock_init(&queue->lock);

@@ -15,6 +15,7 @@ struct eventfd_ctx;
 struct file;
 struct fault_slot;
 struct ioas_fault_queue;
+struct ioas_fault_server;
 struct ioas_fault_route;
 struct ioasid_fault;
 struct iopf_group;
@@ -142,6 +143,9 @@ struct fault_slot {
  * @wait: threads that wait for records
  * @answered: threads that wait until ioas_fault_route.answering is 0
  * @eventfd: signalled with each record; or NULL
+ * @wake: let @server serve page requests; NULL, user space reads them.  Does not
+ *	sleep, and is called with @lock held
+ * @server: for @wake
  * @closed: the file is closed: nothing is told any longer
  * @ended: no fault will come any longer
  * @free: slots that are free
@@ -150,7 +154,7 @@ struct fault_slot {
  * @shares: struct fault_share
  * @nr_shares: number of these
  * @lost: records of devices that have no share any longer, as fault_share.lost
- * @events: ring of accesses that have failed
+ * @events: ring of accesses that have failed; NULL, they are only counted
  * @first: index of the one that is read next
  * @nr_events: number of these
  * @depth: number of @slots
@@ -162,6 +166,8 @@ struct ioas_fault_queue {
 	wait_queue_head_t wait;
 	wait_queue_head_t answered;
 	struct eventfd_ctx *eventfd;
+	void (*wake)(struct ioas_fault_queue *queue);
+	struct ioas_fault_server *server;
 	bool closed;
 	bool ended;
 	struct list_head free;
@@ -179,7 +185,8 @@ struct ioas_fault_queue {
 
 /* Queues */
 struct ioas_fault_queue *ioas_fault_queue_alloc(u32 depth,
-						struct eventfd_ctx *eventfd);
+						struct eventfd_ctx *eventfd,
+						bool events);
 void ioas_fault_queue_put(struct ioas_fault_queue *queue);
 void ioas_fault_queue_get(struct ioas_fault_queue *queue);
 void ioas_fault_queue_close(struct ioas_fault_queue *queue);
@@ -197,6 +204,11 @@ __poll_t ioas_fault_queue_poll(struct ioas_fault_queue *queue,
 
 void ioas_fault_queue_stats(struct ioas_fault_queue *queue,
 			    struct ioas_fault_stats *stats);
+
+/* For servers */
+u32 ioas_fault_slot_id(const struct ioas_fault_queue *queue,
+		       const struct fault_slot *slot);
+struct fault_slot *ioas_fault_slot_find(struct ioas_fault_queue *queue, u32 id);
 
 /* For routes */
 bool ioas_fault_keep(struct ioas_fault_route *route, struct iopf_group *group);

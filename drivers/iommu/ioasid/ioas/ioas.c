@@ -41,6 +41,7 @@ void ioas_init(struct ioas *ioas,
 	ioas->memory_only = false;
 	ioas->wants_dirty = false;
 	ioas->serves_faults = false;
+	ioas->mirrors_process = false;
 	ioas->dead = false;
 	ioas->poisoned = false;
 	ioas->knows_gaps = false;

@@ -173,6 +173,14 @@ int ioas_nests_invalidate(struct ioas_nests *nests,
 			  const struct iommu_group *only,
 			  const void *entries, size_t size, u32 *nr);
 
+/* Mirrors of processes */
+#ifdef CONFIG_HMM_MIRROR
+int ioas_process_init(struct ioas *ioas);
+void ioas_process_exit(struct ioas *ioas);
+struct ioas_fault_queue *ioas_process_queue(const struct ioas *ioas);
+void ioas_process_stats(const struct ioas *ioas, struct ioas_stats *stats);
+#endif
+
 int ioas_demand_init(struct ioas *ioas);
 int ioas_parent_init(struct ioas *parent);
 bool ioas_import_shut(const struct ioas *parent,
@@ -203,6 +211,8 @@ int ioas_rw(struct ioas *ioas, u64 iova, void *data,
 
 bool ioas_devmem_any_revoked(struct ioas *ioas);
 
+int __init ioas_fault_server_setup(void);
+void ioas_fault_server_cleanup(void);
 int __init ioas_cache_init(void);
 void ioas_cache_exit(void);
 

@@ -636,6 +636,8 @@ struct ioas_ops {
  * @memory_only: its mappings cannot refer to memory of devices
  * @wants_dirty: its domains have dirty bits, where the IOMMU can do that
  * @serves_faults: its domains lead page requests to routes for faults
+ * @mirrors_process: its domains have what the page tables of a process have: see
+ *	ioas/process.c
  * @dead: freed: no new mapping, device or child
  * @poisoned: a domain is poisoned
  * @knows_gaps: @gap and @subtree_gap of the mappings are up to date
@@ -646,6 +648,7 @@ struct ioas_ops {
  * @mappings: mappings by IOVA
  * @wait: waits for mappings to change state, and for pins and readers to end
  * @nr_nodes: number of mappings in the tree, in any state
+ * @process: with @mirrors_process, which has no mappings: the process
  * @nr_mappings: number of published mappings
  * @bytes_mapped: bytes of memory in these
  * @quarantine: mappings that a poisoned domain may still reach
@@ -684,6 +687,7 @@ struct ioas {
 	bool memory_only : 1;
 	bool wants_dirty : 1;
 	bool serves_faults : 1;
+	bool mirrors_process : 1;
 	bool dead : 1;
 	bool poisoned : 1;
 	bool knows_gaps : 1;
@@ -694,7 +698,10 @@ struct ioas {
 	unsigned int children;
 	struct rb_root mappings;
 	wait_queue_head_t wait;
-	u64 nr_nodes;
+	union {
+		u64 nr_nodes;
+		struct ioas_process *process;
+	};
 	u64 nr_mappings;
 	u64 bytes_mapped;
 	struct ioas_mapping *quarantine;

@@ -189,7 +189,7 @@ static void make_alloc(struct worker *t, struct fuzz_op *op)
 	op->addr = IOASID_KIND_MAP;
 	if (one_in(t, 20))
 		op->addr = ONE_OF(t, 0, IOASID_KIND_PGTABLE,
-				  IOASID_KIND_PASID_TABLE, 4,
+				  IOASID_KIND_PASID_TABLE, 5,
 				  IOASID_KIND_IMPORT, -1U);
 	if (one_in(t, 2))
 		op->iova = one_in(t, 40) ? 0x7ffffff0 : make_parent(t);
