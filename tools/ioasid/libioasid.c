@@ -98,6 +98,16 @@ int ioasid_alloc_demand(int fd, __u64 cookie, __u64 cut_size, __u32 *ioasid)
 	return alloc_root(fd, IOASID_ALLOC_DEMAND, cookie, cut_size, ioasid);
 }
 
+int ioasid_alloc_process(int fd, __u64 cookie, __u32 *ioasid)
+{
+	struct ioasid_alloc alloc = {
+		.kind = IOASID_KIND_PROCESS,
+		.cookie = cookie,
+	};
+
+	return alloc_id(fd, &alloc, ioasid);
+}
+
 int ioasid_alloc_table(int fd, __u32 kind, __u32 parent, __u32 format,
 		       __u64 cookie, __u32 *ioasid)
 {

@@ -175,6 +175,16 @@ int ioasid_alloc_table(int fd, __u32 kind, __u32 parent, __u32 format,
 		       __u64 cookie, __u32 *ioasid);
 
 /**
+ * ioasid_alloc_process - allocate an I/O address space that is the memory of the caller
+ * @fd: the context
+ * @cookie: any number
+ * @ioasid: out, its id
+ *
+ * Devices use the pointers of the process; they must be able to request pages.
+ */
+int ioasid_alloc_process(int fd, __u64 cookie, __u32 *ioasid);
+
+/**
  * ioasid_bind_pgtable - let devices use a page table of the program's
  * @fd: the context
  * @ioasid: of the kind IOASID_KIND_PGTABLE
