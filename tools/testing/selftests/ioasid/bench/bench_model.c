@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What PASIDs, page tables of user space and dirty bits cost, on the model IOMMU: no
- * IOMMU that QEMU emulates has them.  Dirty bits also through iommufd, on the same
- * device.
+ * What PASIDs, page tables of user space, dirty bits and page requests cost, on the
+ * model IOMMU: no IOMMU that QEMU emulates has them.  Dirty bits and page requests also
+ * through iommufd, on the same device.
  *
  * How to read the numbers
  *
@@ -19,18 +19,24 @@
  *	  -c  exit with status 1 if a bar was missed
  */
 #include <getopt.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
 
 #include "accel.h"
 #include "dirty.h"
 #include "ioasid_util.h"
 #include "family.h"
+#include "faults.h"
 #include "nested.h"
 #include "pasid.h"
+#include "process.h"
 #include "stopwatch.h"
 
 /* set_dev_pasid() and remove_dev_pasid() by the core, with the model's part */
 #define CORE_ATTACH_DETACH 5388
 #define BAR_ATTACH_DETACH (CORE_ATTACH_DETACH + 2000)
+#define BAR_ACCEL 9000
 #define MAX_RUNS 63
 #define RANGES 64
 
@@ -51,14 +57,29 @@ static void must(const char *what, int rc)
 	exit(2);
 }
 
-/* Print the instructions of one of @count calls of @op; @bar 0: there is none */
-static void measure(const char *name, const char *key, int (*op)(void),
-		    unsigned int bar)
+/* Print a number; @bar 0: there is none */
+static void print(const char *name, const char *key, unsigned long long result,
+		  unsigned int bar)
+{
+	bool over = bar && result > bar;
+
+	missed |= over;
+	printf("%-44s %9llu", name, result);
+	if (bar)
+		printf("   bar %u%s", bar, over ? ": missed" : "");
+	putchar('\n');
+	if (json)
+		fprintf(json, "%s\t\"%s\": %llu", ftell(json) > 2 ? ",\n" : "",
+			key, result);
+}
+
+/* Print the instructions of one of @count calls of @op, and return them */
+static unsigned long long measure(const char *name, const char *key,
+				  int (*op)(void), unsigned int bar)
 {
 	uint64_t taken[MAX_RUNS], start;
 	unsigned long long result;
 	unsigned int run, i;
-	bool over;
 
 	for (run = 0; run <= runs; run++) {
 		start = now();
@@ -69,15 +90,8 @@ static void measure(const char *name, const char *key, int (*op)(void),
 			taken[run - 1] = (now() - start) / count;
 	}
 	result = median(taken, runs);
-	over = bar && result > bar;
-	missed |= over;
-	printf("%-44s %9llu", name, result);
-	if (bar)
-		printf("   bar %u%s", bar, over ? ": missed" : "");
-	putchar('\n');
-	if (json)
-		fprintf(json, "%s\t\"%s\": %llu", ftell(json) > 2 ? ",\n" : "",
-			key, result);
+	print(name, key, result, bar);
+	return result;
 }
 
 /* ---- Operations ---- */
@@ -263,48 +277,236 @@ static int accel_work(void)
 	});
 }
 
-/* The same; it leaves alone what the other work waits for */
-static int accel_use(void)
+static int accel_work_beside(void)
 {
 	return acc_submit(accelerator, &(struct accel_submit){
-		.op = ACCEL_FILL, .vpasid = 1, .dst = BASE + 8, .length = 8,
+		.op = ACCEL_FILL, .vpasid = 1, .dst = BASE + 64, .length = 8,
 	});
 }
 
-/* Work that has the PASID, until the first word of the memory is 0 */
-static void *other_work(void *arg)
+/* Work that goes on until the first word of the memory says so */
+static void *keep_pasid(void *unused)
 {
-	must("await", acc_await(accelerator, 1, 0));
+	must("await", acc_await(accelerator, 1, 1));
 	return NULL;
 }
 
-/*
- * The work itself, and the switches to the device and back, are in both numbers: what
- * a PASID costs is their difference.
- */
+/* The difference is what a PASID costs: to take it, to lead it and to block it */
 static void measure_accel(void)
 {
 	struct model_params params = { .pasid_bits = 16 };
 	struct model_device device;
-	pthread_t other;
+	unsigned long long all;
+	pthread_t keeper;
 
 	must("plug", acc_plug(&model, &device, &params));
 	accelerator = acc_open(&device, 0);
 	must("open", accelerator);
 	must("bind", acc_bind(accelerator, fd, 2));
 	must("attach", acc_attach(accelerator, plain, 1));
-	measure("take a queue and a PASID, work, and give them back",
-		"accel_work", accel_work, 0);
-	memset(memory, 1, PG);
-	must("thread", -pthread_create(&other, NULL, other_work, NULL));
-	while (!acc_info(accelerator).pasids)
-		usleep(1000);
-	measure("  the same, while other work has the PASID", "accel_use",
-		accel_use, 0);
-	memset(memory, 0, PG);
-	pthread_join(other, NULL);
+	all = measure("work by a queue and a PASID of an accelerator", "accel_work",
+		      accel_work, 0);
+	__atomic_store_n((__u64 *)memory, 0, __ATOMIC_RELAXED);
+	must("thread", -pthread_create(&keeper, NULL, keep_pasid, NULL));
+	while (acc_info(accelerator).pasids < 1)
+		sched_yield();
+	all -= measure("  by a PASID that other work keeps", "accel_kept",
+		       accel_work_beside, 0);
+	print("  to take the PASID and give it back", "accel_pasid", all, BAR_ACCEL);
+	__atomic_store_n((__u64 *)memory, 1, __ATOMIC_RELEASE);
+	pthread_join(keeper, NULL);
 	close(accelerator);
 	model_unplug(&device, 0);
+}
+
+/* ---- Page requests: the DMA of a device has found a page absent ---- */
+
+static struct model_device asking;
+static struct fault_queue queue;
+static int fault_fd;
+
+/* Wait for a record, as a program does that has nothing else to do */
+static void wait_for_record(int file)
+{
+	struct pollfd p = { .fd = file, .events = POLLIN };
+
+	must("poll", poll(&p, 1, 1000) == 1 ? 0 : -ETIMEDOUT);
+}
+
+static int answer_request(void)
+{
+	struct ioasid_fault record;
+	int rc = fault_request(&asking, 0, 1, BASE, 1);
+
+	if (rc)
+		return rc;
+	wait_for_record(queue.fd);
+	rc = fault_read(queue.fd, &record, 1);
+	return rc < 0 ? rc : fault_answer(queue.fd, record.id, IOASID_FAULT_SUCCESS);
+}
+
+static int answer_request_iommufd(void)
+{
+	struct iommu_hwpt_page_response response = {
+		.code = IOMMUFD_PAGE_RESP_SUCCESS,
+	};
+	struct iommu_hwpt_pgfault record;
+	int rc = fault_request(&asking, 0, 1, BASE, 1);
+
+	if (rc)
+		return rc;
+	wait_for_record(fault_fd);
+	if (read(fault_fd, &record, sizeof(record)) != sizeof(record))
+		return -EPROTO;
+	response.cookie = record.cookie;
+	return write(fault_fd, &response, sizeof(response)) == sizeof(response) ?
+	       0 : -EPROTO;
+}
+
+/* Requests to a file of iommufd's: it has them for tables of user space only */
+static void tell_iommufd(struct model_space *space)
+{
+	struct iommu_fault_alloc faults = { .size = sizeof(faults) };
+	struct model_s1 table = { .root = GPA(0), .levels = 3 };
+	struct iommu_hwpt_alloc parent = {
+		.size = sizeof(parent),
+		.flags = IOMMU_HWPT_ALLOC_NEST_PARENT,
+		.dev_id = asking.devid,
+		.pt_id = space->id,
+	};
+	struct iommu_hwpt_alloc alloc = {
+		.size = sizeof(alloc),
+		.flags = IOMMU_HWPT_FAULT_ID_VALID,
+		.dev_id = asking.devid,
+		.data_type = MODEL_HWPT_DATA_S1,
+		.data_len = sizeof(table),
+		.data_uptr = IA_PTR(&table),
+	};
+	struct vfio_device_attach_iommufd_pt attach = {
+		.argsz = sizeof(attach),
+	};
+	int ctx = asking.model->ctx;
+
+	must("faults", ioctl(ctx, IOMMU_FAULT_QUEUE_ALLOC, &faults) ? -errno : 0);
+	fault_fd = faults.out_fault_fd;
+	must("parent", ioctl(ctx, IOMMU_HWPT_ALLOC, &parent) ? -errno : 0);
+	alloc.pt_id = parent.out_hwpt_id;
+	alloc.fault_id = faults.out_fault_id;
+	must("hwpt", ioctl(ctx, IOMMU_HWPT_ALLOC, &alloc) ? -errno : 0);
+	attach.pt_id = alloc.out_hwpt_id;
+	must("attach", ioctl(asking.fd, VFIO_DEVICE_ATTACH_IOMMUFD_PT,
+			     &attach) ? -errno : 0);
+}
+
+static void measure_requests(enum model_api api, const char *name,
+			     const char *key)
+{
+	struct model_params params = {
+		.flags = MODEL_PRI | MODEL_ATS | MODEL_NESTING,
+	};
+	struct model_space space;
+	struct model other;
+	__u32 id;
+	int rc;
+
+	rc = model_open(&other, api);
+	if (rc == -ENOENT)
+		return;
+	must("open", rc);
+	must("plug", model_plug(&other, &asking, &params, 0));
+	must("bind", model_bind(&asking));
+	if (api == MODEL_IOASID) {
+		must("queue", fault_queue_open(other.ctx, 64, &queue));
+		must("alloc", fault_alloc(other.ctx, 0, IOASID_KIND_MAP, 0, 0,
+					  &queue, &id));
+		must("attach", hw_attach(asking.fd, id));
+	} else {
+		must("alloc", model_space_open(&other, &space));
+		tell_iommufd(&space);
+	}
+	measure(name, key, api == MODEL_IOASID ? answer_request :
+						 answer_request_iommufd, 0);
+	model_release(&asking);
+	model_unplug(&asking, 0);
+	model_close(&other);
+}
+
+/* ---- The memory of a process ---- */
+
+static char *window;
+
+/* DMA to a page, which it requests if it is absent */
+static int use_page(void)
+{
+	struct ioasid_model_dma dma = {
+		.op = IOASID_MODEL_FILL,
+		.flags = IOASID_MODEL_DMA_PRI | IOASID_MODEL_DMA_ATS,
+		.threads = 1,
+		.address = IA_PTR(window),
+		.length = 64,
+		.count = 1,
+	};
+
+	return model_dma(&asking, &dma, NULL);
+}
+
+/* It is absent each time, and all pages of its window are there */
+static int serve_page(void)
+{
+	if (mprotect(window, PROCESS_WINDOW, PROT_NONE) ||
+	    mprotect(window, PROCESS_WINDOW, PROT_READ | PROT_WRITE))
+		return -errno;
+	return use_page();
+}
+
+static int change_twice(void)
+{
+	if (mprotect(window, PROCESS_WINDOW, PROT_NONE) ||
+	    mprotect(window, PROCESS_WINDOW, PROT_READ | PROT_WRITE))
+		return -errno;
+	return 0;
+}
+
+static __u32 same;
+static int asking_ctx;
+
+/* What the model's part in that is, with what pins take */
+static int map_unmap(void)
+{
+	int rc = ia_map(asking_ctx, same, BASE, window, PROCESS_WINDOW);
+
+	return rc ? rc : ia_unmap(asking_ctx, same, BASE, PROCESS_WINDOW, NULL);
+}
+
+static void measure_process(void)
+{
+	struct model_params params = PROCESS_PARAMS;
+	struct model other;
+	__u32 id;
+
+	must("open", model_open(&other, MODEL_IOASID));
+	if (ia_check(other.ctx, IOASID_EXT_PROCESS) <= 0)
+		goto close;
+	window = process_memory(PROCESS_WINDOW);
+	must("memory", window ? 0 : -ENOMEM);
+	memset(window, 1, PROCESS_WINDOW);
+	must("plug", model_plug(&other, &asking, &params, 0));
+	must("alloc", process_alloc(other.ctx, &id));
+	must("attach", process_attach(&asking, id, 0));
+	measure("DMA to memory of the process that is there", "process_dma",
+		use_page, 0);
+	measure("  to 2 MiB that it had given up", "process_served", serve_page, 0);
+	must("detach", process_detach(&asking, 0));
+	measure("  what the CPU takes of that", "process_cpu", change_twice, 0);
+	asking_ctx = other.ctx;
+	must("alloc", ia_alloc(asking_ctx, &same));
+	must("attach", process_attach(&asking, same, 0));
+	measure("  the same 2 MiB mapped, and unmapped", "process_map", map_unmap, 0);
+	model_release(&asking);
+	model_unplug(&asking, 0);
+	munmap(window, PROCESS_WINDOW);
+close:
+	model_close(&other);
 }
 
 /* ---- The setting ---- */
@@ -392,6 +594,11 @@ int main(int argc, char **argv)
 	measure_dirty(MODEL_IOASID, "read the dirty bits of 1 GiB, 4 KiB pages",
 		      "get_dirty");
 	measure_dirty(MODEL_IOMMUFD, "  the same by iommufd", "get_dirty_iommufd");
+	measure_requests(MODEL_IOASID, "read a page request, and answer it",
+			 "page_request");
+	measure_requests(MODEL_IOMMUFD, "  the same by iommufd",
+			 "page_request_iommufd");
+	measure_process();
 	if (json) {
 		fprintf(json, "\n}\n");
 		fclose(json);

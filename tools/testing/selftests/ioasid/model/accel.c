@@ -12,6 +12,8 @@
 #include "family.h"
 #include "faults.h"
 #include "nested.h"
+#include "process.h"
+#include "uffd.h"
 
 #define PG page_size
 #undef BASE
@@ -831,6 +833,109 @@ TEST_F(accel, faults)
 	EXPECT_EQ(BASE, record.addr);
 	EXPECT_IDLE();
 	close(queue.fd);
+}
+
+#define REQUESTING { .pasid_bits = BITS, .flags = MODEL_PRI | MODEL_ATS }
+
+/* Work on the memory of the process itself, which the device requests as it goes */
+TEST_F(accel, process)
+{
+	struct accel_submit cmd = { .op = ACCEL_FILL, .vpasid = 1, .seed = 6 };
+	struct model_params params = REQUESTING;
+	struct model_device dev;
+	unsigned int i;
+	__u32 id;
+	char *p;
+	int acc;
+
+	if (ia_check(self->fd, IOASID_EXT_PROCESS) <= 0)
+		SKIP(return, "no mirrors of processes");
+	p = process_memory(PROCESS_WINDOW);
+	ASSERT_NE(NULL, p);
+	ASSERT_EQ(0, acc_plug(&self->model, &dev, &params));
+	acc = acc_open(&dev, 0);
+	ASSERT_LE(0, acc);
+	ASSERT_LT(0, acc_bind(acc, self->fd, 2));
+	ASSERT_EQ(0, process_alloc(self->fd, &id));
+	ASSERT_EQ(0, acc_attach(acc, id, 1));
+	cmd.length = 40 * PG;
+	cmd.dst = IA_PTR(p);
+	for (i = 0; i < 3; i++) {
+		ASSERT_EQ(0, acc_submit(acc, &cmd));
+		EXPECT_TRUE(model_pattern_holds(p, 6, IA_PTR(p), 40 * PG));
+		EXPECT_EQ(0, model_counters(&dev).attached);
+		ASSERT_EQ(0, madvise(p, PROCESS_WINDOW, MADV_DONTNEED));
+	}
+	/* Where the process has nothing */
+	ASSERT_EQ(0, munmap(p + 8 * PG, PG));
+	EXPECT_EQ(MODEL_PAGE_REQUEST, acc_submit(acc, &cmd));
+	EXPECT_EQ(IA_PTR(p) + 8 * PG, cmd.fault_addr);
+	EXPECT_TRUE(model_pattern_holds(p, 6, IA_PTR(p), 8 * PG));
+	/* The kind does not suit a device that requests nothing */
+	ASSERT_EQ(0, acc_attach(self->acc, id, 7));
+	EXPECT_EQ(-EMEDIUMTYPE, acc_fill(self->acc, 7, 1, 0));
+	close(acc);
+	EXPECT_NO_HARM(&dev);
+	EXPECT_EQ(0, model_unplug(&dev, 0));
+}
+
+struct page_waiter {
+	int acc;
+	struct accel_submit cmd;
+	int rc;
+};
+
+static void *submit_one(void *arg)
+{
+	struct page_waiter *w = arg;
+
+	w->rc = acc_submit(w->acc, &w->cmd);
+	return NULL;
+}
+
+/* A page that never comes: a detach stops the job that waits for it */
+TEST_F(accel, process_waits)
+{
+	struct page_waiter w = {
+		.cmd = { .op = ACCEL_FILL, .vpasid = 1, .length = PG },
+	};
+	struct model_params params = REQUESTING;
+	struct model_device dev;
+	pthread_t thread;
+	__u32 id;
+	int uffd;
+	char *p;
+
+	if (ia_check(self->fd, IOASID_EXT_PROCESS) <= 0)
+		SKIP(return, "no mirrors of processes");
+	uffd = open_userfaultfd();
+	if (uffd < 0)
+		SKIP(return, "no userfaultfd");
+	p = process_memory(PROCESS_WINDOW);
+	ASSERT_NE(NULL, p);
+	ASSERT_EQ(0, acc_plug(&self->model, &dev, &params));
+	w.acc = acc_open(&dev, 0);
+	ASSERT_LE(0, w.acc);
+	ASSERT_LT(0, acc_bind(w.acc, self->fd, 2));
+	ASSERT_EQ(0, process_alloc(self->fd, &id));
+	ASSERT_EQ(0, acc_attach(w.acc, id, 1));
+	ASSERT_EQ(0, hold_faults(uffd, p, PG));
+	w.cmd.dst = IA_PTR(p);
+	ASSERT_EQ(0, pthread_create(&thread, NULL, submit_one, &w));
+	ASSERT_TRUE(fault_waits(uffd));
+	/* Another job of the process goes on meanwhile */
+	EXPECT_EQ(0, acc_submit(w.acc, &(struct accel_submit){
+		.op = ACCEL_FILL, .vpasid = 1, .length = PG,
+		.dst = IA_PTR(p + 9 * PG),
+	}));
+	ASSERT_EQ(0, acc_detach(w.acc, 1));
+	ASSERT_EQ(0, pthread_join(thread, NULL));
+	EXPECT_EQ(-ECANCELED, w.rc);
+	ASSERT_EQ(0, release_faults(uffd, p, PG));
+	close(uffd);
+	close(w.acc);
+	EXPECT_NO_HARM(&dev);
+	EXPECT_EQ(0, model_unplug(&dev, 0));
 }
 
 /* ---- The kernel, and the crowd ---- */

@@ -13,6 +13,7 @@
 #include "fault.h"
 #include "faults.h"
 #include "nested.h"
+#include "process.h"
 #include "state.h"
 
 static const __u64 base = SZ_1G;
@@ -665,6 +666,17 @@ FIXTURE_VARIANT_ADD(command, alloc_with_queue)
 {
 	.prepare = prepare_with_queue,
 	.run = run_with_queue,
+	.undo = undo_alloc,
+};
+
+static int run_alloc_process(struct stage *s)
+{
+	return process_alloc(s->fd, &s->id_new);
+}
+
+FIXTURE_VARIANT_ADD(command, alloc_process)
+{
+	.run = run_alloc_process,
 	.undo = undo_alloc,
 };
 

@@ -145,6 +145,7 @@ TEST_F(uapi, check_extension)
 	EXPECT_EQ(1, ia_check(self->fd, IOASID_EXT_EVENTS));
 	EXPECT_EQ(1, ia_check(self->fd, IOASID_EXT_DEMAND));
 	EXPECT_EQ(1, ia_check(self->fd, IOASID_EXT_FAULT_QUEUE));
+	EXPECT_GE(1, ia_check(self->fd, IOASID_EXT_PROCESS));
 	EXPECT_GE(1, ia_check(self->fd, IOASID_EXT_UNREPAIRABLE));
 	EXPECT_GE(1, ia_check(self->fd, IOASID_EXT_DIRTY));
 	EXPECT_LE(1, ia_check(self->fd, IOASID_EXT_MAX_DEPTH));
