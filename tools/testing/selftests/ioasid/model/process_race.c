@@ -174,26 +174,44 @@ static bool change(char *p, int round)
 	}
 }
 
-TEST_F(process_race, change)
+/* Both devices write, and a thread keeps canaries, until end_writes() */
+static void begin_writes(struct __test_metadata *_metadata,
+			 struct _test_data_process_race *self,
+			 pthread_t *canaries)
 {
-	__u64 until = ia_now_ms() + TIME_MS;
-	pthread_t canaries;
+	int i;
+
+	ASSERT_EQ(0, pthread_create(canaries, NULL, keep_canaries, self));
+	for (i = 0; i < 2; i++)
+		ASSERT_EQ(0, write_on(&self->dev[i], 1 + i, self->mem));
+}
+
+static void end_writes(struct __test_metadata *_metadata,
+		       struct _test_data_process_race *self, pthread_t canaries)
+{
 	void *hurt;
 	int i;
 
-	ASSERT_EQ(0, pthread_create(&canaries, NULL, keep_canaries, self));
-	for (i = 0; i < 2; i++)
-		ASSERT_EQ(0, write_on(&self->dev[i], 1 + i, self->mem));
-	for (i = 0; i < ROUNDS && ia_now_ms() < until; i++) {
-		ASSERT_TRUE(change(self->mem, i)) TH_LOG("round %d", i);
-		if (i % 10 == 0)
-			ASSERT_TRUE(devices_write(self, NR_PAGES));
-	}
 	for (i = 0; i < 2; i++)
 		ASSERT_EQ(0, model_stop(&self->dev[i], 1, NULL));
 	__atomic_store_n(&self->stop, true, __ATOMIC_RELAXED);
 	ASSERT_EQ(0, pthread_join(canaries, &hurt));
 	EXPECT_EQ(NULL, hurt);
+}
+
+TEST_F(process_race, change)
+{
+	__u64 until = ia_now_ms() + TIME_MS;
+	pthread_t canaries;
+	int i;
+
+	begin_writes(_metadata, self, &canaries);
+	for (i = 0; i < ROUNDS && ia_now_ms() < until; i++) {
+		ASSERT_TRUE(change(self->mem, i)) TH_LOG("round %d", i);
+		if (i % 10 == 0)
+			ASSERT_TRUE(devices_write(self, NR_PAGES));
+	}
+	end_writes(_metadata, self, canaries);
 	/* It works, after all that */
 	EXPECT_TRUE(process_writes(&self->dev[0], 1, self->mem, 4, SEED));
 	EXPECT_TRUE(process_writes(&self->dev[1], 2, self->mem, 4, SEED));
@@ -204,22 +222,15 @@ TEST_F(process_race, give_up)
 {
 	__u64 until = ia_now_ms() + TIME_MS;
 	pthread_t canaries;
-	void *hurt;
 	int i;
 
-	ASSERT_EQ(0, pthread_create(&canaries, NULL, keep_canaries, self));
-	for (i = 0; i < 2; i++)
-		ASSERT_EQ(0, write_on(&self->dev[i], 1 + i, self->mem));
+	begin_writes(_metadata, self, &canaries);
 	/* All pages are there: a worker that writes them holds up the next one */
 	for (i = 0; i < GIVE_UP_ROUNDS && ia_now_ms() < until; i++) {
 		memset(self->mem, i, PROCESS_WINDOW);
 		ASSERT_EQ(0, madvise(self->mem, PROCESS_WINDOW, MADV_DONTNEED));
 	}
-	for (i = 0; i < 2; i++)
-		ASSERT_EQ(0, model_stop(&self->dev[i], 1, NULL));
-	__atomic_store_n(&self->stop, true, __ATOMIC_RELAXED);
-	ASSERT_EQ(0, pthread_join(canaries, &hurt));
-	EXPECT_EQ(NULL, hurt);
+	end_writes(_metadata, self, canaries);
 	/* What is mapped is what the process has */
 	EXPECT_TRUE(process_reads(&self->dev[0], 1, self->mem, NR_PAGES, SEED));
 	EXPECT_TRUE(process_reads(&self->dev[1], 2, self->mem, NR_PAGES, SEED));
