@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What kinds have in common that are an address space: ops of the kind MAP.
+ * Ops of the kind MAP, for all kinds that are an address space.
  */
 #ifndef _IOASID_KIND_IOAS_H
 #define _IOASID_KIND_IOAS_H

@@ -164,7 +164,7 @@ static void deactivate(struct ioasid_attachment *attachment)
 
 /* ---- Stop ---- */
 
-/* What is blocked was stopped before */
+/* A blocked attachment was stopped before */
 static bool is_led(const struct ioasid_attachment *attachment)
 {
 	return attachment->number && !attachment->domain.blocked;

@@ -687,7 +687,7 @@ static int join(struct ioas *ioas, struct ioas_attachment *attachment,
 	struct domain_query query = {
 		.ioas = ioas,
 		.nests = attachment->nests,
-		/* What mirrors a process is invalidated beside attaches */
+		/* Mirrors of processes are invalidated beside attaches */
 		.same_unit = ioas->mirrors_process,
 	};
 	int ret;
@@ -960,7 +960,7 @@ int ioas_unblock(struct ioas *ioas, struct ioas_attachment *attachment)
 	return ret;
 }
 
-/* ---- What is recorded ---- */
+/* ---- Recorded attachments ---- */
 
 /**
  * ioas_activate() - lead the DMA of a recorded attachment

@@ -27,7 +27,7 @@
 /* Groups of one queue that wait or are served; of others the devices try again */
 #define SERVER_DEPTH	64
 
-/* What ends servers: a worker cannot wait for its own workqueue */
+/* Works that end servers: a worker cannot wait for its own workqueue */
 static struct workqueue_struct *free_wq;
 
 static void server_free(struct work_struct *work)

@@ -536,7 +536,7 @@ static int process_serve(struct ioas_fault_server *server,
 
 	if (!mmget_not_zero(process->mm))
 		return -ESRCH;
-	/* What the mirror needs is charged to the process */
+	/* Windows, parts and tables are charged to the process */
 	memcg = get_mem_cgroup_from_mm(process->mm);
 	before = set_active_memcg(memcg);
 	ret = serve_page(process, page, buffer);
@@ -762,7 +762,7 @@ void ioas_process_stats(const struct ioas *ioas, struct ioas_stats *stats)
 	const struct ioas_process *process = ioas->process;
 
 	stats->bytes_mapped = (u64)READ_ONCE(process->nr_pages) << PAGE_SHIFT;
-	/* What is mapped still is about to go */
+	/* Pages that are mapped still are about to go */
 	if (!atomic_read(&process->mm->mm_users) && !stats->bytes_mapped)
 		stats->state |= IOASID_STATE_MM_GONE;
 }
