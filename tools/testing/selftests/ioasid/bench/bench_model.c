@@ -22,6 +22,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
+#include <sys/param.h>
 
 #include "accel.h"
 #include "dirty.h"
@@ -37,6 +38,8 @@
 #define CORE_ATTACH_DETACH 5388
 #define BAR_ATTACH_DETACH (CORE_ATTACH_DETACH + 2000)
 #define BAR_ACCEL 9000
+#define BAR_FLOOD_WAIT 100000000
+#define BAR_FLOOD_BYTES 1048576
 #define MAX_RUNS 63
 #define RANGES 64
 
@@ -431,6 +434,91 @@ static void measure_requests(enum model_api api, const char *name,
 	model_close(&other);
 }
 
+/* ---- A device that asks without end, and its neighbour in the same queue ---- */
+
+#define FLOOD_CHANNELS 3
+/* Less than both may have outstanding: most of the flood is refused */
+#define FLOOD_DEPTH 16
+
+static struct ioasid_fault flood_records[FAULTS_MAX];
+
+/* Answer what is there; whether a request of @calm was among it */
+static bool answer_both(const struct model_device *calm)
+{
+	const struct ioasid_fault *r = flood_records;
+	bool found = false;
+	int i, nr;
+
+	wait_for_record(queue.fd);
+	nr = fault_read(queue.fd, flood_records, FAULTS_MAX);
+	must("read", nr);
+	for (i = 0; i < nr; i++, r++) {
+		if (r->kind != IOASID_FAULT_PAGE_REQUEST)
+			continue;
+		must("answer", fault_answer(queue.fd, r->id, IOASID_FAULT_SUCCESS));
+		found |= r->devid == calm->devid;
+	}
+	return found;
+}
+
+static unsigned long long flood_bytes(long long before)
+{
+	long long now = ia_proc_field("/proc/meminfo", "MemFree");
+
+	return now < before ? (before - now) << 10 : 0;
+}
+
+/*
+ * Each channel has a thread of the model, and all of them the CPU of the program
+ * that answers: this is the longest wait, not the usual one.
+ */
+static void measure_flood(void)
+{
+	struct model_params params = { .flags = MODEL_PRI | MODEL_ATS };
+	unsigned long long longest = 0, bytes = 0;
+	struct model_device calm;
+	struct model other;
+	uint64_t start;
+	long long free;
+	unsigned int i;
+	__u32 id;
+
+	must("open", model_open(&other, MODEL_IOASID));
+	must("plug", model_plug(&other, &asking, &params, 0));
+	must("plug", model_plug(&other, &calm, &params, 0));
+	must("bind", model_bind(&asking));
+	must("bind", model_bind(&calm));
+	must("queue", fault_queue_open(other.ctx, FLOOD_DEPTH, &queue));
+	must("alloc", fault_alloc(other.ctx, 0, IOASID_KIND_MAP, 0, 0, &queue, &id));
+	must("attach", hw_attach(asking.fd, id));
+	must("attach", hw_attach(calm.fd, id));
+	free = ia_proc_field("/proc/meminfo", "MemFree");
+	for (i = 1; i <= FLOOD_CHANNELS; i++)
+		must("flood", fault_flood(&asking, i, 0, BASE, 4));
+	for (i = 0; i < count; i++) {
+		start = now();
+		must("request", fault_request(&calm, 0, i, BASE, 1));
+		while (!answer_both(&calm))
+			;
+		longest = MAX(longest, now() - start);
+		bytes = MAX(bytes, flood_bytes(free));
+	}
+	for (i = 1; i <= FLOOD_CHANNELS; i++)
+		must("stop", model_stop(&asking, i, NULL));
+	must("lost", fault_lost(&calm) ? -EPROTO : 0);
+	must("flood", fault_lost(&asking) ? 0 : -EPROTO);
+	print("longest wait for an answer beside a flood", "flood_wait", longest,
+	      BAR_FLOOD_WAIT);
+	print("  memory that the flood has taken, bytes", "flood_bytes", bytes,
+	      BAR_FLOOD_BYTES);
+	model_release(&asking);
+	model_release(&calm);
+	close(queue.fd);
+	model_unplug(&asking, 0);
+	model_unplug(&calm, 0);
+	model_close(&other);
+}
+
 /* ---- The memory of a process ---- */
 
 static char *window;
@@ -598,6 +686,7 @@ int main(int argc, char **argv)
 			 "page_request");
 	measure_requests(MODEL_IOMMUFD, "  the same by iommufd",
 			 "page_request_iommufd");
+	measure_flood();
 	measure_process();
 	if (json) {
 		fprintf(json, "\n}\n");
