@@ -255,6 +255,13 @@ bool ia_slow_kernel(void)
 	return !access("/proc/lockdep", F_OK);
 }
 
+unsigned long ia_seconds(unsigned long seconds)
+{
+	const char *text = getenv("IOASID_SECONDS");
+
+	return text ? strtoul(text, NULL, 0) : seconds;
+}
+
 __u64 ia_pfn(const void *addr)
 {
 	__u64 entry = 0;

@@ -125,6 +125,9 @@ __u64 ia_pfn(const void *addr);
 
 __u64 ia_now_ms(void);
 
+/* How long a test goes on: $IOASID_SECONDS, or @seconds */
+unsigned long ia_seconds(unsigned long seconds);
+
 /* A child that ends with a test that failed. */
 pid_t ia_fork(void);
 

@@ -1009,10 +1009,24 @@ static int one_of_many(struct model_device *dev, struct crowd *crowd,
 	return 0;
 }
 
-/* As many PASIDs as queues: a process that finds a queue must find a number, too */
+static pid_t join_crowd(struct model_device *dev, struct crowd *crowd,
+			unsigned int number)
+{
+	pid_t pid = ia_fork();
+
+	if (!pid)
+		_exit(one_of_many(dev, crowd, number));
+	return pid;
+}
+
+/*
+ * As many PASIDs as queues: a process that finds a queue must find a number, too.
+ * For $IOASID_SECONDS those that have ended are replaced.
+ */
 TEST_F_TIMEOUT(accel, crowd, 900)
 {
-	unsigned int nr = ia_slow_kernel() ? 100 : 1000, i, left, jobs = 0;
+	unsigned int nr = ia_slow_kernel() ? 100 : 1000, i, left, jobs = 0, born = nr;
+	__u64 until;
 	struct crowd *crowd;
 	int status, bad = 0;
 	__u64 attached = 0;
@@ -1027,9 +1041,7 @@ TEST_F_TIMEOUT(accel, crowd, 900)
 	ASSERT_EQ(0, pipe(crowd->go));
 	crowd->rounds = 8;
 	for (i = 0; i < nr; i++) {
-		pids[i] = ia_fork();
-		if (!pids[i])
-			_exit(one_of_many(&self->dev, crowd, i));
+		pids[i] = join_crowd(&self->dev, crowd, i);
 		ASSERT_LT(0, pids[i]);
 	}
 	UNTIL(__atomic_load_n(&crowd->ready, __ATOMIC_ACQUIRE) == nr ||
@@ -1037,8 +1049,10 @@ TEST_F_TIMEOUT(accel, crowd, 900)
 	ASSERT_EQ(nr, crowd->ready);
 	/* All are attached, and none has anything */
 	EXPECT_IDLE();
-	close(crowd->go[0]);
 	close(crowd->go[1]);
+	/* In processes that come later the number is another file's */
+	crowd->go[1] = -1;
+	until = ia_now_ms() + ia_seconds(0) * 1000;
 	for (left = nr; left;) {
 		EXPECT_EQ(0, acc_kernel_job(&self->dev, jobs++, PG));
 		attached = model_counters(&self->dev).attached;
@@ -1048,15 +1062,24 @@ TEST_F_TIMEOUT(accel, crowd, 900)
 		i = rand_r(&seed) % nr;
 		if (pids[i] && rand_r(&seed) % 8 == 0)
 			kill(pids[i], SIGKILL);
-		while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-			left--;
-			bad += status && !(WIFSIGNALED(status) &&
-					   WTERMSIG(status) == SIGKILL);
-			for (i = 0; i < nr; i++)
-				if (pids[i] == pid)
-					pids[i] = 0;
-		}
+		pid = waitpid(-1, &status, WNOHANG);
+		if (pid <= 0)
+			continue;
+		left--;
+		bad += status &&
+		       !(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+		for (i = 0; i < nr && pids[i] != pid;)
+			i++;
+		ASSERT_GT(nr, i);
+		pids[i] = 0;
+		if (ia_now_ms() >= until)
+			continue;
+		pids[i] = join_crowd(&self->dev, crowd, born++);
+		ASSERT_LT(0, pids[i]);
+		left++;
 	}
+	close(crowd->go[0]);
+	TH_LOG("%u processes, %u jobs of the kernel's", born, jobs);
 	EXPECT_EQ(0, bad);
 	EXPECT_EQ(0, crowd->wrong);
 	EXPECT_EQ(0, crowd->no_number);
