@@ -558,8 +558,8 @@ enum ioasid_device_caps {
  *	what the limit of the caller's user leaves.  While the device is attached to
  *	an IOASID of kind IOASID_KIND_PASID_TABLE, no PASID can be: it is the number
  *	of those that can be attached once it has left
- * @faults: out, number of faults that were told in fault queues, a group of page
- *	requests counting as one
+ * @faults: out, number of faults that have come to fault queues, read or not, a group
+ *	of page requests counting as one
  * @faults_lost: out, number of those that were not told, though a queue was there
  *
  * The values are known before any attach: an IOASID that the device attaches to
@@ -1338,7 +1338,8 @@ struct ioasid_invalidate_cache {
  *  * the file of the queue is closed, whether the group was read or not.
  *
  * When a device is attached to another IOASID instead, the kernel answers its groups
- * with IOASID_FAULT_SUCCESS: it tries again there.
+ * with IOASID_FAULT_SUCCESS: it tries again there.  To bind or
+ * unbind a table answers no group: the program still does that.
  *
  * A device whose page requests cannot be served attaches all the same, and no page
  * request of it is told.
@@ -1346,6 +1347,7 @@ struct ioasid_invalidate_cache {
  * Errors:
  *
  *  * EBADF: @eventfd is not an open file.
+ *  * EINVAL: @eventfd is a file of another kind; @depth is out of range.
  *  * EMFILE: the process can open no more files.
  *  * ENFILE: the system can open no more files.
  *  * ENOSPC: no id is left.
