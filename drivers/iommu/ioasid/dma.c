@@ -285,10 +285,10 @@ long ioasid_cmd_dma_batch(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 	return result.done ? 0 : ret;
 }
 
-/* ---- Query ---- */
+/* The largest element of an array: the kernel has nothing to do with its end */
+#define ENTRY_MAX	256
 
-/* The largest element; the kernel has nothing to fill that with */
-#define QUERY_ENTRY_MAX	256
+/* ---- Query ---- */
 
 /**
  * struct user_query - a query, and the array of the caller
@@ -349,7 +349,7 @@ long ioasid_cmd_query_map(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 	if (cmd->more || cmd->next || to.size % sizeof(u64) ||
 	    to.size < sizeof(struct ioasid_query_entry))
 		return -EINVAL;
-	if (to.size > QUERY_ENTRY_MAX)
+	if (to.size > ENTRY_MAX)
 		return -E2BIG;
 	ioasid = ioasid_get(ctx, cmd->ioasid);
 	if (!ioasid)
@@ -363,19 +363,71 @@ long ioasid_cmd_query_map(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 	return ret ?: copy_out(user, cmd, sizeof(*cmd));
 }
 
+/* ---- Rehome ---- */
+
+/**
+ * struct user_rehome - a rehome, and the array of the caller
+ * @rehome: the rehome
+ * @entries: address of the array
+ * @size: bytes of an element
+ */
+struct user_rehome {
+	struct ioas_rehome rehome;
+	u64 entries;
+	u32 size;
+};
+
+static int read_entries(struct ioas_rehome *rehome,
+			struct ioasid_rehome_entry *entries, u32 first,
+			unsigned int n)
+{
+	struct user_rehome *from = container_of(rehome, struct user_rehome,
+						rehome);
+	void __user *user = u64_to_user_ptr(from->entries +
+					    (u64)first * from->size);
+	unsigned int i;
+	int ret = 0;
+
+	if (from->size == sizeof(*entries))
+		return copy_from_user(entries, user, n * sizeof(*entries)) ?
+		       -EFAULT : 0;
+	for (i = 0; i < n && !ret; i++)
+		ret = copy_struct_from_user(&entries[i], sizeof(*entries),
+					    user + (size_t)i * from->size,
+					    from->size);
+	return ret;
+}
+
+static int check_rehome(const struct ioasid_rehome *cmd)
+{
+	if (cmd->__reserved || cmd->moved || cmd->fail_iova)
+		return -EINVAL;
+	if (!cmd->nr)
+		return 0;
+	if (cmd->entry_size > ENTRY_MAX)
+		return -E2BIG;
+	return cmd->entry_size < sizeof(struct ioasid_rehome_entry) ? -EINVAL :
+								      0;
+}
+
 long ioasid_cmd_rehome(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 		       void __user *user)
 {
 	struct ioasid_rehome *cmd = &arg->rehome;
-	struct ioas_rehome rehome = {
-		.probe = cmd->flags & IOASID_REHOME_PROBE,
+	struct user_rehome from = {
+		.rehome.probe = cmd->flags & IOASID_REHOME_PROBE,
+		.rehome.nr = cmd->nr,
+		.rehome.read = read_entries,
+		.entries = cmd->entries,
+		.size = cmd->entry_size,
 	};
 	struct ioasid *ioasid;
 	struct ioas *ioas;
 	int ret;
 
-	if (cmd->__reserved || cmd->moved || cmd->fail_iova)
-		return -EINVAL;
+	ret = check_rehome(cmd);
+	if (ret)
+		return ret;
 	ioasid = ioasid_get(ctx, cmd->ioasid);
 	if (!ioasid)
 		return -ENOENT;
@@ -385,9 +437,9 @@ long ioasid_cmd_rehome(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 		goto out_put;
 	}
 	ioas = ioasid_ioas(ioasid);
-	ret = IS_ERR(ioas) ? PTR_ERR(ioas) : ioas_rehome(ioas, &rehome);
-	cmd->moved = rehome.moved;
-	cmd->fail_iova = ret ? rehome.fail_iova : 0;
+	ret = IS_ERR(ioas) ? PTR_ERR(ioas) : ioas_rehome(ioas, &from.rehome);
+	cmd->moved = from.rehome.moved;
+	cmd->fail_iova = ret ? from.rehome.fail_iova : 0;
 	if (copy_out(user, cmd, sizeof(*cmd)))
 		ret = -EFAULT;
 out_put:

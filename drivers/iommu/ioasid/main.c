@@ -53,8 +53,9 @@ static long cmd_check_extension(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 	case IOASID_EXT_EVENTS:
 	case IOASID_EXT_DEMAND:
 	case IOASID_EXT_FAULT_QUEUE:
-	case IOASID_EXT_REHOME:
 		return 1;
+	case IOASID_EXT_REHOME:
+		return 2;
 	case IOASID_EXT_PGTABLE:
 	case IOASID_EXT_PASID_TABLE:
 		return ioas_iommu_takes_tables();

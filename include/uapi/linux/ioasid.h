@@ -135,7 +135,8 @@
  *	user's table, IOASID_DEVICE_GET_INFO tells.
  * @IOASID_EXT_PASID_TABLE: the same for IOASID_KIND_PASID_TABLE, with
  *	IOASID_BIND_PASID_TABLE and IOASID_UNBIND_PASID_TABLE.
- * @IOASID_EXT_REHOME: IOASID_REHOME. 1 when there.
+ * @IOASID_EXT_REHOME: IOASID_REHOME. 1 or more when there; 2 or more when
+ *	@entries of struct ioasid_rehome are there, too.
  */
 enum ioasid_extension {
 	IOASID_EXT_MAP = 1,
@@ -2154,6 +2155,20 @@ enum ioasid_rehome_flags {
 };
 
 /**
+ * struct ioasid_rehome_entry - where the caller has memory that is mapped
+ * @iova: first byte
+ * @length: bytes
+ * @addr: the user address of the memory at @iova
+ *
+ * All are multiples of the page size, and @length is not 0.
+ */
+struct ioasid_rehome_entry {
+	__u64 iova;
+	__u64 length;
+	__u64 addr;
+};
+
+/**
  * struct ioasid_rehome - ioctl(IOASID_REHOME)
  * @argsz: sizeof(struct ioasid_rehome)
  * @flags: enum ioasid_rehome_flags
@@ -2161,8 +2176,13 @@ enum ioasid_rehome_flags {
  * @__reserved: must be 0
  * @moved: number of mappings that the caller took over, or would take over; 0 on
  *	input. Valid on failure, too.
- * @fail_iova: first byte of the mapping that could not be moved; 0 on input, and
- *	on success
+ * @fail_iova: first byte of the mapping that could not be moved, or of the page,
+ *	or of the entry: see below; 0 on input, and on success
+ * @entries: pointer to an array of elements of @entry_size bytes, struct
+ *	ioasid_rehome_entry. Not looked at when @nr is 0
+ * @nr: number of elements
+ * @entry_size: sizeof(struct ioasid_rehome_entry). A larger element is accepted, up
+ *	to 256 bytes, if the kernel does not know its end, and that is all zeroes.
  *
  * The caller becomes the process and the user that pay for the mappings of the
  * root: their charge moves to it, as IOASID_OPTION_CHARGE says, under its
@@ -2176,19 +2196,44 @@ enum ioasid_rehome_flags {
  * thread makes meanwhile are charged to the process of that thread.  Children
  * need nothing: their memory is charged with the root.
  *
+ * Mappings of user addresses move if an entry says where the caller has their
+ * memory: memory that both processes share, at any address.  The kernel compares
+ * page by page what is there with what is mapped.  The caller must be able to
+ * write it, if it was mapped for writing.  The mapping then is one of the caller's
+ * address: see IOASID_QUERY_MAP.  A mapping that the caller pays for already
+ * moves to the address of its entry, if it has another one.
+ *
+ * Entries ascend, and do not overlap.  An entry can cover any number of mappings,
+ * but all of each: it may not begin or end inside of a mapping of user addresses.
+ * Mappings of files and ranges that are not mapped can be among them.  Memory of a
+ * device that was mapped by an address, and memory that an IOASID with
+ * IOASID_ALLOC_DEMAND has recorded by an address, cannot move.
+ *
+ * All entries are read, and all mappings are checked against them, before anything
+ * moves.  Pages are compared later, when it is the turn of their mapping.  If they
+ * are not present, the comparison faults them in, and waits for that.
+ *
  * A charge counts once against a limit that both processes share.  This is the
  * user's locked memory, with IOASID_CHARGE_USER, and what a user is charged for
  * processes that ended, with the other modes.
  *
- * IOASID_REHOME_PROBE checks the mappings and the limit of the caller.  With
- * IOASID_CHARGE_ONCE it does not check the limit.
+ * IOASID_REHOME_PROBE checks the mappings, their pages and the limit of the caller.
+ * With IOASID_CHARGE_ONCE it does not check the limit.
  *
  * Errors, with @moved and @fail_iova:
  *
- *  * EINVAL: a field that must be 0 is not.
+ *  * EINVAL: a field that must be 0 is not, or @entry_size is too small; the entry
+ *    at @fail_iova is malformed, or does not ascend; or an entry covers only a part
+ *    of the mapping at @fail_iova. Nothing was moved, unless the mapping, or what
+ *    the entries say, is newer than the call.
+ *  * E2BIG: @entry_size is larger than 256, or the kernel does not know an element.
  *  * EOPNOTSUPP: not a root of the kind IOASID_KIND_MAP; or another process has
- *    mapped user addresses at @fail_iova. Nothing was moved, unless that was
- *    mapped during the call.
+ *    mapped user addresses at @fail_iova, and no entry is for them, or none can
+ *    be. Nothing was moved, unless that was mapped during the call.
+ *  * EFAULT: the caller has no memory for the page at @fail_iova, or may not write
+ *    it, or has another page there. What is below has moved. Also if @entries
+ *    cannot be read.
+ *  * EHWPOISON: the caller's page for @fail_iova is poisoned.
  *  * EDQUOT: RLIMIT_MEMLOCK of the caller would be exceeded at @fail_iova. What
  *    is below has moved. With PROBE, @fail_iova is 0.
  *  * ENOMEM, EINTR: at @fail_iova. What is below has moved. A repeated call
@@ -2201,6 +2246,9 @@ struct ioasid_rehome {
 	__u32 __reserved;
 	__u64 moved;
 	__u64 fail_iova;
+	__aligned_u64 entries;
+	__u32 nr;
+	__u32 entry_size;
 };
 
 /**

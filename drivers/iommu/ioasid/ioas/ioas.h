@@ -130,11 +130,17 @@ int ioas_query(struct ioas *ioas, struct ioas_query *query);
 /**
  * struct ioas_rehome - a calling process becomes the payer of mappings
  * @probe: check, and change nothing
+ * @nr: number of entries that tell where the process has memory
+ * @read: read the @n entries from the number @first on; may sleep
  * @moved: out, number of mappings that it took over, or would; also on failure
- * @fail_iova: out on failure, first byte of the mapping that could not be moved
+ * @fail_iova: out on failure, first byte of the mapping, page or entry
  */
 struct ioas_rehome {
 	bool probe;
+	u32 nr;
+	int (*read)(struct ioas_rehome *rehome,
+		    struct ioasid_rehome_entry *entries, u32 first,
+		    unsigned int n);
 	u64 moved;
 	u64 fail_iova;
 };

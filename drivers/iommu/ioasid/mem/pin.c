@@ -6,6 +6,8 @@
  *  - Memory is charged before it is pinned.  IOASID_CHARGE_ONCE charges pages
  *    after they are pinned: at most IOASID_PIN_CHARGE_PAGES pages, before the
  *    next ones are pinned.
+ *  - A comparison charges nothing: it pins at most as many pages at a time, and
+ *    unpins them before the next ones, and before any page fault.
  *
  * Competition: memory that may move (ZONE_MOVABLE, CMA) is migrated before it
  * is pinned for long.  A migration fails while another task has the page pinned
@@ -549,6 +551,80 @@ int ioasid_pin_user(struct ioasid_memory *mem, u64 addr, unsigned long npages,
 				    fault_addr);
 }
 EXPORT_SYMBOL_IF_KUNIT(ioasid_pin_user);
+
+/* ---- Compare ---- */
+
+/* Count how many of the pages are the next ones of a walk; @run is its last run */
+static unsigned long same_pages(struct page **pages, unsigned long n,
+				struct ioasid_runs *runs, struct ioasid_run *run)
+{
+	unsigned long i;
+
+	for (i = 0; i < n; i++) {
+		if (!run->npages && !ioasid_runs_next(runs, run))
+			break;
+		if (page_to_pfn(pages[i]) != run->pfn)
+			break;
+		run->pfn++;
+		run->npages--;
+	}
+	return i;
+}
+
+/**
+ * ioasid_compare_user() - check whether the calling process has the same memory
+ * @mem: memory that another process has pinned, by ioasid_memory_refer(); it may
+ *	be unpinned meanwhile
+ * @addr: first byte, page aligned
+ * @writable: the process must be able to write it
+ * @fault_addr: out, how far it came: on failure the address of the page
+ *
+ * Pins the pages for the moment in which they are compared, some at a time.
+ *
+ * Context: may sleep, for as long as a page fault takes.  Only a fatal signal
+ * interrupts it.
+ * Return: 0; -EFAULT, a page cannot be pinned, or is another one; -EHWPOISON, it
+ * is poisoned; -ENOMEM; -EINTR, a fatal signal is pending.
+ */
+int ioasid_compare_user(const struct ioasid_memory *mem, u64 addr, bool writable,
+			u64 *fault_addr)
+{
+	struct page *stack[PIN_STACK_PAGES], **pages = stack;
+	unsigned long batch = PIN_STACK_PAGES, left = mem->npages, same;
+	struct ioasid_run run = {};
+	struct ioasid_runs runs;
+	long pinned;
+	int ret = 0;
+
+	*fault_addr = addr;
+	if (left > batch) {
+		pages = (struct page **)__get_free_page(GFP_KERNEL);
+		if (!pages)
+			return -ENOMEM;
+		batch = IOASID_PIN_CHARGE_PAGES;
+	}
+	ioasid_runs_start(&runs, mem);
+	while (left && !ret) {
+		pinned = pin_pages(*fault_addr, min(left, batch), writable,
+				   pages);
+		if (pinned <= 0) {
+			ret = ioasid_pin_errno(pinned);
+			break;
+		}
+		same = same_pages(pages, pinned, &runs, &run);
+		unpin_user_pages(pages, pinned);
+		*fault_addr += (u64)same << PAGE_SHIFT;
+		left -= same;
+		if (same < pinned)
+			ret = -EFAULT;
+		else if (fatal_signal_pending(current))
+			ret = -EINTR;
+		cond_resched();
+	}
+	if (pages != stack)
+		free_page((unsigned long)pages);
+	return ret;
+}
 
 /* ---- Unpin ---- */
 

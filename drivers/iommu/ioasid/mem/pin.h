@@ -62,6 +62,8 @@ int ioasid_pin_user_list(struct ioasid_memory *mem, struct ioasid_payer *payer,
 			u64 *fault_addr);
 int ioasid_pin_user(struct ioasid_memory *mem, u64 addr, unsigned long npages,
 		    bool writable, u64 *fault_addr);
+int ioasid_compare_user(const struct ioasid_memory *mem, u64 addr, bool writable,
+			u64 *fault_addr);
 void ioasid_unpin(struct ioasid_memory *mem);
 void ioasid_unpin_charged(struct ioasid_memory *mem, struct ioasid_payer *payer,
 			  unsigned long charged);

@@ -664,6 +664,7 @@ FIXTURE_VARIANT_ADD(command, rehome)
 {
 	.cmd = IOASID_REHOME,
 	.size = sizeof(struct ioasid_rehome),
+	.min = offsetof(struct ioasid_rehome, entries),
 	.flags = IOASID_REHOME_PROBE,
 	.copies_out = true,
 	.id_at = offsetof(struct ioasid_rehome, ioasid),

@@ -292,7 +292,15 @@ AT(ioasid_rehome, ioasid, 8);
 AT(ioasid_rehome, __reserved, 12);
 AT(ioasid_rehome, moved, 16);
 AT(ioasid_rehome, fail_iova, 24);
-SIZE(ioasid_rehome, 32);
+AT(ioasid_rehome, entries, 32);
+AT(ioasid_rehome, nr, 40);
+AT(ioasid_rehome, entry_size, 44);
+SIZE(ioasid_rehome, 48);
+
+AT(ioasid_rehome_entry, iova, 0);
+AT(ioasid_rehome_entry, length, 8);
+AT(ioasid_rehome_entry, addr, 16);
+SIZE(ioasid_rehome_entry, 24);
 
 static_assert(IOASID_QUERY_MAP == 0x6948, "number");
 static_assert(IOASID_BIND_PGTABLE == 0x6949, "number");
