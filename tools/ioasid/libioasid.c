@@ -233,10 +233,20 @@ int ioasid_get_dirty(int fd, struct ioasid_get_dirty *get)
 
 int ioasid_rehome(int fd, __u32 ioasid, __u32 flags, __u64 *fail_iova)
 {
+	return ioasid_rehome_user(fd, ioasid, flags, NULL, 0, fail_iova);
+}
+
+int ioasid_rehome_user(int fd, __u32 ioasid, __u32 flags,
+		       const struct ioasid_rehome_entry *entries, __u32 nr,
+		       __u64 *fail_iova)
+{
 	struct ioasid_rehome rehome = {
 		.argsz = sizeof(rehome),
 		.flags = flags,
 		.ioasid = ioasid,
+		.entries = (uintptr_t)entries,
+		.nr = nr,
+		.entry_size = sizeof(*entries),
 	};
 	int ret = do_ioctl(fd, IOASID_REHOME, &rehome);
 

@@ -231,6 +231,19 @@ int ioasid_unbind_pasid_table(int fd, __u32 ioasid);
 int ioasid_rehome(int fd, __u32 ioasid, __u32 flags, __u64 *fail_iova);
 
 /**
+ * ioasid_rehome_user - the same, with mappings of user addresses
+ * @fd: the context
+ * @ioasid: a root
+ * @flags: enum ioasid_rehome_flags
+ * @entries: where the calling process has the memory, in ascending order
+ * @nr: number of entries
+ * @fail_iova: NULL; or out, what could not be moved: see struct ioasid_rehome
+ */
+int ioasid_rehome_user(int fd, __u32 ioasid, __u32 flags,
+		       const struct ioasid_rehome_entry *entries, __u32 nr,
+		       __u64 *fail_iova);
+
+/**
  * ioasid_invalidate - invalidate what caches have of a table, after it has changed
  * @fd: the context
  * @ioasid: the IOASID that the table is bound to
