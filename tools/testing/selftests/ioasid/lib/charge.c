@@ -75,12 +75,43 @@ long left(int fd, __u32 id)
 	return ia_info(fd, id, &info) ? -1 : (long)(info.bytes_left / PG);
 }
 
+long charged_to(__u64 charge, pid_t pid)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	return ia_proc_field(path, charge == IOASID_CHARGE_USER ? "VmPin" :
+			     "VmLck") * 1024 / (long)PG;
+}
+
+bool charge_becomes(__u64 charge, pid_t pid, long pages)
+{
+	__u64 end = ia_now_ms() + 20000;
+
+	while (charged_to(charge, pid) != pages) {
+		if (ia_now_ms() > end)
+			return false;
+		usleep(1000);
+	}
+	return true;
+}
+
 int ia_rehome(int fd, __u32 id, __u32 flags, __u64 *moved, __u64 *fail_iova)
+{
+	return ia_rehome_user(fd, id, flags, NULL, 0, moved, fail_iova);
+}
+
+int ia_rehome_user(int fd, __u32 id, __u32 flags,
+		   const struct ioasid_rehome_entry *entries, __u32 nr,
+		   __u64 *moved, __u64 *fail_iova)
 {
 	struct ioasid_rehome cmd = {
 		.argsz = sizeof(cmd),
 		.flags = flags,
 		.ioasid = id,
+		.entries = IA_PTR(entries),
+		.nr = nr,
+		.entry_size = sizeof(*entries),
 	};
 	int rc = ia_cmd(fd, IOASID_REHOME, &cmd);
 
@@ -89,4 +120,37 @@ int ia_rehome(int fd, __u32 id, __u32 flags, __u64 *moved, __u64 *fail_iova)
 	if (fail_iova)
 		*fail_iova = cmd.fail_iova;
 	return rc;
+}
+
+static int other_run(int sock, int (*run)(void *arg), void *arg)
+{
+	int rc = run(arg);
+
+	if (write(sock, &rc, sizeof(rc)) != sizeof(rc))
+		return 1;
+	return read(sock, &rc, 1) != 1;
+}
+
+int other_start(struct other *other, int (*run)(void *arg), void *arg)
+{
+	int sock[2], rc;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sock))
+		return -errno;
+	other->pid = ia_fork();
+	if (!other->pid)
+		_exit(other_run(sock[1], run, arg));
+	close(sock[1]);
+	other->sock = sock[0];
+	if (other->pid < 0)
+		return -EAGAIN;
+	return read(sock[0], &rc, sizeof(rc)) == sizeof(rc) ? rc : -EPIPE;
+}
+
+bool other_stop(struct other *other)
+{
+	bool told = write(other->sock, "", 1) == 1;
+
+	close(other->sock);
+	return exited_well(other->pid) && told;
 }

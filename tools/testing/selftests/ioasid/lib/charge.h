@@ -31,7 +31,32 @@ int map_pages(int fd, __u32 id, char *mem, unsigned long index,
 int unmap_pages(int fd, __u32 id, unsigned long index, unsigned long pages);
 long left(int fd, __u32 id);
 
+/* Number of pages that a process is charged for, in one of the ways. */
+long charged_to(__u64 charge, pid_t pid);
+
+/*
+ * Wait until a process is charged for that many pages: an unmap by another thread
+ * may leave a debt, which is settled soon.
+ */
+bool charge_becomes(__u64 charge, pid_t pid, long pages);
+
 /* IOASID_REHOME; @moved and @fail_iova can be NULL. */
 int ia_rehome(int fd, __u32 id, __u32 flags, __u64 *moved, __u64 *fail_iova);
+int ia_rehome_user(int fd, __u32 id, __u32 flags,
+		   const struct ioasid_rehome_entry *entries, __u32 nr,
+		   __u64 *moved, __u64 *fail_iova);
+
+/* Another process, and a socket to it. */
+struct other {
+	pid_t pid;
+	int sock;
+};
+
+/*
+ * Fork a process that runs @run, and then waits for other_stop(). Returns what
+ * @run does.
+ */
+int other_start(struct other *other, int (*run)(void *arg), void *arg);
+bool other_stop(struct other *other);
 
 #endif /* __SELFTESTS_IOASID_CHARGE_H */

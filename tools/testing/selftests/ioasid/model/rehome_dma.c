@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * IOASID_REHOME while a device writes: the DMA goes on, and the IOMMU is not
- * asked for anything. The predecessor ends meanwhile.
+ * IOASID_REHOME while a device writes, to memory that was mapped by a file or by
+ * user addresses: the DMA goes on, and the IOMMU is not asked for anything. The
+ * predecessor ends meanwhile.
  */
 #define _GNU_SOURCE
 #include <linux/memfd.h>
@@ -16,6 +17,8 @@
 #define PAGES 8
 #define SEED 7
 
+#define MINE() charged_to(variant->charge, getpid())
+
 FIXTURE(rehome_dma)
 {
 	struct model model;
@@ -28,6 +31,7 @@ FIXTURE(rehome_dma)
 FIXTURE_VARIANT(rehome_dma)
 {
 	__u64 charge;
+	bool user;	/* mapped by user addresses */
 };
 
 FIXTURE_VARIANT_ADD(rehome_dma, user)
@@ -35,14 +39,32 @@ FIXTURE_VARIANT_ADD(rehome_dma, user)
 	.charge = IOASID_CHARGE_USER,
 };
 
+FIXTURE_VARIANT_ADD(rehome_dma, user_addr)
+{
+	.charge = IOASID_CHARGE_USER,
+	.user = true,
+};
+
 FIXTURE_VARIANT_ADD(rehome_dma, mm)
 {
 	.charge = IOASID_CHARGE_MM,
 };
 
+FIXTURE_VARIANT_ADD(rehome_dma, mm_addr)
+{
+	.charge = IOASID_CHARGE_MM,
+	.user = true,
+};
+
 FIXTURE_VARIANT_ADD(rehome_dma, once)
 {
 	.charge = IOASID_CHARGE_ONCE,
+};
+
+FIXTURE_VARIANT_ADD(rehome_dma, once_addr)
+{
+	.charge = IOASID_CHARGE_ONCE,
+	.user = true,
 };
 
 FIXTURE_SETUP(rehome_dma)
@@ -52,7 +74,7 @@ FIXTURE_SETUP(rehome_dma)
 	if (rc == -ENOENT)
 		SKIP(return, IA_ABSENT);
 	ASSERT_EQ(0, rc);
-	if (!ia_check(self->model.ctx, IOASID_EXT_MAP_FILE))
+	if (!variant->user && !ia_check(self->model.ctx, IOASID_EXT_MAP_FILE))
 		SKIP(return, "no IOASID_MAP_FILE");
 	ASSERT_EQ(0, ia_set_option(self->model.ctx, IOASID_OPTION_CHARGE,
 				   variant->charge, 0));
@@ -74,61 +96,70 @@ FIXTURE_TEARDOWN(rehome_dma)
 	close(self->file);
 }
 
-/* What this process is charged for, in the way of the context */
-static long charged(__u64 charge)
-{
-	return ia_status(charge == IOASID_CHARGE_USER ? "VmPin" : "VmLck") *
-	       1024 / (long)PG;
-}
+struct predecessor {
+	struct _test_data_rehome_dma *self;
+	bool user;
+};
 
-/* Maps, starts the device, and waits until it is told to end. */
-static int predecessor(struct model_device *dev, struct model_space *space,
-		       int file, int sock)
+static int map(struct _test_data_rehome_dma *self, bool user)
 {
 	__u64 iova = BASE;
-	char end;
-	int rc;
+	char *mem;
 
-	rc = ia_map_file(space->model->ctx, space->id, IA_RW_FIXED, &iova, file,
-			 0, PAGES * PG);
-	if (!rc)
-		rc = model_hammer(dev, CHANNEL, IOASID_MODEL_FILL, BASE, SEED,
-				  PAGES, 1);
-	if (write(sock, &rc, sizeof(rc)) != sizeof(rc))
-		return -EPIPE;
-	return read(sock, &end, 1) == 1 ? rc : -EPIPE;
+	if (!user)
+		return ia_map_file(self->model.ctx, self->space.id,
+				   IA_RW_FIXED, &iova, self->file, 0,
+				   PAGES * PG);
+	mem = mmap(NULL, PAGES * PG, PROT_READ | PROT_WRITE, MAP_SHARED,
+		   self->file, 0);
+	return mem == MAP_FAILED ? -errno :
+	       ia_map(self->model.ctx, self->space.id, BASE, mem, PAGES * PG);
+}
+
+/* Maps, and starts the device. */
+static int predecessor(void *arg)
+{
+	struct predecessor *p = arg;
+	int rc = map(p->self, p->user);
+
+	return rc ? rc : model_hammer(&p->self->dev, CHANNEL,
+				      IOASID_MODEL_FILL, BASE, SEED, PAGES, 1);
+}
+
+static int rehome(struct _test_data_rehome_dma *self, bool user, __u32 flags,
+		  __u64 *moved)
+{
+	struct ioasid_rehome_entry entry = {
+		.iova = BASE,
+		.length = PAGES * PG,
+		.addr = IA_PTR(self->mem),
+	};
+
+	return ia_rehome_user(self->model.ctx, self->space.id, flags, &entry,
+			      user, moved, NULL);
 }
 
 TEST_F(rehome_dma, goes_on)
 {
 	struct model_counters before, after;
 	struct ioasid_model_status status;
-	int rc, sock[2], i;
+	struct predecessor p = { self, variant->user };
+	struct other other;
 	__u64 moved;
-	pid_t pid;
+	int i;
 
-	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM, 0, sock));
-	pid = ia_fork();
-	ASSERT_LE(0, pid);
-	if (!pid)
-		_exit(-predecessor(&self->dev, &self->space, self->file,
-				   sock[1]));
-	ASSERT_EQ(sizeof(rc), read(sock[0], &rc, sizeof(rc)));
-	ASSERT_EQ(0, rc);
+	ASSERT_EQ(0, other_start(&other, predecessor, &p));
 	ASSERT_EQ(0, model_hammered(&self->dev, CHANNEL, PAGES));
-	EXPECT_EQ(0, charged(variant->charge));
+	EXPECT_EQ(0, MINE());
 	before = model_counters(&self->dev);
 
-	EXPECT_EQ(0, ia_rehome(self->model.ctx, self->space.id,
-			       IOASID_REHOME_PROBE, &moved, NULL));
+	EXPECT_EQ(0, rehome(self, p.user, IOASID_REHOME_PROBE, &moved));
 	EXPECT_EQ(1, moved);
-	EXPECT_EQ(0, ia_rehome(self->model.ctx, self->space.id, 0, &moved,
-			       NULL));
+	EXPECT_EQ(0, rehome(self, p.user, 0, &moved));
 	EXPECT_EQ(1, moved);
-	EXPECT_EQ(PAGES, charged(variant->charge));
+	EXPECT_EQ(PAGES, MINE());
 	EXPECT_EQ(0, model_hammered(&self->dev, CHANNEL, PAGES));
-	ASSERT_EQ(1, write(sock[0], "", 1));
-	EXPECT_TRUE(exited_well(pid));
+	EXPECT_TRUE(other_stop(&other));
 
 	/* the device writes all pages again */
 	memset(self->mem, 0, PAGES * PG);
@@ -148,9 +179,7 @@ TEST_F(rehome_dma, goes_on)
 
 	EXPECT_EQ(0, ia_unmap(self->model.ctx, self->space.id, BASE, PAGES * PG,
 			      NULL));
-	EXPECT_EQ(0, charged(variant->charge));
-	close(sock[0]);
-	close(sock[1]);
+	EXPECT_EQ(0, MINE());
 }
 
 TEST_HARNESS_MAIN

@@ -32,6 +32,7 @@ struct stage {
 	__u64 iova;
 	char *mem;		/* 600 pages, no two of them neighbours */
 	char *fresh;		/* never touched */
+	char *shared;		/* the file, NULL: not mapped yet */
 };
 
 /*
@@ -778,6 +779,57 @@ FIXTURE_VARIANT_ADD(command, rehome_once)
 	.takes_away = true,
 };
 
+/* Another process maps pages that this one has, too, by its address, and ends. */
+static int prepare_rehome_user(struct stage *s)
+{
+	int status;
+	pid_t pid;
+
+	s->iova = 3 * SZ_4G;
+	if (!s->shared) {
+		s->shared = mmap(NULL, 16 * PG, PROT_READ | PROT_WRITE,
+				 MAP_SHARED, s->file, 0);
+		if (s->shared == MAP_FAILED)
+			return -errno;
+	}
+	pid = ia_fork();
+	if (pid < 0)
+		return -errno;
+	if (!pid)
+		_exit(-ia_map(s->fd, s->id, s->iova, s->shared, 16 * PG));
+	if (waitpid(pid, &status, 0) != pid || !WIFEXITED(status))
+		return -EIO;
+	/* It stays when the command fails */
+	return WEXITSTATUS(status) == EEXIST ? 0 : -WEXITSTATUS(status);
+}
+
+static int run_rehome_user(struct stage *s)
+{
+	struct ioasid_rehome_entry entry = {
+		.iova = s->iova,
+		.length = 16 * PG,
+		.addr = IA_PTR(s->shared),
+	};
+
+	return ia_rehome_user(s->fd, s->id, 0, &entry, 1, NULL, NULL);
+}
+
+static int undo_rehome_user(struct stage *s)
+{
+	int rc = ia_unmap(s->fd, s->id, s->iova, 16 * PG, NULL);
+
+	return rc ? rc : prepare_rehome_user(s);
+}
+
+FIXTURE_VARIANT_ADD(command, rehome_user)
+{
+	.charge = IOASID_CHARGE_MM,
+	.prepare = prepare_rehome_user,
+	.run = run_rehome_user,
+	.undo = undo_rehome_user,
+	.takes_away = true,
+};
+
 static int run_get_dirty(struct stage *s)
 {
 	struct ioasid_get_dirty cmd;
@@ -956,6 +1008,8 @@ FIXTURE_TEARDOWN(command)
 	close(self->fail_nth);
 	restore_knobs();
 	close(self->stage.fd);
+	if (self->stage.shared)
+		EXPECT_EQ(0, munmap(self->stage.shared, 16 * PG));
 	EXPECT_EQ(0, fcntl(self->stage.file, F_ADD_SEALS, F_SEAL_WRITE))
 		TH_LOG("pages stayed pinned");
 	EXPECT_EQ(0, ia_status("VmPin"));

@@ -86,18 +86,8 @@ static int map_file(int fd, __u32 id, int file, unsigned long index,
 	map_file(self->fd, self->id, self->file, index, pages)
 #define REHOME(flags) ia_rehome(self->fd, self->id, flags, &moved, &fail_iova)
 
-/* What a process is charged for, in the way of the context. */
-static long charged(__u64 charge, pid_t pid)
-{
-	char path[64];
-
-	snprintf(path, sizeof(path), "/proc/%d/status", pid);
-	return ia_proc_field(path, charge == IOASID_CHARGE_USER ? "VmPin" :
-			     "VmLck") * 1024 / (long)PG;
-}
-
-#define MINE() charged(variant->charge, getpid())
-#define THEIRS() charged(variant->charge, self->predecessor)
+#define MINE() charged_to(variant->charge, getpid())
+#define THEIRS() charged_to(variant->charge, self->predecessor)
 
 /*
  * Fork the predecessor, whose user is @uid: it maps two parts of the file, of
@@ -146,7 +136,7 @@ TEST_F(rehome, running)
 	bool shared = variant->charge == IOASID_CHARGE_USER;
 	__u64 moved, fail_iova;
 
-	EXPECT_EQ(1, ia_check(self->fd, IOASID_EXT_REHOME));
+	EXPECT_LE(1, ia_check(self->fd, IOASID_EXT_REHOME));
 	START(60100, 8, 4);
 	ASSERT_EQ(0, may_lock(ROOM));
 	EXPECT_EQ(12, THEIRS());
