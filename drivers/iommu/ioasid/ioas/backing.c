@@ -72,7 +72,7 @@ int ioas_mapping_pin(struct ioas *ioas, struct ioas_mapping *m,
 {
 	struct ioasid_payer *payer;
 
-	payer = ioasid_memory_get(&m->mem, ioas->account, file, m->addr,
+	payer = ioasid_memory_get(&m->mem, ioas->account, NULL, file, m->addr,
 				  npages, write, fault_addr);
 	if (IS_ERR(payer))
 		return PTR_ERR(payer);

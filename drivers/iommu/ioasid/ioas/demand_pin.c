@@ -163,7 +163,7 @@ static int get_memory(struct ioas *ioas, struct ioas_mapping *pinned,
 	if (!file && part->origin->mm != current->mm)
 		return -EPERM;
 	for (;;) {
-		payer = ioasid_memory_get(&pinned->mem, ioas->account, file,
+		payer = ioasid_memory_get(&pinned->mem, ioas->account, NULL, file,
 					  part->addr, npages,
 					  part->flags & IOASID_MAP_WRITE, &at);
 		if (!IS_ERR(payer))

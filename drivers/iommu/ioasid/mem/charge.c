@@ -20,6 +20,7 @@
 #include <linux/rcupdate.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
+#include <linux/sched/task.h>
 #include <linux/sched/user.h>
 #include <linux/slab.h>
 
@@ -43,6 +44,8 @@ static void payer_put(struct ioasid_payer *payer)
 	}
 	mmdrop(payer->mm);
 	free_uid(payer->user);
+	if (unlikely(payer->task))
+		put_task_struct(payer->task);
 	call_rcu(&payer->rcu, payer_free_rcu);
 }
 
@@ -59,7 +62,8 @@ static int payer_get_ledger(struct ioasid_payer *payer)
 	return PTR_ERR(payer->ledger);
 }
 
-static struct ioasid_payer *payer_get_slow(struct ioasid_account *account)
+static struct ioasid_payer *payer_get_slow(struct ioasid_account *account,
+					   struct task_struct *task)
 {
 	struct ioasid_payer *payer, *old = NULL;
 	int ret;
@@ -80,6 +84,8 @@ static struct ioasid_payer *payer_get_slow(struct ioasid_account *account)
 	payer->mm = current->mm;
 	mmgrab(payer->mm);
 	payer->user = get_uid(current_user());
+	if (unlikely(task))
+		payer->task = get_task_struct(task);
 
 	spin_lock(&account->lock);
 	old = rcu_replace_pointer(account->cache, payer,
@@ -91,26 +97,37 @@ static struct ioasid_payer *payer_get_slow(struct ioasid_account *account)
 }
 
 /* Get the payer for the calling process, usually the cached one */
-static struct ioasid_payer *payer_get(struct ioasid_account *account)
+static struct ioasid_payer *payer_get(struct ioasid_account *account,
+				      struct task_struct *task)
 {
 	struct ioasid_payer *payer;
 
 	rcu_read_lock();
 	payer = rcu_dereference(account->cache);
 	if (payer && payer->mm == current->mm &&
-	    payer->user == current_user() &&
+	    payer->user == current_user() && payer->task == task &&
 	    payer->charge == READ_ONCE(account->charge) &&
 	    refcount_inc_not_zero(&payer->users)) {
 		rcu_read_unlock();
 		return payer;
 	}
 	rcu_read_unlock();
-	return payer_get_slow(account);
+	return payer_get_slow(account, task);
+}
+
+/* RLIMIT_MEMLOCK of the process that is charged, in pages */
+static unsigned long payer_limit(const struct ioasid_payer *payer)
+{
+	unsigned long limit = likely(!payer->task) ?
+				      rlimit(RLIMIT_MEMLOCK) :
+				      task_rlimit(payer->task, RLIMIT_MEMLOCK);
+
+	return limit >> PAGE_SHIFT;
 }
 
 static int payer_charge_user(struct ioasid_payer *payer, unsigned long npages)
 {
-	unsigned long limit = rlimit(RLIMIT_MEMLOCK) >> PAGE_SHIFT;
+	unsigned long limit = payer_limit(payer);
 	atomic_long_t *locked = &payer->user->locked_vm;
 	long old = atomic_long_read(locked), new;
 
@@ -130,7 +147,7 @@ static int payer_charge(struct ioasid_payer *payer, unsigned long npages)
 		return payer_charge_user(payer, npages);
 	if (payer->charge == IOASID_CHARGE_MM)
 		return ioasid_ledger_charge(payer->ledger, payer->ended,
-					    npages, NULL);
+					    payer_limit(payer), npages, NULL);
 	/* ioasid_charge_runs() charges, once the pages are known */
 	return 0;
 }
@@ -182,6 +199,8 @@ static bool account_use(struct ioasid_account *account,
 /**
  * ioasid_charge() - charge the calling process for memory
  * @account: the context's account
+ * @task: the process that a thread of the kernel charges, with whose mm and
+ *	credentials it runs for that; NULL, the calling process
  * @npages: how many pages
  *
  * With IOASID_CHARGE_ONCE only the context's own limit is looked at, and the
@@ -192,6 +211,7 @@ static bool account_use(struct ioasid_account *account,
  * -EDQUOT, a limit would be exceeded; -ENOMEM; -EINTR.
  */
 struct ioasid_payer *ioasid_charge(struct ioasid_account *account,
+				   struct task_struct *task,
 				   unsigned long npages)
 {
 	u64 bytes = (u64)npages << PAGE_SHIFT;
@@ -201,7 +221,7 @@ struct ioasid_payer *ioasid_charge(struct ioasid_account *account,
 	if (unlikely(!account_pin(account, bytes)))
 		return ERR_PTR(-EDQUOT);
 again:
-	payer = payer_get(account);
+	payer = payer_get(account, task);
 	if (IS_ERR(payer)) {
 		ret = PTR_ERR(payer);
 		goto err_bytes;
@@ -255,8 +275,9 @@ EXPORT_SYMBOL_IF_KUNIT(ioasid_uncharge);
 int ioasid_charge_runs(struct ioasid_payer *payer, struct ioasid_runs runs,
 		       bool goes_on)
 {
-	return ioasid_ledger_charge_runs(payer->ledger, payer->ended, runs,
-					 goes_on, NULL);
+	return ioasid_ledger_charge_runs(payer->ledger, payer->ended,
+					 payer_limit(payer), runs, goes_on,
+					 NULL);
 }
 EXPORT_SYMBOL_IF_KUNIT(ioasid_charge_runs);
 
@@ -332,7 +353,8 @@ static int take_runs(struct ioasid_payer *payer,
 	while (left.left) {
 		front = take_front(&left);
 		ret = ioasid_ledger_charge_runs(payer->ledger, payer->ended,
-						front, false, from->ledger);
+						payer_limit(payer), front,
+						false, from->ledger);
 		if (ret) {
 			ioasid_ledger_uncharge_runs(payer->ledger, done);
 			return ret;
@@ -358,7 +380,8 @@ static int payer_take(struct ioasid_payer *payer,
 		return 0;
 	if (payer->charge == IOASID_CHARGE_MM)
 		return ioasid_ledger_charge(payer->ledger, payer->ended,
-					    mem->npages, from->ledger);
+					    payer_limit(payer), mem->npages,
+					    from->ledger);
 	return take_runs(payer, from, mem);
 }
 
@@ -412,7 +435,7 @@ struct ioasid_payer *ioasid_charge_take(struct ioasid_account *account,
 					const struct ioasid_payer *from,
 					const struct ioasid_memory *mem)
 {
-	struct ioasid_payer *payer = payer_get(account);
+	struct ioasid_payer *payer = payer_get(account, NULL);
 	int ret;
 
 	if (IS_ERR(payer))
@@ -484,7 +507,7 @@ bool ioasid_charge_counts(const struct ioasid_payer *payer)
  */
 int ioasid_charge_probe(struct ioasid_account *account, unsigned long npages)
 {
-	struct ioasid_payer *payer = payer_get(account);
+	struct ioasid_payer *payer = payer_get(account, NULL);
 	int ret;
 
 	if (IS_ERR(payer))

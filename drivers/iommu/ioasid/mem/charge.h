@@ -17,6 +17,7 @@
 struct ioasid_ended;
 struct ioasid_ledger;
 struct mm_struct;
+struct task_struct;
 struct user_struct;
 
 /**
@@ -26,6 +27,7 @@ struct user_struct;
  * @charge: enum ioasid_charge
  * @mm: the mm that mapped, or took the mapping over; mm_count is held
  * @user: its user
+ * @task: with a reference, its process, whose limit holds; NULL, the calling one's
  * @ledger: the charges of @mm; NULL with IOASID_CHARGE_USER
  * @ended: the charges of @user for mms that ended; NULL with IOASID_CHARGE_USER
  * @rcu: frees the structure after look-ups of the cache
@@ -35,6 +37,7 @@ struct ioasid_payer {
 	u8 charge;
 	struct mm_struct *mm;
 	struct user_struct *user;
+	struct task_struct *task;
 	struct ioasid_ledger *ledger;
 	struct ioasid_ended *ended;
 	struct rcu_head rcu;
@@ -66,6 +69,7 @@ struct ioasid_account {
 };
 
 struct ioasid_payer *ioasid_charge(struct ioasid_account *account,
+				   struct task_struct *task,
 				   unsigned long npages);
 void ioasid_uncharge(struct ioasid_account *account,
 		     struct ioasid_payer *payer, unsigned long npages);

@@ -681,15 +681,14 @@ static unsigned long ended_pages(const struct ioasid_ended *ended,
 }
 
 /*
- * Charge an mm, within its limit; mmap_lock is held for writing.  @from is the
+ * Charge an mm, within a limit; mmap_lock is held for writing.  @from is the
  * ledger that the charge moves from, or NULL.
  */
 static int ledger_charge_locked(struct ioasid_ledger *ledger,
 				const struct ioasid_ended *ended,
-				unsigned long npages,
+				unsigned long limit, unsigned long npages,
 				const struct ioasid_ledger *from)
 {
-	unsigned long limit = rlimit(RLIMIT_MEMLOCK) >> PAGE_SHIFT;
 	unsigned long locked;
 
 	ledger_settle(ledger);
@@ -710,6 +709,7 @@ static int ledger_charge_locked(struct ioasid_ledger *ledger,
  * ioasid_ledger_charge() - charge the mm of the calling process
  * @ledger: its ledger
  * @ended: what its user is charged for mms that ended
+ * @limit: its RLIMIT_MEMLOCK, in pages
  * @npages: pages
  * @from: the ledger that the charge moves from, which keeps it for now; or NULL
  *
@@ -717,7 +717,8 @@ static int ledger_charge_locked(struct ioasid_ledger *ledger,
  * Return: 0; -EDQUOT, RLIMIT_MEMLOCK would be exceeded; -ENOMEM; -EINTR.
  */
 int ioasid_ledger_charge(struct ioasid_ledger *ledger,
-			 const struct ioasid_ended *ended, unsigned long npages,
+			 const struct ioasid_ended *ended, unsigned long limit,
+			 unsigned long npages,
 			 const struct ioasid_ledger *from)
 {
 	struct mm_struct *mm = ledger->mm;
@@ -725,7 +726,7 @@ int ioasid_ledger_charge(struct ioasid_ledger *ledger,
 
 	if (mmap_write_lock_killable(mm))
 		return -EINTR;
-	ret = ledger_charge_locked(ledger, ended, npages, from);
+	ret = ledger_charge_locked(ledger, ended, limit, npages, from);
 	mmap_write_unlock(mm);
 	return ret;
 }
@@ -791,6 +792,7 @@ void ioasid_ledger_uncharge(struct ioasid_ledger *ledger, unsigned long npages)
  * ioasid_ledger_charge_runs() - charge pages that are not charged yet
  * @ledger: the ledger of the calling process
  * @ended: what its user is charged for mms that ended
+ * @limit: its RLIMIT_MEMLOCK, in pages
  * @runs: the pages, pinned
  * @goes_on: as for ioasid_charge_runs()
  * @from: as for ioasid_ledger_charge()
@@ -800,8 +802,8 @@ void ioasid_ledger_uncharge(struct ioasid_ledger *ledger, unsigned long npages)
  */
 int ioasid_ledger_charge_runs(struct ioasid_ledger *ledger,
 			      const struct ioasid_ended *ended,
-			      struct ioasid_runs runs, bool goes_on,
-			      const struct ioasid_ledger *from)
+			      unsigned long limit, struct ioasid_runs runs,
+			      bool goes_on, const struct ioasid_ledger *from)
 {
 	struct ioasid_runs walk = runs;
 	unsigned long fresh = 0;
@@ -818,7 +820,7 @@ int ioasid_ledger_charge_runs(struct ioasid_ledger *ledger,
 		fresh += ledger_add(ledger, run.pfn, run.pfn + run.npages - 1);
 	}
 	if (!ret)
-		ret = ledger_charge_locked(ledger, ended, fresh, from);
+		ret = ledger_charge_locked(ledger, ended, limit, fresh, from);
 	if (ret) {
 		undo_runs(ledger, runs, n, fresh);
 	} else if (goes_on) {

@@ -19,13 +19,14 @@ struct ioasid_ledger;
 void ioasid_ledger_put(struct ioasid_ledger *ledger);
 struct ioasid_ledger *ioasid_ledger_get(struct ioasid_ended *ended);
 int ioasid_ledger_charge(struct ioasid_ledger *ledger,
-			 const struct ioasid_ended *ended, unsigned long npages,
+			 const struct ioasid_ended *ended, unsigned long limit,
+			 unsigned long npages,
 			 const struct ioasid_ledger *from);
 void ioasid_ledger_uncharge(struct ioasid_ledger *ledger, unsigned long npages);
 int ioasid_ledger_charge_runs(struct ioasid_ledger *ledger,
 			      const struct ioasid_ended *ended,
-			      struct ioasid_runs runs, bool goes_on,
-			      const struct ioasid_ledger *from);
+			      unsigned long limit, struct ioasid_runs runs,
+			      bool goes_on, const struct ioasid_ledger *from);
 void ioasid_ledger_uncharge_runs(struct ioasid_ledger *ledger,
 				 struct ioasid_runs runs);
 void ioasid_ledger_cut(struct ioasid_ledger *ledger);

@@ -21,6 +21,7 @@ int ioasid_pin_charged(struct ioasid_memory *mem, struct ioasid_payer *payer,
  * ioasid_memory_get() - charge the calling process for memory, and pin it
  * @mem: out, the memory; to be released with ioasid_memory_put()
  * @account: the context's account
+ * @task: see ioasid_charge()
  * @file: a memfd, a file of tmpfs or of hugetlbfs, or NULL
  * @addr: first byte: an offset in @file, or an address of the calling process;
  *	page aligned
@@ -41,13 +42,13 @@ int ioasid_pin_charged(struct ioasid_memory *mem, struct ioasid_payer *payer,
  */
 static inline struct ioasid_payer *
 ioasid_memory_get(struct ioasid_memory *mem, struct ioasid_account *account,
-		  struct file *file, u64 addr, unsigned long npages,
-		  bool writable, u64 *fault_addr)
+		  struct task_struct *task, struct file *file, u64 addr,
+		  unsigned long npages, bool writable, u64 *fault_addr)
 {
 	struct ioasid_payer *payer;
 	int ret;
 
-	payer = ioasid_charge(account, npages);
+	payer = ioasid_charge(account, task, npages);
 	if (IS_ERR(payer))
 		return payer;
 	if (likely(!file && payer->charge != IOASID_CHARGE_ONCE))

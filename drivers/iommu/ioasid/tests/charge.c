@@ -115,7 +115,7 @@ static struct ioasid_payer *piece_charge(struct kunit *test,
 	struct ioasid_runs runs;
 	u64 ext;
 
-	payer = ioasid_charge(&model->account, npages);
+	payer = ioasid_charge(&model->account, NULL, npages);
 	KUNIT_ASSERT_FALSE(test, IS_ERR(payer));
 	piece_runs(&runs, &ext, frame, npages);
 	KUNIT_ASSERT_EQ(test, ioasid_charge_runs(payer, runs, false), 0);
@@ -224,14 +224,14 @@ static void mm_ends(struct kunit *test)
 
 	/* Charges of single mappings, and of more than one mm */
 	model = model_init(test, IOASID_CHARGE_MM);
-	a = ioasid_charge(&model->account, 7);
+	a = ioasid_charge(&model->account, NULL, 7);
 	KUNIT_ASSERT_FALSE(test, IS_ERR(a));
 	model_end_mm(test, model);
 	KUNIT_EXPECT_EQ(test, atomic_long_read(locked), before + 7);
 	model->mm = mm_alloc();
 	KUNIT_ASSERT_NOT_NULL(test, model->mm);
 	kthread_use_mm(model->mm);
-	b = ioasid_charge(&model->account, 5);
+	b = ioasid_charge(&model->account, NULL, 5);
 	KUNIT_ASSERT_FALSE(test, IS_ERR(b));
 	KUNIT_EXPECT_EQ(test, model->mm->locked_vm, 5);
 	ioasid_uncharge(&model->account, a, 7);
