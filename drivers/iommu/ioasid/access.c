@@ -144,6 +144,7 @@ static void leave(struct ioasid_device *idev, struct ioasid_attachment *next)
  * -ENOENT, @ioasid is being freed;
  * -EIO, @ioasid is poisoned;
  * -EOPNOTSUPP, @ioasid is no address space;
+ * -EMEDIUMTYPE, its memory is pinned on demand, and the device requests no page;
  * -ENOMEM.
  */
 int ioasid_access_attach(struct ioasid_device *idev, struct ioasid *ioasid)
@@ -156,6 +157,8 @@ int ioasid_access_attach(struct ioasid_device *idev, struct ioasid *ioasid)
 		return PTR_ERR(ioas);
 	if (old && old->ioasid == ioasid)
 		return 0;
+	if (unlikely(ioas->demand))
+		return -EMEDIUMTYPE;
 	ret = ioas_hold(ioas, 1);
 	if (ret)
 		return ret;

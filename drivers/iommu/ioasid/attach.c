@@ -81,7 +81,7 @@ struct ioasid_attachment *ioasid_attachment_alloc(struct ioasid_device *idev,
 		if (idev->home)
 			attachment->domain.limit = &idev->by.range;
 		attachment->domain.faults = (ioasid->faults ||
-					     ioasid_kind_of(ioasid)->fault_queue) &&
+					     ioasid_served_queue(ioasid)) &&
 					    !attachment->domain.by;
 	}
 	if (!idev->group || vpasid != IOMMU_NO_PASID || idev->numbers)
@@ -382,7 +382,8 @@ static int move_group(struct ioasid_device *idev,
  * @ioasid takes PASIDs, and some are attached;
  * -ENOENT, @ioasid is being freed;
  * -EMEDIUMTYPE, @ioasid tells faults, and page requests of the device cannot be
- * answered; or it mirrors a process, and the device has none;
+ * answered; or it mirrors a process, or pins memory on demand, and the device has
+ * none;
  * -EIO, @ioasid is poisoned;
  * -EOPNOTSUPP, no group can attach to the kind of @ioasid;
  * -ENOTCONN, the group could not be moved, and could not be attached where it

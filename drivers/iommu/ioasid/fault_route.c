@@ -19,10 +19,7 @@
 /* Where faults of devices go that are attached to an IOASID */
 static struct ioas_fault_queue *queue_of(const struct ioasid *ioasid)
 {
-	const struct ioasid_kind_ops *ops = ioasid_kind_of(ioasid);
-
-	return ops->fault_queue ? ops->fault_queue(ioasid) :
-				  ioasid_faults_queue(ioasid->faults);
+	return ioasid_served_queue(ioasid) ?: ioasid_faults_queue(ioasid->faults);
 }
 
 /**

@@ -173,7 +173,19 @@ void ioasid_count_mappings(struct ioasid_ctx *ctx)
  */
 bool ioasid_ioas_get(struct ioas *ioas)
 {
-	return refcount_inc_not_zero(&ioasid_of(ioas)->obj.users);
+	struct ioasid_object *obj = &ioasid_of(ioas)->obj;
+
+	if (likely(!ioas->demand))
+		return refcount_inc_not_zero(&obj->users);
+	/*
+	 * A thread that serves a page request may be the last to use the account of the
+	 * context, which lives as long as its roots can be found
+	 */
+	refcount_inc(&obj->ctx->refs);
+	if (refcount_inc_not_zero(&obj->users))
+		return true;
+	ioasid_ctx_drop(obj->ctx);
+	return false;
 }
 
 /**
@@ -184,7 +196,12 @@ bool ioasid_ioas_get(struct ioas *ioas)
  */
 void ioasid_ioas_put(struct ioas *ioas)
 {
+	struct ioasid_ctx *ctx = ioasid_of(ioas)->obj.ctx;
+	bool demand = ioas->demand;
+
 	ioasid_put(ioasid_of(ioas));
+	if (unlikely(demand))
+		ioasid_ctx_drop(ctx);
 }
 
 /**

@@ -95,8 +95,8 @@ enum ioasid_detach {
  *	address space, whose poison is its own, too.  Called under
  *	ioasid_ctx.routes_lock
  * @fault_queue: find the queue where the kernel itself serves page requests of
- *	devices; lives as long as the IOASID.  NULL: they go to the queue that user
- *	space has named, if any
+ *	devices; lives as long as the IOASID.  NULL, or if it returns NULL: they go to
+ *	the queue that user space has named, if any
  * @stats: read the counters and the state, for fdinfo and IOASID_GET_INFO.  Does
  *	not sleep
  * @info: fill in the fields of IOASID_GET_INFO that depend on the kind and are not
@@ -181,6 +181,15 @@ static inline const struct ioasid_kind_ops *
 ioasid_kind_of(const struct ioasid *ioasid)
 {
 	return ioasid_kinds[ioasid->obj.kind];
+}
+
+/* The queue where the kernel serves page requests of devices, or NULL */
+static inline struct ioas_fault_queue *
+ioasid_served_queue(const struct ioasid *ioasid)
+{
+	const struct ioasid_kind_ops *ops = ioasid_kind_of(ioasid);
+
+	return ops->fault_queue ? ops->fault_queue(ioasid) : NULL;
 }
 
 /* Call an op, or return -EOPNOTSUPP if there is none */

@@ -64,12 +64,26 @@ void ioasid_map_empty(struct ioas *ioas, long *patience)
 	*patience = req.patience;
 }
 
+/*
+ * A thread that serves a page request may use the address space still: unpin what there
+ * is now, and let the last put free the rest
+ */
+static void end_demand(struct ioas *ioas)
+{
+	long patience = IOAS_PATIENCE;
+
+	if (ioas_kill(ioas, false) > 0)
+		ioasid_map_empty(ioas, &patience);
+}
+
 /* Children and exports may still refer to a parent: the last put empties it */
 static void map_end(struct ioasid *ioasid)
 {
 	struct ioas *ioas = ioasid_map_ioas(ioasid);
 
-	if (!ioas->as_parent)
+	if (unlikely(ioas->demand))
+		end_demand(ioas);
+	else if (!ioas->as_parent)
 		ioas_exit(ioas);
 }
 
@@ -133,6 +147,21 @@ bool ioasid_map_block_poisoned(struct ioasid *ioasid,
 	       ioas_block(ioasid_map_ioas(ioasid), &attachment->domain);
 }
 
+static int map_attach(struct ioasid *ioasid,
+		      struct ioasid_attachment *attachment, u64 *fault_addr)
+{
+	/* What is pinned on demand comes by page requests */
+	if (unlikely(ioasid_map_ioas(ioasid)->demand) &&
+	    !(attachment->domain.faults && attachment->domain.dev))
+		return -EMEDIUMTYPE;
+	return ioasid_map_attach(ioasid, attachment, fault_addr);
+}
+
+static struct ioas_fault_queue *map_fault_queue(const struct ioasid *ioasid)
+{
+	return ioas_demand_queue(&container_of(ioasid, struct ioasid_map, ioasid)->ioas);
+}
+
 bool ioasid_map_is_through(const struct ioasid *ioasid, const struct ioas *ioas)
 {
 	return &container_of(ioasid, struct ioasid_map, ioasid)->ioas == ioas;
@@ -177,8 +206,9 @@ const struct ioasid_kind_ops ioasid_kind_map = {
 	.unmap = ioasid_map_unmap,
 	.batch = ioasid_map_batch,
 	.query = ioasid_map_query,
-	.attach = ioasid_map_attach,
+	.attach = map_attach,
 	IOASID_MAP_ATTACH_OPS,
+	.fault_queue = map_fault_queue,
 	.stats = ioasid_map_stats,
 	.info = ioasid_map_info,
 };

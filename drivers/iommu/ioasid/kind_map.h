@@ -73,7 +73,7 @@ static inline int ioasid_map_check(const struct ioasid_alloc *cmd)
 	if (cmd->snoop > IOASID_SNOOP_ON)
 		return -EOPNOTSUPP;
 	if (unlikely(cmd->flags)) {
-		/* No device attaches to it */
+		/* The kernel serves the page requests of its devices */
 		if (cmd->flags & IOASID_ALLOC_DEMAND && cmd->fault_queue)
 			return -EOPNOTSUPP;
 		if (cmd->parent && cmd->flags & ~IOASID_ALLOC_DIRTY)
@@ -84,7 +84,7 @@ static inline int ioasid_map_check(const struct ioasid_alloc *cmd)
 		if (cmd->flags & IOASID_ALLOC_DIRTY &&
 		    !ioas_iommu_may_track_dirty())
 			return -EOPNOTSUPP;
-		/* Devices are attached to what a table lies in */
+		/* A device that walks a table of user space requests none of this */
 		if (cmd->flags & IOASID_ALLOC_NEST_PARENT &&
 		    cmd->flags & IOASID_ALLOC_DEMAND)
 			return -EINVAL;
@@ -119,6 +119,7 @@ static inline int ioasid_map_init(struct ioasid *ioasid,
 				  const struct ioasid_parent *parent)
 {
 	struct ioas *ioas = ioasid_map_ioas(ioasid);
+	int ret;
 
 	ioas_init(ioas, account, ioasid_map_ioas_ops);
 	ioas->cut_shift = params->cut_shift;
@@ -130,8 +131,10 @@ static inline int ioasid_map_init(struct ioasid *ioasid,
 		ioas->wants_dirty = true;
 	if (unlikely(params->faults))
 		ioas->serves_faults = true;
-	if (unlikely(params->demand))
-		return ioas_demand_init(ioas);
+	if (unlikely(params->demand)) {
+		ret = ioas_demand_init(ioas);
+		return ret ?: ioas_demand_serve(ioas);
+	}
 	if (likely(!parent))
 		return 0;
 	return ioas_add_child(parent->ioas, parent->import, ioas);

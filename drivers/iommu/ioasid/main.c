@@ -52,6 +52,7 @@ static long cmd_check_extension(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 	case IOASID_EXT_CHILD_DEVMEM:
 	case IOASID_EXT_EVENTS:
 	case IOASID_EXT_DEMAND:
+	case IOASID_EXT_DEMAND_DEVICES:
 	case IOASID_EXT_FAULT_QUEUE:
 		return 1;
 	case IOASID_EXT_REHOME:

@@ -116,6 +116,8 @@
  * @IOASID_EXT_UNREPAIRABLE: records of the kind IOASID_FAULT_UNREPAIRABLE. 1 when
  *	there; 0 where the kernel's IOMMU core lacks what they need.
  * @IOASID_EXT_DEMAND: IOASID_ALLOC_DEMAND. 1 when there.
+ * @IOASID_EXT_DEMAND_DEVICES: devices that request pages can attach to such an
+ *	IOASID. 1 when there.
  * @IOASID_EXT_PROCESS: IOASID_KIND_PROCESS. 1 when the kernel was built with
  *	HMM_MIRROR.
  * @IOASID_EXT_PASID_HITLESS: IOASID_ATTACH_HITLESS. 1 when the kernel has it;
@@ -165,6 +167,7 @@ enum ioasid_extension {
 	IOASID_EXT_BATCH_IOASID = 25,
 	IOASID_EXT_UNREPAIRABLE = 26,
 	IOASID_EXT_REHOME = 27,
+	IOASID_EXT_DEMAND_DEVICES = 28,
 };
 
 /**
@@ -224,8 +227,8 @@ enum ioasid_snoop {
  * @IOASID_ALLOC_DIRTY: of the kind IOASID_KIND_MAP: where an IOMMU has dirty
  *	bits, its page tables for this IOASID have them: see struct
  *	ioasid_set_dirty. An IOMMU may have none where a PASID is attached.
- * @IOASID_ALLOC_DEMAND: a root for children, which pins no memory before they refer
- *	to it. Excludes IOASID_ALLOC_NEST_PARENT.
+ * @IOASID_ALLOC_DEMAND: a root that pins no memory before children refer to it, or
+ *	devices request it. Excludes IOASID_ALLOC_NEST_PARENT.
  */
 enum ioasid_alloc_flags {
 	IOASID_ALLOC_NEST_PARENT = 1 << 0,
@@ -273,8 +276,19 @@ enum ioasid_alloc_flags {
  * pinned, and only that process can refer to what is not pinned yet.  Memory of a
  * file can be pinned for any child.  What is pinned is a mapping of its
  * own, so that IOASID_QUERY_MAP tells several mappings of what was mapped at once,
- * and IOASID_UNMAP_DMA can cut between them.  Devices cannot be attached to such an
- * IOASID.  Memory of devices is mapped by IOASID_MAP_FILE only, and at once.
+ * and IOASID_UNMAP_DMA can cut between them.  Memory of devices is mapped by
+ * IOASID_MAP_FILE only, and at once.
+ *
+ * Where IOASID_EXT_DEMAND_DEVICES is 1, devices can attach to such an IOASID that can
+ * request pages (PCI PRI), by requester id or by PASID.  The attach of another device
+ * returns EMEDIUMTYPE.  What is pinned is mapped for them.  The kernel answers their
+ * requests: it pins the window of the page, for writing where the mapping permits
+ * that, and charges the process that has mapped it, or has called IOASID_REHOME since,
+ * within its limit of locked memory, and those of the context.  A device is told that
+ * it cannot have a page where nothing is mapped, or without that permission, or the
+ * page cannot be pinned or charged, and when the process has ended.  While a device is
+ * attached nothing is unpinned but what is unmapped, even if no child refers to it;
+ * after the last detach, that goes as above.
  *
  * An IOASID of the kind IOASID_KIND_PGTABLE has a parent that was made with
  * IOASID_ALLOC_NEST_PARENT.  DMA of devices that are attached to it goes through
@@ -2082,7 +2096,7 @@ enum ioasid_attach_flags {
  *    has CAP_SYS_RESOURCE.
  *  * EADDRINUSE: memory is mapped at IOVAs that the device cannot use.
  *  * EMEDIUMTYPE: the device's IOMMU cannot serve this IOASID, or not by PASID; or
- *    the IOASID was made with IOASID_ALLOC_DEMAND.
+ *    the IOASID was made with IOASID_ALLOC_DEMAND, and the device requests no pages.
  *  * ENOSPC: with IOASID_DEVICE_TRANSLATES, the device cannot hold all mappings.
  *  * EBUSY: another device of the group is attached elsewhere; or the IOASID, or
  *    the one that the requester id is attached to, is of the kind

@@ -36,6 +36,7 @@
 #include <linux/slab.h>
 
 #include "backing.h"
+#include "demand.h"
 #include "devmem.h"
 #include "dirty.h"
 #include "domain.h"
@@ -470,6 +471,8 @@ static int join_new(struct ioas *ioas, struct ioas_attachment *attachment,
 	/* Its device may request pages as soon as it is led there */
 	if (unlikely(ioas->mirrors_process))
 		ret = ioas_process_join(ioas, dom);
+	else if (unlikely(ioas->demand))
+		ret = ioas_demand_join(ioas, dom);
 	if (ret)
 		goto err_narrow;
 
@@ -512,7 +515,7 @@ err_point:
 /* Free a domain, and the quarantine if no other domain is poisoned */
 static void free_domain(struct ioas *ioas, struct ioas_domain *dom)
 {
-	bool poisoned = dom->poisoned;
+	bool poisoned = dom->poisoned, demand = dom->demand;
 
 	lockdep_assert_held(&ioas->attach_lock);
 	if (unlikely(ioas->mirrors_process))
@@ -520,6 +523,8 @@ static void free_domain(struct ioas *ioas, struct ioas_domain *dom)
 	ioas_domain_free(dom);
 	if (poisoned && !ioas_tables_poisoned(ioas))
 		ioas_quarantine_release(ioas);
+	if (unlikely(demand))
+		ioas_demand_quit(ioas);
 }
 
 /**

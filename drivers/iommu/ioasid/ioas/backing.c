@@ -221,20 +221,6 @@ void ioas_mapping_view(const struct ioas_mapping *m, unsigned long skip,
 }
 
 /**
- * ioas_quarantine_add() - put a mapping into quarantine
- * @ioas: the address space; its lock is held
- * @m: not in the tree; a poisoned domain may still reach its memory
- */
-void ioas_quarantine_add(struct ioas *ioas, struct ioas_mapping *m)
-{
-	lockdep_assert_held(&ioas->lock);
-	ioas->poisoned = true;
-	m->gap = ioas_quarantine_bytes(ioas) + ioas_mapping_bytes(m);
-	m->next = ioas->quarantine;
-	ioas->quarantine = m;
-}
-
-/**
  * ioas_quarantine_release() - free the mappings in quarantine
  * @ioas: the address space, without a poisoned domain; attach_lock is held
  */

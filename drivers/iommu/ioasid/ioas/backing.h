@@ -70,7 +70,6 @@ void ioas_mapping_split_memory(struct ioas *ioas,
 			       struct ioas_mapping *tail, u64 at);
 void ioas_mapping_view(const struct ioas_mapping *m, unsigned long skip,
 		       struct ioas_backing_view *view);
-void ioas_quarantine_add(struct ioas *ioas, struct ioas_mapping *m);
 void ioas_quarantine_release(struct ioas *ioas);
 
 #endif /* _IOASID_IOAS_BACKING_H */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Memory on demand: what a root maps is recorded, and pinned when a child refers
- * to it.
+ * to it, or a device requests it.
  *
  * Invariants:
  *  - A recorded mapping is LIVE, with IOAS_BACKING_DEMAND and no memory.  Once a
@@ -18,18 +18,23 @@
  *    worker has no CPU.
  *  - Records that touch become one when what is between them is unpinned, but not
  *    where an unmap has an edge: it takes what it has found between its edges.
- *  - No device is attached to the root itself, and no software device uses it: its
- *    memory is in no table of its own.
+ *  - What is pinned is in the domains of the root, as any memory is: see
+ *    demand_pin.c.  While there is a domain no window is unpinned, used or not: what
+ *    a device has requested stays until it is unmapped, or the last device is
+ *    detached.  The worker unpins then what is idle.
+ *  - No software device uses the root itself.
  *  - A pin may hang in a page fault.  No state tells of it, so that no other thread
  *    waits for it: two threads may pin the same part, and one of them unpins again.
  *
  * Locks: the lock of the root protects the windows, and the number of users of an
  * origin need not be protected.  Memory is pinned and unpinned without it.
  */
+#include <linux/cred.h>
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/kdev_t.h>
 #include <linux/sched/mm.h>
+#include <linux/sched/task.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/xarray.h>
@@ -126,6 +131,52 @@ void ioas_demand_exit(struct ioas *ioas)
 /* ---- Origins ---- */
 
 /**
+ * ioas_mapper_get() - keep the structures of a process that has mapped memory
+ * @mapper: the process
+ *
+ * Context: any but interrupts.
+ */
+void ioas_mapper_get(struct ioas_mapper *mapper)
+{
+	mmgrab(mapper->mm);
+	get_cred(mapper->cred);
+	get_task_struct(mapper->task);
+}
+
+/**
+ * ioas_mapper_put() - undo ioas_mapper_get()
+ * @mapper: the process
+ *
+ * Context: any but interrupts.
+ */
+void ioas_mapper_put(const struct ioas_mapper *mapper)
+{
+	mmdrop(mapper->mm);
+	put_cred(mapper->cred);
+	put_task_struct(mapper->task);
+}
+
+static void mapper_init(struct ioas_mapper *mapper)
+{
+	mapper->mm = current->mm;
+	mapper->cred = current_cred();
+	mapper->task = current->group_leader;
+	ioas_mapper_get(mapper);
+}
+
+/**
+ * ioas_origin_take() - let the calling process be charged for what devices request
+ * @origin: the origin, which it knows; the lock of the address space is held
+ *
+ * Does not sleep.
+ */
+void ioas_origin_take(struct ioas_origin *origin)
+{
+	ioas_mapper_put(&origin->mapper);
+	mapper_init(&origin->mapper);
+}
+
+/**
  * ioas_origin_put() - drop a mapping's reference to its origin
  * @origin: the origin
  *
@@ -137,8 +188,7 @@ void ioas_origin_put(struct ioas_origin *origin)
 		return;
 	if (origin->file)
 		fput(origin->file);
-	else
-		mmdrop(origin->mm);
+	ioas_mapper_put(&origin->mapper);
 	kfree(origin);
 }
 
@@ -150,7 +200,7 @@ void ioas_origin_put(struct ioas_origin *origin)
  */
 bool ioas_origin_known(const struct ioas_origin *origin)
 {
-	return origin->file || origin->mm == current->mm;
+	return origin->file || origin->mapper.mm == current->mm;
 }
 
 /**
@@ -184,10 +234,8 @@ int ioas_demand_record(struct ioas_mapping *m, struct ioas_map_request *req)
 		origin->file = get_file(file);
 		m->ino = file_inode(file)->i_ino;
 		m->dev = new_encode_dev(file_inode(file)->i_sb->s_dev);
-	} else {
-		origin->mm = current->mm;
-		mmgrab(origin->mm);
 	}
+	mapper_init(&origin->mapper);
 	m->origin = origin;
 	m->apart = true;
 	m->backing = IOAS_BACKING_DEMAND;
@@ -235,6 +283,36 @@ static void merge_with_next(struct ioas *ioas, struct ioas_mapping *m)
 	ioas_mapping_free(next);
 }
 
+/* Make a record of a part, whose memory no table has, and the caller */
+static void make_record(struct ioas *ioas, struct ioas_mapping *m)
+{
+	m->mem.npages = 0;
+	m->mem.is_shared = false;
+	m->backing = IOAS_BACKING_DEMAND;
+	ioas->bytes_mapped -= ioas_mapping_bytes(m);
+	ioas_demand_count(ioas, m, true);
+}
+
+static void merge_with_both(struct ioas *ioas, struct ioas_mapping *m)
+{
+	merge_with_next(ioas, m);
+	merge_with_next(ioas, to_mapping(rb_prev(&m->rb)));
+}
+
+/**
+ * ioas_demand_undo() - make a record again of a part that was being written
+ * @ioas: the root; its lock is held
+ * @m: the part, CHANGING; the caller has its memory.  May be freed
+ */
+void ioas_demand_undo(struct ioas *ioas, struct ioas_mapping *m)
+{
+	lockdep_assert_held(&ioas->lock);
+	make_record(ioas, m);
+	ioas_mapping_set_state(m, IOAS_MAPPING_LIVE);
+	merge_with_both(ioas, m);
+	ioas_wake(ioas);
+}
+
 /*
  * Make records of some of the parts from *@cursor to @last, and move the cursor
  * behind them.  Returns the number of parts whose memory is in @pinned now; clears
@@ -260,15 +338,10 @@ static unsigned int make_records(struct ioas *ioas, u64 *cursor, u64 last,
 			pinned[n].mem = m->mem;
 			pinned[n].payer = m->payer;
 			n++;
-			m->mem.npages = 0;
-			m->mem.is_shared = false;
-			m->backing = IOAS_BACKING_DEMAND;
-			ioas->bytes_mapped -= ioas_mapping_bytes(m);
-			ioas_demand_count(ioas, m, true);
+			make_record(ioas, m);
 			if (are_one(m, next))
 				next = ioas_mapping_next(next);
-			merge_with_next(ioas, m);
-			merge_with_next(ioas, to_mapping(rb_prev(&m->rb)));
+			merge_with_both(ioas, m);
 		}
 		if (!*more)
 			break;
@@ -285,9 +358,24 @@ static void forget_window(struct ioas_demand *demand, struct ioas_window *window
 	kfree(window);
 }
 
+static void make_idle(struct ioas_demand *demand, struct ioas_window *window)
+{
+	list_add_tail(&window->idle, &demand->idle);
+	if (demand->nr_idle++ == demand->max_idle)
+		queue_delayed_work(system_unbound_wq, &demand->trim, IDLE_TIME);
+}
+
+/* Test whether a window is gone, is used again, or another thread has made it idle */
+static bool is_taken(struct ioas_demand *demand, unsigned long index,
+		     const struct ioas_window *window)
+{
+	return xa_load(&demand->windows, index) != window || window->users ||
+	       !list_empty(&window->idle);
+}
+
 /*
  * Unpin what is in an idle window, which ends to exist unless it is used
- * meanwhile.  The lock is dropped in between.
+ * meanwhile, or the root gets a domain.  The lock is dropped in between.
  */
 static void unpin_window(struct ioas *ioas, struct ioas_window *window)
 	__must_hold(&ioas->lock)
@@ -313,16 +401,26 @@ static void unpin_window(struct ioas *ioas, struct ioas_window *window)
 		cond_resched();
 		spin_lock(&ioas->lock);
 		/* If it was used since, it is idle again, or will be */
-	} while (more && xa_load(&demand->windows, index) == window &&
-		 !window->users && list_empty(&window->idle));
+		if (!more || is_taken(demand, index, window))
+			return;
+	} while (!demand->domains);
+	make_idle(demand, window);
 }
 
-/* Unpin what is idle in the window that was used first */
-static void unpin_oldest(struct ioas *ioas)
+/*
+ * Unpin what is idle in the window that was used first, if more than @max windows are
+ * idle, and the memory is in no domain.  Returns false if not.
+ */
+static bool unpin_oldest(struct ioas *ioas, unsigned long max)
 	__must_hold(&ioas->lock)
 {
-	unpin_window(ioas, list_first_entry(&ioas->demand->idle, struct ioas_window,
+	struct ioas_demand *demand = ioas->demand;
+
+	if (demand->nr_idle <= max || demand->domains)
+		return false;
+	unpin_window(ioas, list_first_entry(&demand->idle, struct ioas_window,
 					    idle));
+	return true;
 }
 
 static void trim(struct work_struct *work)
@@ -332,8 +430,24 @@ static void trim(struct work_struct *work)
 	struct ioas *ioas = demand->ioas;
 
 	spin_lock(&ioas->lock);
-	while (demand->nr_idle > demand->max_idle)
-		unpin_oldest(ioas);
+	while (unpin_oldest(ioas, demand->max_idle))
+		;
+	spin_unlock(&ioas->lock);
+}
+
+/**
+ * ioas_demand_quit() - a domain of the root was freed
+ * @ioas: the root; ioas_demand_join() was called for the domain
+ *
+ * Context: does not sleep.
+ */
+void ioas_demand_quit(struct ioas *ioas)
+{
+	struct ioas_demand *demand = ioas->demand;
+
+	spin_lock(&ioas->lock);
+	if (!--demand->domains && demand->nr_idle > demand->max_idle)
+		queue_delayed_work(system_unbound_wq, &demand->trim, IDLE_TIME);
 	spin_unlock(&ioas->lock);
 }
 
@@ -362,11 +476,8 @@ static void use_window(struct ioas_demand *demand, struct ioas_window *window)
 
 static void leave_window(struct ioas_demand *demand, struct ioas_window *window)
 {
-	if (--window->users)
-		return;
-	list_add_tail(&window->idle, &demand->idle);
-	if (demand->nr_idle++ == demand->max_idle)
-		queue_delayed_work(system_unbound_wq, &demand->trim, IDLE_TIME);
+	if (!--window->users)
+		make_idle(demand, window);
 }
 
 /**
@@ -411,7 +522,7 @@ void ioas_demand_keep_apart(struct ioas *ioas, u64 at)
 
 /**
  * ioas_demand_spare() - unpin all memory that no child refers to
- * @ioas: the root
+ * @ioas: the root; if it has a domain, nothing is unpinned
  *
  * Context: may sleep; with no lock held.
  */
@@ -420,8 +531,8 @@ void ioas_demand_spare(struct ioas *ioas)
 	/* What the worker has in its hands counts, too */
 	flush_delayed_work(&ioas->demand->trim);
 	spin_lock(&ioas->lock);
-	while (ioas->demand->nr_idle)
-		unpin_oldest(ioas);
+	while (unpin_oldest(ioas, 0))
+		;
 	spin_unlock(&ioas->lock);
 }
 
@@ -524,8 +635,7 @@ int ioas_demand_use(struct ioas *ioas, unsigned long index)
 
 	/* The worker may be late */
 	spin_lock(&ioas->lock);
-	if (ioas->demand->nr_idle > ioas->demand->max_idle)
-		unpin_oldest(ioas);
+	unpin_oldest(ioas, ioas->demand->max_idle);
 	spin_unlock(&ioas->lock);
 	return 0;
 }

@@ -34,6 +34,7 @@ struct ioasid_domain_extension;
  * @has_msi: MSIs are mapped by software
  * @mirror: a table that a device has by itself: see mirror.c
  * @dirty: the IOMMU sets dirty bits
+ * @demand: for the owner: it counts in ioas_demand.domains
  * @poisoned: an IOPTE could not be removed; never cleared
  * @extension: extension of the driver's ops; or NULL
  * @unit: the IOMMU that it was allocated for; only to be compared
@@ -51,6 +52,7 @@ struct ioas_domain {
 	bool has_msi : 1;
 	bool mirror : 1;
 	bool dirty : 1;
+	bool demand : 1;
 	bool poisoned;
 	const struct ioasid_domain_extension *extension;
 	const void *unit;

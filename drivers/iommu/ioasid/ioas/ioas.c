@@ -112,8 +112,10 @@ void ioas_exit(struct ioas *ioas)
 {
 	struct ioas_mapping *m, *next;
 
-	if (unlikely(ioas->demand))
+	if (unlikely(ioas->demand)) {
+		ioas_demand_unserve(ioas);
 		ioas_demand_stop(ioas);
+	}
 	if (unlikely(!RB_EMPTY_ROOT(&ioas->mappings))) {
 		rbtree_postorder_for_each_entry_safe(m, next, &ioas->mappings,
 						     rb) {
@@ -165,15 +167,12 @@ void ioas_count_mappings(struct ioas *ioas)
  * @ioas: the address space
  * @devices: number of devices
  *
- * Return: 0; -ENOENT, it is being freed; -EIO, it is poisoned; -EMEDIUMTYPE, its
- * memory is pinned on demand, and devices demand nothing.
+ * Return: 0; -ENOENT, it is being freed; -EIO, it is poisoned.
  */
 int ioas_hold(struct ioas *ioas, unsigned int devices)
 {
 	int ret = 0;
 
-	if (unlikely(ioas->demand))
-		return -EMEDIUMTYPE;
 	spin_lock(&ioas->lock);
 	if (ioas->dead)
 		ret = -ENOENT;

@@ -81,6 +81,20 @@ void ioas_mapping_wait_readers(struct ioas *ioas,
 }
 
 /**
+ * ioas_quarantine_add() - put a mapping into quarantine
+ * @ioas: the address space; its lock is held
+ * @m: not in the tree; a poisoned domain may still reach its memory
+ */
+void ioas_quarantine_add(struct ioas *ioas, struct ioas_mapping *m)
+{
+	lockdep_assert_held(&ioas->lock);
+	ioas->poisoned = true;
+	m->gap = ioas_quarantine_bytes(ioas) + ioas_mapping_bytes(m);
+	m->next = ioas->quarantine;
+	ioas->quarantine = m;
+}
+
+/**
  * ioas_batch_cache_fill() - preallocate mappings
  * @cache: the batch cache
  * @n: number of mappings

@@ -157,6 +157,7 @@ int ioas_wait_busy(struct ioas *ioas, u64 addr,
 		   struct ioas_unmap_request *req);
 void ioas_mapping_wait_readers(struct ioas *ioas,
 			       struct ioas_mapping *list);
+void ioas_quarantine_add(struct ioas *ioas, struct ioas_mapping *m);
 void ioas_batch_cache_fill(struct ioas_batch_cache *cache, unsigned int n);
 void ioas_batch_cache_empty(struct ioas_batch_cache *cache);
 struct ioas_mapping *

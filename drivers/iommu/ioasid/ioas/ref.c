@@ -628,7 +628,7 @@ int ioas_ref_wait(struct ioas *ioas, struct ioas_map_request *req, u64 addr)
 			return ret;
 		/* What was pinned before may have been unmapped, and mapped again */
 		ioas_ref_end(ioas, req);
-		ret = ioas_demand_pin(parent, start, last, &addr);
+		ret = ioas_demand_pin(parent, NULL, start, last, &addr);
 	} while (ret == -EAGAIN);
 	req->fault_addr = addr - offset;
 	req->holds = !ret;

@@ -134,6 +134,17 @@ static bool can_move(const struct ioas *ioas, const struct ioas_mapping *m)
 	}
 }
 
+/* What devices will request is charged to the calling process from here on */
+static void take_origin(const struct ioas *ioas, const struct ioas_rehome *rehome,
+			const struct ioas_mapping *m)
+{
+	if (likely(!ioas->demand) || rehome->probe)
+		return;
+	if ((m->backing == IOAS_BACKING_DEMAND || m->backing == IOAS_BACKING_PINNED) &&
+	    is_published(m) && can_move(ioas, m))
+		ioas_origin_take(m->origin);
+}
+
 /* The entry for a mapping of user addresses, or NULL */
 static const struct ioasid_rehome_entry *
 home_of(const struct ioas *ioas, const struct ioas_homes *homes,
@@ -285,6 +296,7 @@ static int next_move(struct ioas *ioas, struct ioas_homes *homes, u64 *at,
 		ret = PTR_ERR_OR_ZERO(m);
 		if (ret || !m)
 			break;
+		take_origin(ioas, homes->rehome, m);
 		if (must_move(ioas, homes, m)) {
 			*at = m->start;
 			ret = check(ioas, homes, m) ?: 1;

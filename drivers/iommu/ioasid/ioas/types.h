@@ -60,6 +60,7 @@ struct ioasid_device_ops;
 struct ioasid_mirror_ops;
 struct ioasid_region;
 struct ioas_devmem_range;
+struct ioas_demand_server;
 struct ioas_dirty;
 struct ioas_domain;
 struct ioas_origin;
@@ -563,16 +564,20 @@ struct ioas_devmem {
 };
 
 /**
- * struct ioas_demand - memory of a root that is pinned when children refer to it
+ * struct ioas_demand - memory of a root that is pinned when children refer to it,
+ *	or devices request it
  * @windows: struct ioas_window, by address in units of their size
  * @recent: the one of these that was looked for last; or NULL
  * @idle: windows that are not used, whose memory is still pinned; in the order of
  *	their last use
  * @nr_idle: number of these
  * @max_idle: number of these above which @trim unpins
+ * @domains: number of domains of the root: with one, nothing is unpinned but what
+ *	is unmapped
  * @trim: unpins what was idle for a while
  * @ioas: the address space
  * @bytes: bytes that are recorded, and not pinned
+ * @server: serves the page requests of devices; does not change
  * @shift: log2 of the size of windows
  *
  * Protected by the lock of the address space.
@@ -583,9 +588,11 @@ struct ioas_demand {
 	struct list_head idle;
 	unsigned long nr_idle;
 	unsigned long max_idle;
+	unsigned int domains;
 	struct delayed_work trim;
 	struct ioas *ioas;
 	u64 bytes;
+	struct ioas_demand_server *server;
 	u8 shift;
 };
 
