@@ -9,6 +9,7 @@
  *	fuzz --threads 4 --time 3600
  *	fuzz --race --time 3600
  *	fuzz --importers --high --kill --ops 1000000
+ *	fuzz --served --ops 100000
  *	fuzz --replay FILE
  *
  * A seed repeats exactly, operation by operation, as long as its workers take
@@ -16,7 +17,8 @@
  * worker is a thread of its own; with --race their number changes, too.
  *
  * With --importers, --high or --kill sessions run in a process beside others,
- * see fuzz_rough.c. That does not repeat.
+ * see fuzz_rough.c. That does not repeat.  With --served sessions are those of
+ * fuzz_served.c.
  *
  * What goes wrong is made short and printed, as operations for --replay and
  * as a C program. Where the kernel has KCOV, operations that reached new code
@@ -36,6 +38,10 @@
 #define FAST_OPS 50000
 #define SLOW_OPS 6000
 
+/* The same, of fuzz_served.c */
+#define FAST_SERVED 8000
+#define SLOW_SERVED 1000
+
 #define ROUND_OPS 2500	/* of one context */
 #define QUIET_OPS 1000	/* the same, for a planted mistake, which soon fails */
 /* Maximum length of a planted mistake after shrinking. */
@@ -51,6 +57,7 @@ struct options {
 	bool physical;	/* no emulated devices */
 	bool quiet;	/* it is meant to go wrong */
 	unsigned int how;	/* enum fuzz_roughness */
+	bool served;	/* sessions of fuzz_served.c */
 	__u64 digest;	/* out, of all operations and their results */
 };
 
@@ -401,6 +408,17 @@ TEST_F(fuzz, beside_others)
 	ASSERT_EQ(0, rough(&self->o));
 }
 
+/* Memory that the kernel brings in when it is used */
+TEST_F(fuzz, served_random)
+{
+	const __u64 seed = new_seed();
+
+	if (!fuzz_can_serve())
+		SKIP(return, "no mirrors of processes, or no model devices");
+	TH_LOG("seed %#llx", seed);
+	ASSERT_EQ(0, fuzz_served(seed, ia_slow_kernel() ? SLOW_SERVED : FAST_SERVED));
+}
+
 /* Each operation of a seed, and what came of it, is the same the next time. */
 TEST_F(fuzz, seed_repeats)
 {
@@ -509,7 +527,7 @@ static int usage(const char *me)
 {
 	fprintf(stderr,
 		"Usage: %s [--seed N] [--ops N] [--threads N] [--race] [--time SECONDS] [--physical] [--plant N]\n"
-		"       %*s [--importers] [--high] [--kill]\n"
+		"       %*s [--importers] [--high] [--kill] [--served]\n"
 		"       %s --replay FILE\n"
 		"       %s [options of a test program]\n", me,
 		(int)strlen(me), "", me, me);
@@ -528,6 +546,7 @@ int main(int argc, char **argv)
 		{ "importers", no_argument, NULL, 'I' },
 		{ "high", no_argument, NULL, 'H' },
 		{ "kill", no_argument, NULL, 'K' },
+		{ "served", no_argument, NULL, 'S' },
 		{ "plant", required_argument, NULL, 'p' },
 		{ "replay", required_argument, NULL, 'r' },
 		{}
@@ -572,6 +591,9 @@ int main(int argc, char **argv)
 		case 'K':
 			o.how |= FUZZ_KILL;
 			break;
+		case 'S':
+			o.served = true;
+			break;
 		case 'p':
 			o.plant = atoi(optarg);
 			break;
@@ -583,6 +605,8 @@ int main(int argc, char **argv)
 		}
 	}
 	printf("# seed %#llx\n", o.seed);
+	if (o.served)
+		return fuzz_served(o.seed, o.ops) ? KSFT_FAIL : KSFT_PASS;
 	if (o.how)
 		return rough(&o) ? KSFT_FAIL : KSFT_PASS;
 	fuzz_run_init();

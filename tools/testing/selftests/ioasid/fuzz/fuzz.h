@@ -7,7 +7,8 @@
  * fuzz_model*.c, the reference model, judge what came of it: they know
  * operations and results (fuzz_op.h), but not how they are run; fuzz_shrink.c
  * makes a short C program of operations that went wrong; fuzz_rough.c has
- * sessions run beside processes that get in their way.
+ * sessions run beside processes that get in their way; fuzz_served*.c have a model of
+ * their own of IOASIDs whose memory the kernel brings in when it is used.
  *
  * Several threads work on one context, and results still are predictable: every
  * thread has IOASIDs of its own, a window of IOVAs of its own in one that they
@@ -32,7 +33,8 @@
  * with a judge in another fuzz_model_*.c, and fuzz_prints[] (fuzz_shrink.c).
  *
  * Not made up, because the model does not know them: children of the shared
- * IOASID, imports of other contexts (but see fuzz_rough.c), memory of devices.
+ * IOASID, imports of other contexts (but see fuzz_rough.c), memory of devices, and
+ * roots that pin on demand and DMA to mirrors of the process (but see fuzz_served.c).
  */
 #ifndef __SELFTESTS_IOASID_FUZZ_H
 #define __SELFTESTS_IOASID_FUZZ_H
@@ -56,6 +58,7 @@ struct fuzz_model;
  * @limited: answers depend on what other threads do
  * @vm_pin: VmPin before
  * @vm_lck: VmLck before
+ * @ring_used: io_uring had commands for the context
  * @digest: of operations and their results; repeats if workers take turns
  * @model: the model
  */
@@ -72,6 +75,7 @@ struct fuzz_world {
 	atomic_bool limited;
 	__u64 vm_pin;
 	__u64 vm_lck;
+	atomic_bool ring_used;
 	__u64 digest;
 	struct fuzz_model *model;
 };
@@ -119,6 +123,11 @@ struct fuzz_rough {
 	int (*session)(const struct fuzz_rough *rough, __u64 seed);
 	const void *options;
 };
+
+/* fuzz_served.c */
+bool fuzz_can_serve(void);
+/* Sessions of @ops steps together; 0, or a negative errno. */
+int fuzz_served(__u64 seed, size_t ops);
 
 /* fuzz_rough.c */
 int fuzz_rough(const struct fuzz_rough *rough);

@@ -42,6 +42,8 @@ struct judge {
 	int nr_perhaps;
 	/* children refer to what is replaced by itself */
 	bool untouched;
+	/* the command tells no address with its error */
+	bool untold;
 	/* of a batch: total length that its operations unmap */
 	__u64 *unmapped;
 };
@@ -185,6 +187,9 @@ void judge_unmap(struct judge *j);
 /* Do its operations one after the other, up to one that fails. */
 void judge_batch(struct judge *j);
 
+/* IOASID_REHOME by the process that pays for everything. */
+void judge_rehome(struct judge *j);
+
 void judge_query(struct judge *j);
 
 /* fuzz_model_object.c */
@@ -200,6 +205,7 @@ void judge_device_info(struct judge *j);
 void judge_events(struct judge *j);
 void judge_unknown(struct judge *j);
 void judge_bind(struct judge *j);
+void judge_get_id(struct judge *j);
 void judge_attach(struct judge *j);
 void judge_detach(struct judge *j);
 void judge_reopen(struct judge *j);

@@ -110,7 +110,7 @@ static __u64 make_cookie(struct worker *t)
 
 static void make_check(struct worker *t, struct fuzz_op *op)
 {
-	op->cut = below(t, 16);
+	op->cut = below(t, 32);
 	if (one_in(t, 8))
 		op->value = 1;
 }
@@ -179,17 +179,42 @@ static void make_import(struct worker *t, struct fuzz_op *op)
 	op->flags = one_in(t, 24);
 }
 
+/* An IOASID that mirrors the process; returns false if it is not to be one */
+static bool make_mirror(struct worker *t, struct fuzz_op *op)
+{
+	if (!one_in(t, 16))
+		return false;
+	op->addr = IOASID_KIND_PROCESS;
+	op->align = ONE_OF(t, 0, 0, 1);
+	switch (below(t, 12)) {
+	case 0:
+		op->iova = make_parent(t);
+		break;
+	case 1:
+		op->flags = 1U << below(t, 3);
+		break;
+	case 2:
+		op->cut = make_grid(t);
+		break;
+	case 3:
+		op->length = ONE_OF(t, 1, (__u64)QUEUE_OWN << 32);
+		break;
+	}
+	return true;
+}
+
 static void make_alloc(struct worker *t, struct fuzz_op *op)
 {
 	make_id(t, op);
 	op->space = t->nr * FUZZ_OWN + below(t, FUZZ_OWN);
 	op->value = make_cookie(t);
-	if (make_table(t, op))
+	if (make_table(t, op) || make_mirror(t, op))
 		return;
 	op->addr = IOASID_KIND_MAP;
 	if (one_in(t, 20))
 		op->addr = ONE_OF(t, 0, IOASID_KIND_PGTABLE,
 				  IOASID_KIND_PASID_TABLE, 5,
+				  IOASID_KIND_PROCESS,
 				  IOASID_KIND_IMPORT, -1U);
 	if (one_in(t, 2))
 		op->iova = one_in(t, 40) ? 0x7ffffff0 : make_parent(t);
@@ -197,6 +222,8 @@ static void make_alloc(struct worker *t, struct fuzz_op *op)
 		op->flags = IOASID_ALLOC_NEST_PARENT;
 	if (one_in(t, 2))
 		op->flags |= IOASID_ALLOC_DIRTY;
+	if (op->iova && one_in(t, 40))
+		op->flags |= IOASID_ALLOC_DEMAND;
 	op->cut = make_grid(t);
 	if (one_in(t, 8))
 		op->align = ONE_OF(t, 0, 1, 2, 3);
@@ -614,6 +641,20 @@ static void make_get_dirty(struct worker *t, struct fuzz_op *op)
 		op->value = 1;
 }
 
+/* The process pays for all mappings already. */
+static void make_rehome(struct worker *t, struct fuzz_op *op)
+{
+	make_id(t, op);
+	if (one_in(t, 2))
+		op->flags = IOASID_REHOME_PROBE;
+	if (one_in(t, 16))
+		op->value = 1;
+	if (one_in(t, 32))
+		op->length = 1;
+	if (one_in(t, 32))
+		op->iova = FUZZ_PAGE;
+}
+
 static void make_device_info(struct worker *t, struct fuzz_op *op)
 {
 	op->ref = one_in(t, 8) ? ONE_OF(t, REF_SPACE, REF_ZERO, REF_NEVER) :
@@ -639,6 +680,14 @@ static void make_bind(struct worker *t, struct fuzz_op *op)
 	op->value = make_cookie(t);
 	if (one_in(t, 16))
 		op->length = 1;
+}
+
+static void make_get_id(struct worker *t, struct fuzz_op *op)
+{
+	op->mem = one_in(t, 4) ? ONE_OF(t, MEM_CLOSED, MEM_PIPE, MEM_MEMFD) :
+		  MEM_RAW;
+	/* of any context */
+	op->value = one_in(t, 3);
 }
 
 static void make_attach(struct worker *t, struct fuzz_op *op)
@@ -753,11 +802,12 @@ const struct fuzz_maker fuzz_types[OP_NR] = {
 	[OP_ALLOC] = { "alloc", 44, make_alloc },
 	[OP_FREE] = { "free", 15, make_free },
 	[OP_INFO] = { "info", 26, make_info },
-	[OP_MAP] = { "map", 223, make_map },
+	[OP_MAP] = { "map", 214, make_map },
 	[OP_UNMAP] = { "unmap", 180, make_unmap },
 	[OP_LIST] = { "list", 8, make_list },
 	[OP_OPTION] = { "option", 10, make_option },
-	[OP_BATCH] = { "batch", 50, make_batch },
+	[OP_BATCH] = { "batch", 38, make_batch },
+	[OP_URING] = { "uring", 18, make_batch },
 	[OP_QUERY] = { "query", 20, make_query },
 	[OP_PROTECT] = { "protect", 28, make_protect },
 	[OP_REPLACE] = { "replace", 32, make_replace },
@@ -772,10 +822,12 @@ const struct fuzz_maker fuzz_types[OP_NR] = {
 	[OP_FREE_QUEUE] = { "free_queue", 3, make_free_queue },
 	[OP_SET_DIRTY] = { "set_dirty", 6, make_set_dirty },
 	[OP_GET_DIRTY] = { "get_dirty", 10, make_get_dirty },
+	[OP_REHOME] = { "rehome", 6, make_rehome },
 	[OP_DEVICE_INFO] = { "device_info", 8, make_device_info },
 	[OP_EVENTS] = { "events", 6, make_events },
 	[OP_UNKNOWN] = { "unknown", 2, make_nothing },
 	[OP_BIND] = { "bind", 5, make_bind },
+	[OP_GET_ID] = { "get_id", 3, make_get_id },
 	[OP_ATTACH] = { "attach", 22, make_attach },
 	[OP_DETACH] = { "detach", 6, make_detach },
 	[OP_REOPEN] = { "reopen", 1, make_nothing },
@@ -783,7 +835,7 @@ const struct fuzz_maker fuzz_types[OP_NR] = {
 	[OP_DMA_WRITE] = { "dma_write", 50, make_dma },
 	[OP_ENTRY] = { "entry", 8, make_entry },
 	[OP_STATE] = { "state", 6, make_nothing },
-	[OP_CHAOS] = { "chaos", 55, make_chaos },
+	[OP_CHAOS] = { "chaos", 49, make_chaos },
 	[OP_CHAOS_CHECK] = { "chaos_check", 2, make_nothing },
 };
 
@@ -808,6 +860,7 @@ void keep_in_window(struct fuzz_op *op)
 		op->flags |= IOASID_MAP_FIXED;
 		break;
 	case OP_BATCH:
+	case OP_URING:
 		op->iova = start + op->iova % FUZZ_PAGE + op->iova / FUZZ_PAGE *
 			   FUZZ_PAGE % (FUZZ_WINDOW_SIZE - FUZZ_BATCH_SPAN);
 		return;

@@ -85,6 +85,7 @@ void common(struct judge *j, __u32 flags, __u32 known, enum writes writes)
 		/* the first release had a shorter structure */
 		fails_if(j, j->op->type != OP_INFO && j->op->type != OP_LIST &&
 			 j->op->type != OP_DEVICE_INFO &&
+			 j->op->type != OP_REHOME &&
 			 j->op->type != OP_UNMAP, EINVAL);
 		break;
 	case SIZE_DIRTY:
@@ -152,6 +153,7 @@ static void (*const fuzz_judges[OP_NR])(struct judge *j) = {
 	[OP_LIST] = judge_list,
 	[OP_OPTION] = judge_option,
 	[OP_BATCH] = judge_batch,
+	[OP_URING] = judge_batch,
 	[OP_QUERY] = judge_query,
 	[OP_PROTECT] = judge_map,
 	[OP_REPLACE] = judge_map,
@@ -166,10 +168,12 @@ static void (*const fuzz_judges[OP_NR])(struct judge *j) = {
 	[OP_FREE_QUEUE] = judge_free_queue,
 	[OP_SET_DIRTY] = judge_set_dirty,
 	[OP_GET_DIRTY] = judge_get_dirty,
+	[OP_REHOME] = judge_rehome,
 	[OP_DEVICE_INFO] = judge_device_info,
 	[OP_EVENTS] = judge_events,
 	[OP_UNKNOWN] = judge_unknown,
 	[OP_BIND] = judge_bind,
+	[OP_GET_ID] = judge_get_id,
 	[OP_ATTACH] = judge_attach,
 	[OP_DETACH] = judge_detach,
 	[OP_REOPEN] = judge_reopen,

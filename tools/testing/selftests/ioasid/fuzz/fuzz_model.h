@@ -177,6 +177,8 @@ struct fuzz_device {
  * @depth: maximum number of levels of IOASIDs
  * @takes_tables: the kernel has the kinds of tables of user space
  * @tracks: the kernel can log writes
+ * @mirrors: it can mirror the process
+ * @has_ring: io_uring has commands for the context
  * @fd: the context, for @query
  * @query: the first mapping of an IOASID from @iova on; false if there is none.
  *	A cascading unmap that fails may have unmapped from any descendant.
@@ -189,6 +191,8 @@ struct fuzz_machine {
 	int depth;
 	bool takes_tables;
 	bool tracks;
+	bool mirrors;
+	bool has_ring;
 	int fd;
 	bool (*query)(int fd, __u32 id, __u64 iova,
 		      struct ioasid_query_entry *entry);
@@ -243,6 +247,8 @@ struct fuzz_device *model_device(struct fuzz_model *m, int thread);
 struct fuzz_mapping *model_find(const struct fuzz_space *s, __u64 iova);
 /* Offset from an address of a child to the parent's. */
 __u64 model_base(const struct fuzz_model *m, const struct fuzz_space *s);
+/* Whether commands map memory there. */
+bool model_is_map(const struct fuzz_space *s);
 /* Whether it is a table of user space. */
 bool model_is_table(const struct fuzz_space *s);
 /* Whether the IOMMU of this thread's device walks tables of user space. */

@@ -81,7 +81,7 @@ void judge_set_dirty(struct judge *j)
 	       IOASID_SET_DIRTY_COARSE, WRITES_NOTHING);
 	fails_if(j, in->__reserved || on == off || (off && coarse), EINVAL);
 	fails_if(j, !s, ENOENT);
-	fails_if(j, s && (model_is_table(s) || is_child(s)), EOPNOTSUPP);
+	fails_if(j, s && (!model_is_map(s) || is_child(s)), EOPNOTSUPP);
 	fails_if(j, s && on && s->tracked, EEXIST);
 	fails_if(j, s && off && !s->tracked, ENOENT);
 	/* some devices have dirty bits; those of tables below it count, too */
@@ -105,7 +105,7 @@ void judge_get_dirty(struct judge *j)
 	judge_bitmap(j, in->iova, in->length, in->page_size, in->bitmap);
 	fails_if(j, in->nr_dirty, EINVAL);
 	fails_if(j, !s, ENOENT);
-	fails_if(j, s && (model_is_table(s) || is_child(s)), EOPNOTSUPP);
+	fails_if(j, s && (!model_is_map(s) || is_child(s)), EOPNOTSUPP);
 	fails_if(j, s && !s->tracked, ENOENT);
 	if (!succeeded(j))
 		return;

@@ -199,8 +199,9 @@ static void judge_map_failed(struct judge *j)
 	int i;
 
 	/* The output cannot be written, or there is none. */
-	if (j->op->size != SIZE_EXACT && j->op->size != SIZE_LONG &&
-	    j->op->size != SIZE_PAGE)
+	if (j->untold ||
+	    (j->op->size != SIZE_EXACT && j->op->size != SIZE_LONG &&
+	     j->op->size != SIZE_PAGE))
 		return;
 	for (i = 0; i < j->nr; i++) {
 		if (j->errors[i].error != -j->r->rc)
@@ -413,6 +414,20 @@ static void protect(struct fuzz_model *m, struct fuzz_space *s,
 	}
 }
 
+/* Errors of a file where no memory is mapped: it may be looked up first. */
+static void fails_without_file(struct judge *j, const struct ioasid_map_dma *in)
+{
+	const struct fuzz_memory *mem = NULL;
+
+	if (!(in->flags & IOASID_MAP_FILE))
+		return;
+	if (j->op->mem < MEM_NR)
+		mem = &j->m->machine.mems[j->op->mem];
+	/* no child has files */
+	fails_if(j, true, EINVAL);
+	fails_if(j, !mem || mem->fd < 0 || mem->file_error == EBADF, EBADF);
+}
+
 void judge_map(struct judge *j)
 {
 	const struct ioasid_map_dma *in = &j->r->in.map;
@@ -449,10 +464,9 @@ void judge_map(struct judge *j)
 	fails_if(j, !range, EINVAL);
 	malformed = j->nr;
 	fails_if(j, !s, ENOENT);
-	if (s && model_is_table(s)) {
+	if (s && !model_is_map(s)) {
 		fails_if(j, true, EOPNOTSUPP);
-		/* no child has files */
-		fails_if(j, in->flags & IOASID_MAP_FILE, EINVAL);
+		fails_without_file(j, in);
 		succeeded(j);
 		judge_map_failed(j);
 		return;
@@ -556,7 +570,7 @@ void judge_unmap(struct judge *j)
 		fails_if(j, all || j->op->size == SIZE_SHORT, EINVAL);
 		judge_bitmap(j, in->iova, in->length, in->page_size,
 			     in->bitmap);
-		fails_if(j, s && (model_is_table(s) || is_child(s)),
+		fails_if(j, s && (!model_is_map(s) || is_child(s)),
 			 EOPNOTSUPP);
 		fails_if(j, s && !s->tracked, ENOENT);
 	}
@@ -564,7 +578,7 @@ void judge_unmap(struct judge *j)
 	fails_if(j, !all && (!is_range(in->iova, in->length) ||
 			     !page_aligned(in->iova | in->length)), EINVAL);
 	fails_if(j, !s, ENOENT);
-	fails_if(j, s && model_is_table(s), EOPNOTSUPP);
+	fails_if(j, s && !model_is_map(s), EOPNOTSUPP);
 	malformed = j->nr;
 	if (!malformed && !all && !split)
 		fails_if(j, cuts(s, in->iova) ||
@@ -613,6 +627,7 @@ static void judge_batch_op(struct judge *j, unsigned int i, int rc,
 		.op = &op,
 		.r = &r,
 		.v = j->v,
+		.untold = j->op->type == OP_URING,
 		.unmapped = unmapped,
 	};
 	unsigned int cut;
@@ -653,11 +668,13 @@ void judge_batch(struct judge *j)
 	__u64 unmapped = 0;
 	unsigned int i;
 
-	common(j, in->flags, 0, WRITES);
+	/* a command of io_uring has neither flags nor a size */
+	if (j->op->type == OP_BATCH)
+		common(j, in->flags, 0, WRITES);
 	fails_if(j, !in->nr, EINVAL);
 	fails_if(j, in->ops == FUZZ_NOWHERE, EFAULT);
 	fails_if(j, !s, ENOENT);
-	fails_if(j, s && model_is_table(s), EOPNOTSUPP);
+	fails_if(j, s && !model_is_map(s), EOPNOTSUPP);
 	if (j->nr) {
 		succeeded(j);
 		return;
@@ -675,7 +692,23 @@ void judge_batch(struct judge *j)
 		bad(j, j->r->rc, out->error, "", "batch.error");
 	else
 		judge_batch_op(j, i, out->error, &unmapped);
-	SAME(unmapped, batch.unmapped);
+	if (j->op->type == OP_BATCH)
+		SAME(unmapped, batch.unmapped);
+}
+
+void judge_rehome(struct judge *j)
+{
+	const struct ioasid_rehome *in = &j->r->in.rehome;
+	const struct fuzz_space *s = named(j->m, j->op);
+
+	common(j, in->flags, IOASID_REHOME_PROBE, WRITES);
+	fails_if(j, in->__reserved || in->moved || in->fail_iova, EINVAL);
+	fails_if(j, !s, ENOENT);
+	fails_if(j, s && (!model_is_map(s) || is_child(s)), EOPNOTSUPP);
+	if (!succeeded(j))
+		return;
+	SAME(0, rehome.moved);
+	SAME(0, rehome.fail_iova);
 }
 
 /* Address of memory that IOASID_QUERY_MAP returns. */
@@ -706,7 +739,7 @@ void judge_query(struct judge *j)
 	/* an odd size, or none */
 	fails_if(j, in->entry_size, EINVAL);
 	fails_if(j, !s, ENOENT);
-	fails_if(j, s && model_is_table(s), EOPNOTSUPP);
+	fails_if(j, s && !model_is_map(s), EOPNOTSUPP);
 	fails_if(j, nr && in->nr && in->entries == FUZZ_NOWHERE, EFAULT);
 	if (!succeeded(j))
 		return;

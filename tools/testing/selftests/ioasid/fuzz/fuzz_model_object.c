@@ -42,6 +42,14 @@ void judge_check(struct judge *j)
 		if (j->r->rc < 1)
 			bad(j, 1, j->r->rc, "at least", "rc");
 		break;
+	case IOASID_EXT_DEMAND:
+		if (j->r->rc != 1)
+			bad(j, 1, j->r->rc, "", "rc");
+		break;
+	case IOASID_EXT_REHOME:
+		if (j->r->rc != 2)
+			bad(j, 2, j->r->rc, "", "rc");
+		break;
 	case IOASID_EXT_PGTABLE:
 	case IOASID_EXT_PASID_TABLE:
 		if (j->r->rc != j->m->machine.takes_tables)
@@ -69,6 +77,16 @@ static bool has_format(const struct fuzz_model *m, const struct ioasid_alloc *in
 	       (model && in->format == MODEL_HWPT_DATA_S1);
 }
 
+/* Errors of an IOASID that mirrors the process. */
+static void judge_new_mirror(struct judge *j)
+{
+	const struct ioasid_alloc *in = &j->r->in.alloc;
+
+	fails_if(j, !j->m->machine.mirrors || in->flags || in->fault_queue ||
+		 in->snoop > IOASID_SNOOP_ON, EOPNOTSUPP);
+	fails_if(j, in->parent || in->format || in->cut_size, EINVAL);
+}
+
 /* Errors that depend on the kind. */
 static void judge_new_kind(struct judge *j, const struct fuzz_space *parent)
 {
@@ -76,8 +94,13 @@ static void judge_new_kind(struct judge *j, const struct fuzz_space *parent)
 	const __u32 flags = in->flags & ~IOASID_ALLOC_DIRTY;
 	const bool table = table_kind(in->kind);
 
+	fails_if(j, parent && !is_import(parent) && !model_is_map(parent),
+		 EOPNOTSUPP);
+	if (in->kind == IOASID_KIND_PROCESS) {
+		judge_new_mirror(j);
+		return;
+	}
 	fails_if(j, in->kind != IOASID_KIND_MAP && !table, EOPNOTSUPP);
-	fails_if(j, parent && model_is_table(parent), EOPNOTSUPP);
 	fails_if(j, flags && in->parent, EOPNOTSUPP);
 	fails_if(j, (table || flags) && !j->m->machine.takes_tables,
 		 EOPNOTSUPP);
@@ -104,7 +127,7 @@ void judge_alloc(struct judge *j)
 		parent = &j->m->spaces[fuzz_parent(j->op)];
 	if (parent && !parent->live)
 		parent = NULL;
-	common(j, in->flags, IOASID_ALLOC_NEST_PARENT |
+	common(j, in->flags, IOASID_ALLOC_NEST_PARENT | IOASID_ALLOC_DEMAND |
 	       (j->m->machine.tracks && in->kind == IOASID_KIND_MAP ?
 		IOASID_ALLOC_DIRTY : 0), WRITES);
 	judge_new_kind(j, parent);
@@ -300,7 +323,7 @@ void judge_export(struct judge *j)
 	fails_if(j, !is_range(in->iova, in->length), EINVAL);
 	fails_if(j, !page_aligned(in->iova | in->length), EINVAL);
 	fails_if(j, !s, ENOENT);
-	fails_if(j, s && model_is_table(s), EOPNOTSUPP);
+	fails_if(j, s && !model_is_map(s), EOPNOTSUPP);
 	if (!succeeded(j))
 		return;
 	j->m->exports[fuzz_export(j->op)] = (struct fuzz_export) {
@@ -648,6 +671,13 @@ static void judge_tables(struct judge *j, const struct fuzz_device *d,
 		 EINVAL);
 }
 
+/* Errors of an attach to a mirror: no device of the model's requests pages. */
+static void judge_mirror(struct judge *j, const struct fuzz_space *s)
+{
+	fails_if(j, s && s->kind == IOASID_KIND_PROCESS,
+		 j->m->physical ? EMEDIUMTYPE : EOPNOTSUPP);
+}
+
 /* The address that comes with EADDRINUSE. */
 static void judge_told(struct judge *j, __u64 got, const char *what)
 {
@@ -675,6 +705,7 @@ void judge_bind(struct judge *j)
 	if (in->ioasid && s) {
 		judge_place(j, -1, s);
 		judge_tables(j, d, -1, false, s);
+		judge_mirror(j, s);
 	}
 	if (!succeeded(j)) {
 		judge_told(j, j->r->arg.bind.fault_addr, "bind.fault_addr");
@@ -686,6 +717,20 @@ void judge_bind(struct judge *j)
 	d->cookie = in->cookie;
 	if (in->ioasid)
 		move(j->m, d, 0, j->op->space);
+}
+
+void judge_get_id(struct judge *j)
+{
+	const struct ioasid_device_get_id *in = &j->r->in.get_id;
+	const struct fuzz_device *d = model_device(j->m, j->op->thread);
+
+	common(j, in->flags, 0, WRITES);
+	fails_if(j, !d->bound, EINVAL);
+	fails_if(j, j->op->mem != MEM_RAW && in->ioasid_fd != -1, EBADF);
+	if (!succeeded(j))
+		return;
+	SAME(d->id, get_id.devid);
+	SAME(d->cookie, get_id.cookie);
 }
 
 /* Errors of an attach by PASID; @pasid is 0 if the kernel chooses it. */
@@ -734,6 +779,7 @@ void judge_attach(struct judge *j)
 	if (s && d->bound)
 		judge_place(j, there, s);
 	judge_tables(j, d, there, any || named_pasid, s);
+	judge_mirror(j, s);
 	if (!succeeded(j)) {
 		judge_told(j, j->r->arg.attach.fault_addr, "attach.fault_addr");
 		return;

@@ -35,6 +35,11 @@ bool is_import(const struct fuzz_space *s)
 	return s->export.nr;
 }
 
+bool model_is_map(const struct fuzz_space *s)
+{
+	return s->kind == IOASID_KIND_MAP;
+}
+
 __u64 model_base(const struct fuzz_model *m, const struct fuzz_space *s)
 {
 	return s->via < 0 ? 0 : m->spaces[s->via].export.start;
@@ -574,6 +579,16 @@ __u32 model_id(const struct fuzz_model *m, const struct fuzz_op *op)
 	return m->spaces[op->space].id;
 }
 
+/* Whether it makes a root that pins when it likes, which fuzz_served.c is for. */
+static bool makes_demand(const struct fuzz_model *m, const struct fuzz_op *op)
+{
+	const int parent = fuzz_parent(op);
+
+	return op->flags & IOASID_ALLOC_DEMAND &&
+	       op->addr == IOASID_KIND_MAP &&
+	       !(parent < 0 ? op->iova : m->spaces[parent].id);
+}
+
 bool model_applies(const struct fuzz_model *m, const struct fuzz_op *op)
 {
 	const struct fuzz_device *d = NULL;
@@ -582,8 +597,11 @@ bool model_applies(const struct fuzz_model *m, const struct fuzz_op *op)
 		d = &m->devices[op->thread];
 	switch (op->type) {
 	case OP_ALLOC:
+		return !m->spaces[op->space].live && !makes_demand(m, op);
 	case OP_IMPORT:
 		return !m->spaces[op->space].live;
+	case OP_URING:
+		return m->machine.has_ring;
 	case OP_QUEUE:
 		return !m->queues[op->thread].live;
 	case OP_SET_DIRTY:
@@ -591,6 +609,7 @@ bool model_applies(const struct fuzz_model *m, const struct fuzz_op *op)
 		/* of the space that all threads share, only one could decide */
 		return m->machine.tracks && op->space < FUZZ_WINDOW(0);
 	case OP_BIND:
+	case OP_GET_ID:
 	case OP_ATTACH:
 	case OP_DETACH:
 	case OP_REOPEN:

@@ -158,6 +158,7 @@ static void judge_fields(struct judge *j, int space, const char *line)
 		[IOASID_KIND_MAP] = " kind=map ",
 		[IOASID_KIND_PGTABLE] = " kind=pgtable ",
 		[IOASID_KIND_PASID_TABLE] = " kind=pasid-table ",
+		[IOASID_KIND_PROCESS] = " kind=process ",
 	};
 	const struct {
 		const char *name;

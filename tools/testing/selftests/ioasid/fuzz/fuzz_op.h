@@ -69,6 +69,7 @@ enum fuzz_type {
 	OP_LIST,
 	OP_OPTION,
 	OP_BATCH,
+	OP_URING,	/* OP_BATCH as commands of io_uring */
 	OP_QUERY,
 	OP_PROTECT,
 	OP_REPLACE,
@@ -83,10 +84,12 @@ enum fuzz_type {
 	OP_FREE_QUEUE,	/* IOASID_FREE */
 	OP_SET_DIRTY,
 	OP_GET_DIRTY,
+	OP_REHOME,
 	OP_DEVICE_INFO,
 	OP_EVENTS,
 	OP_UNKNOWN,	/* no command */
 	OP_BIND,
+	OP_GET_ID,
 	OP_ATTACH,
 	OP_DETACH,
 	OP_REOPEN,	/* close the device's file, and open it again */
@@ -185,6 +188,12 @@ static inline bool fuzz_maps(const struct fuzz_op *op)
 	       op->type == OP_REPLACE;
 }
 
+/* Whether it is made of others, see fuzz_batch_op(). */
+static inline bool fuzz_is_batch(const struct fuzz_op *op)
+{
+	return op->type == OP_BATCH || op->type == OP_URING;
+}
+
 /* Whether @addr is an address of the process, if there is memory. */
 static inline bool fuzz_has_address(const struct fuzz_op *op)
 {
@@ -235,7 +244,9 @@ union fuzz_arg {
 	struct ioasid_fault_queue queue;
 	struct ioasid_set_dirty set_dirty;
 	struct ioasid_get_dirty get_dirty;
+	struct ioasid_rehome rehome;
 	struct ioasid_device_bind bind;
+	struct ioasid_device_get_id get_id;
 	struct ioasid_device_attach attach;
 	struct ioasid_device_detach detach;
 };
@@ -254,7 +265,7 @@ union fuzz_root {
 
 /**
  * struct fuzz_result - result of an operation
- * @rc: return value of the call, or -errno
+ * @rc: return value of the call, or -errno; of io_uring, that of the first command
  * @newest: the highest id that was given before it
  * @in: the structure before
  * @arg: the structure afterwards

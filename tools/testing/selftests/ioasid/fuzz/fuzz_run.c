@@ -6,6 +6,8 @@
 #include <poll.h>
 #include <stdlib.h>
 
+#include <liburing.h>
+
 #include "fuzz_model.h"
 #include "fuzz_run.h"
 #include "mock.h"
@@ -19,10 +21,18 @@ atomic_size_t *fuzz_progress;
 static int control = -1;
 static struct ioasid_model_create physical[FUZZ_PHYSICAL_NR][FUZZ_DEVICES];
 
+/* How long the last reference to a context may take to go */
+#define RING_PATIENCE_MS 60000
+
 static __u64 cpu_pgsizes = FUZZ_PAGE | FUZZ_HUGE;
+
+static bool have_ring;
 
 static __thread struct fuzz_area area;
 static __thread struct fuzz_result *result;
+/* Made when it is needed */
+static __thread struct io_uring ring;
+static __thread bool ring_made;
 
 static int get_area(void)
 {
@@ -35,6 +45,9 @@ static int get_area(void)
 /* Clean up for a thread that ends. */
 void fuzz_run_exit(void)
 {
+	if (ring_made)
+		io_uring_queue_exit(&ring);
+	ring_made = false;
 	free(result);
 	result = NULL;
 }
@@ -121,6 +134,9 @@ void fuzz_run_init(void)
 	FILE *f;
 	int i;
 
+	have_ring = !io_uring_queue_init(4, &ring, 0);
+	if (have_ring)
+		io_uring_queue_exit(&ring);
 	fuzz_have_devices = !mock_load();
 	if (fuzz_have_devices)
 		plug_devices();
@@ -227,6 +243,9 @@ int fuzz_open(struct fuzz_world *w, const struct fuzz_setting *setting)
 	machine.depth = extension(w->fd, IOASID_EXT_MAX_DEPTH);
 	machine.takes_tables = extension(w->fd, IOASID_EXT_PGTABLE) == 1;
 	machine.tracks = extension(w->fd, IOASID_EXT_DIRTY) == 1;
+	machine.mirrors = extension(w->fd, IOASID_EXT_PROCESS) == 1;
+	machine.has_ring = have_ring &&
+			   extension(w->fd, IOASID_EXT_URING_BATCH) == 1;
 	model_init(w->model, setting, &machine);
 	if (alloc(w->fd, FUZZ_SHARED_COOKIE, &w->shared) ||
 	    alloc(w->fd, FUZZ_CHAOS_COOKIE, &chaos))
@@ -256,6 +275,19 @@ int fuzz_open(struct fuzz_world *w, const struct fuzz_setting *setting)
 	return 0;
 }
 
+/* A command of io_uring that was completed may keep the context for a moment. */
+static void wait_for_ring(const struct fuzz_world *w)
+{
+	int ms;
+
+	for (ms = 0; w->ring_used && ms < RING_PATIENCE_MS; ms++) {
+		if (fuzz_status("VmPin:") == w->vm_pin &&
+		    fuzz_status("VmLck:") == w->vm_lck)
+			return;
+		usleep(1000);
+	}
+}
+
 void fuzz_close(struct fuzz_world *w, struct fuzz_verdict *v)
 {
 	__u64 pin, lck;
@@ -272,6 +304,7 @@ void fuzz_close(struct fuzz_world *w, struct fuzz_verdict *v)
 	for (i = 0; i < FUZZ_THREADS; i++)
 		if (w->queues[i] >= 0)
 			close(w->queues[i]);
+	wait_for_ring(w);
 	pin = fuzz_status("VmPin:");
 	lck = fuzz_status("VmLck:");
 	if (!v->bad && (pin != w->vm_pin || lck != w->vm_lck)) {
@@ -452,6 +485,13 @@ void fuzz_build(const struct fuzz_world *w, const struct fuzz_op *op,
 		arg->get_dirty.bitmap = bitmap(op);
 		arg->get_dirty.nr_dirty = op->value;
 		break;
+	case OP_REHOME:
+		*size = sizeof(arg->rehome);
+		arg->rehome.ioasid = id;
+		arg->rehome.__reserved = op->value;
+		arg->rehome.moved = op->length;
+		arg->rehome.fail_iova = op->iova;
+		break;
 	case OP_LIST:
 		*size = sizeof(arg->list);
 		arg->list.start = op->iova;
@@ -465,6 +505,7 @@ void fuzz_build(const struct fuzz_world *w, const struct fuzz_op *op,
 		arg->option.value = op->value;
 		break;
 	case OP_BATCH:
+	case OP_URING:
 		*size = sizeof(arg->batch);
 		arg->batch.flags = op->length;
 		arg->batch.ioasid = id;
@@ -539,6 +580,10 @@ void fuzz_build(const struct fuzz_world *w, const struct fuzz_op *op,
 		arg->bind.cookie = op->value;
 		arg->bind.__reserved = op->length;
 		break;
+	case OP_GET_ID:
+		*size = sizeof(arg->get_id);
+		arg->get_id.ioasid_fd = op->value ? -1 : mem ? mem->fd : w->fd;
+		break;
 	case OP_ATTACH:
 		*size = sizeof(arg->attach);
 		arg->attach.ioasid = id;
@@ -571,6 +616,8 @@ static const struct {
 	[OP_LIST] = { IOASID_LIST, "IOASID_LIST" },
 	[OP_OPTION] = { IOASID_SET_OPTION, "IOASID_SET_OPTION" },
 	[OP_BATCH] = { IOASID_DMA_BATCH, "IOASID_DMA_BATCH" },
+	/* in a program */
+	[OP_URING] = { IOASID_DMA_BATCH, "IOASID_DMA_BATCH" },
 	[OP_QUERY] = { IOASID_QUERY_MAP, "IOASID_QUERY_MAP" },
 	[OP_PROTECT] = { IOASID_MAP_DMA, "IOASID_MAP_DMA" },
 	[OP_REPLACE] = { IOASID_MAP_DMA, "IOASID_MAP_DMA" },
@@ -585,10 +632,12 @@ static const struct {
 	[OP_FREE_QUEUE] = { IOASID_FREE, "IOASID_FREE" },
 	[OP_SET_DIRTY] = { IOASID_SET_DIRTY, "IOASID_SET_DIRTY" },
 	[OP_GET_DIRTY] = { IOASID_GET_DIRTY, "IOASID_GET_DIRTY" },
+	[OP_REHOME] = { IOASID_REHOME, "IOASID_REHOME" },
 	[OP_DEVICE_INFO] = { IOASID_DEVICE_GET_INFO, "IOASID_DEVICE_GET_INFO" },
 	[OP_EVENTS] = { IOASID_GET_EVENTS, "IOASID_GET_EVENTS" },
 	[OP_UNKNOWN] = { UNKNOWN, "_IO(IOASID_TYPE, IOASID_BASE + 0x3f)" },
 	[OP_BIND] = { VFIO_DEVICE_BIND_IOASID_FD, "VFIO_DEVICE_BIND_IOASID_FD", true },
+	[OP_GET_ID] = { IOASID_DEVICE_GET_ID, "IOASID_DEVICE_GET_ID", true },
 	[OP_ATTACH] = { VFIO_DEVICE_ATTACH_IOASID, "VFIO_DEVICE_ATTACH_IOASID", true },
 	[OP_DETACH] = { VFIO_DEVICE_DETACH_IOASID, "VFIO_DEVICE_DETACH_IOASID", true },
 };
@@ -859,6 +908,70 @@ static void run_command(struct fuzz_world *w, const struct fuzz_op *op,
 	}
 }
 
+/* Submit a command of io_uring; returns its result. */
+static int submit(int fd, const struct ioasid_uring_batch *batch)
+{
+	struct io_uring_cqe *cqe;
+	struct io_uring_sqe *sqe;
+	int rc;
+
+	if (!ring_made) {
+		rc = io_uring_queue_init(4, &ring, 0);
+		if (rc)
+			return rc;
+		ring_made = true;
+	}
+	sqe = io_uring_get_sqe(&ring);
+	if (!sqe)
+		return -EPROTO;
+	memset(sqe, 0, sizeof(*sqe));
+	sqe->opcode = IORING_OP_URING_CMD;
+	sqe->fd = fd;
+	sqe->cmd_op = IOASID_DMA_BATCH;
+	memcpy(sqe->cmd, batch, sizeof(*batch));
+	rc = io_uring_submit_and_wait(&ring, 1);
+	if (rc >= 0)
+		rc = io_uring_wait_cqe(&ring, &cqe);
+	if (rc)
+		return rc;
+	rc = cqe->res;
+	io_uring_cqe_seen(&ring, cqe);
+	return rc;
+}
+
+/*
+ * A batch as a command of io_uring.  It may end before an operation that would have
+ * had to wait: the next command does the rest.  What comes of it is told as of
+ * IOASID_DMA_BATCH.
+ */
+static void run_uring(struct fuzz_world *w, const struct fuzz_op *op,
+		      struct fuzz_result *r)
+{
+	struct ioasid_dma_batch *out = &r->arg.batch;
+	struct ioasid_uring_batch batch;
+	size_t size;
+	int rc;
+
+	build_batch(w, op);
+	fuzz_build(w, op, &r->in, &size);
+	r->in.batch.flags = 0;
+	r->arg = r->in;
+	do {
+		batch = (struct ioasid_uring_batch){
+			.ops = out->ops == FUZZ_NOWHERE ? out->ops :
+			       (__u64)(unsigned long)(r->ops + out->done),
+			.nr = out->nr - out->done,
+			.ioasid = out->ioasid,
+		};
+		rc = submit(w->fd, &batch);
+		if (rc > 0)
+			out->done += rc;
+	} while (rc > 0 && out->done < out->nr);
+	w->ring_used = true;
+	out->error = rc < 0 ? rc : 0;
+	r->rc = out->done ? 0 : rc;
+}
+
 static void (*const fuzz_runs[OP_NR])(struct fuzz_world *w,
 				      const struct fuzz_op *op,
 				      struct fuzz_result *r) = {
@@ -871,6 +984,7 @@ static void (*const fuzz_runs[OP_NR])(struct fuzz_world *w,
 	[OP_LIST] = run_command,
 	[OP_OPTION] = run_command,
 	[OP_BATCH] = run_command,
+	[OP_URING] = run_uring,
 	[OP_QUERY] = run_command,
 	[OP_PROTECT] = run_command,
 	[OP_REPLACE] = run_command,
@@ -885,10 +999,12 @@ static void (*const fuzz_runs[OP_NR])(struct fuzz_world *w,
 	[OP_FREE_QUEUE] = run_command,
 	[OP_SET_DIRTY] = run_command,
 	[OP_GET_DIRTY] = run_command,
+	[OP_REHOME] = run_command,
 	[OP_DEVICE_INFO] = run_command,
 	[OP_EVENTS] = run_command,
 	[OP_UNKNOWN] = run_command,
 	[OP_BIND] = run_command,
+	[OP_GET_ID] = run_command,
 	[OP_ATTACH] = run_command,
 	[OP_DETACH] = run_command,
 	[OP_REOPEN] = run_reopen,

@@ -113,7 +113,7 @@ static size_t simplify(const struct fuzz_setting *setting, struct fuzz_op *ops,
 	for (op = ops; op < ops + nr; op++) {
 		for (step = 0; step < 42; step++) {
 			/* fewer operations of a batch */
-			if (op->type == OP_BATCH && step < 32 &&
+			if (fuzz_is_batch(op) && step < 32 &&
 			    op->cut > (__u64)step) {
 				simple = *op;
 				simple.cut = step;
@@ -250,7 +250,7 @@ int fuzz_read_ops(FILE *f, struct fuzz_setting *setting, struct fuzz_op **ops,
 			   &op->value) != 13 ||
 		    op->type >= OP_NR || op->thread >= FUZZ_THREADS ||
 		    op->space >= FUZZ_SPACES || op->size >= SIZE_NR ||
-		    (op->type == OP_BATCH &&
+		    (fuzz_is_batch(op) &&
 		     (op->cut > FUZZ_BATCH || (__u8)(op->align >> 8) > FUZZ_SPACES ||
 		      (__u8)(op->align >> 16) > FUZZ_SPACES)) ||
 		    (op->type == OP_EVENTS && op->length > FUZZ_EVENTS) ||
@@ -453,6 +453,14 @@ static void print_get_dirty(FILE *f, const struct fuzz_op *op)
 	print_field(f, "nr_dirty", op->value);
 }
 
+static void print_rehome(FILE *f, const struct fuzz_op *op)
+{
+	print_id(f, op, "ioasid");
+	print_field(f, "__reserved", op->value);
+	print_field(f, "moved", op->length);
+	print_field(f, "fail_iova", op->iova);
+}
+
 static void print_list(FILE *f, const struct fuzz_op *op)
 {
 	print_field(f, "start", op->iova);
@@ -594,6 +602,7 @@ static void print_array(FILE *f, const struct fuzz_op *op)
 
 	switch (op->type) {
 	case OP_BATCH:
+	case OP_URING:
 		print_batch_ops(f, op);
 		break;
 	case OP_BIND_TABLE:
@@ -629,6 +638,17 @@ static void print_bind(FILE *f, const struct fuzz_op *op)
 	print_field(f, "__reserved", op->length);
 }
 
+static void print_get_id(FILE *f, const struct fuzz_op *op)
+{
+	if (op->value)
+		fprintf(f, "\t\t\t.ioasid_fd = -1,\n");
+	else if (op->mem < MEM_NR)
+		fprintf(f, "\t\t\t.ioasid_fd = mems[%s].fd,\n",
+			mem_names[op->mem]);
+	else
+		fprintf(f, "\t\t\t.ioasid_fd = fd,\n");
+}
+
 static void print_attach(FILE *f, const struct fuzz_op *op)
 {
 	print_id(f, op, "ioasid");
@@ -655,6 +675,8 @@ static const struct {
 	[OP_LIST] = { "ioasid_list", "list", print_list },
 	[OP_OPTION] = { "ioasid_set_option", "option", print_option },
 	[OP_BATCH] = { "ioasid_dma_batch", "batch", print_batch },
+	/* as an ioctl: run it with --replay for the command of io_uring */
+	[OP_URING] = { "ioasid_dma_batch", "batch", print_batch },
 	[OP_QUERY] = { "ioasid_query_map", "query", print_query },
 	[OP_PROTECT] = { "ioasid_map_dma", "map", print_map },
 	[OP_REPLACE] = { "ioasid_map_dma", "map", print_map },
@@ -672,11 +694,13 @@ static const struct {
 	[OP_FREE_QUEUE] = { "ioasid_free", "free", print_free_queue },
 	[OP_SET_DIRTY] = { "ioasid_set_dirty", "set_dirty", print_set_dirty },
 	[OP_GET_DIRTY] = { "ioasid_get_dirty", "get_dirty", print_get_dirty },
+	[OP_REHOME] = { "ioasid_rehome", "rehome", print_rehome },
 	[OP_DEVICE_INFO] = { "ioasid_device_info", "device",
 			     print_device_info },
 	[OP_EVENTS] = { "ioasid_get_events", "events", print_events },
 	[OP_UNKNOWN] = { "ioasid_free", "free", print_nothing },
 	[OP_BIND] = { "ioasid_device_bind", "bind", print_bind, "devid" },
+	[OP_GET_ID] = { "ioasid_device_get_id", "get_id", print_get_id },
 	[OP_ATTACH] = { "ioasid_device_attach", "attach", print_attach },
 	[OP_DETACH] = { "ioasid_device_detach", "detach", print_attach },
 };
@@ -688,7 +712,10 @@ static void print_command(FILE *f, const struct fuzz_op *op)
 
 	print_array(f, op);
 	fprintf(f, "\t\tstruct %s %s = {\n", fuzz_prints[op->type].type, name);
-	print_field(f, "flags", op->type == OP_BATCH ? op->length : op->flags);
+	if (!fuzz_is_batch(op))
+		print_field(f, "flags", op->flags);
+	else if (op->type == OP_BATCH)
+		print_field(f, "flags", op->length);
 	fuzz_prints[op->type].print(f, op);
 	fprintf(f, "\t\t};\n\n");
 	if (device)
