@@ -149,6 +149,9 @@ struct ioasid_mirror_ops {
 /* Event of ioasid_pasid_register_notifier() */
 #define IOASID_PASID_GONE	1
 
+/* Event of ioasid_pasid_register_returns() */
+#define IOASID_PASID_RETURNED	2
+
 /**
  * struct ioasid_pasid_gone - a PASID of the machine that goes
  * @vpasid: what user space called it.  Devices that do not have common numbers
@@ -229,6 +232,8 @@ int ioasid_pasid_register_notifier(struct ioasid_ctx *ctx,
 				   struct notifier_block *nb);
 void ioasid_pasid_unregister_notifier(struct ioasid_ctx *ctx,
 				      struct notifier_block *nb);
+void ioasid_pasid_register_returns(struct notifier_block *nb);
+void ioasid_pasid_unregister_returns(struct notifier_block *nb);
 
 int ioasid_access_pin_pages(struct ioasid_device *idev, u64 iova,
 			    unsigned long npages, unsigned int flags,

@@ -13,7 +13,8 @@
  *    device translates for one of them is right for all.
  *  - A number counts for the user that made the attach, or began the work, from
  *    before it is taken until it is in the pool again.
- *  - Listeners have been told that a number goes before it is in the pool again.
+ *  - Listeners have been told that a number goes before it is in the pool again, and
+ *    others are told when it is.
  *
  * Waits: ioasid_numbers.lock is held while listeners are called, which are kernel
  * drivers.  An attach waits for it killably.
@@ -224,6 +225,9 @@ err_free:
 	return ERR_PTR(ret);
 }
 
+/* Of users that found the pool empty */
+static ATOMIC_NOTIFIER_HEAD(numbers_returns);
+
 /* Nothing is attached by it any more */
 static void give_number(struct ioasid_device *idev, struct ioasid_number *number)
 {
@@ -238,6 +242,7 @@ static void give_number(struct ioasid_device *idev, struct ioasid_number *number
 	ioas_iommu_free_pasid(number->pasid);
 	uncharge_user(number->user);
 	kfree_rcu(number, rcu);
+	atomic_notifier_call_chain(&numbers_returns, IOASID_PASID_RETURNED, NULL);
 }
 
 /* The common number of a vPASID and an IOASID, with one user more */
@@ -449,3 +454,32 @@ void ioasid_pasid_unregister_notifier(struct ioasid_ctx *ctx,
 	blocking_notifier_chain_unregister(&ctx->numbers.gone, nb);
 }
 EXPORT_SYMBOL_GPL(ioasid_pasid_unregister_notifier);
+
+/**
+ * ioasid_pasid_register_returns() - be called when a number is in the pool again
+ * @nb: called with IOASID_PASID_RETURNED. It must not sleep, and calls nothing of
+ *	/dev/ioasid, whose locks are held.
+ *
+ * For a driver whose ioasid_pasid_begin() returned -ENOSPC: it may return 0 by now, or
+ * another user may have got the number.  Users of the pool that are none of
+ * /dev/ioasid's tell nothing when they return a number.
+ *
+ * Context: may sleep.
+ */
+void ioasid_pasid_register_returns(struct notifier_block *nb)
+{
+	atomic_notifier_chain_register(&numbers_returns, nb);
+}
+EXPORT_SYMBOL_GPL(ioasid_pasid_register_returns);
+
+/**
+ * ioasid_pasid_unregister_returns() - undo ioasid_pasid_register_returns()
+ * @nb: not called any more on return
+ *
+ * Context: may sleep.
+ */
+void ioasid_pasid_unregister_returns(struct notifier_block *nb)
+{
+	atomic_notifier_chain_unregister(&numbers_returns, nb);
+}
+EXPORT_SYMBOL_GPL(ioasid_pasid_unregister_returns);

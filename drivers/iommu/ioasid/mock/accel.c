@@ -35,10 +35,14 @@
  *
  * Waits: for a queue, and for a job: killable.  A job of a killed process is stopped.
  *
+ * A pool without PASIDs: the line stands until one comes back, which is told; or until a
+ * turn's time has passed, since the pool has users that tell nothing.
+ *
  * Locks, outermost first: accels_lock, accel.mutex, accel.kernel_lock, accel_file.sem,
- * accel_file.lock, those of /dev/ioasid, accel.lock.  pasid_stop is called with locks of
- * /dev/ioasid held: it takes accel.lock, and no other.  accel.answer_lock is a leaf; it is
- * taken with locks of the IOMMU core held.
+ * accel_file.lock, those of /dev/ioasid, accel.lock.  pasid_stop and
+ * accel_pasid_returned() are called with locks of /dev/ioasid held: they take accel.lock,
+ * and no other.  accel.answer_lock is a leaf; it is taken with locks of the IOMMU core
+ * held.
  */
 #include <linux/completion.h>
 #include <linux/delay.h>
@@ -52,10 +56,12 @@
 #include <linux/miscdevice.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
+#include <linux/notifier.h>
 #include <linux/platform_device.h>
 #include <linux/poll.h>
 #include <linux/rwsem.h>
 #include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 #include <linux/uaccess.h>
@@ -77,6 +83,11 @@ static unsigned int accel_turn_ms = 1000;
 module_param(accel_turn_ms, uint, 0644);
 MODULE_PARM_DESC(accel_turn_ms,
 		 "Milliseconds that a queue is reserved for a file that polls for it.");
+
+static bool accel_hold_ends;
+module_param(accel_hold_ends, bool, 0644);
+MODULE_PARM_DESC(accel_hold_ends,
+		 "For tests: jobs that the device has ended keep their PASID until this is 0.");
 
 /* In accel_queue.group: none */
 #define NO_GROUP	U32_MAX
@@ -158,7 +169,10 @@ struct accel_waiter {
  * @files: open files
  * @lock: protects what follows, but for @kernel and @kernel_lock
  * @dead: it is being unplugged: no queue is given, and no job started
- * @dry: the pool had no PASID left.  No queue is given until a job has ended
+ * @dry: the pool had no PASID left.  No queue is given until one is back
+ * @returned: number of PASIDs that have come back
+ * @returns: counts these
+ * @again: looks at a pool that is dry, whose users may tell nothing
  * @idle: queues that have no job
  * @line: waiters without a queue
  * @turns: files that have a queue, and have not come to use it
@@ -184,6 +198,9 @@ struct accel {
 	spinlock_t lock;		/* queues and waiters */
 	bool dead;
 	bool dry;
+	unsigned int returned;
+	struct notifier_block returns;
+	struct delayed_work again;
 	struct list_head idle;
 	struct list_head line;
 	struct list_head turns;
@@ -488,6 +505,9 @@ static int do_work(struct accel_file *file, struct accel_queue *queue,
 		return ret;
 	count_pasids(file->accel, 1);
 	ret = queue_run(queue);
+	/* That is late, if it was stopped */
+	while (READ_ONCE(accel_hold_ends) && !fatal_signal_pending(current))
+		usleep_range(1000, 2000);
 	ioasid_pasid_end(file->idev, cmd->vpasid);
 	count_pasids(file->accel, -1);
 	return ret;
@@ -495,10 +515,15 @@ static int do_work(struct accel_file *file, struct accel_queue *queue,
 
 /* ---- The line ---- */
 
+static unsigned long turn_time(void)
+{
+	return msecs_to_jiffies(READ_ONCE(accel_turn_ms));
+}
+
 /* Give idle queues to those that are first in line */
 static void serve(struct accel *accel)
 {
-	unsigned long turn = msecs_to_jiffies(READ_ONCE(accel_turn_ms));
+	unsigned long turn = turn_time();
 	struct accel_waiter *waiter;
 
 	lockdep_assert_held(&accel->lock);
@@ -630,13 +655,59 @@ static struct accel_queue *get_queue(struct accel_file *file, bool wait)
 	return wait ? wait_in_line(accel) : ERR_PTR(-EAGAIN);
 }
 
-/* A job has ended, or has found no PASID: there is one again when another job ends */
-static void end_job(struct accel_queue *queue, bool no_pasid)
+/* There may be a PASID: let the line go on */
+static void try_again(struct accel *accel)
+{
+	lockdep_assert_held(&accel->lock);
+	accel->dry = false;
+	serve(accel);
+}
+
+static int accel_pasid_returned(struct notifier_block *nb, unsigned long event,
+				void *data)
+{
+	struct accel *accel = container_of(nb, struct accel, returns);
+
+	spin_lock(&accel->lock);
+	accel->returned++;
+	try_again(accel);
+	spin_unlock(&accel->lock);
+	return NOTIFY_DONE;
+}
+
+/* A user of the pool that tells nothing may have returned a PASID */
+static void accel_again(struct work_struct *work)
+{
+	struct accel *accel = container_of(work, struct accel, again.work);
+
+	spin_lock(&accel->lock);
+	try_again(accel);
+	spin_unlock(&accel->lock);
+}
+
+static unsigned int nr_returned(struct accel *accel)
+{
+	unsigned int nr;
+
+	spin_lock(&accel->lock);
+	nr = accel->returned;
+	spin_unlock(&accel->lock);
+	return nr;
+}
+
+/*
+ * A job has ended, or has found no PASID.  Then none is tried until one comes back, if
+ * none did since there were @returned
+ */
+static void end_job(struct accel_queue *queue, bool no_pasid,
+		    unsigned int returned)
 {
 	struct accel *accel = queue->accel;
 
 	spin_lock(&accel->lock);
-	accel->dry = no_pasid && accel->info.pasids;
+	accel->dry = no_pasid && accel->returned == returned;
+	if (accel->dry && !accel->dead)
+		mod_delayed_work(accel_wq, &accel->again, turn_time());
 	if (!no_pasid)
 		accel->info.jobs++;
 	put_queue(accel, queue);
@@ -734,6 +805,7 @@ static long accel_submit(struct accel_file *file, void __user *arg, bool wait)
 {
 	struct accel_queue *queue;
 	struct accel_submit cmd;
+	unsigned int returned;
 	int ret;
 
 	if (copy_from_user(&cmd, arg, sizeof(cmd)))
@@ -749,6 +821,7 @@ static long accel_submit(struct accel_file *file, void __user *arg, bool wait)
 	queue = get_queue(file, wait);
 	if (IS_ERR(queue))
 		return PTR_ERR(queue);
+	returned = nr_returned(file->accel);
 	/* An unplug may have unbound it meanwhile */
 	ret = down_read_killable(&file->sem);
 	if (!ret) {
@@ -756,7 +829,7 @@ static long accel_submit(struct accel_file *file, void __user *arg, bool wait)
 		up_read(&file->sem);
 	}
 	cmd = queue->job.cmd;
-	end_job(queue, ret == -ENOSPC);
+	end_job(queue, ret == -ENOSPC, returned);
 	if (!ret && copy_to_user(arg, &cmd, sizeof(cmd)))
 		ret = -EFAULT;
 	return ret;
@@ -1009,6 +1082,8 @@ static struct accel *accel_alloc(struct platform_device *pdev)
 	INIT_LIST_HEAD(&accel->line);
 	INIT_LIST_HEAD(&accel->turns);
 	INIT_DELAYED_WORK(&accel->lapse, accel_lapse);
+	INIT_DELAYED_WORK(&accel->again, accel_again);
+	accel->returns.notifier_call = accel_pasid_returned;
 	snprintf(accel->name, sizeof(accel->name), MODEL_ACCEL "%d", pdev->id);
 	accel->misc.minor = MISC_DYNAMIC_MINOR;
 	accel->misc.name = accel->name;
@@ -1044,9 +1119,11 @@ static int accel_probe(struct platform_device *pdev)
 	mutex_lock(&accels_lock);
 	list_add(&accel->node, &accels);
 	mutex_unlock(&accels_lock);
+	ioasid_pasid_register_returns(&accel->returns);
 	ret = misc_register(&accel->misc);
 	if (!ret)
 		return 0;
+	ioasid_pasid_unregister_returns(&accel->returns);
 	mutex_lock(&accels_lock);
 	list_del(&accel->node);
 	mutex_unlock(&accels_lock);
@@ -1100,7 +1177,9 @@ static void accel_remove(struct platform_device *pdev)
 	/* A job of the kernel */
 	mutex_lock(&accel->kernel_lock);
 	mutex_unlock(&accel->kernel_lock);
+	ioasid_pasid_unregister_returns(&accel->returns);
 	cancel_delayed_work_sync(&accel->lapse);
+	cancel_delayed_work_sync(&accel->again);
 	model_dev_set_ops(accel->mdev, NULL, NULL);
 	kref_put(&accel->refs, accel_free);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "accel.h"
 
-#define TURN "/sys/module/ioasid_mock/parameters/accel_turn_ms"
+#define PARAMETERS "/sys/module/ioasid_mock/parameters/"
 
 int acc_plug(struct model *model, struct model_device *dev,
 	     const struct model_params *params)
@@ -160,15 +160,25 @@ int acc_kernel_job(struct model_device *dev, __u64 seed, __u32 length)
 	return rc ? rc : cmd.sum == sum ? 0 : -EILSEQ;
 }
 
-int acc_set_turn(unsigned int ms)
+static int set_parameter(const char *path, unsigned int value)
 {
 	char text[16];
-	int fd = open(TURN, O_WRONLY), n;
+	int fd = open(path, O_WRONLY), n;
 
 	if (fd < 0)
 		return -errno;
-	n = snprintf(text, sizeof(text), "%u", ms);
+	n = snprintf(text, sizeof(text), "%u", value);
 	n = write(fd, text, n) == n ? 0 : -errno;
 	close(fd);
 	return n;
+}
+
+int acc_set_turn(unsigned int ms)
+{
+	return set_parameter(PARAMETERS "accel_turn_ms", ms);
+}
+
+int acc_hold_ends(bool hold)
+{
+	return set_parameter(PARAMETERS "accel_hold_ends", hold);
 }

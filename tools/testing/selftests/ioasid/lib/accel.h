@@ -47,4 +47,7 @@ int acc_kernel_job(struct model_device *dev, __u64 seed, __u32 length);
 /* Set a parameter of the module */
 int acc_set_turn(unsigned int ms);
 
+/* Jobs that the device has ended keep their PASID, until this is called again */
+int acc_hold_ends(bool hold);
+
 #endif /* __SELFTESTS_IOASID_ACCEL_H */

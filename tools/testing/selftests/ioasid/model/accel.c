@@ -434,6 +434,8 @@ TEST_F(accel, no_number)
 	int acc[4], i, n = 0;
 	__u32 space[4];
 
+	/* A file that polls is not told by the time alone */
+	ASSERT_EQ(0, acc_set_turn(3600 * 1000));
 	ASSERT_EQ(0, acc_plug(&self->model, &dev, &params));
 	for (i = 0; i < 4; i++) {
 		acc[i] = acc_open(&dev, 0);
@@ -464,9 +466,67 @@ TEST_F(accel, no_number)
 		EXPECT_EQ(0, hold_end(&holds[i]));
 	for (i = 0; i < 4; i++)
 		close(acc[i]);
+	ASSERT_EQ(0, acc_set_turn(1000));
 	EXPECT_EQ(0, model_counters(&dev).attached);
 	EXPECT_NO_HARM(&dev);
 	EXPECT_EQ(0, model_unplug(&dev, 0));
+}
+
+/* Another device has all numbers: poll() tells when one comes back, and not before */
+TEST_F(accel, no_number_elsewhere)
+{
+	struct model_params params = { .pasid_bits = 2 };
+	struct model_device dev[2];
+	struct hold holds[3];
+	int acc[2], i, n = 0;
+
+	ASSERT_EQ(0, acc_set_turn(3600 * 1000));
+	for (i = 0; i < 2; i++) {
+		params.unit = i;
+		ASSERT_EQ(0, acc_plug(&self->model, &dev[i], &params));
+		acc[i] = acc_open(&dev[i], 0);
+		ASSERT_LE(0, acc[i]);
+		ASSERT_LT(0, acc_bind(acc[i], self->fd, 2 + i));
+	}
+	/* A number for each of them */
+	for (i = 1; i <= 3; i++) {
+		ASSERT_EQ(0, acc_attach(acc[0], self->space[0], i));
+		if (acc_fill(acc[0], i, 1, 1))
+			break;
+		ASSERT_EQ(0, hold_start(&holds[n++], acc[0], i));
+		UNTIL(acc_info(acc[0]).pasids == (__u32)n);
+	}
+	ASSERT_LT(0, n);
+	ASSERT_EQ(0, acc_attach(acc[1], self->space[1], 1));
+	EXPECT_EQ(-ENOSPC, acc_fill(acc[1], 1, 1, 0));
+	EXPECT_EQ(0, acc_info(acc[1]).busy);
+	EXPECT_FALSE(acc_ready(acc[1], 0));
+	EXPECT_FALSE(acc_ready(acc[1], 0));
+	ASSERT_EQ(0, acc_detach(acc[0], 1));
+	EXPECT_EQ(-ECANCELED, hold_end(&holds[0]));
+	EXPECT_TRUE(acc_ready(acc[1], -1));
+	EXPECT_EQ(0, acc_fill(acc[1], 1, 1, 0));
+	RELEASE(holds + 1, n - 1, 0);
+	/* If nothing tells, it is tried again after a time */
+	ASSERT_EQ(0, acc_set_turn(1));
+	word_of(self, 0)[0] = 0;
+	for (i = 1; i <= n; i++) {
+		if (i == 1)
+			ASSERT_EQ(0, acc_attach(acc[0], self->space[0], i));
+		ASSERT_EQ(0, hold_start(&holds[i - 1], acc[0], i));
+		UNTIL(acc_info(acc[0]).pasids == (__u32)i);
+	}
+	EXPECT_EQ(-ENOSPC, acc_fill(acc[1], 1, 1, 0));
+	EXPECT_TRUE(acc_ready(acc[1], -1));
+	EXPECT_EQ(-ENOSPC, acc_fill(acc[1], 1, 1, 0));
+	RELEASE(holds, n, 0);
+	ASSERT_EQ(0, acc_set_turn(1000));
+	for (i = 0; i < 2; i++) {
+		close(acc[i]);
+		EXPECT_EQ(0, model_counters(&dev[i]).attached);
+		EXPECT_NO_HARM(&dev[i]);
+		EXPECT_EQ(0, model_unplug(&dev[i], 0));
+	}
 }
 
 TEST_F(accel, limits)
@@ -557,6 +617,39 @@ TEST_F(accel, detach)
 	EXPECT_EQ(0, acc_fill(self->acc, 1, 1, 1));
 	EXPECT_EQ(1, acc_info(self->acc).pasids);
 	RELEASE(&other, 1, 1);
+}
+
+/* The work that was stopped ends when another attachment has the vPASID, and works */
+TEST_F(accel, late_end)
+{
+	struct hold late, next;
+
+	ASSERT_EQ(0, acc_attach(self->acc, self->space[0], 1));
+	ASSERT_EQ(0, hold_all(self->acc, &late, 1, 1));
+	ASSERT_EQ(0, acc_hold_ends(true));
+	EXPECT_EQ(0, acc_detach(self->acc, 1));
+	EXPECT_EQ(0, ia_free(self->fd, self->space[0]));
+	EXPECT_EQ(0, model_counters(&self->dev).attached);
+	EXPECT_EQ(0, fdinfo_value(self->fd, "ioasid-pasids"));
+	/* Its thread has not ended it */
+	EXPECT_EQ(1, acc_info(self->acc).pasids);
+	ASSERT_EQ(0, acc_attach(self->acc, self->space[1], 1));
+	ASSERT_EQ(0, hold_all(self->acc, &next, 1, 1));
+	EXPECT_EQ(1, model_counters(&self->dev).attached);
+	ASSERT_EQ(0, acc_hold_ends(false));
+	EXPECT_EQ(-ECANCELED, hold_end(&late));
+	/* The next one has its PASID still */
+	EXPECT_EQ(1, acc_info(self->acc).pasids);
+	EXPECT_EQ(1, model_counters(&self->dev).attached);
+	EXPECT_EQ(1, fdinfo_value(self->fd, "ioasid-pasids"));
+	RELEASE(&next, 1, 1);
+	/* And without any attachment */
+	word_of(self, 1)[0] = 0;
+	ASSERT_EQ(0, hold_all(self->acc, &late, 1, 1));
+	ASSERT_EQ(0, acc_hold_ends(true));
+	EXPECT_EQ(0, acc_detach(self->acc, 1));
+	ASSERT_EQ(0, acc_hold_ends(false));
+	EXPECT_EQ(-ECANCELED, hold_end(&late));
 }
 
 TEST_F(accel, move)
