@@ -255,6 +255,20 @@ int ioasid_rehome_user(int fd, __u32 ioasid, __u32 flags,
 	return ret;
 }
 
+int ioasid_get_events(int fd, struct ioasid_event *events, __u32 nr, int *more)
+{
+	struct ioasid_get_events get = {
+		.argsz = sizeof(get),
+		.nr = nr,
+		.events = (uintptr_t)events,
+	};
+	int ret = nr > INT_MAX ? -EINVAL : do_ioctl(fd, IOASID_GET_EVENTS, &get);
+
+	if (more)
+		*more = ret ? 0 : get.more;
+	return ret ? ret : (int)get.nr;
+}
+
 int ioasid_invalidate(int fd, __u32 ioasid, __u32 devid,
 		      const struct ioasid_invalidate *entries, __u32 nr,
 		      __u32 *done)

@@ -372,6 +372,20 @@ int ioasid_get_info(int fd, __u32 ioasid, struct ioasid_info *info,
 		    struct ioasid_iova_range *ranges, __u32 nr_ranges);
 
 /**
+ * ioasid_get_events - take events: what happened to IOASIDs without a command on them
+ * @fd: the context
+ * @events: out, the ids of IOASIDs that have one, and their states now
+ * @nr: number of elements of @events; at most INT_MAX
+ * @more: out, not 0 if there are more events. May be NULL.
+ *
+ * Does not wait: poll() of the context returns POLLIN and POLLPRI while there are any.
+ * Each event is told once.
+ *
+ * Return: number of events; 0 if there is none; or -errno.
+ */
+int ioasid_get_events(int fd, struct ioasid_event *events, __u32 nr, int *more);
+
+/**
  * ioasid_fault_addr - get the address of the last failure of this thread
  *
  * Return: the fault_addr of the kernel when ioasid_map(), ioasid_map_file(),

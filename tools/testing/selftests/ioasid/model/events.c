@@ -8,6 +8,7 @@
 
 #include "ioasid_test.h"
 #include "family.h"
+#include "libioasid.h"
 
 #define PG page_size
 #define BASE (4ULL * SZ_1G)
@@ -128,6 +129,33 @@ TEST_F(events, orphans)
 }
 
 /* An IOMMU that fails wakes a program that waits for an edge. */
+TEST_F(events, library)
+{
+	struct ioasid_event events[2];
+	__u32 more_ids[2];
+	int more = 7, i;
+
+	EXPECT_EQ(0, ioasid_get_events(self->fd, events, 2, &more));
+	EXPECT_EQ(0, more);
+	for (i = 0; i < 2; i++)
+		ASSERT_EQ(0, ioasid_alloc_child(self->fd, self->root, 7 + i, &more_ids[i]));
+	ASSERT_EQ(0, ia_free_cascade(self->fd, self->root));
+	EXPECT_EQ(POLLIN | POLLPRI, polled(self->fd));
+	EXPECT_EQ(-EFAULT, ioasid_get_events(self->fd, NULL, 2, &more));
+	EXPECT_EQ(-EINVAL, ioasid_get_events(self->fd, events, ~0U, &more));
+	EXPECT_EQ(0, ioasid_get_events(self->fd, NULL, 0, &more));
+	EXPECT_EQ(1, more);
+	EXPECT_EQ(2, ioasid_get_events(self->fd, events, 2, &more));
+	EXPECT_EQ(1, more);
+	EXPECT_EQ(self->child, events[0].ioasid);
+	EXPECT_EQ(more_ids[0], events[1].ioasid);
+	EXPECT_EQ(7, events[1].cookie);
+	EXPECT_EQ(1, ioasid_get_events(self->fd, events, 2, NULL));
+	EXPECT_EQ(more_ids[1], events[0].ioasid);
+	EXPECT_EQ(IOASID_STATE_ORPHAN, events[0].state);
+	EXPECT_EQ(0, polled(self->fd));
+}
+
 TEST_F(events, poisoned)
 {
 	struct epoll_event want = { .events = EPOLLIN | EPOLLET }, got;
