@@ -569,6 +569,76 @@ TEST_F(process, poisoned)
 	WRITES(p + 5 * PG, 3);
 }
 
+/* ---- Little memory ---- */
+
+#define CGROUP "/sys/fs/cgroup/ioasid-process"
+#define SPARE (16UL << 20)
+/* What can be reclaimed at a time: more than a few windows need */
+#define CHUNK (64 * PG)
+#define CHUNK_WINDOWS 8
+#define NEW_WINDOWS 400
+
+/* Let this process have as much memory as it has now, and @more bytes */
+static int limit_memory(unsigned long more)
+{
+	char text[32] = {};
+
+	if (hw_write_file(CGROUP "/cgroup.procs", "0"))
+		return -errno;
+	if (hw_read_file(CGROUP "/memory.current", text, sizeof(text)) < 0)
+		return -errno;
+	snprintf(text, sizeof(text), "%llu", strtoull(text, NULL, 10) + more);
+	return hw_write_file(CGROUP "/memory.max", text);
+}
+
+static void end_limit(void)
+{
+	hw_write_file("/sys/fs/cgroup/cgroup.procs", "0");
+	rmdir(CGROUP);
+}
+
+/*
+ * All that can be reclaimed is mirrored: reclaim takes it out of the mirror, also when
+ * it is the mirror that needs memory.
+ */
+TEST_F(process, reclaim)
+{
+	char *spare = process_memory(SPARE);
+	unsigned long i;
+	char *p;
+
+	if (access("/sys/fs/cgroup/memory.stat", R_OK) ||
+	    (mkdir(CGROUP, 0755) && errno != EEXIST))
+		SKIP(return, "no memory cgroups");
+	p = process_memory(NEW_WINDOWS * PROCESS_WINDOW);
+	ASSERT_NE(NULL, p);
+	ASSERT_NE(NULL, spare);
+	ASSERT_EQ(0, hw_write_file(CGROUP "/memory.max", "max"));
+	ASSERT_EQ(0, hw_write_file(CGROUP "/cgroup.procs", "0"));
+	memset(spare, 1, SPARE);
+	/* So that the mirror does not make it dirty */
+	ASSERT_EQ(0, mprotect(spare, SPARE, PROT_READ));
+	ATTACH();
+	for (i = 0; i < SPARE; i += PROCESS_WINDOW)
+		EXPECT_EQ(-EILSEQ, DMA(VERIFY, spare + i));
+	EXPECT_EQ(SPARE, info_of(self->fd, self->id).bytes_mapped);
+	ASSERT_EQ(0, limit_memory(SZ_1M));
+	/* Each one needs tables of its own */
+	for (i = 0; i < NEW_WINDOWS; i++) {
+		if (i % CHUNK_WINDOWS == 0) {
+			ASSERT_EQ(0, madvise(spare, CHUNK, MADV_FREE));
+			EXPECT_EQ(-EILSEQ, DMA(VERIFY, spare));
+			spare += CHUNK;
+		}
+		ASSERT_EQ(0, DMA(FILL, p + i * PROCESS_WINDOW)) TH_LOG("window %lu", i);
+	}
+	for (i = 0; i < NEW_WINDOWS; i++)
+		EXPECT_TRUE(model_pattern_holds(p + i * PROCESS_WINDOW, SEED,
+						IA_PTR(p) + i * PROCESS_WINDOW, PG));
+	EXPECT_GT(SPARE, info_of(self->fd, self->id).bytes_mapped);
+	end_limit();
+}
+
 /* An IOMMU fails to put a page in: the device tries in vain, and nothing is lost */
 TEST_F(process, map_fails)
 {
