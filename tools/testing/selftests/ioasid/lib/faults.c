@@ -214,8 +214,9 @@ int fault_dma_ended(struct model_device *dev, int channel,
 
 	do {
 		rc = model_status(dev, channel, status);
+		/* The status is final a moment before the channel is free */
 		if (rc || status->run != IOASID_MODEL_RUNNING)
-			return rc;
+			return rc ? rc : model_stop(dev, channel, status);
 		usleep(1000);
 	} while (ia_now_ms() < deadline);
 	return -ETIMEDOUT;
