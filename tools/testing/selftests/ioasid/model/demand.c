@@ -530,23 +530,28 @@ TEST_F(demand, replace)
 	EXPECT_TRUE(reads(&self->dev, CHILD_AT + PG, window_page(6) + 1));
 }
 
+/* Rounds without a failure that must follow each other */
+#define ENOUGH 4
+
 /* Every allocation of a map fails once, and nothing is mapped then. */
 TEST_F(demand, fail_nth)
 {
-	int fd = open(FAIL_NTH, O_RDWR), rc, failed = 1;
+	int fd = open(FAIL_NTH, O_RDWR), rc, failed;
 	int at = window_page(2) - 3;
-	unsigned int nth, fatal = 0;
+	unsigned int nth, fatal = 0, missed = 0;
 
 	if (fd < 0 || !set_knobs())
 		SKIP(return, "the kernel injects no faults");
 	ASSERT_EQ(0, press(self, IDLE));
-	for (nth = 1; failed && nth < MAX_FAILURES; nth++) {
+	/* Lists of the allocators make some rounds shorter than others */
+	for (nth = 1; missed < ENOUGH && nth < MAX_FAILURES; nth++) {
 		/* Nothing of the range is idle */
 		ASSERT_EQ(0, refer(self, window_page(8), 2 * 512));
 		ASSERT_EQ(0, unrefer(self, window_page(8), 2 * 512));
 		ASSERT_TRUE(arm(fd, nth));
 		rc = refer(self, at, 6);
 		failed = disarm(fd);
+		missed = failed ? 0 : missed + 1;
 		if (!rc) {
 			EXPECT_TRUE(sees(self, at + 5));
 			ASSERT_EQ(0, unrefer(self, at, 6));
@@ -560,8 +565,9 @@ TEST_F(demand, fail_nth)
 		EXPECT_TRUE(faults(&self->dev, CHILD_AT + at * PG));
 	}
 	restore_knobs();
-	EXPECT_FALSE(failed);
-	EXPECT_LE(4, fatal);
+	EXPECT_EQ(ENOUGH, missed);
+	/* The mapping of the child, and the window, in each round */
+	EXPECT_LE(2, fatal);
 	EXPECT_EQ(IDLE, TRIMMED(0));
 	close(fd);
 }
