@@ -615,6 +615,8 @@ TEST_F_TIMEOUT(faults, rounds, 3600)
 		run_round(_metadata, &vsva, round);
 		ASSERT_TRUE(__test_passed(_metadata))
 			TH_LOG("round %lu", round);
+		if (round % 100 == 99)
+			TH_LOG("%lu of %lu rounds", round + 1, rounds);
 	}
 	TH_LOG("%lu rounds, %lu requests served", rounds, vsva.served);
 	TH_LOG("%lu PASIDs detached, %lu tables unbound, %lu devices unplugged",
