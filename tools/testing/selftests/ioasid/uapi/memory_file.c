@@ -287,13 +287,32 @@ static bool set_shmem_thp(const char *value)
 	return ok;
 }
 
+#define UNPOISON "/sys/kernel/debug/hwpoison/unpoison-pfn"
+
+/*
+ * When a large folio is freed that has a poisoned page, the kernel gives that page to
+ * others: heal it, if that can be done.
+ */
+static void unpoison(__u64 pfn)
+{
+	FILE *f;
+
+	if (access(UNPOISON, F_OK) && system("modprobe -q hwpoison-inject"))
+		return;
+	f = fopen(UNPOISON, "we");
+	if (!f)
+		return;
+	fprintf(f, "%llu", pfn);
+	fclose(f);
+}
+
 /*
  * A large folio that is pinned cannot be split when a page of it is poisoned.
  * Of its other pages read() and page faults go on, and so do maps.
  */
 TEST_F(files, poison_large)
 {
-	__u64 iova = IOVA, fault = 0;
+	__u64 iova = IOVA, fault = 0, poisoned;
 	char *mem, c;
 
 	if (variant->huge)
@@ -318,6 +337,7 @@ TEST_F(files, poison_large)
 	ASSERT_EQ(0, ia_map_file(self->fd, self->id, IA_RW_FIXED, &iova,
 				 self->file, 0, PG));
 	ASSERT_NE(SIG_ERR, signal(SIGBUS, handle));
+	poisoned = ia_pfn(mem + 8 * PG);
 	/* It fails, after it has marked the page */
 	if (!madvise(mem + 8 * PG, PG, MADV_HWPOISON) || errno == EPERM ||
 	    errno == EINVAL)
@@ -344,6 +364,10 @@ TEST_F(files, poison_large)
 			      &iova, 8 * PG, PG, 0, 0, self->file, &fault));
 	ASSERT_EQ(8 * PG, fault);
 	ASSERT_EQ(0, ia_unmap_all(self->fd, self->id, NULL));
+	munmap(mem, SZ_2M);
+	close(self->file);
+	self->file = -1;
+	unpoison(poisoned);
 }
 
 static void compare(struct __test_metadata *_metadata, int fd, __u32 id,
