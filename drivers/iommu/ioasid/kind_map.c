@@ -74,6 +74,8 @@ static void end_demand(struct ioas *ioas)
 
 	if (ioas_kill(ioas, false) > 0)
 		ioasid_map_empty(ioas, &patience);
+	/* The worker that trims may have memory in its hands */
+	ioas_demand_stop(ioas);
 }
 
 /* Children and exports may still refer to a parent: the last put empties it */

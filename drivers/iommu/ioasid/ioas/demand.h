@@ -34,7 +34,6 @@ struct ioas_origin {
 	struct file *file;
 };
 
-void ioas_demand_stop(struct ioas *ioas);
 void ioas_demand_exit(struct ioas *ioas);
 int ioas_demand_record(struct ioas_mapping *m, struct ioas_map_request *req);
 void ioas_origin_put(struct ioas_origin *origin);

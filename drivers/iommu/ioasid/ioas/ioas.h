@@ -189,6 +189,7 @@ void ioas_process_stats(const struct ioas *ioas, struct ioas_stats *stats);
 
 int ioas_demand_init(struct ioas *ioas);
 int ioas_demand_serve(struct ioas *ioas);
+void ioas_demand_stop(struct ioas *ioas);
 struct ioas_fault_queue *ioas_demand_queue(const struct ioas *ioas);
 int ioas_parent_init(struct ioas *parent);
 bool ioas_import_shut(const struct ioas *parent,
