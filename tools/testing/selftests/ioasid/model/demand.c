@@ -490,7 +490,7 @@ TEST_F(demand, batch)
 }
 
 /* A root that is freed before its worker has begun, while it runs, and afterwards */
-TEST_F(demand, free)
+TEST_F_TIMEOUT(demand, free, 300)
 {
 	__u32 root, child;
 	int i;
