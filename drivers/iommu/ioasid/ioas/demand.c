@@ -160,7 +160,7 @@ static void mapper_init(struct ioas_mapper *mapper)
 {
 	mapper->mm = current->mm;
 	mapper->cred = current_cred();
-	mapper->task = current->group_leader;
+	WRITE_ONCE(mapper->task, current->group_leader);
 	ioas_mapper_get(mapper);
 }
 
