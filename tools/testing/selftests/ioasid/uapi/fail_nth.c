@@ -704,23 +704,31 @@ FIXTURE_VARIANT_ADD(command, set_dirty)
 	.undo = undo_set_dirty,
 };
 
-/* Another process maps a page of the file, and ends. */
-static int prepare_rehome(struct stage *s)
+/* Another process maps, and ends; it stays when the command fails */
+static int map_by_another(struct stage *s, int (*map)(struct stage *s))
 {
 	int status;
 	pid_t pid;
 
-	s->iova = 3 * SZ_4G;
 	pid = ia_fork();
 	if (pid < 0)
 		return -errno;
 	if (!pid)
-		_exit(-ia_map_file(s->fd, s->id, IA_RW_FIXED, &s->iova,
-				   s->file, 0, PG));
+		_exit(-map(s));
 	if (waitpid(pid, &status, 0) != pid || !WIFEXITED(status))
 		return -EIO;
-	/* It stays when the command fails */
 	return WEXITSTATUS(status) == EEXIST ? 0 : -WEXITSTATUS(status);
+}
+
+static int map_a_page_of_file(struct stage *s)
+{
+	return ia_map_file(s->fd, s->id, IA_RW_FIXED, &s->iova, s->file, 0, PG);
+}
+
+static int prepare_rehome(struct stage *s)
+{
+	s->iova = 3 * SZ_4G;
+	return map_by_another(s, map_a_page_of_file);
 }
 
 static int run_rehome(struct stage *s)
@@ -779,12 +787,14 @@ FIXTURE_VARIANT_ADD(command, rehome_once)
 	.takes_away = true,
 };
 
-/* Another process maps pages that this one has, too, by its address, and ends. */
+static int map_shared(struct stage *s)
+{
+	return ia_map(s->fd, s->id, s->iova, s->shared, 16 * PG);
+}
+
+/* The other process maps pages that this one has, too, by its address. */
 static int prepare_rehome_user(struct stage *s)
 {
-	int status;
-	pid_t pid;
-
 	s->iova = 3 * SZ_4G;
 	if (!s->shared) {
 		s->shared = mmap(NULL, 16 * PG, PROT_READ | PROT_WRITE,
@@ -792,15 +802,7 @@ static int prepare_rehome_user(struct stage *s)
 		if (s->shared == MAP_FAILED)
 			return -errno;
 	}
-	pid = ia_fork();
-	if (pid < 0)
-		return -errno;
-	if (!pid)
-		_exit(-ia_map(s->fd, s->id, s->iova, s->shared, 16 * PG));
-	if (waitpid(pid, &status, 0) != pid || !WIFEXITED(status))
-		return -EIO;
-	/* It stays when the command fails */
-	return WEXITSTATUS(status) == EEXIST ? 0 : -WEXITSTATUS(status);
+	return map_by_another(s, map_shared);
 }
 
 static int run_rehome_user(struct stage *s)

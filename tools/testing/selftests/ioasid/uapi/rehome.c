@@ -22,9 +22,10 @@ FIXTURE(rehome)
 	int fd;
 	__u32 id;
 	int file;
-	/* between this process and its predecessor */
-	int sock[2];
-	pid_t predecessor;
+	/* What the predecessor does: its user, and how many pages it maps, twice */
+	unsigned int uid;
+	unsigned long pages[2];
+	struct other predecessor;
 };
 
 FIXTURE_VARIANT(rehome)
@@ -61,15 +62,12 @@ FIXTURE_SETUP(rehome)
 	self->file = memfd_create("rehome", MFD_CLOEXEC);
 	ASSERT_LE(0, self->file);
 	ASSERT_EQ(0, ftruncate(self->file, 2 * ROOM * PG));
-	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM, 0, self->sock));
 }
 
 FIXTURE_TEARDOWN(rehome)
 {
 	close(self->fd);
 	close(self->file);
-	close(self->sock[0]);
-	close(self->sock[1]);
 }
 
 /* Pages of the file by index, to the same pages of IOVA from @base on. */
@@ -87,38 +85,30 @@ static int map_file(int fd, __u32 id, int file, unsigned long index,
 #define REHOME(flags) ia_rehome(self->fd, self->id, flags, &moved, &fail_iova)
 
 #define MINE() charged_to(variant->charge, getpid())
-#define THEIRS() charged_to(variant->charge, self->predecessor)
+#define THEIRS() charged_to(variant->charge, self->predecessor.pid)
+
+static int predecessor(void *arg)
+{
+	struct _test_data_rehome *self = arg;
+	int rc = getuid() ? 0 : may_lock_as(self->uid, ROOM);
+
+	rc = rc ?: MAP_PAGES(0, self->pages[0]);
+	return rc ?: MAP_PAGES(ROOM, self->pages[1]);
+}
 
 /*
- * Fork the predecessor, whose user is @uid: it maps two parts of the file, of
+ * Fork the predecessor, whose user is @_uid: it maps two parts of the file, of
  * @first and of @second pages, and waits until it is told to end.
  */
-#define START(uid, first, second)					\
+#define START(_uid, first, second)					\
 do {									\
-	int _rc = -1;							\
-									\
-	self->predecessor = ia_fork();					\
-	ASSERT_LE(0, self->predecessor);				\
-	if (!self->predecessor) {					\
-		_rc = getuid() ? 0 : may_lock_as(uid, ROOM);		\
-		if (!_rc)						\
-			_rc = MAP_PAGES(0, first);			\
-		if (!_rc)						\
-			_rc = MAP_PAGES(ROOM, second);			\
-		if (write(self->sock[1], &_rc, sizeof(_rc)) !=		\
-		    sizeof(_rc))					\
-			_exit(1);					\
-		_exit(read(self->sock[1], &_rc, 1) != 1);		\
-	}								\
-	ASSERT_EQ(sizeof(_rc), read(self->sock[0], &_rc, sizeof(_rc)));	\
-	ASSERT_EQ(0, _rc);						\
+	self->uid = (_uid);						\
+	self->pages[0] = (first);					\
+	self->pages[1] = (second);					\
+	ASSERT_EQ(0, other_start(&self->predecessor, predecessor, self)); \
 } while (0)
 
-#define STOP()								\
-do {									\
-	ASSERT_EQ(1, write(self->sock[0], "", 1));			\
-	ASSERT_TRUE(exited_well(self->predecessor));			\
-} while (0)
+#define STOP() ASSERT_TRUE(other_stop(&self->predecessor))
 
 /* All is charged to this process, and unmapping releases it. */
 #define EXPECT_MINE(pages)						\
@@ -436,11 +426,12 @@ TEST_F(rehome, killed)
 	ASSERT_EQ(0, may_lock(ROOM));
 	for (i = 0; i < 8; i++) {
 		START(60100, 8, 4);
-		ASSERT_EQ(0, kill(self->predecessor, SIGKILL));
+		ASSERT_EQ(0, kill(self->predecessor.pid, SIGKILL));
 		ASSERT_EQ(0, REHOME(0));
 		EXPECT_EQ(2, moved);
-		ASSERT_EQ(self->predecessor,
-			  waitpid(self->predecessor, &status, 0));
+		ASSERT_EQ(self->predecessor.pid,
+			  waitpid(self->predecessor.pid, &status, 0));
+		close(self->predecessor.sock);
 		EXPECT_MINE(12);
 	}
 }
