@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "process.h"
-#include "faults.h"
 #include "pasid.h"
 
 int process_alloc(int ctx, __u32 *id)
@@ -20,6 +19,20 @@ int process_attach(struct model_device *dev, __u32 id, __u32 pasid)
 int process_detach(struct model_device *dev, __u32 pasid)
 {
 	return pasid ? pasid_detach(dev, pasid) : hw_detach(dev->fd, 0);
+}
+
+int process_attach_two(struct model *model, struct model_device *dev, __u32 id)
+{
+	struct model_params params = PROCESS_PARAMS;
+	int i, rc = 0;
+
+	for (i = 0; i < 2 && !rc; i++) {
+		params.unit = i;
+		params.flags |= i ? MODEL_EVICT_RANDOM : 0;
+		rc = model_plug(model, &dev[i], &params, 0);
+		rc = rc ?: process_attach(&dev[i], id, 1 + i);
+	}
+	return rc;
 }
 
 char *process_memory(unsigned long size)
@@ -77,6 +90,26 @@ bool process_reads(struct model_device *dev, __u32 pasid, char *p,
 				p + i * page_size, seed))
 			return false;
 	return true;
+}
+
+int process_hammer(struct model_device *dev, __u32 pasid, const char *p,
+		   __u64 stride, __u64 count, __u64 seed)
+{
+	struct ioasid_model_dma dma = {
+		.op = IOASID_MODEL_FILL,
+		.flags = IOASID_MODEL_DMA_PRI | IOASID_MODEL_DMA_ATS |
+			 IOASID_MODEL_DMA_PASID | IOASID_MODEL_DMA_LOOP |
+			 IOASID_MODEL_DMA_GO_ON,
+		.pasid = pasid,
+		.threads = 2,
+		.address = IA_PTR(p),
+		.length = 64,
+		.stride = stride,
+		.count = count,
+		.operand = seed,
+	};
+
+	return model_start(dev, 1, &dma);
 }
 
 __u64 process_requests(struct model_device *dev)

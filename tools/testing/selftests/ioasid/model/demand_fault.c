@@ -14,10 +14,10 @@
 #include "faults.h"
 #include "pasid.h"
 #include "process.h"
+#include "process_fixture.h"
 #include "uffd.h"
 
 #define PG page_size
-#define SEED 37
 #define WINDOW PROCESS_WINDOW
 #define WINDOW_PAGES (WINDOW / PG)
 #define WINDOWS 8UL
@@ -73,36 +73,12 @@ FIXTURE_SETUP(demand_fault)
 
 FIXTURE_TEARDOWN(demand_fault)
 {
-	struct model_counters counters;
-	const char *unanswered;
-
 	if (self->dev.model) {
-		counters = model_counters(&self->dev);
-		EXPECT_EQ(0, counters.stale);
-		model_release(&self->dev);
-		unanswered = fault_unanswered(&self->dev, 0);
-		EXPECT_EQ(NULL, unanswered) TH_LOG("%s", unanswered);
-		MODEL_REMOVE(&self->dev);
+		EXPECT_EQ(0, model_counters(&self->dev).stale);
+		PROCESS_REMOVE(&self->dev);
 	}
 	model_close(&self->model);
 }
-
-#define ATTACH() ASSERT_EQ(0, process_attach(&self->dev, self->id, self->pasid))
-#define DMA(op, p) process_dma(&self->dev, IOASID_MODEL_##op, self->pasid, p, SEED)
-#define WRITES(p, pages) \
-	EXPECT_TRUE(process_writes(&self->dev, self->pasid, p, pages, SEED))
-#define READS(p, pages) \
-	EXPECT_TRUE(process_reads(&self->dev, self->pasid, p, pages, SEED + 1))
-
-/* The kernel says so, in place of the device's patience */
-#define REFUSED(op, p)							\
-do {									\
-	__u64 __before = fault_responses(&self->dev, IOASID_MODEL_INVALID); \
-									\
-	EXPECT_EQ(MODEL_PAGE_REQUEST, DMA(op, p));			\
-	EXPECT_EQ(__before + 1,						\
-		  fault_responses(&self->dev, IOASID_MODEL_INVALID));	\
-} while (0)
 
 static __u64 pinned(struct _test_data_demand_fault *self)
 {

@@ -38,14 +38,13 @@ FIXTURE(demand_fault_race)
 
 FIXTURE_SETUP(demand_fault_race)
 {
-	struct model_params params = PROCESS_PARAMS;
 	struct ioasid_alloc cmd = {
 		.argsz = sizeof(cmd),
 		.flags = IOASID_ALLOC_DEMAND,
 		.kind = IOASID_KIND_MAP,
 		.cut_size = WINDOW,
 	};
-	int i, rc = model_open(&self->model, MODEL_IOASID);
+	int rc = model_open(&self->model, MODEL_IOASID);
 
 	if (rc == -ENOENT)
 		SKIP(return, IA_ABSENT);
@@ -57,47 +56,22 @@ FIXTURE_SETUP(demand_fault_race)
 	self->id = cmd.ioasid;
 	ASSERT_EQ(0, ia_map(self->fd, self->id, IA_PTR(self->mem), self->mem,
 			    LENGTH));
-	/* One that forgets translations by itself, and one that does not */
-	for (i = 0; i < 2; i++) {
-		params.unit = i;
-		params.flags |= i ? MODEL_EVICT_RANDOM : 0;
-		ASSERT_EQ(0, model_plug(&self->model, &self->dev[i], &params, 0));
-		ASSERT_EQ(0, process_attach(&self->dev[i], self->id, 1 + i));
-	}
+	ASSERT_EQ(0, process_attach_two(&self->model, self->dev, self->id));
 }
 
 FIXTURE_TEARDOWN(demand_fault_race)
 {
-	const char *unanswered;
 	int i;
 
-	for (i = 0; i < 2 && self->dev[i].model; i++) {
-		model_release(&self->dev[i]);
-		unanswered = fault_unanswered(&self->dev[i], 0);
-		EXPECT_EQ(NULL, unanswered) TH_LOG("%s", unanswered);
-		MODEL_REMOVE(&self->dev[i]);
-	}
+	for (i = 0; i < 2 && self->dev[i].model; i++)
+		PROCESS_REMOVE(&self->dev[i]);
 	model_close(&self->model);
 }
 
 /* Writes to all windows, again and again, whether they are there or not */
 static int write_on(struct model_device *dev, __u32 pasid, const char *p)
 {
-	struct ioasid_model_dma dma = {
-		.op = IOASID_MODEL_FILL,
-		.flags = IOASID_MODEL_DMA_PRI | IOASID_MODEL_DMA_ATS |
-			 IOASID_MODEL_DMA_PASID | IOASID_MODEL_DMA_LOOP |
-			 IOASID_MODEL_DMA_GO_ON,
-		.pasid = pasid,
-		.threads = 2,
-		.address = IA_PTR(p),
-		.length = 64,
-		.stride = STRIDE,
-		.count = NR_WRITES,
-		.operand = SEED + pasid,
-	};
-
-	return model_start(dev, 1, &dma);
+	return process_hammer(dev, pasid, p, STRIDE, NR_WRITES, SEED + pasid);
 }
 
 /* Canaries in memory that was unmapped live */

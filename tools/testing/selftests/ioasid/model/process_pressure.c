@@ -108,7 +108,6 @@ static void end_swap(void)
 
 FIXTURE_SETUP(pressure)
 {
-	struct model_params params = PROCESS_PARAMS;
 	const char *lack;
 	struct worker *w;
 	int i, rc = model_open(&self->model, MODEL_IOASID);
@@ -123,12 +122,9 @@ FIXTURE_SETUP(pressure)
 	if (lack)
 		SKIP(return, "%s", lack);
 	ASSERT_EQ(0, process_alloc(self->fd, &self->id));
+	ASSERT_EQ(0, process_attach_two(&self->model, self->dev, self->id));
 	for (i = 0; i < DEVICES; i++) {
 		w = &self->worker[i];
-		params.unit = i;
-		params.flags |= i ? MODEL_EVICT_RANDOM : 0;
-		ASSERT_EQ(0, model_plug(&self->model, &self->dev[i], &params, 0));
-		ASSERT_EQ(0, process_attach(&self->dev[i], self->id, 1 + i));
 		w->dev = &self->dev[i];
 		w->pasid = 1 + i;
 		w->seed = 1 + i;
@@ -137,15 +133,10 @@ FIXTURE_SETUP(pressure)
 
 FIXTURE_TEARDOWN(pressure)
 {
-	const char *unanswered;
 	int i;
 
-	for (i = 0; i < DEVICES && self->dev[i].model; i++) {
-		model_release(&self->dev[i]);
-		unanswered = fault_unanswered(&self->dev[i], 0);
-		EXPECT_EQ(NULL, unanswered) TH_LOG("%s", unanswered);
-		MODEL_REMOVE(&self->dev[i]);
-	}
+	for (i = 0; i < DEVICES && self->dev[i].model; i++)
+		PROCESS_REMOVE(&self->dev[i]);
 	model_close(&self->model);
 	end_swap();
 }
