@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The fuzzer of /dev/ioasid: a root that pins what its children refer to, and what a
- * device requests.  How much more is pinned, and how long, is the kernel's affair; devices find what is mapped, and
- * nothing else.
+ * device requests.  How much more is pinned, and how long, is the kernel's affair;
+ * devices find what is mapped, and nothing else.
  */
 #include "fuzz_served.h"
 
