@@ -219,9 +219,6 @@ bool ioasid_is_attached(struct ioasid_device *idev);
 bool ioasid_exists(struct ioasid_ctx *ctx, u32 ioasid);
 int ioasid_attach(struct ioasid_device *idev, u32 ioasid, u64 *fault_addr);
 int ioasid_detach(struct ioasid_device *idev, u32 ioasid);
-int ioasid_attach_pasid(struct ioasid_device *idev, u32 ioasid, u32 flags,
-			u32 *vpasid, u64 *fault_addr);
-int ioasid_detach_pasid(struct ioasid_device *idev, u32 ioasid, u32 vpasid);
 
 /* PASIDs of devices of ioasid_bind_shared() */
 int ioasid_device_pasid(struct ioasid_device *idev, u32 vpasid, u32 *pasid);

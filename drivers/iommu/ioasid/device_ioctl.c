@@ -148,63 +148,6 @@ int ioasid_detach(struct ioasid_device *idev, u32 id)
 EXPORT_SYMBOL_GPL(ioasid_detach);
 
 /**
- * ioasid_attach_pasid() - attach a PASID of a device to an IOASID, or move it there
- * @idev: the device
- * @id: the IOASID, of the context that the device is bound to
- * @flags: enum ioasid_attach_flags: IOASID_ATTACH_PASID, or IOASID_ATTACH_PASID_ANY
- *	to have one chosen; IOASID_ATTACH_NEW, IOASID_ATTACH_HITLESS
- * @vpasid: the PASID of user space; with IOASID_ATTACH_PASID_ANY out
- * @fault_addr: out on -EADDRINUSE, the first mapped IOVA that @idev cannot use
- *
- * For a driver that has an attach command of its own, or attaches by itself: the
- * same as ioasid_attach_ioctl().  The caller serialises it with other attaches and
- * detaches of @idev.
- *
- * Context: may sleep, for as long as it takes to populate a domain.
- * Return: 0; on failure, but for -ENOTCONN, the PASID stays attached where it was:
- * -ENOENT, @id does not exist in the context;
- * -EINVAL, the flags do not fit together, or the device has no such PASID;
- * -ENOSPC, IOASID_ATTACH_PASID_ANY and all are in use;
- * or as ioasid_pasid_attach().
- */
-int ioasid_attach_pasid(struct ioasid_device *idev, u32 id, u32 flags,
-			u32 *vpasid, u64 *fault_addr)
-{
-	bool any = flags & IOASID_ATTACH_PASID_ANY;
-	int ret;
-
-	if (flags & ~ATTACH_FLAGS || !(flags & BY_PASID) ||
-	    (flags & BY_PASID) == BY_PASID ||
-	    (any && flags & IOASID_ATTACH_HITLESS) ||
-	    (!any && *vpasid == IOMMU_NO_PASID))
-		return -EINVAL;
-	ret = any ? ioasid_pasid_reserve(idev, vpasid) : 0;
-	if (ret)
-		return ret;
-	ret = do_attach(idev, id, *vpasid, flags, fault_addr);
-	if (ret && any)
-		ioasid_pasid_unreserve(idev, *vpasid);
-	return ret;
-}
-EXPORT_SYMBOL_GPL(ioasid_attach_pasid);
-
-/**
- * ioasid_detach_pasid() - detach a PASID of a device
- * @idev: the device
- * @id: the IOASID that the PASID is attached to, or 0 for any
- * @vpasid: the PASID of user space
- *
- * Context: may sleep; needs no memory.  The caller serialises it as
- * ioasid_attach_pasid().
- * Return: as ioasid_pasid_detach().
- */
-int ioasid_detach_pasid(struct ioasid_device *idev, u32 id, u32 vpasid)
-{
-	return vpasid == IOMMU_NO_PASID ? -EINVAL : do_detach(idev, id, vpasid);
-}
-EXPORT_SYMBOL_GPL(ioasid_detach_pasid);
-
-/**
  * ioasid_device_pasid() - find the PASID that a device has on the wire
  * @idev: the device, bound by ioasid_bind_shared()
  * @vpasid: what user space calls it; IOMMU_NO_PASID, that of DMA without one
