@@ -20,9 +20,6 @@
 
 #include "qemu_vtd.h"
 
-#define MEMORY "/dev/shm/guest"
-#define SOCKET "/tmp/qtest"
-
 /* Where tables are in the memory of the guest */
 #define ROOT 0x100000ULL
 #define CONTEXT 0x101000ULL
@@ -52,8 +49,16 @@
 #define EDU_RUN 1
 #define EDU_TO_MEMORY 2
 
-static char *memory;
-static FILE *qtest, *answers;
+/* Guests, and the one that is driven */
+static struct guest {
+	const char *file, *socket;
+	char *memory;
+	FILE *qtest, *answers;
+} guests[] = {
+	{ .file = "/dev/shm/guest", .socket = "/tmp/qtest" },
+	{ .file = "/dev/shm/guest1", .socket = "/tmp/qtest1" },
+}, *guest = guests;
+
 static unsigned int tail, status;
 
 uint64_t qv_switch_time;
@@ -66,28 +71,33 @@ void qv_die(const char *what)
 
 uint64_t *qv_at(uint64_t address)
 {
-	return (uint64_t *)(memory + address);
+	return (uint64_t *)(guest->memory + address);
+}
+
+void qv_use(unsigned int n)
+{
+	guest = &guests[n];
 }
 
 static uint64_t answer(const char *name)
 {
 	char line[128];
 
-	fflush(qtest);
-	if (!fgets(line, sizeof(line), answers) || strncmp(line, "OK", 2))
+	fflush(guest->qtest);
+	if (!fgets(line, sizeof(line), guest->answers) || strncmp(line, "OK", 2))
 		qv_die(name);
 	return strtoull(line + 2, NULL, 0);
 }
 
 uint64_t qv_read(const char *name, uint64_t address)
 {
-	fprintf(qtest, "%s 0x%llx\n", name, (unsigned long long)address);
+	fprintf(guest->qtest, "%s 0x%llx\n", name, (unsigned long long)address);
 	return answer(name);
 }
 
 uint64_t qv_command(const char *name, uint64_t address, uint64_t value)
 {
-	fprintf(qtest, "%s 0x%llx 0x%llx\n", name, (unsigned long long)address,
+	fprintf(guest->qtest, "%s 0x%llx 0x%llx\n", name, (unsigned long long)address,
 		(unsigned long long)value);
 	return answer(name);
 }
@@ -167,11 +177,12 @@ static pid_t run(char **argv)
 	return pid;
 }
 
-static int connect_to(pid_t pid)
+int qv_connect(pid_t pid, const char *path)
 {
-	struct sockaddr_un un = { .sun_family = AF_UNIX, .sun_path = SOCKET };
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
 	int fd;
 
+	snprintf(un.sun_path, sizeof(un.sun_path), "%s", path);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	while (connect(fd, (struct sockaddr *)&un, sizeof(un))) {
 		if (waitpid(pid, NULL, WNOHANG) == pid)
@@ -192,21 +203,21 @@ pid_t qv_start_plain(char **argv)
 	pid_t pid;
 	int fd;
 
-	unlink(SOCKET);
-	unlink(MEMORY);
-	fd = open(MEMORY, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	unlink(guest->socket);
+	unlink(guest->file);
+	fd = open(guest->file, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (fd < 0 || ftruncate(fd, QV_SIZE))
-		qv_die(MEMORY);
-	memory = mmap(NULL, QV_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (memory == MAP_FAILED)
+		qv_die(guest->file);
+	guest->memory = mmap(NULL, QV_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (guest->memory == MAP_FAILED)
 		qv_die("mmap");
-	memset(memory, 0, QV_SIZE);
+	close(fd);
 
 	pid = run(argv);
-	fd = connect_to(pid);
-	qtest = fdopen(fd, "w");
-	answers = fdopen(dup(fd), "r");
-	if (!qtest || !answers)
+	fd = qv_connect(pid, guest->socket);
+	guest->qtest = fdopen(fd, "w");
+	guest->answers = fdopen(dup(fd), "r");
+	if (!guest->qtest || !guest->answers)
 		qv_die("fdopen");
 	return pid;
 }
@@ -223,7 +234,7 @@ void qv_stop(pid_t pid)
 {
 	kill(pid, SIGTERM);
 	waitpid(pid, NULL, 0);
-	unlink(MEMORY);
+	unlink(guest->file);
 }
 
 static void choose(unsigned int devfn, unsigned int where)
@@ -263,6 +274,16 @@ void qv_edu_copy(uint64_t bar, uint64_t from, uint64_t to)
 {
 	edu(bar, from, EDU_BUFFER, 0);
 	edu(bar, EDU_BUFFER, to, EDU_TO_MEMORY);
+}
+
+uint64_t qv_edu_source(uint64_t bar)
+{
+	return qv_read("readq", bar + EDU_SRC);
+}
+
+uint64_t qv_edu_destination(uint64_t bar)
+{
+	return qv_read("readq", bar + EDU_DST);
 }
 
 static unsigned int seed = 1;

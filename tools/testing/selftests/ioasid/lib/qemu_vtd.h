@@ -32,6 +32,15 @@ pid_t qv_start_plain(char **argv);
 void qv_stop(pid_t pid);
 
 /*
+ * There may be two guests: the next calls are for this one, 0 or 1.  The second one has the
+ * memory file and the socket with a 1 at the end of their names.
+ */
+void qv_use(unsigned int n);
+
+/* Connect to another socket of QEMU, when that listens */
+int qv_connect(pid_t pid, const char *path);
+
+/*
  * The options of a program that changes things at random, "[-n CHANGES]
  * [-c CHANGES-PER-CHECK] [-s SEED] -- QEMU ARG...": returns QEMU and its arguments
  */
@@ -50,6 +59,9 @@ void qv_set_config(unsigned int devfn, unsigned int where, uint32_t value);
 void qv_edu_init(unsigned int devfn, uint64_t bar);
 /* The one at this address reads 8 bytes at one address, and writes them to another one */
 void qv_edu_copy(uint64_t bar, uint64_t from, uint64_t to);
+/* What its registers of source and destination say */
+uint64_t qv_edu_source(uint64_t bar);
+uint64_t qv_edu_destination(uint64_t bar);
 
 /* The memory of the guest at an address */
 uint64_t *qv_at(uint64_t address);
