@@ -15,7 +15,7 @@ say() { echo "$me: $*" >&2; }
 die() { say "$*"; exit 1; }
 
 # need COMMAND=PACKAGE... - install the Debian packages of missing commands
-# (or of missing files, where COMMAND is a path).
+# (or of missing files, where COMMAND is a path).  Tells, unless QUIET is set.
 need() {
 	local pair missing=() sudo=()
 
@@ -28,7 +28,7 @@ need() {
 	[ ${#missing[@]} -gt 0 ] || return 0
 	command -v apt-get >/dev/null || die "please install: ${missing[*]}"
 	[ "$(id -u)" = 0 ] || sudo=(sudo)
-	say "installing ${missing[*]}"
+	[ -n "${QUIET:-}" ] || say "installing ${missing[*]}"
 	mkdir -p "$cache"
 	# One at a time: apt fails when its own lock is taken.
 	(
