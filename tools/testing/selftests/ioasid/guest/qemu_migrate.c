@@ -17,8 +17,8 @@
 
 #include "qemu_vtd.h"
 
-/* How much of QV_SIZE the guest has */
-#define SIZE (128ULL << 20)
+/* What both have */
+#define SIZE QV_SIZE1
 
 /* Words that the device reads, and how often it writes one while the guest migrates */
 #define WORDS 0x100000ULL

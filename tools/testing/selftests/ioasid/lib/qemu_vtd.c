@@ -52,11 +52,12 @@
 /* Guests, and the one that is driven */
 static struct guest {
 	const char *file, *socket;
+	uint64_t size;
 	char *memory;
 	FILE *qtest, *answers;
 } guests[] = {
-	{ .file = "/dev/shm/guest", .socket = "/tmp/qtest" },
-	{ .file = "/dev/shm/guest1", .socket = "/tmp/qtest1" },
+	{ .file = "/dev/shm/guest", .socket = "/tmp/qtest", .size = QV_SIZE },
+	{ .file = "/dev/shm/guest1", .socket = "/tmp/qtest1", .size = QV_SIZE1 },
 }, *guest = guests;
 
 static unsigned int tail, status;
@@ -206,12 +207,13 @@ pid_t qv_start_plain(char **argv)
 	unlink(guest->socket);
 	unlink(guest->file);
 	fd = open(guest->file, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (fd < 0 || ftruncate(fd, QV_SIZE))
+	if (fd < 0 || ftruncate(fd, guest->size))
 		qv_die(guest->file);
-	guest->memory = mmap(NULL, QV_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	guest->memory = mmap(NULL, guest->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (guest->memory == MAP_FAILED)
 		qv_die("mmap");
 	close(fd);
+	memset(guest->memory, 0, guest->size);
 
 	pid = run(argv);
 	fd = qv_connect(pid, guest->socket);

@@ -10,6 +10,8 @@
 #include <sys/types.h>
 
 #define QV_SIZE (512ULL << 20)
+/* That of a second one is smaller */
+#define QV_SIZE1 (128ULL << 20)
 #define QV_PAGE 4096ULL
 
 /* Where the guest's tables map: one GiB, whose last level is at QV_TABLE1 */
