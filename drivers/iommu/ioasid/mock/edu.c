@@ -4,9 +4,10 @@
  * state of the device.  With it a virtual machine migrates while a device writes to its
  * memory, which the log of its IOASID has to tell.
  *
- * The state is what the registers of the DMA engine say, which reaches 28 bits of address.
- * The buffer of the device is none of it: only DMA reaches that.  The memory of the device
- * must be enabled when its state is saved or loaded: EIO otherwise.
+ * The state is the lower 32 bits of the registers of the DMA engine, which reaches 28 bits
+ * of address, unless QEMU is told otherwise.  The buffer of the device is none of it: only
+ * DMA reaches that.  The memory of the device must be enabled when its state is saved or
+ * loaded: EIO otherwise.
  *
  * Invariants:
  *  - The engine rests in all states but RUNNING.
@@ -138,10 +139,9 @@ static const struct file_operations edu_write_fops = {
 	.release = edu_transfer_release,
 };
 
-static struct file *edu_transfer_open(const struct file_operations *fops,
-				      const struct edu_state *state)
+/* A file to read @state from; or, if that is NULL, to write one to */
+static struct file *edu_transfer_open(const struct edu_state *state)
 {
-	bool read = fops == &edu_read_fops;
 	struct edu_transfer *t;
 	struct file *filp;
 
@@ -151,8 +151,9 @@ static struct file *edu_transfer_open(const struct file_operations *fops,
 	mutex_init(&t->lock);
 	if (state)
 		t->state = *state;
-	filp = anon_inode_getfile("ioasid_edu", fops, t,
-				  read ? O_RDONLY : O_WRONLY);
+	filp = anon_inode_getfile("ioasid_edu",
+				  state ? &edu_read_fops : &edu_write_fops, t,
+				  state ? O_RDONLY : O_WRONLY);
 	if (IS_ERR(filp)) {
 		kfree(t);
 		return filp;
@@ -203,7 +204,7 @@ static struct file *edu_save(struct edu_device *edu)
 	state.src = cpu_to_le32(src);
 	state.dst = cpu_to_le32(dst);
 	state.cnt = cpu_to_le32(cnt);
-	return edu_transfer_open(&edu_read_fops, &state);
+	return edu_transfer_open(&state);
 }
 
 static void edu_forget(struct edu_device *edu)
@@ -252,7 +253,7 @@ static struct file *edu_step(struct edu_device *edu, u32 next)
 	case EDU_ARC(VFIO_DEVICE_STATE_STOP, VFIO_DEVICE_STATE_STOP_COPY):
 		return edu_save(edu);
 	case EDU_ARC(VFIO_DEVICE_STATE_STOP, VFIO_DEVICE_STATE_RESUMING):
-		edu->loading = edu_transfer_open(&edu_write_fops, NULL);
+		edu->loading = edu_transfer_open(NULL);
 		if (IS_ERR(edu->loading)) {
 			ret = PTR_ERR(edu->loading);
 			edu->loading = NULL;
