@@ -6,18 +6,27 @@
  * Invariants:
  *  - A group stays in its slot of the queue while it is served.  A detach takes it
  *    from there and answers it: it waits for no page.
- *  - Each queue has threads of its own: a page that never comes, such as one that a
- *    thread of user space is to fill in, holds up no other queue.
+ *  - A page may never come, such as one that a thread of user space is to fill in.  The
+ *    thread that waits for it stays, even if its queue goes.  So each user has a pool of
+ *    threads, with a limit: pages that never come hold up no other user, and no other
+ *    queue of the user before the limit is reached.
+ *  - Workers of a pool run in turn: one that still has groups after some of them lets
+ *    others come first.
  *  - A worker that is busy has a reference to the server, and each server one to the
  *    module.
  *
- * Locks: none of its own.  A worker that ends clears its bit in
+ * Locks: pools_lock, a leaf, protects the pools.  A worker that ends clears its bit in
  * ioas_fault_server.busy before it looks at the queue once more, and a group is in the
  * queue before that bit is looked at: a group is not left behind.
  */
+#include <linux/capability.h>
+#include <linux/cred.h>
+#include <linux/hashtable.h>
 #include <linux/iommu.h>
 #include <linux/module.h>
+#include <linux/mutex.h>
 #include <linux/slab.h>
+#include <linux/user_namespace.h>
 
 #include <uapi/linux/ioasid.h>
 
@@ -27,17 +36,125 @@
 /* Groups of one queue that wait or are served; of others the devices try again */
 #define SERVER_DEPTH	64
 
+/* Groups that a worker serves before others of its user have their turn */
+#define SERVER_BATCH	64
+
+static unsigned int max_fault_workers = 256;
+module_param(max_fault_workers, uint, 0644);
+MODULE_PARM_DESC(max_fault_workers,
+		 "Threads that serve page requests of devices for a user, at most, 1 to 512. With CAP_SYS_RESOURCE each IOASID has 16 of its own.");
+
 /* Works that end servers: a worker cannot wait for its own workqueue */
 static struct workqueue_struct *free_wq;
+
+/* ---- Pools ---- */
+
+/**
+ * struct ioas_fault_pool - threads of a user
+ * @node: in pools; unhashed, it is that of one server
+ * @uid: the user
+ * @servers: how many use it; never 0
+ * @wq: the threads
+ */
+struct ioas_fault_pool {
+	struct hlist_node node;
+	kuid_t uid;
+	unsigned int servers;
+	struct workqueue_struct *wq;
+};
+
+static DEFINE_HASHTABLE(pools, 6);
+static DEFINE_MUTEX(pools_lock);	/* protects pools and their @servers */
+
+/* The pool of a user, for one more server; or @spare, which becomes that, and may be NULL */
+static struct ioas_fault_pool *join_pool(kuid_t uid,
+					 struct ioas_fault_pool *spare)
+{
+	struct ioas_fault_pool *pool;
+
+	mutex_lock(&pools_lock);
+	hash_for_each_possible(pools, pool, node, __kuid_val(uid)) {
+		if (!uid_eq(pool->uid, uid))
+			continue;
+		pool->servers++;
+		goto unlock;
+	}
+	pool = spare;
+	if (pool) {
+		pool->uid = uid;
+		hash_add(pools, &pool->node, __kuid_val(uid));
+	}
+unlock:
+	mutex_unlock(&pools_lock);
+	return pool;
+}
+
+static struct ioas_fault_pool *alloc_pool(unsigned int workers)
+{
+	struct ioas_fault_pool *pool;
+
+	pool = kzalloc(sizeof(*pool), GFP_KERNEL_ACCOUNT);
+	if (!pool)
+		return NULL;
+	pool->servers = 1;
+	pool->wq = alloc_workqueue("ioasid_fault", WQ_UNBOUND, workers);
+	if (pool->wq)
+		return pool;
+	kfree(pool);
+	return NULL;
+}
+
+static void free_pool(struct ioas_fault_pool *pool)
+{
+	destroy_workqueue(pool->wq);
+	kfree(pool);
+}
+
+/* The pool for a server of the caller, or NULL without memory */
+static struct ioas_fault_pool *get_pool(void)
+{
+	struct ioas_fault_pool *pool, *spare;
+	kuid_t uid = current_uid();
+
+	/* Services of one uid, such as 0, do not hold up one another then */
+	if (ns_capable_noaudit(&init_user_ns, CAP_SYS_RESOURCE))
+		return alloc_pool(IOAS_FAULT_WORKERS);
+	pool = join_pool(uid, NULL);
+	if (pool)
+		return pool;
+	spare = alloc_pool(clamp_t(unsigned int, READ_ONCE(max_fault_workers),
+				   1, WQ_UNBOUND_MAX_ACTIVE));
+	if (!spare)
+		return NULL;
+	pool = join_pool(uid, spare);
+	if (pool != spare)
+		free_pool(spare);
+	return pool;
+}
+
+/* With the last server: a worker that dropped its last reference may not have returned */
+static void put_pool(struct ioas_fault_pool *pool)
+{
+	bool last;
+
+	mutex_lock(&pools_lock);
+	last = !--pool->servers;
+	if (last)
+		hash_del(&pool->node);
+	mutex_unlock(&pools_lock);
+	if (last)
+		free_pool(pool);
+}
+
+/* ---- References ---- */
 
 static void server_free(struct work_struct *work)
 {
 	struct ioas_fault_server *server =
 		container_of(work, struct ioas_fault_server, free);
 
-	/* The worker that dropped the last reference may not have returned */
-	if (server->wq)
-		destroy_workqueue(server->wq);
+	if (server->pool)
+		put_pool(server->pool);
 	ioas_fault_queue_put(server->queue);
 	server->ops->free(server);
 	/* ioas_fault_server_cleanup() waits for this work */
@@ -137,19 +254,21 @@ static void serve_group(struct ioas_fault_server *server, u32 id, void *buffer)
 	ioas_fault_queue_answer(server->queue, id, code);
 }
 
-static void serve_all(struct ioas_fault_server *server)
+/* Serve the groups that wait, or the first of them; true, all */
+static bool serve_some(struct ioas_fault_server *server)
 {
 	void *buffer = kmalloc(PAGE_SIZE, GFP_KERNEL);
-	u32 id;
+	unsigned int n;
+	u32 id = 1;
 
-	for (;;) {
+	for (n = 0; n < SERVER_BATCH && id; n++) {
 		id = take_group(server->queue);
-		if (!id)
-			break;
-		serve_group(server, id, buffer);
+		if (id)
+			serve_group(server, id, buffer);
 		cond_resched();
 	}
 	kfree(buffer);
+	return !id;
 }
 
 static void server_work(struct work_struct *work)
@@ -160,7 +279,10 @@ static void server_work(struct work_struct *work)
 	unsigned int nr = worker - server->workers;
 
 	do {
-		serve_all(server);
+		if (!serve_some(server)) {
+			queue_work(server->pool->wq, work);
+			return;
+		}
 		clear_bit(nr, &server->busy);
 		/* Pairs with the lock of the queue in server_wake() */
 		smp_mb__after_atomic();
@@ -179,7 +301,7 @@ static void server_wake(struct ioas_fault_queue *queue)
 		if (test_and_set_bit(nr, &server->busy))
 			continue;
 		refcount_inc(&server->refs);
-		queue_work(server->wq, &server->workers[nr].work);
+		queue_work(server->pool->wq, &server->workers[nr].work);
 		return;
 	}
 }
@@ -218,19 +340,19 @@ int ioas_fault_server_init(struct ioas_fault_server *server,
 }
 
 /**
- * ioas_fault_server_start() - make the threads of a server, if it has none
+ * ioas_fault_server_start() - give a server threads, if it has none
  * @server: the server, whose queue has no route yet; callers serialise this
+ *
+ * They are those of the caller's user, or its own if the caller has CAP_SYS_RESOURCE.
  *
  * Context: may sleep.
  * Return: 0; -ENOMEM.
  */
 int ioas_fault_server_start(struct ioas_fault_server *server)
 {
-	if (server->wq)
-		return 0;
-	server->wq = alloc_workqueue("ioasid_fault", WQ_UNBOUND,
-				     IOAS_FAULT_WORKERS);
-	return server->wq ? 0 : -ENOMEM;
+	if (!server->pool)
+		server->pool = get_pool();
+	return server->pool ? 0 : -ENOMEM;
 }
 
 /**

@@ -10,9 +10,10 @@
 
 #include "fault_queue.h"
 
-/* Groups that are served at a time */
+/* Groups of one queue that are served at a time */
 #define IOAS_FAULT_WORKERS	16
 
+struct ioas_fault_pool;
 struct ioas_fault_server;
 
 /**
@@ -53,7 +54,7 @@ struct ioas_fault_server_ops {
  * @ops: what serves them
  * @queue: the queue
  * @refs: the owner, and each worker that is busy
- * @wq: where workers run; NULL until it is started
+ * @pool: where workers run; NULL until it is started
  * @busy: bitmap of workers that run, or are about to
  * @free: calls @ops->free
  * @workers: the workers
@@ -62,7 +63,7 @@ struct ioas_fault_server {
 	const struct ioas_fault_server_ops *ops;
 	struct ioas_fault_queue *queue;
 	refcount_t refs;
-	struct workqueue_struct *wq;
+	struct ioas_fault_pool *pool;
 	unsigned long busy;
 	struct work_struct free;
 	struct ioas_fault_worker workers[IOAS_FAULT_WORKERS];

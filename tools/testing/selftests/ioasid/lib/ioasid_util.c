@@ -347,3 +347,16 @@ int ia_recv_fd(int sock)
 	memcpy(&fd, CMSG_DATA(cmsg), sizeof(int));
 	return fd;
 }
+
+int ia_drop_resource(void)
+{
+	struct __user_cap_header_struct head = {
+		.version = _LINUX_CAPABILITY_VERSION_3,
+	};
+	struct __user_cap_data_struct data[2];
+
+	if (syscall(SYS_capget, &head, data))
+		return -errno;
+	data[0].effective &= ~(1U << CAP_SYS_RESOURCE);
+	return syscall(SYS_capset, &head, data) ? -errno : 0;
+}

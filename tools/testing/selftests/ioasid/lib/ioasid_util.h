@@ -32,6 +32,7 @@
 #include <sys/types.h>
 #include <sys/wait.h>
 
+#include <linux/capability.h>
 #include <linux/ioasid.h>
 
 #include "kselftest.h"
@@ -135,5 +136,8 @@ pid_t ia_fork(void);
 int ia_send_fd(int sock, int fd);
 
 int ia_recv_fd(int sock);
+
+/* Give CAP_SYS_RESOURCE up until this process ends: limits of users bind it. */
+int ia_drop_resource(void);
 
 #endif /* __SELFTESTS_IOASID_UTIL_H */

@@ -3,7 +3,6 @@
  * Accelerators that a kernel driver shares among processes: a process has a hardware
  * queue and a PASID only while its work is done.
  */
-#include <linux/capability.h>
 #include <pthread.h>
 #include <sched.h>
 
@@ -556,25 +555,12 @@ static int write_limit(const char *limit)
 	return rc;
 }
 
-static int drop_resource(void)
-{
-	struct __user_cap_header_struct head = {
-		.version = _LINUX_CAPABILITY_VERSION_3,
-	};
-	struct __user_cap_data_struct data[2];
-
-	if (syscall(SYS_capget, &head, data))
-		return -errno;
-	data[0].effective &= ~(1U << CAP_SYS_RESOURCE);
-	return syscall(SYS_capset, &head, data) ? -errno : 0;
-}
-
 TEST_F(accel, quota)
 {
 	struct hold hold;
 
 	ASSERT_EQ(0, write_limit("1"));
-	ASSERT_EQ(0, drop_resource());
+	ASSERT_EQ(0, ia_drop_resource());
 	ASSERT_EQ(0, acc_attach(self->acc, self->space[0], 1));
 	ASSERT_EQ(0, acc_attach(self->acc, self->space[1], 2));
 	ASSERT_EQ(0, hold_all(self->acc, &hold, 1, 1));

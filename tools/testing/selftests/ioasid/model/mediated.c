@@ -3,7 +3,6 @@
  * Mediated devices: a kernel driver has a device with an IOMMU, and lets users have
  * PASIDs of it.  The PASIDs on the wire are others than those of user space.
  */
-#include <linux/capability.h>
 #include <pthread.h>
 #include <sys/syscall.h>
 
@@ -314,20 +313,6 @@ static int write_limit(unsigned int limit)
 	return n;
 }
 
-/* In a child, without CAP_SYS_RESOURCE */
-static int drop_resource(void)
-{
-	struct __user_cap_header_struct head = {
-		.version = _LINUX_CAPABILITY_VERSION_3,
-	};
-	struct __user_cap_data_struct data[2];
-
-	if (syscall(SYS_capget, &head, data))
-		return -errno;
-	data[0].effective &= ~(1U << CAP_SYS_RESOURCE);
-	return syscall(SYS_capset, &head, data) ? -errno : 0;
-}
-
 static long fdinfo_value(int fd, const char *name)
 {
 	char path[64], line[256];
@@ -353,7 +338,7 @@ TEST_F(mediated, quota)
 	ASSERT_EQ(0, write_limit(3));
 	EXPECT_EQ(3, med_info(self->fd, &self->a).pasids_left);
 	EXPECT_EQ(3, fdinfo_value(self->fd, "ioasid-limit-user-pasids:"));
-	ASSERT_EQ(0, drop_resource());
+	ASSERT_EQ(0, ia_drop_resource());
 	for (i = 0; i < 3; i++)
 		ASSERT_EQ(0, med_attach(&self->a, self->space[i], 1 + i));
 	EXPECT_EQ(3, fdinfo_value(self->fd, "ioasid-user-pasids:"));
