@@ -164,6 +164,15 @@ void ioasid_count_mappings(struct ioasid_ctx *ctx)
 	xas_unlock(&xas);
 }
 
+/*
+ * A thread that serves a page request, or blocks the groups of a poisoned domain, may drop
+ * the last reference, and use the context before: it lives as long as that may be
+ */
+static bool keeps_context(const struct ioas *ioas)
+{
+	return ioas->demand || ioas->mirrors_process;
+}
+
 /**
  * ioasid_ioas_get() - take a reference to the IOASID of an address space
  * @ioas: the address space; the caller keeps its memory allocated
@@ -175,12 +184,9 @@ bool ioasid_ioas_get(struct ioas *ioas)
 {
 	struct ioasid_object *obj = &ioasid_of(ioas)->obj;
 
-	if (likely(!ioas->demand))
+	if (likely(!keeps_context(ioas)))
 		return refcount_inc_not_zero(&obj->users);
-	/*
-	 * A thread that serves a page request may be the last to use the account of the
-	 * context, which lives as long as its roots can be found
-	 */
+	/* The roots of a context are found no longer than it lives */
 	refcount_inc(&obj->ctx->refs);
 	if (refcount_inc_not_zero(&obj->users))
 		return true;
@@ -197,10 +203,10 @@ bool ioasid_ioas_get(struct ioas *ioas)
 void ioasid_ioas_put(struct ioas *ioas)
 {
 	struct ioasid_ctx *ctx = ioasid_of(ioas)->obj.ctx;
-	bool demand = ioas->demand;
+	bool keeps = keeps_context(ioas);
 
 	ioasid_put(ioasid_of(ioas));
-	if (unlikely(demand))
+	if (unlikely(keeps))
 		ioasid_ctx_drop(ctx);
 }
 

@@ -38,7 +38,11 @@ static struct ioasid_object *process_exit(struct ioasid *ioasid)
 	return ioasid_map_exit(ioasid);
 }
 
-/* No other context can refer to it: the last reference, which goes next, frees it */
+/*
+ * No other context can refer to it: the last reference frees it.  That is the one that goes
+ * next, unless a domain has just failed: its groups are blocked then by a work, see
+ * ioasid_ioas_get().
+ */
 static void process_end(struct ioasid *ioasid)
 {
 }
