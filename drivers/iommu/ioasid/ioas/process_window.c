@@ -208,6 +208,20 @@ static unsigned int cut_shift_of(const struct ioas_domain *dom, unsigned int nr)
 	return PAGE_SHIFT;
 }
 
+/* A piece was not unmapped for certain after it was written in part */
+static void hold_piece(struct process_window *window, struct process_part *part,
+		       const unsigned long *pfns, unsigned int i, unsigned int nr)
+{
+	unsigned int end = i + nr;
+
+	set_dirty(&pfns[i], nr);
+	for (; i < end; i++) {
+		get_page(page_of(pfns[i]));
+		part->pfns[i] = pfns[i] | PFN_HELD;
+		window->nr_held++;
+	}
+}
+
 /* Write @nr pages from @i on, one piece, without a sync */
 static int write_piece(struct process_window *window, struct process_part *part,
 		       struct ioas_domain *dom, const unsigned long *pfns,
@@ -228,6 +242,8 @@ static int write_piece(struct process_window *window, struct process_part *part,
 				    &done);
 	if (ret) {
 		ioas_domain_unwind(dom, iova, done, size);
+		if (READ_ONCE(dom->poisoned))
+			hold_piece(window, part, pfns, i, nr);
 		return ret;
 	}
 	part->whole = nr == PROCESS_WINDOW_PAGES;
