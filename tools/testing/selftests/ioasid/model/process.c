@@ -332,6 +332,59 @@ TEST_F(process, waits)
 	EXPECT_EQ(0, touch(p));
 }
 
+#define MAX_FAULT_WORKERS "/sys/module/ioasid/parameters/max_fault_workers"
+
+/* Users that have no threads before */
+#define CROWD_UID 1201
+#define OTHER_UID 1202
+
+/* Pages that never come hold up no other user, and their own even if no IOASID is left */
+TEST_F(process, crowd)
+{
+	struct ioasid_model_status status;
+	char *p = self->mem;
+	int uffd = open_userfaultfd();
+	__u32 next, others;
+	unsigned int i;
+
+	if (uffd < 0)
+		SKIP(return, "no userfaultfd");
+	ASSERT_EQ(0, ia_drop_resource());
+	ASSERT_EQ(0, hold_faults(uffd, p, 2 * PG));
+	ASSERT_EQ(0, hw_write_file(MAX_FAULT_WORKERS, "2"));
+	ASSERT_EQ(0, setreuid(CROWD_UID, -1));
+	ATTACH();
+	ASSERT_EQ(0, hw_write_file(MAX_FAULT_WORKERS, "256"));
+	for (i = 0; i < 2; i++) {
+		ASSERT_EQ(0, fault_dma(&self->dev, 1 + i, IOASID_MODEL_FILL, self->pasid,
+				       IA_PTR(p) + i * PG, SEED));
+		ASSERT_TRUE(fault_waits(uffd));
+	}
+	ASSERT_EQ(0, process_detach(&self->dev, self->pasid));
+	for (i = 0; i < 2; i++)
+		ASSERT_EQ(0, fault_dma_ended(&self->dev, 1 + i, &status));
+	ASSERT_EQ(0, ia_free(self->fd, self->id));
+
+	ASSERT_EQ(0, process_alloc(self->fd, &next));
+	ASSERT_EQ(0, process_attach(&self->dev, next, 7));
+	ASSERT_EQ(0, fault_dma(&self->dev, 1, IOASID_MODEL_FILL, 7, IA_PTR(p + 4 * PG), SEED));
+	ASSERT_EQ(0, setreuid(OTHER_UID, -1));
+	ASSERT_EQ(0, process_alloc(self->fd, &others));
+	ASSERT_EQ(0, process_attach(&self->dev, others, 8));
+	EXPECT_EQ(0, process_dma(&self->dev, IOASID_MODEL_FILL, 8, p + 5 * PG, SEED));
+	usleep(200 * 1000);
+	ASSERT_EQ(0, model_status(&self->dev, 1, &status));
+	EXPECT_EQ(IOASID_MODEL_RUNNING, status.run);
+
+	ASSERT_EQ(0, release_faults(uffd, p, 2 * PG));
+	ASSERT_EQ(0, fault_dma_ended(&self->dev, 1, &status));
+	EXPECT_EQ(IOASID_MODEL_DONE, status.run);
+	EXPECT_TRUE(model_pattern_holds(p + 4 * PG, SEED, IA_PTR(p) + 4 * PG, 2 * PG));
+	EXPECT_EQ(0, process_detach(&self->dev, 7));
+	EXPECT_EQ(0, process_detach(&self->dev, 8));
+	close(uffd);
+}
+
 /* Memory of devices is not memory of the process */
 TEST_F(process, device_memory)
 {
@@ -545,6 +598,40 @@ TEST_F(process, poisoned)
 	WRITES(p + 5 * PG, 3);
 }
 
+/* The kernel takes the memory of this process out of a domain, in vain, and closes its files */
+static void exit_poisoned(void)
+{
+	struct model_params params = PROCESS_PARAMS;
+	char *p = process_memory(PROCESS_WINDOW);
+	struct model_device dev;
+	struct model model;
+	__u32 id;
+
+	if (!p || model_open(&model, MODEL_IOASID) ||
+	    model_plug(&model, &dev, &params, 0) || process_alloc(model.ctx, &id) ||
+	    process_attach(&dev, id, 5) || !process_writes(&dev, 5, p, 8, SEED) ||
+	    model_inject(&dev, MODEL_INJECT_UNMAP, 1, 0))
+		_exit(1);
+	_exit(0);
+}
+
+/* The context goes when groups are about to be blocked, as a domain has failed */
+TEST_F(process, ends_poisoned)
+{
+	unsigned int i;
+	int status;
+	pid_t child;
+
+	for (i = 0; i < 20; i++) {
+		child = fork();
+		ASSERT_LE(0, child);
+		if (!child)
+			exit_poisoned();
+		ASSERT_EQ(child, waitpid(child, &status, 0));
+		ASSERT_EQ(0, status);
+	}
+}
+
 /* ---- Little memory ---- */
 
 #define CGROUP "/sys/fs/cgroup/ioasid-process"
@@ -629,6 +716,29 @@ TEST_F(process, map_fails)
 	ASSERT_EQ(0, madvise(p + PG, 8 * PG, MADV_DONTNEED));
 	DMA(FILL, p + PG);
 	WRITES(p + PG, 8);
+}
+
+/* ... and then fails to take out what it has put in */
+TEST_F(process, unwind_fails)
+{
+	__u64 deadline = ia_now_ms() + PATIENCE_MS;
+	char *p = self->mem;
+
+	memset(p, 1, 16 * PG);
+	ATTACH();
+	ASSERT_EQ(0, model_inject(&self->dev, MODEL_INJECT_MAP, 1, 1));
+	ASSERT_EQ(0, model_inject(&self->dev, MODEL_INJECT_UNMAP, 1, 0));
+	DMA(FILL, p);
+	/* The device may reach them until it is blocked: no process gets them meanwhile */
+	ASSERT_EQ(0, munmap(p, 16 * PG));
+	EXPECT_NO_HARM(&self->dev);
+	while (DMA(VERIFY, p) != MODEL_FAULT_BLOCKED && DMA(VERIFY, p) != MODEL_FAULT_PASID)
+		ASSERT_LT(ia_now_ms(), deadline);
+	EXPECT_TRUE(info_of(self->fd, self->id).state & IOASID_STATE_POISONED);
+	ASSERT_EQ(0, process_detach(&self->dev, self->pasid));
+	EXPECT_EQ(0, info_of(self->fd, self->id).state);
+	ATTACH();
+	WRITES(p + 16 * PG, 3);
 }
 
 /* Each allocation of an attach fails once */
