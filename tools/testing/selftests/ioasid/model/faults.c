@@ -188,6 +188,31 @@ TEST_F(faults, groups)
 	RESPONDED(&self->b, INVALID, 1);
 }
 
+/* A group has the requests of one PASID: of each one they are numbered anew */
+TEST_F(faults, groups_of_pasids)
+{
+	struct ioasid_fault *r = self->record;
+
+	if (self->way.kind == IOASID_KIND_PASID_TABLE)
+		SKIP(return, "no attachments by PASID");
+	ATTACH(&self->a);
+	ASSERT_EQ(0, pasid_attach(&self->a, self->id, 7));
+	ASSERT_EQ(0, fault_request_part(&self->a, self->way.pasid, 1, VA(DATA), 2));
+	self->parts += 2;
+	ASSERT_EQ(0, fault_request(&self->a, 7, 1, VA(DATA + 4), 1));
+	TAKE(1);
+	EXPECT_EQ(VA(DATA + 4), r[0].addr);
+	EXPECT_EQ(0, ANSWER(r[0].id, SUCCESS));
+	/* The other one goes on */
+	REQUEST(&self->a, 1, DATA + 2, 1);
+	TAKE(3);
+	EXPECT_EQ(VA(DATA), r[0].addr);
+	EXPECT_EQ(VA(DATA + 2), r[2].addr);
+	EXPECT_EQ(0, ANSWER(r[2].id, SUCCESS));
+	RESPONDED(&self->a, SUCCESS, 2);
+	EXPECT_EQ(0, pasid_detach(&self->a, 7));
+}
+
 /* Answers come in any order, several with one write() */
 TEST_F(faults, out_of_order)
 {
