@@ -381,9 +381,8 @@ static int move_group(struct ioasid_device *idev,
  * -EBUSY, the group is attached to another IOASID and the device is not; or
  * @ioasid takes PASIDs, and some are attached;
  * -ENOENT, @ioasid is being freed;
- * -EMEDIUMTYPE, @ioasid tells faults, and page requests of the device cannot be
- * answered; or it mirrors a process, or pins memory on demand, and the device has
- * none;
+ * -EMEDIUMTYPE, @ioasid mirrors a process, or pins memory on demand, and the device has
+ * no page requests that can be answered;
  * -EIO, @ioasid is poisoned;
  * -EOPNOTSUPP, no group can attach to the kind of @ioasid;
  * -ENOTCONN, the group could not be moved, and could not be attached where it

@@ -324,10 +324,10 @@ static int move(struct ioasid_attachment *old, struct ioasid_attachment *next,
 	const struct ioasid_kind_ops *ops = ioasid_attachment_ops(old);
 	int ret, blocked;
 
-	/* To end the work is to block it */
+	/* The work ends, and the PASID is blocked in between */
 	if (next->domain.recorded)
 		return hitless ? -EOPNOTSUPP : record(next, old, fault_addr);
-	/* Another IOASID has another number: there is nothing that can move */
+	/* A common number belongs to one IOASID: it cannot move */
 	if (next->device->numbers == IOASID_NUMBERS_COMMON)
 		return -EEXIST;
 	ret = ioasid_attachment_hold(next, 1);
@@ -377,7 +377,7 @@ static int attach_locked(struct ioasid_attachment *next, u32 flags,
 	if (xa_reserve(&idev->attachments, next->vpasid, GFP_KERNEL_ACCOUNT))
 		return -ENOMEM;
 	entry = xa_load(&idev->attachments, next->vpasid);
-	/* They are those of a table of user space */
+	/* All PASIDs of the device are in a table of user space */
 	if (next->group->rid &&
 	    ioasid_attachment_ops(next->group->rid)->takes_pasids)
 		return -EBUSY;
@@ -415,8 +415,7 @@ static int attach_locked(struct ioasid_attachment *next, u32 flags,
  * -EINVAL, the device has no such PASID;
  * -EBUSY, the PASIDs are those of a table of user space: its requester id is
  * attached to an IOASID that takes them;
- * -EMEDIUMTYPE, @ioasid tells faults, and page requests of the device cannot be
- * answered;
+ * -EMEDIUMTYPE, as ioasid_group_attach();
  * -EEXIST, the PASID is attached, and IOASID_ATTACH_NEW is set; or an attach
  * has reserved it; or as ioasid_number_get(), also if a number that is common would
  * have to move;

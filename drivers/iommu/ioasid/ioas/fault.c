@@ -4,9 +4,9 @@
  * failed.  Routes lead them to queues, which user space reads.
  *
  * Invariants:
- *  - Faults are told under the route that leads them when they come.  While an
- *    attachment moves, its route tells no page request: the core may still name the
- *    old domain, and a device that is told to try again asks once more.
+ *  - A fault is reported by the route that exists when it comes.  While an attachment
+ *    moves its route reports no page request, since the core may still name the old
+ *    domain: the device is told to try again, and repeats the request.
  *  - A device's page requests are on as long as it has a route.  The core frees groups
  *    when they are switched off, so that all are answered before.
  *  - The last route of a PASID is gone, and its groups are answered, before another
@@ -201,8 +201,8 @@ static int requester_get(struct device *dev, bool *on)
 	ret = ioas_iommu_enable_requests(dev);
 	if (ret && ret != -EBUSY) {
 		kfree(requester);
-		/* Otherwise it has none, or its driver serves none */
-		if (ret != -ENOMEM && ret != -EMEDIUMTYPE)
+		/* Otherwise it has none, or none that can be served */
+		if (ret != -ENOMEM)
 			ret = 0;
 		goto unlock;
 	}
@@ -314,8 +314,8 @@ static void put_share(struct ioas_fault_queue *queue, struct fault_share *share)
  * leads nothing before ioas_fault_route_begin() or ioas_fault_route_commit().
  *
  * Context: may sleep.
- * Return: the route; or an ERR_PTR: -EMEDIUMTYPE, page requests of the device cannot
- * be answered, or it has none and the queue is that of a server; -ENOMEM.
+ * Return: the route; or an ERR_PTR: -EMEDIUMTYPE, the queue is that of a server, and the
+ * device has no page requests that can be answered; -ENOMEM.
  */
 struct ioas_fault_route *ioas_fault_route_alloc(struct ioas_fault_queue *queue,
 						const struct ioas_fault_origin *origin)

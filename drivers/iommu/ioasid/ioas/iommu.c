@@ -925,13 +925,13 @@ static bool can_respond(struct device *dev)
  * @dev: the device
  *
  * Context: may sleep.
- * Return: 0; -EBUSY, they are on; -EMEDIUMTYPE, a failed one would end those of other
- * devices; -ENOMEM; or an errno of the driver: the device has none.
+ * Return: 0; -EBUSY, they are on; -ENOMEM; or another errno: the device has none, or a
+ * failed one would end those of other devices.
  */
 int ioas_iommu_enable_requests(struct device *dev)
 {
 	if (!can_respond(dev))
-		return -EMEDIUMTYPE;
+		return -EOPNOTSUPP;
 	return iommu_dev_enable_feature(dev, IOMMU_DEV_FEAT_IOPF);
 }
 
