@@ -53,8 +53,8 @@ struct ioasid_access_ops {
  * @gone: the framework calls it before the memory goes: in a reset, in low power,
  *	or when the device is closed.  Then @closed is true, and it is the last
  *	call.  Returns when no device reaches the memory by an IOASID.
- * @back: the framework calls it when the memory is there first, and when it is
- *	back
+ * @back: the framework calls it when the memory is first there, and each time that
+ *	it is there again
  *
  * One call at a time.  They may sleep, and allocate memory, but wait for no page
  * fault.
@@ -301,7 +301,7 @@ struct ioasid_table_format {
 void ioasid_register_table_format(struct ioasid_table_format *format);
 void ioasid_unregister_table_format(struct ioasid_table_format *format);
 
-/* Commands of device files, for all frameworks: see device_ioctl.c */
+/* Commands of device files, for all frameworks: device_ioctl.c; the last one: main.c */
 int ioasid_arg_from_user(void *to, size_t size, size_t min, void __user *arg);
 int ioasid_bind_from_user(void __user *arg, struct ioasid_device_bind *bind);
 int ioasid_bind_to_user(void __user *arg, u32 devid);

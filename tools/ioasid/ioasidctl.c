@@ -633,7 +633,7 @@ int main(int argc, char **argv)
 	} else {
 		scan(show_tree);
 		if (!shown_pid && !pending.pid)
-			puts("Nobody has /dev/ioasid open.");
+			puts("No process has /dev/ioasid open.");
 		show_pending(true);
 	}
 	if (nr_hidden)

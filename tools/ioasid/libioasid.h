@@ -76,16 +76,16 @@ int ioasid_alloc_child(int fd, __u32 parent, __u64 cookie, __u32 *ioasid);
 int ioasid_alloc_nest_parent(int fd, __u64 cookie, __u32 *ioasid);
 
 /**
- * ioasid_alloc_demand - allocate an I/O address space that pins what children use
+ * ioasid_alloc_demand - allocate an I/O address space that pins memory on demand
  * @fd: the context
  * @cookie: any number
  * @cut_size: bytes that are pinned together, and the cut size of mappings; 0 for 2
  *	MiB, and no cut size
  * @ioasid: out, its id
  *
- * It maps memory as any other one does, which is pinned when a child refers to it.
- * Devices are attached to children only.  -EOPNOTSUPP if the kernel does not know
- * IOASID_EXT_DEMAND.
+ * It maps memory as any other one does.  The kernel pins it when a child refers to it, or
+ * a device that is attached requests it: other devices attach to children only
+ * (-EMEDIUMTYPE).  -EOPNOTSUPP if the kernel does not know IOASID_EXT_DEMAND.
  */
 int ioasid_alloc_demand(int fd, __u64 cookie, __u64 cut_size, __u32 *ioasid);
 

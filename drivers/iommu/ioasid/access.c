@@ -48,7 +48,7 @@ static void publish_access(struct ioasid_device *idev,
  * @dev: the device, for its name
  * @ops: the driver's callbacks; may be NULL for a device that never pins
  * @data: passed to @ops
- * @cookie: an arbitrary number of user space
+ * @cookie: any number that user space chose
  *
  * Context: may sleep.
  * Return: the bound device, or an ERR_PTR:
@@ -76,7 +76,7 @@ EXPORT_SYMBOL_GPL(ioasid_bind_access);
  * @iommu_group: the group, for the name of its device
  * @ops: as for ioasid_bind_access()
  * @data: passed to @ops
- * @cookie: an arbitrary number of user space
+ * @cookie: any number that user space chose
  *
  * Context: may sleep.
  * Return: as ioasid_bind_access(), or -ENODEV, the group has no device.

@@ -24,7 +24,7 @@ struct ioasid_number;
  * @number: what makes that another one than @vpasid, or NULL; of a recorded one,
  *	NULL while no work goes on: pasid_work.c
  * @node: of a PASID: in ioasid_group.pasids
- * @faults: of a PASID: the route of its faults; NULL, they are told nowhere
+ * @faults: of a PASID: the route of its faults; NULL: they are not reported
  * @ioasid: the IOASID, with a reference
  * @devices: number of devices that are attached by it; each counts in
  *	ioas.devices

@@ -81,7 +81,7 @@ void ioasid_device_put(struct ioasid_device *idev)
  * ioasid_device_alloc() - allocate a device object
  * @ctx: the context; the object holds a reference to it
  * @dev: the device
- * @cookie: an arbitrary number of user space
+ * @cookie: any number that user space chose
  *
  * Context: may sleep.
  * Return: the object with its id, not published, or an ERR_PTR:
@@ -119,7 +119,7 @@ struct ioasid_device *ioasid_device_alloc(struct ioasid_ctx *ctx,
  * ioasid_group_device_alloc() - allocate a device object for a whole group
  * @ctx: the context; the object holds a reference to it
  * @iommu_group: the group
- * @cookie: an arbitrary number of user space
+ * @cookie: any number that user space chose
  *
  * Context: may sleep.
  * Return: as ioasid_device_alloc(), or -ENODEV, the group has no device.
@@ -218,7 +218,7 @@ void ioasid_group_visit(struct ioasid_ctx *ctx, struct ioasid_group *group)
 /**
  * ioasid_group_leave() - undo ioasid_group_visit()
  * @ctx: the context; locked on return
- * @group: the group: until then it was in its list, maybe without a device
+ * @group: the visited group; it may have lost its last device, and is freed then
  *
  * Return: the next one in the list, or its head.
  */
@@ -466,7 +466,7 @@ static int claim_for_device(struct ioasid_ctx *ctx, struct device *dev,
  * @dev: the device; the caller drives it, and keeps it until ioasid_unbind()
  * @ops: the framework's callbacks, or NULL
  * @data: passed to @ops
- * @cookie: an arbitrary number of user space
+ * @cookie: any number that user space chose
  *
  * The context claims the whole iommu group, and blocks it; unless the group was
  * bound as a whole before.
@@ -545,7 +545,7 @@ EXPORT_SYMBOL_GPL(ioasid_bind_device);
  *	the claim until ioasid_unbind(); otherwise the context claims it
  * @ops: the framework's callbacks, or NULL
  * @data: passed to @ops
- * @cookie: an arbitrary number of user space
+ * @cookie: any number that user space chose
  *
  * For a framework that hands out groups.  Their DMA is coherent: the framework
  * has checked that.  Single devices of the group can be bound afterwards, until
@@ -661,7 +661,7 @@ static struct ioasid_device *add_alone(struct ioasid_device *idev,
  *	see ioasid_device_pasid()
  * @ops: callbacks, or NULL
  * @data: passed to @ops
- * @cookie: an arbitrary number of user space
+ * @cookie: any number that user space chose
  *
  * The driver keeps the DMA of @dev by requester id for itself: nothing is claimed,
  * and nothing blocked.  @dev is attached by PASIDs only, whose numbers are of the
@@ -721,7 +721,7 @@ EXPORT_SYMBOL_GPL(ioasid_bind_shared);
  * @last: last IOVA that it can use
  * @ops: the caller's callbacks, or NULL
  * @data: passed to @ops
- * @cookie: an arbitrary number of user space
+ * @cookie: any number that user space chose
  *
  * The kernel driver of @dev owns the group, so that nothing can be claimed, and
  * leaves its DMA to the caller: it does none by itself.  The group goes from @home
@@ -790,12 +790,12 @@ EXPORT_SYMBOL_GPL(ioasid_bind_lent);
  *	number, from 0 on, with IOASID_ATTACH_ASID
  * @start: first IOVA that it can translate, page aligned
  * @last: last IOVA that it can translate, of a page
- * @cookie: an arbitrary number of user space
+ * @cookie: any number that user space chose
  *
- * There is no iommu group: nothing is claimed.  The caller has seen to it that the
- * tables translate nothing.  It calls ioasid_attach_ioctl(), ioasid_detach_ioctl()
- * and ioasid_unbind(), and lends a mutex to the first two: @ops are called back
- * from within these, and from maps and unmaps of any thread.
+ * There is no iommu group: nothing is claimed.  The tables translate nothing when the
+ * caller binds the device.  It calls ioasid_attach_ioctl(), ioasid_detach_ioctl() and
+ * ioasid_unbind(), and lends a mutex to the first two: @ops are called back from within
+ * these, and from maps and unmaps of any thread.
  *
  * Context: may sleep.
  * Return: the bound device, or an ERR_PTR:

@@ -84,7 +84,7 @@ struct ioasid_group {
  * @dev: the device; the framework keeps it until the unbind.  NULL if a whole
  *	group was bound
  * @name: of a group that was bound as a whole: the name of one of its devices
- * @cookie: an arbitrary number of user space
+ * @cookie: any number that user space chose
  * @group: its group, NULL for an emulated device
  * @node: in ioasid_group.devices
  * @attachments: its attachments by PASID; with IOMMU_NO_PASID that of its group,
@@ -97,7 +97,7 @@ struct ioasid_group {
  *	back to, which maps nothing; or NULL
  * @nr_asids: number of address spaces that user space tells apart by
  *	IOASID_ATTACH_ASID; 0: it has PASIDs
- * @faults: by requester id: the route of its faults; NULL, they are told nowhere
+ * @faults: by requester id: the route of its faults; NULL: they are not reported
  * @next_faults: the same, of an attachment that it is about to have
  * @fault_counts: counts of its faults
  * @waiting: the device counts in ioasid_attachment.waiting of its group's

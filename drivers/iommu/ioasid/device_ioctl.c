@@ -4,9 +4,9 @@
  * emulated devices, and the commands of device files, which are the same for
  * every framework.
  *
- * Locks: none of its own.  A framework calls for one device from one thread at
- * a time: it lends the commands the lock that sees to that.  User memory is
- * accessed without it.
+ * Locks: none of its own.  A framework makes its calls for one device one at a time.
+ * It passes the mutex by which it does that to the commands, which drop it to access
+ * user memory.
  */
 #include <linux/export.h>
 #include <linux/ioasid.h>
@@ -119,13 +119,15 @@ static int do_detach(struct ioasid_device *idev, u32 id, u32 vpasid)
  * -EADDRINUSE, memory is mapped where @idev cannot do DMA;
  * -EMEDIUMTYPE, the IOMMU of @idev cannot serve this IOASID;
  * -EOPNOTSUPP, the IOASID has a table of user space, and the IOMMU of @idev
- * walks none;
+ * walks none; or @idev is emulated, and the IOASID maps nothing itself;
+ * -EEXIST, -ENOSPC and -EDQUOT of a shared device: see ioasid_number_get();
+ * -ENODEV, the group was bound as a whole and has no device;
  * -EIO, the IOASID is poisoned;
  * -ENOTCONN, the IOMMU driver attached the group neither to @id nor to
  * the IOASID where it was: all devices of the group are detached;
  * -EINTR, a fatal signal;
  * -ENOMEM;
- * or the IOMMU driver's error.
+ * or an error of the IOMMU driver, or of &ioasid_device_ops.may_attach.
  */
 int ioasid_attach(struct ioasid_device *idev, u32 id, u64 *fault_addr)
 {
@@ -153,8 +155,8 @@ EXPORT_SYMBOL_GPL(ioasid_detach);
  * @vpasid: what user space calls it; IOMMU_NO_PASID, that of DMA without one
  * @pasid: out, the number
  *
- * The number is right until @vpasid is detached: the caller, whose commands do
- * that, sees to it that the device has stopped to use it by then.
+ * The number is valid until @vpasid is detached.  The caller carries that command out,
+ * and stops the device from using the number before.
  *
  * Context: any but interrupts.
  * Return: 0; -ENOENT, @vpasid is not attached, or no work by it has begun.

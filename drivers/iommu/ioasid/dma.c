@@ -276,7 +276,7 @@ long ioasid_cmd_dma_batch(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 			   ret);
 	ioasid_put(ioasid);
 	if (put_user(result.done, &out->done) ||
-	    /* A call that is restarted has failed for no reason of its own */
+	    /* User space never sees this errno: the call is restarted */
 	    put_user(ret == -ERESTARTNOINTR ? -EINTR : ret, &out->error) ||
 	    put_user(result.unmapped, &out->unmapped) ||
 	    (result.has_fault_addr &&
@@ -284,9 +284,6 @@ long ioasid_cmd_dma_batch(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 		return -EFAULT;
 	return result.done ? 0 : ret;
 }
-
-/* The largest element of an array: the kernel has nothing to do with its end */
-#define ENTRY_MAX	256
 
 /* ---- Query ---- */
 
@@ -349,7 +346,7 @@ long ioasid_cmd_query_map(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 	if (cmd->more || cmd->next || to.size % sizeof(u64) ||
 	    to.size < sizeof(struct ioasid_query_entry))
 		return -EINVAL;
-	if (to.size > ENTRY_MAX)
+	if (to.size > IOASID_ENTRY_MAX)
 		return -E2BIG;
 	ioasid = ioasid_get(ctx, cmd->ioasid);
 	if (!ioasid)
@@ -404,7 +401,7 @@ static int check_rehome(const struct ioasid_rehome *cmd)
 		return -EINVAL;
 	if (!cmd->nr)
 		return 0;
-	if (cmd->entry_size > ENTRY_MAX)
+	if (cmd->entry_size > IOASID_ENTRY_MAX)
 		return -E2BIG;
 	return cmd->entry_size < sizeof(struct ioasid_rehome_entry) ? -EINVAL :
 								      0;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Where the faults of attached devices are told: in the queue that their IOASID names,
- * or that its kind has.
+ * Routes of the faults of attached devices: to the queue that their IOASID names, or
+ * that its kind has.
  *
  * Invariants:
  *  - Each device of a group has a route for its faults, since records name it.  It has
@@ -26,7 +26,7 @@ static struct ioas_fault_queue *queue_of(const struct ioasid *ioasid)
  * ioasid_route_faults() - allocate the route of a device's faults
  * @attachment: the attachment of the device, with its PASID on the wire
  * @idev: the device
- * @route: out, the route; NULL, its faults are told nowhere
+ * @route: out, the route; NULL: its faults are not reported
  *
  * Context: may sleep; ioasid_group.lock is held.
  * Return: as ioas_fault_route_alloc(), or 0.
@@ -105,11 +105,11 @@ void ioasid_group_end_faults(struct ioasid_group *group)
 }
 
 /**
- * ioasid_group_begin_faults() - a group is about to be attached elsewhere
+ * ioasid_group_begin_faults() - prepare the routes of a group that is to move
  * @group: the group
  * @next: the attachment that it will have
  *
- * Its page requests are told nowhere until ioasid_group_finish_faults().
+ * Its page requests are not reported until ioasid_group_finish_faults().
  *
  * Context: may sleep.
  * Return: as ioasid_route_faults().

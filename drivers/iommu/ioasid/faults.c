@@ -37,7 +37,7 @@
 /**
  * struct ioasid_faults - a fault queue of a context
  * @obj: first: its id and references, one for each IOASID that names it
- * @cookie: an arbitrary number of user space
+ * @cookie: any number that user space chose
  * @queue: the queue, with a reference
  * @named: number of IOASIDs that name it, or NAMED_NEVER
  * @rcu: frees it after look-ups that may still see it

@@ -122,9 +122,6 @@ long ioasid_cmd_device_get_info(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 /* Entries that are copied out together */
 #define LIST_BATCH	32
 
-/* The largest element; the kernel has nothing to fill that with */
-#define LIST_ENTRY_MAX	256
-
 /**
  * struct list_out - the array of the caller, and elements that will get there
  * @nr: number of elements in @buf
@@ -202,7 +199,7 @@ long ioasid_cmd_list(struct ioasid_ctx *ctx, union ioasid_arg *arg,
 	if (cmd->__reserved || size < sizeof(struct ioasid_list_entry) ||
 	    size % sizeof(u64))
 		return -EINVAL;
-	if (size > LIST_ENTRY_MAX)
+	if (size > IOASID_ENTRY_MAX)
 		return -E2BIG;
 	out = kzalloc(struct_size(out, buf, size * LIST_BATCH),
 		      GFP_KERNEL_ACCOUNT);

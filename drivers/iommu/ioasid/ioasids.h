@@ -14,7 +14,7 @@ struct ioasid_faults;
 /**
  * struct ioasid - an IOASID, the head of what its kind allocates
  * @obj: first: its id and references
- * @cookie: an arbitrary number of user space
+ * @cookie: any number that user space chose
  * @faults: where faults are told, named by the IOASID; or NULL
  */
 struct ioasid {
@@ -25,7 +25,7 @@ struct ioasid {
 
 /**
  * struct ioasid_params - attributes of a new IOASID
- * @cookie: an arbitrary number of user space
+ * @cookie: any number that user space chose
  * @kind: enum ioasid_kind
  * @format: format of a user's table
  * @snoop: enum ioasid_snoop

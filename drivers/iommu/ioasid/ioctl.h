@@ -98,6 +98,12 @@ void ioasid_user_batch_init(struct ioasid_user_batch *batch,
 			 IOASID_MAP_FIXED | IOASID_MAP_FILE | \
 			 IOASID_MAP_RESERVE | IOAS_CHANGE_FLAGS | IOASID_MAP_SPLIT)
 
+/*
+ * The largest element of an array that is accepted.  What is beyond the kernel's structure
+ * is for later versions.
+ */
+#define IOASID_ENTRY_MAX	256
+
 /* Check that a size is 0, or a power of two of at least a page; get its log2 */
 static inline int size_to_shift(u64 size, unsigned int *shift)
 {

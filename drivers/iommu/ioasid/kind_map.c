@@ -28,7 +28,7 @@ void __init ioasid_map_set_ioas_ops(const struct ioas_ops *ops)
 }
 
 /**
- * ioasid_map_leave() - end to be a child
+ * ioasid_map_leave() - remove an address space from its parent
  * @ioas: the child, empty
  *
  * Return: the object whose reference the child has.

@@ -7,7 +7,7 @@
  *  - It is an IOASID of the kind PGTABLE but for what follows.
  *  - The PASIDs of a device that is attached to it are those of the table: the
  *    device is attached by requester id, and none of its PASIDs is attached
- *    anywhere.  attach.c and pasid.c see to it, by ioasid_kind_ops.takes_pasids.
+ *    anywhere.  attach.c and pasid.c check that, by ioasid_kind_ops.takes_pasids.
  *  - The device is alone in its group, as for attachments by PASID.
  *
  * Locks: none of its own.

@@ -5,7 +5,7 @@
  *
  * Invariants:
  *  - It is an address space without domains of its own, the child of a root that
- *    was born to be a nesting parent.  Groups that attach to it join the parent,
+ *    was made with IOASID_ALLOC_NEST_PARENT.  Groups that attach to it join the parent,
  *    and DMA passes through the user's table first: ioas/nest.c.
  *  - Its only mappings refer to the page where a table that was bound begins: as
  *    long as a table is bound, that page cannot be unmapped from the parent,

@@ -27,7 +27,7 @@ struct share_export {
 /**
  * struct share_import - an import: represents an IOASID of another context
  * @obj: first: its id and references, of which each child has one
- * @cookie: an arbitrary number of user space
+ * @cookie: any number that user space chose
  * @export: the export, with a reference
  * @base: the state of the import that its children use
  * @rcu: frees the import after look-ups that may still see it

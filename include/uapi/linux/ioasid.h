@@ -121,7 +121,7 @@
  * @IOASID_EXT_PROCESS: IOASID_KIND_PROCESS. 1 when the kernel was built with
  *	HMM_MIRROR.
  * @IOASID_EXT_PASID_HITLESS: IOASID_ATTACH_HITLESS. 1 when the kernel has it;
- *	IOASID_DEVICE_PASID_HITLESS tells if the IOMMU of a device has.
+ *	IOASID_DEVICE_PASID_HITLESS says whether the IOMMU of a device supports it.
  * @IOASID_EXT_CHILD_DEVMEM: children can refer to memory of devices. 1 when
  *	there.
  * @IOASID_EXT_DEVICE_REGION: IOASID_MAP_FILE with a device file. 1 when the
@@ -247,13 +247,12 @@ enum ioasid_alloc_flags {
  * @cookie: any number; shown by IOASID_GET_INFO and IOASID_LIST
  * @cut_size: the cut size of mappings that do not state their own, in bytes:
  *	a power of two not below the page size, or 0 for none. Must be 0 for
- *	IOASID_KIND_PGTABLE and IOASID_KIND_PROCESS
- * @snoop: enum ioasid_snoop; must be 0 for IOASID_KIND_PGTABLE, whose parent's
- *	counts
+ *	all kinds but IOASID_KIND_MAP
+ * @snoop: enum ioasid_snoop; must be 0 for IOASID_KIND_PGTABLE and
+ *	IOASID_KIND_PASID_TABLE, where the parent's applies
  * @format: format of a user's table: enum iommu_hwpt_data_type of
  *	linux/iommufd.h, or a number that an IOMMU driver has registered. Must be 0
- *	for IOASID_KIND_MAP and IOASID_KIND_PROCESS, and not 0 for
- *	IOASID_KIND_PGTABLE
+ *	for IOASID_KIND_MAP and IOASID_KIND_PROCESS, and not 0 for the others
  * @fault_queue: id of a fault queue, where faults of devices that are attached to
  *	the IOASID are told; or 0. See struct ioasid_fault_queue
  * @ioasid: out, the id
@@ -303,9 +302,9 @@ enum ioasid_alloc_flags {
  * mapped to.  Nothing is pinned, and nothing is charged but page tables, to the memory
  * cgroup of the process.  A device must be able to request pages (PCI PRI), and its
  * IOMMU to translate the addresses of a process, or its attach returns EMEDIUMTYPE.
- * The kernel answers the requests.  A device is told that it cannot have a page where
- * the process has none, or lacks the permission, in each 2 MiB of addresses in which
- * an attached device has reserved ones, and when the process has ended.  After fork()
+ * The kernel answers the requests.  It refuses one if the process has no page there, or
+ * lacks the permission; if an attached device has reserved addresses in the same 2 MiB;
+ * and after the process has ended.  After fork()
  * it is the memory of the parent still, and after execve() nothing: see
  * IOASID_STATE_MM_GONE.  A child of fork() and other processes that have the file can
  * use the IOASID, but only devices reach the memory.  It takes none of the commands that
@@ -325,8 +324,9 @@ enum ioasid_alloc_flags {
  *    IOASID_EXT_PGTABLE is 0; IOASID_ALLOC_DEMAND for a child, or with
  *    @fault_queue;
  *    IOASID_ALLOC_DIRTY where IOASID_EXT_DIRTY is 0, or for another kind than
- *    IOASID_KIND_MAP; for IOASID_KIND_PGTABLE: @format is not known, or the
- *    parent is an import, or was made without IOASID_ALLOC_NEST_PARENT.
+ *    IOASID_KIND_MAP; for IOASID_KIND_PGTABLE and IOASID_KIND_PASID_TABLE: @format
+ *    is not known, or the parent is an import, or was made without
+ *    IOASID_ALLOC_NEST_PARENT.
  */
 struct ioasid_alloc {
 	__u32 argsz;
@@ -405,8 +405,8 @@ struct ioasid_iova_range {
  * @IOASID_STATE_REVOKED: mapped device memory was revoked: devices reach
  *	nothing there until it is unmapped and mapped again. See struct
  *	ioasid_map_dma.
- * @IOASID_STATE_UNBOUND: of the kind IOASID_KIND_PGTABLE: no table is bound, and
- *	attached devices are blocked
+ * @IOASID_STATE_UNBOUND: of the kinds IOASID_KIND_PGTABLE and
+ *	IOASID_KIND_PASID_TABLE: no table is bound, and attached devices are blocked
  * @IOASID_STATE_MM_GONE: of the kind IOASID_KIND_PROCESS: the process has ended, or
  *	has executed another program: devices reach nothing
  * @IOASID_STATE_TRACKING: IOASID_SET_DIRTY was called: writes are logged
@@ -436,9 +436,9 @@ enum ioasid_state {
  *	any attach those of the CPU's page tables; 0 for a kind whose table is
  *	that of user space
  * @snoop: out, enum ioasid_snoop, as given at IOASID_ALLOC
- * @nr_domains: out, number of hardware page tables of this IOASID; of the kind
- *	IOASID_KIND_PGTABLE, number of page tables of the parent below which its
- *	table is used
+ * @nr_domains: out, number of hardware page tables of this IOASID; of the kinds
+ *	IOASID_KIND_PGTABLE and IOASID_KIND_PASID_TABLE, number of page tables of the
+ *	parent below which its table is used
  * @nr_devices: out, number of attached devices
  * @nr_children: out, number of IOASIDs that have this one as parent; each
  *	import counts as one, whether it has children or not
@@ -1004,9 +1004,9 @@ struct ioasid_dma_batch {
  * A short result does not break a chain of links.
  *
  * Small operations that ioctl() calls cheap are done while they are submitted.
- * The first that is of another sort ends the command there, or, if nothing was
- * done before it, a worker does all of them; so it does with more than 256
- * operations, and with IOSQE_ASYNC.  Commands that are under way together are
+ * Any other operation ends the command before it; if it is the first, a worker
+ * carries out all of them.  A worker also carries out commands with more than 256
+ * operations, or with IOSQE_ASYNC.  Commands that are under way together are
  * carried out in any order, and an operation must not be changed until the
  * command is completed.  An entry of the submission queue that is linked behind
  * another, or drained, may be read when its turn comes: leave it alone until
@@ -1037,7 +1037,7 @@ struct ioasid_uring_batch {
 };
 
 /**
- * enum ioasid_query_flags - of a mapping, beside enum ioasid_map_flags
+ * enum ioasid_query_flags - flags of a mapping, beside enum ioasid_map_flags
  * @IOASID_QUERY_ADDR: @addr of struct ioasid_query_entry is set
  * @IOASID_QUERY_REVOKED: memory of a device that is not there any more: nothing
  *	is mapped in the IOMMUs
@@ -1120,7 +1120,7 @@ struct ioasid_query_long_entry {
  *
  * Errors:
  *
- *  * EINVAL: also if the kernel has no @entry_size, and it is not 0.
+ *  * EINVAL: also if @entry_size is not 0, and the kernel is older than this field.
  *  * E2BIG: @entry_size is larger than 256.
  */
 struct ioasid_query_map {
@@ -1326,7 +1326,8 @@ struct ioasid_invalidate_cache {
  * struct ioasid_fault_queue - ioctl(IOASID_FAULT_QUEUE)
  * @argsz: sizeof(struct ioasid_fault_queue)
  * @flags: must be 0
- * @depth: groups of page requests that wait for an answer at most, 1 to 65536
+ * @depth: maximum number of groups of page requests that wait for an answer, 1 to
+ *	65536
  * @eventfd: an eventfd that is signalled with each record, or -1
  * @cookie: any number; shown by IOASID_LIST
  * @queue: out, id of the queue, for @fault_queue of struct ioasid_alloc; IOASID_FREE
@@ -1338,9 +1339,8 @@ struct ioasid_invalidate_cache {
  * ioasid_fault_response.  poll() tells if there are records.  The file can be passed
  * to another process.
  *
- * Any number of IOASIDs can be made with one queue.  What devices do while they are
- * attached to one of them is told there.  Faults of devices elsewhere are told
- * nowhere.
+ * Any number of IOASIDs can be made with one queue.  It gets the faults of the devices
+ * that are attached to them.  Faults of other devices are not reported.
  *
  * A device that requests pages is one with IOASID_DEVICE_FAULTS.  It asks for those
  * that it finds absent, in groups, and waits until a group is answered.  That can
@@ -1546,9 +1546,9 @@ enum ioasid_get_dirty_flags {
 };
 
 /**
- * enum ioasid_dirty_told - how far the bits are to be trusted
- * @IOASID_DIRTY_EXACT: a dirty bit in hardware, or a write of software, is behind
- *	each bit. Otherwise some pages are told that were perhaps not written.
+ * enum ioasid_dirty_told - accuracy of the bits
+ * @IOASID_DIRTY_EXACT: each bit stands for a page that was written. Without it, bits
+ *	of pages that were not written may be set, too
  */
 enum ioasid_dirty_told {
 	IOASID_DIRTY_EXACT = 1 << 0,
@@ -1772,7 +1772,7 @@ struct ioasid_list_long_entry {
  *
  * Errors:
  *
- *  * E2BIG: @entry_size is larger than 256; or the kernel has no @entry_size.
+ *  * E2BIG: @entry_size is larger than 256; or the kernel is older than this field.
  */
 struct ioasid_list {
 	__u32 argsz;
@@ -2090,14 +2090,13 @@ enum ioasid_attach_flags {
  *    the PASID has another IOASID, or the IOASID another PASID, on any of these
  *    devices.
  *  * ENOSPC: with IOASID_ATTACH_PASID_ANY, or with IOASID_DEVICE_SHARED, all PASIDs
- *    are in use.
+ *    are in use; with IOASID_DEVICE_TRANSLATES, the device cannot hold all mappings.
  *  * EDQUOT: IOASID_OPTION_LIMIT_PASIDS is reached; or with IOASID_DEVICE_SHARED,
  *    the limit of the caller's user, of the module parameter max_pasids, unless it
  *    has CAP_SYS_RESOURCE.
  *  * EADDRINUSE: memory is mapped at IOVAs that the device cannot use.
  *  * EMEDIUMTYPE: the device's IOMMU cannot serve this IOASID, or not by PASID; or
  *    the IOASID was made with IOASID_ALLOC_DEMAND, and the device requests no pages.
- *  * ENOSPC: with IOASID_DEVICE_TRANSLATES, the device cannot hold all mappings.
  *  * EBUSY: another device of the group is attached elsewhere; or the IOASID, or
  *    the one that the requester id is attached to, is of the kind
  *    IOASID_KIND_PASID_TABLE, and PASIDs would be attached beside it; or the vDPA
@@ -2195,8 +2194,8 @@ struct ioasid_rehome_entry {
  * @entries: pointer to an array of elements of @entry_size bytes, struct
  *	ioasid_rehome_entry. Not looked at when @nr is 0
  * @nr: number of elements
- * @entry_size: sizeof(struct ioasid_rehome_entry). A larger element is accepted, up
- *	to 256 bytes, if the kernel does not know its end, and that is all zeroes.
+ * @entry_size: sizeof(struct ioasid_rehome_entry). Larger elements, up to 256 bytes,
+ *	are accepted if all bytes that the kernel does not know are 0.
  *
  * The caller becomes the process and the user that pay for the mappings of the
  * root: their charge moves to it, as IOASID_OPTION_CHARGE says, under its
@@ -2240,7 +2239,8 @@ struct ioasid_rehome_entry {
  *    at @fail_iova is malformed, or does not ascend; or an entry covers only a part
  *    of the mapping at @fail_iova. Nothing was moved, unless the mapping, or what
  *    the entries say, is newer than the call.
- *  * E2BIG: @entry_size is larger than 256, or the kernel does not know an element.
+ *  * E2BIG: @entry_size is larger than 256, or a byte of an element that the kernel
+ *    does not know is not 0.
  *  * EOPNOTSUPP: not a root of the kind IOASID_KIND_MAP; or another process has
  *    mapped user addresses at @fail_iova, and no entry is for them, or none can
  *    be. Nothing was moved, unless that was mapped during the call.
@@ -2320,8 +2320,8 @@ struct ioasid_vfio_ioasid {
  * @flags: must be 0
  * @group_fd: a file of the VFIO group, which is in this container
  * @ioasid_fd: a file of /dev/ioasid, the same for all groups of the container
- * @cookie: an arbitrary number of user space
- * @devid: out, the id of the group, as that of a device
+ * @cookie: any number that user space chose
+ * @devid: out, the id of the bound group; it is used like that of a device
  * @__reserved: must be 0
  *
  * The binding ends when the group leaves the container.

@@ -17,7 +17,7 @@
  *    beyond that unpins another one, so that what is pinned cannot grow while the
  *    worker has no CPU.
  *  - Records that touch become one when what is between them is unpinned, but not
- *    where an unmap has an edge: it takes what it has found between its edges.
+ *    across an edge of an unmap, which removes what it has found between its edges.
  *  - What is pinned is in the domains of the root, as any memory is: see
  *    demand_pin.c.  While there is a domain no window is unpinned, used or not: what
  *    a device has requested stays until it is unmapped, or the last device is
@@ -374,8 +374,8 @@ static bool is_taken(struct ioas_demand *demand, unsigned long index,
 }
 
 /*
- * Unpin what is in an idle window, which ends to exist unless it is used
- * meanwhile, or the root gets a domain.  The lock is dropped in between.
+ * Unpin what is in an idle window, and free the window unless it is used meanwhile, or
+ * the root gets a domain.  The lock is dropped in between.
  */
 static void unpin_window(struct ioas *ioas, struct ioas_window *window)
 	__must_hold(&ioas->lock)

@@ -11,7 +11,7 @@
  *  - An answer names its slot by an index and a number of the slot's that is another
  *    one for the next group.
  *  - A device has at most its share of the slots: a flood leaves room for others.
- *  - What is not told is counted, and the count is told.
+ *  - Records that find no room are counted; a record IOASID_FAULT_LOST has the count.
  *
  * Waits: ioas_fault_answer_all() waits for threads that are just answering a group of
  * the route.  No thread answers while it accesses user memory.

@@ -65,7 +65,7 @@ struct batch {
 
 /**
  * struct batch_set - batches of several address spaces, which settle together
- * @main: that of the address space to which the operations belong that name none
+ * @main: the batch of the address space of operations without IOAS_OP_TARGETED
  * @nr: number of the others
  * @main_number: number of the address space of @main; 0 until it is known
  * @op: @main->op when nothing was pending

@@ -10,9 +10,9 @@
  *    that reserved the range stands there for all, WRITING, with
  *    IOAS_BACKING_PIECES; so a failure is undone unseen.  Then they take its
  *    place, from the right.
- *  - populate() does not pass the mapping meanwhile, so that it finds the pieces
- *    LIVE; unless it was beyond it from the start.  Then each piece is written to
- *    the domain being populated, too.
+ *  - populate() stops before the mapping until the pieces are LIVE.  If it was beyond
+ *    the mapping from the start, each piece is written to the domain being populated,
+ *    too.
  *
  * Locks: tables.sem is held for reading, from before the first piece has a
  * reference until the last one is in the tree.

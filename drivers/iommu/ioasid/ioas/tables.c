@@ -187,8 +187,8 @@ bool ioas_mapping_populated(struct ioas *ioas,
 /**
  * ioas_tables_begin_pieces() - announce mappings that will take the place of one
  * @ioas: the address space; ioas_tables.sem is held for reading
- * @m: WRITING, with no memory; its backing becomes IOAS_BACKING_PIECES, until which
- *	has changed populate() does not pass it
+ * @m: WRITING, with no memory; its backing becomes IOAS_BACKING_PIECES.  populate()
+ *	stops before it until the pieces are in its place
  *
  * Return: true if populate() was beyond it, or in it: the pieces must be written
  * to the domain being populated, which ioas_tables_write() does.

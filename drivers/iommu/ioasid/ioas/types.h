@@ -106,7 +106,8 @@ struct ioas_ranges {
  *
  * new -> PINNING: ioas_reserve(), or what IOASID_MAP_REPLACE will map
  * new -> WRITING: ioas_reserve() of a map by reference, or of a batch
- * new -> CHANGING: a filler of a claim, or the upper part of a split mapping
+ * new -> CHANGING: a filler of a claim
+ * new -> LIVE: the upper part of a split mapping; memory that was pinned on demand
  * new -> CLAIMED -> CHANGING: a filler that stands for a CLAIMED mapping, which
  *     is out of the tree until that is CANCELLED
  * PINNING -> WRITING: the memory is pinned, or a child refers to its parent
@@ -213,7 +214,10 @@ enum ioas_backing {
 	IOAS_BACKING_PARENT,
 };
 
-/* In ioas_mapping.flags: a filler, which ioasid_account.mappings does not count */
+/*
+ * In ioas_mapping.flags: a filler, which ioasid_account.mappings does not count.  The bit
+ * is that of a flag which only commands have.
+ */
 #define IOAS_MAPPING_UNCOUNTED	IOASID_MAP_PROTECT
 
 /**
@@ -572,8 +576,8 @@ struct ioas_devmem {
  *	their last use
  * @nr_idle: number of these
  * @max_idle: number of these above which @trim unpins
- * @domains: number of domains of the root: with one, nothing is unpinned but what
- *	is unmapped
+ * @domains: number of domains of the root; while there are any, nothing is unpinned
+ *	but what is unmapped
  * @trim: unpins what was idle for a while
  * @ioas: the address space
  * @bytes: bytes that are recorded, and not pinned

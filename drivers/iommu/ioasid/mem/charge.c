@@ -3,9 +3,8 @@
  * Accounts of contexts, and what pinned memory is charged to.
  *
  * Invariants:
- *  - The charge of a mapping is released from the payer that it was made to, or
- *    that has taken it over.
- *    Any process may do so.  It allocates no memory.
+ *  - The charge of a mapping is released from the payer that was charged, or that has
+ *    taken the charge over.  Any process may release it; that allocates no memory.
  *  - The first charge of an account fixes the mode of all its charges.
  *
  * Locks: ioasid_account.lock is a leaf.  RCU protects the look-up of the cached

@@ -25,9 +25,11 @@
  * A PASID table is 1 << pasid_bits entries of two words, aligned to 4096.  The
  * first word is as MODEL_PASID_* say, the second must be 0.
  *
- * Caches ====== The IOTLB, the PASID cache (entries of PASID tables of user
- * space) and, for accesses with MODEL_ACCESS_ATS, the device TLB keep entries
- * until these are invalidated.  Absent entries are not cached, unless the unit
+ * Caches
+ * ======
+ * The IOTLB, the PASID cache (entries of PASID tables of user space) and, for
+ * accesses with MODEL_ACCESS_ATS, the device TLB keep entries until these are
+ * invalidated.  Absent entries are not cached, unless the unit
  * has MODEL_CACHE_ABSENT.  Software that changes a table invalidates, with
  * &struct model_invalidate.  A dirty bit is set once for each entry of the
  * IOTLB: clear it, then invalidate.
