@@ -275,8 +275,8 @@ enum ioasid_alloc_flags {
  * pinned, and only that process can refer to what is not pinned yet.  Memory of a
  * file can be pinned for any child.  What is pinned is a mapping of its
  * own, so that IOASID_QUERY_MAP tells several mappings of what was mapped at once,
- * and IOASID_UNMAP_DMA can cut between them.  Memory of devices is mapped by
- * IOASID_MAP_FILE only, and at once.
+ * IOASID_OPTION_LIMIT_MAPPINGS counts them, and IOASID_UNMAP_DMA can cut between them.
+ * Memory of devices is mapped by IOASID_MAP_FILE only, and at once.
  *
  * Where IOASID_EXT_DEMAND_DEVICES is 1, devices can attach to such an IOASID that can
  * request pages (PCI PRI), by requester id or by PASID.  The attach of another device
@@ -744,8 +744,9 @@ enum ioasid_map_flags {
  *  * ENOSPC: no free range is large enough; or a device with
  *    IOASID_DEVICE_TRANSLATES cannot hold one more mapping.
  *  * EDQUOT: RLIMIT_MEMLOCK, IOASID_OPTION_LIMIT_PINNED or
- *    IOASID_OPTION_LIMIT_MAPPINGS would be exceeded. Of a child: the export
- *    permits no more mappings.
+ *    IOASID_OPTION_LIMIT_MAPPINGS would be exceeded, for a child also by what its
+ *    parent has to pin, see IOASID_ALLOC_DEMAND. Of a child: the export permits no
+ *    more mappings.
  *  * EDEADLK: see IOASID_STATE_PARTIAL_GROUP.
  *  * EIO: the IOMMU failed, or see IOASID_STATE_POISONED.
  *  * ECANCELED: the range was unmapped or replaced, or the IOASID freed,
@@ -1850,7 +1851,7 @@ struct ioasid_get_events {
  *	the context together, with reserved ranges, and with mappings that are
  *	being made; all ones for no limit, the default. What is mapped already
  *	stays, even if it is more. While there has been no limit, maps need not
- *	count.
+ *	count. What IOASID_ALLOC_DEMAND pins is a mapping of its own in each window.
  */
 enum ioasid_option {
 	IOASID_OPTION_CHARGE = 1,

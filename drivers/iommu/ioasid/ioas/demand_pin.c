@@ -23,6 +23,7 @@
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 
+#include "../mem/charge.h"
 #include "../mem/memory.h"
 #include "demand.h"
 #include "dirty.h"
@@ -158,6 +159,15 @@ static struct ioas_mapping *cut_out(struct ioas *ioas, struct ioas_mapping *m,
 	return m;
 }
 
+/* Mappings that the limit must permit: what a part leaves of its record on both sides */
+static unsigned int nr_charged(const struct ioas *ioas, const struct ioas_mapping *m,
+			       const struct part *part)
+{
+	if (likely(!ioas->counted))
+		return 0;
+	return (m->start < part->start) + (m->last > part->last);
+}
+
 /**
  * struct held - memory that is pinned, and that no mapping has
  * @mem: the memory
@@ -288,7 +298,7 @@ static int write_part(struct ioas *ioas, struct ioas_mapping *pinned,
 /*
  * Put memory into the tree, and write it to the domains.  @whole: out, a record to be
  * freed.  Returns 0; 1, the log of writes must have room for the part first; -EAGAIN,
- * the write was stopped; or another errno.
+ * the write was stopped; -EDQUOT, there may be no more mappings; or another errno.
  */
 static int place_locked(struct ioas *ioas, const struct part *part,
 			struct held *held, struct ioas_mapping **spares,
@@ -296,6 +306,7 @@ static int place_locked(struct ioas *ioas, const struct part *part,
 	__must_hold(&ioas->lock)
 {
 	struct ioas_mapping *m = record_of(ioas, part), *pinned;
+	unsigned int charged;
 	int ret;
 
 	/* Its domains take nothing any longer */
@@ -305,10 +316,19 @@ static int place_locked(struct ioas *ioas, const struct part *part,
 		return 0;
 	if (ioas_dirty_any() && !ioas_dirty_covered(ioas, part->start, part->last))
 		return 1;
+	charged = nr_charged(ioas, m, part);
+	if (unlikely(charged)) {
+		ret = ioasid_mappings_charge(ioas->account, charged);
+		if (ret)
+			return ret;
+	}
 	pinned = spares[PART];
 	spares[PART] = NULL;
 	give_memory(pinned, part, held);
 	*whole = cut_out(ioas, m, pinned, &spares[TAIL]);
+	/* The tree has counted them by itself */
+	if (unlikely(charged))
+		ioasid_mappings_uncharge(ioas->account, charged);
 	ret = write_part(ioas, pinned, &spares[LIKE], held);
 	ioas_wake(ioas);
 	return ret;
@@ -354,6 +374,7 @@ static int pin_part(struct ioas *ioas, struct task_struct *task,
 		    const struct part *part, u64 *fault_addr)
 {
 	struct held held = {};
+	bool again = true;
 	int ret;
 
 	ret = get_memory(ioas, task, part, &held, fault_addr);
@@ -361,6 +382,12 @@ static int pin_part(struct ioas *ioas, struct task_struct *task,
 		return ret;
 	do {
 		ret = place(ioas, part, &held);
+		/* What is idle has mappings, too */
+		if (unlikely(ret == -EDQUOT) && again) {
+			again = false;
+			ioas_demand_spare(ioas);
+			ret = -EAGAIN;
+		}
 		if (ret == -EAGAIN && fatal_signal_pending(current))
 			ret = -EINTR;
 		cond_resched();
@@ -432,6 +459,7 @@ static int pin_window(struct ioas *ioas, struct task_struct *task, u64 start,
  * -EPERM, it is memory of another process, which has to refer to it first;
  * -EINTR, a fatal signal;
  * -EIO, the root is poisoned;
+ * -EDQUOT, the context permits no more mappings;
  * -ENOMEM, -ENOSPC or -EIO of an IOMMU driver;
  * errnos of ioasid_memory_get().
  */

@@ -197,6 +197,49 @@ TEST_F(demand, idle)
 	EXPECT_EQ(2, info.nr_mappings);
 }
 
+static int limit_mappings(struct _test_data_demand *self, __u64 limit)
+{
+	return ia_set_option(self->fd, IOASID_OPTION_LIMIT_MAPPINGS, limit, 0);
+}
+
+static __u64 mappings_left(struct _test_data_demand *self)
+{
+	return info_of(self->fd, self->root).mappings_left;
+}
+
+/* What is pinned has mappings, up to the limit; what is idle makes room. */
+TEST_F(demand, mappings)
+{
+	/* The window, what is before and behind it, and the mapping of the child */
+	ASSERT_EQ(0, limit_mappings(self, 2));
+	EXPECT_EQ(-EDQUOT, refer(self, window_page(3), 1));
+	EXPECT_EQ(0, PINNED());
+	EXPECT_EQ(1, mappings_left(self));
+	ASSERT_EQ(0, limit_mappings(self, 3));
+	EXPECT_EQ(-EDQUOT, refer(self, window_page(3), 1));
+	ASSERT_EQ(0, limit_mappings(self, 4));
+	ASSERT_EQ(0, refer(self, window_page(3), 1));
+	EXPECT_EQ(WINDOW, PINNED());
+	EXPECT_EQ(0, mappings_left(self));
+	EXPECT_EQ(-EDQUOT, refer(self, 0, 1));
+	ASSERT_EQ(0, unrefer(self, window_page(3), 1));
+	EXPECT_EQ(1, mappings_left(self));
+	ASSERT_EQ(0, refer(self, window_page(9), 1));
+	EXPECT_EQ(WINDOW, PINNED());
+	EXPECT_EQ(0, mappings_left(self));
+	ASSERT_EQ(0, unrefer(self, window_page(9), 1));
+	/* All of it: each window, and one mapping of the child */
+	ASSERT_EQ(0, limit_mappings(self, WINDOWS));
+	EXPECT_EQ(-EDQUOT, refer(self, 0, PAGES));
+	EXPECT_TRUE(faults(&self->dev, CHILD_AT));
+	ASSERT_EQ(0, limit_mappings(self, WINDOWS + 1));
+	ASSERT_EQ(0, refer(self, 0, PAGES));
+	EXPECT_TRUE(sees(self, PAGES - 1));
+	EXPECT_EQ(0, mappings_left(self));
+	ASSERT_EQ(0, ia_unmap_cascade(self->fd, self->root, ROOT_AT, LENGTH));
+	EXPECT_EQ(WINDOWS + 1, mappings_left(self));
+}
+
 /* Windows of the cut size; and one mapping of many windows. */
 TEST_F(demand, cut_size)
 {

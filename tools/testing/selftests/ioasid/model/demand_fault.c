@@ -351,6 +351,26 @@ TEST_F(demand_fault, limit)
 	close(mapper.file);
 }
 
+/* What is pinned is a mapping of its own, up to their limit */
+TEST_F(demand_fault, mappings)
+{
+	ASSERT_EQ(0, ia_set_option(self->fd, IOASID_OPTION_LIMIT_MAPPINGS, 2, 0));
+	ATTACH();
+	REFUSED(FILL, window(self, 2));
+	PINS(0);
+	WRITES(self->mem, 1);
+	PINS(WINDOW);
+	EXPECT_EQ(0, info_of(self->fd, self->id).mappings_left);
+	WRITES(self->mem + WINDOW - PG, 1);
+	/* The next one takes the place of the front of the rest */
+	REFUSED(FILL, window(self, 1));
+	ASSERT_EQ(0, ia_set_option(self->fd, IOASID_OPTION_LIMIT_MAPPINGS, 3, 0));
+	WRITES(window(self, 1), 1);
+	PINS(2 * WINDOW);
+	ASSERT_EQ(0, ia_unmap(self->fd, self->id, IA_PTR(self->mem), LENGTH, NULL));
+	EXPECT_EQ(3, info_of(self->fd, self->id).mappings_left);
+}
+
 /* It ends: devices keep what they have, and get nothing more */
 TEST_F(demand_fault, ends)
 {
