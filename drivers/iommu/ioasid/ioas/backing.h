@@ -19,10 +19,10 @@ static __always_inline void ioas_mapping_put_memory(struct ioas *ioas,
 	case IOAS_BACKING_PINNED:
 		ioasid_memory_put(&m->mem, ioas->account, m->payer);
 		if (unlikely(ioas->demand))
-			ioas_origin_put(m->origin);
+			ioas_demand_released(ioas, m);
 		break;
 	case IOAS_BACKING_DEMAND:
-		ioas_origin_put(m->origin);
+		ioas_demand_released(ioas, m);
 		break;
 	case IOAS_BACKING_PARENT:
 		m->next = NULL;

@@ -21,7 +21,8 @@
  *  - What is pinned is in the domains of the root, as any memory is: see
  *    demand_pin.c.  While there is a domain no window is unpinned, used or not: what
  *    a device has requested stays until it is unmapped, or the last device is
- *    detached.  The worker unpins then what is idle.
+ *    detached.  The worker unpins then what is idle.  A window with nothing pinned is
+ *    freed meanwhile as soon as it is not used, unless many mappings lie in it.
  *  - No software device uses the root itself.
  *  - A pin may hang in a page fault.  No state tells of it, so that no other thread
  *    waits for it: two threads may pin the same part, and one of them unpins again.
@@ -52,6 +53,9 @@
 /* Memory that stays pinned in windows that are not used, and for how long more does */
 #define IDLE_BYTES	SZ_4M
 #define IDLE_TIME	(HZ / 10)
+
+/* Mappings that are visited to find out whether a window has something pinned */
+#define LOOK_BATCH	8
 
 /* Parts that are unpinned at a time */
 #define UNPIN_BATCH	8
@@ -358,8 +362,35 @@ static void forget_window(struct ioas_demand *demand, struct ioas_window *window
 	kfree(window);
 }
 
-static void make_idle(struct ioas_demand *demand, struct ioas_window *window)
+/* True if something may be pinned in a window; bounds what is left by that of mappings */
+static bool may_have_pinned(struct ioas *ioas, const struct ioas_window *window)
 {
+	u64 last = ioas_demand_last(ioas, window->index);
+	struct ioas_mapping *m;
+	unsigned int n = 0;
+
+	m = ioas_mapping_first(ioas, ioas_demand_start(ioas, window->index));
+	for (; m && m->start <= last; m = ioas_mapping_next(m))
+		if (m->backing == IOAS_BACKING_PINNED || ++n == LOOK_BATCH)
+			return true;
+	return false;
+}
+
+/* Under a domain the worker does not free what is idle: returns true if it is freed */
+static bool forget_empty(struct ioas *ioas, struct ioas_window *window)
+{
+	if (!ioas->demand->domains || may_have_pinned(ioas, window))
+		return false;
+	forget_window(ioas->demand, window);
+	return true;
+}
+
+static void make_idle(struct ioas *ioas, struct ioas_window *window)
+{
+	struct ioas_demand *demand = ioas->demand;
+
+	if (forget_empty(ioas, window))
+		return;
 	list_add_tail(&window->idle, &demand->idle);
 	if (demand->nr_idle++ == demand->max_idle)
 		queue_delayed_work(system_unbound_wq, &demand->trim, IDLE_TIME);
@@ -404,7 +435,7 @@ static void unpin_window(struct ioas *ioas, struct ioas_window *window)
 		if (!more || is_taken(demand, index, window))
 			return;
 	} while (!demand->domains);
-	make_idle(demand, window);
+	make_idle(ioas, window);
 }
 
 /*
@@ -466,18 +497,22 @@ static struct ioas_window *find_window(struct ioas_demand *demand,
 	return window;
 }
 
-static void use_window(struct ioas_demand *demand, struct ioas_window *window)
+static void take_from_idle(struct ioas_demand *demand, struct ioas_window *window)
 {
-	if (window->users++ || list_empty(&window->idle))
-		return;
 	list_del_init(&window->idle);
 	demand->nr_idle--;
 }
 
-static void leave_window(struct ioas_demand *demand, struct ioas_window *window)
+static void use_window(struct ioas_demand *demand, struct ioas_window *window)
+{
+	if (!window->users++ && !list_empty(&window->idle))
+		take_from_idle(demand, window);
+}
+
+static void leave_window(struct ioas *ioas, struct ioas_window *window)
 {
 	if (!--window->users)
-		make_idle(demand, window);
+		make_idle(ioas, window);
 }
 
 /**
@@ -494,7 +529,7 @@ void ioas_demand_leave(struct ioas *ioas, u64 start, u64 last)
 	unsigned int n = 0;
 
 	for (;;) {
-		leave_window(ioas->demand, find_window(ioas->demand, index));
+		leave_window(ioas, find_window(ioas->demand, index));
 		if (likely(index++ == end))
 			break;
 		if (++n % IOAS_DEMAND_BATCH == 0)
@@ -503,6 +538,30 @@ void ioas_demand_leave(struct ioas *ioas, u64 start, u64 last)
 	/* Many references may be left in a row */
 	if (unlikely(n))
 		ioas_relax(ioas);
+}
+
+/**
+ * ioas_demand_released() - note that a mapping is gone for good
+ * @ioas: the root
+ * @m: the mapping, a record or pinned, in no tree; drops its reference to its origin
+ *
+ * Context: any but interrupts.
+ */
+void ioas_demand_released(struct ioas *ioas, const struct ioas_mapping *m)
+{
+	struct ioas_demand *demand = ioas->demand;
+	struct ioas_window *window = NULL;
+
+	ioas_origin_put(m->origin);
+	spin_lock(&ioas->lock);
+	/* Look at it only if that may matter: ioas_exit() has no tree any longer */
+	if (demand->domains)
+		window = find_window(demand, ioas_demand_window(ioas, m->start));
+	if (window && !list_empty(&window->idle) && !may_have_pinned(ioas, window)) {
+		take_from_idle(demand, window);
+		forget_window(demand, window);
+	}
+	spin_unlock(&ioas->lock);
 }
 
 /**

@@ -41,6 +41,7 @@ bool ioas_origin_known(const struct ioas_origin *origin);
 int ioas_demand_get(struct ioas *ioas, u64 start, u64 last);
 void ioas_demand_leave(struct ioas *ioas, u64 start, u64 last);
 void ioas_demand_put(struct ioas *ioas, u64 start, u64 last);
+void ioas_demand_released(struct ioas *ioas, const struct ioas_mapping *m);
 void ioas_demand_keep_apart(struct ioas *ioas, u64 at);
 void ioas_demand_split(struct ioas *ioas, u64 at);
 int ioas_demand_use(struct ioas *ioas, unsigned long index);

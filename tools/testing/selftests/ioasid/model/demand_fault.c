@@ -219,6 +219,61 @@ TEST_F(demand_fault, stays)
 	REFUSED(FILL, self->mem);
 }
 
+/* Windows that are used one after the other, so far apart that each costs 600 bytes */
+#define PASSED 8000ULL
+#define APART (64 * WINDOW)
+#define MOST_KB ((long long)PASSED * 600 / 1024 / 2)
+
+/* What of the kernel's memory grows with windows; some is freed a moment later */
+static bool slab_grows(long long before)
+{
+	__u64 deadline = ia_now_ms() + PATIENCE_MS / 4;
+
+	while (ia_proc_field("/proc/meminfo", "Slab") > before + MOST_KB &&
+	       ia_now_ms() < deadline)
+		usleep(1000);
+	return ia_proc_field("/proc/meminfo", "Slab") > before + MOST_KB;
+}
+
+/* What is used no longer leaves nothing behind, though a device is attached */
+TEST_F(demand_fault, windows)
+{
+	__u64 at = IA_PTR(self->mem) + SZ_1G, i;
+	long long before;
+	__u32 child;
+
+	if (ia_slow_kernel())
+		SKIP(return, "KASAN keeps what was freed");
+	ASSERT_EQ(0, ia_child(self->fd, self->id, 0, &child));
+	ATTACH();
+	before = ia_proc_field("/proc/meminfo", "Slab");
+	/* Where nothing is mapped */
+	for (i = 0; i < PASSED; i++)
+		ASSERT_EQ(-ENXIO, ia_map_ref(self->fd, child, CHILD_AT,
+					     at + i * APART, PG, IA_RW));
+	EXPECT_FALSE(slab_grows(before));
+	/* What is requested, and unmapped */
+	for (i = 0; i < PASSED; i++) {
+		ASSERT_EQ(0, ia_map(self->fd, self->id, at + i * APART,
+				    self->mem, PG));
+		ASSERT_EQ(0, DMA(FILL, (char *)at + i * APART));
+		ASSERT_EQ(0, ia_unmap(self->fd, self->id, at + i * APART, PG,
+				      NULL));
+	}
+	EXPECT_FALSE(slab_grows(before));
+	/* What a child refers to, and unmaps after its parent has */
+	for (i = 0; i < PASSED; i++) {
+		ASSERT_EQ(0, ia_map(self->fd, self->id, at + i * APART,
+				    self->mem, PG));
+		ASSERT_EQ(0, ia_map_ref(self->fd, child, CHILD_AT,
+					at + i * APART, PG, IA_RW));
+		ASSERT_EQ(0, ia_unmap_cascade(self->fd, self->id,
+					      at + i * APART, PG));
+	}
+	EXPECT_FALSE(slab_grows(before));
+	EXPECT_EQ(0, pinned(self));
+}
+
 /* What is not mapped, and what is mapped read-only */
 TEST_F(demand_fault, refuses)
 {
