@@ -299,12 +299,13 @@ enum ioasid_alloc_flags {
  * An IOASID of the kind IOASID_KIND_PROCESS has no parent.  Devices that are attached to
  * it use the addresses of the process that made it, with the permissions that the
  * process has there: all of its memory, as it comes and goes, but what devices are
- * mapped to.  Nothing is pinned, and nothing is charged but page tables, to the memory
- * cgroup of the process.  A device must be able to request pages (PCI PRI), and its
- * IOMMU to translate the addresses of a process, or its attach returns EMEDIUMTYPE.
- * The kernel answers the requests.  It refuses one if the process has no page there, or
- * lacks the permission; if an attached device has reserved addresses in the same 2 MiB;
- * and after the process has ended.  After fork()
+ * mapped to.  Nothing is pinned, and no limit of locked memory counts.
+ * Page tables, and what the kernel keeps of each 2 MiB of addresses that devices use,
+ * are charged to the memory cgroup of the process.  A device must be able to request
+ * pages (PCI PRI), and its IOMMU to translate the addresses of a process, or its attach
+ * returns EMEDIUMTYPE.  The kernel answers the requests.  It refuses one if the process
+ * has no page there, or lacks the permission; if an attached device has reserved
+ * addresses in the same 2 MiB; and after the process has ended.  After fork()
  * it is the memory of the parent still, and after execve() nothing: see
  * IOASID_STATE_MM_GONE.  A child of fork() and other processes that have the file can
  * use the IOASID, but only devices reach the memory.  It takes none of the commands that

@@ -17,12 +17,14 @@
  *    table that is in use, and no invalidation waits for an attach.
  *  - A page that a poisoned domain may still reach has a reference, until the domain
  *    is freed.
- *  - A window is found only in ioas_process.windows.  It is freed when it maps nothing
- *    and no worker uses it.
+ *  - A window is found only in ioas_process.windows.  It is idle when it maps nothing
+ *    and no worker uses it: of those, a few are kept, and a work frees the others.
  *  - The mm of the process may end at any time; what is left of it is grabbed.
  *
  * Waits: an invalidation waits for one worker that writes one window to all domains.
- * A worker may wait for a page for ever: nothing waits for it, see fault_server.c.
+ * A worker may wait for a page for ever: nothing waits for it, see fault_server.c.  A
+ * window is freed once no invalidation of the mm is under way, which may be one of
+ * others that sleeps: workers and works wait for that, and nothing waits for these.
  *
  * Locks: ioas_process.lock protects windows and domains.  Reclaim takes it, by the
  * notifier: nothing that reclaims is called with it held.  ioas.lock nests in it.
@@ -66,6 +68,7 @@
  * @nr_idle: number of these
  * @nr_pages: pages that are mapped, in all domains; read without @lock
  * @ended: the mm has ended, and user space was told
+ * @reap: frees idle windows, with a reference to @server
  * @poisoned: calls ioas_ops.poisoned, with a reference to the address space
  */
 struct ioas_process {
@@ -79,6 +82,7 @@ struct ioas_process {
 	unsigned int nr_idle;
 	unsigned long nr_pages;
 	bool ended;
+	struct work_struct reap;
 	struct work_struct poisoned;
 };
 
@@ -128,7 +132,7 @@ static void free_window(struct process_window *window)
 
 	mmu_interval_notifier_remove(&window->notifier);
 	list_for_each_entry_safe(part, next, &window->parts, node)
-		kvfree(part);
+		ioas_process_part_free(part);
 	kfree(window);
 }
 
@@ -154,6 +158,27 @@ static void reap(struct ioas_process *process, unsigned int max)
 		free_window(window);
 		cond_resched();
 	}
+}
+
+static void reap_work(struct work_struct *work)
+{
+	struct ioas_process *process =
+		container_of(work, struct ioas_process, reap);
+
+	reap(process, MAX_IDLE);
+	ioas_fault_server_put(&process->server);
+}
+
+/* Free idle windows by a thread that may wait for invalidations */
+static void reap_later(struct ioas_process *process)
+{
+	lockdep_assert_held(&process->lock);
+	/* Without a reference left, process_free() is about to free them all */
+	if (process->nr_idle <= MAX_IDLE ||
+	    !refcount_inc_not_zero(&process->server.refs))
+		return;
+	if (!ioas_fault_server_defer(&process->reap))
+		ioas_fault_server_put(&process->server);
 }
 
 static void put_window(struct ioas_process *process, struct process_window *window)
@@ -267,6 +292,7 @@ static bool process_invalidate(struct mmu_interval_notifier *notifier,
 	list_for_each_entry(target, &process->targets, node)
 		remove_range(window, target->dom, range->start, range->end);
 	check_idle(process, window);
+	reap_later(process);
 	if (range->event == MMU_NOTIFY_RELEASE)
 		tell_end(process);
 	mutex_unlock(&process->lock);
@@ -344,7 +370,7 @@ static int add_parts(struct ioas_process *process, struct process_window *window
 		part = NULL;
 	}
 	mutex_unlock(&process->lock);
-	kvfree(part);
+	ioas_process_part_free(part);
 	return ret;
 }
 
@@ -653,16 +679,16 @@ void ioas_process_leave(struct ioas *ioas, struct ioas_domain *dom)
 			break;
 		part = forget_part(window, dom);
 		mutex_unlock(&process->lock);
-		kvfree(part);
+		ioas_process_part_free(part);
 		cond_resched();
 		index++;
 		mutex_lock(&process->lock);
 	}
 	if (target)
 		list_del(&target->node);
+	reap_later(process);
 	mutex_unlock(&process->lock);
 	kfree(target);
-	reap(process, MAX_IDLE);
 }
 
 /* ---- Life ---- */
@@ -708,6 +734,7 @@ int ioas_process_init(struct ioas *ioas)
 	mutex_init(&process->lock);
 	INIT_LIST_HEAD(&process->targets);
 	INIT_LIST_HEAD(&process->idle);
+	INIT_WORK(&process->reap, reap_work);
 	INIT_WORK(&process->poisoned, poisoned_work);
 	xa_init(&process->windows);
 	process->mm = current->mm;

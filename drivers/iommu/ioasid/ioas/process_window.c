@@ -33,14 +33,34 @@ static struct page *page_of(unsigned long pfn)
  * ioas_process_part_alloc() - allocate a part of a window, for any domain
  *
  * Context: may sleep.
- * Return: the part, in which nothing is mapped, to be freed by kvfree(); or NULL.
+ * Return: the part, in which nothing is mapped; or NULL.
  */
 struct process_part *ioas_process_part_alloc(void)
 {
-	struct process_part *part;
+	struct process_part *part = kzalloc(sizeof(*part), GFP_KERNEL_ACCOUNT);
 
-	return kvzalloc(struct_size(part, pfns, PROCESS_WINDOW_PAGES),
-			GFP_KERNEL_ACCOUNT);
+	if (!part)
+		return NULL;
+	part->pfns = kcalloc(PROCESS_WINDOW_PAGES, sizeof(*part->pfns),
+			     GFP_KERNEL_ACCOUNT);
+	if (part->pfns)
+		return part;
+	kfree(part);
+	return NULL;
+}
+
+/**
+ * ioas_process_part_free() - undo ioas_process_part_alloc()
+ * @part: the part, in no list; or NULL
+ *
+ * Context: any but interrupts.
+ */
+void ioas_process_part_free(struct process_part *part)
+{
+	if (!part)
+		return;
+	kfree(part->pfns);
+	kfree(part);
 }
 
 /**
@@ -293,7 +313,7 @@ int ioas_process_part_write(struct process_window *window,
 /**
  * ioas_process_part_forget() - a domain goes: forget what of a window is in it
  * @window: the window
- * @part: the part; kvfree() follows
+ * @part: the part; ioas_process_part_free() follows
  *
  * No device does DMA by the domain any longer.
  */

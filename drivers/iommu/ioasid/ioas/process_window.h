@@ -44,13 +44,14 @@ struct process_window {
  * @node: in process_window.parts
  * @dom: the domain; only to be compared
  * @whole: it is mapped by one IOPTE, or a few that do not end at each page
- * @pfns: of each page: 0, or its PFN with flags of struct hmm_range
+ * @pfns: of each page: 0, or its PFN with flags of struct hmm_range.  A page, which
+ *	it would not be as the end of this structure
  */
 struct process_part {
 	struct list_head node;
 	const struct ioas_domain *dom;
 	bool whole;
-	unsigned long pfns[];
+	unsigned long *pfns;
 };
 
 /* Its first address */
@@ -60,6 +61,7 @@ static inline u64 process_window_start(const struct process_window *window)
 }
 
 struct process_part *ioas_process_part_alloc(void);
+void ioas_process_part_free(struct process_part *part);
 struct process_part *ioas_process_part_find(struct process_window *window,
 					    const struct ioas_domain *dom);
 void ioas_process_part_remove(struct process_window *window,

@@ -463,6 +463,41 @@ TEST_F(process, ends)
 	look_at_child(_metadata, self, 'x');
 }
 
+#define IDLE_WINDOWS 1000UL
+/* Each costs a page, at least */
+#define IDLE_KB ((long long)(IDLE_WINDOWS * PG / 1024))
+
+static long long slab(void)
+{
+	return ia_proc_field("/proc/meminfo", "SUnreclaim");
+}
+
+/* What devices reach no longer is forgotten, though they request nothing */
+TEST_F(process, idle)
+{
+	unsigned long length = IDLE_WINDOWS * PROCESS_WINDOW, i;
+	char *p = ia_mem_aligned(length, PROCESS_WINDOW);
+	__u64 deadline;
+	long long most;
+
+	if (ia_slow_kernel())
+		SKIP(return, "KASAN keeps what was freed");
+	ASSERT_NE(NULL, p);
+	ASSERT_EQ(0, madvise(p, length, MADV_NOHUGEPAGE));
+	ATTACH();
+	for (i = 0; i < IDLE_WINDOWS; i++)
+		ASSERT_EQ(0, DMA(FILL, p + i * PROCESS_WINDOW));
+	EXPECT_EQ(IDLE_WINDOWS * PG, info_of(self->fd, self->id).bytes_mapped);
+	most = slab() - IDLE_KB / 2;
+	ASSERT_EQ(0, munmap(p, length));
+	EXPECT_EQ(0, info_of(self->fd, self->id).bytes_mapped);
+	deadline = ia_now_ms() + PATIENCE_MS;
+	while (slab() > most && ia_now_ms() < deadline)
+		usleep(1000);
+	EXPECT_GE(most, slab());
+	WRITES(self->mem, 1);
+}
+
 /* The device moves there and back while it works */
 TEST_F(process, moves)
 {
