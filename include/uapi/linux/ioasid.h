@@ -299,7 +299,7 @@ enum ioasid_alloc_flags {
  * An IOASID of the kind IOASID_KIND_PROCESS has no parent.  Devices that are attached to
  * it use the addresses of the process that made it, with the permissions that the
  * process has there: all of its memory, as it comes and goes, but what devices are
- * mapped to.  Nothing is pinned, and no limit of locked memory counts.
+ * mapped to, and memfd_secret().  Nothing is pinned, and no limit of locked memory counts.
  * Page tables, and what the kernel keeps of each 2 MiB of addresses that devices use,
  * are charged to the memory cgroup of the process.  A device must be able to request
  * pages (PCI PRI), and its IOMMU to translate the addresses of a process, or its attach

@@ -30,7 +30,9 @@
  * notifier: nothing that reclaims is called with it held.  ioas.lock nests in it.
  * mmap_lock is taken before it.
  */
+#include <linux/fs.h>
 #include <linux/hmm.h>
+#include <linux/magic.h>
 #include <linux/memcontrol.h>
 #include <linux/mm.h>
 #include <linux/mmu_notifier.h>
@@ -417,19 +419,27 @@ static int write_all(struct ioas_process *process, struct process_window *window
 /* ---- Page requests ---- */
 
 /*
- * Forget what was found of shadow stacks, which have writable pages that no instruction
- * writes to but calls; the mmap_lock is held
+ * True for memory that GUP refuses, and hmm_range_fault() does not: shadow stacks, which
+ * have writable pages that no instruction writes to but calls; and memfd_secret(), which
+ * the kernel itself has not mapped
  */
-static void skip_shadow_stacks(const struct hmm_range *range)
+static bool is_withheld(const struct vm_area_struct *vma)
+{
+	/* vma_is_secretmem() is not exported */
+	return vma->vm_flags & VM_SHADOW_STACK ||
+	       (vma->vm_file &&
+		file_inode(vma->vm_file)->i_sb->s_magic == SECRETMEM_MAGIC);
+}
+
+/* Forget what was found of memory that is withheld; the mmap_lock is held */
+static void skip_withheld(const struct hmm_range *range)
 {
 	VMA_ITERATOR(vmi, range->notifier->mm, range->start);
 	struct vm_area_struct *vma;
 	u64 addr, end;
 
-	if (!VM_SHADOW_STACK)
-		return;
 	for_each_vma_range(vmi, vma, range->end) {
-		if (!(vma->vm_flags & VM_SHADOW_STACK))
+		if (!is_withheld(vma))
 			continue;
 		end = min_t(u64, vma->vm_end, range->end);
 		for (addr = max_t(u64, vma->vm_start, range->start); addr < end;
@@ -496,7 +506,7 @@ static int try_page(struct ioas_process *process, struct process_window *window,
 	if (may_execute(mm, page))
 		ret = hmm_range_fault(&range);
 	if (!ret)
-		skip_shadow_stacks(&range);
+		skip_withheld(&range);
 	pfn = pfns[(page->addr - start) >> PAGE_SHIFT];
 	if (!ret && wants & ~pfn)
 		ret = bring_in(mm, page, pfn);

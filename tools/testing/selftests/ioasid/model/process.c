@@ -4,6 +4,7 @@
  * goes, and nothing else.
  */
 #include <linux/kernel-page-flags.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "ioasid_test.h"
@@ -496,6 +497,34 @@ TEST_F(process, idle)
 		usleep(1000);
 	EXPECT_GE(most, slab());
 	WRITES(self->mem, 1);
+}
+
+/* memfd_secret(): the process has it alone */
+TEST_F(process, secret)
+{
+	int fd = syscall(SYS_memfd_secret, 0);
+	char *p;
+
+	if (fd < 0)
+		SKIP(return, "no memfd_secret()");
+	ASSERT_EQ(0, ftruncate(fd, 4 * PG));
+	ASSERT_EQ(self->mem + PG, mmap(self->mem + PG, 2 * PG,
+				       PROT_READ | PROT_WRITE,
+				       MAP_SHARED | MAP_FIXED, fd, 0));
+	close(fd);
+	p = self->mem + PG;
+	p[0] = 1;
+	ATTACH();
+	/* What is there, and what is not yet; but what is around it */
+	REFUSED(VERIFY, p);
+	REFUSED(FILL, p);
+	REFUSED(FILL, p + PG);
+	WRITES(self->mem, 1);
+	WRITES(self->mem + 3 * PG, 1);
+	REFUSED(FILL, p);
+	EXPECT_EQ(2 * PG, info_of(self->fd, self->id).bytes_mapped);
+	EXPECT_EQ(1, touch(p));
+	EXPECT_EQ(0, touch(p + PG));
 }
 
 /* The device moves there and back while it works */
