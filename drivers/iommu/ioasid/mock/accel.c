@@ -927,6 +927,16 @@ static int accel_open(struct inode *inode, struct file *filp)
 	return 0;
 }
 
+static void unbind(struct accel_file *file)
+{
+	/* Waits until its last job has ended */
+	down_write(&file->sem);
+	if (file->idev)
+		ioasid_unbind(file->idev);
+	WRITE_ONCE(file->idev, NULL);
+	up_write(&file->sem);
+}
+
 /* No command is under way: all work has ended */
 static int accel_release(struct inode *inode, struct file *filp)
 {
@@ -934,6 +944,8 @@ static int accel_release(struct inode *inode, struct file *filp)
 	struct accel *accel = file->accel;
 	struct accel_queue *queue;
 
+	/* The device stays until it is unbound: accel_remove() finds the file so long */
+	unbind(file);
 	mutex_lock(&accel->mutex);
 	list_del(&file->node);
 	mutex_unlock(&accel->mutex);
@@ -942,8 +954,6 @@ static int accel_release(struct inode *inode, struct file *filp)
 	if (queue)
 		put_queue(accel, queue);
 	spin_unlock(&accel->lock);
-	if (file->idev)
-		ioasid_unbind(file->idev);
 	mmdrop(file->mm);
 	mutex_destroy(&file->lock);
 	kfree(file);
@@ -1165,14 +1175,8 @@ static void accel_remove(struct platform_device *pdev)
 	mutex_unlock(&accels_lock);
 	mutex_lock(&accel->mutex);
 	accel_kill(accel);
-	list_for_each_entry(file, &accel->files, node) {
-		/* Waits until its last job has ended */
-		down_write(&file->sem);
-		if (file->idev)
-			ioasid_unbind(file->idev);
-		WRITE_ONCE(file->idev, NULL);
-		up_write(&file->sem);
-	}
+	list_for_each_entry(file, &accel->files, node)
+		unbind(file);
 	mutex_unlock(&accel->mutex);
 	/* A job of the kernel */
 	mutex_lock(&accel->kernel_lock);

@@ -725,6 +725,34 @@ TEST_F(accel, unplug)
 	ASSERT_EQ(0, acc_plug(&self->model, &self->dev, &params));
 }
 
+static void *close_thread(void *arg)
+{
+	close((int)(long)arg);
+	return NULL;
+}
+
+/* A device that goes is bound no longer, also if its file is just being closed */
+TEST_F(accel, unplug_closing)
+{
+	struct model_params params = { .pasid_bits = BITS };
+	struct model_device dev;
+	pthread_t thread;
+	int i, acc;
+
+	for (i = 0; i < 50; i++) {
+		ASSERT_EQ(0, acc_plug(&self->model, &dev, &params));
+		acc = acc_open(&dev, 0);
+		ASSERT_LE(0, acc);
+		ASSERT_LT(0, acc_bind(acc, self->fd, 2));
+		ASSERT_EQ(0, acc_attach(acc, self->space[0], 1));
+		ASSERT_EQ(0, pthread_create(&thread, NULL, close_thread,
+					    (void *)(long)acc));
+		EXPECT_EQ(0, model_unplug(&dev, 0));
+		EXPECT_EQ(0, info_of(self->fd, self->space[0]).nr_devices);
+		ASSERT_EQ(0, pthread_join(thread, NULL));
+	}
+}
+
 TEST_F(accel, poison)
 {
 	struct hold hold, other;
