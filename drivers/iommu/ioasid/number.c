@@ -225,9 +225,6 @@ err_free:
 	return ERR_PTR(ret);
 }
 
-/* Of users that found the pool empty */
-static ATOMIC_NOTIFIER_HEAD(numbers_returns);
-
 /* Nothing is attached by it any more */
 static void give_number(struct ioasid_device *idev, struct ioasid_number *number)
 {
@@ -242,7 +239,7 @@ static void give_number(struct ioasid_device *idev, struct ioasid_number *number
 	ioas_iommu_free_pasid(number->pasid);
 	uncharge_user(number->user);
 	kfree_rcu(number, rcu);
-	atomic_notifier_call_chain(&numbers_returns, IOASID_PASID_RETURNED, NULL);
+	ioas_iommu_tell_returned();
 }
 
 /* The common number of a vPASID and an IOASID, with one user more */
@@ -468,7 +465,7 @@ EXPORT_SYMBOL_GPL(ioasid_pasid_unregister_notifier);
  */
 void ioasid_pasid_register_returns(struct notifier_block *nb)
 {
-	atomic_notifier_chain_register(&numbers_returns, nb);
+	ioas_iommu_register_returns(nb);
 }
 EXPORT_SYMBOL_GPL(ioasid_pasid_register_returns);
 
@@ -480,6 +477,6 @@ EXPORT_SYMBOL_GPL(ioasid_pasid_register_returns);
  */
 void ioasid_pasid_unregister_returns(struct notifier_block *nb)
 {
-	atomic_notifier_chain_unregister(&numbers_returns, nb);
+	ioas_iommu_unregister_returns(nb);
 }
 EXPORT_SYMBOL_GPL(ioasid_pasid_unregister_returns);

@@ -394,6 +394,8 @@ static int try_lead(struct ioas_attachment *attachment, struct ioas_domain *dom)
 	if (!ret)
 		ioas_route_block(attachment, dom->iommu);
 	ioas_iommu_free_pasid(attachment->pasid);
+	/* Another user may have found the pool empty meanwhile */
+	ioas_iommu_tell_returned();
 	attachment->pasid = IOMMU_PASID_INVALID;
 	return ret;
 }

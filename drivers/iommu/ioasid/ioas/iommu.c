@@ -10,6 +10,7 @@
 #include <linux/ioasid.h>
 #include <linux/mm.h>
 #include <linux/mutex.h>
+#include <linux/notifier.h>
 #include <linux/pci.h>
 #include <linux/pci-ats.h>
 #include <linux/slab.h>
@@ -740,6 +741,44 @@ u32 ioas_iommu_alloc_pasid(struct device *dev)
 void ioas_iommu_free_pasid(u32 pasid)
 {
 	iommu_free_global_pasid(pasid);
+}
+
+/* Of users that found the pool empty */
+static ATOMIC_NOTIFIER_HEAD(pasid_returns);
+
+/**
+ * ioas_iommu_tell_returned() - tell users of the pool that a PASID is back
+ *
+ * Follows ioas_iommu_free_pasid(), and is a step of its own: the caller may have to
+ * uncharge it first.
+ *
+ * Context: any.
+ */
+void ioas_iommu_tell_returned(void)
+{
+	atomic_notifier_call_chain(&pasid_returns, IOASID_PASID_RETURNED, NULL);
+}
+
+/**
+ * ioas_iommu_register_returns() - see ioasid_pasid_register_returns()
+ * @nb: called by ioas_iommu_tell_returned()
+ *
+ * Context: may sleep.
+ */
+void ioas_iommu_register_returns(struct notifier_block *nb)
+{
+	atomic_notifier_chain_register(&pasid_returns, nb);
+}
+
+/**
+ * ioas_iommu_unregister_returns() - undo ioas_iommu_register_returns()
+ * @nb: not called any more on return
+ *
+ * Context: may sleep.
+ */
+void ioas_iommu_unregister_returns(struct notifier_block *nb)
+{
+	atomic_notifier_chain_unregister(&pasid_returns, nb);
 }
 
 /**
