@@ -360,7 +360,7 @@ static int cut_family(struct ioas *ioas, u64 at, bool split,
 	int ret;
 
 	if (!is_parent(ioas))
-		return ioas_split(ioas, at, U64_MAX, split);
+		return ioas_split_child(ioas, at, split);
 	planned = frozen_by_us(ioas, at - 1, at);
 	if (!planned) {
 		/* It became a parent after the check: cut it in any case */
@@ -371,7 +371,7 @@ static int cut_family(struct ioas *ioas, u64 at, bool split,
 	}
 	ret = cut_children(ioas, at, split, req);
 	if (!ret)
-		ret = ioas_split(ioas, at, U64_MAX, split);
+		ret = ioas_split_child(ioas, at, split);
 	if (!planned)
 		thaw(ioas, &frozen);
 	return ret;

@@ -12,8 +12,8 @@
  *    are LEAVING meanwhile, a state that no pinning thread waits for, and the
  *    others are LIVE.
  *
- * Waits: for busy mappings, and for accesses, with nothing claimed and no lock
- * held; a fatal signal ends them.
+ * Waits: for busy mappings, for accesses, and for cascading unmaps of the parent,
+ * with nothing claimed and no lock held; a fatal signal ends them.
  *
  * Locks: attach_lock keeps groups from joining and leaving, so that no domain
  * is being populated; tables.sem is held for reading for as long as anything
@@ -307,6 +307,8 @@ static int claim_range(struct ioas_change *change)
 	change->referred = false;
 	change->devices = false;
 	ioas_lock_refs(ioas);
+	/* A cascading unmap that waits sets it again: see still_busy() */
+	WRITE_ONCE(ioas->change_must_stop, false);
 	ret = check_space(change);
 	while (!ret) {
 		ret = claim_one(change, cursor, &next, &tail);
@@ -326,6 +328,59 @@ static int claim_range(struct ioas_change *change)
 	spin_unlock(&ioas->lock);
 	/* Claimed mappings are on the other list */
 	change->leaving = change->ours;
+	return ret;
+}
+
+/*
+ * Test whether the owner of the parent is about to unmap what a claimed mapping
+ * refers to: that comes first.  An owner that begins after this test has the change
+ * stop.  Returns 1 if so, with @frozen, which must thaw; -ENXIO if the parent keeps
+ * nothing mapped.
+ */
+static int check_parent(struct ioas_change *change,
+			struct ioasid_iova_range *frozen)
+{
+	struct ioas *ioas = change->ioas, *parent = ioas->parent;
+	const struct ioas_mapping *m;
+	unsigned int n = 0;
+	int ret = 0;
+
+	if (!parent)
+		return 0;
+	spin_lock(&parent->lock);
+	/* A new reference fails by itself */
+	if (!change->new &&
+	    (ioas->import ? ioas_import_shut(parent, ioas->import) :
+			    parent->dead)) {
+		change->fault_addr = change->start;
+		ret = -ENXIO;
+	}
+	for (m = change->claimed; m && !ret; m = m->next) {
+		if (likely(RB_EMPTY_ROOT(&parent->as_parent->frozen.rb_root)))
+			break;
+		if (ioas_mapping_has_ref(m) &&
+		    ioas_range_frozen(parent, m->addr, m->ref.last)) {
+			frozen->start = m->addr;
+			frozen->last = m->ref.last;
+			ret = 1;
+		}
+		if (++n % CLAIM_BATCH == 0)
+			ioas_relax(parent);
+	}
+	spin_unlock(&parent->lock);
+	return ret;
+}
+
+/* Wait until a cascading unmap of the parent has ended */
+static int wait_for_thaw(struct ioas *parent,
+			 const struct ioasid_iova_range *frozen)
+{
+	int ret;
+
+	spin_lock(&parent->lock);
+	ret = ioas_wait(parent, !ioas_range_frozen(parent, frozen->start,
+						   frozen->last), NULL);
+	spin_unlock(&parent->lock);
 	return ret;
 }
 
@@ -429,18 +484,20 @@ static int wait_for_busy(struct ioas_change *change)
 	int ret;
 
 	spin_lock(&ioas->lock);
-	ret = ioas_wait_busy(ioas, change->fault_addr, NULL);
+	ret = ioas_wait_busy(ioas, change->fault_addr, NULL, false);
 	spin_unlock(&ioas->lock);
 	return ret;
 }
 
 /*
- * Claim the range.  On success attach_lock and tables.sem are held, until
- * ioas_unclaim().  Waits for busy mappings with nothing held.
+ * Claim the range, when no cascading unmap of the parent is about to unmap a part of
+ * it.  On success attach_lock and tables.sem are held, until ioas_unclaim().  Waits
+ * with nothing held.
  */
 int ioas_claim(struct ioas_change *change)
 {
 	struct ioas *ioas = change->ioas;
+	struct ioasid_iova_range frozen;
 	unsigned int nr_fillers = 1;
 	int ret;
 
@@ -452,7 +509,7 @@ int ioas_claim(struct ioas_change *change)
 			mutex_unlock(&ioas->attach_lock);
 			break;
 		}
-		ret = claim_range(change);
+		ret = claim_range(change) ?: check_parent(change, &frozen);
 		if (!ret && !accesses_hold(change)) {
 			ioas_mapping_wait_readers(ioas, change->claimed);
 			return 0;
@@ -470,6 +527,8 @@ int ioas_claim(struct ioas_change *change)
 				ret = add_fillers(change, &nr_fillers);
 			else if (ret == -EAGAIN)
 				ret = wait_for_busy(change);
+			else if (ret == 1)
+				ret = wait_for_thaw(ioas->parent, &frozen);
 		}
 		if (ret)
 			break;

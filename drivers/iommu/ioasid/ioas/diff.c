@@ -369,13 +369,15 @@ static int stretch_end(struct stretch *stretch, bool must)
 }
 
 /*
- * The owner of the parent does not wait for a change that refers to its memory,
- * and may allocate many tables.
+ * The owner of the parent does not wait for a change of what refers to its memory, or
+ * is about to, and that may allocate many tables.
  */
 static int must_stop(const struct ioas_change *change)
 {
 	if (fatal_signal_pending(current))
 		return -EINTR;
+	if (READ_ONCE(change->ioas->change_must_stop))
+		return -EAGAIN;
 	return change->new && READ_ONCE(change->new->wanted) ? -EAGAIN : 0;
 }
 

@@ -24,8 +24,11 @@ struct lockdep_map ioas_changing_map =
 
 #endif
 
-/* Ask a long write of the mapping's IOPTEs to stop */
-static bool still_busy(struct ioas *ioas, u64 addr)
+/*
+ * Ask a long write of the mapping's IOPTEs to stop, and with @cascade a change that
+ * has claimed the mapping
+ */
+static bool still_busy(struct ioas *ioas, u64 addr, bool cascade)
 {
 	struct ioas_mapping *m = ioas_mapping_first(ioas, addr);
 
@@ -34,6 +37,8 @@ static bool still_busy(struct ioas *ioas, u64 addr)
 	WRITE_ONCE(m->wanted, true);
 	if (unlikely(m->backing == IOAS_BACKING_PIECES && m->next))
 		WRITE_ONCE(m->next->wanted, true);
+	if (unlikely(cascade && ioas_mapping_changing(m)))
+		WRITE_ONCE(ioas->change_must_stop, true);
 	return true;
 }
 
@@ -43,15 +48,16 @@ static bool still_busy(struct ioas *ioas, u64 addr)
  *	tables.sem is not held
  * @addr: an address of the mapping
  * @req: the unmap that waits; or NULL
+ * @cascade: a cascading unmap of the parent waits
  *
  * Return: 0; -EINTR, a fatal signal, or the patience of a forced @req ended.
  */
 int ioas_wait_busy(struct ioas *ioas, u64 addr,
-		   struct ioas_unmap_request *req)
+		   struct ioas_unmap_request *req, bool cascade)
 	__must_hold(&ioas->lock)
 {
 	lockdep_assert_not_held(&ioas->tables.sem);
-	return ioas_wait(ioas, !still_busy(ioas, addr), req);
+	return ioas_wait(ioas, !still_busy(ioas, addr, cascade), req);
 }
 
 /**

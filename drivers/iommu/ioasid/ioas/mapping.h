@@ -154,7 +154,7 @@ ioas_mapping_new(struct ioas *ioas, const struct ioas_map_request *req)
 }
 
 int ioas_wait_busy(struct ioas *ioas, u64 addr,
-		   struct ioas_unmap_request *req);
+		   struct ioas_unmap_request *req, bool cascade);
 void ioas_mapping_wait_readers(struct ioas *ioas,
 			       struct ioas_mapping *list);
 void ioas_quarantine_add(struct ioas *ioas, struct ioas_mapping *m);

@@ -18,8 +18,8 @@
  *    are LEAVING meanwhile, a state that no pinning thread waits for, and the
  *    others are LIVE.
  *
- * Waits: for busy mappings, and for accesses, with nothing claimed and no lock
- * held; a fatal signal ends them.
+ * Waits: for busy mappings, for accesses, and for cascading unmaps of the parent,
+ * with nothing claimed and no lock held; a fatal signal ends them.
  *
  * Locks: attach_lock keeps groups from joining and leaving, so that no domain
  * is being populated; tables.sem is held for reading for as long as anything
@@ -496,7 +496,7 @@ static int write_tables(struct ioas_change *change)
 
 /*
  * Called with the range claimed and all memory pinned; ends the claim.  Returns
- * -EAGAIN, with nothing changed, for a thread that waits for the new reference.
+ * -EAGAIN, with nothing changed, for a cascading unmap of the parent.
  */
 static int carry_out(struct ioas_change *change)
 {
@@ -594,8 +594,13 @@ static int protect(struct ioas_change *change)
 		if (ret)
 			return ret;
 		ret = check_permission(change);
-		if (!ret)
-			return carry_out(change);
+		if (!ret) {
+			ret = carry_out(change);
+			/* A cascading unmap of the parent comes first */
+			if (ret == -EAGAIN && change->ioas->parent)
+				continue;
+			return ret;
+		}
 		ioas_unclaim(change);
 		if (ret < 0)
 			return ret;

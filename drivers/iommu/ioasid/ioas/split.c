@@ -81,10 +81,12 @@ struct ioas_edge {
 /**
  * struct ioas_edges - both ends of a range
  * @edge: the left one, and the right one; both may cut the same mapping
+ * @cascade: a cascading unmap of the parent cuts
  * @busy: address of a mapping that the caller must wait for
  */
 struct ioas_edges {
 	struct ioas_edge edge[2];
+	bool cascade;
 	u64 busy;
 };
 
@@ -305,6 +307,35 @@ static int edges_cut(struct ioas *ioas, struct ioas_edges *edges)
 	return ret;
 }
 
+static int cut_at(struct ioas *ioas, struct ioas_edges *edges, bool split)
+{
+	int ret;
+
+	do {
+		ret = down_read_killable(&ioas->tables.sem);
+		if (ret)
+			break;
+		ioas_lock_refs(ioas);
+		ret = edges_look(ioas, edges, split);
+		if (ret == 1) {
+			ret = edges_cut(ioas, edges);
+			break;
+		}
+		spin_unlock(&ioas->lock);
+		up_read(&ioas->tables.sem);
+		if (ret == -EAGAIN) {
+			spin_lock(&ioas->lock);
+			ret = ioas_wait_busy(ioas, edges->busy, NULL,
+					     edges->cascade) ?: -EAGAIN;
+			spin_unlock(&ioas->lock);
+		} else if (ret == -ENOBUFS) {
+			ret = edges_alloc(edges) ?: -EAGAIN;
+		}
+	} while (ret == -EAGAIN);
+	edges_free(edges);
+	return ret;
+}
+
 /**
  * ioas_split() - split mappings at the edges of a range
  * @ioas: the address space
@@ -327,28 +358,27 @@ int ioas_split(struct ioas *ioas, u64 start, u64 last, bool split)
 		.edge[0].at = start,
 		.edge[1].at = last + 1,
 	};
-	int ret;
 
-	do {
-		ret = down_read_killable(&ioas->tables.sem);
-		if (ret)
-			break;
-		ioas_lock_refs(ioas);
-		ret = edges_look(ioas, &edges, split);
-		if (ret == 1) {
-			ret = edges_cut(ioas, &edges);
-			break;
-		}
-		spin_unlock(&ioas->lock);
-		up_read(&ioas->tables.sem);
-		if (ret == -EAGAIN) {
-			spin_lock(&ioas->lock);
-			ret = ioas_wait_busy(ioas, edges.busy, NULL) ?: -EAGAIN;
-			spin_unlock(&ioas->lock);
-		} else if (ret == -ENOBUFS) {
-			ret = edges_alloc(&edges) ?: -EAGAIN;
-		}
-	} while (ret == -EAGAIN);
-	edges_free(&edges);
-	return ret;
+	return cut_at(ioas, &edges, split);
+}
+
+/**
+ * ioas_split_child() - split a mapping for a cascading unmap of the parent
+ * @ioas: the child
+ * @at: address of the cut
+ * @split: the mapping may be cut off its grid
+ *
+ * A change in place that has claimed the mapping stops.
+ *
+ * Context: as for ioas_split().
+ * Return: as for ioas_split().
+ */
+int ioas_split_child(struct ioas *ioas, u64 at, bool split)
+{
+	struct ioas_edges edges = {
+		.edge[0].at = at,
+		.cascade = true,
+	};
+
+	return cut_at(ioas, &edges, split);
 }

@@ -11,6 +11,7 @@ struct ioas_mapping *ioas_mapping_split_by(struct ioas *ioas,
 bool ioas_edges_fit(struct ioas *ioas, u64 start, u64 last);
 int ioas_check_edges(struct ioas *ioas, u64 start, u64 last,
 		     bool split);
+int ioas_split_child(struct ioas *ioas, u64 at, bool split);
 int ioas_split(struct ioas *ioas, u64 start, u64 last,
 	       bool split);
 

@@ -667,6 +667,8 @@ struct ioas_ops {
  * @as_parent: what parents need; NULL until it is prepared to be a parent; set
  *	once
  * @children: number of children, each import counting as one
+ * @change_must_stop: a cascading unmap of the parent waits for a CHANGING mapping;
+ *	cleared when a change claims its range
  * @holds: accesses and their pins; NULL until it is prepared for them; set once
  * @devmem: device memory; NULL until some is mapped; set with tables.sem held
  *	for reading
@@ -707,6 +709,7 @@ struct ioas {
 	unsigned int partial;
 	unsigned int devices;
 	unsigned int children;
+	bool change_must_stop;
 	struct rb_root mappings;
 	wait_queue_head_t wait;
 	union {

@@ -276,7 +276,7 @@ static int wait_at(struct ioas *ioas, u64 cursor,
 	int ret;
 
 	spin_lock(&ioas->lock);
-	ret = ioas_wait_busy(ioas, cursor, req);
+	ret = ioas_wait_busy(ioas, cursor, req, req->of);
 	spin_unlock(&ioas->lock);
 	return ret && req->flags & IOAS_UNMAP_FORCED ? 1 : ret;
 }

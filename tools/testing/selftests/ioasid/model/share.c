@@ -7,6 +7,7 @@
  * the model's ledger shows that memory is released in time, and not too early.
  */
 #include "ioasid_test.h"
+#include "change.h"
 #include "family.h"
 
 #define PG page_size
@@ -299,7 +300,7 @@ TEST_F(share, owner_unmaps)
 }
 
 /* Pages that a change refers to, each in a mapping of its own */
-#define LONG 65536UL
+#define LONG (ia_slow_kernel() ? 8192UL : 65536UL)
 
 struct replace {
 	int ctx;
@@ -385,6 +386,118 @@ TEST_F_TIMEOUT(share, owner_stops_replace, 200)
 	}
 	EXPECT_LT(0, stopped);
 	close(export);
+}
+
+static void *protect_long(void *arg)
+{
+	struct replace *r = arg;
+
+	r->rc = protect(r->ctx, r->child, BASE, LONG * PG, IOASID_MAP_READ);
+	return NULL;
+}
+
+/* What the owner does while the import protects one page after the other */
+enum { UNMAP_FIRST, UNMAP_LAST, UNMAP_EDGE, FREE, CLOSE };
+
+static int owner_takes(int ctx, __u32 root, int way)
+{
+	switch (way) {
+	case UNMAP_FIRST:
+		return ia_unmap_cascade(ctx, root, BASE, PG);
+	case UNMAP_LAST:
+		return ia_unmap_cascade(ctx, root, BASE + (LONG - 1) * PG, PG);
+	case UNMAP_EDGE:
+		return ia_unmap_full(ctx, root, IOASID_UNMAP_CASCADE |
+				     IOASID_UNMAP_SPLIT, BASE + LONG / 2 * PG,
+				     PG, NULL);
+	case FREE:
+		return ia_free_cascade(ctx, root);
+	default:
+		return close(ctx);
+	}
+}
+
+/*
+ * The owner does not wait for a long change of permission either, whether that is
+ * still to come to the mapping or is past it: it stops, and finds pages gone when it
+ * begins again.  It has begun when the device cannot write the first page; in some
+ * rounds it has ended by then.
+ */
+static void owner_stops_protect(struct __test_metadata *_metadata,
+				struct _test_data_share *self, int way)
+{
+	struct replace r = { .ctx = self->ctx };
+	int owner, export, i, stopped = 0;
+	__u32 root, import;
+	pthread_t thread;
+
+	for (i = 0; i < 50 && !stopped; i++) {
+		owner = ia_open();
+		ASSERT_LE(0, owner);
+		ASSERT_EQ(0, ia_alloc(owner, &root));
+		ASSERT_EQ(0, map_pages(owner, root, self->mem, LONG));
+		ASSERT_EQ(0, ia_export(owner, root, EXPORT_RW, BASE, LONG * PG,
+				       4, &export));
+		ASSERT_EQ(0, ia_import(self->ctx, export, 0, &import));
+		close(export);
+		ASSERT_EQ(0, ia_child(self->ctx, import, 0, &r.child));
+		/* Mappings for the first page, for the last, and for the others */
+		ASSERT_EQ(0, ia_map_ref(self->ctx, r.child, BASE, 0, PG, IA_RW));
+		ASSERT_EQ(0, ia_map_ref(self->ctx, r.child, BASE + PG, PG,
+					(LONG - 2) * PG, IA_RW));
+		ASSERT_EQ(0, ia_map_ref(self->ctx, r.child,
+					BASE + (LONG - 1) * PG, (LONG - 1) * PG,
+					PG, IA_RW));
+		self->at.id = r.child;
+		ASSERT_EQ(0, model_attach(&self->dev, &self->at));
+		ASSERT_EQ(0, pthread_create(&thread, NULL, protect_long, &r));
+		while (!model_put(&self->dev, BASE, "a", 1))
+			sched_yield();
+		EXPECT_EQ(0, owner_takes(owner, root, way));
+		ASSERT_EQ(0, pthread_join(thread, NULL));
+		if (way != CLOSE && way != FREE)
+			EXPECT_EQ(0, ia_free_cascade(owner, root));
+		if (r.rc) {
+			ASSERT_EQ(-ENXIO, r.rc);
+			stopped++;
+		}
+		EXPECT_TRUE(faults(&self->dev, BASE));
+		EXPECT_TRUE(faults(&self->dev, BASE + PG));
+		EXPECT_TRUE(faults(&self->dev, BASE + (LONG - 1) * PG));
+		EXPECT_EQ(0, info_of(self->ctx, r.child).nr_mappings);
+		EXPECT_NO_HARM(&self->dev);
+		ASSERT_EQ(0, model_detach(&self->dev));
+		ASSERT_EQ(0, ia_free(self->ctx, r.child));
+		ASSERT_EQ(0, ia_free(self->ctx, import));
+		if (way != CLOSE)
+			close(owner);
+	}
+	EXPECT_LT(0, stopped);
+}
+
+TEST_F_TIMEOUT(share, owner_stops_protect_behind, 200)
+{
+	owner_stops_protect(_metadata, self, UNMAP_FIRST);
+}
+
+TEST_F_TIMEOUT(share, owner_stops_protect_ahead, 200)
+{
+	owner_stops_protect(_metadata, self, UNMAP_LAST);
+}
+
+TEST_F_TIMEOUT(share, owner_stops_protect_by_cut, 200)
+{
+	owner_stops_protect(_metadata, self, UNMAP_EDGE);
+}
+
+TEST_F_TIMEOUT(share, owner_stops_protect_by_free, 200)
+{
+	owner_stops_protect(_metadata, self, FREE);
+}
+
+TEST_F_TIMEOUT(share, owner_stops_protect_by_close, 200)
+{
+	owner_stops_protect(_metadata, self, CLOSE);
 }
 
 TEST_F(share, owner_frees)
