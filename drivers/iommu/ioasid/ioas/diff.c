@@ -314,10 +314,16 @@ static int write_side(struct side *side, u64 last, gfp_t gfp, size_t *done)
 	return ioas_domain_sync(side->dom, start, last - start + 1);
 }
 
-/* Record what devices may have written by the IOPTEs from @was on, up to @last */
-static void record_lost(const struct ioas_dirty_sink *sink, struct side was,
-			u64 last)
+/* Test whether dirty bits that are lost have to be recorded; after the flush */
+static __always_inline bool is_tracked(const struct ioas_change *change)
 {
+	return ioas_dirty_any() && change->sink.is_on(&change->sink);
+}
+
+/* Record what devices may have written by the IOPTEs from @was on, up to @last */
+static void record_lost(struct side was, u64 last)
+{
+	const struct ioas_dirty_sink *sink = &was.change->sink;
 	struct iopte iopte;
 	u64 bytes;
 
@@ -336,7 +342,7 @@ static void record_lost(const struct ioas_dirty_sink *sink, struct side was,
 /* On failure all is as it was, unless the domain is poisoned */
 static int stretch_end(struct stretch *stretch, bool must)
 {
-	const struct ioas_dirty_sink *sink = stretch->was.change->sink;
+	const struct ioas_change *change = stretch->was.change;
 	struct ioas_domain *dom = stretch->was.dom;
 	u64 length = stretch->last - stretch->start + 1;
 	size_t done = 0;
@@ -346,8 +352,8 @@ static int stretch_end(struct stretch *stretch, bool must)
 		ioas_gather_range(&stretch->gather, stretch->gone,
 				  stretch->gone_last - stretch->gone + 1);
 	ioas_gather_finish(&stretch->gather);
-	if (unlikely(sink))
-		record_lost(sink, stretch->was, stretch->last);
+	if (is_tracked(change))
+		record_lost(stretch->was, stretch->last);
 	if (READ_ONCE(dom->poisoned))
 		return -EIO;
 	ret = write_side(&stretch->is, stretch->last,
@@ -399,14 +405,14 @@ static void record_protected(const struct ioas_change *change,
 	for (at = first; dom->dirty && !back; at = to + 1) {
 		to = min(last, at | (READ_STEP - 1));
 		if (ioas_iommu_read_dirty(dom->iommu, at, to - at + 1,
-					  change->sink))
+					  &change->sink))
 			break;
 		if (to == last)
 			return;
 		cond_resched();
 	}
 	side_init(&was, change, dom, back, first);
-	record_lost(change->sink, was, last);
+	record_lost(was, last);
 }
 
 /*
@@ -509,7 +515,7 @@ static int change_table(const struct ioas_change *change,
 		stretch.nr++;
 	}
 	ioas_gather_finish(&gather);
-	if (unlikely(change->sink) && narrowed.start <= narrowed.last)
+	if (narrowed.start <= narrowed.last && is_tracked(change))
 		record_protected(change, dom, back, narrowed.start,
 				 narrowed.last);
 	*none = !ret || undone == bounds->start;
@@ -561,19 +567,18 @@ static void record_moved(struct ioas_change *change)
 int ioas_diff_tables(struct ioas_change *change)
 {
 	struct ioas *ioas = change->ioas;
-	struct ioas_dirty_sink sink;
 	int ret;
 
 	lockdep_assert_held_read(&ioas->tables.sem);
-	if (ioas_dirty_any() && !ioas_tables_none(ioas))
-		change->sink = ioas_dirty_sink(&sink, ioas, NULL);
+	/* The root may be tracked before this ends */
+	ioas_dirty_sink_init(&change->sink, ioas, NULL);
 	ret = ioas_tables_change(ioas, diff_table, undo_table, change);
-	if (unlikely(change->sink) && change->new && ioas->parent) {
+	if (change->new && ioas->parent && !ioas_tables_none(ioas) &&
+	    is_tracked(change)) {
 		if (ret)
 			ioas_dirty_undone(ioas, change->new);
 		else
 			record_moved(change);
 	}
-	change->sink = NULL;
 	return ret;
 }

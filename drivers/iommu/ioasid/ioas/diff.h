@@ -31,8 +31,7 @@
  * @patience: patience with accesses
  * @repinned: memory in the range that is pinned for writing, by @next,
  *	ascending
- * @sink: takes what devices have written, or may have, of IOPTEs that change; or
- *	NULL
+ * @sink: takes what devices have written, or may have, of IOPTEs that change
  * @tail: preallocated mappings for the upper parts of mappings at the edges
  * @stand_in: preallocated mapping that occupies the range while it is replaced
  * @fault_addr: out on some failures, the address that failed
@@ -55,7 +54,7 @@ struct ioas_change {
 	struct ioas_batch_cache fillers;
 	struct ioas_unmap_request patience;
 	struct ioas_mapping *repinned;
-	const struct ioas_dirty_sink *sink;
+	struct ioas_dirty_sink sink;
 	struct ioas_mapping *tail[2];
 	struct ioas_mapping *stand_in;
 	u64 fault_addr;

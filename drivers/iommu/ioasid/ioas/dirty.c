@@ -372,6 +372,11 @@ static void record(const struct ioas_dirty_sink *sink, u64 iova, u64 length,
 	mark(ioas, iova, last, !exact);
 }
 
+static bool is_on(const struct ioas_dirty_sink *sink)
+{
+	return ioas_dirty_any() && is_tracked(sink->ioas);
+}
+
 /* As mark(), of a range that may be long */
 static void mark_long(struct ioas *ioas, u64 start, u64 last)
 {
@@ -387,7 +392,25 @@ static void mark_long(struct ioas *ioas, u64 start, u64 last)
 }
 
 /**
- * ioas_dirty_sink() - prepare to record what devices write
+ * ioas_dirty_sink_init() - prepare to record what devices write
+ * @sink: out, the sink
+ * @ioas: the address space whose IOPTEs will be removed; the root may be tracked
+ *	before that is done
+ * @m: see struct ioas_dirty_sink; or NULL
+ */
+void ioas_dirty_sink_init(struct ioas_dirty_sink *sink, struct ioas *ioas,
+			  const struct ioas_mapping *m)
+{
+	*sink = (struct ioas_dirty_sink){
+		.record = record,
+		.is_on = is_on,
+		.ioas = ioas,
+		.m = m,
+	};
+}
+
+/**
+ * ioas_dirty_sink() - prepare to record what devices write, if it is recorded
  * @sink: out, the sink
  * @ioas: the address space whose IOPTEs will be read
  * @m: see struct ioas_dirty_sink; or NULL
@@ -400,11 +423,7 @@ ioas_dirty_sink(struct ioas_dirty_sink *sink, struct ioas *ioas,
 {
 	if (!is_tracked(ioas))
 		return NULL;
-	*sink = (struct ioas_dirty_sink){
-		.record = record,
-		.ioas = ioas,
-		.m = m,
-	};
+	ioas_dirty_sink_init(sink, ioas, m);
 	return sink;
 }
 

@@ -19,6 +19,8 @@ static __always_inline bool ioas_dirty_any(void)
 void ioas_dirty_exit(struct ioas *ioas);
 int ioas_dirty_cover(struct ioas *ioas, u64 start, u64 last);
 bool ioas_dirty_covered(struct ioas *ioas, u64 start, u64 last);
+void ioas_dirty_sink_init(struct ioas_dirty_sink *sink, struct ioas *ioas,
+			  const struct ioas_mapping *m);
 const struct ioas_dirty_sink *
 ioas_dirty_sink(struct ioas_dirty_sink *sink, struct ioas *ioas,
 		const struct ioas_mapping *m);

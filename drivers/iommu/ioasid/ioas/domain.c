@@ -594,6 +594,13 @@ static bool take_dirty(struct ioas_domain *dom, u64 iova, u64 size,
 	return protected && !ioas_iommu_read_dirty(dom->iommu, iova, size, sink);
 }
 
+/* Record that devices may have written by IOPTEs that were removed and flushed */
+static void record_lost(const struct ioas_dirty_sink *sink, u64 iova, u64 size)
+{
+	if (sink && sink->is_on(sink))
+		sink->record(sink, iova, size, false);
+}
+
 /**
  * ioas_domain_split() - split the IOPTE that spans an address
  * @dom: the domain
@@ -605,7 +612,7 @@ static bool take_dirty(struct ioas_domain *dom, u64 iova, u64 size,
  *	first byte of the mapping, or the address of an earlier split
  * @at: address inside the mapping where an IOPTE shall begin
  * @sink: takes what devices have written, or may have, of an IOPTE that is
- *	replaced; or NULL
+ *	replaced; or NULL if they can not write
  *
  * Only the IOPTE that spans @at is replaced, by smaller ones; DMA to it fails
  * for a moment.  The driver does not tell the size that it chose: the largest
@@ -658,13 +665,14 @@ int ioas_domain_split(struct ioas_domain *dom, u64 iova,
 	if (!sizes)
 		return 0;
 
-	exact = sink && take_dirty(dom, from, pgsize, flags, sink);
+	exact = sink && sink->is_on(sink) &&
+		take_dirty(dom, from, pgsize, flags, sink);
 	ioas_gather_start(&gather, dom, false);
 	ioas_gather_range(&gather, from, pgsize);
 	ioas_gather_finish(&gather);
 	/* Not before the flush: a record may be told, and cleared, at once */
-	if (sink && !exact)
-		sink->record(sink, from, pgsize, false);
+	if (!exact)
+		record_lost(sink, from, pgsize);
 	if (dom->poisoned)
 		return -EIO;
 

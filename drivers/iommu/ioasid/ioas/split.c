@@ -50,9 +50,14 @@ static int split_iopte(struct ioas *ioas, struct ioas_mapping *m,
 
 	if (!ioas_mapping_has_memory(m) || !ioas_mapping_off_grid(m, at))
 		return 0;
-	/* The dirty bit of an IOPTE is one of all the smaller ones */
-	if (ioas_dirty_any() && m->flags & IOASID_MAP_WRITE)
-		to = ioas_dirty_sink(&sink, ioas, m);
+	/*
+	 * The dirty bit of an IOPTE is one of all the smaller ones.  Tracking may start
+	 * while it is split: SET_DIRTY does not wait for that.
+	 */
+	if (m->flags & IOASID_MAP_WRITE) {
+		ioas_dirty_sink_init(&sink, ioas, m);
+		to = &sink;
+	}
 	return ioas_tables_split(ioas, m, floor, at, to);
 }
 

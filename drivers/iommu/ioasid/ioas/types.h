@@ -741,6 +741,9 @@ static inline struct ioas_import *ioas_import_of(const struct ioas *ioas)
  * struct ioas_dirty_sink - where dirty bits go
  * @record: take a range that a device wrote; or, if not @exact, that it may have
  *	written.  Does not sleep
+ * @is_on: test whether @record has an effect.  If it has none after a flush, no write
+ *	by an IOPTE that was removed before the flush has to be recorded.  Does not
+ *	sleep
  * @ioas: the address space whose IOPTEs are read
  * @m: the mapping whose IOPTEs are read, which does not change meanwhile; NULL:
  *	one of @ioas that is in the tree
@@ -748,6 +751,7 @@ static inline struct ioas_import *ioas_import_of(const struct ioas *ioas)
 struct ioas_dirty_sink {
 	void (*record)(const struct ioas_dirty_sink *sink, u64 iova, u64 length,
 		       bool exact);
+	bool (*is_on)(const struct ioas_dirty_sink *sink);
 	struct ioas *ioas;
 	const struct ioas_mapping *m;
 };

@@ -625,6 +625,65 @@ TEST_F(dirty, change_child)
 	EXPECT_TRUE(dirty_has(self->bits, 2));
 }
 
+/* Pages whose permission changes for so long that tracking starts meanwhile */
+#define LONG (64 * PAGES)
+#define LONG_BASE (64ULL * SZ_1G)
+
+struct protect {
+	int ctx;
+	__u32 id;
+	int rc;
+};
+
+static void *protect_long(void *arg)
+{
+	struct protect *p = arg;
+	__u64 iova = CHILD_BASE;
+
+	p->rc = ia_map_full(p->ctx, p->id, IOASID_MAP_FIXED | IOASID_MAP_PROTECT |
+			    IOASID_MAP_READ, &iova, 0, LONG * PG, 0, 0, 0, NULL);
+	return NULL;
+}
+
+/*
+ * Tracking starts while a child's mapping becomes read-only, and a device writes by
+ * an IOPTE that has not become it yet; in some rounds all of them have by then
+ */
+TEST_F_TIMEOUT(dirty, start_amid_change, 120)
+{
+	struct protect p = { .ctx = self->model.ctx, .id = self->child.id };
+	__u64 last = (LONG - 1) * PG, iova = CHILD_BASE;
+	int ctx = self->model.ctx, i, written = 0;
+	struct ioasid_get_dirty cmd;
+	pthread_t thread;
+
+	if (ia_slow_kernel())
+		SKIP(return, "tracking starts more slowly than the change goes on");
+	for (i = 0; i < 64; i++)
+		ASSERT_EQ(0, model_map(&self->root, LONG_BASE + i * PAGES * PG,
+				       self->mem, PAGES * PG, MODEL_RW));
+	ASSERT_EQ(0, model_attach(&self->dev, &self->child));
+	for (i = 0; i < 50 && !written; i++) {
+		ASSERT_EQ(0, ia_map_ref(ctx, self->child.id, CHILD_BASE,
+					LONG_BASE, LONG * PG, IA_RW));
+		ASSERT_EQ(0, pthread_create(&thread, NULL, protect_long, &p));
+		while (!model_put(&self->dev, CHILD_BASE, "x", 1))
+			sched_yield();
+		ASSERT_EQ(0, START(self->root.id));
+		written = !model_put(&self->dev, CHILD_BASE + last, "x", 1);
+		ASSERT_EQ(0, pthread_join(thread, NULL));
+		ASSERT_EQ(0, p.rc);
+		ASSERT_EQ(0, ia_get_dirty(ctx, self->root.id, 0, LONG_BASE + last,
+					  1, self->bits, &cmd));
+		if (written)
+			EXPECT_TRUE(dirty_has(self->bits, 0));
+		ASSERT_EQ(0, ia_set_dirty(ctx, self->root.id,
+					  IOASID_SET_DIRTY_OFF));
+		ASSERT_EQ(0, ia_unmap(ctx, self->child.id, iova, LONG * PG, NULL));
+	}
+	EXPECT_LT(0, written);
+}
+
 /* The second page of the bitmap cannot be written: its bits stay in the log */
 TEST_F(dirty, bitmap_fault)
 {
