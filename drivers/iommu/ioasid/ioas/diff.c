@@ -344,6 +344,7 @@ static int stretch_end(struct stretch *stretch, bool must)
 {
 	const struct ioas_change *change = stretch->was.change;
 	struct ioas_domain *dom = stretch->was.dom;
+	struct side is;
 	u64 length = stretch->last - stretch->start + 1;
 	size_t done = 0;
 	int ret;
@@ -366,6 +367,11 @@ static int stretch_end(struct stretch *stretch, bool must)
 	 */
 	if (!must) {
 		ioas_domain_unwind(dom, stretch->start, done, length);
+		/* A new mapping has pages of its own, and is recorded as a whole */
+		if (!change->new && is_tracked(change)) {
+			side_init(&is, change, dom, true, stretch->start);
+			record_lost(is, stretch->last);
+		}
 		if (!READ_ONCE(dom->poisoned) &&
 		    !write_side(&stretch->was, stretch->last, GFP_MUST, &done))
 			return ret;

@@ -611,8 +611,8 @@ static void record_lost(const struct ioas_dirty_sink *sink, u64 iova, u64 size)
  * @floor: an address in the mapping, below @at, where an IOPTE begins: the
  *	first byte of the mapping, or the address of an earlier split
  * @at: address inside the mapping where an IOPTE shall begin
- * @sink: takes what devices have written, or may have, of an IOPTE that is
- *	replaced; or NULL if they can not write
+ * @sink: takes what devices have written, or may have, of IOPTEs that are
+ *	replaced, or were there until the split failed; or NULL if they cannot write
  *
  * Only the IOPTE that spans @at is replaced, by smaller ones; DMA to it fails
  * for a moment.  The driver does not tell the size that it chose: the largest
@@ -689,6 +689,7 @@ int ioas_domain_split(struct ioas_domain *dom, u64 iova,
 
 	/* Map again what was there, which must not fail for lack of memory */
 	ioas_domain_unwind(dom, from, done, pgsize);
+	record_lost(sink, from, pgsize);
 	done = 0;
 	if (map_run(dom, from, phys, pgsize, prot,
 		    GFP_KERNEL_ACCOUNT | __GFP_NOFAIL, NULL, &done) ||

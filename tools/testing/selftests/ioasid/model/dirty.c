@@ -592,6 +592,33 @@ TEST_F(dirty, change)
 	EXPECT_EQ(EXACT(variant->exact), cmd.told);
 }
 
+/* Devices can write for a moment, until a change fails */
+TEST_F(dirty, change_fails)
+{
+	int ctx = self->model.ctx;
+	struct ioasid_get_dirty cmd;
+	__u32 id = self->root.id;
+	__u64 iova = BASE + 5 * PG;
+
+	if (variant->protects)
+		SKIP(return, "the driver writes no IOPTE anew");
+	ASSERT_EQ(0, model_attach(&self->dev, &self->root));
+	ASSERT_EQ(0, START(id));
+	ASSERT_EQ(0, ia_map_full(ctx, id, IOASID_MAP_FIXED | IOASID_MAP_PROTECT |
+				 IOASID_MAP_READ, &iova, 0, PG, 0, 0, 0, NULL));
+	ASSERT_EQ(0, GET(PAGES));
+	EXPECT_TRUE(dirty_has(self->bits, 5));
+	ASSERT_EQ(0, GET(PAGES));
+	EXPECT_FALSE(dirty_has(self->bits, 5));
+	ASSERT_EQ(0, model_inject(&self->dev, MODEL_INJECT_SYNC, 1, 0));
+	ASSERT_NE(0, ia_map_full(ctx, id, IOASID_MAP_FIXED | IOASID_MAP_PROTECT |
+				 IA_RW, &iova, 0, PG, 0, 0, 0, NULL));
+	EXPECT_NE(0, put(&self->dev, BASE, 5));
+	ASSERT_EQ(0, GET(PAGES));
+	EXPECT_TRUE(dirty_has(self->bits, 5));
+	EXPECT_EQ(0, cmd.told);
+}
+
 /* A child's mapping that comes to refer to something else */
 TEST_F(dirty, change_child)
 {
@@ -976,6 +1003,14 @@ TEST_F(dirty, split)
 			SKIP(return, "no huge page");
 		}
 		EXPECT_EQ(EXACT(variant->exact), cmd.told);
+		/* It fails, when there are small IOPTEs for a moment */
+		ASSERT_EQ(0, model_inject(&dev, MODEL_INJECT_SYNC, 1, 0));
+		EXPECT_NE(0, ia_unmap_full(ctx, space.id, IOASID_UNMAP_SPLIT,
+					   BASE + 50 * PG, PG, NULL));
+		ASSERT_EQ(0, ia_get_dirty(ctx, space.id, 0, BASE, 512, self->bits,
+					  &cmd));
+		EXPECT_EQ(512, cmd.nr_dirty);
+		EXPECT_EQ(0, cmd.told);
 		if (round)
 			ASSERT_EQ(0, put(&dev, BASE, 100));
 		ASSERT_EQ(0, ia_unmap_full(ctx, space.id, IOASID_UNMAP_SPLIT,
