@@ -289,8 +289,15 @@ static int write_part(struct ioas *ioas, struct ioas_mapping *pinned,
 	spin_unlock(&ioas->lock);
 	lock_map_acquire(&ioas_changing_map);
 	ret = ioas_tables_write(ioas, pinned);
-	if (unlikely(ret))
+	if (unlikely(ret)) {
+		/* Devices used what was written; an unmap waits until that is recorded */
+		if (ioas_dirty_any()) {
+			spin_unlock(&ioas->lock);
+			ioas_dirty_lost(ioas, pinned);
+			spin_lock(&ioas->lock);
+		}
 		take_memory(ioas, pinned, like, held);
+	}
 	lock_map_release(&ioas_changing_map);
 	return ret;
 }

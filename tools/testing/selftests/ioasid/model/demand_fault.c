@@ -841,6 +841,35 @@ TEST_F(demand_fault, dirty)
 	MODEL_REMOVE(&b);
 }
 
+/* Devices use each IOPTE at once, until the write of a window fails and is undone */
+TEST_F(demand_fault, dirty_undone)
+{
+	struct model_params params = PROCESS_PARAMS;
+	__u64 bits[LENGTH / 4096 / 64] = {};
+	struct ioasid_get_dirty cmd;
+	struct model_device b;
+	__u32 id;
+
+	if (self->pasid)
+		SKIP(return, "an IOMMU may have no dirty bits by PASID");
+	params.flags |= MODEL_DIRTY;
+	ASSERT_EQ(0, model_plug(&self->model, &b, &params, 0));
+	ASSERT_EQ(0, alloc_demand(self->fd, IOASID_ALLOC_DIRTY, &id));
+	ASSERT_EQ(0, ia_map(self->fd, id, IA_PTR(self->mem), self->mem, LENGTH));
+	ASSERT_EQ(0, process_attach(&b, id, 0));
+	ASSERT_EQ(0, ia_set_dirty(self->fd, id, IOASID_SET_DIRTY_ON));
+	ASSERT_EQ(0, model_inject(&b, MODEL_INJECT_MAP, 1, 0));
+	/* A page, where a window was too much */
+	EXPECT_TRUE(process_writes(&b, 0, window(self, 2) + 7 * PG, 1, SEED));
+	ASSERT_EQ(0, ia_get_dirty(self->fd, id, 0, IA_PTR(self->mem), LENGTH / PG,
+				  bits, &cmd));
+	EXPECT_EQ(WINDOW_PAGES, cmd.nr_dirty);
+	EXPECT_EQ(0, cmd.told);
+	EXPECT_TRUE(dirty_has(bits, 2 * WINDOW_PAGES));
+	EXPECT_TRUE(dirty_has(bits, 3 * WINDOW_PAGES - 1));
+	MODEL_REMOVE(&b);
+}
+
 /* Which devices cannot attach, and what the root cannot have */
 TEST_F(demand_fault, refusals)
 {
