@@ -636,6 +636,7 @@ static int why_not_nested(const struct ioas_attachment *attachment)
 /* Populate a mirror, and let its device translate by it */
 static int populate_mirror(struct ioas *ioas, struct ioas_domain *dom)
 {
+	bool led = false;
 	int ret;
 
 	ioas_tables_lock(ioas);
@@ -645,15 +646,20 @@ static int populate_mirror(struct ioas *ioas, struct ioas_domain *dom)
 	if (!ret)
 		ret = populate(ioas, dom);
 	/* Maps and unmaps go on, and write to the domain that is populated */
-	if (!ret)
+	if (!ret) {
+		led = true;
 		ret = ioas_mirror_attach(dom);
+	}
 
 	ioas_tables_lock(ioas);
 	if (!ret && dom->poisoned)
 		ret = -EIO;
 	/* Before unmaps stop seeing the domain */
-	if (ret)
+	if (ret) {
 		ioas_mirror_detach(dom);
+		if (led && ioas_dirty_any())
+			ioas_dirty_leave(ioas, dom);
+	}
 	ioas_tables_populate_end(ioas, !ret);
 	ioas_tables_unlock(ioas);
 	return ret;

@@ -471,6 +471,13 @@ void ioas_table_remove_many(struct ioas_domain *dom,
 
 /* ---- Dirty bits ---- */
 
+/* True if devices can write by a domain, which has no dirty bits, before it is listed */
+static bool is_led_early(const struct ioas_domain *populating)
+{
+	return unlikely(populating) &&
+	       (populating->finalized_on_attach || populating->mirror);
+}
+
 /**
  * ioas_tables_are_dirty() - test whether all domains have dirty bits
  * @ioas: the address space; attach_lock is held
@@ -507,6 +514,7 @@ int ioas_tables_read_dirty(struct ioas *ioas, const struct ioas_mapping *m,
 	struct ioas_domain *dom;
 
 	lockdep_assert_held_read(&ioas->tables.sem);
+	*coarse |= is_led_early(ioas->tables.populating);
 	list_for_each_entry(dom, &ioas->tables.list, node) {
 		if (!dom->dirty)
 			*coarse = true;
@@ -560,8 +568,7 @@ static void take_dirty(struct ioas_domain *dom,
  *	write until they are removed
  * @sink: takes each dirty IOPTE
  *
- * The domain being populated does not count: no device that sets dirty bits uses
- * it.
+ * The domain being populated has no dirty bits that count: see is_led_early().
  */
 void ioas_tables_take_dirty(struct ioas *ioas,
 			    const struct ioas_removal *removal,
@@ -572,7 +579,7 @@ void ioas_tables_take_dirty(struct ioas *ioas,
 
 	lockdep_assert_held_read(&ioas->tables.sem);
 	for (m = removal->first; m; m = m->next)
-		m->inexact = dom && dom->finalized_on_attach;
+		m->inexact = is_led_early(dom);
 	list_for_each_entry(dom, &ioas->tables.list, node)
 		take_dirty(dom, removal, sink);
 }
