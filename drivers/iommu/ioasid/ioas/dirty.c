@@ -18,8 +18,8 @@
  * Locks: the log is found under RCU or by a reference, and its bits are atomic.
  * ioas.attach_lock serialises start and stop.  ioas_dirty.harvest and
  * ioas_dirty.cover are taken inside of tables.sem, of any address space of the
- * family, and ioas.lock inside of them.  A mapping whose dirty bits are read has a
- * reader, so that its IOPTEs stay.
+ * family, and ioas.lock inside of them; the lock of the chunks is a leaf.  A mapping
+ * whose dirty bits are read has a reader, so that its IOPTEs stay.
  */
 #include <kunit/visibility.h>
 #include <linux/sched/signal.h>
@@ -100,16 +100,25 @@ void ioas_log_put(struct ioas_dirty *log)
 
 /* ---- Chunks ---- */
 
-static bool is_mapped(struct ioas *root, u64 start, u64 last)
+/*
+ * Take out a chunk that says nothing, of a range with no mapping.  Under the lock, as
+ * a thread that trusts ioas_dirty_covered() then has a mapping there.
+ */
+static bool take_idle(struct ioas *root, struct ioas_dirty *log,
+		      unsigned long index, struct dirty_chunk *chunk)
 {
+	u64 start = (u64)index << (PAGE_SHIFT + CHUNK_SHIFT);
 	struct ioas_mapping *m;
-	bool mapped;
+	bool idle;
 
 	spin_lock(&root->lock);
 	m = ioas_mapping_first(root, start);
-	mapped = m && m->start <= last;
+	idle = (!m || m->start > start + (CHUNK_PAGES * PAGE_SIZE - 1)) &&
+	       chunk_is_clear(chunk);
+	if (idle)
+		xa_erase(&log->chunks, index);
 	spin_unlock(&root->lock);
-	return mapped;
+	return idle;
 }
 
 /*
@@ -120,16 +129,12 @@ static void prune(struct ioas *root, struct ioas_dirty *log)
 {
 	struct dirty_chunk *chunk;
 	unsigned long index;
-	u64 start;
 
 	lockdep_assert_held(&log->cover);
 	xa_for_each(&log->chunks, index, chunk) {
-		start = (u64)index << (PAGE_SHIFT + CHUNK_SHIFT);
 		cond_resched();
-		if (is_mapped(root, start, start + (CHUNK_PAGES * PAGE_SIZE - 1)) ||
-		    !chunk_is_clear(chunk))
+		if (!take_idle(root, log, index, chunk))
 			continue;
-		xa_erase(&log->chunks, index);
 		kvfree_rcu_mightsleep(chunk);
 		log->nr--;
 	}
