@@ -314,6 +314,17 @@ static struct ioas *root_of(struct ioas *ioas)
 	return ioas;
 }
 
+/**
+ * ioas_log_of() - get the log that an address space is recorded in
+ * @ioas: the address space, or a descendant of a root
+ *
+ * Return: the log, with a reference; or NULL.
+ */
+struct ioas_dirty *ioas_log_of(struct ioas *ioas)
+{
+	return ioas_log_get(root_of(ioas));
+}
+
 static bool is_tracked(struct ioas *ioas)
 {
 	return rcu_access_pointer(root_of(ioas)->dirty);

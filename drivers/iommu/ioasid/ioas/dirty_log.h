@@ -49,6 +49,7 @@ struct ioas_dirty {
 
 struct ioas_dirty *ioas_log_alloc(void);
 struct ioas_dirty *ioas_log_get(struct ioas *root);
+struct ioas_dirty *ioas_log_of(struct ioas *ioas);
 void ioas_log_put(struct ioas_dirty *log);
 int ioas_log_cover(struct ioas *root, struct ioas_dirty *log, u64 start,
 		   u64 last);

@@ -5,7 +5,8 @@
  * Invariants:
  *  - The log is read only after a flush of all dirty bits that went there: a device
  *    that writes after that sets a dirty bit again.  So dirty bits are moved and
- *    flushed, and the log is read, with ioas_dirty.harvest held.
+ *    flushed, and the log is read, with ioas_dirty.harvest held, those of a domain that
+ *    leaves as well: a command that begins then finds them in one or the other.
  *  - A bit of the log is cleared after it was copied out.
  *
  * Locks: as in dirty.c.  No lock is held while words are copied out.
@@ -223,6 +224,23 @@ static struct ioas_mapping *next_to_leave(struct ioas *ioas, u64 *cursor)
 	}
 }
 
+/* Move dirty bits of a part of a mapping that has a reader */
+static void leave_mapping(struct ioas_dirty *log, struct ioas_domain *dom,
+			  const struct ioas_mapping *m, u64 from, u64 to,
+			  const struct ioas_dirty_sink *sink)
+{
+	int ret = -EOPNOTSUPP;
+
+	if (dom->dirty) {
+		mutex_lock(&log->harvest);
+		ret = ioas_domain_read_dirty(dom, m->start, &m->mem,
+					     m->cut_shift, from, to, sink);
+		mutex_unlock(&log->harvest);
+	}
+	if (ret)
+		sink->record(sink, from, to - from + 1, false);
+}
+
 /**
  * ioas_dirty_leave() - move all dirty bits of a domain to the log
  * @ioas: the address space; attach_lock is held
@@ -233,13 +251,15 @@ static struct ioas_mapping *next_to_leave(struct ioas *ioas, u64 *cursor)
  */
 void ioas_dirty_leave(struct ioas *ioas, struct ioas_domain *dom)
 {
+	struct ioas_dirty *log = ioas_log_of(ioas);
 	struct ioas_dirty_sink sink;
 	struct ioas_mapping *m;
 	u64 cursor = 0, from, to;
 
 	lockdep_assert_held(&ioas->attach_lock);
-	if (!ioas_dirty_sink(&sink, ioas, NULL))
+	if (!log)
 		return;
+	ioas_dirty_sink_init(&sink, ioas, NULL);
 	do {
 		spin_lock(&ioas->lock);
 		m = next_to_leave(ioas, &cursor);
@@ -249,10 +269,7 @@ void ioas_dirty_leave(struct ioas *ioas, struct ioas_domain *dom)
 		from = cursor;
 		to = min(m->last, from | (READ_STEP - 1));
 		sink.m = m;
-		if (!dom->dirty ||
-		    ioas_domain_read_dirty(dom, m->start, &m->mem, m->cut_shift,
-					   from, to, &sink))
-			sink.record(&sink, from, to - from + 1, false);
+		leave_mapping(log, dom, m, from, to, &sink);
 		spin_lock(&ioas->lock);
 		if (!--m->readers)
 			ioas_wake(ioas);
@@ -260,6 +277,7 @@ void ioas_dirty_leave(struct ioas *ioas, struct ioas_domain *dom)
 		cursor = to + 1;
 		cond_resched();
 	} while (cursor);
+	ioas_log_put(log);
 }
 
 /* ---- Start and stop ---- */
